@@ -1,0 +1,131 @@
+package delivery
+
+import (
+	"net/netip"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/smtp"
+	"waxwing/tlsrpt"
+)
+
+// Outcome is what became of a recipient.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Pending   Outcome = iota // waits; nothing was settled
+	Delivered                // accepted by the next hop or put in a mailbox
+	Deferred                 // failed for now
+	Failed                   // failed for good
+)
+
+var outcomeWords = [...]string{"pending", "delivered", "deferred", "failed"}
+
+func (o Outcome) String() string { return outcomeWords[o] }
+
+// Result is what one attempt of a Job came to.
+type Result struct {
+	Destination Destination
+	Finding     Finding
+	Decision    Decision
+	Attempts    []Attempt         // per plan that was tried, in order
+	Recipients  []RecipientResult // one per recipient of the job, in its order
+	Started     time.Time
+	Ended       time.Time
+	Transport   string // "direct", "local"
+}
+
+// RecipientResult is the outcome of one recipient.
+type RecipientResult struct {
+	ID       int64
+	Outcome  Outcome
+	Word     Reason        // why, one word: "remote-reply", "dane-no-match", "connect-refused", …
+	Enhanced smtp.Enhanced // for the DSN, where Reply has none
+	Reply    *smtp.Reply   // the remote's answer that settled it; nil if none
+	Text     string        // in words, for DSN and queue page
+	Host     MXHost        // who answered
+	Addr     netip.Addr
+	TLS      string // none, unverified, pkix, dane, dane+pkix: how the mail that was accepted travelled
+	// PolicyFailure: the cause was a policy that could not be met (POL-6).
+	PolicyFailure bool
+	// DSNRelayed: the next hop offered DSN and was given NOTIFY and ORCPT, so a
+	// success notice is its to send (RFC 3461 §5.2).
+	DSNRelayed bool
+}
+
+// Attempt is one host, with the TCP connections made to it.
+type Attempt struct {
+	Plan     Plan
+	Sessions []Session
+}
+
+// Session is one TCP connection to a host.
+type Session struct {
+	Addr      netip.Addr
+	Local     netip.Addr
+	Started   time.Time
+	Connected bool
+	Greeted   bool   // a 220 greeting came
+	HELO      string // first word of the EHLO answer, at most 255 octets
+	Plaintext bool   // the plaintext retry of POL-3
+	TLS       *TLSFacts
+	// Failure of TLS, classified at its source (SES-4): nil if TLS went as the
+	// plan wanted, or if the session never came so far.
+	TLSFailure *TLSFailure
+	PKIX       *Verdict // result of the PKIX check; nil if not made
+	DANE       *Verdict // result of the DANE check; nil if not made
+	RequireTLS bool     // REQUIRETLS was offered after STARTTLS
+	Err        *Failure // what ended the session otherwise
+	Transcript []string // replies worth keeping for the queue page, bounded
+}
+
+// Verdict is the result of one verification: Failure nil means it passed.
+type Verdict struct {
+	Failure *TLSFailure
+	Matched string // the TLSA record that matched, or the name
+}
+
+// TLSFailure is a failed or missing TLS session in RFC 8460's terms and in ours.
+type TLSFailure struct {
+	Type   tlsrpt.ResultType
+	Reason Reason // one word: dane-no-match, starttls-not-offered, starttls-reply-454, handshake-failure, …
+	Text   string // bounded, for people
+}
+
+func (f *TLSFailure) Error() string { return f.Text }
+
+// TLSFacts are kept with the delivery (SES-4).
+type TLSFacts struct {
+	Version     string // "TLS1.3"
+	Cipher      string // "TLS_AES_128_GCM_SHA256"
+	KeyExchange string // "X25519MLKEM768"
+	Fingerprint string // SHA-256 of the leaf certificate, hexadecimal
+	Resumed     bool
+}
+
+// Observation is what one session, or one host skipped by policy, adds to one
+// TLSRPT policy (RPT-1).
+type Observation struct {
+	RecipientDomain dns.Name
+	Type            tlsrpt.PolicyType
+	PolicyDomain    dns.Name
+	Strings         []string
+	MX              []string
+	MXHost          dns.Name // the host the session was for
+	OK, Failed      int      // sessions; their sum is 1 for one session
+	Details         []Detail
+	ReportOnly      bool // the session carried only reports (RPT-3): triggers no report unless failed
+}
+
+// Detail is one failure detail (RFC 8460 §4.3, the fields of failure-details).
+type Detail struct {
+	Type       tlsrpt.ResultType
+	SendingIP  string
+	MXHostname string
+	HELO       string
+	ReceiverIP string
+	Reason     string
+	Info       string // additional-information
+	Count      int
+}
