@@ -174,6 +174,7 @@ type Job struct {
 	Local    bool    // deliver into a mailbox here
 	Claim    int64   // number that settling checks (QUE-2)
 	Minimum  Minimum // the operator's minimum for Domain (POL-9)
+	Lease    Lease   // nil in tests and dry runs
 }
 
 // Minimum is the operator's least acceptable security for a recipient domain (POL-9).
