@@ -1,0 +1,38 @@
+# The common tasks; .ci/run does all of them on a bare machine.
+GO ?= go
+FUZZTIME ?= 60s
+
+.PHONY: build test race vet staticcheck fuzz bench bench-smoke generate lab
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/waxwing ./cmd/waxwing
+
+lab:
+	$(GO) run ./cmd/waxwing lab
+
+test:
+	$(GO) test ./...
+
+race:
+	$(GO) test -race -shuffle=on ./...
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# Every fuzz target of the tree, FUZZTIME each.
+fuzz:
+	FUZZTIME=$(FUZZTIME) bash scripts/fuzz.sh
+
+# Waxwing and, where it is installed, Debian's Postfix, in the same run. See docs/performance.md.
+bench:
+	bash bench/run.sh
+
+bench-smoke:
+	SMOKE=1 bash bench/run.sh
+
+# What is made from the code: configuration reference, decision table.
+generate:
+	$(GO) test ./internal/policy ./internal/config -run 'Golden|Docs|Fresh|Generated' -update

@@ -1,0 +1,171 @@
+// Package metrics counts what deliveries came to, for Prometheus (SES-12).
+// Everything is read off the values of package delivery when an attempt is
+// settled, so that a metric cannot say something else than the queue page or
+// the report: the label values are the same reason words, and their number is bounded.
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+)
+
+// Metrics is a set of counters with a registry of its own. Methods are safe
+// for concurrent use; a nil *Metrics counts nothing.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	destinations  *prometheus.CounterVec
+	dane          *prometheus.CounterVec
+	fallbacks     prometheus.Counter
+	requireTLS    *prometheus.CounterVec
+	ignored       *prometheus.CounterVec
+	sts           *prometheus.CounterVec
+	tlsFailures   *prometheus.CounterVec
+	recipients    *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	messages      *prometheus.CounterVec
+	reports       *prometheus.CounterVec
+	resolverState *prometheus.GaugeVec
+}
+
+// New returns fresh counters, registered together with those of the Go runtime
+// and the process.
+func New() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		Registry:     prometheus.NewRegistry(),
+		destinations: counter("waxwing_destinations_total", "Destinations looked up for a delivery, by the DNSSEC state of their MX answer (secure, other) or the reason word of the failure.", "result"),
+		dane:         counter("waxwing_dane_hosts_total", "Hosts of destinations by what their TLSA lookup came to (none, usable, unusable, failed).", "state"),
+		fallbacks:    prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_plaintext_fallbacks_total", Help: "Plaintext retries after a TLS failure, where no policy forbade them."}),
+		requireTLS:   counter("waxwing_requiretls_unsupported_total", "Recipients whose REQUIRETLS message failed or waits because a host could not honour it, by reason word.", "reason"),
+		ignored:      counter("waxwing_tls_optional_ignored_total", "Findings set aside because the message said TLS-Required: No, by cause.", "cause"),
+		sts:          counter("waxwing_mtasts_lookups_total", "MTA-STS findings used for a delivery (none, testing, enforce, or the error word).", "result"),
+		tlsFailures:  counter("waxwing_tls_failures_total", "Failed TLS sessions by result type of RFC 8460 and reason word.", "type", "reason"),
+		recipients:   counter("waxwing_recipients_settled_total", "Recipients settled by an attempt, by transport, outcome and how the connection was secured.", "transport", "outcome", "tls"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waxwing_delivery_seconds", Help: "Duration of delivery attempts.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 3, 11)}, []string{"transport", "tls"}),
+		messages:      counter("waxwing_messages_accepted_total", "Messages answered with 250, by listener kind.", "listener"),
+		reports:       counter("waxwing_tlsrpt_reports_total", "TLS reports by direction (in, out) and result.", "direction", "result"),
+		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
+	}
+	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.destinations, m.dane, m.fallbacks, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.resolverState)
+	return m
+}
+
+// Attempt counts one settled attempt.
+func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
+	if m == nil {
+		return
+	}
+	tls := "none"
+	for _, r := range res.Recipients {
+		if r.Outcome == delivery.Delivered && r.TLS != "" {
+			tls = r.TLS
+		}
+		m.recipients.WithLabelValues(res.Transport, r.Outcome.String(), orNone(r.TLS)).Inc()
+		if job.Need == delivery.RequireTLS && r.Outcome != delivery.Delivered && r.PolicyFailure {
+			m.requireTLS.WithLabelValues(string(r.Word)).Inc()
+		}
+	}
+	m.duration.WithLabelValues(res.Transport, tls).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
+	if job.Local {
+		return
+	}
+	m.destination(&res.Destination)
+	m.sts.WithLabelValues(stsResult(res.Finding)).Inc()
+	for cause, n := range res.Decision.Ignored {
+		m.ignored.WithLabelValues(string(cause)).Add(float64(n))
+	}
+	for _, a := range res.Attempts {
+		for _, s := range a.Sessions {
+			m.session(s)
+		}
+	}
+}
+
+func (m *Metrics) destination(d *delivery.Destination) {
+	result := "other"
+	switch {
+	case d.Fail != nil:
+		result = string(d.Fail.Word)
+	case d.MXSecure:
+		result = dns.Secure.String()
+	}
+	m.destinations.WithLabelValues(result).Inc()
+	for _, h := range d.Hosts {
+		m.dane.WithLabelValues(h.DANE.State.String()).Inc()
+	}
+}
+
+func (m *Metrics) session(s delivery.Session) {
+	if s.Plaintext {
+		m.fallbacks.Inc()
+	}
+	seen := map[*delivery.TLSFailure]bool{}
+	for _, f := range failures(s) {
+		if f != nil && !seen[f] {
+			seen[f] = true
+			m.tlsFailures.WithLabelValues(string(f.Type), string(f.Reason)).Inc()
+		}
+	}
+}
+
+func failures(s delivery.Session) []*delivery.TLSFailure {
+	all := []*delivery.TLSFailure{s.TLSFailure}
+	if s.PKIX != nil {
+		all = append(all, s.PKIX.Failure)
+	}
+	if s.DANE != nil {
+		all = append(all, s.DANE.Failure)
+	}
+	return all
+}
+
+func stsResult(f delivery.Finding) string {
+	switch {
+	case f.Failure != nil && f.Policy == nil:
+		return string(f.Failure.Word)
+	case f.Policy == nil:
+		return "none"
+	}
+	return string(f.Policy.Mode)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// Accepted counts a message answered with 250.
+func (m *Metrics) Accepted(listener string) {
+	if m != nil {
+		m.messages.WithLabelValues(listener).Inc()
+	}
+}
+
+// Report counts a TLS report that was sent or came in.
+func (m *Metrics) Report(direction, result string) {
+	if m != nil {
+		m.reports.WithLabelValues(direction, result).Inc()
+	}
+}
+
+// SelfTest records one of the resolver's self-tests (DNS-6).
+func (m *Metrics) SelfTest(test string, ok bool) {
+	if m == nil {
+		return
+	}
+	v := 0.0
+	if ok {
+		v = 1
+	}
+	m.resolverState.WithLabelValues(test).Set(v)
+}
