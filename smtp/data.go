@@ -252,7 +252,7 @@ func (d *DataWriter) Write(p []byte) (int, error) {
 // line writes all of p up to the next line that begins with a dot.
 func (d *DataWriter) line(p []byte) int {
 	if d.state == atBegin && p[0] == '.' {
-		d.write([]byte{'.', '.'})
+		d.writeString("..")
 		d.state = inText
 		return 1
 	}
@@ -306,6 +306,12 @@ func (d *DataWriter) run(p []byte) int {
 
 func (d *DataWriter) write(p []byte) {
 	if _, err := d.w.Write(p); err != nil && d.err == nil {
+		d.err = err
+	}
+}
+
+func (d *DataWriter) writeString(s string) {
+	if _, err := d.w.WriteString(s); err != nil && d.err == nil {
 		d.err = err
 	}
 }
