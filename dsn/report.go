@@ -1,0 +1,76 @@
+package dsn
+
+import (
+	"io"
+	"net/netip"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/smtp"
+)
+
+// Action is what was done for a recipient (RFC 3464 §2.3.3).
+type Action string
+
+// The actions. Expanded is read, never written: we keep aliases' members apart.
+const (
+	Failed    Action = "failed"
+	Delayed   Action = "delayed"
+	Delivered Action = "delivered"
+	Relayed   Action = "relayed"
+	Expanded  Action = "expanded"
+)
+
+// Recipient is what is to be said of one recipient.
+type Recipient struct {
+	Address  string // as in RCPT TO, without brackets
+	Original string // ORCPT, "addr-type;address", xtext decoded; empty: none was given
+	Action   Action
+	Status   smtp.Enhanced // zero: taken from Reply, else x.0.0
+	Reply    *smtp.Reply   // what the remote server answered; nil if it did not come so far
+	Text     string        // what happened, in words
+	// PolicyFirstFail: a published policy could not be met; when and how it was
+	// first seen failing (POL-6). It is told beside Text.
+	PolicyFirstFail string
+	RemoteMTA       string     // name of the server that answered, empty: none did
+	RemoteAddr      netip.Addr // its address
+	LastAttempt     time.Time  // zero: left out
+	RetryUntil      time.Time  // for Delayed
+	LogID           string     // our own id, to find it in the log (Final-Log-ID)
+}
+
+// Report is one notification, about one or more recipients of one message.
+type Report struct {
+	Hostname dns.Name  // the reporting server
+	From     string    // address of the From field; empty: postmaster@Hostname
+	To       string    // the sender of the original: the notification's recipient
+	Date     time.Time // of the notification
+
+	EnvID      string    // RFC 3461 §4.4, decoded
+	Arrival    time.Time // of the original; zero: left out
+	ReceivedBy string    // from whom the original came (Received-From-MTA), a domain name; may be empty
+	Recipients []Recipient
+
+	// Original is the message, or at least its header. Full returns all of it
+	// (RET=FULL), else the header alone. RequireTLS wins over Full (RFC 8689
+	// §5). Redact returns nothing of it: for a notification about a REQUIRETLS
+	// message that has to travel without REQUIRETLS (POL-4).
+	Original   []byte
+	Full       bool
+	RequireTLS bool
+	Redact     bool
+
+	// SMTPUTF8: the original was, so the notification's reader can take UTF-8
+	// (RFC 6533). The notification must then be sent with SMTPUTF8.
+	SMTPUTF8 bool
+
+	Random io.Reader // for Message-ID and boundary; nil: crypto/rand
+}
+
+// Compose writes the notification with CRLF line ends. It is to be sent from
+// the null sender. The error names what is missing.
+func (r Report) Compose() ([]byte, error) { return nil, nil }
+
+// Parse reads a notification, ours or another's. Original is its third part,
+// Full where that is a whole message.
+func Parse(msg []byte) (*Report, error) { return nil, nil }

@@ -1,0 +1,142 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"waxwing/dns"
+)
+
+// Config is the whole of waxwing.toml.
+type Config struct {
+	Hostname dns.Name `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
+	DataDir  string   `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. A relative path counts from the directory of this file."`
+	Postgres string   `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
+	Listen   []Listen `toml:"listen" doc:"One table for each address the server listens on."`
+	TLS      TLS      `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
+	Resolver Resolver `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
+	Delivery Delivery `toml:"delivery" doc:"How mail leaves this server."`
+	TLSRPT   TLSRPT   `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
+	Limits   Limits   `toml:"limits" doc:"Bounds on what one client or one message may use."`
+	Log      Log      `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
+
+	dir string // of the file, for relative paths
+}
+
+// Kind is what a listener speaks.
+type Kind string
+
+// The kinds.
+const (
+	MX          Kind = "mx"
+	Submission  Kind = "submission"
+	Submissions Kind = "submissions"
+	HTTPS       Kind = "https"
+	Metrics     Kind = "metrics"
+)
+
+// Listen is one listener.
+type Listen struct {
+	Address        netip.AddrPort `toml:"address" required:"true" example:"0.0.0.0:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address, \"[::]\" every address of both families."`
+	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (MTA-STS policies, incoming TLS reports, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
+	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
+	MaxMessageSize Size           `toml:"max_message_size" example:"\"50MiB\"" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
+}
+
+// TLS is certificates.
+type TLS struct {
+	CertFile  string `toml:"cert_file" example:"/etc/waxwing/mx.example.org.crt" doc:"PEM file with the certificate and the intermediates. It is read again when it changes."`
+	KeyFile   string `toml:"key_file" example:"/etc/waxwing/mx.example.org.key" doc:"PEM file with the private key of cert_file."`
+	LocalCA   bool   `toml:"local_ca" doc:"Use the certificate and the certificate authority that \"waxwing quickstart -local\" made in the directory tls under data_dir. For trying out; cert_file and key_file stay empty."`
+	RootsFile string `toml:"roots_file" doc:"PEM file with the certificate authorities trusted when sending mail and fetching MTA-STS policies. Empty: those of the system (and with local_ca, the local one)."`
+}
+
+// Resolver is the DNS.
+type Resolver struct {
+	Servers  []string      `toml:"servers" doc:"Addresses of recursive resolvers, asked in order, each with a port if it is not 53; or the one word \"system\" for those in /etc/resolv.conf."`
+	Trusted  Trust         `toml:"trusted" oneof:"auto yes no" doc:"Whether the resolvers' word on DNSSEC (the AD bit) is believed: \"yes\" only where the path to them cannot be tampered with; \"auto\" believes those on loopback addresses, and with \"system\" those marked trust-ad."`
+	Timeout  time.Duration `toml:"timeout" min:"100ms" max:"1m" doc:"How long to wait for one answer before the next server is asked."`
+	Selftest SelfTest      `toml:"selftest" doc:"Names looked up at start to see whether the resolver validates DNSSEC. Empty names switch a check off."`
+}
+
+// Trust says whose AD bit is believed.
+type Trust string
+
+// The values of Trust.
+const (
+	TrustAuto Trust = "auto"
+	TrustYes  Trust = "yes"
+	TrustNo   Trust = "no"
+)
+
+// SelfTest is the names of the DNSSEC self-test (DNS-6).
+type SelfTest struct {
+	Signed dns.Name `toml:"signed" doc:"A name with valid signatures: the answer must have the AD bit."`
+	Bogus  dns.Name `toml:"bogus" doc:"A name with broken signatures: the answer must be SERVFAIL."`
+	Large  dns.Name `toml:"large" doc:"A name with an answer too large for UDP: TCP must work."`
+}
+
+// Delivery is how mail leaves.
+type Delivery struct {
+	EHLO                 dns.Name             `toml:"ehlo" example:"out.example.org" doc:"Name we greet other servers with. Empty: hostname."`
+	AllowPrivate         bool                 `toml:"allow_private" doc:"Deliver also to loopback, private and link-local addresses. For the inside of a network and for trying out; on the internet it lets strangers' DNS records point at your own machines."`
+	Plaintext            Plaintext            `toml:"plaintext" oneof:"allow forbid" doc:"Whether mail may go unencrypted to servers that offer no TLS and have published nothing that demands it."`
+	Minimum              map[dns.Name]Minimum `toml:"minimum" oneof:"any tls verified dane" example:"{ \"partner.example\" = \"verified\" }" doc:"Least security accepted per recipient domain, whatever it publishes: \"tls\" (encrypted), \"verified\" (the server's certificate checked by DANE or MTA-STS), \"dane\". Mail waits, and bounces at the end, rather than going with less."`
+	MaxHosts             int                  `toml:"max_hosts" min:"1" max:"100" doc:"How many MX hosts of a domain are tried in one attempt."`
+	Concurrency          int                  `toml:"concurrency" min:"1" max:"10000" doc:"Deliveries at one time, all destinations together."`
+	ConcurrencyPerDomain int                  `toml:"concurrency_per_domain" min:"1" max:"1000" doc:"Deliveries at one time to one recipient domain."`
+	Retry                []time.Duration      `toml:"retry" min:"1s" max:"168h" doc:"Waits between the attempts; the last one repeats until expire."`
+	Expire               time.Duration        `toml:"expire" min:"1m" max:"720h" doc:"How long after its acceptance a message that could not be delivered is returned to its sender (RFC 5321 §4.5.4 advises 4 to 5 days)."`
+	DelayNotice          time.Duration        `toml:"delay_notice" max:"720h" doc:"When the sender is told, once, that a message is still waiting. \"0s\": never."`
+	Port                 uint16               `toml:"port" min:"1" max:"65535" doc:"TCP port of other servers. Anything but 25 is for tests."`
+}
+
+// Plaintext is whether mail may go unencrypted.
+type Plaintext string
+
+// The values of Plaintext.
+const (
+	PlaintextAllow  Plaintext = "allow"
+	PlaintextForbid Plaintext = "forbid"
+)
+
+// Minimum is the least security for a recipient domain (POL-9): any, tls,
+// verified or dane, the words of delivery.Minimum.
+type Minimum string
+
+// TLSRPT is SMTP TLS reporting.
+type TLSRPT struct {
+	Send          bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
+	ReportSuccess ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
+	From          string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from; its domain must have a DKIM key here. Empty: tlsrpt-noreply at the nearest hosted domain above hostname that has one."`
+	RetentionDays int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept."`
+}
+
+// ReportSuccess says which days without failures are reported (RPT-8).
+type ReportSuccess string
+
+// The values of ReportSuccess.
+const (
+	SuccessPolicy ReportSuccess = "policy"
+	SuccessAlways ReportSuccess = "always"
+	SuccessNever  ReportSuccess = "never"
+)
+
+// Limits are bounds (INB-3).
+type Limits struct {
+	MaxConnections      int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener."`
+	ConnectionsPerIP    int           `toml:"connections_per_ip" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 address or IPv6 /64 network."`
+	MaxMessageSize      Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
+	MaxRecipients       int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
+	MaxHeaderSize       Size          `toml:"max_header_size" min:"16KiB" max:"16MiB" doc:"Largest message header accepted."`
+	CommandTimeout      time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
+	FailedLogins        int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one address within 10 minutes after which it is refused for as long."`
+	MessagesPerAccount  int           `toml:"messages_per_account" min:"0" max:"10000000" doc:"Messages an account may submit in 24 hours. 0: no bound."`
+	RecipientsPerMinute int           `toml:"recipients_per_minute" min:"0" max:"1000000" doc:"Recipients accepted from one address on \"mx\" listeners in a minute; more are answered 4xx. 0: no bound."`
+}
+
+// Log is what is logged.
+type Log struct {
+	Level  string `toml:"level" oneof:"debug info warn error" doc:"The least important lines that are logged."`
+	Format string `toml:"format" oneof:"text json" doc:"\"text\" for people, \"json\" for programs."`
+}

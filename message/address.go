@@ -1,0 +1,116 @@
+package message
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+
+	"waxwing/dns"
+)
+
+// Bounds of an address list.
+const (
+	maxAddressList = 64 << 10 // octets
+	maxAddresses   = 2000
+)
+
+// Address is one mailbox of an address list (RFC 5322 §3.4).
+type Address struct {
+	Name   string // display name, encoded words decoded; may be empty
+	Local  string // left of the "@", without quoting
+	Domain string // right of it, as written; may be a literal in brackets
+}
+
+// Addr is the address in "local@domain" form, the local part quoted where it
+// needs to be.
+func (a Address) Addr() string { return quoteLocal(a.Local) + "@" + a.Domain }
+
+// String is the form for a header field, the display name encoded where it
+// needs to be (RFC 2047).
+func (a Address) String() string {
+	if a.Name == "" {
+		return a.Addr()
+	}
+	return EncodePhrase(a.Name) + " <" + a.Addr() + ">"
+}
+
+func quoteLocal(local string) string {
+	atom := local != "" && local[0] != '.' && local[len(local)-1] != '.' && !strings.Contains(local, "..")
+	for i := 0; atom && i < len(local); i++ {
+		atom = atext(local[i]) || local[i] == '.'
+	}
+	if atom {
+		return local
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
+}
+
+// atext is RFC 5322 §3.2.3 with RFC 6532 §3.2's UTF-8.
+func atext(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80 ||
+		strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+}
+
+// ParseAddressList parses the body of a From, To or Cc field. Groups are
+// flattened. Lists of more than 64 KiB or 2,000 addresses are refused.
+func ParseAddressList(s string) ([]Address, error) {
+	if len(s) > maxAddressList {
+		return nil, fmt.Errorf("address list is longer than %d octets", maxAddressList)
+	}
+	list, err := mail.ParseAddressList(s)
+	if err != nil {
+		return nil, fmt.Errorf("invalid address list: %s", strings.TrimPrefix(err.Error(), "mail: "))
+	}
+	if len(list) > maxAddresses {
+		return nil, fmt.Errorf("address list has more than %d addresses", maxAddresses)
+	}
+	out := make([]Address, len(list))
+	for i, a := range list {
+		at := strings.LastIndexByte(a.Address, '@')
+		if at < 0 {
+			return nil, fmt.Errorf("address %q has no domain", a.Address)
+		}
+		out[i] = Address{Name: a.Name, Local: a.Address[:at], Domain: a.Address[at+1:]}
+	}
+	return out, nil
+}
+
+// From is the mailboxes of the one From field a message has (RFC 5322 §3.6.2).
+func From(h Header) ([]Address, error) {
+	switch n := h.Count("From"); {
+	case n == 0:
+		return nil, errors.New("message has no From field")
+	case n > 1:
+		return nil, fmt.Errorf("message has %d From fields, one is allowed", n)
+	}
+	list, err := ParseAddressList(h.Get("From"))
+	if err != nil {
+		return nil, fmt.Errorf("From field: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("From field names no address")
+	}
+	return list, nil
+}
+
+// FromDomain is the domain of the From field. Several addresses must share it:
+// nobody could say otherwise whose policy counts.
+func FromDomain(h Header) (dns.Name, error) {
+	list, err := From(h)
+	if err != nil {
+		return dns.Name{}, err
+	}
+	var domain dns.Name
+	for _, a := range list {
+		d, err := dns.ParseName(a.Domain)
+		if err != nil {
+			return dns.Name{}, fmt.Errorf("From field: %w", err)
+		}
+		if !domain.IsZero() && d != domain {
+			return dns.Name{}, fmt.Errorf("From field names two domains, %s and %s", domain, d)
+		}
+		domain = d
+	}
+	return domain, nil
+}
