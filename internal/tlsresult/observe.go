@@ -1,0 +1,226 @@
+// Package tlsresult turns the result of a delivery into TLSRPT observations and
+// keeps them per UTC day (RPT-1 to RPT-4; RFC 8460 §4). Observe is pure; Save
+// writes in the transaction that settles the attempt.
+package tlsresult
+
+import (
+	"net/netip"
+	"strings"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/tlsrpt"
+)
+
+// direct is the only transport whose sessions are recorded (RPT-4).
+const direct = "direct"
+
+// Observe says what one attempt adds to the TLS reports: one observation per
+// session and TLSRPT policy, and one per policy that made a host be passed over.
+// It returns nil for what is not recorded: deliveries of our own TLS reports
+// (RPT-3), address literals, local and smarthost deliveries (RPT-4).
+func Observe(job *delivery.Job, res *delivery.Result) []delivery.Observation {
+	if job.Purpose == delivery.TLSReport || job.Local || job.Domain.IsLiteral() || job.Domain.Name.IsZero() || res.Transport != direct {
+		return nil
+	}
+	o := observer{domain: job.Domain.Name, reportOnly: job.Purpose == delivery.DMARCReport}
+	for _, p := range passedOver(res) {
+		o.skipped(p)
+	}
+	for _, a := range res.Attempts {
+		for i := range a.Sessions {
+			if isSession(&a.Sessions[i]) {
+				o.session(&a.Plan, &a.Sessions[i])
+			}
+		}
+	}
+	return o.out
+}
+
+// passedOver are the skipped hosts that the walk over the plans came to. A
+// skipped host behind the one that took the mail was never due: no session
+// should have been there, so it is not counted (RPT-2).
+func passedOver(res *delivery.Result) []*delivery.Plan {
+	var out, pending []*delivery.Plan
+	next := 0 // index into Attempts
+	for i := range res.Decision.Plans {
+		p := &res.Decision.Plans[i]
+		switch {
+		case p.Skip != nil:
+			pending = append(pending, p)
+		case next < len(res.Attempts) && res.Attempts[next].Plan.Host.Name == p.Host.Name:
+			out, pending = append(out, pending...), nil
+			next++
+		case next < len(res.Attempts):
+			// Not tried although a later one was: the walk went past it.
+		default:
+			// The walk ended before this host: settled, or broken off. What was
+			// skipped before it counts only if there still was mail to carry.
+			if settled(res) {
+				return out
+			}
+			return append(out, pending...)
+		}
+	}
+	if settled(res) {
+		return out
+	}
+	return append(out, pending...)
+}
+
+// settled: the hosts that were tried left nothing to carry, so that no further
+// host was due.
+func settled(res *delivery.Result) bool {
+	if len(res.Recipients) == 0 || len(res.Attempts) == 0 {
+		return false
+	}
+	for _, r := range res.Recipients {
+		final := r.Outcome == delivery.Delivered || r.Outcome == delivery.Failed && r.Reply != nil && !r.Host.IsZero()
+		if !final {
+			return false
+		}
+	}
+	return true
+}
+
+// isSession tells a TLS session, or one that should have been (RPT-2), from a
+// connection that came to nothing (RFC 8460 §4.3.4) and from the plaintext
+// retry of POL-3, whose TLS failure was counted with the session before it.
+func isSession(s *delivery.Session) bool {
+	if !s.Connected || !s.Greeted || s.Plaintext {
+		return false
+	}
+	// A session that ended before EHLO was answered says nothing about TLS.
+	return s.TLS != nil || s.TLSFailure != nil || s.HELO != "" || s.Err == nil
+}
+
+// observer gathers the observations of one attempt.
+type observer struct {
+	domain     dns.Name
+	reportOnly bool
+	out        []delivery.Observation
+}
+
+func (o *observer) add(p *delivery.Policy, host dns.Name, details []delivery.Detail) {
+	ob := delivery.Observation{
+		RecipientDomain: o.domain, Type: p.Type, PolicyDomain: p.Domain, Strings: p.Strings, MX: p.MX,
+		MXHost: host, Details: details, ReportOnly: o.reportOnly,
+	}
+	if len(details) == 0 {
+		ob.OK = 1
+	} else {
+		ob.Failed = 1
+	}
+	o.out = append(o.out, ob)
+}
+
+// skipped adds a host that policy ruled out: one failed session under each
+// policy that ruled it out, none under the others.
+func (o *observer) skipped(p *delivery.Plan) {
+	for i := range p.Reports {
+		rep := &p.Reports[i]
+		if rep.Failed == nil {
+			continue
+		}
+		d := delivery.Detail{
+			Type: rep.Failed.Type, Reason: string(rep.Failed.Reason), Info: rep.Failed.Text,
+			MXHostname: p.Host.Name.ASCII(), Count: 1,
+		}
+		o.add(rep, p.Host.Name.Name, []delivery.Detail{d})
+	}
+}
+
+func (o *observer) session(p *delivery.Plan, s *delivery.Session) {
+	facts := delivery.Detail{
+		SendingIP: addr(s.Local), ReceiverIP: addr(s.Addr), MXHostname: p.Host.Name.ASCII(),
+		HELO: firstWord(s.HELO), Count: 1,
+	}
+	for i := range p.Reports {
+		rep := &p.Reports[i]
+		var details []delivery.Detail
+		for _, f := range failures(rep, s) {
+			d := facts
+			d.Type, d.Reason, d.Info = f.Type, string(f.Reason), f.Text
+			details = appendNew(details, d)
+		}
+		o.add(rep, p.Host.Name.Name, details)
+	}
+}
+
+// failures says why a session did not meet a policy; none means that it did.
+// What the policy did not ask for is no failure (RPT-2), whether the mail went
+// out does not matter: mode testing and TLS-Required: No count the same.
+func failures(p *delivery.Policy, s *delivery.Session) []delivery.TLSFailure {
+	var out []delivery.TLSFailure
+	if p.Failed != nil {
+		out = append(out, delivery.TLSFailure{Type: p.Failed.Type, Reason: p.Failed.Reason, Text: p.Failed.Text})
+	}
+	negotiation := negotiationFailure(s)
+	if negotiation != nil {
+		out = append(out, *negotiation)
+	}
+	var verdict *delivery.Verdict
+	switch p.Needs {
+	case delivery.NeedPKIX:
+		verdict = s.PKIX
+	case delivery.NeedDANE:
+		verdict = s.DANE
+	default:
+		return out
+	}
+	switch {
+	case verdict != nil && verdict.Failure != nil:
+		out = append(out, *verdict.Failure)
+	case verdict == nil && len(out) == 0:
+		// Nobody looked: it cannot be called a success.
+		out = append(out, delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Reason: "not-verified",
+			Text: "the certificate was not verified"})
+	}
+	return out
+}
+
+// negotiationFailure is why there was no TLS at all, whoever's certificate it
+// may have been. A TLSFailure that repeats a verdict is not one: it counts only
+// under the policy that asked for that verdict.
+func negotiationFailure(s *delivery.Session) *delivery.TLSFailure {
+	if f := s.TLSFailure; f != nil {
+		if fromVerdict(f, s.PKIX) || fromVerdict(f, s.DANE) {
+			return nil
+		}
+		return f
+	}
+	if s.TLS == nil && !failedVerdict(s.PKIX) && !failedVerdict(s.DANE) {
+		return &delivery.TLSFailure{Type: tlsrpt.StartTLSNotSupported, Reason: "starttls-not-offered",
+			Text: "STARTTLS was not offered"}
+	}
+	return nil
+}
+
+func failedVerdict(v *delivery.Verdict) bool { return v != nil && v.Failure != nil }
+
+func fromVerdict(f *delivery.TLSFailure, v *delivery.Verdict) bool {
+	return failedVerdict(v) && v.Failure.Type == f.Type && v.Failure.Reason == f.Reason
+}
+
+// appendNew keeps the details of one session distinct, so that no detail counts
+// the session twice.
+func appendNew(ds []delivery.Detail, d delivery.Detail) []delivery.Detail {
+	for _, have := range ds {
+		if have.Type == d.Type && have.Reason == d.Reason {
+			return ds
+		}
+	}
+	return append(ds, d)
+}
+
+func addr(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.Unmap().WithZone("").String()
+}
+
+func firstWord(s string) string {
+	w, _, _ := strings.Cut(strings.TrimSpace(s), " ")
+	return w
+}
