@@ -1,0 +1,114 @@
+// Package store is the database: two engines, one schema, one way to write.
+//
+// SQLite (modernc.org/sqlite) is the default, one file in the data directory in
+// WAL mode with synchronous=FULL; PostgreSQL (pgx) serves several machines. A
+// statement is written once, in the common subset of both, with "?" for
+// parameters. Package schema holds the tables; this package knows no mail.
+//
+// A Write is durable when it returns nil. On SQLite concurrent writes share one
+// commit, and so one fsync (group commit), each behind a savepoint of its own,
+// so that one member's failure leaves the others alone.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+)
+
+// Options say where the database is. Exactly one of Path and Postgres is used;
+// Postgres wins.
+type Options struct {
+	Path       string // the SQLite file; it and its -wal and -shm are made where missing
+	Postgres   string // a URL, postgres://user:password@host/database
+	Migrations fs.FS  // goose files, see package schema; nil: the schema is left as it is
+	Log        *slog.Logger
+}
+
+// Store is an open database. All methods may be called at the same time from
+// any goroutine.
+type Store struct {
+	engine engine
+}
+
+// engine is what the two databases do differently. Both methods run fn on a
+// Tx of their own and end the transaction before they return.
+type engine interface {
+	read(ctx context.Context, fn func(*Tx) error) error
+	write(ctx context.Context, fn func(*Tx) error) error
+	postgres() bool
+	close() error
+}
+
+// Open opens the database, makes it where it is missing (SQLite), and migrates
+// it to the program's schema. A schema newer than the program is refused with
+// ErrNewerSchema.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	var e engine
+	var err error
+	switch {
+	case o.Postgres != "":
+		e, err = openPostgres(ctx, o)
+	case o.Path != "":
+		e, err = openSQLite(ctx, o)
+	default:
+		err = errors.New("store: neither a SQLite path nor a PostgreSQL URL is given")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Store{engine: e}, nil
+}
+
+// Close waits for the writes that have been taken in, refuses new ones with
+// ErrClosed, and closes the database.
+func (s *Store) Close() error { return s.engine.close() }
+
+// Postgres reports the engine.
+func (s *Store) Postgres() bool { return s.engine.postgres() }
+
+// Read runs fn on one consistent snapshot, which it must not change. Readers do
+// not wait for writers. fn's error is returned as it is.
+func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
+	return s.engine.read(ctx, fn)
+}
+
+// Write runs fn in a transaction and commits it; when it returns nil, what fn
+// wrote is durable. Any error of fn, or of a statement of fn even if fn itself
+// returns nil, undoes all of fn.
+//
+// fn may run again after a conflict: it must have no effect but through its Tx
+// and variables that it sets anew. It must not wait for the network or call
+// Write: on SQLite nobody else can write meanwhile. On PostgreSQL transactions
+// are READ COMMITTED: where fn writes what depends on what it has read, it reads
+// with Tx.Lock or Tx.Wait at the end of the SELECT, or says all in one statement.
+//
+// When ctx ends before fn has begun, fn never runs and ctx's error is returned;
+// later, statements of fn fail with it. A panic of fn becomes an error.
+func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
+	return s.engine.write(ctx, fn)
+}
+
+// Generation is how often area has been raised (Tx.Raise); 0 for never. A
+// cache that notes the generation before it reads, and drops what it holds once the
+// generation differs, is never stale.
+func (s *Store) Generation(ctx context.Context, area string) (int64, error) {
+	var n int64
+	err := s.Read(ctx, func(tx *Tx) error {
+		err := tx.Row(`SELECT value FROM generation WHERE area = ?`, area).Scan(&n)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("generation of %s: %w", area, err)
+	}
+	return n, nil
+}

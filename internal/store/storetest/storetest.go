@@ -1,0 +1,80 @@
+// Package storetest opens databases for tests: SQLite in a temporary
+// directory, and PostgreSQL where the environment names one.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"waxwing/internal/schema"
+	"waxwing/internal/store"
+)
+
+// Env names the variable that holds the URL of a PostgreSQL database in which
+// the tests may make and drop schemas.
+const Env = "WAXWING_TEST_POSTGRES"
+
+// Open returns a new SQLite store with the whole schema; it is closed when the
+// test ends.
+func Open(t testing.TB) *store.Store {
+	t.Helper()
+	return open(t, store.Options{Path: filepath.Join(t.TempDir(), "waxwing.db"), Migrations: schema.FS})
+}
+
+// Each runs fn as a subtest on each engine, with a new store of the whole
+// schema. The one on PostgreSQL is skipped where Env is not set.
+func Each(t *testing.T, fn func(t *testing.T, s *store.Store)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, Open(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		fn(t, open(t, store.Options{Postgres: Postgres(t), Migrations: schema.FS}))
+	})
+}
+
+func open(t testing.TB, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// Postgres returns the URL of a PostgreSQL schema of the test's own, dropped
+// when the test ends; without Env it skips the test.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	base := os.Getenv(Env)
+	if base == "" {
+		t.Skipf("PostgreSQL: set %s to a URL to run this test on it", Env)
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatalf("%s: %v", Env, err)
+	}
+	name := fmt.Sprintf("waxwing_test_%d", store.NewID())
+	admin(t, base, "CREATE SCHEMA "+name)
+	t.Cleanup(func() { admin(t, base, "DROP SCHEMA "+name+" CASCADE") })
+	q := u.Query()
+	q.Set("search_path", name)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func admin(t testing.TB, url, statement string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Tx is a transaction. It belongs to the goroutine that runs fn and ends with
+// fn. Rows must be read to the end or closed before the next statement:
+// PostgreSQL does one thing at a time on a connection.
+//
+// A statement that failed has undone the transaction (PostgreSQL's rule, kept
+// on SQLite too): every later statement returns the same error. To try an
+// insert that may clash, say ON CONFLICT DO NOTHING and look at the number of
+// rows. A bool goes into SMALLINT as 0 or 1.
+type Tx struct {
+	ctx  context.Context
+	run  runner
+	pg   bool
+	open []*sql.Rows
+	err  error // of the first failed statement
+}
+
+// runner runs statements on the transaction's connection.
+type runner interface {
+	exec(ctx context.Context, q string, args []any) (sql.Result, error)
+	query(ctx context.Context, q string, args []any) (*sql.Rows, error)
+	row(ctx context.Context, q string, args []any) *sql.Row
+}
+
+// Context is the context given to Read or Write.
+func (tx *Tx) Context() context.Context { return tx.ctx }
+
+// Postgres reports the engine, for the rare statement that has no common form.
+func (tx *Tx) Postgres() bool { return tx.pg }
+
+// Lock is put at the end of a SELECT whose rows are to be claimed: rows that
+// another machine holds are left out. Empty on SQLite, which has one writer.
+func (tx *Tx) Lock() string {
+	if tx.pg {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
+// Wait is put at the end of a SELECT whose rows are going to be changed: it
+// waits for another machine that holds them. Empty on SQLite.
+func (tx *Tx) Wait() string {
+	if tx.pg {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// Exec runs a statement and returns the number of rows it changed.
+func (tx *Tx) Exec(q string, args ...any) (int64, error) {
+	if err := tx.begin(); err != nil {
+		return 0, err
+	}
+	r, err := tx.run.exec(tx.ctx, q, args)
+	if err != nil {
+		return 0, tx.failed(err)
+	}
+	return r.RowsAffected()
+}
+
+// Query runs a statement that returns rows.
+func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
+	if err := tx.begin(); err != nil {
+		return nil, err
+	}
+	rows, err := tx.run.query(tx.ctx, q, args)
+	if err != nil {
+		return nil, tx.failed(err)
+	}
+	tx.open = append(tx.open, rows)
+	return rows, nil
+}
+
+// Row runs a statement for one row; Scan on it must follow, and returns
+// sql.ErrNoRows where there is none.
+func (tx *Tx) Row(q string, args ...any) *sql.Row {
+	return tx.run.row(tx.ctx, q, args)
+}
+
+// Raise adds one to the generation of area (Store.Generation), in this
+// transaction.
+func (tx *Tx) Raise(area string) error {
+	_, err := tx.Exec(`INSERT INTO generation (area, value) VALUES (?, 1)
+		ON CONFLICT (area) DO UPDATE SET value = generation.value + 1`, area)
+	return err
+}
+
+func (tx *Tx) begin() error {
+	if tx.err != nil {
+		return tx.err
+	}
+	return tx.ctx.Err()
+}
+
+func (tx *Tx) failed(err error) error {
+	tx.err = err
+	return err
+}
+
+// finish closes what fn left open and says what the transaction came to.
+func (tx *Tx) finish(err error) error {
+	for _, r := range tx.open {
+		if e := r.Close(); e != nil && tx.err == nil {
+			tx.err = e
+		}
+	}
+	tx.open = nil
+	if err != nil {
+		return err
+	}
+	return tx.err
+}

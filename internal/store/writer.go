@@ -1,0 +1,238 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of one group: members that wait for its commit wait no longer than
+// this, however many come.
+const (
+	groupMembers = 256
+	groupTime    = 20 * time.Millisecond
+)
+
+// writer is SQLite's one writing connection. Its goroutine opens a
+// transaction, lends it to one waiting member after the other, each behind a
+// savepoint, commits, and tells all. A member runs fn on its own goroutine.
+type writer struct {
+	s     *session
+	log   *slog.Logger
+	queue chan *member
+	ended chan struct{}
+	now   func() time.Time
+
+	mu     sync.RWMutex
+	closed bool
+}
+
+// member is one Write. state makes sure that it is either lent the
+// transaction or given up, never both.
+type member struct {
+	ctx   context.Context
+	state atomic.Int32
+	turn  chan *Tx   // the transaction is lent
+	ran   chan error // fn has ended and the transaction is back
+	done  chan error // the group is committed, or lost
+}
+
+const (
+	waiting int32 = iota
+	taken
+	gone
+)
+
+func newWriter(s *session, log *slog.Logger) *writer {
+	w := &writer{s: s, log: log, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now}
+	go w.run()
+	return w
+}
+
+// stop refuses new members, serves those that wait, and ends the goroutine; it
+// reports false if that has been done before.
+func (w *writer) stop() bool {
+	w.mu.Lock()
+	was := w.closed
+	if !was {
+		w.closed = true
+		close(w.queue)
+	}
+	w.mu.Unlock()
+	<-w.ended
+	return !was
+}
+
+func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m := &member{ctx: ctx, turn: make(chan *Tx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
+	if err := w.enter(m); err != nil {
+		return err
+	}
+	select {
+	case tx := <-m.turn:
+		w.runMember(m, tx, fn)
+	case err := <-m.done: // the group could not begin
+		return err
+	case <-ctx.Done():
+		if m.state.CompareAndSwap(waiting, gone) {
+			return ctx.Err()
+		}
+		select {
+		case tx := <-m.turn:
+			w.runMember(m, tx, fn)
+		case err := <-m.done:
+			return err
+		}
+	}
+	return <-m.done
+}
+
+// enter puts m in the queue.
+func (w *writer) enter(m *member) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return ErrClosed
+	}
+	select {
+	case w.queue <- m:
+		return nil
+	case <-m.ctx.Done():
+		return m.ctx.Err()
+	}
+}
+
+// runMember runs fn and gives the transaction back, also when fn panics or
+// ends the goroutine (t.FailNow does).
+func (w *writer) runMember(m *member, tx *Tx, fn func(*Tx) error) {
+	err := errors.New("store: the writing goroutine ended in the middle of its transaction")
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(w.log, p)
+		}
+		m.ran <- tx.finish(err)
+	}()
+	err = fn(tx)
+}
+
+// panicked logs a panic of fn with its stack, and is the error to return for it.
+func panicked(log *slog.Logger, p any) error {
+	log.Error("panic in a transaction", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	return fmt.Errorf("store: panic in the transaction: %v", p)
+}
+
+func (w *writer) run() {
+	defer close(w.ended)
+	for m := range w.queue {
+		w.group(m)
+	}
+}
+
+// group commits first and those that wait behind it in one transaction.
+func (w *writer) group(first *member) {
+	if err := w.s.do("BEGIN IMMEDIATE"); err != nil {
+		w.refuse(first, fmt.Errorf("begin to write: %w", engineError(err)))
+		return
+	}
+	var in []*member // those whose work is in the transaction
+	begun := w.now()
+	for n, m := 1, first; m != nil; n++ {
+		err := w.lend(m, &in)
+		if err != nil { // the transaction is lost, and with it all members
+			w.s.do("ROLLBACK")
+			w.tell(in, fmt.Errorf("transaction lost: %w", engineError(err)))
+			return
+		}
+		m = nil
+		if n < groupMembers && w.now().Sub(begun) < groupTime {
+			m = w.next()
+		}
+	}
+	if len(in) == 0 {
+		w.s.do("ROLLBACK")
+		return
+	}
+	err := w.s.do("COMMIT")
+	if err != nil {
+		w.log.Error("commit failed", slog.Any("error", err), slog.Int("members", len(in)))
+		w.s.do("ROLLBACK") // fails where SQLite has done it
+		err = fmt.Errorf("commit: %w", engineError(err))
+	}
+	w.tell(in, err)
+}
+
+// next is a member that waits now, or nil.
+func (w *writer) next() *member {
+	select {
+	case m := <-w.queue: // nil when closed
+		return m
+	default:
+		return nil
+	}
+}
+
+// lend lets m work in the transaction. A member that fails is undone and told at
+// once. The error is one of the transaction as a whole.
+func (w *writer) lend(m *member, in *[]*member) error {
+	if !m.state.CompareAndSwap(waiting, taken) {
+		return nil
+	}
+	if err := w.s.do("SAVEPOINT member"); err != nil {
+		m.done <- engineError(err)
+		return err
+	}
+	m.turn <- &Tx{ctx: m.ctx, run: uninterrupted{w.s}}
+	err := <-m.ran
+	if err == nil {
+		if err = w.s.do("RELEASE member"); err == nil {
+			*in = append(*in, m)
+			return nil
+		}
+	}
+	m.done <- engineError(err)
+	// SQLite undoes the whole transaction itself after some errors (disk full,
+	// I/O): then there is no savepoint to go back to.
+	if lost := w.s.do("ROLLBACK TO member"); lost != nil {
+		return err
+	}
+	return w.s.do("RELEASE member")
+}
+
+// refuse tells a member that was never begun.
+func (w *writer) refuse(m *member, err error) {
+	if m.state.CompareAndSwap(waiting, taken) {
+		m.done <- err
+	}
+}
+
+func (w *writer) tell(members []*member, err error) {
+	for _, m := range members {
+		m.done <- err
+	}
+}
+
+// uninterrupted runs statements to their end whatever becomes of the member's
+// context: an interrupted statement would undo the transaction of all members
+// (sqlite3_interrupt). Tx looks at the context before each statement.
+type uninterrupted struct{ s *session }
+
+func (u uninterrupted) exec(_ context.Context, q string, args []any) (sql.Result, error) {
+	return u.s.exec(context.Background(), q, args)
+}
+
+func (u uninterrupted) query(_ context.Context, q string, args []any) (*sql.Rows, error) {
+	return u.s.query(context.Background(), q, args)
+}
+
+func (u uninterrupted) row(_ context.Context, q string, args []any) *sql.Row {
+	return u.s.row(context.Background(), q, args)
+}
