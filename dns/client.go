@@ -1,0 +1,271 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// Server is one recursive resolver.
+type Server struct {
+	Addr    string // "ip:port"
+	Trusted bool   // its AD bit counts (DNS-3)
+}
+
+// Client is a stub resolver: it asks recursive resolvers over UDP, and over
+// TCP where an answer is truncated. It implements Resolver. The zero value
+// with Servers is ready to use; the exported fields must not change once it is
+// in use. It is safe for concurrent use.
+type Client struct {
+	// Servers in the order of asking. If one of them is trusted (and has not
+	// lost its trust to the self-test), the untrusted ones are not asked at
+	// all: an attacker who can make the trusted ones time out must not be able
+	// to turn Secure into Indeterminate.
+	Servers  []Server
+	Timeout  time.Duration // of one try; 0: 5 s
+	Total    time.Duration // of a whole lookup; 0: 20 s
+	Attempts int           // rounds over the servers; 0: 2
+	Cache    *Cache        // nil: nothing is cached
+	// Dial connects to a server over "udp" or "tcp"; nil: net.Dialer. What it
+	// returns for "udp" must keep the borders of messages.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Now  func() time.Time // nil: time.Now
+
+	mu    sync.Mutex
+	state map[string]serverState // by Server.Addr
+}
+
+// serverState is what the client has learnt about a server.
+type serverState struct {
+	distrusted bool      // gave data for a bogus name (DNS-6)
+	down       time.Time // asked last until then, after a timeout
+}
+
+const (
+	defaultTimeout  = 5 * time.Second
+	defaultTotal    = 20 * time.Second
+	defaultAttempts = 2
+	// downFor is how long a server that did not answer is asked after the others.
+	downFor = 30 * time.Second
+)
+
+var _ Resolver = (*Client)(nil)
+
+// LookupA finds IPv4 addresses.
+func (c *Client) LookupA(ctx context.Context, name Name) (Answer[netip.Addr], error) {
+	return resolve(ctx, c, name, wire.TypeA, addrOf)
+}
+
+// LookupAAAA finds IPv6 addresses.
+func (c *Client) LookupAAAA(ctx context.Context, name Name) (Answer[netip.Addr], error) {
+	return resolve(ctx, c, name, wire.TypeAAAA, addrOf)
+}
+
+// LookupMX finds mail exchangers, in the order of the answer.
+func (c *Client) LookupMX(ctx context.Context, name Name) (Answer[MX], error) {
+	return resolve(ctx, c, name, wire.TypeMX, mxOf)
+}
+
+// LookupTXT finds texts; the strings of one record are joined.
+func (c *Client) LookupTXT(ctx context.Context, name Name) (Answer[string], error) {
+	return resolve(ctx, c, name, wire.TypeTXT, txtOf)
+}
+
+// LookupCNAME asks for the CNAME record of name itself; it is not followed.
+func (c *Client) LookupCNAME(ctx context.Context, name Name) (Answer[Name], error) {
+	return resolve(ctx, c, name, wire.TypeCNAME, targetOf)
+}
+
+// LookupPTR finds the names of an address.
+func (c *Client) LookupPTR(ctx context.Context, addr netip.Addr) (Answer[Name], error) {
+	name, err := ReverseName(addr)
+	if err != nil {
+		return Answer[Name]{}, &Error{Type: "PTR", Err: err}
+	}
+	return resolve(ctx, c, name, wire.TypePTR, targetOf)
+}
+
+// LookupNS finds name servers.
+func (c *Client) LookupNS(ctx context.Context, name Name) (Answer[Name], error) {
+	return resolve(ctx, c, name, wire.TypeNS, targetOf)
+}
+
+// LookupSRV finds service locations.
+func (c *Client) LookupSRV(ctx context.Context, name Name) (Answer[SRV], error) {
+	return resolve(ctx, c, name, wire.TypeSRV, srvOf)
+}
+
+// LookupTLSA finds TLSA records.
+func (c *Client) LookupTLSA(ctx context.Context, name Name) (Answer[TLSA], error) {
+	return resolve(ctx, c, name, wire.TypeTLSA, tlsaOf)
+}
+
+// ReverseName is the name under in-addr.arpa or ip6.arpa that stands for addr.
+func ReverseName(addr netip.Addr) (Name, error) {
+	if !addr.IsValid() {
+		return Name{}, errors.New("no address to look up")
+	}
+	s, err := wire.ReverseAddr(addr.Unmap().WithZone("").String())
+	if err != nil {
+		return Name{}, err
+	}
+	return ParseLax(s)
+}
+
+// resolve answers from the cache or asks, and keeps what came. Records that
+// parse refuses are left out.
+func resolve[T any](ctx context.Context, c *Client, name Name, qtype uint16, parse func(wire.RR) (T, bool)) (Answer[T], error) {
+	if name.IsZero() {
+		return Answer[T]{}, &Error{Type: wire.TypeToString[qtype], Err: errors.New("no name to look up")}
+	}
+	key := cacheKey{name, qtype}
+	if v, left, ok := c.Cache.get(key, c.now(), c.trusts); ok {
+		a := v.(Answer[T])
+		a.TTL = left
+		a.Records, a.Chain = slices.Clone(a.Records), slices.Clone(a.Chain)
+		return a, nil
+	}
+	r, err := c.ask(ctx, question{name, qtype})
+	if err != nil {
+		return Answer[T]{Name: name, Security: err.Security}, err
+	}
+	a := Answer[T]{Name: name, NXDomain: r.nxdomain, Security: r.security, TTL: r.ttl, Chain: r.chain}
+	for _, rr := range r.records {
+		if v, ok := parse(rr); ok {
+			a.Records = append(a.Records, v)
+		}
+	}
+	kept := a
+	kept.Records, kept.Chain = slices.Clone(a.Records), slices.Clone(a.Chain)
+	c.Cache.put(key, cacheEntry{value: kept, expires: c.now().Add(a.TTL), secure: a.Security == Secure, server: r.server})
+	return a, nil
+}
+
+// ask goes round the servers until one has answered (DNS-3, DNS-4). A
+// validation failure is an answer: another server is not asked for a better one.
+func (c *Client) ask(ctx context.Context, q question) (*reply, *Error) {
+	servers := c.order()
+	if len(servers) == 0 {
+		return nil, q.fail(errors.New("no DNS server is configured"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Total, defaultTotal))
+	defer cancel()
+	var last *Error
+	for range orDefault(c.Attempts, defaultAttempts) {
+		for _, s := range servers {
+			r, err := c.askServer(ctx, s, q)
+			if err == nil || err.Security == Bogus {
+				return r, err
+			}
+			if err.Timeout {
+				c.markDown(s)
+			}
+			// A server's own word tells more than another's silence.
+			if last == nil || last.RCode == "" {
+				last = err
+			}
+			if ctx.Err() != nil {
+				return nil, last
+			}
+		}
+	}
+	return nil, last
+}
+
+// askServer asks one server, and finds out what a SERVFAIL means (DNS-4).
+func (c *Client) askServer(ctx context.Context, s Server, q question) (*reply, *Error) {
+	m, err := c.exchange(ctx, s, q, flags{edns: true})
+	if err != nil {
+		return nil, q.fail(err)
+	}
+	if m.IsEdns0() == nil && (m.Rcode == wire.RcodeFormatError || m.Rcode == wire.RcodeNotImplemented) {
+		// RFC 6891 §7: a server that does not know EDNS.
+		if m, err = c.exchange(ctx, s, q, flags{}); err != nil {
+			return nil, q.fail(err)
+		}
+	}
+	r, fail := interpret(m, q, c.trusts(s.Addr))
+	if fail == nil {
+		r.server = s.Addr
+		return r, nil
+	}
+	if fail.RCode == "SERVFAIL" && len(fail.EDE) == 0 {
+		cd, err := c.exchange(ctx, s, q, flags{edns: true, cd: true})
+		if err == nil && (cd.Rcode == wire.RcodeSuccess || cd.Rcode == wire.RcodeNameError) {
+			fail.Security = Bogus
+			fail.Err = errors.New("the resolver answers only without validation")
+		}
+	}
+	return nil, fail
+}
+
+// order is the servers to ask, those that did not answer lately last.
+func (c *Client) order() []Server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := slices.Clone(c.Servers)
+	trusted := func(s Server) bool { return s.Trusted && !c.state[s.Addr].distrusted }
+	if slices.ContainsFunc(out, trusted) {
+		out = slices.DeleteFunc(out, func(s Server) bool { return !trusted(s) })
+	}
+	now := c.now()
+	slices.SortStableFunc(out, func(a, b Server) int {
+		return boolInt(c.state[a.Addr].down.After(now)) - boolInt(c.state[b.Addr].down.After(now))
+	})
+	return out
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// trusts reports whether the AD bit of the server at addr counts now.
+func (c *Client) trusts(addr string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.Servers {
+		if s.Addr == addr {
+			return s.Trusted && !c.state[addr].distrusted
+		}
+	}
+	return false
+}
+
+func (c *Client) markDown(s Server) {
+	now := c.now()
+	c.change(s.Addr, func(st *serverState) { st.down = now.Add(downFor) })
+}
+
+func (c *Client) change(addr string, fn func(*serverState)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == nil {
+		c.state = make(map[string]serverState)
+	}
+	st := c.state[addr]
+	fn(&st)
+	c.state[addr] = st
+}
+
+func (c *Client) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,152 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	wire "github.com/miekg/dns"
+)
+
+// SelfTestNames are what the self-test asks for (DNS-6).
+type SelfTestNames struct {
+	Signed Name // exists, and is rightly signed: its A lookup, even without records, must carry AD
+	Bogus  Name // has an A record whose signatures are wrong: must give SERVFAIL
+	Large  Name // a zone: its DNSKEY answer with signatures must come over TCP
+}
+
+// DefaultSelfTestNames are names on the Internet that are kept for this.
+func DefaultSelfTestNames() SelfTestNames {
+	return SelfTestNames{Signed: MustParse("iana.org"), Bogus: MustParse("dnssec-failed.org"), Large: MustParse("org")}
+}
+
+// SelfTestResult is what the self-test found, a ServerTest for each server.
+type SelfTestResult struct{ Servers []ServerTest }
+
+// DANE reports whether some server can serve DANE: trusted, and it passed everything.
+func (r SelfTestResult) DANE() bool {
+	for _, s := range r.Servers {
+		if s.OK() {
+			return true
+		}
+	}
+	return false
+}
+
+// ServerTest is the result for one server. An empty string is a passed check;
+// the others say in words what went wrong and what to do.
+type ServerTest struct {
+	Server     Server
+	Distrusted bool // gave data for the bogus name: none of its answers counts as Secure now
+	Signed     string
+	Bogus      string
+	Large      string
+}
+
+// OK reports whether the server is trusted and passed every check.
+func (s ServerTest) OK() bool {
+	return s.Server.Trusted && !s.Distrusted && s.Signed == "" && s.Bogus == "" && s.Large == ""
+}
+
+// String is the result in one line.
+func (s ServerTest) String() string {
+	var bad []string
+	if !s.Server.Trusted {
+		bad = append(bad, "not trusted: it is neither on this machine nor named as trusted, so DANE is not used with it")
+	}
+	for _, p := range []string{s.Signed, s.Bogus, s.Large} {
+		if p != "" {
+			bad = append(bad, p)
+		}
+	}
+	if len(bad) == 0 {
+		return s.Server.Addr + ": ok"
+	}
+	return s.Server.Addr + ": " + strings.Join(bad, "; ")
+}
+
+// SelfTest asks every server for names whose DNSSEC state is known. It informs
+// and changes nothing, with one exception: a server that returns data for the
+// bogus name does not validate, and none of its answers counts as Secure until
+// a later test sees it refuse the name (DNS-6).
+func (c *Client) SelfTest(ctx context.Context, names SelfTestNames) SelfTestResult {
+	var out SelfTestResult
+	for _, s := range c.Servers {
+		t := ServerTest{Server: s}
+		t.Signed = c.testSigned(ctx, s, names.Signed)
+		var verdict trustVerdict
+		t.Bogus, verdict = c.testBogus(ctx, s, names.Bogus)
+		t.Large = c.testLarge(ctx, s, names.Large)
+		c.change(s.Addr, func(st *serverState) {
+			if verdict != trustUnknown {
+				st.distrusted = verdict == trustLost
+			}
+			t.Distrusted = st.distrusted
+		})
+		out.Servers = append(out.Servers, t)
+	}
+	return out
+}
+
+func (c *Client) testSigned(ctx context.Context, s Server, name Name) string {
+	m, err := c.exchange(ctx, s, question{name, wire.TypeA}, flags{edns: true})
+	switch {
+	case err != nil:
+		return fmt.Sprintf("no answer for the signed name %s: %v", name, err)
+	case m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError:
+		return fmt.Sprintf("%s for the signed name %s: the resolver or its way to the root does not work", wire.RcodeToString[m.Rcode], name)
+	case !m.AuthenticatedData:
+		return fmt.Sprintf("no AD bit for the signed name %s: the resolver does not validate, turn DNSSEC validation on or use another", name)
+	}
+	return ""
+}
+
+// trustVerdict is what the answer for the bogus name says about a server.
+type trustVerdict uint8
+
+const (
+	trustUnknown trustVerdict = iota // no answer, or the name is blocked: nothing changes
+	trustLost
+	trustKept
+)
+
+func (c *Client) testBogus(ctx context.Context, s Server, name Name) (string, trustVerdict) {
+	m, err := c.exchange(ctx, s, question{name, wire.TypeA}, flags{edns: true})
+	if err != nil {
+		return fmt.Sprintf("no answer for the bogus name %s: %v", name, err), trustUnknown
+	}
+	if m.Rcode == wire.RcodeServerFailure {
+		return "", trustKept
+	}
+	if m.Rcode == wire.RcodeSuccess && hasAddress(m.Answer) {
+		return fmt.Sprintf("it returns data for the bogus name %s: it does not validate, and none of its answers counts as secure", name), trustLost
+	}
+	return fmt.Sprintf("%s without data for the bogus name %s: it seems to be blocked, the test says nothing", wire.RcodeToString[m.Rcode], name), trustUnknown
+}
+
+// hasAddress reports a real address: a filter that blocks a name often answers
+// with the unspecified one.
+func hasAddress(answer []wire.RR) bool {
+	for _, rr := range answer {
+		if a, ok := addrOf(rr); ok && a != netip.IPv4Unspecified() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) testLarge(ctx context.Context, s Server, name Name) string {
+	m, err := c.exchange(ctx, s, question{name, wire.TypeDNSKEY}, flags{edns: true, do: true, tcp: true})
+	if err == nil && m.Rcode != wire.RcodeSuccess {
+		err = errors.New(wire.RcodeToString[m.Rcode])
+	}
+	if err == nil && len(m.Answer) == 0 {
+		err = errors.New("no records")
+	}
+	if err != nil {
+		return fmt.Sprintf("no DNSKEY answer for %s over TCP: %v; let TCP to port 53 through", name, err)
+	}
+	return ""
+}
