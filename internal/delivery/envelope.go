@@ -159,6 +159,7 @@ type Recipient struct {
 	Domain  RecipientDomain
 	ORcpt   string // RFC 3461 §4.2: "addr-type;encoded"
 	Notify  Notify
+	Local   bool // deliver into a mailbox here; receive decides it (queue asks again where false)
 	// History of this recipient, filled when claimed.
 	Attempts    int          // attempts begun before this one
 	LastAttempt time.Time    // zero before the first
