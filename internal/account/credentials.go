@@ -1,0 +1,162 @@
+package account
+
+import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+
+	"github.com/xdg-go/stringprep"
+	"golang.org/x/crypto/argon2"
+)
+
+// Credentials is what is stored of a password: nothing from which it can be
+// read, all that every mechanism needs.
+type Credentials struct {
+	PasswordHash string // argon2id in PHC form, for PLAIN and LOGIN
+	SCRAM256     SCRAM  // RFC 7677
+	SCRAM1       SCRAM  // RFC 5802
+}
+
+// SCRAM is the server's part of RFC 5802 §3 for one hash.
+type SCRAM struct {
+	Salt       []byte
+	Iterations int
+	StoredKey  []byte
+	ServerKey  []byte
+}
+
+// The costs of new credentials. argon2id as OWASP advises (19 MiB, two passes, one
+// lane), which leaves a small server room for many logins at once; RFC 7677 §4
+// asks for at least 4096 iterations, which the client must make too.
+const (
+	argonMemory     = 19456 // KiB
+	argonTime       = 2
+	argonLanes      = 1
+	argonKey        = 32
+	saltSize        = 16
+	scramIterations = 10000
+)
+
+// Bounds of what Verify accepts from a stored hash, so that a damaged row cannot
+// take the memory of the machine.
+const (
+	maxArgonMemory = 1 << 20 // KiB
+	maxArgonTime   = 64
+)
+
+// Limits of a password, in octets. The lower one is a guard against slips, no policy.
+const (
+	minPassword = 8
+	maxPassword = 1024
+)
+
+// NewCredentials derives all from a password. It takes tens of milliseconds of CPU.
+func NewCredentials(password string) (Credentials, error) {
+	if len(password) < minPassword || len(password) > maxPassword {
+		return Credentials{}, fmt.Errorf("a password has %d to %d octets", minPassword, maxPassword)
+	}
+	p, err := prepare(password)
+	if err != nil {
+		return Credentials{}, err
+	}
+	salt := func() []byte {
+		b := make([]byte, saltSize)
+		rand.Read(b)
+		return b
+	}
+	c := Credentials{PasswordHash: phc(p, salt())}
+	if c.SCRAM256, err = newSCRAM(sha256.New, p, salt()); err != nil {
+		return Credentials{}, err
+	}
+	c.SCRAM1, err = newSCRAM(sha1.New, p, salt())
+	return c, err
+}
+
+// prepare is SASLprep (RFC 4013), which SCRAM clients apply: so that the same
+// password typed on two keyboards is the same. PLAIN has it applied here.
+func prepare(password string) (string, error) {
+	p, err := stringprep.SASLprep.Prepare(password)
+	if err != nil || p == "" {
+		return "", errors.New("the password holds characters that are not allowed in one (RFC 4013), such as control characters")
+	}
+	return p, nil
+}
+
+func newSCRAM(h func() hash.Hash, password string, salt []byte) (SCRAM, error) {
+	salted, err := pbkdf2.Key(h, password, salt, scramIterations, h().Size())
+	if err != nil {
+		return SCRAM{}, fmt.Errorf("derive SCRAM keys: %w", err)
+	}
+	mac := func(key []byte, text string) []byte {
+		m := hmac.New(h, key)
+		m.Write([]byte(text))
+		return m.Sum(nil)
+	}
+	stored := h()
+	stored.Write(mac(salted, "Client Key"))
+	return SCRAM{Salt: salt, Iterations: scramIterations, StoredKey: stored.Sum(nil), ServerKey: mac(salted, "Server Key")}, nil
+}
+
+func phc(password string, salt []byte) string {
+	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey)
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
+		b64.EncodeToString(salt), b64.EncodeToString(key))
+}
+
+// VerifyPassword reports whether password is the one that hash (PHC form) was made from,
+// in constant time. The error is a hash that cannot be read: the fault of the row, not
+// of the user.
+func VerifyPassword(hash, password string) (bool, error) {
+	h, err := parsePHC(hash)
+	if err != nil {
+		return false, err
+	}
+	if len(password) > maxPassword {
+		password = password[:maxPassword]
+	}
+	p, err := prepare(password)
+	if err != nil {
+		p = "\x00" // never a password; the cost must not tell
+	}
+	key := argon2.IDKey([]byte(p), h.salt, h.time, h.memory, h.lanes, uint32(len(h.key)))
+	return subtle.ConstantTimeCompare(key, h.key) == 1 && err == nil, nil
+}
+
+type argonHash struct {
+	memory, time uint32
+	lanes        uint8
+	salt, key    []byte
+}
+
+var errHash = errors.New("stored password hash is damaged: set the password anew")
+
+func parsePHC(s string) (argonHash, error) {
+	f := strings.Split(s, "$")
+	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return argonHash{}, errHash
+	}
+	var h argonHash
+	n, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.lanes)
+	if err != nil || n != 3 || fmt.Sprintf("m=%d,t=%d,p=%d", h.memory, h.time, h.lanes) != f[3] {
+		return argonHash{}, errHash
+	}
+	if h.memory < 8 || h.memory > maxArgonMemory || h.time < 1 || h.time > maxArgonTime || h.lanes < 1 {
+		return argonHash{}, errHash
+	}
+	if h.salt, err = base64.RawStdEncoding.DecodeString(f[4]); err != nil || len(h.salt) < 8 || len(h.salt) > 64 {
+		return argonHash{}, errHash
+	}
+	if h.key, err = base64.RawStdEncoding.DecodeString(f[5]); err != nil || len(h.key) < 16 || len(h.key) > 64 {
+		return argonHash{}, errHash
+	}
+	return h, nil
+}
