@@ -1,0 +1,68 @@
+package smtpserver
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"sync/atomic"
+)
+
+// wire is the raw connection. crypto/tls does not say which certificate a
+// server presented, and tls-server-end-point (RFC 5929 §4) is its hash: so it
+// is noted here when the handshake asks for it.
+type wire struct {
+	net.Conn
+	presented atomic.Pointer[tls.Certificate]
+}
+
+func (w *wire) leaf() *x509.Certificate {
+	c := w.presented.Load()
+	switch {
+	case c == nil:
+		return nil
+	case c.Leaf != nil:
+		return c.Leaf
+	case len(c.Certificate) == 0:
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return leaf
+}
+
+// noting returns a copy of cfg that notes the certificate chosen. A config that
+// GetConfigForClient gives instead is not covered.
+func noting(cfg *tls.Config) *tls.Config {
+	n := cfg.Clone()
+	n.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert, err := choose(cfg, hello)
+		if w, ok := hello.Conn.(*wire); ok && err == nil {
+			w.presented.Store(cert)
+		}
+		return cert, err
+	}
+	// With one certificate and no GetCertificate crypto/tls would not ask.
+	n.Certificates = nil
+	return n
+}
+
+// choose is what crypto/tls does with cfg.
+func choose(cfg *tls.Config, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if cfg.GetCertificate != nil && (len(cfg.Certificates) == 0 || hello.ServerName != "") {
+		if cert, err := cfg.GetCertificate(hello); cert != nil || err != nil {
+			return cert, err
+		}
+	}
+	if len(cfg.Certificates) == 0 {
+		return nil, errors.New("no certificate is configured")
+	}
+	for i := range cfg.Certificates {
+		if hello.SupportsCertificate(&cfg.Certificates[i]) == nil {
+			return &cfg.Certificates[i], nil
+		}
+	}
+	return &cfg.Certificates[0], nil
+}

@@ -1,0 +1,335 @@
+package smtpserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"waxwing/smtp"
+)
+
+// maxLine is the longest line read, CRLF included: RFC 4954 §4 sets 12288
+// octets for AUTH. Other commands are held to maxCommand.
+const (
+	maxLine    = 12288
+	maxCommand = 4096
+)
+
+const (
+	readBuffer  = 16 << 10
+	writeBuffer = 4 << 10
+)
+
+// conn is one connection. All fields belong to its goroutine but those of wait.
+type conn struct {
+	srv    *Server
+	raw    *wire    // the TCP connection
+	nc     net.Conn // raw, or TLS over it
+	br     *bufio.Reader
+	bw     *bufio.Writer
+	lines  *smtp.LineReader
+	log    *slog.Logger
+	remote netip.AddrPort
+	local  netip.AddrPort
+
+	tls      *tls.ConnectionState
+	helo     string
+	esmtp    bool
+	identity string
+	session  Session
+	ext      smtp.Extensions // as offered by the last EHLO; zero after HELO
+	tx       transaction
+	utf8     bool // the last MAIL had SMTPUTF8: replies may hold UTF-8
+
+	commands, mails, errors, logins int
+
+	ended string // why the connection is to be closed; empty while it goes on
+	wait  wait
+}
+
+// transaction is what MAIL began.
+type transaction struct {
+	open   bool
+	rcpts  int
+	utf8   bool
+	failed bool // a BDAT failed: RFC 3030 §2, only RSET helps
+	began  bool // BDAT was seen: DATA and RCPT are out of order
+}
+
+// wait is how long input is waited for. The drainer looks at it from outside.
+type wait struct {
+	mu       sync.Mutex
+	idle     time.Duration // per read
+	until    time.Time     // in all
+	command  bool          // waiting for a command: may be interrupted
+	draining atomic.Bool
+}
+
+var errDraining = errors.New("server is shutting down")
+
+// Buffers are reused between connections, since most are short.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeBuffer) }}
+)
+
+func newConn(s *Server, nc net.Conn) *conn {
+	w := &wire{Conn: nc}
+	c := &conn{srv: s, raw: w, nc: w, remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
+	c.log = s.logger().With("remote", c.remote.String())
+	c.br = readers.Get().(*bufio.Reader)
+	c.br.Reset(input{c})
+	c.bw = writers.Get().(*bufio.Writer)
+	c.bw.Reset(output{c})
+	c.lines = smtp.NewLineReader(c.br, maxLine)
+	return c
+}
+
+// release gives the buffers back. The connection is closed by then.
+func (c *conn) release() {
+	c.br.Reset(nil)
+	c.bw.Reset(nil)
+	readers.Put(c.br)
+	writers.Put(c.bw)
+	c.br, c.bw = nil, nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// input is what br reads from: before it waits for the client it sends all
+// replies, and it sets the deadline.
+type input struct{ c *conn }
+
+func (in input) Read(p []byte) (int, error) {
+	c := in.c
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	if err := c.arm(); err != nil {
+		return 0, err
+	}
+	n, err := c.nc.Read(p)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.wait.draining.Load() {
+		return n, errDraining
+	}
+	return n, err
+}
+
+type output struct{ c *conn }
+
+func (out output) Write(p []byte) (int, error) {
+	c := out.c
+	if err := c.raw.SetWriteDeadline(time.Now().Add(c.srv.timeouts().Write)); err != nil {
+		return 0, err
+	}
+	return c.nc.Write(p)
+}
+
+func (c *conn) flush() error {
+	if c.bw.Buffered() == 0 {
+		return nil
+	}
+	return c.bw.Flush()
+}
+
+// arm sets the read deadline. Deadlines are the socket's, so the wall clock's.
+func (c *conn) arm() error {
+	c.wait.mu.Lock()
+	defer c.wait.mu.Unlock()
+	if c.wait.command && c.wait.draining.Load() {
+		return errDraining
+	}
+	at := time.Now().Add(c.wait.idle)
+	if at.After(c.wait.until) {
+		at = c.wait.until
+	}
+	return c.raw.SetReadDeadline(at)
+}
+
+// await says what is waited for next.
+func (c *conn) await(command bool, idle, all time.Duration) {
+	c.wait.mu.Lock()
+	c.wait.command, c.wait.idle, c.wait.until = command, idle, time.Now().Add(all)
+	c.wait.mu.Unlock()
+}
+
+// drain interrupts the wait for a command; a message under way goes on.
+func (c *conn) drain() {
+	c.wait.mu.Lock()
+	defer c.wait.mu.Unlock()
+	c.wait.draining.Store(true)
+	if c.wait.command {
+		c.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// The live view (Conn).
+
+func (c *conn) Remote() netip.AddrPort               { return c.remote }
+func (c *conn) Local() netip.AddrPort                { return c.local }
+func (c *conn) TLS() *tls.ConnectionState            { return c.tls }
+func (c *conn) ServerCertificate() *x509.Certificate { return c.raw.leaf() }
+func (c *conn) HELO() string                         { return c.helo }
+func (c *conn) ESMTP() bool                          { return c.esmtp }
+func (c *conn) Identity() string                     { return c.identity }
+
+// serve runs the dialogue to its end.
+func (c *conn) serve(ctx context.Context) {
+	defer c.closeSession()
+	if c.srv.ImplicitTLS {
+		if err := c.handshake(ctx); err != nil {
+			c.ended = "tls"
+			return
+		}
+	}
+	c.greet()
+	for c.ended == "" {
+		line, err := c.readLine()
+		if err != nil {
+			c.reply("", c.lineFault(err))
+			continue
+		}
+		c.command(ctx, line)
+	}
+	c.flush()
+}
+
+func (c *conn) greet() {
+	text := c.srv.Greeting
+	if text == "" {
+		text = "ESMTP"
+	}
+	r := c.hook("", "")
+	if r == nil {
+		r = smtp.NewReply(220, smtp.Enhanced{}, "%s %s", c.srv.Hostname, text)
+	}
+	c.reply("", r)
+	if !r.Positive() {
+		c.end("refused")
+	}
+}
+
+func (c *conn) end(why string) {
+	if c.ended == "" {
+		c.ended = why
+	}
+}
+
+// readLine waits for the next line, with the command timeout.
+func (c *conn) readLine() ([]byte, error) {
+	if c.wait.draining.Load() {
+		return nil, errDraining
+	}
+	t := c.srv.timeouts().Command
+	c.await(true, t, t)
+	line, err := c.lines.ReadLine()
+	c.wait.mu.Lock()
+	c.wait.command = false
+	c.wait.mu.Unlock()
+	return line, err
+}
+
+// lineFault is the reply to a line that could not be read; nil where nobody
+// is there to read it. It ends the connection unless the dialogue is in step.
+func (c *conn) lineFault(err error) *smtp.Reply {
+	switch {
+	case errors.Is(err, smtp.ErrBareCR), errors.Is(err, smtp.ErrBareLF):
+		// INB-2. Whatever follows may have been meant as message data of
+		// another dialogue: better to start afresh.
+		c.end("bare-newline")
+		return smtp.NewReply(500, status(5, 5, 2), "bare CR or LF in a command: lines must end in CRLF")
+	case errors.Is(err, smtp.ErrLineTooLong):
+		return c.mistake(smtp.NewReply(500, status(5, 5, 6), "line too long"))
+	case errors.Is(err, smtp.ErrEndless):
+		c.end("endless-line")
+		return smtp.NewReply(421, status(4, 5, 0), "%s line without end, closing connection", c.srv.Hostname)
+	}
+	return c.ioFault(err)
+}
+
+// ioFault ends the connection after a failed read.
+func (c *conn) ioFault(err error) *smtp.Reply {
+	var ne net.Error
+	switch {
+	case errors.Is(err, errDraining):
+		c.end("drain")
+		return smtp.NewReply(421, status(4, 3, 2), "%s shutting down, try again", c.srv.Hostname)
+	case errors.As(err, &ne) && ne.Timeout():
+		c.end("timeout")
+		return smtp.NewReply(421, status(4, 4, 2), "%s timeout, closing connection", c.srv.Hostname)
+	case errors.Is(err, io.EOF):
+		c.end("closed")
+	default:
+		c.end("lost")
+	}
+	return nil
+}
+
+// mistake counts a refused command and ends connections that make too many.
+func (c *conn) mistake(r *smtp.Reply) *smtp.Reply {
+	c.errors++
+	if c.errors > c.srv.limits().Errors {
+		c.end("errors")
+		return smtp.NewReply(421, status(4, 7, 0), "%s too many errors, closing connection", c.srv.Hostname)
+	}
+	return r
+}
+
+func (c *conn) closeSession() {
+	if c.session != nil {
+		c.session.Close()
+		c.session = nil
+	}
+}
+
+func (c *conn) resetTransaction() {
+	if c.tx.open && c.session != nil {
+		c.session.Reset()
+	}
+	c.tx = transaction{}
+}
+
+func (c *conn) hook(verb, arg string) *smtp.Reply {
+	if c.srv.Hooks.Command == nil {
+		return nil
+	}
+	return c.srv.Hooks.Command(c, verb, arg)
+}
+
+// reply queues r; it is written when the server next waits, or at the end.
+func (c *conn) reply(verb string, r *smtp.Reply) {
+	if r == nil {
+		return
+	}
+	if r == Drop {
+		c.end("dropped")
+		c.bw.Reset(output{c})
+		return
+	}
+	if r.Code == 421 {
+		c.end("421")
+	}
+	if r.Cause != nil {
+		c.log.Info("refused", "verb", verb, "reply", r.String(), "cause", r.Cause.Error())
+	}
+	if t := c.srv.Trace.Command; t != nil {
+		t(verb, r)
+	}
+	writeReply(c.bw, r, replyForm{enhanced: !c.srv.Offer.NoEnhanced, utf8: c.utf8})
+}

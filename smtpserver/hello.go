@@ -1,0 +1,77 @@
+package smtpserver
+
+import (
+	"context"
+	"fmt"
+
+	"waxwing/smtp"
+)
+
+const maxHELO = 255
+
+// hello is EHLO and HELO. Both end a transaction (RFC 5321 §4.1.4).
+func (c *conn) hello(ctx context.Context, arg string, esmtp bool) *smtp.Reply {
+	if !goodHELO(arg) {
+		return smtp.NewReply(501, status(5, 5, 4), "a domain or address literal must follow")
+	}
+	c.resetTransaction()
+	c.helo, c.esmtp = arg, esmtp
+	if c.session == nil {
+		s, err := c.srv.Backend.NewSession(ctx, c)
+		if err != nil {
+			c.helo = ""
+			return asReply(err)
+		}
+		c.session = s
+	}
+	first := fmt.Sprintf("%s greets %s", c.srv.Hostname, arg)
+	c.ext = smtp.Extensions{}
+	if !esmtp {
+		return &smtp.Reply{Code: 250, Lines: []string{first}}
+	}
+	c.ext = c.extensions()
+	lines := append([]string{first}, c.ext.Lines()...)
+	if h := c.srv.Hooks.Keywords; h != nil {
+		lines = append([]string{first}, h(c, lines[1:])...)
+	}
+	return &smtp.Reply{Code: 250, Lines: lines}
+}
+
+// goodHELO is lenient about names: many clients send what is no domain, and
+// nothing is decided by it. It must fit into a trace field.
+func goodHELO(s string) bool {
+	if s == "" || len(s) > maxHELO {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == '(' || s[i] == ')' || s[i] == '<' || s[i] == '>' || s[i] == ';' || s[i] == '\\' || s[i] == '"' {
+			return false
+		}
+	}
+	return true
+}
+
+// extensions is what this connection is offered now.
+func (c *conn) extensions() smtp.Extensions {
+	o, l := c.srv.Offer, c.srv.limits()
+	e := smtp.Extensions{
+		Size:                !o.NoSize,
+		MaxSize:             l.MessageSize,
+		EightBitMIME:        !o.No8BitMIME,
+		SMTPUTF8:            !o.NoSMTPUTF8,
+		Pipelining:          !o.NoPipelining,
+		StartTLS:            c.tls == nil && (c.srv.TLS != nil || c.srv.Hooks.TLS != nil),
+		EnhancedStatusCodes: !o.NoEnhanced,
+		// RFC 8689 §2: only after STARTTLS.
+		RequireTLS: o.RequireTLS && c.tls != nil,
+		DSN:        !o.NoDSN,
+		Chunking:   !o.NoChunking,
+	}
+	if c.srv.Auth != nil {
+		e.Auth = c.srv.Auth.Mechanisms(c.tls != nil)
+	}
+	if !o.NoLimits {
+		e.Limits = smtp.Limits{MailMax: l.Transactions, RcptMax: l.Recipients}
+	}
+	return e
+}

@@ -1,0 +1,262 @@
+package smtpserver
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"waxwing/smtp"
+)
+
+func (s *Server) limits() Limits {
+	l := s.Limits
+	return Limits{
+		Connections:        cmp.Or(l.Connections, 1000),
+		ConnectionsPerAddr: cmp.Or(l.ConnectionsPerAddr, 50),
+		MessageSize:        cmp.Or(l.MessageSize, 50<<20),
+		Recipients:         cmp.Or(l.Recipients, 1000),
+		Transactions:       cmp.Or(l.Transactions, 1000),
+		Commands:           cmp.Or(l.Commands, 1000),
+		Errors:             cmp.Or(l.Errors, 50),
+		LoginFailures:      cmp.Or(l.LoginFailures, 3),
+	}
+}
+
+func (s *Server) timeouts() Timeouts {
+	t := s.Timeouts
+	return Timeouts{
+		Command:   cmp.Or(t.Command, 5*time.Minute),
+		Data:      cmp.Or(t.Data, 3*time.Minute),
+		Message:   cmp.Or(t.Message, time.Hour),
+		Handshake: cmp.Or(t.Handshake, time.Minute),
+		Write:     cmp.Or(t.Write, time.Minute),
+		Drain:     cmp.Or(t.Drain, 30*time.Second),
+	}
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
+
+func (s *Server) prepare() {
+	s.once.Do(func() {
+		if s.TLS != nil {
+			s.wireTLS = noting(s.TLS)
+		}
+	})
+}
+
+// Serve accepts connections on l until ctx ends. Then it closes l, tells idle
+// clients 421, lets messages under way finish for Timeouts.Drain, closes what is
+// left and returns nil once all connections have ended. Any other end of l is an
+// error. Serve may run on several listeners at once; they share the limits.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if s.Backend == nil || s.Hostname == "" {
+		return errors.New("smtpserver: Backend and Hostname must be set")
+	}
+	s.prepare()
+	// Work goes on while draining: only the wait for commands ends with ctx.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	live := &crowd{conns: map[*conn]struct{}{}}
+	unhook := context.AfterFunc(ctx, func() { l.Close(); live.drain() })
+	defer unhook()
+	err := s.accept(work, l, live)
+	if ctx.Err() == nil {
+		live.drain()
+	}
+	live.wait(s.timeouts().Drain, stop)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) accept(ctx context.Context, l net.Listener, live *crowd) error {
+	pause := 5 * time.Millisecond
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Temporary() { //nolint:staticcheck // the only sign of "too many open files"
+				s.logger().Warn("accept failed, trying again", "err", err, "pause", pause)
+				time.Sleep(pause)
+				pause = min(2*pause, time.Second)
+				continue
+			}
+			return err
+		}
+		pause = 5 * time.Millisecond
+		s.admit(ctx, nc, live)
+	}
+}
+
+// admit starts a connection's goroutine, or refuses it.
+func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
+	addr := addrPort(nc.RemoteAddr()).Addr()
+	refused := s.gate.enter(addr, s.limits())
+	if t := s.Trace.Connected; t != nil {
+		t(addr, refused)
+	}
+	if refused != "" {
+		s.logger().Info("connection refused", "remote", addr.String(), "word", refused)
+		if !s.ImplicitTLS {
+			// A fresh socket's buffer takes this at once; the deadline is for odd ones.
+			nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			nc.Write([]byte("421 4.7.0 " + s.Hostname + " too many connections, try again later\r\n"))
+		}
+		nc.Close()
+		return
+	}
+	c := newConn(s, nc)
+	live.add(c)
+	go func() {
+		defer func() {
+			live.remove(c)
+			s.gate.leave(addr)
+		}()
+		s.run(ctx, c)
+	}()
+}
+
+// run serves one connection to its end.
+func (s *Server) run(ctx context.Context, c *conn) {
+	// A connection's context ends with it, so that lookups made for it do too.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.serve(ctx)
+	if t, ok := c.nc.(*tls.Conn); ok && c.ended != "lost" {
+		t.SetWriteDeadline(time.Now().Add(time.Second))
+		t.Close() // with close_notify
+	}
+	c.raw.Close()
+	if t := s.Trace.Disconnected; t != nil {
+		t(c.remote.Addr(), c.ended)
+	}
+	c.log.Debug("disconnected", "why", c.ended)
+}
+
+// ServeConn serves a single connection, such as one end of a net.Pipe, without
+// the limits on connections. It returns when the dialogue has ended and nc is
+// closed.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
+	s.prepare()
+	c := newConn(s, nc)
+	stop := context.AfterFunc(ctx, c.drain)
+	defer stop()
+	s.run(context.WithoutCancel(ctx), c)
+}
+
+// crowd is the live connections of one Serve.
+type crowd struct {
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	draining bool
+	wg       sync.WaitGroup
+}
+
+func (w *crowd) add(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns[c] = struct{}{}
+	w.wg.Add(1)
+	if w.draining {
+		c.drain()
+	}
+}
+
+func (w *crowd) remove(c *conn) {
+	w.mu.Lock()
+	delete(w.conns, c)
+	w.mu.Unlock()
+	c.release()
+	w.wg.Done()
+}
+
+func (w *crowd) drain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.draining = true
+	for c := range w.conns {
+		c.drain()
+	}
+}
+
+// wait returns when all have ended; after grace they are closed and stop is called.
+func (w *crowd) wait(grace time.Duration, stop func()) {
+	t := time.AfterFunc(grace, func() {
+		stop()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for c := range w.conns {
+			c.raw.Close()
+		}
+	})
+	defer t.Stop()
+	w.wg.Wait()
+}
+
+// gate counts connections (INB-3).
+type gate struct {
+	mu    sync.Mutex
+	total int
+	by    map[netip.Addr]int
+}
+
+// neighbourhood is what counts as one client: an IPv4 address, an IPv6 /64.
+func neighbourhood(a netip.Addr) netip.Addr {
+	if a.Is4() || !a.IsValid() {
+		return a
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}
+
+func (g *gate) enter(a netip.Addr, l Limits) (refused string) {
+	a = neighbourhood(a)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.total >= l.Connections:
+		return "limit-total"
+	case g.by[a] >= l.ConnectionsPerAddr:
+		return "limit-address"
+	}
+	if g.by == nil {
+		g.by = map[netip.Addr]int{}
+	}
+	g.total++
+	g.by[a]++
+	return ""
+}
+
+func (g *gate) leave(a netip.Addr) {
+	a = neighbourhood(a)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.total--
+	if g.by[a]--; g.by[a] <= 0 {
+		delete(g.by, a)
+	}
+}
+
+// asReply is the reply for an error of the backend.
+func asReply(err error) *smtp.Reply {
+	var r *smtp.Reply
+	if errors.As(err, &r) {
+		return r
+	}
+	return smtp.NewReply(451, status(4, 3, 0), "local error, try again later").WithCause(err)
+}

@@ -1,0 +1,104 @@
+package smtpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"waxwing/smtp"
+)
+
+// Server is an SMTP server for one or more listeners. The zero values of
+// Limits, Timeouts, Offer and Hooks are what a server on the internet should
+// have. Fields must not change once Serve was called.
+type Server struct {
+	Hostname string // for greeting and EHLO; required
+	Greeting string // text after the host name; empty: "ESMTP"
+	// TLS is for STARTTLS, or from the first octet with ImplicitTLS (RFC 8314).
+	// Nil: no TLS.
+	TLS         *tls.Config
+	ImplicitTLS bool
+	Backend     Backend
+	Auth        Authenticator // nil: no AUTH
+	Limits      Limits
+	Timeouts    Timeouts
+	Offer       Offer
+	Hooks       Hooks
+	Now         func() time.Time // nil: time.Now
+	Log         *slog.Logger     // nil: discard
+	Trace       Trace
+
+	once    sync.Once
+	wireTLS *tls.Config // TLS, with the presented certificate noted (see certificate.go)
+	gate    gate
+}
+
+// Limits bound what clients can have. Zero values mean the defaults given.
+type Limits struct {
+	Connections        int   // in all; 1000
+	ConnectionsPerAddr int   // per IPv4 address or IPv6 /64; 50
+	MessageSize        int64 // octets, announced with SIZE; 50 MiB
+	Recipients         int   // per transaction, announced as RCPTMAX; 1000
+	Transactions       int   // per connection, announced as MAILMAX; 1000
+	Commands           int   // per connection, counted anew after each message accepted; 1000
+	Errors             int   // refused commands per connection before 421; 50
+	LoginFailures      int   // per connection before 421; 3
+}
+
+// Timeouts are how long a client may keep us waiting. Zero values mean the
+// defaults given (RFC 5321 §4.5.3.2.7 asks for 5 minutes at least).
+type Timeouts struct {
+	Command time.Duration // for the next command to be complete; 5 min
+	Data    time.Duration // for the next octets of a message; 3 min
+	// Message bounds the whole of one message's transfer, so that a client that
+	// drips octets cannot hold a slot for ever; 1 h.
+	Message   time.Duration
+	Handshake time.Duration // TLS; 1 min
+	Write     time.Duration // for a reply to be taken; 1 min
+	Drain     time.Duration // after Serve's context ended, for messages under way; 30 s
+}
+
+// Offer switches extensions off; REQUIRETLS alone is switched on, because it is
+// a promise that the backend must be able to keep (RFC 8689 §4.2.1).
+type Offer struct {
+	RequireTLS   bool // offered over TLS only
+	NoSMTPUTF8   bool
+	NoDSN        bool
+	NoChunking   bool
+	NoPipelining bool
+	No8BitMIME   bool
+	NoSize       bool
+	NoLimits     bool
+	NoEnhanced   bool // no ENHANCEDSTATUSCODES line; replies then lack the codes too
+}
+
+// Hooks make a server misbehave, for test peers. All nil: none.
+type Hooks struct {
+	// Command sees every command before it is carried out, verb in upper case
+	// ("" is the moment of greeting, "." the end of DATA). A non-nil reply is
+	// sent instead; 421 closes afterwards. The reply Drop closes at once.
+	Command func(conn Conn, verb, arg string) *smtp.Reply
+	// Keywords may change the EHLO answer's lines.
+	Keywords func(conn Conn, lines []string) []string
+	// TLS takes the place of the TLS handshake after "220" to STARTTLS (and from
+	// the start with ImplicitTLS): it returns the connection to go on with, or
+	// an error to close. nc yields the raw octets.
+	TLS func(ctx context.Context, nc net.Conn) (*tls.Conn, error)
+}
+
+// Drop is the reply of a hook that closes the connection without any reply.
+var Drop = &smtp.Reply{Code: 0}
+
+// Trace tells observers what happens; nil fields are not called. The functions
+// are called on the connection's goroutine and must be quick.
+type Trace struct {
+	Connected    func(remote netip.Addr, refused string) // refused: "", "limit-total", "limit-address"
+	Disconnected func(remote netip.Addr, why string)     // "quit", "closed", "timeout", "drain", "errors", …
+	Command      func(verb string, reply *smtp.Reply)
+	TLS          func(cs *tls.ConnectionState, err error)
+	Login        func(mech, identity string, err error)
+}

@@ -1,0 +1,77 @@
+package smtpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"waxwing/smtp"
+)
+
+func (c *conn) starttls(ctx context.Context, arg string) *smtp.Reply {
+	switch {
+	case c.tls != nil:
+		return outOfOrder("TLS is already active")
+	case c.srv.TLS == nil && c.srv.Hooks.TLS == nil:
+		return smtp.NewReply(502, status(5, 5, 1), "STARTTLS is not offered")
+	case arg != "":
+		return noArgument("STARTTLS", arg)
+	case c.br.Buffered() > 0:
+		// RFC 3207 §4, and INB-2: what came along in plaintext could have been
+		// put there by anybody and must not be taken for what the TLS client says.
+		c.end("pipelined-starttls")
+		return smtp.NewReply(554, status(5, 5, 1), "commands pipelined with STARTTLS, closing connection")
+	}
+	c.reply("STARTTLS", smtp.NewReply(220, status(2, 0, 0), "go ahead"))
+	if err := c.flush(); err != nil {
+		c.end("lost")
+		return nil
+	}
+	if err := c.handshake(ctx); err != nil {
+		c.end("tls")
+	}
+	return nil
+}
+
+// handshake changes to TLS. Everything learnt before is forgotten (RFC 3207 §4.2).
+func (c *conn) handshake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.srv.timeouts().Handshake)
+	defer cancel()
+	tc, err := c.secure(ctx)
+	if err == nil && tc == nil {
+		err = errors.New("no TLS configuration")
+	}
+	var cs tls.ConnectionState
+	if err == nil {
+		cs = tc.ConnectionState()
+	}
+	if t := c.srv.Trace.TLS; t != nil {
+		t(&cs, err)
+	}
+	if err != nil {
+		c.log.Info("TLS handshake failed", "err", err)
+		return err
+	}
+	c.closeSession()
+	c.nc, c.tls = tc, &cs
+	c.br.Reset(input{c})
+	c.bw.Reset(output{c})
+	c.helo, c.esmtp, c.identity, c.tx = "", false, "", transaction{}
+	c.ext = smtp.Extensions{}
+	return nil
+}
+
+func (c *conn) secure(ctx context.Context) (*tls.Conn, error) {
+	// Whatever deadline the last command set is not the handshake's.
+	c.raw.SetDeadline(time.Now().Add(c.srv.timeouts().Handshake))
+	defer c.raw.SetDeadline(time.Time{})
+	if h := c.srv.Hooks.TLS; h != nil {
+		return h(ctx, c.raw)
+	}
+	if c.srv.wireTLS == nil {
+		return nil, nil
+	}
+	tc := tls.Server(c.raw, c.srv.wireTLS)
+	return tc, tc.HandshakeContext(ctx)
+}

@@ -1,0 +1,126 @@
+package smtpserver
+
+import (
+	"context"
+	"errors"
+
+	"waxwing/smtp"
+)
+
+// mail is MAIL FROM.
+func (c *conn) mail(ctx context.Context, arg string) *smtp.Reply {
+	switch {
+	case c.session == nil || c.helo == "":
+		return outOfOrder("say EHLO first")
+	case c.tx.open:
+		return outOfOrder("nested MAIL command")
+	}
+	// RFC 9422 §4.1: every MAIL counts.
+	if c.mails++; c.mails > c.srv.limits().Transactions {
+		return smtp.NewReply(421, status(4, 7, 0), "%s too many messages in one connection", c.srv.Hostname)
+	}
+	p, r := smtp.ParseMail(arg, c.ext)
+	if r != nil {
+		return r
+	}
+	if err := c.session.Mail(ctx, p); err != nil {
+		return asReply(err)
+	}
+	c.tx = transaction{open: true, utf8: p.SMTPUTF8}
+	c.utf8 = p.SMTPUTF8
+	return smtp.NewReply(250, status(2, 1, 0), "OK")
+}
+
+// rcpt is RCPT TO.
+func (c *conn) rcpt(ctx context.Context, arg string) *smtp.Reply {
+	switch {
+	case !c.tx.open:
+		return outOfOrder("say MAIL first")
+	case c.tx.began:
+		return outOfOrder("RCPT after BDAT")
+	case c.tx.rcpts >= c.srv.limits().Recipients:
+		return smtp.NewReply(452, status(4, 5, 3), "too many recipients")
+	}
+	allowed := c.ext
+	allowed.SMTPUTF8 = c.tx.utf8
+	p, r := smtp.ParseRcpt(arg, allowed)
+	if r != nil {
+		return r
+	}
+	if err := c.session.Rcpt(ctx, p); err != nil {
+		return asReply(err)
+	}
+	c.tx.rcpts++
+	return smtp.NewReply(250, status(2, 1, 5), "OK")
+}
+
+// bodyOutOfOrder is why a message cannot come now; nil if it can.
+func (c *conn) bodyOutOfOrder() *smtp.Reply {
+	switch {
+	case !c.tx.open:
+		return outOfOrder("say MAIL first")
+	case c.tx.failed:
+		return outOfOrder("the message was refused, say RSET")
+	case c.tx.rcpts == 0:
+		// RFC 2920 §3.1: a pipelining client learns here that all were refused.
+		return smtp.NewReply(554, status(5, 5, 1), "no valid recipients")
+	}
+	return nil
+}
+
+// data is DATA.
+func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
+	if r := noArgument("DATA", arg); r != nil {
+		return r
+	}
+	if c.tx.began {
+		return outOfOrder("DATA after BDAT")
+	}
+	if r := c.bodyOutOfOrder(); r != nil {
+		return r
+	}
+	c.reply("DATA", smtp.NewReply(354, smtp.Enhanced{}, "end with <CRLF>.<CRLF>"))
+	c.await(false, c.srv.timeouts().Data, c.srv.timeouts().Message)
+	dr := smtp.NewDataReader(c.br, c.srv.limits().MessageSize)
+	if c.srv.Hooks.Command != nil {
+		if h := c.hook(".", ""); h != nil {
+			dr.Drain()
+			c.resetTransaction()
+			return h
+		}
+	}
+	r, err := c.session.Data(ctx, dr)
+	// Stay in step, whatever the session did; a fault in the data outranks its reply.
+	fault := dr.Drain()
+	c.resetTransaction()
+	if fault != nil {
+		return c.dataFault(fault)
+	}
+	return c.verdict(r, err)
+}
+
+// verdict is the final reply to a message that was read to its end.
+func (c *conn) verdict(r *smtp.Reply, err error) *smtp.Reply {
+	if err != nil {
+		return asReply(err)
+	}
+	if r == nil {
+		return asReply(errors.New("smtpserver: the session gave no reply"))
+	}
+	if r.Positive() {
+		c.commands, c.errors = 0, 0
+	}
+	return r
+}
+
+// dataFault is the reply to a message that could not be read whole; nil where
+// nobody is there to read it.
+func (c *conn) dataFault(err error) *smtp.Reply {
+	switch {
+	case errors.Is(err, smtp.ErrBareNewline):
+		return smtp.NewReply(550, status(5, 6, 0), "message holds a bare CR or LF: lines must end in CRLF")
+	case errors.Is(err, smtp.ErrTooLarge):
+		return smtp.NewReply(552, status(5, 3, 4), "message larger than %d octets", c.srv.limits().MessageSize)
+	}
+	return c.ioFault(err)
+}
