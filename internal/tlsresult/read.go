@@ -1,0 +1,176 @@
+package tlsresult
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+	"waxwing/tlsrpt"
+)
+
+// Row is what was seen on one day under one policy, all machines together.
+type Row struct {
+	Day          int64             `json:"-"`
+	Domain       string            `json:"domain"` // recipient domain
+	Type         tlsrpt.PolicyType `json:"policy-type"`
+	PolicyDomain string            `json:"policy-domain"`
+	Strings      []string          `json:"policy-string,omitempty"`
+	MX           []string          `json:"mx-host,omitempty"`
+	OK           int64             `json:"ok"`
+	OKMail       int64             `json:"ok-mail"` // of OK: sessions that carried more than reports
+	Failed       int64             `json:"failed"`
+	Details      []delivery.Detail `json:"details,omitempty"`
+}
+
+// Filter chooses rows. A zero field chooses all.
+type Filter struct {
+	Domain       string // recipient domain
+	PolicyDomain string // with OnlyTLSA: an MX host's rows
+	OnlyTLSA     bool
+	Max          int // rows read, 0: 10,000
+}
+
+// Rows reads the rows of a day, ordered by recipient domain, type and policy
+// domain.
+func Rows(tx *store.Tx, day int64, f Filter) ([]Row, error) {
+	if f.Max <= 0 {
+		f.Max = 10_000
+	}
+	where, args := f.where(day)
+	rows, err := tx.Query(`SELECT id, domain, type, policy_domain, strings, mx, sum(ok), sum(ok_mail), sum(failed) FROM tls_rows AS r WHERE `+where+
+		` GROUP BY id, domain, type, policy_domain, strings, mx ORDER BY domain, type, policy_domain, id LIMIT ?`, append(args, f.Max)...)
+	if err != nil {
+		return nil, fmt.Errorf("read TLS results: %w", err)
+	}
+	defer rows.Close()
+	var out []Row
+	at := map[string]int{}
+	for rows.Next() {
+		r := Row{Day: day}
+		var id, strings, mx string
+		if err := rows.Scan(&id, &r.Domain, &r.Type, &r.PolicyDomain, &strings, &mx, &r.OK, &r.OKMail, &r.Failed); err != nil {
+			return nil, fmt.Errorf("read TLS results: %w", err)
+		}
+		if r.Strings, err = unlist(strings); err != nil {
+			return nil, err
+		}
+		if r.MX, err = unlist(mx); err != nil {
+			return nil, err
+		}
+		at[id] = len(out)
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read TLS results: %w", err)
+	}
+	rows.Close()
+	return out, addDetails(tx, where, args, out, at)
+}
+
+func (f Filter) where(day int64) (string, []any) {
+	where, args := "r.day = ?", []any{day}
+	if f.Domain != "" {
+		where, args = where+" AND r.domain = ?", append(args, f.Domain)
+	}
+	if f.PolicyDomain != "" {
+		where, args = where+" AND r.policy_domain = ?", append(args, f.PolicyDomain)
+	}
+	if f.OnlyTLSA {
+		where, args = where+" AND r.type = ?", append(args, string(tlsrpt.PolicyTLSA))
+	}
+	return where, args
+}
+
+func unlist(s string) ([]string, error) {
+	var ss []string
+	if err := json.Unmarshal([]byte(s), &ss); err != nil {
+		return nil, fmt.Errorf("read TLS results: %w", err)
+	}
+	return ss, nil
+}
+
+func addDetails(tx *store.Tx, where string, args []any, out []Row, at map[string]int) error {
+	rows, err := tx.Query(`SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, min(d.info), sum(d.sessions)
+		FROM tls_details AS d JOIN tls_rows AS r ON r.day = d.day AND r.id = d.id AND r.shard = d.shard WHERE `+where+`
+		GROUP BY d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason
+		ORDER BY d.id, sum(d.sessions) DESC, d.detail`, args...)
+	if err != nil {
+		return fmt.Errorf("read TLS failures: %w", err)
+	}
+	defer rows.Close()
+	over := map[int]int{} // sessions of details that found no room, by row
+	for rows.Next() {
+		var id, detail string
+		d, err := scanDetail(rows, &id, &detail)
+		if err != nil {
+			return err
+		}
+		i, ok := at[id]
+		switch {
+		case !ok: // the row itself is beyond the filter's maximum
+		case detail == folded || len(out[i].Details) >= maxDetails:
+			over[i] += d.Count
+		default:
+			out[i].Details = append(out[i].Details, d)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read TLS failures: %w", err)
+	}
+	for i, n := range over {
+		// Details may overlap in a session, their sum must not exceed the sessions.
+		out[i].Details = append(out[i].Details, foldedDetail(min(n, int(out[i].Failed))))
+	}
+	return nil
+}
+
+func scanDetail(rows *sql.Rows, id, detail *string) (delivery.Detail, error) {
+	var d delivery.Detail
+	err := rows.Scan(id, detail, &d.Type, &d.SendingIP, &d.MXHostname, &d.HELO, &d.ReceiverIP, &d.Reason, &d.Info, &d.Count)
+	if err != nil {
+		return d, fmt.Errorf("read TLS failures: %w", err)
+	}
+	return d, nil
+}
+
+// Days lists the days that have rows, newest first.
+func Days(tx *store.Tx) ([]int64, error) {
+	rows, err := tx.Query(`SELECT DISTINCT day FROM tls_rows ORDER BY day DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("read the days of TLS results: %w", err)
+	}
+	defer rows.Close()
+	var days []int64
+	for rows.Next() {
+		var d int64
+		if err := rows.Scan(&d); err != nil {
+			return nil, fmt.Errorf("read the days of TLS results: %w", err)
+		}
+		days = append(days, d)
+	}
+	return days, rows.Err()
+}
+
+// Policy gives a row as an entry of a TLS report (RFC 8460 §4.4). What a detail
+// says in words follows its reason in failure-reason-code: the member
+// additional-information is for a URI.
+func (r Row) Policy() tlsrpt.PolicyResult {
+	p := tlsrpt.PolicyResult{
+		Type: r.Type, Strings: slices.Clone(r.Strings), Domain: r.PolicyDomain, MXHost: slices.Clone(r.MX),
+		Success: r.OK, Failed: r.Failed,
+	}
+	for _, d := range r.Details {
+		reason := d.Reason
+		if d.Info != "" && d.Info != reason {
+			reason += ": " + d.Info
+		}
+		p.Details = append(p.Details, tlsrpt.FailureDetail{
+			Type: d.Type, SendingIP: d.SendingIP, MXHostname: d.MXHostname, HELO: d.HELO,
+			ReceivingIP: d.ReceiverIP, Sessions: int64(d.Count), Reason: reason,
+		})
+	}
+	return p
+}
