@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// runMail lists and prints delivered mail.
+func runMail(ctx context.Context, e env, args []string) error {
+	what, args, err := verb(args, "list", "show")
+	if err != nil {
+		return err
+	}
+	var f storeFlags
+	fs := flags(e, "mail "+what)
+	f.add(fs)
+	box := fs.String("mailbox", "INBOX", "the `mailbox` to list")
+	limit := fs.Int("limit", 100, "list at most `N` messages, the newest first")
+	rest, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 1 {
+		return usagef("mail list ACCOUNT, mail show ID")
+	}
+	if what == "list" {
+		return withStore(ctx, e, f, func(o *opened) error { return listMail(ctx, e, o, rest[0], *box, *limit, f.json) })
+	}
+	id, err := strconv.ParseInt(rest[0], 10, 64)
+	if err != nil {
+		return usagef("%q is no message id; \"waxwing mail list ACCOUNT\" shows them", rest[0])
+	}
+	return withStore(ctx, e, f, func(o *opened) error { return showMail(ctx, e, o, id) })
+}
+
+func listMail(ctx context.Context, e env, o *opened, account, box string, limit int, asJSON bool) error {
+	all, err := o.mailboxes.List(ctx, account, box, limit)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(e.stdout, all)
+	}
+	rows := [][]string{}
+	for _, m := range all {
+		rows = append(rows, []string{strconv.FormatInt(m.ID, 10), moment(m.Received), m.Sender, m.Recipient, strconv.FormatInt(m.Size, 10)})
+	}
+	return table(e.stdout, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows)
+}
+
+func showMail(ctx context.Context, e env, o *opened, id int64) error {
+	c, _, err := o.mailboxes.Open(ctx, id)
+	if err != nil {
+		return fmt.Errorf("message %d: %w", id, err)
+	}
+	r, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(e.stdout, r)
+	return err
+}

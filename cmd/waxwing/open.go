@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+
+	"waxwing/internal/accounts"
+	"waxwing/internal/config"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/server"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+)
+
+// opened is the store and the rooms over it, for commands that need no server.
+type opened struct {
+	cfg       *config.Config
+	store     *store.Store
+	accounts  *accounts.Store
+	mailboxes *mailboxes.Store
+	signing   *signing.Service
+}
+
+// storeFlags are the flags of every command that opens the store.
+type storeFlags struct {
+	config string
+	json   bool
+}
+
+func (f *storeFlags) add(fs *flag.FlagSet) {
+	fs.StringVar(&f.config, "config", "waxwing.toml", "configuration `file`")
+	fs.BoolVar(&f.json, "json", false, "print JSON")
+}
+
+// withStore reads the configuration, opens the store, runs fn and closes it.
+func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error) error {
+	cfg, err := config.Load(f.config)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	db, err := server.OpenStore(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return fn(&opened{cfg: cfg, store: db, accounts: &accounts.Store{DB: db},
+		mailboxes: &mailboxes.Store{DB: db}, signing: &signing.Service{Store: db, Log: log}})
+}
+
+// printJSON writes v indented.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// table writes rows under a heading, columns aligned.
+func table(w io.Writer, head []string, rows [][]string) error {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	line := func(cells []string) {
+		for i, c := range cells {
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, c)
+		}
+		fmt.Fprintln(tw)
+	}
+	line(head)
+	for _, r := range rows {
+		line(r)
+	}
+	return tw.Flush()
+}
+
+// verbs splits "list|add|…" commands: the first argument chooses.
+func verb(args []string, known ...string) (string, []string, error) {
+	if len(args) == 0 {
+		return "", nil, usagef("say what to do: %v", known)
+	}
+	for _, k := range known {
+		if args[0] == k {
+			return k, args[1:], nil
+		}
+	}
+	return "", nil, usagef("unknown action %q: one of %v", args[0], known)
+}

@@ -1,0 +1,89 @@
+package certs
+
+import (
+	"crypto/x509"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestLocal: what MakeLocal writes verifies against its own authority, for the
+// name and for loopback, and is not overwritten.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := MakeLocal(dir, now, "mx.example.test"); err != nil {
+		t.Fatal(err)
+	}
+	ca, cert, key := LocalPaths(dir)
+	roots, err := Roots(ca, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := Files{Cert: cert, Key: key, Now: func() time.Time { return now }}
+	if err := f.Load(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mx.example.test", "127.0.0.1"} {
+		if _, err := got.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now}); err != nil {
+			t.Errorf("verify for %s: %v", name, err)
+		}
+	}
+	info, err := os.Stat(key)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("key file: mode %v, error %v; want 0600", info.Mode(), err)
+	}
+	if err := MakeLocal(dir, now, "mx.example.test"); err == nil {
+		t.Error("MakeLocal overwrote its files")
+	}
+}
+
+// TestReload (CRT-1): a changed file is seen after CheckEvery, a broken one
+// leaves the loaded certificate.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	one, two := t.TempDir(), t.TempDir()
+	for dir, name := range map[string]string{one: "one.example.test", two: "two.example.test"} {
+		if err := MakeLocal(dir, now, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, cert, key := LocalPaths(one)
+	_, cert2, key2 := LocalPaths(two)
+	f := Files{Cert: cert, Key: key, Now: func() time.Time { return now }}
+	if err := f.Load(); err != nil {
+		t.Fatal(err)
+	}
+	name := func() string {
+		c, err := f.Get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Leaf.DNSNames[0]
+	}
+	move := func(from, to string) {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(cert2, cert)
+	now = now.Add(2 * time.Minute)
+	if got := name(); got != "one.example.test" {
+		t.Errorf("with a certificate that does not fit its key: %s is shown", got)
+	}
+	move(key2, key)
+	now = now.Add(2 * time.Minute)
+	if got := name(); got != "two.example.test" {
+		t.Errorf("after both files changed: %s is shown", got)
+	}
+}
