@@ -1,0 +1,319 @@
+package smtpclient
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"waxwing/smtp"
+)
+
+// Timeouts bound each step of the dialogue; a zero field takes its default,
+// which is that of RFC 5321 §4.5.3.2 where it names one. Each is for the whole
+// of a reply, not for each byte of it.
+type Timeouts struct {
+	Connect  time.Duration // for who dials; 30 s
+	Greeting time.Duration // 5 min
+	Hello    time.Duration // 5 min
+	StartTLS time.Duration // the reply to STARTTLS, and then the handshake, each; 2 min
+	Auth     time.Duration // each round; 2 min
+	Mail     time.Duration // 5 min
+	Rcpt     time.Duration // 5 min
+	Data     time.Duration // the reply to DATA; 2 min
+	Block    time.Duration // each write of message data; 3 min
+	Final    time.Duration // the reply to the final dot; 10 min
+	Quit     time.Duration // the reply to QUIT; 5 s, for by then all is done
+	// MinRate is the least throughput of message data, in octets per second
+	// over the whole message; 1024. A message may take Block, and its size by
+	// MinRate on top (SES-7).
+	MinRate int64
+}
+
+func (t Timeouts) orDefault() Timeouts {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&t.Connect, 30*time.Second)
+	set(&t.Greeting, 5*time.Minute)
+	set(&t.Hello, 5*time.Minute)
+	set(&t.StartTLS, 2*time.Minute)
+	set(&t.Auth, 2*time.Minute)
+	set(&t.Mail, 5*time.Minute)
+	set(&t.Rcpt, 5*time.Minute)
+	set(&t.Data, 2*time.Minute)
+	set(&t.Block, 3*time.Minute)
+	set(&t.Final, 10*time.Minute)
+	set(&t.Quit, 5*time.Second)
+	if t.MinRate <= 0 {
+		t.MinRate = 1024
+	}
+	return t
+}
+
+// WithDefaults is t with every zero field set to its default.
+func (t Timeouts) WithDefaults() Timeouts { return t.orDefault() }
+
+// Options are the settings of one connection.
+type Options struct {
+	HELO     string // name to greet with; needed
+	Timeouts Timeouts
+	Limits   smtp.ReplyLimits
+}
+
+const bufferSize = 16 << 10
+
+// Conn is one connection. It is for one goroutine at a time. Every method
+// observes ctx: its end, and its deadline, interrupt the step, after which the
+// connection cannot be used.
+type Conn struct {
+	nc       net.Conn // the TCP connection, or TLS over it
+	br       *bufio.Reader
+	bw       *bufio.Writer
+	opts     Options
+	t        Timeouts
+	ext      smtp.Extensions
+	hello    *smtp.Reply
+	esmtp    bool
+	tls      *tls.Conn
+	firstTLS bool // nothing was read over TLS yet
+	dirty    bool // a transaction stands open: RSET before the next
+	closing  bool // 421 was seen
+	dead     error
+}
+
+// New makes a Conn of a connection that is established. The Conn owns nc from
+// now on. With implicit TLS nc is a *tls.Conn whose handshake is complete.
+func New(nc net.Conn, opts Options) *Conn {
+	c := &Conn{opts: opts, t: opts.Timeouts.orDefault()}
+	if tc, ok := nc.(*tls.Conn); ok {
+		c.tls, c.firstTLS = tc, true
+	}
+	c.use(nc)
+	return c
+}
+
+func (c *Conn) use(nc net.Conn) {
+	c.nc = nc
+	c.br = bufio.NewReaderSize(nc, bufferSize)
+	c.bw = bufio.NewWriterSize(nc, bufferSize)
+}
+
+// Extensions is what the peer offered in its last EHLO reply; after StartTLS
+// it is empty until the next Hello.
+func (c *Conn) Extensions() smtp.Extensions { return c.ext }
+
+// ESMTP reports that the peer took EHLO.
+func (c *Conn) ESMTP() bool { return c.esmtp }
+
+// HelloReply is the peer's reply to the last EHLO or HELO; nil before it.
+func (c *Conn) HelloReply() *smtp.Reply { return c.hello }
+
+// TLSState is the state of TLS; false in plaintext.
+func (c *Conn) TLSState() (tls.ConnectionState, bool) {
+	if c.tls == nil {
+		return tls.ConnectionState{}, false
+	}
+	return c.tls.ConnectionState(), true
+}
+
+// Usable reports whether a further command makes sense: the connection did not
+// fail and the peer did not say 421.
+func (c *Conn) Usable() bool { return c.dead == nil && !c.closing }
+
+// Greeting reads the peer's greeting. The error is a *ReplyError if it is not
+// 220 (RFC 5321 §3.1), else a *ConnError.
+func (c *Conn) Greeting(ctx context.Context) (*smtp.Reply, error) {
+	r, err := c.exchange(ctx, StepGreeting, c.t.Greeting, "")
+	if err == nil && r.Code != 220 {
+		err = &ReplyError{StepGreeting, r}
+	}
+	return r, err
+}
+
+// Hello sends EHLO, and HELO where that is refused with 500 to 504 (SES-2).
+func (c *Conn) Hello(ctx context.Context) error {
+	c.ext, c.hello, c.esmtp = smtp.Extensions{}, nil, false
+	if err := checkArg(c.opts.HELO); err != nil || c.opts.HELO == "" {
+		return errors.Join(errors.New("invalid HELO name"), err)
+	}
+	r, err := c.exchange(ctx, StepHello, c.t.Hello, "EHLO "+c.opts.HELO)
+	if err != nil {
+		return err
+	}
+	if r.Code >= 500 && r.Code <= 504 {
+		r, err = c.exchange(ctx, StepHello, c.t.Hello, "HELO "+c.opts.HELO)
+		if err != nil {
+			return err
+		}
+	} else if r.Code == 250 {
+		c.esmtp = true
+		c.ext = smtp.ParseExtensions(r.Lines[1:])
+	}
+	if r.Code != 250 {
+		return &ReplyError{StepHello, r}
+	}
+	c.hello = r
+	return nil
+}
+
+// StartTLS sends STARTTLS and makes the handshake. Afterwards nothing is known
+// of the peer until the next Hello (RFC 3207 §4.2). Errors: *StartTLSReplyError
+// (the dialogue can go on without TLS), *HandshakeError, *ConnError before the
+// handshake, ErrNotOffered.
+func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
+	if !c.ext.StartTLS || c.tls != nil {
+		return ErrNotOffered
+	}
+	r, err := c.exchange(ctx, StepStartTLS, c.t.StartTLS, "STARTTLS")
+	if err != nil {
+		return err
+	}
+	if r.Code != 220 {
+		return &StartTLSReplyError{r}
+	}
+	c.ext, c.hello, c.esmtp = smtp.Extensions{}, nil, false
+	if c.br.Buffered() > 0 {
+		c.fail(ErrInjection)
+		return &HandshakeError{Err: ErrInjection}
+	}
+	tc := tls.Client(c.nc, config)
+	hctx, cancel := context.WithTimeout(ctx, c.t.StartTLS)
+	defer cancel()
+	c.nc.SetDeadline(time.Time{})
+	if err := tc.HandshakeContext(hctx); err != nil {
+		c.fail(err)
+		return &HandshakeError{Err: err}
+	}
+	c.tls, c.firstTLS = tc, true
+	c.use(tc)
+	return nil
+}
+
+// Reset ends an open transaction with RSET.
+func (c *Conn) Reset(ctx context.Context) error {
+	r, err := c.exchange(ctx, StepReset, c.t.Mail, "RSET")
+	if err != nil {
+		return err
+	}
+	if r.Code != 250 {
+		return &ReplyError{StepReset, r}
+	}
+	c.dirty = false
+	return nil
+}
+
+// Quit says QUIT, if the connection still works, and closes it.
+func (c *Conn) Quit(ctx context.Context) error {
+	if c.dead != nil {
+		return c.Close()
+	}
+	_, err := c.exchange(ctx, StepQuit, c.t.Quit, "QUIT")
+	return errors.Join(err, c.Close())
+}
+
+// Close closes the connection without a word.
+func (c *Conn) Close() error {
+	if c.dead == nil {
+		c.dead = ErrUnusable
+	}
+	return c.nc.Close()
+}
+
+// exchange sends one command and reads its reply; an empty command sends nothing.
+func (c *Conn) exchange(ctx context.Context, step Step, d time.Duration, command string) (*smtp.Reply, error) {
+	if c.dead != nil {
+		return nil, c.connError(step, ErrUnusable)
+	}
+	defer c.guard(ctx, d)()
+	if command != "" {
+		c.bw.WriteString(command)
+		c.bw.WriteString("\r\n")
+		if err := c.bw.Flush(); err != nil {
+			return nil, c.writeFailed(step, err)
+		}
+	}
+	return c.read(step)
+}
+
+// guard sets the deadline of a step and lets the end of ctx interrupt it; the
+// function it returns ends the guard.
+func (c *Conn) guard(ctx context.Context, d time.Duration) func() bool {
+	c.deadline(ctx, time.Now().Add(d))
+	if ctx.Done() == nil {
+		return func() bool { return true }
+	}
+	nc := c.nc
+	return context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+}
+
+func (c *Conn) deadline(ctx context.Context, at time.Time) {
+	if end, ok := ctx.Deadline(); ok && end.Before(at) {
+		at = end
+	}
+	c.nc.SetDeadline(at)
+	if ctx.Err() != nil {
+		c.nc.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// read reads one reply under the deadline that stands.
+func (c *Conn) read(step Step) (*smtp.Reply, error) {
+	r, err := smtp.ParseReply(c.br, c.opts.Limits)
+	if err != nil {
+		c.fail(err)
+		if c.firstTLS && tlsFault(err) {
+			return nil, &HandshakeError{Err: err, After: true}
+		}
+		return nil, c.connError(step, err)
+	}
+	c.firstTLS = false
+	if r.Code == 421 {
+		c.closing = true
+	}
+	return r, nil
+}
+
+// writeFailed is the error for a write that failed. The peer has often said
+// why before it closed: a refusal, or, from a TLS server that refuses after its
+// handshake, an alert. Then that is the error, for it tells more.
+func (c *Conn) writeFailed(step Step, err error) error {
+	defer c.fail(err)
+	if (&ConnError{Err: err}).Timeout() {
+		return c.connError(step, err)
+	}
+	c.nc.SetReadDeadline(time.Now().Add(afterWriteError))
+	r, rerr := smtp.ParseReply(c.br, c.opts.Limits)
+	switch {
+	case rerr == nil && r.Code >= 400:
+		return c.connError(step, r)
+	case rerr != nil && c.firstTLS && tlsFault(rerr):
+		return &HandshakeError{Err: rerr, After: true}
+	}
+	return c.connError(step, err)
+}
+
+// afterWriteError is how long to wait for a peer's last words.
+const afterWriteError = 2 * time.Second
+
+func (c *Conn) connError(step Step, err error) error { return &ConnError{Step: step, Err: err} }
+
+// fail marks the connection unusable.
+func (c *Conn) fail(err error) {
+	if c.dead == nil {
+		c.dead = err
+	}
+}
+
+// checkArg refuses what would end a command line and begin another.
+func checkArg(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return ErrControl
+	}
+	return nil
+}

@@ -1,0 +1,393 @@
+package smtpclient
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"waxwing/smtp"
+)
+
+// MailOptions are MAIL with its parameters. They are sent as given; that the
+// peer offers the extension of each is the caller's to see to.
+type MailOptions struct {
+	From       string // address without brackets; "" is the null reverse-path
+	Size       int64  // SIZE=; 0: not sent
+	Body       string // BODY=; "": not sent
+	SMTPUTF8   bool
+	RequireTLS bool
+	EnvID      string // decoded
+	Ret        string
+	Auth       string // decoded
+}
+
+// RcptOptions are RCPT with its parameters.
+type RcptOptions struct {
+	To     string // address without brackets
+	Notify string // NOTIFY= as sent, "SUCCESS,FAILURE"
+	ORcpt  string // "addr-type;xtext" as sent
+}
+
+// Transaction is one message for one or more recipients.
+type Transaction struct {
+	Mail  MailOptions
+	Rcpts []RcptOptions
+	Body  io.Reader
+	Size  int64 // of Body in octets, for the time it may take; 0: not known, then ten megabytes
+	// BeforeFinal, if set, is called when the whole message was written and
+	// only the final dot is missing. Its error abandons the message.
+	BeforeFinal func(ctx context.Context) error
+}
+
+// TransactionResult holds the replies, nil where none came.
+type TransactionResult struct {
+	Mail  *smtp.Reply
+	Rcpts []*smtp.Reply // one for each of Transaction.Rcpts
+	// Data is the reply that settles the message: that to the final dot, or
+	// a refusal of DATA. Nil if it never came to DATA: no recipient accepted.
+	Data *smtp.Reply
+	// DotSent: the message was sent in full. With a nil Data, nobody knows
+	// whether the peer took it.
+	DotSent bool
+}
+
+// Accepted reports whether recipient i has the message.
+func (r *TransactionResult) Accepted(i int) bool {
+	return r.DotSent && r.Data != nil && r.Data.Positive() && r.Rcpts[i] != nil && r.Rcpts[i].Positive()
+}
+
+// pipelineWindow is how many commands are sent before their replies are read:
+// few enough that they and their replies fit into the buffers of any TCP, so
+// that both sides cannot wait for each other to read (RFC 2920 §3.1).
+const pipelineWindow = 50
+
+// Transaction sends a message. MAIL, RCPT and DATA go out together where
+// PIPELINING is offered. A refusal is no error: it stands in the result, which
+// is also valid, as far as things went, beside an error. Errors: *ConnError,
+// *HandshakeError (an alert on the first read after a handshake), *BodyError,
+// *FinalError, ErrControl.
+func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResult, error) {
+	x := &exchange{c: c, t: t, res: &TransactionResult{Rcpts: make([]*smtp.Reply, len(t.Rcpts))}}
+	commands, err := x.commands()
+	if err != nil {
+		return x.res, err
+	}
+	if c.dirty {
+		if err := c.Reset(ctx); err != nil {
+			return x.res, err
+		}
+	}
+	data, err := x.envelope(ctx, commands)
+	c.dirty = x.res.Mail != nil && x.res.Mail.Positive()
+	if err != nil || data == nil {
+		return x.res, err
+	}
+	if data.Code != 354 {
+		x.res.Data = data
+		// A 2xx here is nonsense that must not pass for a delivery.
+		if data.Code < 400 {
+			err := &smtp.ReplySyntaxError{Line: data.String(), Reason: "reply to DATA is not 354"}
+			x.res.Data = nil
+			c.fail(err)
+			return x.res, c.connError(StepData, err)
+		}
+		return x.res, nil
+	}
+	if !x.anyAccepted() {
+		return x.res, x.emptyMessage(ctx)
+	}
+	return x.res, x.message(ctx)
+}
+
+// exchange is the state of one Transaction.
+type exchange struct {
+	w   *smtp.DataWriter
+	c   *Conn
+	t   Transaction
+	res *TransactionResult
+}
+
+// command is one line of the envelope and where its reply goes.
+type command struct {
+	line string
+	step Step
+	into **smtp.Reply
+}
+
+func (x *exchange) commands() ([]command, error) {
+	mail, err := x.t.Mail.line()
+	if err != nil {
+		return nil, err
+	}
+	if len(x.t.Rcpts) == 0 {
+		return nil, errors.New("transaction without recipients")
+	}
+	out := append(make([]command, 0, len(x.t.Rcpts)+2), command{mail, StepMail, &x.res.Mail})
+	for i, r := range x.t.Rcpts {
+		line, err := r.line()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, command{line, StepRcpt, &x.res.Rcpts[i]})
+	}
+	return out, nil
+}
+
+// envelope sends MAIL, RCPT and DATA, and returns the reply to DATA; nil if
+// DATA was not sent, or in vain and refused.
+func (x *exchange) envelope(ctx context.Context, commands []command) (*smtp.Reply, error) {
+	var data *smtp.Reply
+	dataCommand := command{"DATA\r\n", StepData, &data}
+	if !x.c.ext.Pipelining {
+		for _, cmd := range commands {
+			if err := x.group(ctx, []command{cmd}); err != nil || x.over() {
+				return nil, err
+			}
+		}
+		if !x.anyAccepted() {
+			return nil, nil
+		}
+		err := x.group(ctx, []command{dataCommand})
+		return data, err
+	}
+	for len(commands) > pipelineWindow {
+		if err := x.group(ctx, commands[:pipelineWindow]); err != nil || x.over() {
+			return nil, err
+		}
+		commands = commands[pipelineWindow:]
+	}
+	if err := x.group(ctx, append(commands, dataCommand)); err != nil {
+		return nil, err
+	}
+	if data.Code != 354 && !x.anyAccepted() {
+		return nil, nil // as it should be: what counts was said before
+	}
+	return data, nil
+}
+
+// over reports that nothing more is to be sent: MAIL was refused, or the peer
+// is closing.
+func (x *exchange) over() bool {
+	return x.c.closing || x.res.Mail != nil && !x.res.Mail.Positive()
+}
+
+// group sends commands together and reads their replies.
+func (x *exchange) group(ctx context.Context, commands []command) error {
+	c := x.c
+	if c.dead != nil {
+		return c.connError(commands[0].step, ErrUnusable)
+	}
+	defer c.guard(ctx, c.t.Mail)()
+	for _, cmd := range commands {
+		c.bw.WriteString(cmd.line)
+	}
+	if err := c.bw.Flush(); err != nil {
+		return c.writeFailed(commands[0].step, err)
+	}
+	for _, cmd := range commands {
+		c.deadline(ctx, time.Now().Add(c.timeout(cmd.step)))
+		r, err := c.read(cmd.step)
+		if err != nil {
+			return err
+		}
+		*cmd.into = r
+		if r.Code == 421 {
+			return c.lastWords(cmd.step, r)
+		}
+	}
+	return nil
+}
+
+// lastWords ends a transaction that the peer cut short with 421: nothing more
+// is read of replies that may never come.
+func (c *Conn) lastWords(step Step, r *smtp.Reply) error {
+	c.fail(r)
+	return c.connError(step, r)
+}
+
+func (c *Conn) timeout(step Step) time.Duration {
+	switch step {
+	case StepMail:
+		return c.t.Mail
+	case StepRcpt:
+		return c.t.Rcpt
+	}
+	return c.t.Data
+}
+
+func (x *exchange) anyAccepted() bool {
+	if x.res.Mail == nil || !x.res.Mail.Positive() {
+		return false
+	}
+	for _, r := range x.res.Rcpts {
+		if r != nil && r.Positive() {
+			return true
+		}
+	}
+	return false
+}
+
+// emptyMessage ends a DATA that was pipelined behind recipients that were all
+// refused, and that the peer took nevertheless (RFC 2920 §3.1).
+func (x *exchange) emptyMessage(ctx context.Context) error {
+	_, err := x.c.exchange(ctx, StepFinal, x.c.t.Final, ".")
+	if err == nil {
+		x.c.dirty = false
+	}
+	return err
+}
+
+// unknownSize is the size assumed for the time a message may take.
+const unknownSize = 10 << 20
+
+// message sends the body and reads the reply to its end.
+func (x *exchange) message(ctx context.Context) error {
+	c := x.c
+	size := x.t.Size
+	if size <= 0 {
+		size = unknownSize
+	}
+	end := time.Now().Add(c.t.Block + time.Duration(size/c.t.MinRate+1)*time.Second)
+	stop := c.guard(ctx, c.t.Block)
+	err := x.body(ctx, end)
+	stop()
+	if err != nil {
+		return err
+	}
+	if x.t.BeforeFinal != nil {
+		if err := x.t.BeforeFinal(ctx); err != nil {
+			c.fail(err)
+			return &FinalError{err}
+		}
+	}
+	defer c.guard(ctx, c.t.Block)()
+	if err := x.finish(); err != nil {
+		return x.bodyFailed(err)
+	}
+	x.res.DotSent = true
+	c.deadline(ctx, time.Now().Add(c.t.Final))
+	r, err := c.read(StepFinal)
+	if err != nil {
+		return err
+	}
+	if r.Code/100 == 3 {
+		err := &smtp.ReplySyntaxError{Line: r.String(), Reason: "reply to the end of a message is 3xx"}
+		c.fail(err)
+		return c.connError(StepFinal, err)
+	}
+	x.res.Data = r
+	c.dirty = false
+	return nil
+}
+
+func (x *exchange) finish() error {
+	if err := x.w.Close(); err != nil {
+		return err
+	}
+	err := x.c.bw.Flush()
+	x.c.bw.Reset(x.c.nc)
+	return err
+}
+
+// body writes the message without its end, the last part of it perhaps still
+// in the buffer.
+func (x *exchange) body(ctx context.Context, end time.Time) error {
+	w := &timedWriter{c: x.c, ctx: ctx, end: end}
+	x.c.bw.Reset(w)
+	x.w = smtp.NewDataWriter(x.c.bw)
+	_, err := x.w.ReadFrom(x.t.Body)
+	switch {
+	case err == nil:
+		return nil
+	case w.err != nil:
+		return x.bodyFailed(w.err)
+	}
+	x.c.fail(err) // the message stands there unfinished
+	return &BodyError{err}
+}
+
+// bodyFailed is the error for a message that the peer did not read to its end.
+// Often it has said why before it closed.
+func (x *exchange) bodyFailed(err error) error {
+	c := x.c
+	werr := c.writeFailed(StepBody, err)
+	if r := (*smtp.Reply)(nil); errors.As(werr, &r) {
+		x.res.Data = r
+	}
+	return werr
+}
+
+// timedWriter gives each write its time, within that of the whole message.
+type timedWriter struct {
+	c   *Conn
+	ctx context.Context
+	end time.Time
+	err error
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	at := time.Now().Add(w.c.t.Block)
+	if w.end.Before(at) {
+		at = w.end
+	}
+	w.c.deadline(w.ctx, at)
+	n, err := w.c.nc.Write(p)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// line is the MAIL command with CRLF.
+func (m MailOptions) line() (string, error) {
+	if err := errors.Join(checkArg(m.From), checkArg(m.Body), checkArg(m.Ret)); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("MAIL FROM:<")
+	b.WriteString(m.From)
+	b.WriteByte('>')
+	if m.Size > 0 {
+		b.WriteString(" SIZE=")
+		b.WriteString(strconv.FormatInt(m.Size, 10))
+	}
+	param(&b, "BODY", m.Body)
+	if m.SMTPUTF8 {
+		b.WriteString(" SMTPUTF8")
+	}
+	if m.RequireTLS {
+		b.WriteString(" REQUIRETLS")
+	}
+	param(&b, "RET", m.Ret)
+	param(&b, "ENVID", smtp.EncodeXtext(m.EnvID))
+	param(&b, "AUTH", smtp.EncodeXtext(m.Auth))
+	b.WriteString("\r\n")
+	return b.String(), nil
+}
+
+// line is the RCPT command with CRLF.
+func (r RcptOptions) line() (string, error) {
+	if err := errors.Join(checkArg(r.To), checkArg(r.Notify), checkArg(r.ORcpt)); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("RCPT TO:<")
+	b.WriteString(r.To)
+	b.WriteByte('>')
+	param(&b, "NOTIFY", r.Notify)
+	param(&b, "ORCPT", r.ORcpt)
+	b.WriteString("\r\n")
+	return b.String(), nil
+}
+
+func param(b *strings.Builder, key, value string) {
+	if value != "" {
+		b.WriteByte(' ')
+		b.WriteString(key)
+		b.WriteByte('=')
+		b.WriteString(value)
+	}
+}
