@@ -1,5 +1,13 @@
 package message
 
+import (
+	"bytes"
+	"encoding/base64"
+	"mime"
+	"mime/quotedprintable"
+	"strings"
+)
+
 // Encoding is a content transfer encoding (RFC 2045 §6).
 type Encoding string
 
@@ -31,6 +39,139 @@ type Entity struct {
 // Pair is a field's name and value.
 type Pair struct{ Name, Value string }
 
-// Write is the entity's own fields (MIME-Version is the caller's), an empty
-// line, and its body.
-func (e Entity) Write() []byte { return nil }
+// Write is the entity's fields (MIME-Version is the caller's), an empty line,
+// and its body, all with CRLF line ends. To make a message of it, put the
+// other fields before.
+func (e Entity) Write() []byte {
+	var b bytes.Buffer
+	e.write(&b)
+	return b.Bytes()
+}
+
+func (e Entity) write(b *bytes.Buffer) {
+	if len(e.Parts) > 0 {
+		e.writeMultipart(b)
+		return
+	}
+	enc := e.Encoding
+	if enc == Auto {
+		enc = choose(e.Type, e.Body)
+	}
+	e.writeFields(b, e.Params, enc)
+	switch enc {
+	case QuotedPrintable:
+		w := quotedprintable.NewWriter(b)
+		// A bytes.Buffer takes every write.
+		_, _ = w.Write(e.Body)
+		_ = w.Close()
+	case Base64:
+		writeBase64(b, e.Body)
+	default:
+		b.Write(e.Body)
+	}
+}
+
+func (e Entity) writeMultipart(b *bytes.Buffer) {
+	boundary := e.Boundary
+	if boundary == "" {
+		boundary = NewBoundary(nil)
+	}
+	params := map[string]string{"boundary": boundary}
+	for k, v := range e.Params {
+		params[k] = v
+	}
+	// RFC 2045 §6.4: a multipart has no encoding but 7bit, 8bit or binary, and
+	// says 8bit where a part does.
+	enc := Auto
+	if e.eightBit() {
+		enc = EightBitRaw
+	}
+	e.writeFields(b, params, enc)
+	if e.Preamble != "" {
+		b.WriteString(e.Preamble + "\r\n")
+	}
+	for _, p := range e.Parts {
+		b.WriteString("\r\n--" + boundary + "\r\n")
+		p.write(b)
+	}
+	b.WriteString("\r\n--" + boundary + "--\r\n")
+}
+
+func (e Entity) eightBit() bool {
+	if len(e.Parts) == 0 {
+		return e.Encoding == EightBitRaw || e.Encoding == Auto && choose(e.Type, e.Body) == EightBitRaw
+	}
+	for _, p := range e.Parts {
+		if p.eightBit() {
+			return true
+		}
+	}
+	return false
+}
+
+func (e Entity) writeFields(b *bytes.Buffer, params map[string]string, enc Encoding) {
+	typ := mime.FormatMediaType(e.Type, params)
+	if typ == "" {
+		typ = e.Type
+	}
+	b.Write(Fold("Content-Type", typ))
+	if enc != Auto && enc != SevenBit {
+		b.Write(Fold("Content-Transfer-Encoding", string(enc)))
+	}
+	for _, f := range e.Fields {
+		b.Write(Fold(f.Name, f.Value))
+	}
+	b.WriteString("\r\n")
+}
+
+// choose picks the encoding for a body. RFC 2046 §5.2.1 and RFC 3464 forbid
+// more than 7bit or 8bit for messages and delivery status.
+func choose(typ string, body []byte) Encoding {
+	eight, plain := EightBit(body), shortLines(body)
+	switch {
+	case strings.HasPrefix(typ, "message/"):
+		if eight {
+			return EightBitRaw
+		}
+		return SevenBit
+	case !strings.HasPrefix(typ, "text/"):
+		return Base64
+	case eight || !plain:
+		return QuotedPrintable
+	}
+	return SevenBit
+}
+
+// shortLines reports whether body is lines that SMTP can carry: CRLF at their
+// ends, no NUL, at most 998 octets.
+func shortLines(body []byte) bool {
+	for len(body) > 0 {
+		i := bytes.IndexByte(body, '\n')
+		line := body
+		if i < 0 {
+			body = nil
+		} else {
+			line, body = body[:i], body[i+1:]
+			if !bytes.HasSuffix(line, []byte{'\r'}) {
+				return false
+			}
+			line = line[:len(line)-1]
+		}
+		if len(line) > maxLine || bytes.ContainsAny(line, "\x00\r") {
+			return false
+		}
+	}
+	return true
+}
+
+func writeBase64(b *bytes.Buffer, body []byte) {
+	const octets = 57 // 76 characters, RFC 2045 §6.8
+	line := make([]byte, base64.StdEncoding.EncodedLen(octets))
+	for len(body) > 0 {
+		n := min(octets, len(body))
+		base64.StdEncoding.Encode(line, body[:n])
+		b.Write(line[:base64.StdEncoding.EncodedLen(n)])
+		b.WriteString("\r\n")
+		body = body[n:]
+	}
+}
