@@ -2,26 +2,220 @@ package mtasts
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
 	"net"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"waxwing/dns"
 )
 
-// Fetcher gets policies over HTTPS (STS-2). It is safe for concurrent use and
-// follows no redirect, no proxy of the environment and no private address.
+// Fetcher gets policies over HTTPS (STS-2). It is safe for concurrent use. It
+// follows no redirect, asks no proxy, and looks names up only through Resolver.
 type Fetcher struct {
-	Resolver     dns.Resolver
-	Dial         func(ctx context.Context, network, addr string) (net.Conn, error) // nil: net.Dialer
-	Roots        *x509.CertPool                                                    // nil: the system's
-	AllowPrivate bool                                                              // dial private and loopback addresses too (DST-4)
-	Timeout      time.Duration                                                     // of the whole fetch; 0: one minute
-	Now          func() time.Time                                                  // nil: time.Now
+	Resolver dns.Resolver
+	// Dial connects to "ip:443"; nil: a net.Dialer. Where it really leads to
+	// changes nothing in the URL, the SNI or the name that is verified.
+	Dial         func(ctx context.Context, network, addr string) (net.Conn, error)
+	Roots        *x509.CertPool   // nil: the system's
+	AllowPrivate bool             // dial private and loopback addresses too (DST-4)
+	Timeout      time.Duration    // of the whole fetch; 0: one minute
+	Now          func() time.Time // for certificates; nil: time.Now
 }
 
+const (
+	fetchTimeout = time.Minute
+	dialTimeout  = 15 * time.Second // for each address
+	maxAddrs     = 8                // addresses tried
+)
+
 // Fetch gets and parses the policy of domain. The second value is its raw
-// text. The words of its errors are NoPolicy, Fetch, WebPKI and PolicySyntax.
+// text, also where it does not parse. The words of its errors are NoPolicy,
+// Fetch, WebPKI and PolicySyntax.
 func (f *Fetcher) Fetch(ctx context.Context, domain dns.Name) (*Policy, []byte, *Error) {
-	return nil, nil, &Error{Word: NoPolicy}
+	host, err := domain.Prefix("mta-sts")
+	if err != nil {
+		return nil, nil, &Error{Word: NoPolicy, Detail: "the domain's name is too long to have a policy host: " + err.Error(), Err: err}
+	}
+	timeout := f.Timeout
+	if timeout == 0 {
+		timeout = fetchTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no complete answer within %v", timeout))
+	defer cancel()
+	addrs, ferr := f.addrs(ctx, host)
+	if ferr != nil {
+		return nil, nil, ferr
+	}
+	text, ferr := f.get(ctx, host, addrs)
+	if ferr != nil {
+		return nil, nil, ferr
+	}
+	policy, ferr := ParsePolicy(text)
+	return policy, text, ferr
+}
+
+// addrs finds where the policy host is. Any failure here is one of the fetch:
+// the record said that there is a policy (STS-6).
+func (f *Fetcher) addrs(ctx context.Context, host dns.Name) ([]netip.Addr, *Error) {
+	a, err4 := f.Resolver.LookupA(ctx, host)
+	aaaa, err6 := f.Resolver.LookupAAAA(ctx, host)
+	found := append(append([]netip.Addr{}, a.Records...), aaaa.Records...)
+	if len(found) == 0 {
+		if err := errors.Join(err4, err6); err != nil {
+			return nil, &Error{Word: Fetch, Detail: clip(err.Error()), Err: err}
+		}
+		return nil, &Error{Word: NoPolicy, Detail: fmt.Sprintf("the policy host %s has no address", host)}
+	}
+	addrs := found[:0]
+	for _, addr := range found {
+		if f.AllowPrivate || !dns.PrivateAddr(addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, &Error{Word: Fetch, Detail: fmt.Sprintf("the policy host %s has private addresses only", host)}
+	}
+	return addrs[:min(len(addrs), maxAddrs)], nil
+}
+
+// get makes the request, on a connection of its own.
+func (f *Fetcher) get(ctx context.Context, host dns.Name, addrs []netip.Addr) ([]byte, *Error) {
+	transport := &http.Transport{
+		Proxy:       nil, // RFC 8461 §3.3: the environment must not choose who answers
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) { return f.dial(ctx, network, addrs) },
+		TLSClientConfig: &tls.Config{
+			ServerName: host.ASCII(), RootCAs: f.Roots, MinVersion: tls.VersionTLS12, Time: f.Now,
+		},
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // what is not asked for cannot be a gzip bomb
+		MaxResponseHeaderBytes: MaxPolicy,
+	}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{
+		Transport: transport,
+		// RFC 8461 §3.3: redirects MUST NOT be followed.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host.ASCII()+"/.well-known/mta-sts.txt", nil)
+	if err != nil {
+		return nil, &Error{Word: Fetch, Detail: clip(err.Error()), Err: err}
+	}
+	req.Header.Set("User-Agent", "Waxwing (RFC 8461)")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, transportError(ctx, err)
+	}
+	defer resp.Body.Close()
+	if err := judgeHeader(resp); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, MaxPolicy+1))
+	switch {
+	case err != nil:
+		return nil, transportError(ctx, err)
+	case len(text) > MaxPolicy:
+		return nil, &Error{Word: Fetch, HTTPStatus: resp.StatusCode, Detail: fmt.Sprintf("the policy is larger than %d octets", MaxPolicy)}
+	}
+	return text, nil
+}
+
+// dial tries the addresses in turn.
+func (f *Fetcher) dial(ctx context.Context, network string, addrs []netip.Addr) (net.Conn, error) {
+	dial := f.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	var errs []error
+	for _, addr := range addrs {
+		each, cancel := context.WithTimeout(ctx, dialTimeout)
+		conn, err := dial(each, network, netip.AddrPortFrom(addr, 443).String())
+		cancel()
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// judgeHeader wants status 200 and text/plain (RFC 8461 §3.2, §3.3).
+func judgeHeader(resp *http.Response) *Error {
+	status := resp.StatusCode
+	fail := func(word Word, format string, args ...any) *Error {
+		return &Error{Word: word, HTTPStatus: status, Detail: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case status == http.StatusNotFound:
+		return fail(NoPolicy, "HTTP status 404")
+	case status >= 300 && status < 400:
+		return fail(Fetch, "HTTP status %d: a redirect to %q, which RFC 8461 §3.3 forbids", status, clip(resp.Header.Get("Location")))
+	case status != http.StatusOK:
+		return fail(Fetch, "HTTP status %d, not 200", status)
+	}
+	given := resp.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(given); kind != "text/plain" || err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return fail(Fetch, "media type %q, not text/plain", clip(given))
+	}
+	if coding := resp.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return fail(Fetch, "content encoding %q, though none was asked for", clip(coding))
+	}
+	return nil
+}
+
+// transportError tells faults of the certificate from those of the way.
+func transportError(ctx context.Context, err error) *Error {
+	if word := CertificateWord(err); word != "" {
+		return &Error{Word: WebPKI, Detail: word + ": " + clip(err.Error()), Err: err}
+	}
+	detail := clip(err.Error())
+	if ctx.Err() != nil && context.Cause(ctx) != nil {
+		detail = context.Cause(ctx).Error()
+	}
+	return &Error{Word: Fetch, Detail: detail, Err: err}
+}
+
+// CertificateWord is the reason why a certificate was refused, as one word:
+// cert-expired, cert-host-mismatch, cert-unknown-authority,
+// cert-not-authorized, cert-name-constraint, cert-wrong-usage, cert-invalid.
+// Empty if err is not about a certificate.
+func CertificateWord(err error) string {
+	var invalid x509.CertificateInvalidError
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var verification *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &invalid):
+		return invalidWord(invalid.Reason)
+	case errors.As(err, &host):
+		return "cert-host-mismatch"
+	case errors.As(err, &authority):
+		return "cert-unknown-authority"
+	case errors.As(err, &verification):
+		return "cert-invalid"
+	}
+	return ""
+}
+
+func invalidWord(r x509.InvalidReason) string {
+	switch r {
+	case x509.Expired:
+		return "cert-expired"
+	case x509.NotAuthorizedToSign, x509.TooManyIntermediates:
+		return "cert-not-authorized"
+	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints:
+		return "cert-name-constraint"
+	case x509.IncompatibleUsage, x509.CANotAuthorizedForExtKeyUsage:
+		return "cert-wrong-usage"
+	}
+	return "cert-invalid"
 }
