@@ -34,6 +34,15 @@ type Result struct {
 	Started     time.Time
 	Ended       time.Time
 	Transport   string // "direct", "local"
+	// Commit, where set, makes what Recipients calls delivered true: it must run in
+	// the transaction that settles them, and they are deferred if it fails. It may
+	// run again after a conflict. (A mailbox thus gets a message exactly once.)
+	Commit func(tx Tx) error
+}
+
+// Tx is the settling transaction, a *store.Tx.
+type Tx interface {
+	Exec(query string, args ...any) (int64, error)
 }
 
 // RecipientResult is the outcome of one recipient.
