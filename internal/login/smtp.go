@@ -1,0 +1,77 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"waxwing/sasl"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+var (
+	_ smtpserver.Authenticator = (*Checker)(nil)
+	_ smtpserver.Watcher       = (*Checker)(nil)
+)
+
+// Mechanisms are offered over TLS only (INB-5). Even SCRAM: without TLS the
+// mail that follows would be open, and the channel could be taken over.
+func (c *Checker) Mechanisms(tls bool) []string {
+	if !tls {
+		return nil
+	}
+	return []string{sasl.ScramSHA256Plus, sasl.ScramSHA256, sasl.ScramSHA1Plus, sasl.ScramSHA1, sasl.Plain, sasl.Login}
+}
+
+// Start begins an exchange, or refuses an address that has failed too often.
+func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) (sasl.Server, *smtp.Reply) {
+	addr := conn.Remote().Addr()
+	if c.failing.refused(addr, c.now(), c.limits()) {
+		c.log().Info("login refused", "word", "login-limit", "remote", addr.String())
+		return nil, smtp.NewReply(421, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many failed logins from your address, try again later")
+	}
+	verify := func(user, password string) (string, error) { return c.Password(ctx, user, password) }
+	switch {
+	case mech == sasl.Plain:
+		return sasl.NewPlainServer(verify), nil
+	case mech == sasl.Login:
+		return sasl.NewLoginServer(verify), nil
+	case !sasl.IsScram(mech):
+		return nil, smtp.NewReply(504, smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}, "mechanism not offered")
+	}
+	s := sasl.ScramServer{
+		Mechanism:   mech,
+		PlusOffered: true,
+		Lookup: func(user string) (sasl.Credentials, string, bool, error) {
+			return c.Scram(ctx, mech, user)
+		},
+	}
+	if cs := conn.TLS(); cs != nil {
+		s.Bindings = sasl.TLSBindings(*cs, conn.ServerCertificate())
+	}
+	srv, err := sasl.NewScramServer(s)
+	if err != nil {
+		return nil, smtp.NewReply(504, smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}, "mechanism not offered")
+	}
+	return srv, nil
+}
+
+// Done counts failures by address and delays the answer (INB-3). Only refused
+// credentials count: a client that breaks the syntax tells nothing about
+// passwords, and a store that fails is not its fault.
+func (c *Checker) Done(ctx context.Context, conn smtpserver.Conn, mech string, err error) *smtp.Reply {
+	if !errors.Is(err, sasl.ErrFailed) {
+		return nil
+	}
+	addr := conn.Remote().Addr()
+	wait := c.failing.add(addr, c.now(), c.limits())
+	c.log().Info("login failed", "remote", addr.String(), "mechanism", mech, "delay", wait)
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
