@@ -3,6 +3,8 @@ package stspolicy
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"waxwing/dns"
@@ -17,23 +19,207 @@ type Fetcher interface {
 	Fetch(ctx context.Context, domain dns.Name) (*mtasts.Policy, []byte, *mtasts.Error)
 }
 
-// Cache finds the MTA-STS policy of a domain and keeps it in the store.
+// Cache finds the MTA-STS policy of a domain and keeps it in the store. It is
+// safe for concurrent use; its fields must not change once it is in use.
 type Cache struct {
 	Store   *store.Store
-	DNS     dns.Resolver
+	DNS     dns.Resolver // its cache bounds how often a record is asked for (STS-8)
 	Fetcher Fetcher
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: discard
 	Rand    func() float64   // in [0, 1), for jitter; nil: math/rand/v2
+	Every   time.Duration    // how often Run looks for what is due; 0: one minute
+
+	mu      sync.Mutex
+	flights map[dns.Name]*flight
 }
 
-// Find looks up what MTA-STS says of a recipient domain.
+// flight is one fetch under way in this process, and who waits for it.
+type flight struct {
+	done    chan struct{}
+	finding delivery.Finding // set before done is closed
+	ok      bool             // false: whoever led it was cancelled
+}
+
+// touchEvery bounds how often a use is written down.
+const touchEvery = time.Hour
+
+// Find says what MTA-STS asks of mail to d, from the cache and the domain's
+// record, and fetches the policy where it is not cached or new. It makes one
+// fetch for a domain at a time; an address literal has no MTA-STS.
 func (c *Cache) Find(ctx context.Context, d delivery.RecipientDomain) delivery.Finding {
-	return delivery.Finding{}
+	if d.IsLiteral() || d.Name.IsZero() {
+		return delivery.Finding{}
+	}
+	v, e, _, err := c.consult(ctx, d.Name)
+	switch {
+	case err != nil:
+		return c.unknown(d.Name, err)
+	case v.fetch:
+		return c.fetchOnce(ctx, d.Name, false)
+	}
+	now := c.now()
+	switch {
+	case v.drop:
+		_, err = c.Forget(ctx, d.Name)
+	case v.finding.Policy != nil && now.Sub(e.LastUsed) >= touchEvery:
+		err = c.touch(ctx, d.Name, now)
+	}
+	if err != nil {
+		c.log().Warn("MTA-STS cache not updated", "domain", d.Name.ASCII(), "err", err)
+	}
+	return v.finding
 }
 
-// Run refreshes policies until ctx ends (STS-10).
-func (c *Cache) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+// Refresh looks the record up and fetches the policy whatever is cached, for
+// an operator who does not want to wait. What Find would then say is returned.
+func (c *Cache) Refresh(ctx context.Context, domain dns.Name) (delivery.Finding, error) {
+	v, _, l, err := c.consult(ctx, domain)
+	if err != nil {
+		return delivery.Finding{}, err
+	}
+	if l.err != nil {
+		return v.finding, l.err
+	}
+	f := c.fetchOnce(ctx, domain, true)
+	if f.Failure != nil {
+		return f, f.Failure
+	}
+	return f, nil
+}
+
+// consult reads the row and the record and judges them.
+func (c *Cache) consult(ctx context.Context, domain dns.Name) (verdict, *Entry, lookup, error) {
+	e, err := c.load(ctx, domain)
+	if err != nil {
+		return verdict{}, nil, lookup{}, err
+	}
+	var l lookup
+	_, l.record, l.err = mtasts.LookupRecord(ctx, c.DNS, domain)
+	return judge(e, l, c.now()), e, l, nil
+}
+
+// unknown is the finding where the cache cannot be read: a policy may be in
+// force, so the mail waits.
+func (c *Cache) unknown(domain dns.Name, err error) delivery.Finding {
+	c.log().Error("MTA-STS cache not readable, mail waits", "domain", domain.ASCII(), "err", err)
+	return delivery.Finding{Defer: true, Failure: &mtasts.Error{
+		Word: mtasts.DNSTemporary, Detail: "the policy cache cannot be read", Err: err,
+	}}
+}
+
+// fetchOnce joins the fetch for domain that is under way, or leads one.
+func (c *Cache) fetchOnce(ctx context.Context, domain dns.Name, always bool) delivery.Finding {
+	for {
+		f, lead := c.join(domain)
+		if lead {
+			f.finding, f.ok = c.fetch(ctx, domain, always)
+			c.leave(domain, f)
+			return f.finding
+		}
+		select {
+		case <-f.done:
+			if f.ok {
+				return f.finding
+			}
+			// The leader was cancelled: that says nothing to us.
+		case <-ctx.Done():
+			return interrupted(ctx)
+		}
+	}
+}
+
+func (c *Cache) join(domain dns.Name) (f *flight, lead bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[domain]; f != nil {
+		return f, false
+	}
+	if c.flights == nil {
+		c.flights = make(map[dns.Name]*flight)
+	}
+	f = &flight{done: make(chan struct{})}
+	c.flights[domain] = f
+	return f, true
+}
+
+func (c *Cache) leave(domain dns.Name, f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flights, domain)
+	close(f.done)
+}
+
+// interrupted is the finding of a lookup that was called off.
+func interrupted(ctx context.Context) delivery.Finding {
+	return delivery.Finding{Defer: true, Failure: &mtasts.Error{
+		Word: mtasts.DNSTemporary, Detail: "the lookup was interrupted", Err: context.Cause(ctx),
+	}}
+}
+
+// fetch judges again, as its leader: a fetch that ended just now may have
+// brought what is wanted. ok is false where ctx ended first; nothing is then
+// remembered against the domain.
+func (c *Cache) fetch(ctx context.Context, domain dns.Name, always bool) (_ delivery.Finding, ok bool) {
+	v, e, l, err := c.consult(ctx, domain)
+	if ctx.Err() != nil {
+		return interrupted(ctx), false
+	}
+	if err != nil {
+		return c.unknown(domain, err), true
+	}
+	if l.err != nil || !v.fetch && !always {
+		return v.finding, true
+	}
+	return c.fetchPolicy(ctx, domain, e, l.record.ID)
+}
+
+// fetchPolicy fetches over HTTPS and keeps what comes, or that nothing came.
+func (c *Cache) fetchPolicy(ctx context.Context, domain dns.Name, e *Entry, id string) (_ delivery.Finding, ok bool) {
+	policy, text, ferr := c.Fetcher.Fetch(ctx, domain)
+	if ferr != nil && ctx.Err() != nil {
+		return interrupted(ctx), false
+	}
+	now := c.now()
+	next := Entry{Domain: domain, LastUsed: now}
+	if e != nil {
+		next = *e
+	}
+	var finding delivery.Finding
+	save := saveSuccess
+	if ferr != nil {
+		save = saveFailure
+		next = failure(next, id, ferr, now)
+		finding = inForce(&next, now)
+		finding.Failure = ferr
+	} else {
+		next = success(next, fetched{policy, text, id, c.rand()}, now)
+		// With max_age 0 the policy counts for this one delivery.
+		finding = delivery.Finding{Policy: policy, ID: id, Fetched: now, Fresh: true}
+	}
+	if err := c.Store.Write(ctx, func(tx *store.Tx) error { return save(tx, next) }); err != nil {
+		c.log().Warn("MTA-STS policy not kept", "domain", domain.ASCII(), "err", err)
+	}
+	return finding, true
+}
+
+func (c *Cache) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+func (c *Cache) rand() float64 {
+	if c.Rand != nil {
+		return c.Rand()
+	}
+	return rand.Float64()
+}
+
+func (c *Cache) log() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return slog.New(slog.DiscardHandler)
 }

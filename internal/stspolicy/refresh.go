@@ -1,0 +1,165 @@
+package stspolicy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/store"
+	"waxwing/mtasts"
+)
+
+const (
+	// batch is how many due rows are claimed, and refreshed, at a time.
+	batch = 8
+	// claimFor keeps a claimed row from other machines; it is longer than a
+	// refresh takes.
+	claimFor = 10 * time.Minute
+)
+
+// Run refreshes what is due (STS-10) until ctx ends, at once when it does, and
+// then returns nil.
+func (c *Cache) Run(ctx context.Context) error {
+	every := c.Every
+	if every <= 0 {
+		every = time.Minute
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := c.RefreshDue(ctx); err != nil && ctx.Err() == nil {
+			c.log().Error("MTA-STS refresh failed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// RefreshDue refreshes every row that is due now, and drops what is of no more
+// use. Several machines may do it at the same time: each row is claimed by one.
+func (c *Cache) RefreshDue(ctx context.Context) error {
+	if err := c.prune(ctx); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		due, err := c.claim(ctx)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		var wg sync.WaitGroup
+		for _, e := range due {
+			wg.Go(func() { c.refresh(ctx, &e) })
+		}
+		wg.Wait()
+	}
+	return ctx.Err()
+}
+
+// prune drops rows that nobody used for 180 days, and those whose policy has
+// run out and whose failures, if any, are a day old: a row is then nothing
+// that a new lookup would not find.
+func (c *Cache) prune(ctx context.Context) error {
+	now := c.now()
+	err := c.Store.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM sts_policy WHERE last_used < ? OR (valid_until <= ? AND backoff_until < ?)`,
+			store.Time(now.Add(-unusedAfter)), store.Time(now), store.Time(now.Add(-24*time.Hour)))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("dropping old MTA-STS policies: %w", err)
+	}
+	return nil
+}
+
+// claim takes rows with a policy in force that are due, the longest due first.
+func (c *Cache) claim(ctx context.Context) ([]Entry, error) {
+	now := c.now()
+	var out []Entry
+	err := c.Store.Write(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Query(`SELECT `+columns+` FROM sts_policy WHERE due <= ? AND valid_until > ?
+			ORDER BY due LIMIT ?`+tx.Lock(), store.Time(now), store.Time(now), batch)
+		if err != nil {
+			return err
+		}
+		if out, err = scanAll(rows); err != nil {
+			return err
+		}
+		for _, e := range out {
+			if _, err := tx.Exec(`UPDATE sts_policy SET due = ? WHERE domain = ?`,
+				store.Time(now.Add(claimFor)), e.Domain.ASCII()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claiming MTA-STS policies to refresh: %w", err)
+	}
+	return out, nil
+}
+
+// refresh checks the record of one row, and fetches where STS-10 says so. The
+// row stays claimed if ctx ends, and is due again when the claim is.
+func (c *Cache) refresh(ctx context.Context, e *Entry) {
+	_, record, rerr := mtasts.LookupRecord(ctx, c.DNS, e.Domain)
+	if ctx.Err() != nil {
+		return
+	}
+	now := c.now()
+	var err error
+	switch {
+	case rerr != nil && rerr.Word == mtasts.NoRecord && e.isNone():
+		_, err = c.Forget(ctx, e.Domain)
+	case rerr != nil:
+		c.complain(e, rerr)
+		e.Due = now.Add(refreshAfter(e.maxAge(), c.rand()))
+		if rerr.Word == mtasts.DNSTemporary {
+			e.Due = now.Add(min(dnsRetry, refreshAfter(e.maxAge(), c.rand())))
+		} else {
+			e.LastChecked = now
+		}
+		err = c.postpone(ctx, e)
+	case needsFetch(e, record.ID, now) && !e.backingOff(record.ID, now):
+		c.refetch(ctx, e.Domain)
+	default:
+		e.Due, e.LastChecked = now.Add(refreshAfter(e.maxAge(), c.rand())), now
+		err = c.postpone(ctx, e)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log().Warn("MTA-STS cache not updated", "domain", e.Domain.ASCII(), "err", err)
+	}
+}
+
+func (c *Cache) refetch(ctx context.Context, domain dns.Name) {
+	f := c.fetchOnce(ctx, domain, true)
+	if f.Failure == nil || ctx.Err() != nil {
+		return
+	}
+	if f.Policy == nil || f.Policy.Mode != mtasts.ModeNone {
+		c.log().Warn("MTA-STS policy not refreshed", "domain", domain.ASCII(), "reason", string(f.Failure.Word), "err", f.Failure)
+	}
+}
+
+// complain logs a record that could not be found, unless the policy asks for
+// nothing anyway (STS-10).
+func (c *Cache) complain(e *Entry, err *mtasts.Error) {
+	if !e.isNone() {
+		c.log().Warn("MTA-STS record not refreshed, the policy stays until it runs out", "domain", e.Domain.ASCII(),
+			"reason", string(err.Word), "valid_until", e.ValidUntil.UTC().Format(time.RFC3339), "err", err)
+	}
+}
+
+func (e *Entry) isNone() bool { return e.Policy == nil || e.Policy.Mode == mtasts.ModeNone }
+
+// maxAge is the policy's; a row whose text no longer parses is looked at daily.
+func (e *Entry) maxAge() time.Duration {
+	if e.Policy == nil {
+		return 2 * refreshEvery
+	}
+	return e.Policy.MaxAge
+}
