@@ -35,9 +35,10 @@ type Result struct {
 	Ended       time.Time
 	Transport   string // "direct", "local"
 	// Commit, where set, makes what Recipients calls delivered true: it must run in
-	// the transaction that settles them, and they are deferred if it fails. It may
-	// run again after a conflict. (A mailbox thus gets a message exactly once.)
-	Commit func(tx Tx) error
+	// the transaction that settles them, for those of the delivered ones that are
+	// given, and they are deferred if it fails. It may run again after a conflict.
+	// (A mailbox thus gets a message exactly once.)
+	Commit func(tx Tx, ids []int64) error
 }
 
 // Tx is the settling transaction, a *store.Tx.

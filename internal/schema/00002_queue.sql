@@ -33,6 +33,7 @@ CREATE TABLE bodies (
 CREATE TABLE chunks (
     message BIGINT NOT NULL,
     part    BIGINT NOT NULL,
+    written BIGINT NOT NULL,  -- chunks go in before their envelope; old ones without one are swept
     data    BLOB   NOT NULL,
     PRIMARY KEY (message, part)
 );
@@ -70,15 +71,14 @@ CREATE INDEX recipients_due ON recipients (state, due, id) WHERE state < 2;
 
 -- One row an attempt of one job, with everything that was decided and seen (QUE-8).
 CREATE TABLE attempts (
-    id         BIGINT PRIMARY KEY,
-    message    BIGINT NOT NULL,
-    domain     TEXT   NOT NULL,
-    transport  TEXT   NOT NULL,
-    owner      TEXT   NOT NULL,
-    started    BIGINT NOT NULL,
-    ended      BIGINT NOT NULL,
-    recipients TEXT   NOT NULL,  -- JSON: outcome of each
-    hosts      TEXT   NOT NULL   -- JSON: plan basis, sessions, TLS facts of each
+    id        BIGINT PRIMARY KEY,
+    message   BIGINT NOT NULL,
+    domain    TEXT   NOT NULL,
+    transport TEXT   NOT NULL,
+    owner     TEXT   NOT NULL,
+    started   BIGINT NOT NULL,
+    ended     BIGINT NOT NULL,
+    detail    TEXT   NOT NULL  -- JSON: queue.Detail
 );
 CREATE INDEX attempts_message ON attempts (message);
 

@@ -1,0 +1,211 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+)
+
+// Detail is what the history keeps of an attempt beside its columns (QUE-8).
+type Detail struct {
+	Recipients []RecipientDetail `json:"recipients"`
+	Stop       string            `json:"stop,omitempty"` // why nothing was dialled
+	Hosts      []HostDetail      `json:"hosts,omitempty"`
+}
+
+// RecipientDetail is what an attempt meant for one recipient.
+type RecipientDetail struct {
+	Address string          `json:"address"`
+	Outcome string          `json:"outcome"` // delivered, deferred, failed, interrupted
+	Word    delivery.Reason `json:"word,omitempty"`
+	Reply   string          `json:"reply,omitempty"`
+	Text    string          `json:"text,omitempty"`
+	Host    string          `json:"host,omitempty"`
+	TLS     string          `json:"tls,omitempty"`
+}
+
+// HostDetail is one host: what was decided, why, and what was seen.
+type HostDetail struct {
+	Host     string          `json:"host"`
+	Skip     string          `json:"skip,omitempty"` // why it was not used
+	Required bool            `json:"tls_required,omitempty"`
+	Verify   string          `json:"verify"`
+	Basis    delivery.Basis  `json:"basis,omitempty"`
+	Sessions []SessionDetail `json:"sessions,omitempty"`
+}
+
+// SessionDetail is one connection.
+type SessionDetail struct {
+	Addr       string             `json:"addr"`
+	Started    time.Time          `json:"started"`
+	Plaintext  bool               `json:"plaintext,omitempty"`
+	TLS        *delivery.TLSFacts `json:"tls,omitempty"`
+	TLSFailure string             `json:"tls_failure,omitempty"` // reason word and text
+	PKIX       string             `json:"pkix,omitempty"`        // "ok" or why not
+	DANE       string             `json:"dane,omitempty"`
+	Error      string             `json:"error,omitempty"`
+	Transcript []string           `json:"transcript,omitempty"`
+}
+
+func encodeDetail(res *delivery.Result, vs []verdict) string {
+	var d Detail
+	for i := range vs {
+		v := &vs[i]
+		d.Recipients = append(d.Recipients, RecipientDetail{
+			Address: v.Address, Outcome: v.outcome(), Word: v.result.Word, Reply: clean(replyText(v.result.Reply)),
+			Text: clean(v.result.Text), Host: v.result.Host.ASCII(), TLS: v.result.TLS,
+		})
+	}
+	if res.Decision.Stop != nil {
+		d.Stop = clean(res.Decision.Stop.Text)
+	}
+	for _, p := range res.Decision.Plans {
+		if p.Skip != nil {
+			d.Hosts = append(d.Hosts, HostDetail{Host: p.Host.Name.ASCII(), Verify: p.Verify(), Basis: p.Basis,
+				Skip: string(p.Skip.Cause) + ": " + clean(p.Skip.Text)})
+		}
+	}
+	for _, a := range res.Attempts {
+		h := HostDetail{Host: a.Plan.Host.Name.ASCII(), Required: a.Plan.TLS == delivery.TLSRequired, Verify: a.Plan.Verify(), Basis: a.Plan.Basis}
+		if a.Plan.Skip != nil {
+			continue // listed above
+		}
+		for _, s := range a.Sessions {
+			h.Sessions = append(h.Sessions, sessionDetail(s))
+		}
+		d.Hosts = append(d.Hosts, h)
+	}
+	b, err := json.Marshal(d)
+	if err != nil { // there is nothing in it that could not be marshalled
+		return "{}"
+	}
+	return string(b)
+}
+
+func sessionDetail(s delivery.Session) SessionDetail {
+	d := SessionDetail{Addr: s.Addr.String(), Started: s.Started, Plaintext: s.Plaintext, TLS: s.TLS,
+		PKIX: verdictText(s.PKIX), DANE: verdictText(s.DANE), Transcript: s.Transcript}
+	if s.TLSFailure != nil {
+		d.TLSFailure = failureText(s.TLSFailure)
+	}
+	if s.Err != nil {
+		d.Error = clean(s.Err.Text)
+	}
+	return d
+}
+
+func verdictText(v *delivery.Verdict) string {
+	switch {
+	case v == nil:
+		return ""
+	case v.Failure == nil:
+		return "ok"
+	}
+	return failureText(v.Failure)
+}
+
+func failureText(f *delivery.TLSFailure) string { return string(f.Reason) + ": " + clean(f.Text) }
+
+// maxText bounds what is kept of a text, in octets.
+const maxText = 2000
+
+// clean makes a text fit for both engines: valid UTF-8 without NUL, bounded.
+func clean(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText] + "…"
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+const (
+	sweepBatch = 200
+	// orphanAge is how old chunks without an envelope must be: no message takes
+	// as long to come in.
+	orphanAge = 24 * time.Hour
+)
+
+// sweep removes what the history has kept long enough, and large bodies whose
+// envelope never came.
+func (q *Queue) sweep(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := q.sweepHistory(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				q.Log.Error("history not cleaned, will try again", "error", err)
+			}
+			return
+		}
+		if n < sweepBatch {
+			break
+		}
+	}
+	err := q.Store.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM chunks WHERE written < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.id = chunks.message)`,
+			store.Time(q.Now().Add(-orphanAge)))
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		q.Log.Error("left-over bodies not removed, will try again", "error", err)
+	}
+}
+
+func (q *Queue) sweepHistory(ctx context.Context) (n int, err error) {
+	before := q.Now().Add(-max(q.History, 0))
+	err = q.Store.Write(ctx, func(tx *store.Tx) error {
+		old, err := scanIDs(tx, `SELECT id FROM messages WHERE finished > 0 AND finished < ? ORDER BY finished LIMIT ?`+tx.Lock(),
+			store.Time(before), int64(sweepBatch))
+		if err != nil {
+			return err
+		}
+		n = len(old)
+		for _, id := range old {
+			if err := deleteMessage(tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func scanIDs(tx *store.Tx, query string, args ...any) ([]int64, error) {
+	rs, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var out []int64
+	for rs.Next() {
+		var id int64
+		if err := rs.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rs.Err()
+}
+
+// deleteMessage removes a message and all that belongs to it.
+func deleteMessage(tx *store.Tx, id int64) error {
+	var first, last int64
+	if err := tx.Row(`SELECT first_recipient, last_recipient FROM messages WHERE id = ?`, id).Scan(&first, &last); err != nil {
+		return fmt.Errorf("message %s: %w", LogID(id), err)
+	}
+	if _, err := tx.Exec(`DELETE FROM recipients WHERE id BETWEEN ? AND ? AND message = ?`, first, last, id); err != nil {
+		return err
+	}
+	for _, stmt := range []string{
+		`DELETE FROM attempts WHERE message = ?`, `DELETE FROM bodies WHERE message = ?`,
+		`DELETE FROM chunks WHERE message = ?`, `DELETE FROM messages WHERE id = ?`,
+	} {
+		if _, err := tx.Exec(stmt, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

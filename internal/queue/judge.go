@@ -1,0 +1,157 @@
+package queue
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/dsn"
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
+	"waxwing/smtp"
+)
+
+// expired is the status of what was tried long enough (RFC 3463 §3.5, X.4.7).
+var expired = smtp.Enhanced{Class: 4, Subject: 4, Detail: 7}
+
+// verdict is what becomes of one recipient after an attempt.
+type verdict struct {
+	row
+	result delivery.RecipientResult // Outcome is Delivered, Deferred or Failed
+	state  State
+	due    time.Time // the next attempt, or when it was settled
+	undone bool      // the attempt was cut short by us and does not count
+	tell   dsn.Action
+}
+
+// circumstances are what a judgement depends on beside the attempt.
+type circumstances struct {
+	schedule retry.Schedule
+	now      time.Time
+	jitter   float64
+	stopped  bool // the server stopped and cut the attempt short
+}
+
+// judge decides what becomes of every recipient of a job. It is pure. All that
+// are deferred share one next time, so that they travel together again (QUE-1).
+func judge(j *job, rows []row, res *delivery.Result, c circumstances) []verdict {
+	results := make(map[int64]delivery.RecipientResult, len(res.Recipients))
+	for _, rr := range res.Recipients {
+		results[rr.ID] = rr
+	}
+	addrs := triedAddrs(res)
+	out := make([]verdict, len(rows))
+	for i, r := range rows {
+		rr, ok := results[r.ID]
+		if !ok || rr.Outcome == delivery.Pending {
+			rr.ID, rr.Outcome = r.ID, delivery.Deferred
+			rr.Word = delivery.Reason(or(string(rr.Word), "no-result"))
+			rr.Text = or(rr.Text, "the attempt ended without a result")
+		}
+		out[i] = judgeOne(j, r, rr, c)
+		if v := &out[i]; !v.undone {
+			v.LastAttempt = res.Ended
+			if len(addrs) > 0 {
+				v.LastAddrs = addrs
+			}
+			if rr.PolicyFailure && r.firstFail == "" {
+				v.firstFail, v.firstFailAt = or(rr.Text, string(rr.Word)), res.Started
+				v.FirstFail = firstFailText(v.firstFail, v.firstFailAt)
+			}
+			v.tell = tell(&j.Envelope, v, c)
+			v.delayTold = r.delayTold || v.tell == dsn.Delayed
+		}
+	}
+	return out
+}
+
+func judgeOne(j *job, r row, rr delivery.RecipientResult, c circumstances) verdict {
+	v := verdict{row: r, result: rr, due: c.now}
+	switch rr.Outcome {
+	case delivery.Delivered:
+		v.state = Delivered
+		return v
+	case delivery.Failed:
+		v.state = Failed
+		return v
+	}
+	if c.stopped {
+		v.undone = true
+		return v
+	}
+	next, over := retry.Next(c.schedule, j.Accepted, r.Attempts+1, c.now, c.jitter)
+	if !over {
+		v.due = next
+		return v
+	}
+	v.state = Failed
+	v.result.Outcome, v.result.Enhanced = delivery.Failed, expired
+	v.result.Text = fmt.Sprintf("Delivery failed for %s, in %d attempts. The last one: %s",
+		days(c.now.Sub(j.Accepted)), r.Attempts+1, or(rr.Text, replyText(rr.Reply), string(rr.Word)))
+	v.result.Word = "expired"
+	return v
+}
+
+// tell says which notification the sender gets of a recipient; "" for none.
+// Nobody is told about what has no sender, nor about notifications and reports
+// (RFC 3464 §2, QUE-5).
+func tell(env *delivery.Envelope, v *verdict, c circumstances) dsn.Action {
+	if env.Sender == "" || env.Purpose != delivery.Mail {
+		return ""
+	}
+	switch {
+	case v.state == Failed && v.Notify.Wants(delivery.NotifyFailure):
+		return dsn.Failed
+	case v.state == Waiting && !v.delayTold && v.Notify.Wants(delivery.NotifyDelay) && retry.NoticeDue(c.schedule, env.Accepted, c.now):
+		return dsn.Delayed
+	case v.state == Delivered && v.Notify.Wants(delivery.NotifySuccess) && !v.result.DSNRelayed:
+		if v.local {
+			return dsn.Delivered
+		}
+		return dsn.Relayed // RFC 3461 §5.2.2: the next hop will not tell
+	}
+	return ""
+}
+
+// maxAddrs bounds the addresses remembered with a recipient (DST-2).
+const maxAddrs = 8
+
+func triedAddrs(res *delivery.Result) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range res.Attempts {
+		for _, s := range a.Sessions {
+			if s.Addr.IsValid() && len(out) < maxAddrs && !slices.Contains(out, s.Addr) {
+				out = append(out, s.Addr)
+			}
+		}
+	}
+	return out
+}
+
+func joinAddrs(addrs []netip.Addr) string {
+	s := make([]string, len(addrs))
+	for i, a := range addrs {
+		s[i] = a.String()
+	}
+	return strings.Join(s, " ")
+}
+
+func replyText(r *smtp.Reply) string {
+	if r == nil {
+		return ""
+	}
+	return r.String()
+}
+
+// days is a duration as a person would say it.
+func days(d time.Duration) string {
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+	if d >= 2*time.Hour {
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,162 @@
+// Package queue keeps every accepted message until each of its recipients is
+// delivered or has failed, and drives the attempts (QUE-1 to QUE-5, RFC 5321
+// §4.5.4).
+//
+// A message is one envelope row, one body and one row a recipient. Work is
+// taken under a lease: a row in state "leased" names its owner, the lease's end
+// and a claim number that no other claim has. The claim is durable before
+// anything is dialled, and settling changes a row only if the claim number is
+// still the same; so several machines can share one PostgreSQL, a crashed
+// machine's work is taken over when its leases end, and a recipient is never
+// settled twice.
+//
+// Fresh mail costs one transaction to accept and one to settle: Enqueue writes
+// the rows already leased to this machine and hands them, body and all, to the
+// runner in memory, as long as the runner has room. All other work is claimed
+// from the store in batches.
+package queue
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
+	"waxwing/internal/store"
+)
+
+// Transport makes one attempt at a job. It returns one RecipientResult per
+// recipient; a recipient without one, or one left Pending, counts as Deferred.
+// It may be called for many jobs at the same time. It honours ctx, which ends
+// only when the server is told to stop at once.
+type Transport interface {
+	Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result
+}
+
+// Queue is the queue and its runner. Set the fields before the first call and
+// leave them alone after it. Enqueue and the listing methods may be called from
+// any goroutine, with or without a running Run; Run runs once at a time.
+type Queue struct {
+	Store  *store.Store
+	Direct Transport
+	Local  Transport
+	// IsLocal says of a domain whose mail ends here. It is asked for recipients
+	// whose Local flag is not set and for those of DSNs. Nil: none is.
+	IsLocal func(ctx context.Context, d delivery.RecipientDomain) bool
+	// Record runs in the settling transaction, once per attempt, whatever became
+	// of the recipients. Like all such functions it may run again after a conflict.
+	Record func(tx *store.Tx, job *delivery.Job, res *delivery.Result) error
+	// Settled runs in the settling transaction for each recipient that reached
+	// its end: Delivered or Failed. env has no Recipients.
+	Settled func(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error
+	// Minimum is the operator's minimum for a domain (POL-9); nil: none.
+	Minimum func(ctx context.Context, d delivery.RecipientDomain) delivery.Minimum
+	// Schedule gives the retries by purpose; nil: retry.Default, and
+	// retry.Reports for reports.
+	Schedule func(p delivery.Purpose) retry.Schedule
+	// Sign returns header fields to put before a DSN (its DKIM signature); nil,
+	// an error or none: it goes unsigned.
+	Sign func(ctx context.Context, msg []byte) ([]byte, error)
+
+	Hostname   string // names this server in DSNs
+	Postmaster string // the From of DSNs; "": postmaster at Hostname
+	Owner      string // this machine's name in leases, stable over restarts; "": Hostname
+
+	Concurrency    int           // attempts at the same time; 0: 200
+	PerDestination int           // of them for one domain; 0: 20
+	Lease          time.Duration // 0: 20 min, more than the longest wait for a reply
+	Grace          time.Duration // how long Run lets attempts go on when told to stop; 0: 20 s
+	History        time.Duration // how long settled messages are kept (QUE-8); 0: 7 days, negative: not at all
+
+	Now  func() time.Time // nil: time.Now
+	Rand func() float64   // in [0,1), for jitter; nil: math/rand/v2
+	Log  *slog.Logger     // nil: discard
+
+	once  sync.Once
+	board *board
+	wake  chan struct{}
+	armed atomic.Int64 // when the runner will look again, as stored
+}
+
+const (
+	defaultConcurrency    = 200
+	defaultPerDestination = 20
+	defaultLease          = 20 * time.Minute
+	defaultGrace          = 20 * time.Second
+	defaultHistory        = 7 * 24 * time.Hour
+)
+
+// setup fills the defaults once.
+func (q *Queue) setup() {
+	q.once.Do(func() {
+		q.Concurrency = or(q.Concurrency, defaultConcurrency)
+		q.PerDestination = or(q.PerDestination, defaultPerDestination)
+		q.Lease = or(q.Lease, defaultLease)
+		q.Grace = or(q.Grace, defaultGrace)
+		q.History = or(q.History, defaultHistory)
+		q.Owner = or(q.Owner, q.Hostname, "localhost")
+		q.Postmaster = or(q.Postmaster, "postmaster@"+or(q.Hostname, "localhost"))
+		if q.Now == nil {
+			q.Now = time.Now
+		}
+		if q.Log == nil {
+			q.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+		}
+		q.wake = make(chan struct{}, 1)
+		q.board = newBoard(q.Concurrency, q.PerDestination)
+	})
+}
+
+func or[T comparable](vs ...T) T {
+	var zero T
+	for _, v := range vs {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}
+
+// Wake makes the runner look for due work now. It never blocks.
+func (q *Queue) Wake() {
+	q.setup()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *Queue) schedule(p delivery.Purpose) retry.Schedule {
+	if q.Schedule != nil {
+		return q.Schedule(p)
+	}
+	if p == delivery.TLSReport || p == delivery.DMARCReport {
+		return retry.Reports()
+	}
+	return retry.Default()
+}
+
+// State is where a recipient stands. The numbers stand in the store.
+type State uint8
+
+// The states.
+const (
+	Waiting State = iota
+	Leased
+	Held
+	Delivered
+	Failed
+)
+
+var stateWords = [...]string{"waiting", "leased", "held", "delivered", "failed"}
+
+func (s State) String() string {
+	if int(s) < len(stateWords) {
+		return stateWords[s]
+	}
+	return "unknown"
+}

@@ -1,0 +1,236 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+)
+
+const (
+	claimBatch = 200
+	// parkTime is how long mail waits whose destination has as much here as it
+	// may hold: the rest of the backlog gets its turn meanwhile.
+	parkTime = 15 * time.Second
+	// longestSleep bounds what a change of the clock, or a row that another
+	// machine put in, can make the runner miss.
+	longestSleep = 5 * time.Minute
+	// errorPause is between tries while the database does not answer.
+	errorPause = 5 * time.Second
+	sweepEvery = 10 * time.Minute
+)
+
+// Run delivers until ctx ends; then it starts nothing more, gives back what it
+// has not started, lets attempts go on for Grace, and returns when the last one
+// is settled. An error means that it could not begin.
+func (q *Queue) Run(ctx context.Context) error {
+	q.setup()
+	if err := q.releaseOwn(ctx); err != nil {
+		return err
+	}
+	q.board.start()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { q.every(ctx, q.Lease/4, q.renew) })
+	helpers.Go(func() { q.every(ctx, sweepEvery, q.sweep) })
+	for ctx.Err() == nil {
+		pause := q.pass(ctx)
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-q.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	q.stop(ctx)
+	helpers.Wait()
+	return nil
+}
+
+// every calls fn now and then until ctx ends.
+func (q *Queue) every(ctx context.Context, d time.Duration, fn func(context.Context)) {
+	t := time.NewTicker(max(d, time.Millisecond))
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			fn(ctx)
+		}
+	}
+}
+
+// stop is the graceful end of Run.
+func (q *Queue) stop(ctx context.Context) {
+	q.giveBack(context.WithoutCancel(ctx), q.board.close(), q.Now())
+	ended := make(chan struct{})
+	go func() { q.board.workers.Wait(); close(ended) }()
+	t := time.NewTimer(q.Grace)
+	defer t.Stop()
+	renewal := time.NewTicker(max(q.Lease/4, time.Millisecond))
+	defer renewal.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-renewal.C:
+			q.renew(context.WithoutCancel(ctx))
+		case <-t.C:
+			q.board.abort()
+		}
+	}
+}
+
+// pass claims what is due and finds room, and says how long to sleep.
+func (q *Queue) pass(ctx context.Context) time.Duration {
+	for ctx.Err() == nil {
+		room := min(q.board.room(), claimBatch)
+		if room <= 0 {
+			q.board.starve()
+			if q.board.room() <= 0 { // else it changed in between, and nobody would wake us
+				return longestSleep
+			}
+			continue
+		}
+		jobs, n, err := q.claim(ctx, room)
+		if err != nil {
+			if ctx.Err() == nil {
+				q.Log.Error("cannot claim work, will try again", "error", err, "pause", errorPause)
+			}
+			return errorPause
+		}
+		if refused := q.board.add(jobs, false); len(refused) > 0 {
+			q.giveBack(ctx, refused, q.Now().Add(parkTime))
+		}
+		q.start()
+		if n < room {
+			return q.sleep(ctx)
+		}
+	}
+	return 0
+}
+
+// sleep is the time until the next row is due.
+func (q *Queue) sleep(ctx context.Context) time.Duration {
+	var at int64
+	// Until the time is known, whatever is deferred wakes the runner.
+	q.armed.Store(math.MaxInt64)
+	err := q.Store.Read(ctx, func(tx *store.Tx) error {
+		at = 0
+		for _, s := range []string{`0`, `1`} {
+			var due *int64
+			if err := tx.Row(`SELECT min(due) FROM recipients WHERE state < 2 AND state = ` + s).Scan(&due); err != nil {
+				return err
+			}
+			if due != nil && (at == 0 || *due < at) {
+				at = *due
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			q.Log.Error("cannot see when work is due, will look again", "error", err)
+		}
+		return errorPause
+	}
+	if at == 0 {
+		return longestSleep
+	}
+	q.armed.CompareAndSwap(math.MaxInt64, at)
+	// A row that is due already was put in after the claim, or is locked by
+	// another machine: look again, but do not spin.
+	return min(max(store.FromTime(at).Sub(q.Now()), time.Millisecond), longestSleep)
+}
+
+// dueAt tells the runner of a row that has become due at t.
+func (q *Queue) dueAt(t time.Time) {
+	if store.Time(t) < q.armed.Load() {
+		q.Wake()
+	}
+}
+
+// start starts whatever may start.
+func (q *Queue) start() {
+	for j := q.board.next(); j != nil; j = q.board.next() {
+		go q.work(j)
+	}
+}
+
+func (q *Queue) work(j *job) {
+	q.perform(j)
+	if q.board.done(j) {
+		q.Wake()
+	}
+	q.start()
+}
+
+// perform makes one attempt and settles it.
+func (q *Queue) perform(j *job) {
+	ctx := q.board.context()
+	started := q.Now()
+	res := q.attempt(ctx, j)
+	if res.Started.IsZero() {
+		res.Started = started
+	}
+	if res.Ended.IsZero() {
+		res.Ended = q.Now()
+	}
+	// What happened is written down even if the server was told to stop meanwhile.
+	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)
+}
+
+// attempt runs the transport and contains its panics.
+func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			q.Log.Error("panic in a delivery", "message", LogID(j.ID), "domain", j.rows[0].domain, "panic", p, "stack", string(debug.Stack()))
+			res = delivery.Result{Recipients: all(j, delivery.Deferred, "internal-error", "an internal error of this server; it is in its log")}
+		}
+	}()
+	if j.Domain == (delivery.RecipientDomain{}) {
+		return delivery.Result{Recipients: all(j, delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
+	}
+	transport, name := q.Direct, "direct"
+	if j.Local {
+		transport, name = q.Local, "local"
+	}
+	if transport == nil {
+		return delivery.Result{Recipients: all(j, delivery.Deferred, "no-transport", "this server has no transport named "+name)}
+	}
+	if q.Minimum != nil {
+		j.Minimum = q.Minimum(ctx, j.Domain)
+	}
+	c := j.content
+	if c == nil {
+		var err error
+		if c, err = q.body(ctx, j.ID, j.Size); err != nil {
+			q.Log.Error("cannot read a queued message", "message", LogID(j.ID), "error", err)
+			return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "the queued message could not be read")}
+		}
+	}
+	return transport.Deliver(ctx, &j.Job, c)
+}
+
+// all gives every recipient of a job the same outcome.
+func all(j *job, o delivery.Outcome, word delivery.Reason, text string) []delivery.RecipientResult {
+	out := make([]delivery.RecipientResult, len(j.rows))
+	for i := range j.rows {
+		out[i] = delivery.RecipientResult{ID: j.rows[i].ID, Outcome: o, Word: word, Text: text}
+	}
+	return out
+}
+
+func (q *Queue) jitter() float64 {
+	if q.Rand != nil {
+		return q.Rand()
+	}
+	return rand.Float64()
+}

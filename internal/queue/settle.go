@@ -1,0 +1,290 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+)
+
+// settlement is one attempt on its way into the store. Outcome, history,
+// observations and notifications are one transaction (QUE-2).
+type settlement struct {
+	q          *Queue
+	job        *job
+	res        *delivery.Result
+	rows       []row // those whose lease holds
+	c          circumstances
+	hookErrors int // at hookTries they are left out: the outcome is worth more than the record of it
+
+	verdicts []verdict
+	detail   string
+	notice   *delivery.Envelope // a DSN to be queued, or nil
+	body     delivery.Bytes
+}
+
+// The ways in which a settlement fails that another try, with something
+// left out, can mend.
+type (
+	lostError   struct{ ids []int64 } // other owners have these
+	hookError   struct{ err error }
+	commitError struct{ err error } // Result.Commit said no
+)
+
+func (e *lostError) Error() string   { return errLeaseLost.Error() }
+func (e *hookError) Error() string   { return e.err.Error() }
+func (e *commitError) Error() string { return e.err.Error() }
+func (e *hookError) Unwrap() error   { return e.err }
+func (e *commitError) Unwrap() error { return e.err }
+
+const (
+	settleTries = 10
+	hookTries   = 3
+	settlePause = 100 * time.Millisecond // doubled each time
+)
+
+// settle writes down what an attempt came to. If the store does not take it, the lease
+// runs out and the attempt is made again: that is the one case in which
+// something can be delivered twice.
+func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stopped bool) {
+	s := &settlement{q: q, job: j, res: res, rows: j.rows}
+	s.c = circumstances{schedule: q.schedule(j.Purpose), now: q.Now(), jitter: q.jitter(), stopped: stopped}
+	pause := settlePause
+	for try := 1; ; try++ {
+		s.prepare(ctx)
+		err := q.Store.Write(ctx, s.write)
+		if err == nil {
+			s.settled(ctx)
+			return
+		}
+		if s.mend(err) {
+			continue
+		}
+		if try == settleTries || errors.Is(err, store.ErrClosed) {
+			q.Log.Error("outcome not stored: the message will be tried again when its lease ends",
+				"message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
+			return
+		}
+		q.Log.Error("outcome not stored, will try again", "message", LogID(j.ID), "error", err, "pause", pause)
+		time.Sleep(pause)
+		pause *= 2
+	}
+}
+
+// mend leaves out what stood in the way; false if that was the store itself.
+func (s *settlement) mend(err error) bool {
+	var lost *lostError
+	var hook *hookError
+	var commit *commitError
+	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
+	switch {
+	case errors.As(err, &lost):
+		log.Warn("lease lost: these recipients are settled by another owner", "recipients", len(lost.ids))
+		s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return slices.Contains(lost.ids, r.ID) })
+	case errors.As(err, &commit):
+		log.Error("delivery could not be completed")
+		s.res.Commit = nil
+		for i, rr := range s.res.Recipients {
+			if rr.Outcome == delivery.Delivered {
+				s.res.Recipients[i] = delivery.RecipientResult{ID: rr.ID, Outcome: delivery.Deferred,
+					Word: "mailbox-error", Text: "the mailbox could not be written"}
+			}
+		}
+	case errors.As(err, &hook) && s.hookErrors < hookTries:
+		if s.hookErrors++; s.hookErrors < hookTries {
+			return false // it may have been the store
+		}
+		log.Error("the attempt could not be recorded; its outcome is settled without")
+	default:
+		return false
+	}
+	return true
+}
+
+// prepare decides and composes all that needs no transaction.
+func (s *settlement) prepare(ctx context.Context) {
+	s.verdicts = judge(s.job, s.rows, s.res, s.c)
+	if s.q.History > 0 {
+		s.detail = encodeDetail(s.res, s.verdicts)
+	}
+	s.notice, s.body = nil, nil
+	if told := told(s.verdicts); len(told) > 0 {
+		env, body, err := s.q.compose(ctx, s.job, told, s.c)
+		if err != nil {
+			s.q.Log.Error("no notification could be made for the sender", "message", LogID(s.job.ID), "sender", s.job.Sender, "error", err)
+			return
+		}
+		s.notice, s.body = env, body
+	}
+}
+
+func told(vs []verdict) []verdict {
+	var out []verdict
+	for _, v := range vs {
+		if v.tell != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (s *settlement) write(tx *store.Tx) error {
+	var lost []int64
+	final := 0
+	for i := range s.verdicts {
+		v := &s.verdicts[i]
+		n, err := updateRecipient(tx, v, s.job.lease.number)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			lost = append(lost, v.ID)
+		}
+		if v.state == Delivered || v.state == Failed {
+			final++
+		}
+	}
+	if len(lost) > 0 {
+		return &lostError{lost}
+	}
+	if ids := s.delivered(); s.res.Commit != nil && len(ids) > 0 {
+		if err := s.res.Commit(tx, ids); err != nil {
+			return &commitError{err}
+		}
+	}
+	if err := s.history(tx); err != nil {
+		return err
+	}
+	if final > 0 {
+		if err := s.finish(tx, final); err != nil {
+			return err
+		}
+	}
+	if err := s.hooks(tx); err != nil {
+		return &hookError{err}
+	}
+	if s.notice != nil {
+		return s.q.EnqueueTx(tx, s.notice, s.body)
+	}
+	return nil
+}
+
+func (s *settlement) delivered() []int64 {
+	var ids []int64
+	for _, v := range s.verdicts {
+		if v.state == Delivered {
+			ids = append(ids, v.ID)
+		}
+	}
+	return ids
+}
+
+func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
+	if v.undone {
+		return tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.ID, number)
+	}
+	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
+		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?
+		WHERE id = ? AND claim = ? AND state = 1`,
+		int64(v.state), store.Time(v.due), store.Time(v.LastAttempt), v.delayTold,
+		v.firstFail, store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
+		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS,
+		v.ID, number)
+}
+
+func (s *settlement) history(tx *store.Tx) error {
+	if s.q.History < 0 {
+		return nil
+	}
+	_, err := tx.Exec(`INSERT INTO attempts (id, message, domain, transport, owner, started, ended, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		store.NewID(), s.job.ID, s.job.rows[0].domain, s.res.Transport, s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
+	return err
+}
+
+// finish counts recipients that reached their end. With the last one the body
+// goes, and without a history everything.
+func (s *settlement) finish(tx *store.Tx, n int) error {
+	var left int64
+	err := tx.Row(`UPDATE messages SET unsettled = unsettled - ?, finished = CASE WHEN unsettled = ? THEN CAST(? AS BIGINT) ELSE 0 END
+		WHERE id = ? RETURNING unsettled`, int64(n), int64(n), store.Time(s.c.now), s.job.ID).Scan(&left)
+	if err != nil {
+		return fmt.Errorf("count the message's recipients: %w", err)
+	}
+	if left > 0 {
+		return nil
+	}
+	if s.q.History < 0 {
+		return deleteMessage(tx, s.job.ID)
+	}
+	return deleteBody(tx, s.job.ID, s.job.Size)
+}
+
+func deleteBody(tx *store.Tx, id, size int64) error {
+	table := `DELETE FROM bodies WHERE message = ?`
+	if size > inlineSize {
+		table = `DELETE FROM chunks WHERE message = ?`
+	}
+	_, err := tx.Exec(table, id)
+	return err
+}
+
+func (s *settlement) hooks(tx *store.Tx) error {
+	if s.hookErrors >= hookTries {
+		return nil
+	}
+	if s.q.Record != nil {
+		if err := s.q.Record(tx, &s.job.Job, s.res); err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
+	}
+	if s.q.Settled == nil {
+		return nil
+	}
+	env := s.job.Envelope
+	env.Recipients = nil
+	for _, v := range s.verdicts {
+		if v.state != Delivered && v.state != Failed {
+			continue
+		}
+		if err := s.q.Settled(tx, env, v.result); err != nil {
+			return fmt.Errorf("settled: %w", err)
+		}
+	}
+	return nil
+}
+
+// settled tells the world after the commit.
+func (s *settlement) settled(ctx context.Context) {
+	if s.notice != nil {
+		s.q.Wake()
+	}
+	for _, v := range s.verdicts {
+		if v.state == Waiting {
+			s.q.dueAt(v.due)
+		}
+		if !s.q.Log.Enabled(ctx, slog.LevelInfo) {
+			continue
+		}
+		s.q.Log.LogAttrs(ctx, slog.LevelInfo, v.outcome(), slog.String("message", LogID(s.job.ID)), slog.String("recipient", v.Address),
+			slog.String("word", string(v.result.Word)), slog.String("host", v.result.Host.ASCII()), slog.String("tls", v.result.TLS),
+			slog.String("reply", replyText(v.result.Reply)), slog.String("text", v.result.Text),
+			slog.Int("attempts", v.Attempts+1), slog.Time("due", v.due))
+	}
+}
+
+// outcome is the verdict in one word.
+func (v *verdict) outcome() string {
+	switch {
+	case v.undone:
+		return "interrupted"
+	case v.state == Waiting:
+		return "deferred"
+	}
+	return v.state.String()
+}
