@@ -24,7 +24,7 @@ const (
 // Recipient is what is to be said of one recipient.
 type Recipient struct {
 	Address  string // as in RCPT TO, without brackets
-	Original string // ORCPT, "addr-type;address", xtext decoded; empty: none was given
+	Original string // ORCPT as given, "addr-type;xtext"; empty: none was
 	Action   Action
 	Status   smtp.Enhanced // zero: taken from Reply, else x.0.0
 	Reply    *smtp.Reply   // what the remote server answered; nil if it did not come so far
@@ -64,13 +64,7 @@ type Report struct {
 	// (RFC 6533). The notification must then be sent with SMTPUTF8.
 	SMTPUTF8 bool
 
+	Human string // the part for people, where a notification was read; Compose writes its own
+
 	Random io.Reader // for Message-ID and boundary; nil: crypto/rand
 }
-
-// Compose writes the notification with CRLF line ends. It is to be sent from
-// the null sender. The error names what is missing.
-func (r Report) Compose() ([]byte, error) { return nil, nil }
-
-// Parse reads a notification, ours or another's. Original is its third part,
-// Full where that is a whole message.
-func Parse(msg []byte) (*Report, error) { return nil, nil }

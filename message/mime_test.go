@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -114,8 +115,8 @@ func TestWalkSloppy(t *testing.T) {
 func TestWalkLimits(t *testing.T) {
 	t.Parallel()
 	deep := "\nx\n"
-	for range 20 {
-		deep = "Content-Type: multipart/mixed; boundary=b\n\n--b\n" + deep
+	for i := range 20 {
+		deep = fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n%s", i, i, deep)
 	}
 	many := "Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n\nx\n", 200)
 	for name, msg := range map[string]string{"deep": deep, "many": many, "large": "\n" + strings.Repeat("x", 2000)} {

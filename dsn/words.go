@@ -1,0 +1,157 @@
+package dsn
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+const wrapAt = 72
+
+func (r Report) subject() string {
+	switch {
+	case r.has(Failed):
+		return "Your message could not be delivered"
+	case r.has(Delayed):
+		return "Your message is delayed"
+	case r.has(Delivered):
+		return "Your message was delivered"
+	}
+	return "Your message was passed on"
+}
+
+// lead is what is said of all recipients with one action, before their names.
+var lead = []struct {
+	action Action
+	text   string
+}{
+	{Failed, "Your message could not be delivered to the recipients below. It will not be tried again for them."},
+	{Delayed, "Your message has not been delivered yet to the recipients below. It is being tried again; you need not send it again."},
+	{Delivered, "Your message was delivered to the mailboxes of the recipients below. This does not say that anybody has read it."},
+	{Relayed, "Your message was passed on to a server that sends no notices of success, for the recipients below. You will hear no more of it unless something goes wrong there."},
+}
+
+// words is the part for people.
+func (r Report) words() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "This is the mail server %s.\n", r.Hostname)
+	for _, l := range lead {
+		if !r.has(l.action) {
+			continue
+		}
+		b.WriteString("\n")
+		wrap(&b, "", l.text)
+		for _, rc := range r.Recipients {
+			if rc.Action == l.action {
+				b.WriteString("\n")
+				rc.words(&b)
+			}
+		}
+	}
+	r.about(&b)
+	return b.String()
+}
+
+func (rc Recipient) words(b *strings.Builder) {
+	fmt.Fprintf(b, "<%s>\n", printable(rc.Address))
+	if rc.Text != "" {
+		wrap(b, "    ", "What happened: "+printable(rc.Text))
+	}
+	rc.answer(b)
+	if rc.PolicyFirstFail != "" {
+		wrap(b, "    ", "First seen: "+printable(rc.PolicyFirstFail))
+	}
+	if rc.Action == Failed || rc.Action == Delayed {
+		meaning, cure := advice(rc.status(), rc.PolicyFirstFail != "")
+		wrap(b, "    ", "What it means: "+meaning)
+		if rc.Action == Failed {
+			wrap(b, "    ", "What you can do: "+cure)
+		}
+		if !rc.LastAttempt.IsZero() {
+			fmt.Fprintf(b, "    Last try: %s\n", day(rc.LastAttempt))
+		}
+	}
+	if rc.Action == Delayed && !rc.RetryUntil.IsZero() {
+		fmt.Fprintf(b, "    Tried again until: %s\n", day(rc.RetryUntil))
+	}
+}
+
+// answer quotes the remote server in full.
+func (rc Recipient) answer(b *strings.Builder) {
+	if rc.Reply == nil {
+		return
+	}
+	who := "The receiving server"
+	if rc.RemoteMTA != "" {
+		who += " " + printable(rc.RemoteMTA)
+	}
+	if rc.RemoteAddr.IsValid() {
+		who += " " + literal(rc.RemoteAddr)
+	}
+	wrap(b, "    ", who+" answered:")
+	code := fmt.Sprint(rc.Reply.Code)
+	if !rc.Reply.Enhanced.IsZero() {
+		code += " " + rc.Reply.Enhanced.String()
+	}
+	for i, line := range rc.Reply.Lines {
+		if i == 20 {
+			fmt.Fprintf(b, "        (%d more lines)\n", len(rc.Reply.Lines)-i)
+			return
+		}
+		wrap(b, "        ", code+" "+printable(line))
+	}
+}
+
+// about tells the reader which message this is.
+func (r Report) about(b *strings.Builder) {
+	b.WriteString("\n")
+	if !r.Arrival.IsZero() {
+		fmt.Fprintf(b, "The message came to this server on %s.\n", day(r.Arrival))
+	}
+	switch {
+	case r.Redact:
+		wrap(b, "", "Nothing of the message is returned here: it asked for encrypted transport (REQUIRETLS), and this notice has to travel without.")
+	case r.RequireTLS && len(r.Original) > 0:
+		wrap(b, "", "Only the message's header is attached, because it asked for encrypted transport (REQUIRETLS).")
+	}
+	if len(r.Recipients) > 0 && r.Recipients[0].LogID != "" {
+		fmt.Fprintf(b, "If you ask the postmaster about it, give this id: %s\n", printable(r.Recipients[0].LogID))
+	}
+}
+
+// wrap writes text in lines of about 72 characters, each indented, the
+// following ones by two more.
+func wrap(b *strings.Builder, indent, text string) {
+	col := 0
+	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case col == 0:
+			b.WriteString(indent)
+			col = len(indent)
+		case col+1+n > wrapAt:
+			hang := indent
+			if indent != "" {
+				hang += "  "
+			}
+			b.WriteString("\n" + hang)
+			col = len(hang)
+		default:
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(word)
+		col += n
+	}
+	b.WriteByte('\n')
+}
+
+// printable takes control characters out of what others wrote.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 {
+			return ' '
+		}
+		return c
+	}, strings.ToValidUTF8(s, "?"))
+}
