@@ -98,10 +98,12 @@ func (r *Report) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	return r.marshal()
+	return r.JSON()
 }
 
-func (r *Report) marshal() ([]byte, error) {
+// JSON gives the report in the form of RFC 8460 §4.4 without checking it, for
+// showing what others sent.
+func (r *Report) JSON() ([]byte, error) {
 	w := wireReport{
 		Organization: valid(r.Organization), Contact: valid(r.Contact), ID: valid(r.ID),
 		Range:    wireRange{r.Begin.UTC().Format(time.RFC3339), r.End.UTC().Format(time.RFC3339)},

@@ -40,7 +40,7 @@ func Rows(tx *store.Tx, day int64, f Filter) ([]Row, error) {
 		f.Max = 10_000
 	}
 	where, args := f.where(day)
-	rows, err := tx.Query(`SELECT id, domain, type, policy_domain, strings, mx, sum(ok), sum(ok_mail), sum(failed) FROM tls_rows AS r WHERE `+where+
+	rows, err := tx.Query(`SELECT id, domain, type, policy_domain, strings, mx, CAST(sum(ok) AS BIGINT), CAST(sum(ok_mail) AS BIGINT), CAST(sum(failed) AS BIGINT) FROM tls_rows AS r WHERE `+where+
 		` GROUP BY id, domain, type, policy_domain, strings, mx ORDER BY domain, type, policy_domain, id LIMIT ?`, append(args, f.Max)...)
 	if err != nil {
 		return nil, fmt.Errorf("read TLS results: %w", err)
@@ -93,7 +93,7 @@ func unlist(s string) ([]string, error) {
 }
 
 func addDetails(tx *store.Tx, where string, args []any, out []Row, at map[string]int) error {
-	rows, err := tx.Query(`SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, min(d.info), sum(d.sessions)
+	rows, err := tx.Query(`SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, min(d.info), CAST(sum(d.sessions) AS BIGINT)
 		FROM tls_details AS d JOIN tls_rows AS r ON r.day = d.day AND r.id = d.id AND r.shard = d.shard WHERE `+where+`
 		GROUP BY d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason
 		ORDER BY d.id, sum(d.sessions) DESC, d.detail`, args...)

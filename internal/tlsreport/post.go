@@ -1,0 +1,212 @@
+package tlsreport
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/store"
+	"waxwing/tlsrpt"
+)
+
+const (
+	postTime  = time.Minute
+	maxAnswer = 64 << 10 // octets of an answer that are read
+)
+
+// post is one report on its way to one https address.
+type post struct {
+	id, claim int64
+	tries     int
+	expires   time.Time
+	uri       string
+	gzip      []byte
+}
+
+// nextPost makes one due delivery by HTTPS. It returns false when none is due.
+func (s *Service) nextPost(ctx context.Context) (bool, error) {
+	p, err := s.claimPost(ctx)
+	if p == nil || err != nil {
+		return false, err
+	}
+	state, note := s.post(ctx, p)
+	if ctx.Err() != nil {
+		return false, nil // stopped, not failed: it comes back when the claim runs out
+	}
+	now := s.now()
+	err = s.Store.Write(ctx, func(tx *store.Tx) error { return p.settle(tx, state, note, now) })
+	if err != nil && !errors.Is(err, errLost) {
+		return true, fmt.Errorf("settle the TLS report to %s: %w", p.uri, err)
+	}
+	s.log().Info("TLS report posted", "uri", p.uri, "state", state, "try", p.tries, "result", note)
+	return true, nil
+}
+
+func (s *Service) claimPost(ctx context.Context) (*post, error) {
+	var got *post
+	now := s.now()
+	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+		got = nil
+		var p post
+		var report, expires int64
+		err := tx.Row(`SELECT id, report, claim, tries, expires, uri FROM tls_deliveries
+			WHERE state = 'waiting' AND due <= ? ORDER BY due, id LIMIT 1`+tx.Lock(), store.Time(now)).
+			Scan(&p.id, &report, &p.claim, &p.tries, &expires, &p.uri)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(`UPDATE tls_deliveries SET claim = claim + 1, due = ? WHERE id = ? AND claim = ?`,
+			store.Time(now.Add(lease)), p.id, p.claim)
+		if err != nil || n != 1 {
+			return err
+		}
+		if err := tx.Row(`SELECT json FROM tls_reports WHERE id = ?`, report).Scan(&p.gzip); err != nil {
+			return err
+		}
+		p.claim++
+		p.tries++
+		p.expires = store.FromTime(expires)
+		got = &p
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim a TLS report to post: %w", err)
+	}
+	return got, nil
+}
+
+// settle notes the result of a try, if the delivery is still ours.
+func (p *post) settle(tx *store.Tx, state, note string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE tls_deliveries SET changed = ? WHERE id = ? AND claim = ? AND state = 'waiting'`, store.Time(now), p.id, p.claim)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return errLost
+	}
+	next := now.Add(repost(p.tries))
+	if state == "waiting" && next.After(p.expires) {
+		state, note = "failed", note+"; given up after 24 hours"
+	}
+	if state != "waiting" {
+		return finish(tx, p.id, state, note, now)
+	}
+	if err := record(tx, p.id, now, note); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE tls_deliveries SET due = ?, tries = tries + 1, note = ? WHERE id = ?`, store.Time(next), clip(note), p.id)
+	return err
+}
+
+// repost is the pause after a try: 5 min, growing threefold up to 8 h (RFC 8460 §5.5).
+func repost(tries int) time.Duration {
+	pause := 5 * time.Minute
+	for range min(tries, 8) - 1 {
+		pause *= 3
+	}
+	return min(pause, 8*time.Hour)
+}
+
+// post makes one try. The state is accepted, waiting (may be tried again) or failed.
+func (s *Service) post(ctx context.Context, p *post) (state, note string) {
+	ctx, cancel := context.WithTimeout(ctx, postTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.uri, bytes.NewReader(p.gzip))
+	if err != nil {
+		return "failed", err.Error()
+	}
+	req.Header.Set("Content-Type", tlsrpt.MediaGzip)
+	req.Header.Set("User-Agent", "Waxwing")
+	resp, err := s.httpClient().Do(req)
+	if err != nil {
+		return "waiting", err.Error()
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // only to keep the connection usable
+	return judge(resp.StatusCode), "HTTP " + resp.Status
+}
+
+// judge decides RPT-10.
+func judge(status int) string {
+	switch {
+	case status/100 == 2:
+		return "accepted"
+	case status == http.StatusTooManyRequests || status/100 == 5:
+		return "waiting"
+	}
+	return "failed" // other 4xx, and redirects, which are not followed
+}
+
+func (s *Service) httpClient() *http.Client {
+	s.client.Do(func() {
+		c := http.Client{}
+		if s.HTTP != nil {
+			c = *s.HTTP
+		} else {
+			d := dialer{dns: s.DNS, allowPrivate: s.AllowPrivate}
+			c.Transport = &http.Transport{DialContext: d.dial, TLSHandshakeTimeout: 20 * time.Second,
+				ResponseHeaderTimeout: 40 * time.Second, MaxResponseHeaderBytes: maxAnswer, IdleConnTimeout: 30 * time.Second,
+				MaxIdleConns: 10, ForceAttemptHTTP2: true}
+		}
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		s.http = &c
+	})
+	return s.http
+}
+
+// dialer connects to the addresses that our own resolver gives for a name, by
+// the address rule of DST-4. Proxies of the environment are not used.
+type dialer struct {
+	dns          dns.Resolver
+	allowPrivate bool
+}
+
+func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := d.lookup(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	err = fmt.Errorf("%s has no address that may be dialled", host)
+	for _, a := range addrs {
+		if dns.PrivateAddr(a) && !d.allowPrivate {
+			continue
+		}
+		nd := net.Dialer{Timeout: 20 * time.Second}
+		var c net.Conn
+		if c, err = nd.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+func (d dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	name, err := dns.ParseLax(host)
+	if err != nil {
+		return nil, err
+	}
+	v6, err6 := d.dns.LookupAAAA(ctx, name)
+	v4, err4 := d.dns.LookupA(ctx, name)
+	if err6 != nil && err4 != nil {
+		return nil, errors.Join(err6, err4)
+	}
+	return append(v6.Records, v4.Records...), nil
+}

@@ -1,0 +1,186 @@
+// Package tlsreport makes, sends and takes in SMTP TLS reports (RFC 8460).
+//
+// Out: once a UTC day is over, every recipient domain and then every MX host
+// with TLSA records is a unit of work (RPT-5, RPT-6). A unit is claimed in the
+// store, its _smtp._tls record looked up (RPT-7), the report made and, in one
+// transaction, queued and marked as sent (RPT-11), so that several machines
+// make each report exactly once. In: Take verifies a report mail (RPT-14),
+// parses it within bounds (RPT-16) and keeps what is about domains of ours,
+// once (RPT-17).
+package tlsreport
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"waxwing/dkim"
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+	"waxwing/internal/tlsresult"
+)
+
+// Enqueuer takes a report mail in. EnqueueTx makes it part of tx; Wake, called
+// after the commit, makes the queue look.
+type Enqueuer interface {
+	EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error
+	Wake()
+}
+
+// Signer signs with the keys of the From domain; signing.Service is one.
+type Signer interface {
+	Sign(ctx context.Context, from dns.Name, msg []byte, extra []string) (fields []byte, err error)
+	Keys(ctx context.Context, domain dns.Name) ([]signing.Key, error)
+}
+
+// Verifier checks the DKIM signatures of a message.
+type Verifier interface {
+	Verify(ctx context.Context, msg []byte) ([]dkim.Verification, error)
+}
+
+// Success is tlsrpt.report_success (RPT-8): which days without a failure are reported.
+type Success string
+
+// The values of Success. The zero value is SuccessPolicy.
+const (
+	SuccessPolicy Success = "policy" // where MTA-STS or TLSA applied
+	SuccessAlways Success = "always"
+	SuccessNever  Success = "never"
+)
+
+// Service makes, sends and receives reports. Its fields are set before its
+// first use; its methods may be called from any goroutine, Run once at a time.
+type Service struct {
+	Store    *store.Store
+	DNS      dns.Resolver
+	Enqueuer Enqueuer // nil: no mail is sent
+	Signer   Signer   // nil: no mail is sent
+	Verifier Verifier // nil: package dkim with DNS
+	// HTTP posts reports; nil: a client that asks DNS for addresses, refuses
+	// private ones unless AllowPrivate, and verifies certificates. Redirects are
+	// never followed, whatever it would do itself.
+	HTTP         *http.Client
+	AllowPrivate bool
+	// Hosted says whether a domain is ours.
+	Hosted func(ctx context.Context, domain dns.Name) (bool, error)
+
+	Hostname     dns.Name   // of this server; reports are sent from its nearest hosted, signing parent
+	HostNames    []dns.Name // further names of ours that are policy domains: all MX hosts
+	Organization string     // organization-name; "": the From domain
+	FromLocal    string     // local part of the reporting address; "": tls-reports
+	Success      Success
+	// Off stops sending (tlsrpt.send = false). Send says the same of one
+	// recipient domain; nil: all are reported to.
+	Off  bool
+	Send func(domain string) bool
+	Keep time.Duration // how long received and sent reports are kept; 0: 400 days
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: discard
+
+	client sync.Once
+	http   *http.Client
+
+	mu     sync.Mutex
+	pruned time.Time // when prune last ran
+}
+
+const (
+	workers    = 4
+	lease      = 10 * time.Minute   // longer than the longest work on one unit or delivery
+	unitTime   = 5 * time.Minute    // which is bounded by this
+	keepRows   = 7 * 24 * time.Hour // RPT-5
+	keepReport = 400 * 24 * time.Hour
+	longest    = time.Minute // between two looks: other machines may have made work
+)
+
+// Run does the daily runs and the deliveries by HTTPS until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		next, err := s.Step(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			s.log().Error("TLS reports", "err", err)
+		}
+		wait := min(max(next.Sub(s.now()), time.Second), longest)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// Step does everything that is due by Now, and returns when it next should be
+// called at the latest.
+func (s *Service) Step(ctx context.Context) (time.Time, error) {
+	var errs []error
+	if !s.Off {
+		errs = append(errs, s.planDays(ctx), s.drain(ctx, s.nextUnit), s.drain(ctx, s.nextPost))
+	}
+	errs = append(errs, s.pruneHourly(ctx))
+	next, err := s.nextDue(ctx)
+	return next, errors.Join(append(errs, err)...)
+}
+
+// drain calls work from a few goroutines until it says that nothing is left.
+func (s *Service) drain(ctx context.Context, work func(context.Context) (bool, error)) error {
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				more, err := work(ctx)
+				if err != nil || !more {
+					errs[i] = err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *Service) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s *Service) log() *slog.Logger {
+	if s.Log != nil {
+		return s.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// begin is when the reports of a day may start: 4 to 6 minutes after its end,
+// another moment for each host and day (RPT-5).
+func begin(day int64, host dns.Name) time.Time {
+	h := fnv.New64a()
+	h.Write([]byte(host.ASCII()))
+	h.Write([]byte{byte(day), byte(day >> 8), byte(day >> 16)})
+	jitter := time.Duration(h.Sum64() % uint64(2*time.Minute))
+	return tlsresult.Start(day + 1).Add(4*time.Minute + jitter)
+}
+
+// spread is the pause between two of n reports: evenly over at most 4 hours,
+// at most 5 minutes apart (RPT-5).
+func spread(n int) time.Duration {
+	if n <= 1 {
+		return 0
+	}
+	return min(5*time.Minute, 4*time.Hour/time.Duration(n))
+}

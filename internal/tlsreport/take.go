@@ -1,0 +1,244 @@
+package tlsreport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"waxwing/dkim"
+	"waxwing/dns"
+	"waxwing/internal/store"
+	"waxwing/message"
+	"waxwing/tlsrpt"
+)
+
+// Take takes in a mail to a report address (RPT-14, RPT-17). Taken true: it is
+// stored, now or by an earlier copy, and need not be kept. Taken false: it is an
+// ordinary mail, and reason says in words fit for a header why. An error is
+// temporary: DNS or the database; the sender should come again.
+func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken bool, reason string, err error) {
+	h, _, err := message.SplitHeader(msg)
+	if err != nil {
+		return false, "unreadable header: " + plain(err), nil
+	}
+	from, err := message.FromDomain(h)
+	if err != nil {
+		return false, "no usable From domain: " + plain(err), nil
+	}
+	file, reason := reportFile(msg)
+	if reason != "" {
+		return false, reason, nil
+	}
+	vs, err := s.verifier().Verify(ctx, msg)
+	if err != nil {
+		return false, "DKIM: " + plain(err), nil
+	}
+	submitter, reason, err := authenticate(from, vs)
+	if reason != "" || err != nil {
+		return false, reason, err
+	}
+	r, err := tlsrpt.Parse(bytes.NewReader(file), tlsrpt.Limits{})
+	if err != nil {
+		return false, plain(err), nil
+	}
+	reason, err = s.keep(ctx, "mail", submitter.ASCII(), r)
+	if err != nil {
+		return false, "", fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
+	}
+	if reason != "" {
+		return false, reason, nil
+	}
+	s.log().Info("TLS report received", "submitter", submitter, "report-id", clip(r.ID), "recipient", recipient)
+	return true, "", nil
+}
+
+// plain is an error on one line.
+func plain(err error) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, clip(err.Error()))
+}
+
+// errFound ends the walk over a mail's parts.
+var errFound = errors.New("found")
+
+// reportFile finds the report among the parts of a mail: by its media type, or
+// where that says nothing, by its file name.
+func reportFile(msg []byte) (file []byte, reason string) {
+	err := message.Walk(msg, message.Limits{Size: 4 << 20}, func(p message.Part) error {
+		if isReport(p.MediaType, p.Filename) {
+			file = p.Body
+			return errFound
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errFound):
+		return file, ""
+	case err != nil:
+		return nil, "unreadable mail: " + plain(err)
+	}
+	return nil, "no TLS report attached"
+}
+
+func isReport(mediaType, filename string) bool {
+	switch mediaType {
+	case tlsrpt.MediaGzip, tlsrpt.MediaJSON:
+		return true
+	case "application/gzip", "application/x-gzip", "application/json", "application/octet-stream":
+		f := strings.ToLower(filename)
+		return strings.HasSuffix(f, ".json.gz") || strings.HasSuffix(f, ".json")
+	}
+	return false
+}
+
+// authenticate decides RPT-14: a passing signature of the From domain or of a
+// parent of it within the same organisation, over the whole body, with a key
+// that may sign reports. The nearest such domain is the submitter. The error
+// says that a key could not be looked up for now.
+func authenticate(from dns.Name, vs []dkim.Verification) (submitter dns.Name, reason string, err error) {
+	reason = "no DKIM signature of " + from.ASCII()
+	var temporary error
+	for _, v := range vs {
+		if v.Domain.IsZero() || !from.Under(v.Domain) || !sameOrganisation(from, v.Domain) {
+			continue
+		}
+		switch {
+		case v.Result == dkim.TempError:
+			temporary = fmt.Errorf("DKIM key of %s: %w", v.Domain, v.Err)
+		case v.Result != dkim.Pass:
+			reason = "DKIM signature of " + v.Domain.ASCII() + ": " + string(v.Result)
+		case v.BodyLength:
+			reason = "DKIM signature of " + v.Domain.ASCII() + " covers only a part of the body (l=)"
+		case !v.Allows("tlsrpt"):
+			reason = "DKIM key of " + v.Domain.ASCII() + " is not for TLS reports (s=" + clip(strings.Join(v.Services, ":")) + ")"
+		case !slices.ContainsFunc(v.SignedHeaders, func(h string) bool { return strings.EqualFold(h, "from") }):
+			reason = "DKIM signature of " + v.Domain.ASCII() + " does not cover From"
+		case submitter.IsZero() || v.Domain.Under(submitter):
+			submitter = v.Domain
+		}
+	}
+	if !submitter.IsZero() {
+		return submitter, "", nil
+	}
+	return dns.Name{}, reason, temporary
+}
+
+// sameOrganisation: two names under one registrable domain. A domain without
+// one (a public suffix itself) is only its own organisation.
+func sameOrganisation(a, b dns.Name) bool {
+	if a == b {
+		return true
+	}
+	oa, err := publicsuffix.EffectiveTLDPlusOne(a.ASCII())
+	if err != nil {
+		return false
+	}
+	ob, err := publicsuffix.EffectiveTLDPlusOne(b.ASCII())
+	return err == nil && oa == ob
+}
+
+func (s *Service) verifier() Verifier {
+	if s.Verifier != nil {
+		return s.Verifier
+	}
+	return dkimVerifier{s}
+}
+
+type dkimVerifier struct{ s *Service }
+
+func (v dkimVerifier) Verify(ctx context.Context, msg []byte) ([]dkim.Verification, error) {
+	return dkim.Verify(ctx, v.s.DNS, msg, dkim.Limits{Now: v.s.Now})
+}
+
+// keep stores the policies of a report that are about domains of ours, one row
+// a domain, once (RPT-17). reason says why there is nothing to keep.
+func (s *Service) keep(ctx context.Context, source, submitter string, r *tlsrpt.Report) (reason string, err error) {
+	byDomain, order, err := s.ours(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if len(order) == 0 {
+		return "the report is about no domain of this server", nil
+	}
+	files := make([][]byte, len(order))
+	for i, d := range order {
+		if files[i], err = packed(byDomain[d]); err != nil {
+			return "", err
+		}
+	}
+	now := store.Time(s.now())
+	return "", s.Store.Write(ctx, func(tx *store.Tx) error {
+		for i, d := range order {
+			p := byDomain[d]
+			ok, failed := p.Totals()
+			_, err := tx.Exec(`INSERT INTO tls_received (id, source, submitter, report_id, policy_domain, organization, contact,
+				first, last, received, ok, failed, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (source, submitter, report_id, policy_domain) DO NOTHING`,
+				store.NewID(), source, submitter, clip(r.ID), d, clip(r.Organization), clip(r.Contact),
+				store.Time(r.Begin), store.Time(r.End), now, ok, failed, files[i])
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ours splits a report by those of its policy domains that are ours.
+func (s *Service) ours(ctx context.Context, r *tlsrpt.Report) (byDomain map[string]*tlsrpt.Report, order []string, err error) {
+	byDomain = map[string]*tlsrpt.Report{}
+	known := map[string]bool{}
+	for _, p := range r.Policies {
+		name, err := dns.ParseLax(p.Domain)
+		if err != nil {
+			continue // certainly not ours
+		}
+		d := name.ASCII()
+		if _, asked := known[d]; !asked {
+			if known[d], err = s.isOurs(ctx, name); err != nil {
+				return nil, nil, err
+			}
+		}
+		if !known[d] {
+			continue
+		}
+		part := byDomain[d]
+		if part == nil {
+			c := *r
+			c.Policies = nil
+			part = &c
+			byDomain[d] = part
+			order = append(order, d)
+		}
+		part.Policies = append(part.Policies, p)
+	}
+	return byDomain, order, nil
+}
+
+func (s *Service) isOurs(ctx context.Context, name dns.Name) (bool, error) {
+	if name == s.Hostname || slices.Contains(s.HostNames, name) {
+		return true, nil
+	}
+	if s.Hosted == nil {
+		return false, nil
+	}
+	return s.Hosted(ctx, name)
+}
+
+// packed is a received report as stored; it need not add up.
+func packed(r *tlsrpt.Report) ([]byte, error) {
+	j, err := r.JSON()
+	if err != nil {
+		return nil, err
+	}
+	return tlsrpt.Compress(j)
+}
