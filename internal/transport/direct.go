@@ -1,0 +1,247 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/policy"
+	"waxwing/internal/session"
+	"waxwing/smtp"
+)
+
+// Finder finds a domain's hosts; *destination.Finder is one.
+type Finder interface {
+	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Destination
+}
+
+// STS finds a domain's MTA-STS policy; *stspolicy.Cache is one.
+type STS interface {
+	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Finding
+}
+
+// Carrier takes a message to one host; *session.Client is one.
+type Carrier interface {
+	Carry(ctx context.Context, req session.Request) session.Report
+}
+
+// Direct delivers to the hosts that the recipient's domain names in DNS
+// (TRA-1). It is safe for concurrent use.
+type Direct struct {
+	Finder      Finder
+	STS         STS // nil: MTA-STS is not looked at
+	Session     Carrier
+	NoPlaintext bool // the server never sends in plaintext (POL-3)
+	// Minimum is the operator's minimum for a domain (POL-9); nil: none but the
+	// job's own. The higher one counts.
+	Minimum func(ctx context.Context, d delivery.RecipientDomain) delivery.Minimum
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: discard
+}
+
+// PlanRequest is what a plan depends on beside what is found.
+type PlanRequest struct {
+	Domain     delivery.RecipientDomain
+	Need       delivery.TLSNeed
+	Purpose    delivery.Purpose
+	Minimum    delivery.Minimum
+	NullSender bool // MAIL FROM:<>
+}
+
+// Plan finds and decides, and dials no mail host. Explain and the companion
+// services call it too, so that they say what a delivery would do.
+func (d *Direct) Plan(ctx context.Context, req PlanRequest) (delivery.Destination, delivery.Finding, delivery.Decision) {
+	dest, finding, in := d.find(ctx, req)
+	return dest, finding, policy.Decide(in)
+}
+
+func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destination, delivery.Finding, policy.Input) {
+	dest := d.Finder.Find(ctx, req.Domain)
+	var finding delivery.Finding
+	// RFC 8461 §3.1: policies belong to domains; a literal has none. And a domain
+	// that takes no mail needs none.
+	if d.STS != nil && !req.Domain.IsLiteral() && dest.Fail == nil {
+		finding = d.STS.Find(ctx, req.Domain)
+	}
+	minimum := req.Minimum
+	if d.Minimum != nil {
+		minimum = max(minimum, d.Minimum(ctx, req.Domain))
+	}
+	return dest, finding, policy.Input{
+		Need: req.Need, Destination: dest, Finding: finding, Purpose: req.Purpose, Minimum: minimum,
+		NullSender: req.NullSender, NoPlaintext: d.NoPlaintext, Domain: req.Domain.Name,
+	}
+}
+
+// Deliver makes one attempt: it plans, then visits the hosts in order until
+// every recipient is settled.
+func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	res := delivery.Result{Started: d.now(), Transport: "direct"}
+	var in policy.Input
+	res.Destination, res.Finding, in = d.find(ctx, PlanRequest{
+		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, Minimum: job.Minimum, NullSender: job.Sender == "",
+	})
+	res.Decision = policy.Decide(in)
+	t := newTour(job, res.Decision)
+	if res.Decision.Stop == nil {
+		t.visit(ctx, d.Session, c, &res)
+	}
+	if len(t.pending) > 0 && in.Need == delivery.RequireTLS && !in.NullSender && ctx.Err() == nil {
+		t.verdict(in, &res)
+	}
+	res.Recipients = t.results()
+	res.Ended = d.now()
+	return res
+}
+
+// tour is one attempt on its way from host to host.
+type tour struct {
+	job     *delivery.Job
+	pending []delivery.Recipient
+	settled map[int64]delivery.RecipientResult
+	best    map[int64]delivery.RecipientResult // of those pending: the best reason so far
+}
+
+// newTour begins with the reasons that stand before any host is dialled.
+func newTour(job *delivery.Job, dec delivery.Decision) *tour {
+	t := &tour{job: job, pending: job.Recipients, settled: map[int64]delivery.RecipientResult{}, best: map[int64]delivery.RecipientResult{}}
+	for _, p := range dec.Plans {
+		if p.Skip != nil {
+			t.all(delivery.RecipientResult{Word: p.Skip.Cause, Text: p.Skip.Text, Host: p.Host.Name, PolicyFailure: true})
+		}
+	}
+	if f := dec.Stop; f != nil {
+		rr := failure(f)
+		rr.PolicyFailure = len(dec.Plans) > 0 // every host was skipped
+		t.best = map[int64]delivery.RecipientResult{}
+		t.all(rr)
+	}
+	return t
+}
+
+// failure is a failure as a recipient's result.
+func failure(f *delivery.Failure) delivery.RecipientResult {
+	rr := delivery.RecipientResult{Outcome: delivery.Deferred, Word: f.Word, Enhanced: f.Enhanced, Text: f.Text}
+	if f.Permanent {
+		rr.Outcome = delivery.Failed
+	}
+	return rr
+}
+
+// all gives every pending recipient a reason to be so.
+func (t *tour) all(rr delivery.RecipientResult) {
+	for _, r := range t.pending {
+		rr.ID = r.ID
+		t.reason(rr)
+	}
+}
+
+// reason keeps the better of two reasons; of equal ones the first.
+func (t *tour) reason(rr delivery.RecipientResult) {
+	old, ok := t.best[rr.ID]
+	if !ok || worth(rr) > worth(old) {
+		t.best[rr.ID] = rr
+	}
+}
+
+// worth orders reasons by what they tell a sender: a policy that could not be
+// met (POL-6), then a server's own words, then that one could not be reached.
+func worth(rr delivery.RecipientResult) int {
+	switch {
+	case rr.PolicyFailure:
+		return 2
+	case rr.Reply != nil:
+		return 1
+	}
+	return 0
+}
+
+// visit carries the message to the planned hosts in order (SES-11).
+func (t *tour) visit(ctx context.Context, s Carrier, c delivery.Content, res *delivery.Result) {
+	for _, p := range res.Decision.Plans {
+		if p.Skip != nil {
+			continue
+		}
+		if len(t.pending) == 0 || ctx.Err() != nil {
+			return
+		}
+		rep := s.Carry(ctx, session.Request{Plan: p, Job: t.job, Recipients: t.pending, Content: c})
+		res.Attempts = append(res.Attempts, rep.Attempt)
+		t.take(rep.Recipients)
+	}
+}
+
+// take parts the recipients that a host settled from those that are left.
+func (t *tour) take(results []delivery.RecipientResult) {
+	for _, rr := range results {
+		if rr.Outcome == delivery.Pending {
+			t.reason(rr)
+		} else {
+			t.settled[rr.ID] = rr
+		}
+	}
+	var left []delivery.Recipient
+	for _, r := range t.pending {
+		if _, ok := t.settled[r.ID]; !ok {
+			left = append(left, r)
+		}
+	}
+	t.pending = left
+}
+
+// verdict decides on a RequireTLS message that no host took (POL-4).
+func (t *tour) verdict(in policy.Input, res *delivery.Result) {
+	tried := make([]policy.Tried, 0, len(res.Decision.Plans))
+	next := 0
+	for _, p := range res.Decision.Plans {
+		a := delivery.Attempt{Plan: p}
+		if p.Skip == nil && next < len(res.Attempts) {
+			a = res.Attempts[next]
+			next++
+		}
+		tried = append(tried, policy.Judge(in, a))
+	}
+	if len(tried) == 0 {
+		return
+	}
+	f := policy.Verdict(tried)
+	if f == nil {
+		return
+	}
+	for _, r := range t.pending {
+		rr := failure(f)
+		rr.ID, rr.PolicyFailure = r.ID, true
+		t.best[r.ID] = rr
+	}
+}
+
+// results are those of all recipients in the job's order; who is pending still
+// is deferred.
+func (t *tour) results() []delivery.RecipientResult {
+	out := make([]delivery.RecipientResult, len(t.job.Recipients))
+	for i, r := range t.job.Recipients {
+		rr, ok := t.settled[r.ID]
+		if !ok {
+			rr, ok = t.best[r.ID]
+		}
+		if !ok {
+			rr = delivery.RecipientResult{Word: "interrupted", Text: "the attempt was interrupted before a host was asked",
+				Enhanced: smtp.Enhanced{Class: 4, Subject: 4}}
+		}
+		if rr.Outcome == delivery.Pending {
+			rr.Outcome = delivery.Deferred
+		}
+		rr.ID = r.ID
+		out[i] = rr
+	}
+	return out
+}
+
+func (d *Direct) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
