@@ -32,7 +32,7 @@ const (
 	resultNameMismatch = 62
 )
 
-func readCorpus(t *testing.T, path string) []corpusCase {
+func readCorpus(t testing.TB, path string) []corpusCase {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func readCorpus(t *testing.T, path string) []corpusCase {
 	return cases
 }
 
-func readCase(t *testing.T, head string, text []byte) (corpusCase, []byte) {
+func readCase(t testing.TB, head string, text []byte) (corpusCase, []byte) {
 	t.Helper()
 	var c corpusCase
 	var records, certs, nocheck int

@@ -323,14 +323,17 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzChain feeds arbitrary certificates as the peer's chain and as the anchor.
+// FuzzChain feeds arbitrary certificates as the peer's chain and as the
+// anchor. Its seeds come from a file: keys made anew in each process would
+// make the same input take another way in each.
 func FuzzChain(f *testing.F) {
-	root := issue(f, nil, "root", isCA)
-	leaf := issue(f, root, "leaf")
-	f.Add(leaf.cert.Raw, root.cert.Raw)
-	f.Add(root.cert.Raw, root.cert.Raw)
+	chain := readCorpus(f, "testdata/openssl/danetest.in")[14].chain
+	leaf, mid, root := chain[0], chain[1], chain[2]
+	f.Add(leaf.Raw, mid.Raw)
+	f.Add(mid.Raw, root.Raw)
+	f.Add(root.Raw, root.RawSubjectPublicKeyInfo)
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		chain := chainOf(leaf)
+		chain := []*x509.Certificate{leaf}
 		for _, der := range [][]byte{a, b} {
 			if c, err := x509.ParseCertificate(der); err == nil {
 				chain = append(chain, c)
@@ -338,7 +341,7 @@ func FuzzChain(f *testing.F) {
 		}
 		slices.Reverse(chain)
 		records, _ := Usable([]dns.TLSA{
-			{Usage: 2, Data: a}, {Usage: 2, Selector: 1, Data: b}, Generate(root.cert, 2, 1, 0),
+			{Usage: 2, Data: a}, {Usage: 2, Selector: 1, Data: b}, Generate(root, 2, 1, 0),
 			Generate(chain[0], 2, 0, 2), Generate(chain[len(chain)-1], 2, 1, 1),
 		})
 		if _, err := Verify(records, []dns.Name{mx}, chain, now); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"waxwing/dns"
@@ -185,9 +186,9 @@ func transportError(ctx context.Context, err error) *Error {
 }
 
 // CertificateWord is the reason why a certificate was refused, as one word:
-// cert-expired, cert-host-mismatch, cert-unknown-authority,
-// cert-not-authorized, cert-name-constraint, cert-wrong-usage, cert-invalid.
-// Empty if err is not about a certificate.
+// cert-expired, cert-not-yet-valid, cert-host-mismatch, cert-unknown-authority,
+// cert-not-a-ca, cert-name-constraints, cert-usage, cert-chain-too-long,
+// cert-invalid. Empty if err is not about a certificate.
 func CertificateWord(err error) string {
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
@@ -195,7 +196,7 @@ func CertificateWord(err error) string {
 	var verification *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &invalid):
-		return invalidWord(invalid.Reason)
+		return invalidWord(invalid)
 	case errors.As(err, &host):
 		return "cert-host-mismatch"
 	case errors.As(err, &authority):
@@ -206,16 +207,21 @@ func CertificateWord(err error) string {
 	return ""
 }
 
-func invalidWord(r x509.InvalidReason) string {
-	switch r {
+func invalidWord(err x509.CertificateInvalidError) string {
+	switch err.Reason {
 	case x509.Expired:
+		if strings.Contains(err.Detail, "is before") { // the time it was checked at
+			return "cert-not-yet-valid"
+		}
 		return "cert-expired"
-	case x509.NotAuthorizedToSign, x509.TooManyIntermediates:
-		return "cert-not-authorized"
-	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints:
-		return "cert-name-constraint"
-	case x509.IncompatibleUsage, x509.CANotAuthorizedForExtKeyUsage:
-		return "cert-wrong-usage"
+	case x509.NotAuthorizedToSign:
+		return "cert-not-a-ca"
+	case x509.TooManyIntermediates:
+		return "cert-chain-too-long"
+	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints, x509.CANotAuthorizedForExtKeyUsage:
+		return "cert-name-constraints"
+	case x509.IncompatibleUsage:
+		return "cert-usage"
 	}
 	return "cert-invalid"
 }

@@ -139,6 +139,7 @@ func TestFetch(t *testing.T) {
 	ca := newAuthority(t)
 	cert := ca.issue(t, "mta-sts.example.org", nil)
 	expired := ca.issue(t, "mta-sts.example.org", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	early := ca.issue(t, "mta-sts.example.org", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
 	client := ca.issue(t, "mta-sts.example.org", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
 	for _, c := range []struct {
 		name   string
@@ -176,9 +177,10 @@ func TestFetch(t *testing.T) {
 		}}, Fetch, 0, "EOF"},
 		{"syntax", policyHost{handler: text("text/plain", "version: STSv1\n")}, PolicySyntax, 0, "mode"},
 		{"expired", policyHost{handler: text("text/plain", good), cert: expired}, WebPKI, 0, "cert-expired"},
+		{"not yet valid", policyHost{handler: text("text/plain", good), cert: early}, WebPKI, 0, "cert-not-yet-valid"},
 		{"other name", policyHost{handler: text("text/plain", good), cert: ca.issue(t, "example.org", nil)}, WebPKI, 0, "cert-host-mismatch"},
 		{"unknown authority", policyHost{handler: text("text/plain", good), cert: newAuthority(t).issue(t, "mta-sts.example.org", nil)}, WebPKI, 0, "cert-unknown-authority"},
-		{"for clients", policyHost{handler: text("text/plain", good), cert: client}, WebPKI, 0, "cert-wrong-usage"},
+		{"for clients", policyHost{handler: text("text/plain", good), cert: client}, WebPKI, 0, "cert-usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
