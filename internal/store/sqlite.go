@@ -56,18 +56,20 @@ func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 // may hold "?" or "%".
 func dsn(path string) string {
 	q := url.Values{"_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout),
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout), // first: the others may have to wait
 		fmt.Sprintf("page_size(%d)", pageSize),
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
 		"temp_store(MEMORY)",
 		"cache_size(-16384)",
-		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages),
+		fmt.Sprintf("wal_autocheckpoint(%d)", walHard),
 		fmt.Sprintf("journal_size_limit(%d)", walKeep),
 	}, "_txlock": {"immediate"}, "_dqs": {"0"}}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
+
+func pragmaBusy(ms int) string { return fmt.Sprintf("PRAGMA busy_timeout=%d", ms) }
 
 func (e *sqliteEngine) start(ctx context.Context, o Options) error {
 	if err := migrate(ctx, e.db, false, o); err != nil {
@@ -141,8 +143,7 @@ func (e *sqliteEngine) close() error {
 		s := <-e.readers
 		s.close()
 	}
-	_, err := e.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
-	return errors.Join(e.writer.s.close(), err, e.db.Close())
+	return errors.Join(truncateWAL(e.db), e.writer.s.close(), e.db.Close())
 }
 
 // session is a connection with its prepared statements. One goroutine at a

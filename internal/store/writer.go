@@ -24,6 +24,7 @@ const (
 // savepoint, commits, and tells all. A member runs fn on its own goroutine.
 type writer struct {
 	s     *session
+	check checkpointer
 	log   *slog.Logger
 	queue chan *member
 	ended chan struct{}
@@ -50,7 +51,7 @@ const (
 )
 
 func newWriter(s *session, log *slog.Logger) *writer {
-	w := &writer{s: s, log: log, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now}
+	w := &writer{s: s, check: checkpointer{log: log}, log: log, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now}
 	go w.run()
 	return w
 }
@@ -168,6 +169,9 @@ func (w *writer) group(first *member) {
 		err = fmt.Errorf("commit: %w", engineError(err))
 	}
 	w.tell(in, err)
+	if err == nil {
+		w.check.committed(w.s)
+	}
 }
 
 // next is a member that waits now, or nil.
