@@ -1,7 +1,6 @@
 package dkim
 
 import (
-	"context"
 	"crypto"
 	"time"
 
@@ -55,40 +54,8 @@ type Verification struct {
 	Signature     string       // the start of b=, for header.b of RFC 6008
 }
 
-// Allows reports whether the key may be used for a service: "email" or
-// "tlsrpt" (RFC 6376 §3.6.1, RFC 8460 §3). A key without s=, or with "*", may.
-func (v Verification) Allows(service string) bool { return false }
-
 // Limits bound Verify. A zero field is its default.
 type Limits struct {
 	Signatures int              // looked at, from the top: 8
 	Now        func() time.Time // nil: time.Now
 }
-
-// Sign returns one DKIM-Signature field for each key, ready to be put before
-// msg, which has CRLF line ends. The signed fields are named once more than
-// they occur where adding one would deceive the reader.
-func Sign(msg []byte, keys []Key, opts SignOptions) ([]byte, error) { return nil, nil }
-
-// Verify checks the signatures of msg. The error is one of the message; what
-// is wrong with a signature stands in its Verification. A key whose service
-// types leave out e-mail may pass: ask Allows.
-func Verify(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) ([]Verification, error) {
-	return nil, nil
-}
-
-// Record is the TXT record to publish at selector._domainkey.domain; services
-// nil means all.
-func Record(pub crypto.PublicKey, services ...string) (string, error) { return "", nil }
-
-// GenerateEd25519 makes a new Ed25519 key.
-func GenerateEd25519() (crypto.Signer, error) { return nil, nil }
-
-// GenerateRSA makes a new RSA key; bits 0 is 2048.
-func GenerateRSA(bits int) (crypto.Signer, error) { return nil, nil }
-
-// MarshalPrivate writes a key as PKCS #8 PEM. It is a secret.
-func MarshalPrivate(key crypto.Signer) ([]byte, error) { return nil, nil }
-
-// ParsePrivate reads a PEM key, PKCS #8 or PKCS #1.
-func ParsePrivate(pem []byte) (crypto.Signer, error) { return nil, nil }

@@ -1,0 +1,112 @@
+package dkim
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// maxTags bounds the tags of one list.
+const maxTags = 64
+
+// tag is one "name=value" of RFC 6376 §3.2, with where its value stands.
+type tag struct {
+	name       string
+	value      string // as written, white space at the ends taken off
+	start, end int    // of the value with that white space
+}
+
+type tags []tag
+
+func (ts tags) get(name string) (string, bool) {
+	for _, t := range ts {
+		if t.name == name {
+			return t.value, true
+		}
+	}
+	return "", false
+}
+
+// compact is a tag's value without any white space.
+func (ts tags) compact(name string) string {
+	v, _ := ts.get(name)
+	return unspace(v)
+}
+
+// list is a tag's value split at colons, in lower case; nil without the tag.
+func (ts tags) list(name string) []string {
+	v, ok := ts.get(name)
+	if !ok {
+		return nil
+	}
+	l := strings.Split(unspace(v), ":")
+	for i := range l {
+		l[i] = strings.ToLower(l[i])
+	}
+	return l
+}
+
+func unspace(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
+			return -1
+		}
+		return c
+	}, s)
+}
+
+// parseTags reads a tag list; a name that stands twice makes it invalid.
+func parseTags(b []byte) (tags, error) {
+	var ts tags
+	for pos := 0; pos < len(b); {
+		end := len(b)
+		if i := bytes.IndexByte(b[pos:], ';'); i >= 0 {
+			end = pos + i
+		}
+		spec := b[pos:end]
+		eq := bytes.IndexByte(spec, '=')
+		switch {
+		case len(bytes.TrimSpace(spec)) == 0:
+		case eq < 0:
+			return nil, fmt.Errorf("%q is no tag", clip(string(bytes.TrimSpace(spec))))
+		case len(ts) == maxTags:
+			return nil, fmt.Errorf("more than %d tags", maxTags)
+		default:
+			name := string(bytes.TrimSpace(spec[:eq]))
+			if _, twice := ts.get(name); twice {
+				return nil, fmt.Errorf("tag %q stands twice", clip(name))
+			}
+			ts = append(ts, tag{name, string(bytes.TrimSpace(spec[eq+1:])), pos + eq + 1, end})
+		}
+		pos = end + 1
+	}
+	return ts, nil
+}
+
+func decode64(s string) ([]byte, error) {
+	b, err := base64.StdEncoding.DecodeString(unspace(s))
+	if err != nil {
+		return nil, errors.New("broken base64")
+	}
+	return b, nil
+}
+
+// number reads a decimal of up to 12 digits (RFC 6376 §3.5, t=).
+func number(s string) (int64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || len(s) > 76 || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%q is no number", clip(s))
+	}
+	return int64(n), nil
+}
+
+func clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "…"
+	}
+	return s
+}
