@@ -1,0 +1,12 @@
+// Package session carries out one Plan: it connects to a host, negotiates and
+// verifies TLS as the plan says, sends the message and tells what happened
+// (SES-1 to SES-11). It decides nothing: level, verification and plaintext
+// fallback stand in the plan, and what becomes of recipients that the host did
+// not settle is for the caller.
+//
+// Failures of TLS are classified here, once, into the result types of RFC 8460
+// §4.3 and a reason word; everything else repeats those.
+//
+// RFC 5321 §4.2.5, §4.5.3–4.5.4; RFC 3207; RFC 7672 §2–3; RFC 8461 §4.1–4.2;
+// RFC 8689 §4.2; RFC 3461 §5.2; RFC 6531 §3.6.
+package session

@@ -1,0 +1,189 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/smtpclient"
+)
+
+// send carries the message in as many transactions as the host wants.
+func (v *visit) send(ctx context.Context) again {
+	if f := v.fits(); f != nil {
+		v.facts.Err = f
+		v.settleAll(delivery.Failed, f)
+		return leave
+	}
+	v.refuseUnsendable()
+	todo := v.todo()
+	limit := maxRcpts
+	if m := v.conn.Extensions().Limits.RcptMax; m > 0 {
+		limit = m
+	}
+	for len(todo) > 0 {
+		n := min(limit, len(todo))
+		over, a, done := v.transact(ctx, todo[:n])
+		if done {
+			return a
+		}
+		if len(over) > 0 {
+			// The host told its limit by refusing; at least one was accepted.
+			limit = n - len(over)
+		}
+		todo = slices.Concat(over, todo[n:])
+	}
+	return leave
+}
+
+// todo are the indices of the recipients that are pending.
+func (v *visit) todo() []int {
+	var out []int
+	for i := range v.results {
+		if v.results[i].Outcome == delivery.Pending {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// fits holds the message against what the host offers (SES-8).
+func (v *visit) fits() *delivery.Failure {
+	ext, job := v.conn.Extensions(), v.req.Job
+	host := v.plan.Host.Name
+	if strings.ContainsFunc(job.Sender, control) {
+		return &delivery.Failure{Word: BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: "the sender's address holds a control character"}
+	}
+	if (job.SMTPUTF8 || !ascii(job.Sender)) && !ext.SMTPUTF8 {
+		return &delivery.Failure{Word: SMTPUTF8Missing, Permanent: true, Enhanced: enhUTF8,
+			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
+	}
+	if job.EightBit && !ext.EightBitMIME {
+		if f := v.convert(); f != nil {
+			return f
+		}
+	}
+	if size := v.content.Size(); ext.MaxSize > 0 && size > ext.MaxSize {
+		return &delivery.Failure{Word: SizeExceeded, Permanent: true, Enhanced: enhTooBig,
+			Text: fmt.Sprintf("the message has %d octets, and %s takes at most %d", size, host, ext.MaxSize)}
+	}
+	return nil
+}
+
+// convert makes the content 7bit, or says why it stays as it is.
+func (v *visit) convert() *delivery.Failure {
+	f := &delivery.Failure{Word: EightBitMissing, Permanent: true, Enhanced: enhConvert,
+		Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", v.plan.Host.Name)}
+	if v.c.To7Bit == nil {
+		return f
+	}
+	content, err := v.c.To7Bit(v.req.Content)
+	if err != nil {
+		f.Text += ": " + bounded(err.Error())
+		return f
+	}
+	v.content = content
+	return nil
+}
+
+// refuseUnsendable settles recipients whose own address this host cannot take.
+func (v *visit) refuseUnsendable() {
+	utf8 := v.conn.Extensions().SMTPUTF8
+	for _, i := range v.todo() {
+		addr, r := v.req.Recipients[i].Address, &v.results[i]
+		switch {
+		case strings.ContainsFunc(addr, control) || strings.ContainsFunc(v.req.Recipients[i].ORcpt, control):
+			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, BadEnvelope, enhBadParams, "the recipient's address holds a control character"
+		case !utf8 && !ascii(addr):
+			r.Outcome, r.Word, r.Enhanced = delivery.Failed, SMTPUTF8Missing, enhUTF8
+			r.Text = fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", v.plan.Host.Name)
+		}
+	}
+}
+
+// transact sends one transaction for the recipients at batch. It returns those
+// of them that a further transaction may take, or done with what comes next.
+func (v *visit) transact(ctx context.Context, batch []int) (over []int, a again, done bool) {
+	body, err := v.content.Open()
+	if err != nil {
+		v.settleAll(delivery.Deferred, &delivery.Failure{Word: ContentUnreadable, Enhanced: enhLocal, Text: "the message could not be read: " + err.Error()})
+		return nil, leave, true
+	}
+	defer body.Close()
+	t := smtpclient.Transaction{Mail: v.mail(batch), Body: body, Size: v.content.Size(), BeforeFinal: v.extend}
+	for _, i := range batch {
+		t.Rcpts = append(t.Rcpts, v.rcpt(&v.req.Recipients[i]))
+	}
+	res, err := v.conn.Transaction(ctx, t)
+	return v.judge(ctx, batch, res, err)
+}
+
+// extend holds the job for as long as the host may take to answer the final
+// dot: without it another owner might send the message meanwhile (QUE-2).
+func (v *visit) extend(ctx context.Context) error {
+	if v.req.Job.Lease == nil {
+		return nil
+	}
+	return v.req.Job.Lease.Extend(ctx, v.c.Timeouts.WithDefaults().Final+time.Minute)
+}
+
+func (v *visit) mail(batch []int) smtpclient.MailOptions {
+	ext, job := v.conn.Extensions(), v.req.Job
+	m := smtpclient.MailOptions{From: job.Sender}
+	if ext.Size {
+		m.Size = v.content.Size()
+	}
+	if job.EightBit && ext.EightBitMIME {
+		m.Body = "8BITMIME"
+	}
+	if ext.SMTPUTF8 {
+		m.SMTPUTF8 = job.SMTPUTF8 || !ascii(job.Sender) ||
+			slices.ContainsFunc(batch, func(i int) bool { return !ascii(v.req.Recipients[i].Address) })
+	}
+	// RFC 8689 §4.2.1: only over TLS, and only where offered there.
+	m.RequireTLS = v.facts.RequireTLS && v.plan.RequireTLSVerb != delivery.CheckNone
+	if ext.DSN {
+		m.EnvID = job.EnvID
+		switch job.Ret {
+		case delivery.RetHeaders:
+			m.Ret = "HDRS"
+		case delivery.RetFull:
+			m.Ret = "FULL"
+		}
+	}
+	return m
+}
+
+func (v *visit) rcpt(r *delivery.Recipient) smtpclient.RcptOptions {
+	o := smtpclient.RcptOptions{To: r.Address}
+	if v.conn.Extensions().DSN {
+		o.Notify, o.ORcpt = notify(r.Notify), r.ORcpt
+	}
+	return o
+}
+
+// notify is NOTIFY's value; empty where the sender gave none.
+func notify(n delivery.Notify) string {
+	if n&delivery.NotifyNever != 0 {
+		return "NEVER"
+	}
+	var words []string
+	for _, w := range []struct {
+		bit  delivery.Notify
+		word string
+	}{{delivery.NotifySuccess, "SUCCESS"}, {delivery.NotifyFailure, "FAILURE"}, {delivery.NotifyDelay, "DELAY"}} {
+		if n&w.bit != 0 {
+			words = append(words, w.word)
+		}
+	}
+	return strings.Join(words, ",")
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+}
+
+func control(r rune) bool { return r < ' ' || r == 0x7f }

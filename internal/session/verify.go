@@ -1,0 +1,137 @@
+package session
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"time"
+
+	"waxwing/dane"
+	"waxwing/internal/delivery"
+	"waxwing/tlsrpt"
+)
+
+// maxChain bounds the certificates looked at; real chains hold two to five.
+const maxChain = 32
+
+// verifier makes the plan's checks on one TLS session and keeps both verdicts.
+type verifier struct {
+	plan  *delivery.Plan
+	roots *x509.CertPool
+	now   func() time.Time
+	pkix  *delivery.Verdict
+	dane  *delivery.Verdict
+}
+
+// config is the TLS configuration for the plan's host. crypto/tls's own
+// verification is off: it knows neither DANE nor a failure that is only
+// reported. VerifyConnection runs for resumed sessions too (SES-3).
+func (v *verifier) config() *tls.Config {
+	return &tls.Config{
+		ServerName:         v.plan.SNI.ASCII(),
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // replaced by VerifyConnection
+		VerifyConnection:   v.verify,
+		Time:               v.now,
+	}
+}
+
+// verify makes every check that the plan asks for before it fails for one, so
+// that both verdicts are known (SES-3). Its error is a *delivery.TLSFailure.
+func (v *verifier) verify(cs tls.ConnectionState) error {
+	if v.plan.PKIX != delivery.CheckNone {
+		v.pkix = v.verifyPKIX(cs.PeerCertificates)
+	}
+	if v.plan.DANE != delivery.CheckNone {
+		v.dane = v.verifyDANE(cs.PeerCertificates)
+	}
+	if v.plan.DANE == delivery.CheckRequire && v.dane.Failure != nil {
+		return v.dane.Failure
+	}
+	if v.plan.PKIX == delivery.CheckRequire && v.pkix.Failure != nil {
+		return v.pkix.Failure
+	}
+	return nil
+}
+
+func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verdict {
+	if len(chain) == 0 {
+		return &delivery.Verdict{Failure: noCertificate()}
+	}
+	leaf, now := chain[0], v.now()
+	opts := x509.VerifyOptions{
+		Roots: v.roots, Intermediates: x509.NewCertPool(), CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, c := range chain[1:min(len(chain), maxChain)] {
+		opts.Intermediates.AddCert(c)
+	}
+	if _, err := leaf.Verify(opts); err != nil {
+		return &delivery.Verdict{Failure: classifyPKIX(err, leaf, now)}
+	}
+	// A zero name would match nothing; x509 takes it for "any".
+	name := v.plan.PKIXName
+	if name.IsZero() {
+		return &delivery.Verdict{Failure: tlsFailure(tlsrpt.CertificateHostMismatch, CertHostMismatch, "the host has no name that its certificate could carry")}
+	}
+	if err := leaf.VerifyHostname(name.ASCII()); err != nil {
+		return &delivery.Verdict{Failure: classifyPKIX(err, leaf, now)}
+	}
+	return &delivery.Verdict{Matched: name.ASCII()}
+}
+
+func (v *verifier) verifyDANE(chain []*x509.Certificate) *delivery.Verdict {
+	if len(chain) == 0 {
+		return &delivery.Verdict{Failure: noCertificate()}
+	}
+	found, err := dane.Verify(v.plan.TLSA, v.plan.DANENames, chain, v.now())
+	if err != nil {
+		return &delivery.Verdict{Failure: classifyDANE(err)}
+	}
+	return &delivery.Verdict{Matched: recordText(found.Record)}
+}
+
+func noCertificate() *delivery.TLSFailure {
+	return tlsFailure(tlsrpt.ValidationFailure, CertMissing, "the server presented no certificate")
+}
+
+// facts are what is kept of a TLS session with the delivery (SES-4).
+func facts(cs tls.ConnectionState) *delivery.TLSFacts {
+	f := &delivery.TLSFacts{
+		Version: versionName(cs.Version), Cipher: tls.CipherSuiteName(cs.CipherSuite), Resumed: cs.DidResume,
+	}
+	if cs.CurveID != 0 {
+		f.KeyExchange = cs.CurveID.String()
+	}
+	if len(cs.PeerCertificates) > 0 {
+		sum := sha256.Sum256(cs.PeerCertificates[0].Raw)
+		f.Fingerprint = hex.EncodeToString(sum[:])
+	}
+	return f
+}
+
+func versionName(v uint16) string {
+	switch v {
+	case tls.VersionTLS12:
+		return "TLS1.2"
+	case tls.VersionTLS13:
+		return "TLS1.3"
+	}
+	return tls.VersionName(v)
+}
+
+// travelled is how mail over this TLS session travels, in one word: what was
+// verified, whether or not that was required.
+func (v *verifier) travelled() string {
+	passed := func(d *delivery.Verdict) bool { return d != nil && d.Failure == nil }
+	switch pk, da := passed(v.pkix), passed(v.dane); {
+	case pk && da:
+		return "dane+pkix"
+	case da:
+		return "dane"
+	case pk:
+		return "pkix"
+	}
+	return "unverified"
+}
