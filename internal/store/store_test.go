@@ -417,7 +417,7 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	}{
 		{store.Options{}, "neither"},
 		{store.Options{Path: filepath.Join(t.TempDir(), "missing", "x.db")}, "no such file"},
-		{store.Options{Path: t.TempDir()}, "is a directory"},
+		{store.Options{Path: t.TempDir()}, "unable to open"},
 		{store.Options{Postgres: "postgres://nobody@127.0.0.1:1/x?connect_timeout=2"}, "connect"},
 	} {
 		if _, err := store.Open(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
