@@ -147,15 +147,36 @@ func resolve[T any](ctx context.Context, c *Client, name Name, qtype uint16, par
 	return a, nil
 }
 
-// ask goes round the servers until one has answered (DNS-3, DNS-4). A
-// validation failure is an answer: another server is not asked for a better one.
+// ask finds the answer for q, and asks on where a server gave an alias without
+// what stands there (RFC 7672 §2.1.3).
 func (c *Client) ask(ctx context.Context, q question) (*reply, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Total, defaultTotal))
+	defer cancel()
+	r, err := c.goRound(ctx, q)
+	for err == nil && r.incomplete {
+		if len(r.chain) >= maxChain {
+			return nil, q.fail(errTooManyAliases)
+		}
+		var next *reply
+		if next, err = c.goRound(ctx, question{r.chain[len(r.chain)-1], q.qtype}); err == nil {
+			r = r.join(next)
+		}
+	}
+	if err != nil {
+		err.Name = q.name
+		return nil, err
+	}
+	return r, nil
+}
+
+// goRound asks one server after the other until one has answered (DNS-3,
+// DNS-4). A validation failure is an answer: another server is not asked for a
+// better one.
+func (c *Client) goRound(ctx context.Context, q question) (*reply, *Error) {
 	servers := c.order()
 	if len(servers) == 0 {
 		return nil, q.fail(errors.New("no DNS server is configured"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Total, defaultTotal))
-	defer cancel()
 	var last *Error
 	for range orDefault(c.Attempts, defaultAttempts) {
 		for _, s := range servers {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,25 @@ type reply struct {
 	ttl      time.Duration
 	chain    []Name
 	server   string
+	// incomplete: the chain ends in a name of which the server said nothing.
+	incomplete bool
+}
+
+var errTooManyAliases = fmt.Errorf("CNAME loop, or more than %d CNAMEs", maxChain)
+
+// join puts what was found at the end of r's chain behind it. The whole is as
+// secure as its weakest part.
+func (r *reply) join(next *reply) *reply {
+	out := *next
+	out.chain = slices.Concat(r.chain, next.chain)
+	out.ttl = min(r.ttl, next.ttl)
+	switch {
+	case r.security == Indeterminate || next.security == Indeterminate:
+		out.security = Indeterminate
+	case r.security == Insecure:
+		out.security = Insecure
+	}
+	return &out
 }
 
 const (
@@ -48,6 +68,10 @@ func interpret(m *wire.Msg, q question, trusted bool) (*reply, *Error) {
 	ttl, ok := negativeTTL(m.Ns)
 	if !ok && !r.nxdomain && referral(m) {
 		return nil, &Error{Name: q.name, Type: q.typeName(), Err: errors.New("the server does not resolve recursively: it sent a referral")}
+	}
+	if !ok && !r.nxdomain && len(r.chain) > 0 {
+		r.incomplete = true
+		return r, nil
 	}
 	r.ttl = min(r.ttl, ttl)
 	return r, nil
@@ -126,7 +150,7 @@ func (r *reply) follow(answer []wire.RR, q question) error {
 			return nil
 		}
 		if len(r.chain) == maxChain {
-			return fmt.Errorf("CNAME loop, or more than %d CNAMEs", maxChain)
+			return errTooManyAliases
 		}
 		target, err := ParseLax(cname.Target)
 		if err != nil {

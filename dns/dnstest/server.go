@@ -247,7 +247,9 @@ func (s *Server) answer(q *wire.Msg, tcp bool) *wire.Msg {
 		}
 		return fail(r, f)
 	}
+	wantsAD := q.AuthenticatedData || q.IsEdns0() != nil && q.IsEdns0().Do()
 	s.fill(r, name, qtype)
+	r.AuthenticatedData = r.AuthenticatedData && wantsAD // RFC 6840 §5.8
 	return r
 }
 
@@ -272,7 +274,7 @@ func fail(r *wire.Msg, f Failure) *wire.Msg {
 }
 
 // fill follows CNAMEs through the zones and puts the answer into r. AD is set
-// where every step is Secure and the query wants to know (RFC 6840 §5.8).
+// where every step is Secure.
 func (s *Server) fill(r *wire.Msg, name string, qtype uint16) {
 	secure := true
 	for range 20 {

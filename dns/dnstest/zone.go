@@ -76,18 +76,20 @@ func parseZone(z Zone) (*zone, error) {
 func perNameKey(name, qtype string) string { return name + "/" + strings.ToUpper(qtype) }
 
 func (z *zone) add(lines []string) error {
-	p := wire.NewZoneParser(strings.NewReader(strings.Join(lines, "\n")+"\n"), z.name, "")
-	p.SetDefaultTTL(300)
-	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+	defer z.rename()
+	for _, line := range lines {
+		// A parser for each line: a TTL is not handed on to the next.
+		p := wire.NewZoneParser(strings.NewReader(line+"\n"), z.name, "")
+		p.SetDefaultTTL(300)
+		rr, ok := p.Next()
+		if !ok {
+			return fmt.Errorf("zone %s: no record in %q (%v)", z.name, line, p.Err())
+		}
 		owner := wire.CanonicalName(rr.Header().Name)
 		if !wire.IsSubDomain(z.name, owner) {
 			return fmt.Errorf("record of %s is not in zone %s", owner, z.name)
 		}
 		z.records[owner] = append(z.records[owner], rr)
-	}
-	z.rename()
-	if err := p.Err(); err != nil {
-		return fmt.Errorf("zone %s: %w", z.name, err)
 	}
 	return nil
 }
