@@ -1,0 +1,199 @@
+package receive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"waxwing/internal/delivery"
+	"waxwing/message"
+)
+
+// inMemory is how much of a message is held in memory; what is longer goes
+// into a file without a name.
+const inMemory = 1 << 20
+
+// buffers are read into and given back: what goes to the queue is a copy of
+// the right size.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
+
+// incoming is a message being taken in.
+type incoming struct {
+	header message.Header
+	odd    error   // the header cannot be parsed; header is empty then
+	buf    *[]byte // the message, or its first part
+	body   []byte  // of *buf: what follows the header, its empty line included
+	edited bool    // header is to be written anew
+
+	file     *os.File // the message, if it is long: header (as edited), then body
+	fileSize int64
+	mapped   []byte
+	eight    bool
+}
+
+// read takes the message from r: whole, or its first inMemory octets and
+// more = true. The caller closes it.
+func read(r io.Reader) (in *incoming, more bool, err error) {
+	in = &incoming{buf: buffers.Get().(*[]byte)}
+	b := (*in.buf)[:0]
+	for len(b) < inMemory {
+		if len(b) == cap(b) {
+			b = append(make([]byte, 0, min(4*cap(b), inMemory)), b...)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		*in.buf = b
+		if err == io.EOF {
+			in.parse()
+			return in, false, nil
+		}
+		if err != nil {
+			in.close()
+			return nil, false, err
+		}
+	}
+	in.parse()
+	return in, true, nil
+}
+
+func (in *incoming) parse() {
+	b := *in.buf
+	h, _, err := message.SplitHeader(b)
+	if err != nil {
+		in.odd, in.body = err, b
+		return
+	}
+	in.header = h
+	// The empty line stays with the body; a message may end without one.
+	n := 0
+	for _, f := range h.Fields {
+		n += len(f.Raw)
+	}
+	in.body = b[n:]
+}
+
+// close gives memory and file back. The content made from it is gone then,
+// unless it was delivery.Bytes.
+func (in *incoming) close() {
+	if in.mapped != nil {
+		syscall.Munmap(in.mapped)
+	}
+	if in.file != nil {
+		in.file.Close()
+	}
+	if in.buf != nil && cap(*in.buf) <= inMemory {
+		buffers.Put(in.buf)
+	}
+	*in = incoming{}
+}
+
+// head is the header as it will be sent.
+func (in *incoming) head() []byte {
+	if in.edited {
+		h := in.header.Bytes()
+		if len(in.body) == 0 || !bytes.HasPrefix(in.body, []byte("\r\n")) {
+			h = append(h, "\r\n"...) // the message had no header to end
+		}
+		return h
+	}
+	b := *in.buf
+	return b[:len(b)-len(in.body)]
+}
+
+// spill writes the message, with what r still holds, to a file that has no name.
+func (in *incoming) spill(dir string, r io.Reader) error {
+	f, err := os.CreateTemp(dir, "waxwing-message-*")
+	if err != nil {
+		return fmt.Errorf("temporary file for a long message: %w", err)
+	}
+	in.file = f
+	// Without a name nothing is left behind by a crash.
+	if err := os.Remove(f.Name()); err != nil {
+		return fmt.Errorf("unlink the temporary file of a long message: %w", err)
+	}
+	w := &counter{w: f}
+	for _, part := range [][]byte{in.head(), in.body} {
+		if _, err := w.Write(part); err != nil {
+			return fmt.Errorf("write a long message: %w", err)
+		}
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		return err // of the connection or of the disk
+	}
+	in.fileSize, in.eight = w.n, w.eight
+	return nil
+}
+
+// counter counts what goes through and looks for octets above 127.
+type counter struct {
+	w     io.Writer
+	n     int64
+	eight bool
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.eight = c.eight || message.EightBit(p)
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// whole is the message in one piece, for signing and for report sinks. A long
+// one is mapped from its file. It is valid until close.
+func (in *incoming) whole() ([]byte, error) {
+	switch {
+	case in.file == nil && !in.edited:
+		return *in.buf, nil
+	case in.file == nil:
+		return append(in.head(), in.body...), nil
+	case in.mapped != nil:
+		return in.mapped, nil
+	case in.fileSize == 0:
+		return nil, errors.New("empty file")
+	}
+	m, err := syscall.Mmap(int(in.file.Fd()), 0, int(in.fileSize), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map a long message: %w", err)
+	}
+	in.mapped = m
+	return m, nil
+}
+
+// content is the message with prefix before it. Short ones are copied, so that
+// the queue may keep them.
+func (in *incoming) content(prefix []byte) delivery.Content {
+	if in.file != nil {
+		return &fileContent{prefix: prefix, f: in.file, size: in.fileSize}
+	}
+	head := in.head()
+	b := make([]byte, 0, len(prefix)+len(head)+len(in.body))
+	b = append(b, prefix...)
+	b = append(b, head...)
+	b = append(b, in.body...)
+	return delivery.Bytes(b)
+}
+
+// eightBit reports octets above 127 anywhere in the message.
+func (in *incoming) eightBit() bool {
+	if in.file != nil {
+		return in.eight
+	}
+	return message.EightBit(*in.buf)
+}
+
+// fileContent is a long message: what was put before it, and its file.
+type fileContent struct {
+	prefix []byte
+	f      *os.File
+	size   int64
+}
+
+func (c *fileContent) Size() int64 { return int64(len(c.prefix)) + c.size }
+
+func (c *fileContent) Open() (io.ReadCloser, error) {
+	return io.NopCloser(io.MultiReader(bytes.NewReader(c.prefix), io.NewSectionReader(c.f, 0, c.size))), nil
+}

@@ -1,0 +1,86 @@
+// Package receive takes mail in: one SMTP front, two backends (INB-4 to INB-7).
+//
+// MX takes mail from the internet for hosted domains and for nobody else.
+// Submission takes mail from accounts for anybody, completes it (RFC 6409 §8)
+// and has it signed. Both read a message once, put a Received field before it
+// (RFC 5321 §4.4, with the protocol of RFC 3848 and 6531 and the cipher of RFC
+// 8314 §4.3), settle its TLS need (RFC 8689 §4.1) and hand it to the queue. The
+// client reads 250 only after Enqueue has returned nil.
+package receive
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/account"
+	"waxwing/internal/delivery"
+)
+
+// Enqueuer makes a message durable. When Enqueue returns nil, the message is
+// ours to deliver whatever happens. A delivery.Bytes may be kept and read
+// later; any other content only until Enqueue returns, for its file is closed
+// then. Safe for concurrent use.
+type Enqueuer interface {
+	Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.Content) error
+}
+
+// Accounts knows who has mail here; internal/accounts does, with its errors
+// ErrNotHosted and ErrNoSuchAddress. Safe for concurrent use.
+type Accounts interface {
+	IsHosted(ctx context.Context, name dns.Name) (bool, error)
+	Resolve(ctx context.Context, local string, domain dns.Name) (account.Target, error)
+	MaySendAs(ctx context.Context, name, address string) (bool, error)
+}
+
+// Signer returns the DKIM-Signature fields to put before msg;
+// signing.ErrNoKeys lets it go unsigned. msg is only valid during the call. Safe
+// for concurrent use.
+type Signer interface {
+	Sign(ctx context.Context, from dns.Name, msg []byte, extra []string) ([]byte, error)
+}
+
+// Report is mail to a report address, as it will be stored: with our Received field.
+type Report struct {
+	Recipient string // local@domain as given in RCPT
+	Sender    string
+	Message   []byte // only valid during Take
+}
+
+// ReportSink takes reports out of the mail. A message that it does not take is
+// delivered as ordinary mail, with the reason in its header (RPT-14). An error
+// makes the client try again, so Take must not mind being given a report twice.
+// Safe for concurrent use.
+type ReportSink interface {
+	Take(ctx context.Context, r Report) (taken bool, reason string, err error)
+}
+
+// Common is what both backends need. Its fields are not changed once it is in use.
+type Common struct {
+	Hostname string // in Received
+	Accounts Accounts
+	Queue    Enqueuer
+	// Postmaster gets mail to the bare <postmaster> (RFC 5321 §4.5.1); empty:
+	// postmaster at Hostname.
+	Postmaster string
+	TempDir    string           // for messages beyond 1 MiB; empty: os.TempDir
+	Now        func() time.Time // nil: time.Now
+	Log        *slog.Logger     // nil: discard
+	Rand       io.Reader        // for Message-IDs; nil: crypto/rand
+}
+
+func (c *Common) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
+
+func (c *Common) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}

@@ -1,0 +1,187 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/message"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+// MX is the backend for mail from the internet (INB-4): for hosted domains
+// only, whoever asks. Its fields are not changed once it is in use.
+type MX struct {
+	Common
+	DNS dns.Resolver // to refuse senders whose domain takes no mail (RFC 7505 §4.2); nil: not asked
+	// Reports takes mail to report addresses, of which IsReport tells; nil: there are none.
+	Reports  ReportSink
+	IsReport func(ctx context.Context, local string, domain dns.Name) bool
+}
+
+type mxSession struct {
+	b    *MX
+	conn smtpserver.Conn
+	tx   transaction
+	// reports are the recipients, by index in tx.rcpts, that are report addresses.
+	reports []reportRecipient
+}
+
+type reportRecipient struct {
+	delivery.Recipient
+	exists bool // it is an ordinary address too
+}
+
+// NewSession never refuses.
+func (b *MX) NewSession(_ context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
+	return &mxSession{b: b, conn: conn}, nil
+}
+
+func (s *mxSession) Reset() { s.tx, s.reports = transaction{}, nil }
+
+func (s *mxSession) Close() {}
+
+func (s *mxSession) Mail(ctx context.Context, p smtp.MailParams) error {
+	s.Reset()
+	if r := s.b.checkSender(ctx, p); r != nil {
+		return r
+	}
+	s.tx.mail = p
+	return nil
+}
+
+// checkSender refuses a sender whose domain says with a null MX that it has no
+// mail: nobody could be told of a failure (RFC 7505 §4.2). A lookup that fails
+// refuses nothing.
+func (b *MX) checkSender(ctx context.Context, p smtp.MailParams) *smtp.Reply {
+	if p.Null || b.DNS == nil || strings.HasPrefix(p.From.Domain, "[") {
+		return nil
+	}
+	name, err := dns.ParseName(p.From.Domain)
+	if err != nil {
+		return refuse(553, 1, 8, "bad sender domain: %s", err)
+	}
+	ans, err := b.DNS.LookupMX(ctx, name)
+	if err == nil && len(ans.Records) == 1 && ans.Records[0].Null {
+		return refuse(550, 7, 27, "the sender's domain %s takes no mail (null MX)", name)
+	}
+	return nil
+}
+
+func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
+	to, d, r := s.b.address(p.To)
+	if r != nil {
+		return r
+	}
+	rcpt := recipient(p, to, d)
+	rcpt.Local = true
+	err := s.b.resolve(ctx, to, d)
+	report := s.b.isReport(ctx, to, d)
+	switch {
+	case errors.Is(err, errNotHosted) && !report:
+		return refuse(550, 7, 1, "%s is not hosted here, and this server does not relay", d)
+	case err != nil && !report:
+		return err
+	case report:
+		s.reports = append(s.reports, reportRecipient{rcpt, err == nil})
+	case !s.tx.known(rcpt):
+		s.tx.rcpts = append(s.tx.rcpts, rcpt)
+	}
+	return nil
+}
+
+func (b *MX) isReport(ctx context.Context, to smtp.Address, d delivery.RecipientDomain) bool {
+	return b.Reports != nil && b.IsReport != nil && !d.IsLiteral() && b.IsReport(ctx, to.Local, d.Name)
+}
+
+func (s *mxSession) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
+	in, fail := s.b.take(r, s.b.edit)
+	if fail != nil {
+		return nil, fail
+	}
+	defer in.close()
+	env := s.tx.envelope(s.conn, in, s.b.now())
+	all := env.Recipients
+	for _, r := range s.reports {
+		all = append(all, r.Recipient)
+	}
+	env.Recipients = all
+	prefix := s.b.received(s.conn, env, s.tx.mail.RequireTLS)
+	env.Recipients = s.tx.rcpts
+	if len(s.reports) > 0 {
+		notes, err := s.takeReports(ctx, env, in, prefix)
+		if err != nil {
+			return nil, localError(err)
+		}
+		prefix = append(prefix, notes...)
+	}
+	if len(env.Recipients) == 0 {
+		return smtp.NewReply(250, smtp.Enhanced{Class: 2}, "report taken"), nil
+	}
+	return s.b.accept(ctx, env, in.content(prefix))
+}
+
+// edit removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5).
+func (b *MX) edit(in *incoming) *smtp.Reply {
+	ours := func(f message.Field) bool {
+		if !f.Is("Authentication-Results") {
+			return false
+		}
+		id, _, _ := strings.Cut(strings.TrimSpace(f.Value()), ";")
+		word, _, _ := strings.Cut(strings.TrimSpace(id), " ")
+		return strings.EqualFold(strings.Trim(word, `"`), b.Hostname)
+	}
+	var kept []message.Field
+	for i, f := range in.header.Fields {
+		if ours(f) {
+			if kept == nil {
+				kept = append(make([]message.Field, 0, len(in.header.Fields)), in.header.Fields[:i]...)
+			}
+			in.edited = true
+			continue
+		}
+		if in.edited {
+			kept = append(kept, f)
+		}
+	}
+	if in.edited {
+		in.header.Fields = kept
+	}
+	return nil
+}
+
+// takeReports gives the message to the sink once for each report address, and
+// adds those that were not taken to env's recipients, with the header fields
+// that say why (RPT-14).
+func (s *mxSession) takeReports(ctx context.Context, env *delivery.Envelope, in *incoming, received []byte) ([]byte, error) {
+	msg, err := in.whole()
+	if err != nil {
+		return nil, err
+	}
+	full := append(append(make([]byte, 0, len(received)+len(msg)), received...), msg...)
+	var notes []byte
+	for _, r := range s.reports {
+		taken, reason, err := s.b.Reports.Take(ctx, Report{Recipient: r.Address, Sender: env.Sender, Message: full})
+		if err != nil {
+			return nil, err
+		}
+		s.b.log().Info("report mail", "recipient", r.Address, "taken", taken, "reason", reason)
+		if taken {
+			continue
+		}
+		notes = append(notes, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
+		rcpt := r.Recipient
+		if !r.exists {
+			// Nobody reads the address itself: the postmaster gets it.
+			rcpt.Address = "postmaster@" + rcpt.Domain.String()
+		}
+		if t := (&transaction{rcpts: env.Recipients}); !t.known(rcpt) {
+			env.Recipients = append(env.Recipients, rcpt)
+		}
+	}
+	return notes, nil
+}

@@ -1,0 +1,174 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"waxwing/dns"
+	"waxwing/internal/signing"
+	"waxwing/message"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+// Submission is the backend for mail from accounts (INB-5, RFC 6409). Its
+// fields are not changed once it is in use.
+type Submission struct {
+	Common
+	Signer Signer // nil: nothing is signed
+}
+
+type submission struct {
+	b    *Submission
+	conn smtpserver.Conn
+	tx   transaction
+}
+
+// NewSession never refuses: MAIL does, before AUTH.
+func (b *Submission) NewSession(_ context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
+	return &submission{b: b, conn: conn}, nil
+}
+
+func (s *submission) Reset() { s.tx = transaction{} }
+
+func (s *submission) Close() {}
+
+func (s *submission) Mail(ctx context.Context, p smtp.MailParams) error {
+	s.Reset()
+	if s.conn.Identity() == "" {
+		return refuse(530, 7, 0, "authentication required")
+	}
+	if !p.Null {
+		ok, err := s.b.own(ctx, s.conn.Identity(), p.From.Local, p.From.Domain)
+		if err != nil {
+			return localError(err)
+		}
+		if !ok {
+			return refuse(553, 7, 1, "the sender address is not one of your account's")
+		}
+	}
+	s.tx.mail = p
+	return nil
+}
+
+// own reports whether the account may send as local@domain.
+func (b *Submission) own(ctx context.Context, name, local, domain string) (bool, error) {
+	d, err := dns.ParseName(domain)
+	if err != nil {
+		return false, nil // a literal or no domain: nobody's
+	}
+	return b.Accounts.MaySendAs(ctx, name, smtp.Address{Local: local, Domain: d.ASCII()}.String())
+}
+
+func (s *submission) Rcpt(ctx context.Context, p smtp.RcptParams) error {
+	to, d, r := s.b.address(p.To)
+	if r != nil {
+		return r
+	}
+	rcpt := recipient(p, to, d)
+	switch err := s.b.resolve(ctx, to, d); {
+	case err == nil:
+		rcpt.Local = true
+	case !errors.Is(err, errNotHosted):
+		return err
+	}
+	if !s.tx.known(rcpt) {
+		s.tx.rcpts = append(s.tx.rcpts, rcpt)
+	}
+	return nil
+}
+
+func (s *submission) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
+	var from dns.Name
+	in, fail := s.b.take(r, func(in *incoming) (r *smtp.Reply) {
+		from, r = s.complete(ctx, in)
+		return r
+	})
+	if fail != nil {
+		return nil, fail
+	}
+	defer in.close()
+	env := s.tx.envelope(s.conn, in, s.b.now())
+	signature, err := s.b.sign(ctx, from, in)
+	if err != nil {
+		return nil, localError(err)
+	}
+	received := s.b.received(s.conn, env, s.tx.mail.RequireTLS)
+	return s.b.accept(ctx, env, in.content(append(received, signature...)))
+}
+
+// sign returns the DKIM-Signature fields, none without a signer.
+func (b *Submission) sign(ctx context.Context, from dns.Name, in *incoming) ([]byte, error) {
+	if b.Signer == nil {
+		return nil, nil
+	}
+	msg, err := in.whole()
+	if err != nil {
+		return nil, err
+	}
+	fields, err := b.Signer.Sign(ctx, from, msg, nil)
+	if errors.Is(err, signing.ErrNoKeys) {
+		b.log().Warn("message goes out without a DKIM signature: the domain has no active key", "domain", from.ASCII())
+		return nil, nil
+	}
+	return fields, err
+}
+
+// complete checks the header and makes it whole (RFC 6409 §6.1, §8): From must
+// be the account's, Date and Message-ID are added, Bcc is removed. It returns
+// the domain to sign for.
+func (s *submission) complete(ctx context.Context, in *incoming) (dns.Name, *smtp.Reply) {
+	if in.odd != nil {
+		return dns.Name{}, refuse(550, 6, 0, "message header: %s", in.odd)
+	}
+	h := &in.header
+	if r := s.checkFrom(ctx, *h); r != nil {
+		return dns.Name{}, r
+	}
+	from, err := message.FromDomain(*h)
+	if err != nil {
+		return from, refuse(550, 6, 0, "%s", err)
+	}
+	for _, name := range []string{"Bcc", "Resent-Bcc", "Return-Path"} {
+		in.edited = h.Del(name) > 0 || in.edited
+	}
+	if !h.Has("Message-ID") {
+		h.Prepend("Message-ID", message.NewMessageID(s.b.now(), s.b.Rand, from))
+		in.edited = true
+	}
+	if !h.Has("Date") {
+		h.Prepend("Date", message.FormatDate(s.b.now()))
+		in.edited = true
+	}
+	return from, nil
+}
+
+// checkFrom holds From and Sender to the account's addresses.
+func (s *submission) checkFrom(ctx context.Context, h message.Header) *smtp.Reply {
+	if n := h.Count("From"); n != 1 {
+		return refuse(550, 6, 0, "the message has %d From fields, exactly one is needed", n)
+	}
+	list, err := message.From(h)
+	if err != nil {
+		return refuse(550, 6, 0, "%s", err)
+	}
+	if v := strings.TrimSpace(h.Get("Sender")); v != "" {
+		sender, err := message.ParseAddressList(v)
+		if err != nil {
+			return refuse(550, 6, 0, "Sender field: %s", err)
+		}
+		list = append(list, sender...)
+	}
+	for _, a := range list {
+		ok, err := s.b.own(ctx, s.conn.Identity(), a.Local, a.Domain)
+		if err != nil {
+			return localError(err)
+		}
+		if !ok {
+			return refuse(550, 7, 1, "%s in the From or Sender field is not one of your account's addresses", a.Addr())
+		}
+	}
+	return nil
+}

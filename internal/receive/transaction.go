@@ -1,0 +1,231 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+	"waxwing/message"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+// maxReceived is how many Received fields a message may have (RFC 5321 §6.3).
+const maxReceived = 100
+
+func refuse(code int, subject, detail int, format string, args ...any) *smtp.Reply {
+	return smtp.NewReply(code, smtp.Enhanced{Class: code / 100, Subject: subject, Detail: detail}, format, args...)
+}
+
+func localError(err error) *smtp.Reply {
+	return refuse(451, 3, 0, "local error, try again later").WithCause(err)
+}
+
+// transaction is what MAIL and RCPT have told, for both backends.
+type transaction struct {
+	mail  smtp.MailParams
+	rcpts []delivery.Recipient
+}
+
+// recipient makes a queue's recipient of RCPT's parameters.
+func recipient(p smtp.RcptParams, to smtp.Address, d delivery.RecipientDomain) delivery.Recipient {
+	r := delivery.Recipient{Address: to.String(), Domain: d, ORcpt: p.ORcpt}
+	for _, n := range p.Notify {
+		switch n {
+		case "SUCCESS":
+			r.Notify |= delivery.NotifySuccess
+		case "FAILURE":
+			r.Notify |= delivery.NotifyFailure
+		case "DELAY":
+			r.Notify |= delivery.NotifyDelay
+		case "NEVER":
+			r.Notify |= delivery.NotifyNever
+		}
+	}
+	return r
+}
+
+// known reports whether the list has the recipient already: a second RCPT for
+// one address is answered 250 and counts once.
+func (t *transaction) known(r delivery.Recipient) bool {
+	for i := range t.rcpts {
+		if t.rcpts[i].Address == r.Address && t.rcpts[i].Domain == r.Domain {
+			return true
+		}
+	}
+	return false
+}
+
+// need is the TLS need (RFC 8689 §4.1, INB-7): REQUIRETLS outranks the header.
+func (t *transaction) need(h message.Header) delivery.TLSNeed {
+	switch {
+	case t.mail.RequireTLS:
+		return delivery.RequireTLS
+	case message.TLSRequiredNo(h):
+		return delivery.TLSOptional
+	}
+	return delivery.FollowPolicy
+}
+
+func (t *transaction) ret() delivery.Ret {
+	switch t.mail.Ret {
+	case "HDRS":
+		return delivery.RetHeaders
+	case "FULL":
+		return delivery.RetFull
+	}
+	return delivery.RetDefault
+}
+
+// envelope makes the envelope of a message that is to be accepted.
+func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time) *delivery.Envelope {
+	return &delivery.Envelope{
+		ID:         store.NewID(),
+		Sender:     t.mail.From.String(),
+		Recipients: t.rcpts,
+		Need:       t.need(in.header),
+		Account:    conn.Identity(),
+		EightBit:   t.mail.Body == "8BITMIME" || in.eightBit(),
+		SMTPUTF8:   t.mail.SMTPUTF8,
+		EnvID:      t.mail.EnvID,
+		Ret:        t.ret(),
+		Accepted:   now,
+		Peer:       fmt.Sprintf("%s (%s)", conn.HELO(), conn.Remote().Addr()),
+	}
+}
+
+// received is the Received field for env.
+func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireTLS bool) []byte {
+	t := trace{
+		helo: conn.HELO(), addr: conn.Remote().Addr(), hostname: c.Hostname,
+		protocol: protocol(conn, env.SMTPUTF8), tls: conn.TLS(), requireTLS: requireTLS,
+		id: env.ID, now: env.Accepted,
+	}
+	if len(env.Recipients) == 1 {
+		t.rcpt = env.Recipients[0].Address
+	}
+	return t.field()
+}
+
+// take reads a message and refuses loops. The caller closes what it returns.
+// A message that is longer than inMemory is in its file afterwards; edit is
+// called before that, once the header is known, and may be nil.
+func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming, *smtp.Reply) {
+	in, more, err := read(r)
+	if err != nil {
+		return nil, localError(err) // the server answers for faults of the data itself
+	}
+	fail := looping(in)
+	if fail == nil && edit != nil {
+		fail = edit(in)
+	}
+	if fail == nil && more {
+		if err := in.spill(c.TempDir, r); err != nil {
+			fail = localError(err)
+		}
+	}
+	if fail != nil {
+		in.close()
+		return nil, fail
+	}
+	return in, nil
+}
+
+// looping is the refusal of a message that has been through too many servers
+// (5.4.6), or whose header is beyond all bounds (INB-2).
+func looping(in *incoming) *smtp.Reply {
+	n := message.ReceivedCount(in.header)
+	if size := len(in.head()); in.odd == nil && size > message.MaxHeader {
+		return refuse(552, 3, 4, "the message's header has %d octets, %d are allowed", size, message.MaxHeader)
+	}
+	if in.odd != nil {
+		if errors.Is(in.odd, message.ErrTooManyFields) {
+			return refuse(550, 6, 0, "%s", in.odd)
+		}
+		n = countReceived(in.body)
+	}
+	if n > maxReceived {
+		return refuse(554, 4, 6, "mail loop: %d Received fields", n)
+	}
+	return nil
+}
+
+// countReceived counts in a header that cannot be parsed: a loop must end
+// whatever is wrong with the message.
+func countReceived(b []byte) int {
+	n := 0
+	for line := range strings.SplitSeq(string(b[:min(len(b), message.MaxHeader)]), "\r\n") {
+		if line == "" {
+			break
+		}
+		if len(line) >= 9 && strings.EqualFold(line[:9], "Received:") {
+			n++
+		}
+	}
+	return n
+}
+
+// accept queues the message and gives the final reply.
+func (c *Common) accept(ctx context.Context, env *delivery.Envelope, content delivery.Content) (*smtp.Reply, error) {
+	env.Size = content.Size()
+	if err := c.Queue.Enqueue(ctx, env, content); err != nil {
+		return nil, localError(err)
+	}
+	id := strconv.FormatInt(env.ID, 36)
+	c.log().Info("message accepted", "id", id, "from", env.Sender, "recipients", len(env.Recipients),
+		"size", env.Size, "need", env.Need.String(), "account", env.Account, "peer", env.Peer)
+	return smtp.NewReply(250, smtp.Enhanced{Class: 2}, "message accepted as %s", id), nil
+}
+
+// address completes the bare <postmaster> (RFC 5321 §4.5.1) and parses the domain.
+func (c *Common) address(to smtp.Address) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
+	if to.Domain == "" {
+		full := c.Postmaster
+		if full == "" {
+			full = "postmaster@" + c.Hostname
+		}
+		pm, err := smtp.ParseAddress(full, true)
+		if err != nil {
+			return to, delivery.RecipientDomain{}, localError(err)
+		}
+		to = pm
+	}
+	d, err := delivery.ParseRecipientDomain(to.Domain)
+	if err != nil {
+		return to, d, refuse(550, 1, 2, "bad recipient domain: %s", err)
+	}
+	return to, d, nil
+}
+
+// errNotHosted says that a domain's mail does not end here.
+var errNotHosted = errors.New("not hosted here")
+
+// resolve checks that an address of a hosted domain exists: nil, errNotHosted,
+// or the reply that refuses it.
+func (c *Common) resolve(ctx context.Context, to smtp.Address, d delivery.RecipientDomain) error {
+	if d.IsLiteral() {
+		return errNotHosted
+	}
+	return c.exists(ctx, to.Local, d.Name)
+}
+
+func (c *Common) exists(ctx context.Context, local string, domain dns.Name) error {
+	_, err := c.Accounts.Resolve(ctx, local, domain)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, accounts.ErrNotHosted):
+		return errNotHosted
+	case errors.Is(err, accounts.ErrNoSuchAddress):
+		return refuse(550, 1, 1, "no such address here")
+	}
+	return localError(err)
+}
