@@ -101,7 +101,7 @@ func failed(base dns.Name, err error) delivery.DANE {
 		f.Word = "dns-indeterminate"
 	}
 	f.Text = fmt.Sprintf("whether %s has TLSA records cannot be found out: %s", base, f.Text)
-	return delivery.DANE{State: delivery.DANEFailed, Base: base, References: []dns.Name{base}, Fail: f}
+	return delivery.DANE{State: delivery.DANEFailed, Base: base, Fail: f}
 }
 
 // references is the names a DANE-TA certificate may carry (DANE-5, RFC 7672
