@@ -244,4 +244,3 @@ func (d *Direct) now() time.Time {
 	}
 	return time.Now()
 }
-

@@ -1,0 +1,265 @@
+package queue
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dsn"
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
+	"waxwing/smtp"
+)
+
+// notices are the DSNs in the queue.
+func (w *world) notices() []Item {
+	w.t.Helper()
+	items, err := w.List(context.Background(), Filter{Address: "alice@sender.test", States: []State{Waiting, Leased, Held, Delivered, Failed}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return items
+}
+
+// untilSettled steps through the schedule and returns the offsets of the attempts.
+func (w *world) untilSettled(address string) (at []time.Duration) {
+	w.t.Helper()
+	for range 100 {
+		it := w.item(address)
+		if it.State != Waiting {
+			return at
+		}
+		if d := it.Due.Sub(w.clock.now()); d > 0 {
+			w.clock.add(d)
+		}
+		at = append(at, w.clock.now().Sub(noon))
+		w.step()
+	}
+	w.t.Fatal("never settled")
+	return nil
+}
+
+// QUE-4: the whole schedule, the delay notice once after 4 h, the bounce at the end.
+func TestRetryUntilExpiry(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.Local = &script{outcome: func(delivery.Recipient) delivery.Outcome { return delivery.Delivered }}
+		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) bool { return d.String() == "sender.test" }
+		w.put("policy.a@b.test")
+		var notices []int
+		for w.item("policy.a@b.test").State == Waiting {
+			w.clock.add(max(w.item("policy.a@b.test").Due.Sub(w.clock.now()), 0))
+			w.step()
+			notices = append(notices, len(w.notices()))
+		}
+		it := w.item("policy.a@b.test")
+		if it.State != Failed || it.Word != "expired" || w.clock.now().Sub(noon) != 120*time.Hour {
+			t.Errorf("after %v: %+v", w.clock.now().Sub(noon), it)
+		}
+		if want := len(retry.Default().Delays) + 14 + 1; it.Recipient.Attempts != want {
+			t.Errorf("%d attempts, want %d", it.Recipient.Attempts, want)
+		}
+		// attempts at 0, 1, 6, 21, 51, 111, 231 min are before 4 h; the next is at 471 min
+		if notices[6] != 0 || notices[7] != 1 || notices[len(notices)-2] != 1 || notices[len(notices)-1] != 2 {
+			t.Errorf("notices after each attempt: %v", notices)
+		}
+		if !strings.Contains(it.Text, "5 days") || !strings.Contains(it.Text, "no TLSA record matches") {
+			t.Errorf("text %q", it.Text)
+		}
+		// POL-6: since when.
+		if want := "2026-05-04 12:00 UTC: no TLSA record matches"; it.Recipient.FirstFail != want {
+			t.Errorf("first failure %q, want %q", it.Recipient.FirstFail, want)
+		}
+		for _, n := range w.notices() {
+			if n.Envelope.Sender != "" || n.Envelope.Purpose != delivery.DSN || n.Envelope.Ref != LogID(it.Envelope.ID) || !n.Recipient.Local {
+				t.Errorf("notice %+v", n)
+			}
+		}
+	})
+}
+
+// QUE-4: reports have their own schedule and nobody hears of them.
+func TestReportSchedule(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		env := mail(t, "later.r@b.test")
+		env.Purpose = delivery.TLSReport
+		w.enqueue(env)
+		got := w.untilSettled("later.r@b.test")
+		want := []time.Duration{0, 1, 4, 12, 24}
+		if len(got) != len(want) {
+			t.Fatalf("attempts at %v", got)
+		}
+		for i := range want {
+			if got[i] != want[i]*time.Hour {
+				t.Errorf("attempt %d at %v", i+1, got[i])
+			}
+		}
+		if n := len(w.notices()); n != 0 {
+			t.Errorf("%d notifications about a report", n)
+		}
+	})
+}
+
+// A failure is told at once, in one notification for all recipients of the job.
+func TestFailureIsToldAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		env := mail(t, "never.a@b.test", "never.b@b.test", "ok.c@b.test")
+		env.Need = delivery.RequireTLS
+		w.enqueue(env)
+		w.step()
+		n := w.notices()
+		if len(n) != 1 || n[0].Envelope.Need != delivery.RequireTLS || n[0].State != Waiting {
+			t.Fatalf("notices %+v", n)
+		}
+		for range 3 { // the notification fails: nobody is told of that
+			w.clock.add(130 * time.Hour)
+			w.step()
+		}
+		if len(w.notices()) != 1 {
+			t.Error("a notification about a notification")
+		}
+	})
+}
+
+func TestTell(t *testing.T) { // QUE-5, RFC 3461 §4.1
+	t.Parallel()
+	const alice = "alice@sender.test"
+	late := 5 * time.Hour
+	for _, c := range []struct {
+		name    string
+		env     delivery.Envelope
+		notify  delivery.Notify
+		state   State
+		after   time.Duration
+		told    bool
+		local   bool
+		relayed bool
+		want    dsn.Action
+	}{
+		{"failure", delivery.Envelope{Sender: alice}, 0, Failed, 0, false, false, false, dsn.Failed},
+		{"failure, wanted", delivery.Envelope{Sender: alice}, delivery.NotifyFailure, Failed, 0, false, false, false, dsn.Failed},
+		{"failure, only success wanted", delivery.Envelope{Sender: alice}, delivery.NotifySuccess, Failed, 0, false, false, false, ""},
+		{"failure, never", delivery.Envelope{Sender: alice}, delivery.NotifyNever, Failed, 0, false, false, false, ""},
+		{"failure, null sender", delivery.Envelope{}, 0, Failed, 0, false, false, false, ""},
+		{"failure of a notification", delivery.Envelope{Sender: alice, Purpose: delivery.DSN}, 0, Failed, 0, false, false, false, ""},
+		{"failure of a TLS report", delivery.Envelope{Sender: alice, Purpose: delivery.TLSReport}, 0, Failed, 0, false, false, false, ""},
+		{"failure of a DMARC report", delivery.Envelope{Sender: alice, Purpose: delivery.DMARCReport}, 0, Failed, 0, false, false, false, ""},
+		{"delay, early", delivery.Envelope{Sender: alice}, 0, Waiting, time.Hour, false, false, false, ""},
+		{"delay", delivery.Envelope{Sender: alice}, 0, Waiting, late, false, false, false, dsn.Delayed},
+		{"delay, told", delivery.Envelope{Sender: alice}, 0, Waiting, late, true, false, false, ""},
+		{"delay, not wanted", delivery.Envelope{Sender: alice}, delivery.NotifyFailure, Waiting, late, false, false, false, ""},
+		{"delay, null sender", delivery.Envelope{}, 0, Waiting, late, false, false, false, ""},
+		{"success, not asked", delivery.Envelope{Sender: alice}, 0, Delivered, 0, false, true, false, ""},
+		{"success here", delivery.Envelope{Sender: alice}, delivery.NotifySuccess, Delivered, 0, false, true, false, dsn.Delivered},
+		{"success, the next hop cannot tell", delivery.Envelope{Sender: alice}, delivery.NotifySuccess, Delivered, 0, false, false, false, dsn.Relayed},
+		{"success, the next hop will tell", delivery.Envelope{Sender: alice}, delivery.NotifySuccess, Delivered, 0, false, false, true, ""},
+		{"held", delivery.Envelope{Sender: alice}, 0, Held, late, false, false, false, ""},
+	} {
+		c.env.Accepted = noon
+		v := &verdict{row: row{Recipient: delivery.Recipient{Notify: c.notify}, local: c.local, delayTold: c.told}, state: c.state}
+		v.result.DSNRelayed = c.relayed
+		if got := tell(&c.env, v, circumstances{schedule: retry.Default(), now: noon.Add(c.after)}); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// DST-2: what was dialled is remembered for the next attempt, and the time of the last one.
+func TestHistoryOfARecipientComesBack(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		addrs := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
+		w.Direct = dials{w.tr, addrs}
+		w.put("policy.a@b.test")
+		w.step()
+		w.clock.add(time.Hour)
+		w.step()
+		r := w.tr.seen()[1].Recipients[0]
+		if r.Attempts != 1 || !r.LastAttempt.Equal(noon) || len(r.LastAddrs) != 2 || r.LastAddrs[0] != addrs[0] || r.LastAddrs[1] != addrs[1] {
+			t.Errorf("%+v", r)
+		}
+		if !strings.HasPrefix(r.FirstFail, "2026-05-04 12:00 UTC: ") {
+			t.Errorf("first failure %q", r.FirstFail)
+		}
+		shown, err := w.Show(context.Background(), w.tr.seen()[0].ID)
+		if err != nil || len(shown.Attempts) != 2 {
+			t.Fatal(shown, err)
+		}
+		h := shown.Attempts[0].Detail.Hosts
+		if len(h) != 2 || h[0].Skip != "sts-mx-mismatch: not in the policy" || len(h[1].Sessions) != 2 || h[1].Sessions[0].TLSFailure != "dane-no-match: none matched" {
+			t.Errorf("%+v", h)
+		}
+	})
+}
+
+type dials struct {
+	*script
+	addrs []netip.Addr
+}
+
+func (d dials) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	res := d.script.Deliver(ctx, job, c)
+	a := delivery.Attempt{}
+	for _, addr := range d.addrs {
+		a.Sessions = append(a.Sessions, delivery.Session{Addr: addr, TLSFailure: &delivery.TLSFailure{Reason: "dane-no-match", Text: "none matched"}},
+			delivery.Session{Addr: addr})
+	}
+	a.Sessions = a.Sessions[:2+0]
+	a.Sessions[1].Addr = d.addrs[1]
+	res.Attempts = []delivery.Attempt{a}
+	res.Decision.Plans = []delivery.Plan{{Skip: &delivery.Skip{Cause: "sts-mx-mismatch", Text: "not in the policy"}}}
+	return res
+}
+
+func TestDirtyTextsAreStored(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		env := mail(t, "never.a@b.test")
+		env.EnvID, env.Peer = "a\x00\xff", "peer\x00"
+		w.tr.outcome = func(delivery.Recipient) delivery.Outcome { return delivery.Failed }
+		w.Direct = dirty{w.tr}
+		w.enqueue(env)
+		w.step()
+		if it := w.item("never.a@b.test"); it.State != Failed || !strings.HasPrefix(it.Text, "x\uFFFD\uFFFDx") || len(it.Text) > maxText+10 {
+			t.Errorf("%+v", it)
+		}
+	})
+}
+
+type dirty struct{ *script }
+
+func (d dirty) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	res := d.script.Deliver(ctx, job, c)
+	for i := range res.Recipients {
+		res.Recipients[i].Text = "x\x00\xff" + strings.Repeat("x", 5000)
+		res.Recipients[i].Reply = smtp.NewReply(550, smtp.Enhanced{}, "\x00\xfe")
+	}
+	return res
+}
+
+func TestInListAndCorners(t *testing.T) {
+	t.Parallel()
+	var all []int64
+	for i := range 300 {
+		all = append(all, int64(i))
+	}
+	seen := map[int64]bool{}
+	for rest := all; len(rest) > 0; {
+		list, args, left := inList(rest)
+		if strings.Count(list, "?") != len(args) {
+			t.Fatalf("%s has not %d marks", list, len(args))
+		}
+		for _, a := range args {
+			seen[a.(int64)] = true
+		}
+		rest = left
+	}
+	if len(seen) != len(all) {
+		t.Errorf("%d of %d ids", len(seen), len(all))
+	}
+	if State(9).String() != "unknown" || Waiting.String() != "waiting" {
+		t.Error("words of states")
+	}
+	if got := originalRecipient("rfc822;bob+2Bx@b.test"); got != "rfc822;bob+x@b.test" {
+		t.Errorf("ORCPT %q", got)
+	}
+}
