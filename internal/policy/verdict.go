@@ -1,7 +1,12 @@
 package policy
 
 import (
+	"fmt"
+	"strings"
+
 	"waxwing/internal/delivery"
+	"waxwing/smtp"
+	"waxwing/tlsrpt"
 )
 
 // Happened is what came of one host under RequireTLS.
@@ -9,7 +14,7 @@ type Happened uint8
 
 // What can come of a host, from the least to the most that a later attempt could change.
 const (
-	Unqualified  Happened = iota // no verified TLS: skipped by the plan, no TLS, or verification failed
+	Unqualified  Happened = iota // no verified TLS: ruled out by policy, no TLS, or verification failed
 	NoRequireTLS                 // verified TLS, but REQUIRETLS was not offered
 	MayWork                      // unreachable, 4xx, DNS error, or a policy not checked in this attempt
 )
@@ -18,14 +23,143 @@ const (
 type Tried struct {
 	Host     delivery.MXHost
 	Happened Happened
-	Reason   delivery.Reason // why, one word
+	Reason   delivery.Reason // why, one word; empty where nothing happened
 	Text     string          // why, for people
 }
 
-// Judge reads from a plan that was skipped or tried what Verdict needs. A
-// host that was not tried has no sessions.
-func Judge(in Input, a delivery.Attempt) Tried { return Tried{} }
+// Verdict says what becomes of a RequireTLS message that no host took (POL-4,
+// RFC 8689 §4.2.1): nil to keep it waiting, as long as one host may still
+// qualify; else the permanent failure, 5.7.30 if REQUIRETLS alone was missing
+// anywhere, else 5.7.10. With no host at all it is nil.
+func Verdict(tried []Tried) *delivery.Failure {
+	best := Unqualified
+	for _, t := range tried {
+		best = max(best, t.Happened)
+	}
+	switch {
+	case len(tried) == 0 || best == MayWork:
+		return nil
+	case best == NoRequireTLS:
+		return &delivery.Failure{
+			Word: RequireTLSNotOffered, Permanent: true, Enhanced: codeNoRequireTLS,
+			Text: summary("the sender asked for REQUIRETLS, which no host offers on a verified TLS session", tried),
+		}
+	}
+	return &delivery.Failure{
+		Word: RequireTLSUnverified, Permanent: true, Enhanced: codeNoTLS,
+		Text: summary("the sender asked for REQUIRETLS, and no host can be reached over verified TLS", tried),
+	}
+}
 
-// Verdict says what becomes of a RequireTLS message that no host took (POL-4):
-// nil to keep it waiting, or the permanent failure 5.7.30 or 5.7.10.
-func Verdict(tried []Tried) *delivery.Failure { return nil }
+// Judge reads from a host that was skipped or tried, and did not take the
+// message, what Verdict needs. Several sessions are several addresses: the most
+// hopeful counts. A host that is not skipped and has no session was not
+// reached yet, and may work.
+func Judge(in Input, a delivery.Attempt) Tried {
+	t := Tried{Host: a.Plan.Host.Name}
+	if s := a.Plan.Skip; s != nil {
+		t.Reason, t.Text = s.Cause, s.Text
+		if !s.Permanent {
+			t.Happened = MayWork
+		}
+		return t
+	}
+	if len(a.Sessions) == 0 {
+		t.Happened = MayWork
+		return t
+	}
+	for i := range a.Sessions {
+		if h, why, text := judgeSession(in, &a.Plan, &a.Sessions[i]); i == 0 || h > t.Happened {
+			t.Happened, t.Reason, t.Text = h, why, text
+		}
+	}
+	return t
+}
+
+func judgeSession(in Input, p *delivery.Plan, s *delivery.Session) (Happened, delivery.Reason, string) {
+	switch f := s.TLSFailure; {
+	case f != nil && (passing(f.Reason) || enforces(p) && !in.Finding.Fresh):
+		return MayWork, f.Reason, f.Text
+	case f != nil:
+		return Unqualified, f.Reason, f.Text
+	case s.TLS != nil && !s.RequireTLS && (s.Err == nil || s.Err.Word == RequireTLSNotOffered):
+		return NoRequireTLS, RequireTLSNotOffered, "REQUIRETLS was not offered"
+	case s.Err != nil:
+		return MayWork, s.Err.Word, s.Err.Text
+	}
+	return MayWork, "", ""
+}
+
+// passing: a failed TLS session that says that the host is busy or the way to
+// it broken, rather than that TLS cannot be had there.
+func passing(w delivery.Reason) bool {
+	switch w {
+	case StartTLSLost, StartTLSTimeout, TLSTimeout, TLSClosed, RootsUnavailable:
+		return true
+	}
+	return strings.HasPrefix(string(w), startTLSReply+"4")
+}
+
+// enforces: the plan holds to an enforced MTA-STS policy. Its failure is
+// permanent only if the policy was checked in this attempt (RFC 8461 §5.1).
+func enforces(p *delivery.Plan) bool {
+	for _, rep := range p.Reports {
+		if rep.Type == tlsrpt.PolicySTS && rep.Needs == delivery.NeedPKIX {
+			return p.PKIX == delivery.CheckRequire
+		}
+	}
+	return false
+}
+
+// summary names the hosts and what came of each, bounded.
+func summary(what string, tried []Tried) string {
+	const most = 10
+	var b strings.Builder
+	b.WriteString(what)
+	for i, t := range tried {
+		if i == most {
+			fmt.Fprintf(&b, "; and %d more", len(tried)-most)
+			break
+		}
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		b.WriteString(sep)
+		if !t.Host.IsZero() {
+			b.WriteString(t.Host.ASCII() + ": ")
+		}
+		switch {
+		case t.Text != "":
+			b.WriteString(t.Text)
+		case t.Reason != "":
+			b.WriteString(string(t.Reason))
+		default:
+			b.WriteString("not tried")
+		}
+	}
+	return b.String()
+}
+
+// Enhanced codes (RFC 3463 §3.8, RFC 8689 §4.2.1).
+var (
+	codeNoRequireTLS = smtp.Enhanced{Class: 5, Subject: 7, Detail: 30} // REQUIRETLS support required
+	codeNoTLS        = smtp.Enhanced{Class: 5, Subject: 7, Detail: 10} // encryption needed
+	codePolicy       = smtp.Enhanced{Class: 4, Subject: 7, Detail: 5}  // cryptographic failure
+	codeDNS          = smtp.Enhanced{Class: 4, Subject: 4, Detail: 3}  // directory server failure
+)
+
+// enhanced is the code of a skipped host for the DSN.
+func enhanced(p delivery.Plan) smtp.Enhanced {
+	if f := p.Host.Fail; f != nil {
+		return f.Enhanced
+	}
+	if f := p.Host.DANE.Fail; f != nil && f.Word == p.Skip.Cause && !f.Enhanced.IsZero() {
+		return f.Enhanced
+	}
+	code := codePolicy
+	if p.Skip.Permanent {
+		code.Class = 5
+	}
+	return code
+}
