@@ -12,9 +12,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 )
@@ -98,17 +96,10 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 // Generation is how often area has been raised (Tx.Raise); 0 for never. A
 // cache that notes the generation before it reads, and drops what it holds once the
 // generation differs, is never stale.
-func (s *Store) Generation(ctx context.Context, area string) (int64, error) {
-	var n int64
-	err := s.Read(ctx, func(tx *Tx) error {
-		err := tx.Row(`SELECT value FROM generation WHERE area = ?`, area).Scan(&n)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
+func (s *Store) Generation(ctx context.Context, area string) (n int64, err error) {
+	err = s.Read(ctx, func(tx *Tx) error {
+		n, err = tx.Generation(area)
 		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("generation of %s: %w", area, err)
-	}
-	return n, nil
+	return n, err
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 )
 
 // Tx is a transaction. It belongs to the goroutine that runs fn and ends with
@@ -89,6 +91,17 @@ func (tx *Tx) Raise(area string) error {
 	_, err := tx.Exec(`INSERT INTO generation (area, value) VALUES (?, 1)
 		ON CONFLICT (area) DO UPDATE SET value = generation.value + 1`, area)
 	return err
+}
+
+// Generation is how often area has been raised, as this transaction sees it; 0
+// for never.
+func (tx *Tx) Generation(area string) (int64, error) {
+	var n int64
+	err := tx.Row(`SELECT value FROM generation WHERE area = ?`, area).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("generation of %s: %w", area, err)
+	}
+	return n, nil
 }
 
 func (tx *Tx) begin() error {
