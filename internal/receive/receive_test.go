@@ -1,0 +1,507 @@
+package receive
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/account"
+	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
+	"waxwing/internal/login"
+	"waxwing/internal/signing"
+	"waxwing/smtpserver"
+)
+
+// people is a fake of internal/accounts: joe and ann at here.test.
+type people struct {
+	broken error
+}
+
+func (p people) IsHosted(_ context.Context, d dns.Name) (bool, error) {
+	return d.ASCII() == "here.test", p.broken
+}
+
+func (p people) Resolve(_ context.Context, local string, d dns.Name) (account.Target, error) {
+	local, _, _ = strings.Cut(strings.ToLower(local), "+")
+	switch {
+	case p.broken != nil:
+		return account.Target{}, p.broken
+	case d.ASCII() != "here.test":
+		return account.Target{}, accounts.ErrNotHosted
+	case local == "joe", local == "ann", local == "postmaster":
+		return account.Target{Account: local}, nil
+	}
+	return account.Target{}, accounts.ErrNoSuchAddress
+}
+
+func (p people) MaySendAs(_ context.Context, name, address string) (bool, error) {
+	local, _, _ := strings.Cut(strings.TrimSuffix(address, "@here.test"), "+")
+	return local == name && strings.HasSuffix(address, "@here.test"), p.broken
+}
+
+func (p people) Login(_ context.Context, user string) (string, error) {
+	return strings.TrimSuffix(user, "@here.test"), nil
+}
+
+var joesPassword = sync.OnceValue(func() account.Credentials {
+	c, err := account.NewCredentials("correct horse")
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
+func (p people) Credentials(_ context.Context, name string) (account.Credentials, bool, error) {
+	return joesPassword(), name == "joe", nil
+}
+
+// outbox is a fake queue.
+type outbox struct {
+	mu   sync.Mutex
+	sent []sent
+	fail error
+}
+
+type sent struct {
+	env  delivery.Envelope
+	body string
+	file bool
+}
+
+func (o *outbox) Enqueue(_ context.Context, env *delivery.Envelope, c delivery.Content) error {
+	if o.fail != nil {
+		return o.fail
+	}
+	r, err := c.Open()
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if int64(len(b)) != c.Size() || env.Size != c.Size() {
+		return fmt.Errorf("size %d, content %d, envelope %d", len(b), c.Size(), env.Size)
+	}
+	_, inMemory := c.(delivery.Bytes)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent = append(o.sent, sent{*env, string(b), !inMemory})
+	return nil
+}
+
+func (o *outbox) last(t *testing.T) sent {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.sent) == 0 {
+		t.Fatal("nothing was queued")
+	}
+	return o.sent[len(o.sent)-1]
+}
+
+func (o *outbox) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.sent)
+}
+
+// seal is a fake signer that shows what it was given.
+type seal struct{ err error }
+
+func (s seal) Sign(_ context.Context, from dns.Name, msg []byte, _ []string) ([]byte, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	return fmt.Appendf(nil, "DKIM-Signature: d=%s; l=%d\r\n", from, len(msg)), nil
+}
+
+// nullMX answers MX questions; silent.test fails, others have none.
+type nullMX struct{ dns.Resolver }
+
+func (nullMX) LookupMX(_ context.Context, n dns.Name) (dns.Answer[dns.MX], error) {
+	switch n.ASCII() {
+	case "nomail.test":
+		return dns.Answer[dns.MX]{Records: []dns.MX{{Null: true}}}, nil
+	case "silent.test":
+		return dns.Answer[dns.MX]{}, &dns.Error{Name: n, Type: "MX", Timeout: true}
+	}
+	return dns.Answer[dns.MX]{}, nil
+}
+
+// sink takes reports whose text says so.
+type sink struct {
+	mu    sync.Mutex
+	taken []Report
+}
+
+func (s *sink) Take(_ context.Context, r Report) (bool, string, error) {
+	text := string(r.Message)
+	switch {
+	case strings.Contains(text, "busy"):
+		return false, "", errors.New("database is away")
+	case !strings.Contains(text, "a report"):
+		return false, "no DKIM signature", nil
+	}
+	r.Message = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = append(s.taken, r)
+	return true, "", nil
+}
+
+var serverTLS = sync.OnceValue(func() *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	tpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx.here.test"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tpl, tpl, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+})
+
+// noon is when everything here happens.
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func common(q *outbox) Common {
+	return Common{Hostname: "mx.here.test", Accounts: people{}, Queue: q, Postmaster: "postmaster@here.test", Now: func() time.Time { return noon }}
+}
+
+// client talks to a server over a socket.
+type client struct {
+	t  *testing.T
+	nc net.Conn
+	br *bufio.Reader
+}
+
+func serve(t *testing.T, b smtpserver.Backend, auth smtpserver.Authenticator) *client {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &smtpserver.Server{Hostname: "mx.here.test", Backend: b, Auth: auth, TLS: serverTLS(), Offer: smtpserver.Offer{RequireTLS: true}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() { cancel(); <-done })
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	c := &client{t, nc, bufio.NewReader(nc)}
+	c.want("220")
+	c.do("250", "EHLO client.test")
+	return c
+}
+
+// want reads a whole reply.
+func (c *client) want(prefix string) string {
+	c.t.Helper()
+	for {
+		line, err := c.br.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("want %s: %v", prefix, err)
+		}
+		if len(line) < 4 || line[3] == '-' {
+			continue
+		}
+		if !strings.HasPrefix(line, prefix) {
+			c.t.Fatalf("got %q, want %q", line, prefix)
+		}
+		return strings.TrimSpace(line)
+	}
+}
+
+func (c *client) do(want, line string) string {
+	c.t.Helper()
+	io.WriteString(c.nc, line+"\r\n")
+	return c.want(want)
+}
+
+func (c *client) starttls() {
+	c.t.Helper()
+	c.do("220", "STARTTLS")
+	tc := tls.Client(c.nc, &tls.Config{InsecureSkipVerify: true})
+	if err := tc.Handshake(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.nc, c.br = tc, bufio.NewReader(tc)
+	c.do("250", "EHLO client.test")
+}
+
+func (c *client) login() {
+	c.t.Helper()
+	c.starttls()
+	c.do("235", "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00joe\x00correct horse")))
+}
+
+// send runs a transaction and returns the final reply.
+func (c *client) send(want, mail, rcpt, msg string) string {
+	c.t.Helper()
+	c.do("250", "MAIL FROM:"+mail)
+	for _, r := range strings.Fields(rcpt) {
+		c.do("250", "RCPT TO:"+r)
+	}
+	c.do("354", "DATA")
+	return c.do(want, msg+"\r\n.")
+}
+
+// INB-4: hosted domains only, whatever the form of the address.
+func TestMXRecipients(t *testing.T) {
+	t.Parallel()
+	c := serve(t, &MX{Common: common(&outbox{}), DNS: nullMX{}}, nil)
+	for _, tt := range []struct{ cmd, want string }{
+		{"MAIL FROM:<a@nomail.test>", "550 5.7.27"},
+		{"MAIL FROM:<a@silent.test>", "250"},
+		{"RCPT TO:<joe@here.test>", "250"},
+		{"RCPT TO:<JOE+x@HERE.test>", "250"},
+		{"RCPT TO:<nobody@here.test>", "550 5.1.1"},
+		{"RCPT TO:<joe@elsewhere.test>", "550 5.7.1"},
+		{"RCPT TO:<joe@sub.here.test>", "550 5.7.1"},
+		{"RCPT TO:<joe@[127.0.0.1]>", "550 5.7.1"},
+		{"RCPT TO:<@here.test:joe@elsewhere.test>", "550 5.7.1"},
+		{`RCPT TO:<"joe@elsewhere.test"@here.test>`, "550 5.1.1"},
+		{"RCPT TO:<joe%elsewhere.test@here.test>", "550 5.1.1"},
+		{"RCPT TO:<postmaster>", "250"},
+		{"RCPT TO:<Postmaster@here.test>", "250"},
+		{"RSET", "250"},
+		{"MAIL FROM:<>", "250"},
+		{"RSET", "250"},
+		{"MAIL FROM:<a@[127.0.0.1]>", "250"},
+	} {
+		c.do(tt.want, tt.cmd)
+	}
+}
+
+func TestMXEnvelope(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &MX{Common: common(q)}, nil)
+	reply := c.send("250 2.0.0 message accepted as ", "<a@x.test> BODY=8BITMIME RET=FULL ENVID=e+3D1", "<joe@here.test>", "Subject: hi\r\nAuthentication-Results: MX.here.test; spf=pass\r\nAuthentication-Results: other.test; none\r\n\r\nbody")
+	got := q.last(t)
+	id := reply[strings.LastIndex(reply, " ")+1:]
+	want := "Received: from client.test ([127.0.0.1])\r\n\tby mx.here.test with ESMTP\r\n\tid " + id + "\r\n\tfor <joe@here.test>;\r\n\tFri, 2 Jan 2026 12:00:00 +0000\r\n" +
+		"Subject: hi\r\nAuthentication-Results: other.test; none\r\n\r\nbody\r\n"
+	if got.body != want {
+		t.Errorf("message:\n%q\nwant:\n%q", got.body, want)
+	}
+	e := got.env
+	if e.Sender != "a@x.test" || !e.EightBit || e.Ret != delivery.RetFull || e.EnvID != "e=1" || e.Account != "" || e.Need != delivery.FollowPolicy || !e.Accepted.Equal(noon) {
+		t.Errorf("envelope %+v", e)
+	}
+	if len(e.Recipients) != 1 || !e.Recipients[0].Local || e.Recipients[0].Domain.String() != "here.test" {
+		t.Errorf("recipients %+v", e.Recipients)
+	}
+}
+
+// RFC 8689 §4.1, INB-7.
+func TestTLSNeed(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &MX{Common: common(q)}, nil)
+	c.do("555", "MAIL FROM:<a@x.test> REQUIRETLS")
+	c.starttls()
+	for _, tt := range []struct {
+		mail, header string
+		want         delivery.TLSNeed
+	}{
+		{"", "", delivery.FollowPolicy},
+		{" REQUIRETLS", "", delivery.RequireTLS},
+		{"", "TLS-Required: No\r\n", delivery.TLSOptional},
+		{"", "tls-required:  no \r\n", delivery.TLSOptional},
+		{" REQUIRETLS", "TLS-Required: No\r\n", delivery.RequireTLS},
+		{"", "TLS-Required: Yes\r\n", delivery.FollowPolicy},
+		{"", "TLS-Required: No\r\nTLS-Required: No\r\n", delivery.FollowPolicy},
+	} {
+		c.send("250", "<a@x.test>"+tt.mail, "<joe@here.test>", "A: b\r\n"+tt.header+"\r\nx")
+		got := q.last(t)
+		if got.env.Need != tt.want {
+			t.Errorf("MAIL%s, %q: need %s, want %s", tt.mail, tt.header, got.env.Need, tt.want)
+		}
+		line := "with ESMTPS (TLS1.3)"
+		if tt.want == delivery.RequireTLS {
+			line = "with ESMTPS (TLS1.3 REQUIRETLS)"
+		}
+		if !strings.Contains(got.body, line) || !strings.Contains(got.body, "\r\n\ttls TLS_") || !strings.Contains(got.body, " group X25519MLKEM768;") {
+			t.Errorf("Received lacks %q: %q", line, got.body)
+		}
+	}
+}
+
+func TestMXLoops(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &MX{Common: common(q)}, nil)
+	c.send("250", "<>", "<joe@here.test>", strings.Repeat("Received: x\r\n", 100)+"\r\n")
+	c.send("554 5.4.6", "<>", "<joe@here.test>", strings.Repeat("Received: x\r\n", 101)+"\r\n")
+	c.send("554 5.4.6", "<>", "<joe@here.test>", "no header\r\n"+strings.Repeat("received: x\r\n", 101)+"\r\n")
+	c.send("250", "<>", "<joe@here.test>", "no header at all")
+	c.send("552 5.3.4", "<>", "<joe@here.test>", strings.Repeat("X: "+strings.Repeat("x", 900)+"\r\n", 300)+"\r\n")
+	c.send("250", "<>", "<joe@here.test>", "")
+	if q.count() != 3 {
+		t.Errorf("%d messages queued, want 3", q.count())
+	}
+}
+
+// A failing queue or account store is temporary, and never looks like acceptance.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	q := &outbox{fail: errors.New("disk full at /secret")}
+	c := serve(t, &MX{Common: common(q)}, nil)
+	if r := c.send("451 4.3.0", "<>", "<joe@here.test>", "A: b\r\n\r\nx"); strings.Contains(r, "secret") {
+		t.Errorf("the cause was told: %s", r)
+	}
+	b := &MX{Common: common(q)}
+	b.Accounts = people{broken: errors.New("gone")}
+	c = serve(t, b, nil)
+	c.do("250", "MAIL FROM:<>")
+	c.do("451 4.3.0", "RCPT TO:<joe@here.test>")
+}
+
+func TestLongMessage(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	b := &Submission{Common: common(q), Signer: seal{}}
+	b.TempDir = t.TempDir()
+	c := serve(t, b, &login.Checker{Accounts: people{}})
+	c.login()
+	line := strings.Repeat("x", 98) + "\r\n"
+	body := strings.Repeat(line, 30000) + "\xff" // 3 MB
+	c.send("250", "<joe@here.test>", "<ann@here.test>", "From: joe@here.test\r\nBcc: secret@x.test\r\nDate: today\r\nMessage-ID: <1@x>\r\n\r\n"+body)
+	got := q.last(t)
+	if !got.file || !got.env.EightBit {
+		t.Errorf("file %v, eight %v", got.file, got.env.EightBit)
+	}
+	rest := "From: joe@here.test\r\nDate: today\r\nMessage-ID: <1@x>\r\n\r\n" + body + "\r\n"
+	want := fmt.Sprintf("DKIM-Signature: d=here.test; l=%d\r\n%s", len(rest), rest)
+	if !strings.HasSuffix(got.body, want) {
+		t.Errorf("message begins %q", got.body[:min(len(got.body), 500)])
+	}
+	left, err := os.ReadDir(b.TempDir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("files left: %v %v", left, err)
+	}
+	// Its 1 MiB part being whole must not be mistaken for the end.
+	c.send("250", "<joe@here.test>", "<ann@here.test>", "From: joe@here.test\r\n\r\n"+strings.Repeat("y", 1<<20))
+	if n := len(q.last(t).body); n < 1<<20 {
+		t.Errorf("%d octets", n)
+	}
+}
+
+func TestSubmission(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &Submission{Common: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
+	c.do("530 5.7.0", "MAIL FROM:<joe@here.test>")
+	c.do("538", "AUTH PLAIN AAAA")
+	c.login()
+	c.do("553 5.7.1", "MAIL FROM:<ann@here.test>")
+	c.do("553 5.7.1", "MAIL FROM:<joe@elsewhere.test>")
+	c.do("250", "MAIL FROM:<joe@here.test>")
+	c.do("550 5.1.1", "RCPT TO:<nobody@here.test>")
+	c.do("501 5.1.3", "RCPT TO:<a@1.2.3.4>")
+	c.do("250", "RCPT TO:<x@elsewhere.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@elsewhere.test")
+	c.do("250", "RCPT TO:<x@elsewhere.test>")
+	c.do("250", "RCPT TO:<ann@here.test>")
+	c.do("354", "DATA")
+	c.do("250", "From: Joe <joe@here.test>\r\nBcc: ann@here.test\r\n\r\nhi\r\n.")
+	got := q.last(t)
+	e := got.env
+	if e.Account != "joe" || len(e.Recipients) != 2 || e.Recipients[0].Local || !e.Recipients[1].Local ||
+		e.Recipients[0].Notify != delivery.NotifySuccess|delivery.NotifyFailure || e.Recipients[0].ORcpt != "rfc822;x@elsewhere.test" {
+		t.Errorf("envelope %+v", e)
+	}
+	for _, want := range []string{"with ESMTPSA (TLS1.3)", "\r\nDKIM-Signature: d=here.test;", "\r\nDate: Fri, 2 Jan 2026", "\r\nMessage-ID: <", "@here.test>\r\n", "\r\n\r\nhi\r\n"} {
+		if !strings.Contains(got.body, want) {
+			t.Errorf("message lacks %q: %q", want, got.body)
+		}
+	}
+	for _, bad := range []string{"Bcc", "for <"} {
+		if strings.Contains(got.body, bad) {
+			t.Errorf("message holds %q: %q", bad, got.body)
+		}
+	}
+	for _, tt := range []struct{ header, want string }{
+		{"From: ann@here.test\r\n", "550 5.7.1"},
+		{"From: joe@here.test, ann@here.test\r\n", "550 5.7.1"},
+		{"From: joe@here.test\r\nFrom: ann@here.test\r\n", "550 5.6.0"},
+		{"From: joe@here.test\r\nSender: ann@here.test\r\n", "550 5.7.1"},
+		{"Subject: none\r\n", "550 5.6.0"},
+		{"From: joe@here.test\r\nno field\r\n", "550 5.6.0"},
+		{"From: joe+list@here.test\r\n", "250"},
+	} {
+		c.send(tt.want, "<>", "<x@elsewhere.test>", tt.header+"\r\n")
+	}
+}
+
+// A message is not accepted unsigned by accident, but a domain without keys may send.
+func TestSigningFails(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{{signing.ErrNoKeys, "250"}, {errors.New("store is away"), "451 4.3.0"}} {
+		c := serve(t, &Submission{Common: common(&outbox{}), Signer: seal{tt.err}}, &login.Checker{Accounts: people{}})
+		c.login()
+		c.send(tt.want, "<joe@here.test>", "<x@elsewhere.test>", "From: joe@here.test\r\n\r\n")
+	}
+}
+
+// RPT-14: taken, or delivered with the reason.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	q, s := &outbox{}, &sink{}
+	b := &MX{Common: common(q), Reports: s, IsReport: func(_ context.Context, local string, d dns.Name) bool {
+		return local == "tlsrpt" || d.ASCII() == "mx.here.test"
+	}}
+	c := serve(t, b, nil)
+	c.send("250 2.0.0 report taken", "<a@x.test>", "<tlsrpt@here.test> <tlsrpt@mx.here.test>", "A: b\r\n\r\na report")
+	if len(s.taken) != 2 || q.count() != 0 || s.taken[0].Recipient != "tlsrpt@here.test" {
+		t.Errorf("taken %+v, queued %d", s.taken, q.count())
+	}
+	c.send("250", "<a@x.test>", "<tlsrpt@here.test> <joe@here.test>", "A: b\r\n\r\na report")
+	if e := q.last(t).env; len(e.Recipients) != 1 || e.Recipients[0].Address != "joe@here.test" {
+		t.Errorf("recipients %+v", e.Recipients)
+	}
+	c.send("250", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\nspam")
+	got := q.last(t)
+	if !strings.Contains(got.body, "\r\nWaxwing-Report-Not-Taken: tlsrpt@here.test: no DKIM signature\r\nA: b") ||
+		len(got.env.Recipients) != 1 || got.env.Recipients[0].Address != "postmaster@here.test" {
+		t.Errorf("got %+v %q", got.env.Recipients, got.body)
+	}
+	c.send("451 4.3.0", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\nbusy")
+}
+
+func TestReceivedField(t *testing.T) {
+	t.Parallel()
+	f := string(trace{helo: "häuschen", addr: netip.MustParseAddr("2001:db8::1%eth0"), hostname: "mx.test", protocol: "UTF8SMTPS",
+		tls: &tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_RSA_WITH_AES_128_GCM_SHA256}, id: 35, now: noon}.field())
+	want := "Received: from h?uschen ([IPv6:2001:db8::1])\r\n\tby mx.test with UTF8SMTPS (TLS1.2)\r\n\tid z\r\n\ttls TLS_RSA_WITH_AES_128_GCM_SHA256;\r\n\tFri, 2 Jan 2026 12:00:00 +0000\r\n"
+	if f != want {
+		t.Errorf("got %q\nwant %q", f, want)
+	}
+}
