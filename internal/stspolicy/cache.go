@@ -113,8 +113,8 @@ func (c *Cache) fetchOnce(ctx context.Context, domain dns.Name, always bool) del
 	for {
 		f, lead := c.join(domain)
 		if lead {
+			defer c.leave(domain, f)
 			f.finding, f.ok = c.fetch(ctx, domain, always)
-			c.leave(domain, f)
 			return f.finding
 		}
 		select {

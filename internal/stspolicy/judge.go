@@ -101,6 +101,16 @@ func refreshAfter(maxAge time.Duration, r float64) time.Duration {
 	return d - time.Duration(r*float64(d)/10)
 }
 
+// nextDue is when a row that was checked now is due again. The day of the next
+// fetch, when half of max_age has gone, is not passed over.
+func nextDue(e *Entry, now time.Time, r float64) time.Time {
+	due := now.Add(refreshAfter(e.maxAge(), r))
+	if half := e.Fetched.Add(e.maxAge() / 2); half.After(now) && half.Before(due) {
+		return half
+	}
+	return due
+}
+
 // needsFetch reports whether a refresh that found the record fetches over
 // HTTPS too: the id is new, or half of max_age has gone (STS-10).
 func needsFetch(e *Entry, id string, now time.Time) bool {
@@ -111,7 +121,7 @@ func needsFetch(e *Entry, id string, now time.Time) bool {
 func success(e Entry, f fetched, now time.Time) Entry {
 	e.Policy, e.Text, e.ID = f.policy, f.text, f.id
 	e.Fetched, e.LastChecked, e.ValidUntil = now, now, now.Add(f.policy.MaxAge)
-	e.Due = now.Add(refreshAfter(f.policy.MaxAge, f.jitter))
+	e.Due = nextDue(&e, now, f.jitter)
 	e.Failure, e.FailedID, e.Failures, e.BackoffUntil = nil, "", 0, time.Time{}
 	return e
 }

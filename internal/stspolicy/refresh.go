@@ -117,17 +117,20 @@ func (c *Cache) refresh(ctx context.Context, e *Entry) {
 		_, err = c.Forget(ctx, e.Domain)
 	case rerr != nil:
 		c.complain(e, rerr)
-		e.Due = now.Add(refreshAfter(e.maxAge(), c.rand()))
+		e.Due = nextDue(e, now, c.rand())
 		if rerr.Word == mtasts.DNSTemporary {
-			e.Due = now.Add(min(dnsRetry, refreshAfter(e.maxAge(), c.rand())))
+			e.Due = now.Add(min(dnsRetry, e.Due.Sub(now)))
 		} else {
 			e.LastChecked = now
 		}
 		err = c.postpone(ctx, e)
-	case needsFetch(e, record.ID, now) && !e.backingOff(record.ID, now):
+	case e.backingOff(record.ID, now):
+		e.Due, e.LastChecked = e.BackoffUntil, now
+		err = c.postpone(ctx, e)
+	case needsFetch(e, record.ID, now):
 		c.refetch(ctx, e.Domain)
 	default:
-		e.Due, e.LastChecked = now.Add(refreshAfter(e.maxAge(), c.rand())), now
+		e.Due, e.LastChecked = nextDue(e, now, c.rand()), now
 		err = c.postpone(ctx, e)
 	}
 	if err != nil && ctx.Err() == nil {
