@@ -1,0 +1,199 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+
+	"pgregory.net/rapid"
+)
+
+// model drives two machines on one store with random outcomes, crashes, late
+// settlements and jumps of the clock. Its invariants: no recipient is lost, and
+// none is settled twice.
+type model struct {
+	rt      *rapid.T
+	t       *testing.T
+	clock   *clock
+	worlds  [2]*world
+	held    [2][]*job // claimed and neither settled nor forgotten
+	zombies []zombie  // of crashed machines: they may still come back and settle
+	final   map[int64]delivery.Outcome
+	twice   []int64
+	all     []*delivery.Envelope
+}
+
+type zombie struct {
+	j *job
+	w *world
+}
+
+func newModel(rt *rapid.T, t *testing.T, s *store.Store) *model {
+	m := &model{rt: rt, t: t, clock: &clock{t: noon}, final: map[int64]delivery.Outcome{}}
+	for i := range m.worlds {
+		m.worlds[i] = m.machine(s, i)
+	}
+	return m
+}
+
+func (m *model) machine(s *store.Store, i int) *world {
+	w := newWorld(m.t, s, fmt.Sprintf("machine-%d", i))
+	w.clock, w.Now = m.clock, m.clock.now
+	w.History = -1
+	w.Settled = func(_ *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error {
+		if _, ok := m.final[rr.ID]; ok {
+			m.twice = append(m.twice, rr.ID)
+		}
+		m.final[rr.ID] = rr.Outcome
+		return nil
+	}
+	w.tr.outcome = func(delivery.Recipient) delivery.Outcome {
+		return rapid.SampledFrom([]delivery.Outcome{delivery.Pending, delivery.Delivered, delivery.Deferred, delivery.Failed}).Draw(m.rt, "outcome")
+	}
+	w.board.start()
+	w.board.close()
+	return w
+}
+
+func (m *model) pick() (int, *world) {
+	i := rapid.IntRange(0, 1).Draw(m.rt, "machine")
+	return i, m.worlds[i]
+}
+
+func (m *model) actions() map[string]func(*rapid.T) {
+	ctx := context.Background()
+	return map[string]func(*rapid.T){
+		"accept": func(rt *rapid.T) {
+			_, w := m.pick()
+			var to []string
+			for i := range rapid.IntRange(1, 4).Draw(rt, "recipients") {
+				to = append(to, fmt.Sprintf("r%d@d%d.test", i, rapid.IntRange(0, 1).Draw(rt, "domain")))
+			}
+			env := mail(m.t, to...)
+			env.Sender = "" // no notifications: the model counts recipients
+			w.enqueue(env)
+			m.all = append(m.all, env)
+		},
+		"accept leased": func(rt *rapid.T) { // as with a running runner
+			i, w := m.pick()
+			env := mail(m.t, "fresh@d0.test")
+			env.Sender, env.Accepted = "", m.clock.now()
+			w.board.start()
+			if !w.board.reserve([]destKey{{"d0.test", false}}, 0) {
+				rt.Fatal("no room")
+			}
+			w.board.unreserve(1, 0)
+			w.board.mu.Lock()
+			w.board.running = w.board.concurrency // nothing starts by itself
+			w.board.mu.Unlock()
+			w.enqueue(env)
+			w.board.mu.Lock()
+			w.board.running = 0
+			w.board.mu.Unlock()
+			m.held[i] = append(m.held[i], w.board.close()...)
+			m.all = append(m.all, env)
+		},
+		"claim": func(rt *rapid.T) {
+			i, w := m.pick()
+			jobs, _, err := w.claim(ctx, rapid.IntRange(1, 5).Draw(rt, "limit"))
+			if err != nil {
+				rt.Fatal(err)
+			}
+			m.held[i] = append(m.held[i], jobs...)
+		},
+		"attempt": func(rt *rapid.T) {
+			i, w := m.pick()
+			if len(m.held[i]) > 0 {
+				j := m.held[i][0]
+				m.held[i] = m.held[i][1:]
+				w.perform(j)
+			}
+		},
+		"extend": func(*rapid.T) {
+			i, _ := m.pick()
+			for _, j := range m.held[i] {
+				_ = j.Lease.Extend(ctx, time.Hour)
+			}
+		},
+		"give back": func(*rapid.T) {
+			i, w := m.pick()
+			w.giveBack(ctx, m.held[i], m.clock.now())
+			m.held[i] = nil
+		},
+		"crash": func(*rapid.T) {
+			i, w := m.pick()
+			for _, j := range m.held[i] {
+				m.zombies = append(m.zombies, zombie{j, w})
+			}
+			m.held[i] = nil
+			m.worlds[i] = m.machine(w.Store, i)
+		},
+		"restart": func(rt *rapid.T) {
+			_, w := m.pick()
+			if err := w.releaseOwn(ctx); err != nil {
+				rt.Fatal(err)
+			}
+		},
+		"zombie": func(*rapid.T) {
+			if len(m.zombies) > 0 {
+				z := m.zombies[0]
+				m.zombies = m.zombies[1:]
+				z.w.perform(z.j)
+			}
+		},
+		"clock": func(rt *rapid.T) {
+			m.clock.add(time.Duration(rapid.IntRange(-3600, 48*3600).Draw(rt, "seconds")) * time.Second)
+		},
+		"": func(rt *rapid.T) {
+			if len(m.twice) > 0 {
+				rt.Fatalf("settled twice: %v", m.twice)
+			}
+		},
+	}
+}
+
+// drain lets time pass until everything must have come to its end.
+func (m *model) drain() {
+	for range 40 {
+		m.clock.add(24 * time.Hour)
+		m.worlds[0].step()
+	}
+	for i := range m.held { // late, and refused
+		for _, j := range m.held[i] {
+			m.worlds[i].perform(j)
+		}
+	}
+	for _, env := range m.all {
+		for _, r := range env.Recipients {
+			if _, ok := m.final[r.ID]; !ok {
+				m.rt.Fatalf("lost: %s of message %d", r.Address, env.ID)
+			}
+			delete(m.final, r.ID)
+		}
+	}
+	if len(m.final) > 0 || len(m.twice) > 0 {
+		m.rt.Fatalf("settled twice %v, settled but never accepted: %v", m.twice, m.final)
+	}
+	for _, table := range []string{"messages", "recipients", "bodies"} {
+		if n := m.worlds[0].rows(table); n != 0 {
+			m.rt.Fatalf("%d rows are left in %s", n, table)
+		}
+	}
+}
+
+// Design: no accepted message is lost; QUE-2: a recipient is never settled twice.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		rapid.Check(t, func(rt *rapid.T) {
+			m := newModel(rt, t, s)
+			rt.Repeat(m.actions())
+			m.drain()
+		})
+	})
+}
