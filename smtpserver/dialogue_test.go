@@ -216,11 +216,11 @@ func (p *peer) send(s string) {
 	}
 }
 
-// want reads one line and compares its beginning; "EOF" wants the end.
+// want reads one line and compares its beginning; "CLOSED" wants the end.
 func (p *peer) want(prefix string) string {
 	p.t.Helper()
 	line, err := p.br.ReadString('\n')
-	if prefix == "EOF" {
+	if prefix == "CLOSED" {
 		if err == nil {
 			p.t.Fatalf("got %q, want the connection closed", line)
 		}
@@ -243,9 +243,7 @@ func (p *peer) ehlo() []string {
 	var words []string
 	for {
 		line := p.want("250")
-		if len(words) > 0 || line[3] == '-' || true {
-			words = append(words, line[4:])
-		}
+		words = append(words, line[4:])
 		if line[3] == ' ' {
 			return words[1:]
 		}
@@ -361,7 +359,7 @@ func (p *peer) line(n int, line string) {
 	case "TLS":
 		p.tls()
 	case "CLOSED":
-		p.want("EOF")
+		p.want("CLOSED")
 	case "", "#":
 	default:
 		p.t.Fatalf("line %d: unknown %q", n, line)
