@@ -97,7 +97,7 @@ func readAll(r io.Reader, max int64) ([]byte, error) {
 // text: three octets of "{}," would cost it more than a hundred of memory.
 func checkShape(data []byte, limits Limits) error {
 	depth, elements, inString := 0, 0, false
-	most := 20*limits.Details + 100*limits.Policies
+	most := 10*limits.Details + 50*limits.Policies
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inString && c == '\\':

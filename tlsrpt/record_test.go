@@ -1,0 +1,84 @@
+package tlsrpt
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestParseRecord(t *testing.T) {
+	t.Parallel()
+	const syntax = "syntax"
+	for _, tt := range []struct {
+		name string
+		txts []string
+		rua  []string
+		err  string
+	}{
+		{"RFC 8460 §3.1.1", []string{"v=TLSRPTv1;rua=mailto:reports@example.com"}, []string{"mailto:reports@example.com"}, ""},
+		{"RFC 8460 §3.1.2", []string{"v=TLSRPTv1; rua=https://reporting.example.com/v1/tlsrpt"}, []string{"https://reporting.example.com/v1/tlsrpt"}, ""},
+		{"two addresses, spaces, closing delimiter", []string{"v=TLSRPTv1 ;\trua=mailto:a@b.example , https://c.example/ ;"}, []string{"mailto:a@b.example", "https://c.example/"}, ""},
+		{"other texts discarded", []string{"v=spf1 -all", "v=TLSRPTv1; rua=mailto:a@b.example", "v=TLSRPTv10; rua=x"}, []string{"mailto:a@b.example"}, ""},
+		{"unknown fields ignored", []string{"v=TLSRPTv1; x-a.b_c=1:2; rua=mailto:a@b.example"}, []string{"mailto:a@b.example"}, ""},
+		{"other scheme", []string{"v=TLSRPTv1; rua=ftp://a.example/,mailto:a@b.example"}, []string{"mailto:a@b.example"}, ""},
+		{"encoded comma", []string{"v=TLSRPTv1; rua=mailto:a%2Cb@c.example"}, []string{"mailto:a%2Cb@c.example"}, ""},
+		{"none", nil, nil, ErrNoRecord.Error()},
+		{"version is case-sensitive", []string{"v=tlsrptv1; rua=mailto:a@b.example"}, nil, ErrNoRecord.Error()},
+		{"version without delimiter", []string{"v=TLSRPTv1"}, nil, ErrNoRecord.Error()},
+		{"two records count as none", []string{"v=TLSRPTv1; rua=mailto:a@b.example", "v=TLSRPTv1; rua=mailto:a@b.example"}, nil, ErrMultiple.Error()},
+		{"no rua", []string{"v=TLSRPTv1; a=b"}, nil, syntax},
+		{"rua is case-sensitive", []string{"v=TLSRPTv1; RUA=mailto:a@b.example"}, nil, syntax},
+		{"empty rua", []string{"v=TLSRPTv1; rua="}, nil, syntax},
+		{"no scheme", []string{"v=TLSRPTv1; rua=a@b.example"}, nil, syntax},
+		{"bare exclamation point", []string{"v=TLSRPTv1; rua=mailto:a@b.example!10m"}, nil, syntax},
+		{"empty field", []string{"v=TLSRPTv1;; rua=mailto:a@b.example"}, nil, syntax},
+		{"no address", []string{"v=TLSRPTv1; rua=mailto:example.com"}, nil, syntax},
+		{"header injection", []string{"v=TLSRPTv1; rua=mailto:a%0d%0aBcc:x@b.example"}, nil, syntax},
+		{"user in the URL", []string{"v=TLSRPTv1; rua=https://u:p@b.example/"}, nil, syntax},
+		{"field without value", []string{"v=TLSRPTv1; rua=mailto:a@b.example; x="}, nil, syntax},
+		{"too long", []string{"v=TLSRPTv1; rua=mailto:a@b.example; x=" + strings.Repeat("y", 9000)}, nil, syntax},
+		{"too many", []string{"v=TLSRPTv1; rua=" + strings.Repeat("mailto:a@b.example,", 80) + "mailto:a@b.example"}, nil, syntax},
+	} {
+		r, err := ParseRecord(tt.txts)
+		var se *SyntaxError
+		switch {
+		case tt.err == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.err == syntax && !errors.As(err, &se):
+			t.Errorf("%s: error %v, want a SyntaxError", tt.name, err)
+		case tt.err != "" && tt.err != syntax && (err == nil || err.Error() != tt.err):
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.err)
+		case tt.err == "" && !reflect.DeepEqual(r.RUA, tt.rua):
+			t.Errorf("%s: rua %q, want %q", tt.name, r.RUA, tt.rua)
+		}
+	}
+}
+
+func TestParseURI(t *testing.T) {
+	t.Parallel()
+	u, err := ParseURI("mailto:a%2Cb@c.example?subject=x")
+	if err != nil || u.Mail != "a,b@c.example" {
+		t.Errorf("got %+v, %v", u, err)
+	}
+}
+
+func FuzzParseRecord(f *testing.F) {
+	f.Add("v=TLSRPTv1; rua=mailto:a@b.example,https://c.example/x; ext=1;")
+	f.Add("v=TLSRPTv1;rua=mailto:%40@x")
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := ParseRecord([]string{s})
+		if err != nil {
+			return
+		}
+		for _, a := range r.RUA {
+			u, err := ParseURI(a)
+			if err != nil || (u.Mail == "") == (u.HTTPS == "") {
+				t.Fatalf("accepted address %q: %+v, %v", a, u, err)
+			}
+			if strings.ContainsAny(u.Mail, "\r\n <>\x00") {
+				t.Fatalf("address %q would break a header", u.Mail)
+			}
+		}
+	})
+}
