@@ -10,7 +10,7 @@ import (
 // Config is the whole of waxwing.toml.
 type Config struct {
 	Hostname dns.Name `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
-	DataDir  string   `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. A relative path counts from the directory of this file."`
+	DataDir  string   `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
 	Postgres string   `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
 	Listen   []Listen `toml:"listen" doc:"One table for each address the server listens on."`
 	TLS      TLS      `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
@@ -20,7 +20,8 @@ type Config struct {
 	Limits   Limits   `toml:"limits" doc:"Bounds on what one client or one message may use."`
 	Log      Log      `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
-	dir string // of the file, for relative paths
+	name  string         // of the file
+	lines map[string]int // of the keys in it
 }
 
 // Kind is what a listener speaks.
@@ -40,7 +41,7 @@ type Listen struct {
 	Address        netip.AddrPort `toml:"address" required:"true" example:"0.0.0.0:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address, \"[::]\" every address of both families."`
 	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (MTA-STS policies, incoming TLS reports, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
-	MaxMessageSize Size           `toml:"max_message_size" example:"\"50MiB\"" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
+	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
 }
 
 // TLS is certificates.
@@ -54,20 +55,10 @@ type TLS struct {
 // Resolver is the DNS.
 type Resolver struct {
 	Servers  []string      `toml:"servers" doc:"Addresses of recursive resolvers, asked in order, each with a port if it is not 53; or the one word \"system\" for those in /etc/resolv.conf."`
-	Trusted  Trust         `toml:"trusted" oneof:"auto yes no" doc:"Whether the resolvers' word on DNSSEC (the AD bit) is believed: \"yes\" only where the path to them cannot be tampered with; \"auto\" believes those on loopback addresses, and with \"system\" those marked trust-ad."`
+	Trusted  bool          `toml:"trusted" doc:"Believe what these resolvers say of DNSSEC (the AD bit). Only where nobody can tamper with the path to them. Without it, resolvers on loopback addresses are believed, and with \"system\" those that /etc/resolv.conf marks trust-ad."`
 	Timeout  time.Duration `toml:"timeout" min:"100ms" max:"1m" doc:"How long to wait for one answer before the next server is asked."`
 	Selftest SelfTest      `toml:"selftest" doc:"Names looked up at start to see whether the resolver validates DNSSEC. Empty names switch a check off."`
 }
-
-// Trust says whose AD bit is believed.
-type Trust string
-
-// The values of Trust.
-const (
-	TrustAuto Trust = "auto"
-	TrustYes  Trust = "yes"
-	TrustNo   Trust = "no"
-)
 
 // SelfTest is the names of the DNSSEC self-test (DNS-6).
 type SelfTest struct {

@@ -1,6 +1,21 @@
 package config
 
-import "io"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxFile bounds the file, in octets.
+const maxFile = 1 << 20
 
 // Error is one fault of the configuration.
 type Error struct {
@@ -10,25 +25,76 @@ type Error struct {
 	Text string // what is wrong and what to write instead
 }
 
+func (e Error) Error() string {
+	s := e.File
+	if e.Line > 0 {
+		s += fmt.Sprintf(":%d", e.Line)
+	}
+	if e.Key != "" {
+		s += ": " + e.Key
+	}
+	return s + ": " + e.Text
+}
+
 // Errors is all faults of a file, by line.
 type Errors []Error
 
-func (e Errors) Error() string { return "" }
-
-// Default is the configuration of an empty file.
-func Default() *Config { return &Config{} }
+// Error is one line for each fault.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
 
 // Load reads and parses a file. The error is of the file system, or Errors.
-func Load(path string) (*Config, error) { return nil, nil }
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close() // only read
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(path, data)
+}
 
-// Parse parses the text of a file; name is for messages. The error is Errors.
-func Parse(name string, data []byte) (*Config, error) { return nil, nil }
+// Parse parses the text of a file; name is for messages, and relative paths in
+// the text count from its directory. The error is Errors. A syntax error
+// stands alone; otherwise all faults are told.
+func Parse(name string, data []byte) (*Config, error) {
+	if len(data) > maxFile {
+		return nil, Errors{{File: name, Text: fmt.Sprintf("larger than %d octets: this is no configuration", maxFile)}}
+	}
+	var tree map[string]any
+	if _, err := toml.Decode(string(data), &tree); err != nil {
+		var pe toml.ParseError
+		if errors.As(err, &pe) {
+			return nil, Errors{{File: name, Line: pe.Position.Line, Key: pe.LastKey, Text: pe.Message}}
+		}
+		return nil, Errors{{File: name, Text: err.Error()}}
+	}
+	c := Default()
+	c.name, c.lines = name, positions(string(data))
+	d := decoder{file: name, lines: c.lines}
+	d.table("", tree, reflect.ValueOf(c).Elem())
+	c.validate(&d)
+	if len(d.errs) > 0 {
+		slices.SortStableFunc(d.errs, func(a, b Error) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, d.errs
+	}
+	c.anchor(filepath.Dir(name))
+	return c, nil
+}
 
-// Check looks at what the text alone cannot tell: files and directories.
-func (c *Config) Check() error { return nil }
-
-// Describe writes the reference of all keys, in Markdown.
-func Describe(w io.Writer) error { return nil }
-
-// Example is a complete file with every key and its default, commented.
-func Example() string { return "" }
+// anchor makes relative paths count from dir.
+func (c *Config) anchor(dir string) {
+	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}

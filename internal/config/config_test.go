@@ -1,0 +1,344 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dns"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/operating/configuration.md")
+
+const minimal = `hostname = "mx.example.org"
+[[listen]]
+address = "127.0.0.1:2525"
+kind = "mx"
+`
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("/etc/waxwing/waxwing.toml", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.name, want.lines = c.name, c.lines
+	want.Hostname, want.Listen, want.DataDir = dns.MustParse("mx.example.org"), c.Listen, "/etc/waxwing/data"
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("parsed %+v\nwant   %+v", c, want)
+	}
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("waxwing.toml", []byte(minimal+`max_connections = 7
+max_message_size = 1000000
+[[listen]]
+address = "[::]:443"
+kind = "https"
+[tls]
+cert_file = "/c.pem"
+key_file = "k.pem"
+[resolver]
+servers = ["127.0.0.53", "[::1]:5353"]
+trusted = true
+[resolver.selftest]
+bogus = ""
+[delivery]
+retry = ["10s",
+  "1m", # with a comment
+]
+expire = "5d"
+minimum = { "Partner.example" = "dane" }
+[tlsrpt]
+from = "tls@example.org"
+[limits]
+max_message_size = "10MB"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, system, err := c.Resolver.Addrs()
+	if err != nil || system || len(addrs) != 2 || addrs[0].String() != "127.0.0.53:53" || addrs[1].String() != "[::1]:5353" {
+		t.Errorf("resolvers %v %v %v", addrs, system, err)
+	}
+	if l := c.Listen[0]; l.MaxConnections != 7 || l.MaxMessageSize != 1000000 || c.Listen[1].Kind != HTTPS {
+		t.Errorf("listeners %+v", c.Listen)
+	}
+	if !slices.Equal(c.Delivery.Retry, []time.Duration{10 * time.Second, time.Minute}) || c.Delivery.Expire != 120*time.Hour {
+		t.Errorf("delivery %+v", c.Delivery)
+	}
+	if c.Delivery.Minimum[dns.MustParse("partner.example")] != "dane" || c.Limits.MaxMessageSize != 10e6 || !c.Resolver.Selftest.Bogus.IsZero() {
+		t.Errorf("parsed %+v", c)
+	}
+	if cert, key, _ := c.TLSFiles(); cert != "/c.pem" || key != "k.pem" {
+		t.Errorf("files %s, %s", cert, key)
+	}
+}
+
+// Every fault is told, each with its line.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	text := `hostnam = "mx.example.org"
+data_dir = 7
+postgres = "mysql://root:hunter2@db"
+
+[[listen]]
+address = "localhost:25"
+kind = "mx"
+
+[[listen]]
+address = "127.0.0.1:587"
+kind = "submision"
+max_connections = -1
+
+[[listen]]
+address = "127.0.0.1:587"
+kind = "submission"
+
+[tls]
+cert_file = "x"
+[resolver]
+servers = ["127.0.0.1", "system"]
+timeout = "1ms"
+[delivery]
+allow_private = "yes"
+retry = [
+  "1m",
+  "never",
+  5,
+]
+delay_notice = "10d"
+port = 99999
+minimum = { "a.example" = "max", "b..c" = "any" }
+[delivery.what]
+x = 1
+[tlsrpt]
+from = "nobody"
+[limits]
+max_recipients = 5
+max_message_size = "1TB"
+[log]
+level = "loud"
+`
+	_, err := Parse("w.toml", []byte(text))
+	var errs Errors
+	if !errors.As(err, &errs) {
+		t.Fatalf("error %v", err)
+	}
+	var got []string
+	for _, e := range errs {
+		got = append(got, strings.TrimPrefix(strings.SplitN(e.Error(), ": ", 3)[0], "w.toml")+" "+e.Key)
+	}
+	want := []string{
+		" hostname", ":1 hostnam", ":2 data_dir", ":3 postgres", ":6 listen[0].address", ":11 listen[1].kind", ":12 listen[1].max_connections",
+		":15 listen[2].address", ":18 tls", ":21 resolver.servers", ":22 resolver.timeout", ":24 delivery.allow_private",
+		":27 delivery.retry[1]", ":28 delivery.retry[2]", ":30 delivery.delay_notice", ":31 delivery.port",
+		":32 delivery.minimum.a.example", ":32 delivery.minimum.b..c", ":33 delivery.what", ":36 tlsrpt.from", ":38 limits.max_recipients", ":39 limits.max_message_size", ":41 log.level",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("faults\n%s\nwant\n%s\n\n%v", strings.Join(got, "\n"), strings.Join(want, "\n"), err)
+	}
+	for _, hint := range []string{`did you mean "hostname"?`, `did you mean "submission"?`, "127.0.0.1:587 is listened on already, in line 10"} {
+		if !strings.Contains(err.Error(), hint) {
+			t.Errorf("no hint %q in\n%v", hint, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Error("an error holds the database's password")
+	}
+	if !slices.IsSortedFunc(errs, func(a, b Error) int { return a.Line - b.Line }) {
+		t.Error("faults are not in the order of lines")
+	}
+}
+
+func TestSyntaxFaults(t *testing.T) {
+	t.Parallel()
+	for text, line := range map[string]int{
+		"a = 1\nb = \n":                  2,
+		"a = 1\n\na = 2\n":               3,
+		minimal + "x = [1,\n":            5,
+		minimal + "kind = 'mx'\n":        5,
+		minimal + "[listen]\n":           5,
+		minimal + "[[listen]\nx = 1\n":   6,
+		minimal + "\x00":                 5,
+		minimal + "s = \"\xff\"\n":       5,
+		minimal + "[delivery.minimum]\n": 0,
+	} {
+		_, err := Parse("w", []byte(text))
+		var errs Errors
+		errors.As(err, &errs)
+		if line == 0 && err == nil {
+			continue
+		}
+		if len(errs) != 1 || errs[0].Line != line {
+			t.Errorf("%q: %v, want line %d", text, err, line)
+		}
+	}
+	if _, err := Parse("w", bytes.Repeat([]byte("#"), maxFile+1)); err == nil {
+		t.Error("a file without bound is read")
+	}
+}
+
+func TestUnquotedDomain(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("w", []byte(minimal+"[delivery.minimum]\npartner.example = \"dane\"\n"))
+	if err == nil || !strings.Contains(err.Error(), "quotes") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestListenerNeedsCertificate(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []Kind{MX, Metrics, Submission, Submissions, HTTPS} {
+		text := strings.Replace(minimal, `"mx"`, `"`+string(kind)+`"`, 1)
+		_, err := Parse("w", []byte(text))
+		if bare := kind == MX || kind == Metrics; (err == nil) != bare || !bare && !strings.Contains(err.Error(), "w:4: listen[0].kind") {
+			t.Errorf("%s without a certificate: %v", kind, err)
+		}
+		if _, err := Parse("w", []byte(text+"[tls]\nlocal_ca = true\n")); err != nil {
+			t.Errorf("%s with a certificate: %v", kind, err)
+		}
+	}
+}
+
+func TestPositions(t *testing.T) {
+	t.Parallel()
+	got := positions("a = '''\nx]\n''' # [no]\nb.c = {d = 1, \"e f\" = [[1], [2,\n3]]}\n[[t]]\nk = \"\\\"\"\n[t.u]\nv = 1\n[[t]]\nk=2\n[t.'q.r']\n")
+	want := map[string]int{
+		"a": 1, "b.c": 4, "b.c.d": 4, "b.c.e f": 4, "b.c.e f[0]": 4, "b.c.e f[0][0]": 4, "b.c.e f[1]": 4, "b.c.e f[1][0]": 4, "b.c.e f[1][1]": 5,
+		"t[0]": 6, "t[0].k": 7, "t[0].u": 8, "t[0].u.v": 9, "t[1]": 10, "t[1].k": 11, "t[1].q.r": 12,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("positions %v\nwant %v", got, want)
+	}
+}
+
+func TestReferenceIsFresh(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := Describe(&b); err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join("..", "..", "docs", "operating", "configuration.md")
+	if *update {
+		if err := os.WriteFile(page, b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(page)
+	if err != nil || !bytes.Equal(have, b.Bytes()) {
+		t.Errorf("docs/operating/configuration.md is stale (%v): go test ./internal/config -update", err)
+	}
+	for _, s := range sections() {
+		for _, k := range s.keys {
+			if k.doc == "" || s.doc == "" {
+				t.Errorf("%s has no documentation", join(s.path, k.name))
+			}
+			if k.required && k.example == "" {
+				t.Errorf("%s is required and has no example", k.name)
+			}
+		}
+	}
+}
+
+func TestExampleParses(t *testing.T) {
+	t.Parallel()
+	if _, err := Parse("waxwing.toml", []byte(Example())); err != nil {
+		t.Errorf("the example: %v\n%s", err, Example())
+	}
+	// With every key switched on it says the same as without, but for the examples.
+	all := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAllString(Example(), "$1")
+	c, err := Parse("waxwing.toml", []byte(all))
+	if err != nil {
+		t.Fatalf("the example with every key: %v\n%s", err, all)
+	}
+	if d := Default(); !reflect.DeepEqual(c.Limits, d.Limits) || !reflect.DeepEqual(c.Delivery.Retry, d.Delivery.Retry) || c.Resolver.Timeout != d.Resolver.Timeout {
+		t.Errorf("the example's values are not the defaults: %+v", c)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "waxwing.toml")
+	text := strings.Replace(minimal, "127.0.0.1", "192.0.2.77", 1) + "[tls]\ncert_file = 'none.pem'\nkey_file = 'none.key'\nroots_file = 'waxwing.toml'\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Check()
+	for _, want := range []string{":3: listen[0].address: this machine has no address 192.0.2.77", ":6: tls.cert_file", ":8: tls.roots_file"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	if c, err = Parse(file, []byte(minimal)); err != nil || c.Check() != nil {
+		t.Errorf("%v, %v", err, c.Check())
+	}
+	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]Size{"0": 0, "5": 5, "64KiB": 65536, "50 MiB": 50 << 20, "10MB": 10e6, "3GB": 3e9, "7kB": 7000, "9B": 9} {
+		if got, err := ParseSize(s); err != nil || got != want {
+			t.Errorf("size %q: %d, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "B", "-1", "+1", "1.5MiB", "x", "9999999999GiB", "5 mb"} {
+		if got, err := ParseSize(s); err == nil {
+			t.Errorf("size %q: %d", s, got)
+		}
+	}
+	for s, want := range map[string]time.Duration{"5d": 120 * time.Hour, "0s": 0, "1h30m": 90 * time.Minute, "90s": 90 * time.Second} {
+		got, err := ParseDuration(s)
+		if err != nil || got != want {
+			t.Errorf("duration %q: %v, %v", s, got, err)
+		}
+		if back, err := ParseDuration(FormatDuration(got)); err != nil || back != got {
+			t.Errorf("duration %v is written %s", got, FormatDuration(got))
+		}
+	}
+	for _, s := range []string{"", "5", "-5m", "d", "1.5d", "x"} {
+		if got, err := ParseDuration(s); err == nil {
+			t.Errorf("duration %q: %v", s, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte(Example()))
+	f.Add([]byte("a.b = {c = [1, '''x''']}\n[[d]]\ne = \"\\u00e9\""))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		positions(string(text))
+		c, err := Parse("w", text)
+		var errs Errors
+		if err != nil && (!errors.As(err, &errs) || len(errs) == 0 || c != nil) {
+			t.Fatalf("error %T %v", err, err)
+		}
+		lines := bytes.Count(text, []byte("\n")) + 1
+		for _, e := range errs {
+			if e.Line < 0 || e.Line > lines || e.Text == "" {
+				t.Fatalf("fault %+v in a text of %d lines", e, lines)
+			}
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/message"
+)
+
+// Default is the configuration of an empty file; hostname and listeners are
+// for the file to give.
+func Default() *Config {
+	return &Config{
+		DataDir: "data",
+		Resolver: Resolver{
+			Servers: []string{"127.0.0.1"},
+			Timeout: 3 * time.Second,
+			Selftest: SelfTest{
+				Signed: dns.MustParse("iana.org"),
+				Bogus:  dns.MustParse("dnssec-failed.org"),
+				Large:  dns.MustParse("org"),
+			},
+		},
+		Delivery: Delivery{
+			Plaintext: PlaintextAllow, MaxHosts: 10, Concurrency: 200, ConcurrencyPerDomain: 20,
+			// QUE-4
+			Retry: []time.Duration{
+				time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
+				2 * time.Hour, 4 * time.Hour, 8 * time.Hour,
+			},
+			Expire: 5 * 24 * time.Hour, DelayNotice: 4 * time.Hour, Port: 25,
+		},
+		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, RetentionDays: 400}, // RPT-8, RPT-17
+		Limits: Limits{
+			MaxConnections: 1000, ConnectionsPerIP: 50, MaxMessageSize: 50 << 20, MaxRecipients: 1000, MaxHeaderSize: message.MaxHeader,
+			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerAccount: 1000,
+		},
+		Log: Log{Level: "info", Format: "text"},
+	}
+}
+
+// validate makes the checks that look at more than one key.
+func (c *Config) validate(d *decoder) {
+	c.validateListen(d)
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		d.fault("tls", "cert_file and key_file belong together: give both or none")
+	}
+	if c.TLS.LocalCA && c.TLS.CertFile != "" {
+		d.fault("tls.local_ca", "either local_ca or cert_file and key_file, not both")
+	}
+	// The address holds a password: it is not repeated.
+	if p := c.Postgres; p != "" && !strings.HasPrefix(p, "postgres://") && !strings.HasPrefix(p, "postgresql://") {
+		d.fault("postgres", "must start with postgres://")
+	}
+	if c.DataDir == "" {
+		d.fault("data_dir", "must name a directory")
+	}
+	if _, _, err := c.Resolver.Addrs(); err != nil {
+		d.fault("resolver.servers", "%v", err)
+	}
+	if len(c.Delivery.Retry) == 0 {
+		d.fault("delivery.retry", "needs at least one wait")
+	}
+	if n := c.Delivery.DelayNotice; n > 0 && n >= c.Delivery.Expire {
+		d.fault("delivery.delay_notice", "%s is not before expire (%s); \"0s\" switches the notice off", FormatDuration(n), FormatDuration(c.Delivery.Expire))
+	}
+	if c.Delivery.ConcurrencyPerDomain > c.Delivery.Concurrency {
+		d.fault("delivery.concurrency_per_domain", "%d is more than concurrency (%d)", c.Delivery.ConcurrencyPerDomain, c.Delivery.Concurrency)
+	}
+	if from := c.TLSRPT.From; from != "" {
+		if l, err := message.ParseAddressList(from); err != nil || len(l) != 1 || l[0].Name != "" {
+			d.fault("tlsrpt.from", "%q is no mail address like \"tlsrpt@example.org\"", from)
+		}
+	}
+}
+
+func (c *Config) validateListen(d *decoder) {
+	if len(c.Listen) == 0 {
+		d.fault("listen", "no listener: add at least one [[listen]] table with address and kind")
+	}
+	tls := c.TLS.LocalCA || c.TLS.CertFile != ""
+	for i, l := range c.Listen {
+		key := fmt.Sprintf("listen[%d]", i)
+		if !l.Address.IsValid() {
+			continue
+		}
+		if first := slices.IndexFunc(c.Listen, func(o Listen) bool { return o.Address == l.Address }); first < i && l.Address.Port() != 0 {
+			d.fault(key+".address", "%s is listened on already, in line %d", l.Address, d.line(fmt.Sprintf("listen[%d].address", first)))
+		}
+		if l.Kind != MX && l.Kind != Metrics && l.Kind != "" && !tls {
+			d.fault(key+".kind", "%s needs a certificate: set cert_file and key_file in [tls]", l.Kind)
+		}
+	}
+}
+
+// Addrs is the resolvers as addresses with ports; system means those of
+// /etc/resolv.conf.
+func (r Resolver) Addrs() (addrs []netip.AddrPort, system bool, err error) {
+	if len(r.Servers) == 0 {
+		return nil, false, fmt.Errorf("needs a resolver's address, or \"system\"")
+	}
+	if slices.Contains(r.Servers, "system") {
+		if len(r.Servers) > 1 {
+			return nil, false, fmt.Errorf("\"system\" stands alone")
+		}
+		return nil, true, nil
+	}
+	for _, s := range r.Servers {
+		ap, err := netip.ParseAddrPort(s)
+		if err != nil {
+			a, aerr := netip.ParseAddr(strings.Trim(s, "[]"))
+			if aerr != nil {
+				return nil, false, fmt.Errorf("%q is no IP address; write \"127.0.0.1\", \"[::1]:53\", or \"system\" alone", s)
+			}
+			ap = netip.AddrPortFrom(a, 53)
+		}
+		addrs = append(addrs, ap)
+	}
+	return addrs, false, nil
+}
