@@ -1,0 +1,582 @@
+package tlsreport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/dns/dnstest"
+	"waxwing/internal/delivery"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+	"waxwing/internal/tlsresult"
+	"waxwing/message"
+	"waxwing/smtp"
+	"waxwing/tlsrpt"
+)
+
+// saturday is the day whose sessions the tests report.
+var saturday = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = t
+}
+
+// outbox is a queue that remembers what it was given, by Ref: a transaction that
+// runs again gives the same message again.
+type outbox struct {
+	mu    sync.Mutex
+	mails map[string]queued
+	err   error
+}
+
+type queued struct {
+	env  delivery.Envelope
+	data string
+}
+
+func (o *outbox) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
+	r, err := c.Open()
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	if o.mails == nil {
+		o.mails = map[string]queued{}
+	}
+	o.mails[env.Ref] = queued{*env, string(data)}
+	return nil
+}
+
+func (o *outbox) Wake() {}
+
+func (o *outbox) all() []queued {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []queued
+	for _, m := range o.mails {
+		out = append(out, m)
+	}
+	return out
+}
+
+type stamp struct{ domains []string }
+
+func (s stamp) Sign(_ context.Context, from dns.Name, _ []byte, extra []string) ([]byte, error) {
+	return []byte("DKIM-Signature: v=1; d=" + from.ASCII() + "; h=from:" + strings.ToLower(strings.Join(extra, ":")) + "\r\n"), nil
+}
+
+func (s stamp) Keys(_ context.Context, d dns.Name) ([]signing.Key, error) {
+	for _, k := range s.domains {
+		if k == d.ASCII() {
+			return []signing.Key{{Domain: d, State: signing.Active}}, nil
+		}
+	}
+	return []signing.Key{{Domain: d, State: signing.Retired}}, nil
+}
+
+// rig is a service with everything around it under the test's hand.
+type rig struct {
+	*Service
+	clock *clock
+	dns   *dnstest.Resolver
+	out   *outbox
+}
+
+func newRig(t *testing.T, s *store.Store) *rig {
+	r := &rig{clock: &clock{t: saturday.Add(12 * time.Hour)}, dns: &dnstest.Resolver{T: t, Replies: map[string]any{}}, out: &outbox{}}
+	hosted := func(_ context.Context, d dns.Name) (bool, error) {
+		return d.ASCII() == "sender.example" || d.ASCII() == "example", nil
+	}
+	r.Service = &Service{
+		Store: s, DNS: r.dns, Enqueuer: r.out, Signer: stamp{[]string{"sender.example"}}, Hosted: hosted,
+		Hostname: dns.MustParse("mx.sender.example"), Now: r.clock.now,
+	}
+	return r
+}
+
+func (r *rig) record(domain string, v any) {
+	if s, ok := v.(string); ok {
+		v = dns.Answer[string]{Records: []string{s}}
+	}
+	r.dns.Replies["TXT _smtp._tls."+domain] = v
+}
+
+func (r *rig) step(t *testing.T) time.Time {
+	t.Helper()
+	next, err := r.Step(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+// runDay moves the clock on from wake to wake for a day.
+func (r *rig) runDay(t *testing.T) {
+	t.Helper()
+	end := r.clock.now().Add(24 * time.Hour)
+	for r.clock.now().Before(end) {
+		next := r.step(t)
+		if !next.After(r.clock.now()) {
+			next = r.clock.now().Add(time.Second)
+		}
+		r.clock.set(next)
+	}
+}
+
+func (r *rig) see(t *testing.T, at time.Time, obs ...delivery.Observation) {
+	t.Helper()
+	if err := r.Store.Write(context.Background(), func(tx *store.Tx) error { return tlsresult.Save(tx, at, obs) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stsOK(domain string) delivery.Observation {
+	d := dns.MustParse(domain)
+	return delivery.Observation{RecipientDomain: d, Type: tlsrpt.PolicySTS, PolicyDomain: d, Strings: []string{"version: STSv1"}, MX: []string{"*." + domain}, OK: 1}
+}
+
+func daneFailed(domain, mx string) delivery.Observation {
+	return delivery.Observation{RecipientDomain: dns.MustParse(domain), Type: tlsrpt.PolicyTLSA, PolicyDomain: dns.MustParse(mx), Strings: []string{"3 1 1 aa"},
+		Failed: 1, Details: []delivery.Detail{{Type: tlsrpt.ValidationFailure, MXHostname: mx, Reason: "dane-no-match", Info: "no record matches", Count: 1}}}
+}
+
+func noPolicy(domain string) delivery.Observation {
+	d := dns.MustParse(domain)
+	return delivery.Observation{RecipientDomain: d, Type: tlsrpt.PolicyNone, PolicyDomain: d, OK: 1}
+}
+
+func (r *rig) sent(t *testing.T) []Sent {
+	t.Helper()
+	out, err := r.Sent(context.Background(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sentTo(reports []Sent, policyDomain string) []Sent {
+	var out []Sent
+	for _, s := range reports {
+		if s.PolicyDomain == policyDomain {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// A day from its sessions to its reports: RPT-5, RPT-6, RPT-8, RPT-9, RPT-11.
+func TestDailyRun(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r := newRig(t, s)
+		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example,mailto:s@b.example")
+		r.record("b.example", "v=TLSRPTv1; rua=mailto:host@mx.example")
+		r.record("mx.example", "v=TLSRPTv1; rua=mailto:host@mx.example")
+		r.see(t, saturday.Add(23*time.Hour), stsOK("a.example"), daneFailed("a.example", "mx.example"), daneFailed("b.example", "mx.example"), noPolicy("c.example"))
+		r.see(t, saturday.Add(24*time.Hour), stsOK("a.example")) // Sunday's
+
+		r.clock.set(saturday.Add(24*time.Hour + 3*time.Minute + 59*time.Second))
+		if r.step(t); len(r.sent(t)) != 0 {
+			t.Fatal("reported before 00:04 (RPT-5)")
+		}
+		r.clock.set(saturday.Add(24*time.Hour + 6*time.Minute))
+		if r.step(t); len(r.sent(t)) != 1 {
+			t.Fatalf("%d reports at 00:06, want the first one", len(r.sent(t)))
+		}
+		r.clock.set(saturday.Add(24*time.Hour + 26*time.Minute))
+		r.step(t)
+		r.step(t) // the hosts come after the domains
+		got := r.sent(t)
+		if len(got) != 3 || len(r.out.all()) != 4 {
+			t.Fatalf("%d reports, %d mails: %+v", len(got), len(r.out.all()), got)
+		}
+		a := sentTo(got, "a.example")[0]
+		if a.OK != 1 || a.Failed != 1 || len(a.Deliveries) != 2 || a.Day != "2026-11-21" {
+			t.Errorf("a.example: %+v", a)
+		}
+		// RPT-6: b.example's sessions went to the same addresses already.
+		h := sentTo(got, "mx.example")[0]
+		if !h.Host || h.Failed != 1 {
+			t.Errorf("mx.example: %+v", h)
+		}
+		rep, _, err := r.Show(context.Background(), h.ID)
+		if err != nil || len(rep.Policies) != 1 || rep.Policies[0].Domain != "mx.example" || rep.Check() != nil {
+			t.Errorf("report on mx.example: %+v, %v", rep, err)
+		}
+		r.runDay(t)
+		if n := len(sentTo(r.sent(t), "a.example")); n != 2 {
+			t.Errorf("after Sunday: %d reports to a.example, want 2", n)
+		}
+	})
+}
+
+func TestReportMail(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
+	r.see(t, saturday, stsOK("a.example"))
+	r.clock.set(saturday.Add(25 * time.Hour))
+	r.step(t)
+	mails := r.out.all()
+	if len(mails) != 1 {
+		t.Fatalf("%d mails", len(mails))
+	}
+	m := mails[0]
+	e := m.env
+	if e.Purpose != delivery.TLSReport || e.Need != delivery.TLSOptional || e.Sender != "tls-reports@sender.example" ||
+		e.Recipients[0].Address != "r@a.example" || e.Recipients[0].Notify != delivery.NotifyNever || e.Size != int64(len(m.data)) {
+		t.Errorf("envelope %+v", e)
+	}
+	h, _, err := message.SplitHeader([]byte(m.data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := "2026-11-21.domain.a.example@sender.example"
+	for name, want := range map[string]string{
+		"From": "tls-reports@sender.example", "To": "<r@a.example>", "TLS-Required": "No",
+		"Subject":           "Report Domain: a.example Submitter: sender.example Report-ID: <" + id + ">",
+		"TLS-Report-Domain": "a.example", "TLS-Report-Submitter": "sender.example",
+		"DKIM-Signature": "v=1; d=sender.example; h=from:tls-report-domain:tls-report-submitter:tls-required",
+	} {
+		if got := strings.TrimSpace(h.Get(name)); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	var types []string
+	err = message.Walk([]byte(m.data), message.Limits{}, func(p message.Part) error {
+		types = append(types, p.Parent+" "+p.MediaType)
+		if p.MediaType != tlsrpt.MediaGzip {
+			return nil
+		}
+		if want := "sender.example!a.example!1795219200!1795305599!domain.json.gz"; p.Filename != want {
+			t.Errorf("file %q, want %q", p.Filename, want)
+		}
+		rep, err := tlsrpt.Parse(bytes.NewReader(p.Body), tlsrpt.Limits{})
+		if err == nil && (rep.ID != id || rep.Contact != "tls-reports@sender.example" || rep.Policies[0].Success != 1) {
+			t.Errorf("report %+v", rep)
+		}
+		return err
+	})
+	if err != nil || strings.Join(types, ",") != "multipart/report text/plain,multipart/report "+tlsrpt.MediaGzip {
+		t.Errorf("parts %q: %v", types, err)
+	}
+}
+
+// RPT-7: temporary errors keep, the rest lets go.
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r := newRig(t, s)
+		r.record("none.example", dns.Answer[string]{NXDomain: true})
+		r.record("bad.example", "v=TLSRPTv1; nothing")
+		r.record("later.example", &dns.Error{RCode: "SERVFAIL"})
+		r.record("never.example", &dns.Error{Timeout: true})
+		for _, d := range []string{"none.example", "bad.example", "later.example", "never.example"} {
+			r.see(t, saturday, stsOK(d))
+		}
+		r.clock.set(saturday.Add(24*time.Hour + 30*time.Minute))
+		r.step(t)
+		r.clock.set(saturday.Add(25 * time.Hour))
+		r.step(t)
+		left, err := r.Results(context.Background(), saturday, "")
+		if err != nil || len(left) != 2 || left[0].Domain != "later.example" || left[1].Domain != "never.example" {
+			t.Fatalf("rows left: %+v, %v", left, err)
+		}
+		r.clock.set(saturday.Add(47 * time.Hour))
+		r.step(t)
+		r.record("later.example", "v=TLSRPTv1; rua=mailto:r@later.example")
+		r.clock.set(saturday.Add(52 * time.Hour))
+		r.step(t)
+		if got := r.sent(t); len(got) != 1 || got[0].PolicyDomain != "later.example" || !strings.HasPrefix(got[0].ReportID, "2026-11-21.") {
+			t.Errorf("sent %+v", got)
+		}
+		r.record("never.example", "v=TLSRPTv1; rua=mailto:r@never.example") // too late
+		r.clock.set(saturday.Add(72 * time.Hour))
+		if r.step(t); len(r.sent(t)) != 1 {
+			t.Errorf("reported although 24 h had passed: %+v", r.sent(t))
+		}
+	})
+}
+
+// RPT-5: several machines, each report once; one that was down catches up.
+func TestSeveralMachines(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a := newRig(t, s)
+		for day := range 3 {
+			for _, d := range []string{"a.example", "b.example", "c.example", "d.example"} {
+				a.record(d, "v=TLSRPTv1; rua=mailto:r@"+d)
+				a.see(t, saturday.Add(time.Duration(day)*24*time.Hour), stsOK(d))
+			}
+		}
+		a.clock.set(saturday.Add(72 * time.Hour).Add(20 * time.Hour)) // all were down
+		others := []*rig{a, newRig(t, s), newRig(t, s)}
+		for range 6 {
+			var wg sync.WaitGroup
+			for _, r := range others {
+				r.dns, r.DNS, r.clock, r.Now = a.dns, a.dns, a.clock, a.clock.now
+				wg.Go(func() {
+					if _, err := r.Step(context.Background()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			a.clock.set(a.clock.now().Add(5 * time.Minute))
+		}
+		got := a.sent(t)
+		ids, mails := map[string]bool{}, 0
+		for _, s := range got {
+			ids[s.ReportID] = true
+		}
+		for _, r := range others {
+			mails += len(r.out.all())
+		}
+		if len(got) != 12 || len(ids) != 12 || mails != 12 {
+			t.Errorf("%d reports with %d ids in %d mails, want 12 each", len(got), len(ids), mails)
+		}
+	})
+}
+
+// RPT-11: what could not be queued is not marked as sent; a claim that ran out
+// lets another machine work, and the first one's result no longer counts.
+func TestQueueAndMarkTogether(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		r := newRig(t, s)
+		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
+		r.see(t, saturday, stsOK("a.example"))
+		r.clock.set(saturday.Add(25 * time.Hour))
+		r.out.err = errors.New("disk full")
+		if r.step(t); len(r.sent(t)) != 0 {
+			t.Fatal("marked as sent though not queued")
+		}
+		r.out.err = nil
+		r.clock.set(r.clock.now().Add(lease + time.Second))
+		slow, err := r.claimUnit(ctx)
+		if err != nil || slow == nil {
+			t.Fatalf("not claimable again: %v", err)
+		}
+		r.clock.set(r.clock.now().Add(lease + time.Second))
+		if r.step(t); len(r.sent(t)) != 1 {
+			t.Fatal("not taken over")
+		}
+		if _, err := r.work(ctx, slow); !errors.Is(err, errLost) {
+			t.Errorf("the slow machine: %v, want errLost", err)
+		}
+		if n := len(r.sent(t)); n != 1 {
+			t.Errorf("%d reports", n)
+		}
+	})
+}
+
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r := newRig(t, s)
+		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example,mailto:s@b.example")
+		r.record("b.example", "v=TLSRPTv1; rua=mailto:s@b.example")
+		r.see(t, saturday, stsOK("a.example"), stsOK("b.example"))
+		r.clock.set(saturday.Add(25 * time.Hour))
+		r.step(t)
+		r.clock.set(saturday.Add(26 * time.Hour))
+		r.step(t)
+		for _, m := range r.out.all() {
+			rr := delivery.RecipientResult{Outcome: delivery.Failed, Reply: smtp.NewReply(550, smtp.Enhanced{}, "no")}
+			if m.env.Recipients[0].Address == "r@a.example" {
+				rr = delivery.RecipientResult{Outcome: delivery.Delivered}
+			}
+			if err := s.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.env, rr) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := r.sent(t)
+		if a, b := sentTo(got, "a.example")[0], sentTo(got, "b.example")[0]; a.State != "delivered" || b.State != "failed" || b.Deliveries[0].Note != "550 no" {
+			t.Errorf("a %+v\nb %+v", a, b)
+		}
+		err := s.Write(context.Background(), func(tx *store.Tx) error {
+			return errors.Join(r.Settled(tx, delivery.Envelope{Purpose: delivery.TLSReport, Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}),
+				r.Settled(tx, delivery.Envelope{Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}))
+		})
+		if err != nil {
+			t.Errorf("an unknown report: %v", err)
+		}
+	})
+}
+
+// RPT-10, RPT-11: https.
+func TestPost(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	statuses := []int{503, 429, 201}
+	var ids []string
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch req.URL.Path {
+		case "/redirect":
+			http.Redirect(w, req, "/r", http.StatusTemporaryRedirect)
+			return
+		case "/gone":
+			w.WriteHeader(http.StatusGone)
+			return
+		}
+		rep, err := tlsrpt.Parse(req.Body, tlsrpt.Limits{})
+		if err != nil || req.Method != http.MethodPost || req.Header.Get("Content-Type") != tlsrpt.MediaGzip {
+			t.Errorf("%s %v: %v", req.Method, req.Header, err)
+			return
+		}
+		ids = append(ids, rep.ID)
+		w.WriteHeader(statuses[0])
+		statuses = statuses[1:]
+	}))
+	defer srv.Close()
+	r := newRig(t, storetest.Open(t))
+	r.HTTP = srv.Client()
+	r.Signer = nil // no mail; https goes all the same
+	r.record("a.example", "v=TLSRPTv1; rua="+srv.URL+"/r")
+	r.record("b.example", "v=TLSRPTv1; rua="+srv.URL+"/redirect,"+srv.URL+"/gone")
+	r.see(t, saturday, stsOK("a.example"), stsOK("b.example"))
+	r.clock.set(saturday.Add(24*time.Hour + 10*time.Minute))
+	r.runDay(t)
+	got := r.sent(t)
+	a, b := sentTo(got, "a.example")[0], sentTo(got, "b.example")[0]
+	if a.State != "delivered" || a.Deliveries[0].Tries != 3 || len(ids) != 3 || ids[0] != ids[2] {
+		t.Errorf("a %+v, posted %q", a, ids)
+	}
+	if b.State != "failed" || b.Deliveries[0].Tries != 1 || b.Deliveries[1].Tries != 1 {
+		t.Errorf("b %+v", b)
+	}
+	var tries int
+	err := r.Store.Read(context.Background(), func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM tls_tries`).Scan(&tries) })
+	if err != nil || tries != 5 {
+		t.Errorf("%d tries recorded, want 5: %v", tries, err)
+	}
+}
+
+// RPT-10: the address rule, and an end after 24 hours.
+func TestPostUnreachable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	r.record("a.example", "v=TLSRPTv1; rua=https://127.0.0.1:1/r")
+	r.see(t, saturday, stsOK("a.example"))
+	r.clock.set(saturday.Add(24*time.Hour + 10*time.Minute))
+	r.runDay(t)
+	r.runDay(t)
+	a := r.sent(t)[0]
+	if d := a.Deliveries[0]; a.State != "failed" || !strings.Contains(d.Note, "no address that may be dialled") || d.Tries < 4 || d.Tries > 12 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestSendDay(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		r := newRig(t, s)
+		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
+		r.record("mx.example", "v=TLSRPTv1; rua=mailto:r@a.example")
+		r.see(t, saturday, stsOK("a.example"), daneFailed("a.example", "mx.example"))
+		if _, err := r.SendDay(ctx, SendOptions{Day: saturday}); !errors.Is(err, ErrUnfinished) {
+			t.Errorf("unfinished day: %v", err)
+		}
+		sum, err := r.SendDay(ctx, SendOptions{Day: saturday, DryRun: true, Partial: true})
+		if err != nil || len(sum.Made) != 2 || !bytes.Contains(sum.Made[0].JSON, []byte("report-id")) || sum.Made[1].State != unitSkipped || len(r.sent(t)) != 0 {
+			t.Errorf("dry run: %+v, %v", sum, err)
+		}
+		sum, err = r.SendDay(ctx, SendOptions{Day: saturday, Partial: true})
+		if err != nil || len(r.out.all()) != 1 || !r.sent(t)[0].Partial {
+			t.Errorf("partial: %+v, %v", sum, err)
+		}
+		r.clock.set(saturday.Add(24*time.Hour + time.Second)) // before the run's own time
+		sum, err = r.SendDay(ctx, SendOptions{})
+		if err != nil || len(sum.Made) != 2 || sum.Made[0].State != unitReported || sum.Made[1].State != unitSkipped || len(r.out.all()) != 2 {
+			t.Errorf("real run: %+v, %v", sum, err)
+		}
+		if sum, err = r.SendDay(ctx, SendOptions{}); err != nil || len(sum.Made) != 0 {
+			t.Errorf("again: %+v, %v", sum, err)
+		}
+		r.clock.set(saturday.Add(30 * time.Hour))
+		if r.step(t); len(r.out.all()) != 2 {
+			t.Error("the daily run reported it once more")
+		}
+	})
+}
+
+// RPT-9: no hosted parent that signs, no mail; RPT-12: suppressed addresses.
+func TestNobodyToSend(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := newRig(t, storetest.Open(t))
+	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
+	r.see(t, saturday, stsOK("a.example"))
+	r.clock.set(saturday.Add(25 * time.Hour))
+	r.Signer = stamp{}
+	sum, err := r.SendDay(ctx, SendOptions{DryRun: true})
+	if err != nil || sum.Made[0].State != unitSkipped || !strings.Contains(sum.Made[0].Note, "signs with DKIM") {
+		t.Errorf("unsigned: %+v, %v", sum, err)
+	}
+	r.Signer = stamp{[]string{"sender.example"}}
+	if err := r.Suppress(ctx, "mailto:r@a.example", r.clock.now().Add(time.Hour), "bounced"); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != unitSkipped {
+		t.Errorf("suppressed: %+v, %v", sum, err)
+	}
+	if ok, err := r.Lift(ctx, "mailto:r@a.example"); !ok || err != nil {
+		t.Errorf("lift: %v, %v", ok, err)
+	}
+	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != unitReported {
+		t.Errorf("lifted: %+v, %v", sum, err)
+	}
+}
+
+func TestRunStops(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Run does not stop")
+	}
+}
