@@ -245,17 +245,16 @@ func (c *Conn) exchange(ctx context.Context, step Step, d time.Duration, command
 // function it returns ends the guard.
 func (c *Conn) guard(ctx context.Context, d time.Duration) func() bool {
 	c.deadline(ctx, time.Now().Add(d))
-	if ctx.Done() == nil {
+	if ctx.Done() == nil { // nothing can interrupt it
 		return func() bool { return true }
 	}
 	nc := c.nc
 	return context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 }
 
+// deadline sets the connection's deadline unless ctx has ended. That of ctx
+// is left to the guard: so whoever sees an interrupted step also sees ctx.Err.
 func (c *Conn) deadline(ctx context.Context, at time.Time) {
-	if end, ok := ctx.Deadline(); ok && end.Before(at) {
-		at = end
-	}
 	c.nc.SetDeadline(at)
 	if ctx.Err() != nil {
 		c.nc.SetDeadline(time.Unix(1, 0))

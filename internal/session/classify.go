@@ -62,7 +62,7 @@ func classifyPKIX(err error, leaf *x509.Certificate, now time.Time) *delivery.TL
 	case errors.As(err, &invalid):
 		return classifyInvalid(invalid, now)
 	case errors.As(err, &unknown):
-		if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) {
+		if selfSigned(leaf) {
 			return fail(tlsrpt.CertificateNotTrusted, CertSelfSigned)
 		}
 		return fail(tlsrpt.CertificateNotTrusted, CertUnknownAuthority)
@@ -76,6 +76,10 @@ func classifyPKIX(err error, leaf *x509.Certificate, now time.Time) *delivery.TL
 		return fail(tlsrpt.CertificateNotTrusted, RootsUnavailable)
 	}
 	return fail(tlsrpt.CertificateNotTrusted, CertInvalid)
+}
+
+func selfSigned(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
 func classifyInvalid(err x509.CertificateInvalidError, now time.Time) *delivery.TLSFailure {

@@ -146,7 +146,7 @@ func (v *visit) transactionFailure(ctx context.Context, err error) *delivery.Fai
 	switch {
 	case errors.As(err, &final):
 		return &delivery.Failure{Word: LeaseLost, Enhanced: enhLocal, Text: bounded(err.Error())}
-	case ctx.Err() != nil:
+	case ended(ctx):
 		return v.canceled(ctx)
 	case errors.As(err, &body) && errors.Is(err, smtp.ErrBareNewline):
 		return &delivery.Failure{Word: BareNewline, Permanent: true, Enhanced: enhMedia,

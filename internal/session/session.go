@@ -85,7 +85,7 @@ func (c *Client) Carry(ctx context.Context, req Request) Report {
 		if again == plaintext {
 			again = t.session(ctx, addr, true)
 		}
-		if again != nextAddr || t.pending() == 0 || ctx.Err() != nil {
+		if again != nextAddr || t.pending() == 0 || ended(ctx) {
 			break
 		}
 	}
@@ -165,6 +165,13 @@ func (t *trip) session(ctx context.Context, addr netip.Addr, plain bool) again {
 	t.c.log().Debug("smtp session", "host", t.plan.Host.Name.String(), "addr", addr.String(), "plaintext", plain,
 		"connected", s.facts.Connected, "tls", s.travelled(), "pending", t.pending())
 	return a
+}
+
+// ended reports that the attempt is broken off. A dialer may notice the
+// deadline of ctx a moment before ctx does.
+func ended(ctx context.Context) bool {
+	at, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(at)
 }
 
 func (c *Client) address(addr netip.Addr) string {

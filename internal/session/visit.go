@@ -113,7 +113,7 @@ func (v *visit) insecure(ctx context.Context, err error) again {
 	if f == nil {
 		f = classifyStartTLS(err)
 	}
-	if f == nil || ctx.Err() != nil {
+	if f == nil || ended(ctx) {
 		// Not TLS: EHLO refused or the connection lost after the handshake.
 		return v.broken(ctx, v.failure(err))
 	}
@@ -161,7 +161,7 @@ func (v *visit) qualifies() *delivery.Failure {
 
 // broken ends a session that failed before MAIL, for a reason other than TLS.
 func (v *visit) broken(ctx context.Context, f *delivery.Failure) again {
-	if ctx.Err() != nil {
+	if ended(ctx) {
 		f = v.canceled(ctx)
 	}
 	v.facts.Err = f
@@ -177,7 +177,7 @@ func (v *visit) broken(ctx context.Context, f *delivery.Failure) again {
 }
 
 func (v *visit) canceled(ctx context.Context) *delivery.Failure {
-	return &delivery.Failure{Word: Canceled, Enhanced: enhLocal, Text: "the attempt was broken off: " + context.Cause(ctx).Error()}
+	return &delivery.Failure{Word: Canceled, Enhanced: enhLocal, Text: "the attempt was broken off"}
 }
 
 // failure is a Failure for an error of the dialogue.
@@ -207,7 +207,7 @@ func (v *visit) keep(r *smtp.Reply) {
 
 // quit says goodbye where that can be said.
 func (v *visit) quit(ctx context.Context) {
-	if ctx.Err() != nil || !v.conn.Usable() {
+	if ended(ctx) || !v.conn.Usable() {
 		v.conn.Close()
 		return
 	}
