@@ -175,12 +175,17 @@ func (b *chunks) octets(p []byte) (int, error) {
 		return 0, b.err
 	}
 	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		b.err, b.lost = err, err
+		b.fail(err)
 	}
 	return n, b.err
+}
+
+// fail ends the message with the connection. io.EOF would say that it is whole.
+func (b *chunks) fail(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	b.err, b.lost = err, err
 }
 
 // proper checks the line ends of the next octets.
@@ -218,7 +223,7 @@ func (b *chunks) advance() {
 	for b.err == nil {
 		line, err := c.readLine()
 		if err != nil {
-			b.err, b.lost = err, err
+			b.fail(err)
 			return
 		}
 		cmd, r := c.parse(line)

@@ -436,3 +436,23 @@ func (discard) Data(_ context.Context, r io.Reader) (*smtp.Reply, error) {
 		}
 	}
 }
+
+// A connection that ends between or within chunks leaves no message: its first
+// chunks were once taken for the whole.
+func TestLostWithinBDAT(t *testing.T) {
+	t.Parallel()
+	for _, input := range []string{"BDAT 3\r\nabc", "BDAT 5\r\nabc", "BDAT 5 LAST\r\nabc", "BDAT 3\r\nabcBDAT", "BDAT 3\r\nabc\n"} {
+		box := &mailbox{}
+		s := &Server{Hostname: "mx.test", Backend: box}
+		near, far := net.Pipe()
+		done := make(chan struct{})
+		go func() { s.ServeConn(context.Background(), far); close(done) }()
+		go io.Copy(io.Discard, near)
+		io.WriteString(near, "HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@y.test>\r\n"+input)
+		near.Close()
+		<-done
+		if m := box.kept(); len(m) != 0 {
+			t.Errorf("%q: kept %q", input, m[0].body)
+		}
+	}
+}
