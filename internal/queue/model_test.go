@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type model struct {
 	zombies []zombie  // of crashed machines: they may still come back and settle
 	final   map[int64]delivery.Outcome
 	twice   []int64
+	current map[int64]*job             // who holds a recipient's lease by rights
+	drawn   map[int64]delivery.Outcome // what the last attempt at it came to
 	all     []*delivery.Envelope
 }
 
@@ -34,7 +37,8 @@ type zombie struct {
 }
 
 func newModel(rt *rapid.T, t *testing.T, s *store.Store) *model {
-	m := &model{rt: rt, t: t, clock: &clock{t: noon}, final: map[int64]delivery.Outcome{}}
+	m := &model{rt: rt, t: t, clock: &clock{t: noon}, final: map[int64]delivery.Outcome{},
+		current: map[int64]*job{}, drawn: map[int64]delivery.Outcome{}}
 	for i := range m.worlds {
 		m.worlds[i] = m.machine(s, i)
 	}
@@ -52,8 +56,9 @@ func (m *model) machine(s *store.Store, i int) *world {
 		m.final[rr.ID] = rr.Outcome
 		return nil
 	}
-	w.tr.outcome = func(delivery.Recipient) delivery.Outcome {
-		return rapid.SampledFrom([]delivery.Outcome{delivery.Pending, delivery.Delivered, delivery.Deferred, delivery.Failed}).Draw(m.rt, "outcome")
+	w.tr.outcome = func(r delivery.Recipient) delivery.Outcome {
+		m.drawn[r.ID] = rapid.SampledFrom([]delivery.Outcome{delivery.Pending, delivery.Delivered, delivery.Deferred, delivery.Failed}).Draw(m.rt, "outcome")
+		return m.drawn[r.ID]
 	}
 	w.board.start()
 	w.board.close()
@@ -63,6 +68,41 @@ func (m *model) machine(s *store.Store, i int) *world {
 func (m *model) pick() (int, *world) {
 	i := rapid.IntRange(0, 1).Draw(m.rt, "machine")
 	return i, m.worlds[i]
+}
+
+// take notes that a machine has leased jobs.
+func (m *model) take(i int, jobs []*job) {
+	m.held[i] = append(m.held[i], jobs...)
+	for _, j := range jobs {
+		for _, id := range j.lease.ids {
+			m.current[id] = j
+		}
+	}
+}
+
+// free notes that the leases of machine i are no more.
+func (m *model) free(i int, of func(*job) bool) {
+	for id, j := range m.current {
+		if j.lease.q.Owner == m.worlds[i].Owner && of(j) {
+			delete(m.current, id)
+		}
+	}
+}
+
+// perform makes an attempt. What came of it under a lease that holds must be
+// what the store says, whatever others try.
+func (m *model) perform(w *world, j *job) {
+	w.perform(j)
+	for _, id := range j.lease.ids {
+		if m.current[id] != j {
+			continue
+		}
+		delete(m.current, id)
+		want := m.drawn[id]
+		if got, ok := m.final[id]; (want == delivery.Delivered || want == delivery.Failed) && (!ok || got != want) {
+			m.rt.Fatalf("recipient %d was %v under a good lease, and that was not settled", id, want)
+		}
+	}
 }
 
 func (m *model) actions() map[string]func(*rapid.T) {
@@ -95,7 +135,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			w.board.mu.Lock()
 			w.board.running = 0
 			w.board.mu.Unlock()
-			m.held[i] = append(m.held[i], w.board.close()...)
+			m.take(i, w.board.close())
 			m.all = append(m.all, env)
 		},
 		"claim": func(rt *rapid.T) {
@@ -104,14 +144,14 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			m.held[i] = append(m.held[i], jobs...)
+			m.take(i, jobs)
 		},
 		"attempt": func(rt *rapid.T) {
 			i, w := m.pick()
 			if len(m.held[i]) > 0 {
 				j := m.held[i][0]
 				m.held[i] = m.held[i][1:]
-				w.perform(j)
+				m.perform(w, j)
 			}
 		},
 		"extend": func(*rapid.T) {
@@ -123,6 +163,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"give back": func(*rapid.T) {
 			i, w := m.pick()
 			w.giveBack(ctx, m.held[i], m.clock.now())
+			m.free(i, func(j *job) bool { return slices.Contains(m.held[i], j) })
 			m.held[i] = nil
 		},
 		"crash": func(*rapid.T) {
@@ -134,7 +175,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			m.worlds[i] = m.machine(w.Store, i)
 		},
 		"restart": func(rt *rapid.T) {
-			_, w := m.pick()
+			i, w := m.pick()
+			m.free(i, func(*job) bool { return true })
 			if err := w.releaseOwn(ctx); err != nil {
 				rt.Fatal(err)
 			}
@@ -143,7 +185,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			if len(m.zombies) > 0 {
 				z := m.zombies[0]
 				m.zombies = m.zombies[1:]
-				z.w.perform(z.j)
+				m.perform(z.w, z.j)
 			}
 		},
 		"clock": func(rt *rapid.T) {
@@ -159,13 +201,14 @@ func (m *model) actions() map[string]func(*rapid.T) {
 
 // drain lets time pass until everything must have come to its end.
 func (m *model) drain() {
+	clear(m.current) // steps take all
 	for range 40 {
 		m.clock.add(24 * time.Hour)
 		m.worlds[0].step()
 	}
 	for i := range m.held { // late, and refused
 		for _, j := range m.held[i] {
-			m.worlds[i].perform(j)
+			m.perform(m.worlds[i], j)
 		}
 	}
 	for _, env := range m.all {
