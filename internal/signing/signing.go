@@ -7,15 +7,27 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
+	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/store"
 )
 
-// ErrNoKeys says that a domain has no active key.
-var ErrNoKeys = errors.New("the domain has no active DKIM key")
+// area is the row of table generation that every change raises.
+const area = "signing"
+
+// Errors of Service.
+var (
+	ErrNoKeys  = errors.New("the domain has no active DKIM key")
+	ErrExists  = errors.New("the domain has a DKIM key with that selector already")
+	ErrUnknown = errors.New("the domain has no DKIM key with that selector")
+)
 
 // State is whether a key signs.
 type State string
@@ -42,27 +54,228 @@ type Service struct {
 	Store *store.Store
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: discard
+
+	mu    sync.Mutex
+	cache map[dns.Name][]dkim.Key // active keys; nil: not read yet
+	at    int64                   // generation that cache was read at
 }
 
-// AddKey stores a new, active key. A domain and selector that exist are refused.
+// AddKey stores a new, active key and returns it with the record to publish.
+// services nil means all; a domain and selector that exist are ErrExists.
 func (s *Service) AddKey(ctx context.Context, domain dns.Name, selector string, key crypto.Signer, services ...string) (Key, error) {
-	return Key{}, nil
+	if domain.IsZero() {
+		return Key{}, errors.New("a DKIM key needs a domain")
+	}
+	selector = strings.ToLower(selector)
+	if _, err := domain.Prefix(selector + "._domainkey"); err != nil {
+		return Key{}, fmt.Errorf("selector %q: %w", selector, err)
+	}
+	for _, service := range services {
+		if service != "email" && service != "tlsrpt" && service != "*" {
+			return Key{}, fmt.Errorf("unknown DKIM service type %q (email, tlsrpt, *)", service)
+		}
+	}
+	private, err := dkim.MarshalPrivate(key)
+	if err != nil {
+		return Key{}, err
+	}
+	k := Key{Domain: domain, Selector: selector, Services: services, State: Active, Created: s.now()}
+	if err := k.publish(key.Public()); err != nil {
+		return Key{}, err
+	}
+	err = s.Store.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`INSERT INTO dkim_key (domain, selector, algorithm, private_key, services, state, created)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (domain, selector) DO NOTHING`,
+			domain.ASCII(), selector, k.Algorithm, string(private), strings.Join(services, ":"), string(Active), store.Time(k.Created))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return ErrExists
+		}
+		return tx.Raise(area)
+	})
+	if err != nil {
+		return Key{}, fmt.Errorf("DKIM key %s of %s: %w", selector, domain, err)
+	}
+	return k, nil
 }
 
-// SetState makes a key sign or stop signing.
+// publish fills in what follows from the public half.
+func (k *Key) publish(pub crypto.PublicKey) (err error) {
+	if k.Algorithm, err = dkim.Algorithm(pub); err != nil {
+		return err
+	}
+	k.Record, err = dkim.Record(pub, k.Services...)
+	return err
+}
+
+func (s *Service) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// SetState makes a key sign or stop signing. A key that is not there is
+// ErrUnknown.
 func (s *Service) SetState(ctx context.Context, domain dns.Name, selector string, state State) error {
+	if state != Active && state != Retired {
+		return fmt.Errorf("unknown state %q of a DKIM key (active, retired)", state)
+	}
+	return s.change(ctx, domain, selector, `UPDATE dkim_key SET state = ? WHERE domain = ? AND selector = ?`, string(state))
+}
+
+// RemoveKey forgets a key for good. A key that is not there is ErrUnknown.
+func (s *Service) RemoveKey(ctx context.Context, domain dns.Name, selector string) error {
+	return s.change(ctx, domain, selector, `DELETE FROM dkim_key WHERE domain = ? AND selector = ?`)
+}
+
+// change runs a statement whose last two arguments name the key.
+func (s *Service) change(ctx context.Context, domain dns.Name, selector, query string, args ...any) error {
+	args = append(args, domain.ASCII(), strings.ToLower(selector))
+	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(query, args...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return ErrUnknown
+		}
+		return tx.Raise(area)
+	})
+	if err != nil {
+		return fmt.Errorf("DKIM key %s of %s: %w", selector, domain, err)
+	}
 	return nil
 }
 
-// RemoveKey forgets a key for good.
-func (s *Service) RemoveKey(ctx context.Context, domain dns.Name, selector string) error { return nil }
+// Keys lists a domain's keys, by selector; those of all domains for the zero
+// Name. A stored key that is damaged is an error that names it.
+func (s *Service) Keys(ctx context.Context, domain dns.Name) ([]Key, error) {
+	stored, err := s.read(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, len(stored))
+	for i, k := range stored {
+		if k.err != nil {
+			return nil, k.err
+		}
+		keys[i] = k.Key
+	}
+	return keys, nil
+}
 
-// Keys lists a domain's keys, by selector; of all domains for the zero Name.
-func (s *Service) Keys(ctx context.Context, domain dns.Name) ([]Key, error) { return nil, nil }
+// stored is a row, parsed.
+type stored struct {
+	Key
+	signer crypto.Signer
+	err    error // why the row is of no use
+}
+
+func (s *Service) read(ctx context.Context, domain dns.Name) ([]stored, error) {
+	var out []stored
+	err := s.Store.Read(ctx, func(tx *store.Tx) error {
+		out = nil
+		rows, err := tx.Query(`SELECT domain, selector, private_key, services, state, created FROM dkim_key
+			WHERE domain = ? OR ? = '' ORDER BY domain, selector`, domain.ASCII(), domain.ASCII())
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name, selector, private, services, state string
+			var created int64
+			if err := rows.Scan(&name, &selector, &private, &services, &state, &created); err != nil {
+				return err
+			}
+			k := stored{Key: Key{Selector: selector, State: State(state), Created: store.FromTime(created)}}
+			if services != "" {
+				k.Services = strings.Split(services, ":")
+			}
+			k.err = k.parse(name, private)
+			out = append(out, k)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading DKIM keys: %w", err)
+	}
+	return out, nil
+}
+
+func (k *stored) parse(name, private string) error {
+	var err error
+	if k.Domain, err = dns.ParseLax(name); err == nil {
+		if k.signer, err = dkim.ParsePrivate([]byte(private)); err == nil {
+			err = k.publish(k.signer.Public())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("stored DKIM key %s of %s: %w", k.Selector, name, err)
+	}
+	return nil
+}
+
+// Active returns a domain's keys that sign, ErrNoKeys if there is none.
+func (s *Service) Active(ctx context.Context, domain dns.Name) ([]dkim.Key, error) {
+	generation, err := s.Store.Generation(ctx, area)
+	if err != nil {
+		return nil, fmt.Errorf("reading DKIM keys: %w", err)
+	}
+	s.mu.Lock()
+	cache := s.cache
+	fresh := cache != nil && s.at == generation
+	s.mu.Unlock()
+	if !fresh {
+		// The generation was read before the rows, so rows newer than it are read
+		// once more rather than kept too long.
+		if cache, err = s.load(ctx, generation); err != nil {
+			return nil, err
+		}
+	}
+	keys := cache[domain]
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s: %w", domain, ErrNoKeys)
+	}
+	return slices.Clone(keys), nil
+}
+
+// load reads all active keys. One that is damaged is left out and logged: the
+// others of its domain go on signing.
+func (s *Service) load(ctx context.Context, generation int64) (map[dns.Name][]dkim.Key, error) {
+	rows, err := s.read(ctx, dns.Name{})
+	if err != nil {
+		return nil, err
+	}
+	cache := make(map[dns.Name][]dkim.Key)
+	for _, k := range rows {
+		if k.err != nil {
+			if s.Log != nil {
+				s.Log.Error("DKIM key cannot be used", "error", k.err)
+			}
+			continue
+		}
+		if k.State == Active {
+			cache[k.Domain] = append(cache[k.Domain], dkim.Key{Domain: k.Domain, Selector: k.Selector, Signer: k.signer})
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cache == nil || s.at <= generation {
+		s.cache, s.at = cache, generation
+	}
+	return cache, nil
+}
 
 // Sign returns the DKIM-Signature fields to put before msg, one for each
 // active key of the From domain; ErrNoKeys if there is none. extra names
 // fields to sign beside the usual ones.
 func (s *Service) Sign(ctx context.Context, from dns.Name, msg []byte, extra []string) ([]byte, error) {
-	return nil, nil
+	keys, err := s.Active(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	return dkim.Sign(msg, keys, dkim.SignOptions{Headers: extra, Now: s.Now})
 }

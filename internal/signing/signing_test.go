@@ -1,0 +1,193 @@
+package signing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dkim"
+	"waxwing/dns"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+)
+
+var (
+	org = dns.MustParse("example.org")
+	net = dns.MustParse("example.net")
+	at  = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	msg = []byte("From: a@example.org\r\nTLS-Report-Domain: example.net\r\n\r\nbody\r\n")
+)
+
+func clock() time.Time { return at }
+
+// published is a resolver that knows the records of the keys given.
+type published struct {
+	dns.Resolver
+	keys []Key
+}
+
+func (p published) LookupTXT(_ context.Context, name dns.Name) (dns.Answer[string], error) {
+	a := dns.Answer[string]{Name: name, Security: dns.Secure}
+	for _, k := range p.keys {
+		if name.ASCII() == k.Selector+"._domainkey."+k.Domain.ASCII() {
+			a.Records = append(a.Records, k.Record)
+		}
+	}
+	return a, nil
+}
+
+func add(t *testing.T, s *Service, domain dns.Name, selector string, services ...string) Key {
+	t.Helper()
+	signer, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.AddKey(t.Context(), domain, selector, signer, services...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// signatures signs and verifies, and returns the selectors that passed.
+func signatures(t *testing.T, s *Service, keys []Key) []string {
+	t.Helper()
+	field, err := s.Sign(t.Context(), org, msg, []string{"TLS-Report-Domain"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vs, err := dkim.Verify(t.Context(), published{keys: keys}, append(field, msg...), dkim.Limits{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var passed []string
+	for _, v := range vs {
+		if v.Result != dkim.Pass || !v.Signed.Equal(at) {
+			t.Errorf("%+v", v)
+		}
+		if !strings.Contains(strings.Join(v.SignedHeaders, " "), "tls-report-domain") {
+			t.Errorf("signed headers %v (RPT-9)", v.SignedHeaders)
+		}
+		passed = append(passed, v.Selector)
+	}
+	return passed
+}
+
+func TestLifeOfAKey(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		s := &Service{Store: st, Now: clock}
+		other := &Service{Store: st, Now: clock} // another process on the same store
+		if _, err := other.Sign(t.Context(), org, msg, nil); !errors.Is(err, ErrNoKeys) {
+			t.Fatalf("without keys: %v", err)
+		}
+		keys := []Key{add(t, s, org, "A1"), add(t, s, org, "b", "tlsrpt"), add(t, s, net, "c")}
+		if keys[0].Selector != "a1" || keys[0].State != Active || keys[0].Algorithm != dkim.Ed25519SHA256 || !strings.Contains(keys[1].Record, "s=tlsrpt") {
+			t.Errorf("keys %+v", keys)
+		}
+		if got := fmt.Sprint(signatures(t, other, keys)); got != "[a1 b]" {
+			t.Errorf("signed with %s", got)
+		}
+		// What one process changes the other sees at once.
+		if err := s.SetState(t.Context(), org, "A1", Retired); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(signatures(t, other, keys)); got != "[b]" {
+			t.Errorf("after retiring a1: signed with %s", got)
+		}
+		if err := s.RemoveKey(t.Context(), org, "b"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Sign(t.Context(), org, msg, nil); !errors.Is(err, ErrNoKeys) {
+			t.Errorf("after removing b: %v", err)
+		}
+		list, err := other.Keys(t.Context(), org)
+		if err != nil || len(list) != 1 || list[0].Selector != "a1" || list[0].State != Retired || !list[0].Created.Equal(at) || list[0].Record != keys[0].Record {
+			t.Errorf("list %+v, %v", list, err)
+		}
+		if all, err := other.Keys(t.Context(), dns.Name{}); err != nil || len(all) != 2 {
+			t.Errorf("all %+v, %v", all, err)
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		s := &Service{Store: st}
+		add(t, s, org, "a")
+		signer, err := dkim.GenerateEd25519()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.AddKey(t.Context(), org, "A", signer); !errors.Is(err, ErrExists) {
+			t.Errorf("the same selector: %v", err)
+		}
+		for name, call := range map[string]func() error{
+			"selector": func() error { _, err := s.AddKey(t.Context(), org, "a b", signer); return err },
+			"domain":   func() error { _, err := s.AddKey(t.Context(), dns.Name{}, "b", signer); return err },
+			"service":  func() error { _, err := s.AddKey(t.Context(), org, "b", signer, "mail"); return err },
+			"state":    func() error { return s.SetState(t.Context(), org, "a", "asleep") },
+		} {
+			if call() == nil {
+				t.Errorf("a wrong %s is taken", name)
+			}
+		}
+		if err := s.SetState(t.Context(), org, "none", Retired); !errors.Is(err, ErrUnknown) {
+			t.Errorf("unknown key: %v", err)
+		}
+		if err := s.RemoveKey(t.Context(), net, "a"); !errors.Is(err, ErrUnknown) {
+			t.Errorf("unknown key: %v", err)
+		}
+	})
+}
+
+// A damaged row stops neither the other keys nor hides itself.
+func TestDamagedKey(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		var log bytes.Buffer
+		s := &Service{Store: st, Now: clock, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		keys := []Key{add(t, s, org, "a"), add(t, s, org, "b")}
+		err := st.Write(t.Context(), func(tx *store.Tx) error {
+			if _, err := tx.Exec(`UPDATE dkim_key SET private_key = ? WHERE selector = ?`, "secret rubbish", "a"); err != nil {
+				return err
+			}
+			return tx.Raise(area)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(signatures(t, s, keys)); got != "[b]" {
+			t.Errorf("signed with %s", got)
+		}
+		if out := log.String(); !strings.Contains(out, "DKIM key a of example.org") || strings.Contains(out, "rubbish") {
+			t.Errorf("log %s", out)
+		}
+		if _, err := s.Keys(t.Context(), org); err == nil || strings.Contains(err.Error(), "rubbish") {
+			t.Errorf("listing: %v", err)
+		}
+	})
+}
+
+func BenchmarkSign(b *testing.B) {
+	s := &Service{Store: storetest.Open(b)}
+	signer, err := dkim.GenerateEd25519()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.AddKey(b.Context(), org, "a", signer); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Sign(b.Context(), org, msg, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
