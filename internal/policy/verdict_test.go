@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/mtasts"
+	"waxwing/smtp"
+	"waxwing/tlsrpt"
+)
+
+// TestVerdict enumerates what can come of up to three hosts (POL-4).
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	if f := Verdict(nil); f != nil {
+		t.Errorf("no hosts: %v", f)
+	}
+	all := []Happened{Unqualified, NoRequireTLS, MayWork}
+	for _, a := range all {
+		for _, b := range all {
+			for _, c := range all {
+				tried := []Tried{{Happened: a, Text: "one"}, {Happened: b, Text: "two"}, {Happened: c, Text: "three"}}
+				f := Verdict(tried)
+				waits := a == MayWork || b == MayWork || c == MayWork
+				if (f == nil) != waits {
+					t.Fatalf("%v %v %v: %+v", a, b, c, f)
+				}
+				if waits {
+					continue
+				}
+				want := smtp.Enhanced{Class: 5, Subject: 7, Detail: 10}
+				if a == NoRequireTLS || b == NoRequireTLS || c == NoRequireTLS {
+					want.Detail = 30
+				}
+				if f.Enhanced != want || !f.Permanent || !strings.Contains(f.Text, "three") {
+					t.Errorf("%v %v %v: %+v", a, b, c, f)
+				}
+				if m, _ := Explain(f.Word); m == "" {
+					t.Errorf("%q is no known word", f.Word)
+				}
+			}
+		}
+	}
+	if f := Verdict(make([]Tried, 1000)); len(f.Text) > 1000 {
+		t.Errorf("a text of %d bytes", len(f.Text))
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	tls := &delivery.TLSFacts{Version: "TLS1.3"}
+	failure := func(w delivery.Reason) *delivery.TLSFailure { return &delivery.TLSFailure{Reason: w, Text: "text"} }
+	enforced := delivery.Plan{PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicySTS, Needs: delivery.NeedPKIX}}}
+	testing := enforced
+	testing.PKIX, testing.DANE = delivery.CheckReport, delivery.CheckRequire
+	skip := func(permanent bool) delivery.Plan {
+		return delivery.Plan{Skip: &delivery.Skip{Cause: STSMXMismatch, Permanent: permanent, Text: "text"}}
+	}
+	fresh, stale := delivery.Finding{Fresh: true}, delivery.Finding{}
+	for _, c := range []struct {
+		name     string
+		finding  delivery.Finding
+		plan     delivery.Plan
+		sessions []delivery.Session
+		want     Happened
+		why      delivery.Reason
+	}{
+		{"skipped for good", fresh, skip(true), nil, Unqualified, STSMXMismatch},
+		{"skipped for now", fresh, skip(false), nil, MayWork, STSMXMismatch},
+		{"not reached", fresh, delivery.Plan{}, nil, MayWork, ""},
+		{"unreachable", fresh, delivery.Plan{}, []delivery.Session{{Err: &delivery.Failure{Word: "connect-timeout"}}}, MayWork, "connect-timeout"},
+		{"not offered", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-not-offered")}}, Unqualified, "starttls-not-offered"},
+		{"4xx to STARTTLS", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-reply-454")}}, MayWork, "starttls-reply-454"},
+		{"5xx to STARTTLS", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-reply-502")}}, Unqualified, "starttls-reply-502"},
+		{"handshake timeout", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure(TLSTimeout)}}, MayWork, TLSTimeout},
+		{"wrong certificate", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
+		{"wrong certificate, enforced, checked", fresh, enforced, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
+		{"wrong certificate, enforced, not checked", stale, enforced, []delivery.Session{{TLSFailure: failure("cert-expired")}}, MayWork, "cert-expired"},
+		{"wrong DANE, testing, not checked", stale, testing, []delivery.Session{{TLSFailure: failure("dane-no-match")}}, Unqualified, "dane-no-match"},
+		{"no REQUIRETLS", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}}, NoRequireTLS, RequireTLSNotOffered},
+		{"no REQUIRETLS, as an error", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: RequireTLSNotOffered}}}, NoRequireTLS, RequireTLSNotOffered},
+		{"lost after the handshake", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: "connection-lost"}}}, MayWork, "connection-lost"},
+		{"4xx to MAIL", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, RequireTLS: true}}, MayWork, ""},
+		{"the better of two addresses", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLS: tls}}, NoRequireTLS, RequireTLSNotOffered},
+		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, RequireTLSNotOffered},
+	} {
+		got := Judge(Input{Finding: c.finding}, delivery.Attempt{Plan: c.plan, Sessions: c.sessions})
+		if got.Happened != c.want || got.Reason != c.why {
+			t.Errorf("%s: got %+v, want %v %s", c.name, got, c.want, c.why)
+		}
+	}
+}
+
+// TestStopRequireTLS: all hosts ruled out before one was dialled (POL-4).
+func TestStopRequireTLS(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name      string
+		finding   delivery.Finding
+		secure    bool
+		host      delivery.Host
+		permanent bool
+	}{
+		{"nothing published", finding("", true, ""), false, host(inside, delivery.DANENone, dns.Insecure), true},
+		{"policy in mode testing", finding(mtasts.ModeTesting, true, ""), false, host(inside, delivery.DANENone, dns.Insecure), true},
+		{"cached mode testing, not checked", finding(mtasts.ModeTesting, false, ""), false, host(inside, delivery.DANENone, dns.Insecure), false},
+		{"fetch failed", finding("", true, mtasts.Fetch), false, host(inside, delivery.DANENone, dns.Insecure), false},
+		{"broken policy", finding("", true, mtasts.PolicySyntax), false, host(inside, delivery.DANENone, dns.Insecure), true},
+		{"mismatch, checked", finding(mtasts.ModeEnforce, true, ""), true, host(outside, delivery.DANEUsable, dns.Secure), true},
+		{"mismatch, not checked", finding(mtasts.ModeEnforce, false, ""), true, host(outside, delivery.DANEUsable, dns.Secure), false},
+		{"TLSA lookup failed", finding("", true, ""), true, host(inside, delivery.DANEFailed, dns.Secure), false},
+		{"no address for now", finding("", true, ""), true, broken(false), false},
+	} {
+		d := Decide(Input{Need: delivery.RequireTLS, Domain: domain, Finding: c.finding,
+			Destination: delivery.Destination{HasMX: true, MXSecure: c.secure, Hosts: []delivery.Host{c.host}}})
+		if d.Stop == nil || d.Stop.Permanent != c.permanent {
+			t.Errorf("%s: %+v", c.name, d.Stop)
+			continue
+		}
+		if want := (smtp.Enhanced{Class: 5, Subject: 7, Detail: 10}); c.permanent && d.Stop.Enhanced != want {
+			t.Errorf("%s: code %s", c.name, d.Stop.Enhanced)
+		}
+	}
+}
+
+// TestExplain: every word is explained once, in words.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	seen := map[delivery.Reason]bool{}
+	for _, w := range Words() {
+		meaning, advice := Explain(w)
+		if seen[w] || meaning == "" || advice == "" || strings.Trim(string(w), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			t.Errorf("%q: %q, %q, double: %v", w, meaning, advice, seen[w])
+		}
+		seen[w] = true
+	}
+	for _, w := range []mtasts.Word{mtasts.NoRecord, mtasts.MultipleRecords, mtasts.RecordSyntax, mtasts.DNSTemporary, mtasts.NoPolicy, mtasts.Fetch, mtasts.WebPKI, mtasts.PolicySyntax} {
+		if !seen[delivery.Reason(w)] {
+			t.Errorf("%q of mtasts is not explained", w)
+		}
+	}
+	for _, w := range []delivery.Reason{"starttls-reply-454", "tls-alert-handshake-failure"} {
+		if m, a := Explain(w); m == "" || a == "" {
+			t.Errorf("%q is not explained", w)
+		}
+	}
+	if m, a := Explain("nonsense"); m != "" || a != "" {
+		t.Error("an unknown word is explained")
+	}
+}
