@@ -1,39 +1,187 @@
-// Package mailboxes keeps delivered mail in the store.
+// Package mailboxes keeps delivered mail in the store: a row a message, its
+// bytes in chunks, so that neither a large message nor its reader needs much memory.
 package mailboxes
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
 )
 
-// ErrNoSuchMessage is returned for a message that is not (or no longer) there.
-var ErrNoSuchMessage = errors.New("no such message")
+// Errors of this package.
+var (
+	ErrNoSuchMessage = errors.New("no such message")
+	ErrNoSuchAccount = errors.New("no such account")
+)
 
-// Store keeps mail.
+const (
+	chunkSize = 256 << 10 // octets in a chunk
+	maxList   = 1000      // messages that List returns
+	maxName   = 255       // octets in a mailbox's name
+)
+
+// Store keeps mail. Its methods may be called at the same time.
 type Store struct {
 	DB  *store.Store
 	Now func() time.Time // nil: time.Now
 }
 
-var errTodo = errors.New("not yet")
-
-// Deliver puts a message into a mailbox, in the caller's transaction: together with what
-// the caller settles, it is there or not.
-func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, c delivery.Content) (int64, error) {
-	return 0, errTodo
+func (s *Store) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
 }
 
-// List returns the newest messages of a mailbox, newest first, up to limit (at most 1000).
+// Deliver puts a message into a mailbox, in the caller's transaction: together
+// with what the caller settles, it is there or not. A zero Received is now. The
+// transaction is held while c is read, so c should be near: memory, or this store.
+func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, c delivery.Content) (int64, error) {
+	box, err := s.mailbox(tx, d.Account, d.Mailbox)
+	if err != nil {
+		return 0, fmt.Errorf("deliver to account %s: %w", d.Account, err)
+	}
+	if d.Received.IsZero() {
+		d.Received = s.now()
+	}
+	id, size := store.NewID(), int64(len(d.Header))+c.Size()
+	_, err = tx.Exec(`INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received)
+		VALUES (?, ?, ?, ?, ?, ?)`, id, box, d.Sender, d.Recipient, size, store.Time(d.Received))
+	if err != nil {
+		return 0, fmt.Errorf("deliver to account %s: %w", d.Account, err)
+	}
+	r, err := c.Open()
+	if err != nil {
+		return 0, fmt.Errorf("deliver to account %s: read the message: %w", d.Account, err)
+	}
+	defer r.Close()
+	if err := put(tx, id, size, io.MultiReader(bytes.NewReader(d.Header), r)); err != nil {
+		return 0, fmt.Errorf("deliver to account %s: %w", d.Account, err)
+	}
+	return id, nil
+}
+
+// put writes the chunks of a message; anything but size octets is an error.
+func put(tx *store.Tx, id, size int64, r io.Reader) error {
+	buf := make([]byte, min(size+1, chunkSize))
+	var total int64
+	for part := 0; ; part++ {
+		n, err := io.ReadFull(r, buf)
+		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !end {
+			return fmt.Errorf("read the message: %w", err)
+		}
+		if total += int64(n); total > size || end && total < size {
+			return fmt.Errorf("the message has not the %d octets that were announced", size)
+		}
+		if n > 0 {
+			if _, err := tx.Exec(`INSERT INTO mailbox_chunks (message, part, data) VALUES (?, ?, ?)`, id, part, buf[:n]); err != nil {
+				return err
+			}
+		}
+		if end {
+			return nil
+		}
+	}
+}
+
+// mailbox is the row of a mailbox, made where it is missing.
+func (s *Store) mailbox(tx *store.Tx, account, name string) (id int64, err error) {
+	if name, err = boxName(name); err != nil {
+		return 0, err
+	}
+	const q = `SELECT id FROM mailboxes WHERE account = ? AND name = ?`
+	err = tx.Row(q, account, name).Scan(&id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	// Another machine may be making it too: then ours comes to nothing.
+	_, err = tx.Exec(`INSERT INTO mailboxes (id, account, name, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		store.NewID(), account, name, store.Time(s.now()))
+	if store.IsForeignKey(err) {
+		return 0, ErrNoSuchAccount
+	}
+	if err != nil {
+		return 0, err
+	}
+	return id, tx.Row(q, account, name).Scan(&id)
+}
+
+// boxName is a mailbox's name as stored. INBOX is the same in any case (RFC 9051 §5.1).
+func boxName(name string) (string, error) {
+	if name == "" || strings.EqualFold(name, mailbox.Inbox) {
+		return mailbox.Inbox, nil
+	}
+	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fmt.Errorf("mailbox name %.100q: up to %d octets of UTF-8 without control characters are allowed", name, maxName)
+	}
+	return name, nil
+}
+
+const columns = `SELECT m.id, b.account, b.name, m.sender, m.recipient, m.size, m.received
+	FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox`
+
+func scan(row func(...any) error) (m mailbox.Message, err error) {
+	var received int64
+	err = row(&m.ID, &m.Account, &m.Mailbox, &m.Sender, &m.Recipient, &m.Size, &received)
+	m.Received = store.FromTime(received)
+	return m, err
+}
+
+// List returns the newest messages of a mailbox, newest first, up to limit (at
+// most 1000; 0 is that). A mailbox that is not there has none.
 func (s *Store) List(ctx context.Context, account, box string, limit int) ([]mailbox.Message, error) {
-	return nil, errTodo
+	box, err := boxName(box)
+	if err != nil {
+		return nil, err
+	}
+	if limit <= 0 || limit > maxList {
+		limit = maxList
+	}
+	var out []mailbox.Message
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		out = nil
+		rows, err := tx.Query(columns+` WHERE b.account = ? AND b.name = ? ORDER BY m.id DESC LIMIT ?`, account, box, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			m, err := scan(rows.Scan)
+			if err != nil {
+				return err
+			}
+			out = append(out, m)
+		}
+		return rows.Err()
+	})
+	return out, err
 }
 
 // Open returns a message; its content is read from the store piece by piece.
+// ErrNoSuchMessage.
 func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.Message, error) {
-	return nil, mailbox.Message{}, errTodo
+	var m mailbox.Message
+	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		m, err = scan(tx.Row(columns+` WHERE m.id = ?`, id).Scan)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, mailbox.Message{}, ErrNoSuchMessage
+	}
+	if err != nil {
+		return nil, mailbox.Message{}, fmt.Errorf("message %d: %w", id, err)
+	}
+	return &content{db: s.DB, ctx: context.WithoutCancel(ctx), id: id, size: m.Size}, m, nil
 }

@@ -14,7 +14,6 @@ CREATE TABLE mailbox_messages (
     sender    TEXT   NOT NULL,
     recipient TEXT   NOT NULL,
     size      BIGINT NOT NULL,
-    chunk     BIGINT NOT NULL,  -- octets in each chunk but the last
     received  BIGINT NOT NULL
 );
 CREATE INDEX mailbox_messages_mailbox ON mailbox_messages (mailbox, id);

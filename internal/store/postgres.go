@@ -19,45 +19,59 @@ const (
 	pgWait  = 2 * time.Millisecond
 )
 
-// pgConns bounds the connections of one process.
-const pgConns = 32
+// pgConns bounds the connections of each pool of a process.
+const pgConns = 16
 
-// pgEngine is a pool; pgx prepares and keeps the statements of each connection.
+// pgEngine is two pools; pgx prepares and keeps the statements of each
+// connection. Reads have a pool of their own, so that a Read inside a Write (a
+// message's content that is read from the store) never waits for writes that wait
+// for it.
 type pgEngine struct {
-	db   *sql.DB
-	bind rebinder
-	log  *slog.Logger
+	writes, reads *sql.DB
+	bind          rebinder
+	log           *slog.Logger
 }
 
 func openPostgres(ctx context.Context, o Options) (*pgEngine, error) {
-	db, err := sql.Open("pgx", o.Postgres)
-	if err != nil {
-		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	e := &pgEngine{log: o.Log}
+	for _, db := range []**sql.DB{&e.writes, &e.reads} {
+		var err error
+		if *db, err = sql.Open("pgx", o.Postgres); err != nil {
+			e.close()
+			return nil, fmt.Errorf("open PostgreSQL: %w", err)
+		}
+		(*db).SetMaxOpenConns(pgConns)
+		(*db).SetMaxIdleConns(pgConns)
+		(*db).SetConnMaxIdleTime(5 * time.Minute)
 	}
-	db.SetMaxOpenConns(pgConns)
-	db.SetMaxIdleConns(pgConns)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	e := &pgEngine{db: db, log: o.Log}
 	if err := e.start(ctx, o); err != nil {
-		db.Close()
+		e.close()
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
 	return e, nil
 }
 
 func (e *pgEngine) start(ctx context.Context, o Options) error {
-	if err := e.db.PingContext(ctx); err != nil {
+	if err := e.writes.PingContext(ctx); err != nil {
 		return err
 	}
-	return migrate(ctx, e.db, true, o)
+	return migrate(ctx, e.writes, true, o)
 }
 
 func (e *pgEngine) postgres() bool { return true }
 
-func (e *pgEngine) close() error { return e.db.Close() }
+func (e *pgEngine) close() error {
+	var errs []error
+	for _, db := range []*sql.DB{e.writes, e.reads} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
 
 func (e *pgEngine) read(ctx context.Context, fn func(*Tx) error) error {
-	return e.once(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)
+	return engineError(e.once(ctx, e.reads, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn))
 }
 
 func (e *pgEngine) write(ctx context.Context, fn func(*Tx) error) error {
@@ -86,11 +100,11 @@ func (e *pgEngine) guarded(ctx context.Context, fn func(*Tx) error) (err error) 
 			err = panicked(e.log, p)
 		}
 	}()
-	return e.once(ctx, nil, fn)
+	return e.once(ctx, e.writes, nil, fn)
 }
 
-func (e *pgEngine) once(ctx context.Context, o *sql.TxOptions, fn func(*Tx) error) error {
-	stx, err := e.db.BeginTx(ctx, o)
+func (e *pgEngine) once(ctx context.Context, db *sql.DB, o *sql.TxOptions, fn func(*Tx) error) error {
+	stx, err := db.BeginTx(ctx, o)
 	if err != nil {
 		return closedError(err)
 	}

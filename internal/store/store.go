@@ -72,7 +72,8 @@ func (s *Store) Close() error { return s.engine.close() }
 func (s *Store) Postgres() bool { return s.engine.postgres() }
 
 // Read runs fn on one consistent snapshot, which it must not change. Readers do
-// not wait for writers. fn's error is returned as it is.
+// not wait for writers. fn may call Read of this store inside a Write, but not
+// inside a Read: many that do so would wait for each other's connections.
 func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
 	return s.engine.read(ctx, fn)
 }
