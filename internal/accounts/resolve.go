@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"waxwing/dns"
 	"waxwing/internal/account"
@@ -92,7 +93,7 @@ func (s *Store) IsHosted(ctx context.Context, name dns.Name) (bool, error) {
 // the bare "postmaster". Errors: ErrNotHosted, ErrNoSuchAddress.
 func (s *Store) Resolve(ctx context.Context, local string, domain dns.Name) (account.Target, error) {
 	q := asked{account.NormalizeLocal(local), domain}
-	if len(q.local) > smtp.MaxPath {
+	if len(q.local) > smtp.MaxPath || !utf8.ValidString(local) || strings.ContainsRune(local, 0) { // PostgreSQL takes no such text
 		return account.Target{}, ErrNoSuchAddress
 	}
 	targets := func(c *cache) map[asked]found { return c.targets }
