@@ -44,7 +44,7 @@ type Client struct {
 // serverState is what the client has learnt about a server.
 type serverState struct {
 	distrusted bool      // gave data for a bogus name (DNS-6)
-	down       time.Time // asked last until then, after a timeout
+	down       time.Time // asked last until then, for want of a reply
 }
 
 const (
@@ -179,21 +179,27 @@ func (c *Client) goRound(ctx context.Context, q question) (*reply, *Error) {
 	}
 	var last *Error
 	for range orDefault(c.Attempts, defaultAttempts) {
+		var silent []Server
 		for _, s := range servers {
 			r, err := c.askServer(ctx, s, q)
 			if err == nil || err.Security == Bogus {
 				return r, err
 			}
-			if err.Timeout {
-				c.markDown(s)
-			}
-			// A server's own word tells more than another's silence.
+			// A server's own word tells more than another's silence, and is not
+			// asked for again (RFC 2308 §7.1).
 			if last == nil || last.RCode == "" {
 				last = err
 			}
 			if ctx.Err() != nil {
 				return nil, last
 			}
+			if err.RCode == "" {
+				c.markDown(s)
+				silent = append(silent, s)
+			}
+		}
+		if servers = silent; len(servers) == 0 {
+			break
 		}
 	}
 	return nil, last

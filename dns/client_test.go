@@ -420,3 +420,46 @@ func TestForgery(t *testing.T) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 }
+
+// TestOneSERVFAIL: a server that has answered is not asked again in the same
+// lookup (RFC 2308 §7.1); the one question more is that with CD (DNS-4).
+func TestOneSERVFAIL(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Fail(dnstest.Failure{Name: "plain.secure.test"})
+	c := dnstest.Client(t, s)
+	c.Attempts = 3
+	if _, err := c.LookupA(t.Context(), dns.MustParse("plain.secure.test")); err == nil {
+		t.Fatal("no error")
+	}
+	q := s.Questions()
+	if len(q) != 2 || q[0].CD || !q[1].CD {
+		t.Errorf("asked %+v", q)
+	}
+}
+
+// TestDebris: arbitrary bytes from a server give an error, at once.
+func TestDebris(t *testing.T) {
+	t.Parallel()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			reply := append([]byte{b[0], b[1], 0x80, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0}, b[12:n]...)
+			_, _ = pc.WriteTo(reply, from)
+		}
+	}()
+	c := &dns.Client{Servers: []dns.Server{{Addr: pc.LocalAddr().String()}}, Timeout: time.Minute, Attempts: 2}
+	_, err = c.LookupA(t.Context(), dns.MustParse("a.test"))
+	if e, ok := errors.AsType[*dns.Error](err); !ok || e.Word() != "dns-error" {
+		t.Errorf("got %v", err)
+	}
+}

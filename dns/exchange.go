@@ -136,7 +136,7 @@ func overUDP(conn net.Conn, m *wire.Msg, query []byte) (*wire.Msg, error) {
 	if _, err := conn.Write(query); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 65535)
+	b := make([]byte, 4096) // more than we offer to take
 	for range maxStray {
 		n, err := conn.Read(b)
 		if err != nil {
@@ -164,6 +164,11 @@ func accept(m *wire.Msg, b []byte) (*wire.Msg, error) {
 		}
 		return nil, fmt.Errorf("malformed reply: %w", err)
 	}
+	// The wire library takes a message that ends early, between two records,
+	// for a whole one.
+	if !r.Truncated && (counted(b, 6) != len(r.Answer) || counted(b, 8) != len(r.Ns) || counted(b, 10) != len(r.Extra)) {
+		return nil, errors.New("malformed reply: it holds fewer records than it says")
+	}
 	// Some servers leave the question out of an error reply.
 	if len(r.Question) == 0 && (r.Rcode != wire.RcodeSuccess && r.Rcode != wire.RcodeNameError || r.Truncated) {
 		return r, nil
@@ -177,3 +182,6 @@ func accept(m *wire.Msg, b []byte) (*wire.Msg, error) {
 	}
 	return r, nil
 }
+
+// counted is one of the header's record counts.
+func counted(b []byte, at int) int { return int(binary.BigEndian.Uint16(b[at:])) }

@@ -98,7 +98,7 @@ func TestFind(t *testing.T) {
 			" | 20 mx2.secure.test 127.0.0.3 unusable:mx2.secure.test refs=[mx2.secure.test secure.test] (tlsa-unusable)"},
 		{"DST-1 no MX", "nomx.secure.test", "mx=true orig=true exp=true | 0 nomx.secure.test 127.0.0.4 usable:nomx.secure.test refs=[nomx.secure.test]"},
 		{"DANE-3 no MX, alias", "nomxalias.secure.test", "mx=true orig=true exp=true | 0 nomxalias.secure.test 127.0.0.4 usable:nomx.secure.test refs=[nomx.secure.test nomxalias.secure.test]"},
-		{"DANE-3 no MX, insecure alias", "nomxout.secure.test", "mx=false orig=true exp=false | 0 nomxout.secure.test 127.0.0.10 usable:nomxout.secure.test refs=[nomxout.secure.test]"},
+		{"DANE-3 no MX, insecure alias", "nomxout.secure.test", "mx=true orig=true exp=false | 0 nomxout.secure.test 127.0.0.10 usable:nomxout.secure.test refs=[nomxout.secure.test]"},
 		{"DANE-3 aliases", "viaalias.secure.test", "mx=true orig=true exp=true" +
 			" | 10 good.secure.test ::1 127.0.0.2 usable:mx1.secure.test refs=[mx1.secure.test viaalias.secure.test]" +
 			" | 20 orig.secure.test 127.0.0.5 usable:orig.secure.test refs=[orig.secure.test viaalias.secure.test]" +

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"waxwing/dns"
@@ -56,7 +57,10 @@ func (f *Finder) Find(ctx context.Context, d delivery.RecipientDomain) delivery.
 		}
 		dest.Hosts, fail = assemble(facts, f.isSelf, f.AllowPrivate)
 		if !dest.HasMX && len(dest.Hosts) > 0 {
-			dest.MXSecure = dest.Hosts[0].AddrSecurity == dns.Secure
+			// The host is the domain itself. DANE applies to it also where only
+			// its alias is Secure (RFC 7672 §2.2.2, "Insecure CNAME").
+			h := dest.Hosts[0]
+			dest.MXSecure = h.AddrSecurity == dns.Secure || h.DANE.State != delivery.DANENone
 		}
 	}
 	dest.Fail = fail
@@ -129,6 +133,12 @@ func (f *Finder) shuffle(n int, swap func(i, j int)) {
 	rand.Shuffle(n, swap)
 }
 
+func (f *Finder) shuffled(addrs []netip.Addr) []netip.Addr {
+	out := slices.Clone(addrs)
+	f.shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
+}
+
 // target is what the hosts are looked up for.
 type target struct {
 	domain, expanded dns.Name
@@ -157,9 +167,7 @@ func (f *Finder) host(ctx context.Context, c candidate, t target) hostFacts {
 	wg.Wait()
 	h.lookups.add(c.name, "A", h.v4.Security, describe(h.v4, h.v4err, netip.Addr.String))
 	h.lookups.add(c.name, "AAAA", h.v6.Security, describe(h.v6, h.v6err, netip.Addr.String))
-	for _, a := range [][]netip.Addr{h.v6.Records, h.v4.Records} {
-		f.shuffle(len(a), func(i, j int) { a[i], a[j] = a[j], a[i] })
-	}
+	h.v6.Records, h.v4.Records = f.shuffled(h.v6.Records), f.shuffled(h.v4.Records)
 	// DANE-6; without MX the host is the recipient domain itself, and the
 	// address answer below is what counts.
 	if h.found() && (t.secure || !t.hasMX) {
