@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"waxwing/message"
-	"waxwing/smtp"
 )
 
 // finalRecipient types an address: rfc822 where it is US-ASCII, else utf-8, in
@@ -23,9 +22,9 @@ func finalRecipient(addr string, global bool) string {
 	return "utf-8; " + encodeUnitext(addr)
 }
 
-// originalRecipient writes an ORCPT value, whose address is xtext
-// (RFC 3461 §4.2), as the field has it: without. One that does not decode is
-// shown as it came.
+// originalRecipient writes an ORCPT value, whose xtext (RFC 3461 §4.2) the
+// caller has decoded. The utf-8 type has an encoding of its own (RFC 6533 §3),
+// which is undone here where the reader takes UTF-8.
 func originalRecipient(orcpt string, global bool) string {
 	typ, addr, ok := strings.Cut(orcpt, ";")
 	if !ok {
@@ -36,9 +35,6 @@ func originalRecipient(orcpt string, global bool) string {
 			addr = plain
 		}
 		return finalRecipient(addr, global)
-	}
-	if plain, err := smtp.DecodeXtext(addr); err == nil {
-		addr = plain
 	}
 	return ascii(typ) + "; " + ascii(addr)
 }

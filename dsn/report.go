@@ -24,7 +24,7 @@ const (
 // Recipient is what is to be said of one recipient.
 type Recipient struct {
 	Address  string // as in RCPT TO, without brackets
-	Original string // ORCPT as given, "addr-type;xtext"; empty: none was
+	Original string // ORCPT, "addr-type;address", its xtext decoded; empty: none was given
 	Action   Action
 	Status   smtp.Enhanced // zero: taken from Reply, else x.0.0
 	Reply    *smtp.Reply   // what the remote server answered; nil if it did not come so far
