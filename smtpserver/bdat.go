@@ -37,12 +37,15 @@ type chunks struct {
 	now   chunk // size is what is left of it
 	until time.Time
 	total int64
-	cr    bool // the last octet was a CR
-	eol   bool // the message so far ends with CRLF
-	tail  string
-	err   error         // final for Read
-	lost  error         // the connection's error, if that was it
-	next  *smtp.Command // a command that ended the transaction
+	// counted is total when the last BDAT came: one that brings nothing is a
+	// command like any other, and limited.
+	counted int64
+	cr      bool // the last octet was a CR
+	eol     bool // the message so far ends with CRLF
+	tail    string
+	err     error         // final for Read
+	lost    error         // the connection's error, if that was it
+	next    *smtp.Command // a command that ended the transaction
 }
 
 var errInterrupted = errors.New("transaction ended by another command")
@@ -231,6 +234,10 @@ func (b *chunks) advance() {
 			r = c.hook(cmd.Verb, cmd.Arg)
 		}
 		if r == nil && cmd.Verb == "BDAT" {
+			if b.total > b.counted {
+				c.commands-- // it moved the message on, and that has its own limit
+			}
+			b.counted = b.total
 			b.chunk(cmd.Arg)
 			return
 		}

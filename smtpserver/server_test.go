@@ -163,6 +163,7 @@ func TestTimeouts(t *testing.T) {
 				t.Errorf("%s: closed after %s, want %s", name, took, want)
 			}
 			near.Close()
+			time.Sleep(time.Minute) // until the writer has noticed
 		}
 	})
 }
@@ -455,4 +456,31 @@ func TestLostWithinBDAT(t *testing.T) {
 			t.Errorf("%q: kept %q", input, m[0].body)
 		}
 	}
+}
+
+// What has its own limit does not count as a command: many recipients, many
+// chunks. Empty chunks do.
+func TestCommandLimit(t *testing.T) {
+	t.Parallel()
+	addr := start(t, &Server{Hostname: "mx.test", Backend: &mailbox{}, Limits: Limits{Commands: 20}})
+	p := dial(t, addr)
+	p.want("220")
+	p.ehlo()
+	p.line(0, "C: MAIL FROM:<>")
+	p.want("250")
+	for range 50 {
+		p.line(0, "C: RCPT TO:<b@y.test>")
+		p.want("250 2.1.5")
+	}
+	for range 50 {
+		p.send("BDAT 3\r\na\r\n")
+		p.want("250 2.0.0 chunk")
+	}
+	for range 50 {
+		p.send("BDAT 0\r\n")
+		if line := p.want(""); strings.HasPrefix(line, "421 4.7.0") {
+			return
+		}
+	}
+	t.Error("empty chunks without end")
 }

@@ -51,6 +51,7 @@ func (c *conn) rcpt(ctx context.Context, arg string) *smtp.Reply {
 		return asReply(err)
 	}
 	c.tx.rcpts++
+	c.commands-- // bounded by its own limit, which may be as large
 	return smtp.NewReply(250, status(2, 1, 5), "OK")
 }
 
