@@ -463,3 +463,18 @@ func TestDebris(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func BenchmarkCached(b *testing.B) {
+	s, err := dnstest.New(dnstest.Zone{Name: "a.test", Security: dns.Secure, Records: []string{"@ MX 10 mx", "@ MX 20 mx2"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := dnstest.Client(nil, s)
+	c.Cache = dns.NewCache(0)
+	name := dns.MustParse("a.test")
+	for b.Loop() {
+		if _, err := c.LookupMX(b.Context(), name); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

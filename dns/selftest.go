@@ -10,7 +10,8 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// SelfTestNames are what the self-test asks for (DNS-6).
+// SelfTestNames are what the self-test asks for (DNS-6). The check of a zero
+// Name is left out.
 type SelfTestNames struct {
 	Signed Name // exists, and is rightly signed: its A lookup, even without records, must carry AD
 	Bogus  Name // has an A record whose signatures are wrong: must give SERVFAIL
@@ -91,6 +92,9 @@ func (c *Client) SelfTest(ctx context.Context, names SelfTestNames) SelfTestResu
 }
 
 func (c *Client) testSigned(ctx context.Context, s Server, name Name) string {
+	if name.IsZero() {
+		return ""
+	}
 	m, err := c.exchange(ctx, s, question{name, wire.TypeA}, flags{edns: true})
 	switch {
 	case err != nil:
@@ -113,6 +117,9 @@ const (
 )
 
 func (c *Client) testBogus(ctx context.Context, s Server, name Name) (string, trustVerdict) {
+	if name.IsZero() {
+		return "", trustUnknown
+	}
 	m, err := c.exchange(ctx, s, question{name, wire.TypeA}, flags{edns: true})
 	if err != nil {
 		return fmt.Sprintf("no answer for the bogus name %s: %v", name, err), trustUnknown
@@ -138,6 +145,9 @@ func hasAddress(answer []wire.RR) bool {
 }
 
 func (c *Client) testLarge(ctx context.Context, s Server, name Name) string {
+	if name.IsZero() {
+		return ""
+	}
 	m, err := c.exchange(ctx, s, question{name, wire.TypeDNSKEY}, flags{edns: true, do: true, tcp: true})
 	if err == nil && m.Rcode != wire.RcodeSuccess {
 		err = errors.New(wire.RcodeToString[m.Rcode])

@@ -53,7 +53,7 @@ func (a Answer[T]) Canonical() Name {
 }
 
 // MX is one mail exchanger. Host is the zero Name for the null MX (RFC 7505),
-// which has Null set.
+// which has Null set, and for a record whose target is no usable name.
 type MX struct {
 	Pref uint16
 	Host Name

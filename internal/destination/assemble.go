@@ -52,7 +52,7 @@ func (h *hostFacts) host(allowPrivate bool) delivery.Host {
 	refused := false
 	// IPv6 first (RFC 3974 §3); OrderAddrs lets the families take turns.
 	for _, a := range slices.Concat(h.v6.Records, h.v4.Records) {
-		if a = a.Unmap(); !allowPrivate && dns.PrivateAddr(a) {
+		if !allowPrivate && dns.PrivateAddr(a) {
 			refused = true
 			continue
 		}

@@ -133,8 +133,12 @@ func (f *Finder) shuffle(n int, swap func(i, j int)) {
 	rand.Shuffle(n, swap)
 }
 
+// shuffled copies: what a resolver returns may be its own.
 func (f *Finder) shuffled(addrs []netip.Addr) []netip.Addr {
 	out := slices.Clone(addrs)
+	for i := range out {
+		out[i] = out[i].Unmap()
+	}
 	f.shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
 }

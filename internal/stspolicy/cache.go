@@ -46,7 +46,8 @@ const touchEvery = time.Hour
 
 // Find says what MTA-STS asks of mail to d, from the cache and the domain's
 // record, and fetches the policy where it is not cached or new. It makes one
-// fetch for a domain at a time; an address literal has no MTA-STS.
+// fetch for a domain at a time (machines that meet a new domain in the same
+// second make one each); an address literal has no MTA-STS.
 func (c *Cache) Find(ctx context.Context, d delivery.RecipientDomain) delivery.Finding {
 	if d.IsLiteral() || d.Name.IsZero() {
 		return delivery.Finding{}
