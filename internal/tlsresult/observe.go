@@ -5,10 +5,12 @@ package tlsresult
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/policy"
 	"waxwing/tlsrpt"
 )
 
@@ -90,8 +92,9 @@ func isSession(s *delivery.Session) bool {
 	if !s.Connected || !s.Greeted || s.Plaintext {
 		return false
 	}
-	// A session that ended before EHLO was answered says nothing about TLS.
-	return s.TLS != nil || s.TLSFailure != nil || s.HELO != "" || s.Err == nil
+	// A session that ended before it came to TLS says nothing about it: EHLO
+	// refused, connection lost, we were told to stop.
+	return s.TLS != nil || s.TLSFailure != nil || s.Err == nil
 }
 
 // observer gathers the observations of one attempt.
@@ -137,14 +140,24 @@ func (o *observer) session(p *delivery.Plan, s *delivery.Session) {
 	}
 	for i := range p.Reports {
 		rep := &p.Reports[i]
+		found := failures(rep, s)
+		if ours(found) {
+			continue
+		}
 		var details []delivery.Detail
-		for _, f := range failures(rep, s) {
+		for _, f := range found {
 			d := facts
 			d.Type, d.Reason, d.Info = f.Type, string(f.Reason), f.Text
 			details = appendNew(details, d)
 		}
 		o.add(rep, p.Host.Name.Name, details)
 	}
+}
+
+// ours: the fault lies here, so the session tells nothing of the other side,
+// neither good nor bad.
+func ours(fs []delivery.TLSFailure) bool {
+	return slices.ContainsFunc(fs, func(f delivery.TLSFailure) bool { return f.Reason == policy.RootsUnavailable })
 }
 
 // failures says why a session did not meet a policy; none means that it did.

@@ -102,6 +102,13 @@ func TestSession(t *testing.T) {
 		{"RFC 8460 §4.3.4: no greeting", []delivery.Policy{sts()}, delivery.Session{Connected: true, Err: &delivery.Failure{}}, nil},
 		{"closed before the answer to EHLO", []delivery.Policy{sts()},
 			session(func(s *delivery.Session) { s.TLS, s.HELO, s.Err = nil, "", &delivery.Failure{} }), nil},
+		{"we stopped before STARTTLS", []delivery.Policy{sts()},
+			session(func(s *delivery.Session) { s.TLS, s.Err = nil, &delivery.Failure{Word: "canceled"} }), nil},
+		{"not offered, later refused in plaintext", []delivery.Policy{none()},
+			session(func(s *delivery.Session) {
+				s.TLS, s.TLSFailure, s.Err = nil, fails(tlsrpt.StartTLSNotSupported, "starttls-not-offered"), &delivery.Failure{}
+			}),
+			[]tally{{tlsrpt.PolicyNone, 0, 1, "starttls-not-supported/starttls-not-offered"}}},
 		{"tlsa succeeds, sts fails", []delivery.Policy{tlsa(mx1), sts()},
 			session(func(s *delivery.Session) {
 				s.DANE, s.PKIX, s.TLSFailure = passed, &delivery.Verdict{Failure: pkix}, pkix
@@ -132,6 +139,10 @@ func TestSession(t *testing.T) {
 			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "tlsa-invalid/tlsa-unusable"}}},
 		{"nobody verified: no success", []delivery.Policy{sts()}, session(nil), []tally{{tlsrpt.PolicySTS, 0, 1, "validation-failure/not-verified"}}},
+		{"our own fault is not theirs", []delivery.Policy{sts()},
+			session(func(s *delivery.Session) {
+				s.PKIX = &delivery.Verdict{Failure: fails(tlsrpt.CertificateNotTrusted, "roots-unavailable")}
+			}), nil},
 		{"the same failure twice is one detail", []delivery.Policy{with(sts(), tlsrpt.CertificateExpired, "certificate-expired")},
 			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicySTS, 0, 1, "certificate-expired/certificate-expired"}}},

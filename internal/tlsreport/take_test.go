@@ -1,0 +1,278 @@
+package tlsreport
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dkim"
+	"waxwing/dns"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+	"waxwing/tlsrpt"
+)
+
+// reporter makes report mails, signed with a real key that the resolver serves.
+type reporter struct {
+	t   *testing.T
+	key dkim.Key
+}
+
+func newReporter(t *testing.T, r *rig, services ...string) *reporter {
+	t.Helper()
+	k, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	txt, err := dkim.Record(k.Public(), services...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.dns.Replies["TXT s1._domainkey.reporter.example"] = dns.Answer[string]{Records: []string{txt}}
+	return &reporter{t, dkim.Key{Domain: dns.MustParse("reporter.example"), Selector: "s1", Signer: k}}
+}
+
+func (r *reporter) mail(from string, file []byte) []byte {
+	msg := "From: <tlsrpt@" + from + ">\r\nTo: <tls-reports@example>\r\nSubject: Report\r\nDate: Sun, 22 Nov 2026 01:00:00 +0000\r\n" +
+		"MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n\r\n" +
+		"--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		base64.StdEncoding.EncodeToString(file) + "\r\n--b--\r\n"
+	fields, err := dkim.Sign([]byte(msg), []dkim.Key{r.key}, dkim.SignOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return append(fields, msg...)
+}
+
+func reportAbout(t *testing.T, id string, domains ...string) []byte {
+	t.Helper()
+	rep := tlsrpt.Report{Organization: "R", Begin: saturday, End: saturday.Add(24*time.Hour - time.Second), ID: id}
+	for _, d := range domains {
+		rep.Policies = append(rep.Policies, tlsrpt.PolicyResult{Type: tlsrpt.PolicySTS, Domain: d, Success: 7, Failed: 1,
+			Details: []tlsrpt.FailureDetail{{Type: tlsrpt.CertificateExpired, Sessions: 1}}})
+	}
+	j, err := rep.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gz, err := tlsrpt.Compress(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gz
+}
+
+func (r *rig) reports(t *testing.T) []Received {
+	t.Helper()
+	out, err := r.Reports(context.Background(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// RPT-14, RPT-16, RPT-17.
+func TestTake(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		r := newRig(t, s)
+		rep := newReporter(t, r, "tlsrpt")
+		msg := rep.mail("mail.reporter.example", reportAbout(t, "id-1", "example", "mx.sender.example", "stranger.test", "example"))
+		for range 2 { // the second changes nothing
+			if taken, reason, err := r.Take(ctx, "tls-reports@example", msg); !taken || err != nil {
+				t.Fatalf("not taken: %q, %v", reason, err)
+			}
+		}
+		got := r.reports(t)
+		if len(got) != 2 || got[0].Submitter != "reporter.example" || got[0].Source != "mail" {
+			t.Fatalf("stored %+v", got)
+		}
+		for _, g := range got {
+			want := map[string]int64{"example": 14, "mx.sender.example": 7}[g.PolicyDomain]
+			shown, j, err := r.Show(ctx, g.ID)
+			if err != nil || g.OK != want || bytes.Contains(j, []byte("stranger")) || len(shown.Policies) != int(want/7) {
+				t.Errorf("%+v: %s, %v", g, j, err)
+			}
+		}
+		if _, _, err := r.Show(ctx, 1); !errors.Is(err, ErrNoReport) {
+			t.Errorf("unknown id: %v", err)
+		}
+		// A report that changed under the same id is a repeated one.
+		r.Take(ctx, "tls-reports@example", rep.mail("reporter.example", reportAbout(t, "id-1", "example")))
+		if got := r.reports(t); len(got) != 2 {
+			t.Errorf("another one with the same id: %+v", got)
+		}
+	})
+}
+
+func TestTakeRefuses(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	rep := newReporter(t, r)
+	good := reportAbout(t, "id", "example")
+	bomb, err := tlsrpt.Compress(bytes.Repeat([]byte(" "), 40<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := rep.mail("reporter.example", good)
+	unsigned := signed[bytes.Index(signed, []byte("From:")):]
+	for _, tt := range []struct {
+		name   string
+		msg    []byte
+		reason string
+	}{
+		{"unsigned", unsigned, "no DKIM signature of reporter.example"},
+		{"another organisation", rep.mail("reporter.test", good), "no DKIM signature of reporter.test"},
+		{"altered", bytes.Replace(signed, []byte("Hello"), []byte("Howdy"), 1), "DKIM signature of reporter.example: fail"},
+		{"stranger's domain", rep.mail("reporter.example", reportAbout(t, "id", "stranger.test")), "no domain of this server"},
+		{"no report", []byte("From: <a@reporter.example>\r\n\r\nHello\r\n"), "no TLS report attached"},
+		{"gzip bomb", rep.mail("reporter.example", bomb), "too large"},
+		{"garbage", rep.mail("reporter.example", []byte("garbage\x00")), "invalid character"},
+		{"no From", []byte("Subject: x\r\n\r\nHello\r\n"), "From"},
+	} {
+		taken, reason, err := r.Take(context.Background(), "tls-reports@example", tt.msg)
+		if taken || err != nil || !strings.Contains(reason, tt.reason) || strings.ContainsAny(reason, "\r\n") {
+			t.Errorf("%s: taken %v, reason %q, %v", tt.name, taken, reason, err)
+		}
+	}
+	r.dns.Replies["TXT s1._domainkey.reporter.example"] = &dns.Error{Timeout: true}
+	if taken, _, err := r.Take(context.Background(), "tls-reports@example", signed); taken || err == nil {
+		t.Error("a DNS timeout must be temporary")
+	}
+	if got := r.reports(t); len(got) != 0 {
+		t.Errorf("stored %+v", got)
+	}
+}
+
+// RPT-14.
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	v := func(change func(*dkim.Verification)) dkim.Verification {
+		x := dkim.Verification{Domain: dns.MustParse("example.org"), Result: dkim.Pass, SignedHeaders: []string{"from", "subject"}}
+		if change != nil {
+			change(&x)
+		}
+		return x
+	}
+	domain := func(d string) func(*dkim.Verification) {
+		return func(x *dkim.Verification) { x.Domain = dns.MustParse(d) }
+	}
+	for _, tt := range []struct {
+		name, from string
+		vs         []dkim.Verification
+		want       string
+		temporary  bool
+	}{
+		{"the From domain", "example.org", []dkim.Verification{v(nil)}, "example.org", false},
+		{"a parent", "a.b.example.org", []dkim.Verification{v(nil)}, "example.org", false},
+		{"the nearest", "a.b.example.org", []dkim.Verification{v(nil), v(domain("b.example.org")), v(nil)}, "b.example.org", false},
+		{"a child", "example.org", []dkim.Verification{v(domain("a.example.org"))}, "", false},
+		{"a sibling", "b.example.org", []dkim.Verification{v(domain("a.example.org"))}, "", false},
+		{"a public suffix", "example.co.uk", []dkim.Verification{v(domain("co.uk"))}, "", false},
+		{"l=", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.BodyLength = true })}, "", false},
+		{"s=email", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.Services = []string{"email"} })}, "", false},
+		{"s=tlsrpt", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.Services = []string{"email", "tlsrpt"} })}, "example.org", false},
+		{"From not signed", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.SignedHeaders = nil })}, "", false},
+		{"failed", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.Result = dkim.Fail })}, "", false},
+		{"temporary", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.Result = dkim.TempError })}, "", true},
+		{"temporary beside a good one", "example.org", []dkim.Verification{v(func(x *dkim.Verification) { x.Result = dkim.TempError }), v(nil)}, "example.org", false},
+		{"none", "example.org", nil, "", false},
+	} {
+		got, reason, err := authenticate(dns.MustParse(tt.from), tt.vs)
+		if got.ASCII() != tt.want || (err != nil) != tt.temporary || (tt.want == "" && reason == "") {
+			t.Errorf("%s: %q, %q, %v", tt.name, got, reason, err)
+		}
+	}
+}
+
+// RPT-17: an id belongs to the domain that authenticated the report.
+func TestIDsOfOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	for i, submitter := range []string{"one.test", "two.test", "one.test"} {
+		rep, err := tlsrpt.Parse(bytes.NewReader(reportAbout(t, "same-id", "example")), tlsrpt.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reason, err := r.keep(context.Background(), "mail", submitter, rep); reason != "" || err != nil {
+			t.Fatal(reason, err)
+		}
+		if got := r.reports(t); len(got) != min(i+1, 2) {
+			t.Errorf("after %d: %+v", i+1, got)
+		}
+	}
+}
+
+// Our own report, signed and sent by one server, is taken in by the one it is about.
+func TestThereAndBack(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	a, b := newRig(t, storetest.Open(t)), newRig(t, storetest.Open(t))
+	k, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	txt, err := dkim.Record(k.Public(), "tlsrpt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.dns.Replies["TXT k._domainkey.sender.example"] = dns.Answer[string]{Records: []string{txt}}
+	a.Signer = realSigner{stamp{[]string{"sender.example"}}, dkim.Key{Selector: "k", Signer: k}}
+	a.record("example", "v=TLSRPTv1; rua=mailto:tls-reports@example")
+	a.see(t, saturday, stsOK("example"), daneFailed("example", "mx.sender.example"))
+	a.record("mx.sender.example", "v=TLSRPTv1; rua=mailto:tls-reports@example")
+	a.clock.set(saturday.Add(25 * time.Hour))
+	if _, err := a.SendDay(ctx, SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range a.out.all() {
+		msg := []byte("Received: from x\r\n\tby y; Sun, 22 Nov 2026 01:00:00 +0000\r\n" + m.data)
+		if taken, reason, err := b.Take(ctx, m.env.Recipients[0].Address, msg); !taken || err != nil {
+			t.Fatalf("not taken: %s, %v", reason, err)
+		}
+	}
+	got := b.reports(t)
+	if len(got) != 2 {
+		t.Fatalf("%+v", got)
+	}
+	for _, g := range got {
+		rep, _, err := b.Show(ctx, g.ID)
+		if err != nil || rep.Check() != nil || !strings.Contains(rep.Text(), g.PolicyDomain) {
+			t.Errorf("%+v: %v", rep, err)
+		}
+	}
+}
+
+type realSigner struct {
+	stamp
+	key dkim.Key
+}
+
+func (s realSigner) Sign(_ context.Context, from dns.Name, msg []byte, extra []string) ([]byte, error) {
+	s.key.Domain = from
+	return dkim.Sign(msg, []dkim.Key{s.key}, dkim.SignOptions{Headers: extra})
+}
+
+func FuzzTake(f *testing.F) {
+	f.Add([]byte("From: <a@reporter.example>\r\nContent-Type: application/tlsrpt+gzip\r\n\r\n\x1f\x8b"))
+	f.Add([]byte("From: <a@reporter.example>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n--b--\r\n"))
+	s := storetest.Open(f)
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		r := &Service{Store: s, Verifier: passes{}, Hostname: dns.MustParse("mx.example")}
+		taken, reason, err := r.Take(context.Background(), "r@example", msg)
+		if taken != (reason == "" && err == nil) || strings.ContainsAny(reason, "\r\n") {
+			t.Fatalf("taken %v, reason %q, %v", taken, reason, err)
+		}
+	})
+}
+
+type passes struct{}
+
+func (passes) Verify(context.Context, []byte) ([]dkim.Verification, error) {
+	return []dkim.Verification{{Domain: dns.MustParse("reporter.example"), Result: dkim.Pass, SignedHeaders: []string{"from"}}}, nil
+}
