@@ -98,7 +98,7 @@ func Explain(w delivery.Reason) (meaning, advice string) {
 }
 
 func table() []entry {
-	return slices.Concat(decisionWords(), findingWords(), connectionWords(), certificateWords())
+	return slices.Concat(decisionWords(), findingWords(), connectionWords(), certificateWords(), messageWords())
 }
 
 func decisionWords() []entry {
@@ -209,5 +209,24 @@ func certificateWords() []entry {
 		{"cert-weak-algorithm", "the certificate is signed by an algorithm that is broken", "issue it anew"},
 		{"cert-invalid", "the host's certificate is not valid", "issue it anew"},
 		{RootsUnavailable, "this server has no list of public authorities", "install the system's CA certificates"},
+	}
+}
+
+func messageWords() []entry {
+	return []entry{
+		{"accepted", "the host took the message", "nothing to do"},
+		{"remote-reply", "the host's answer settled it", "read the answer, which is given in full"},
+		{"unanswered", "the message was sent in full and no answer came", "it is sent again, and may arrive twice"},
+		{"other-address-family", "the host refused one of our addresses, and is tried from the other address family next time", "check our addresses against block lists, and their reverse names"},
+		{"smtputf8-not-offered", "the message needs SMTPUTF8, which the host does not offer", "write to an address without special characters"},
+		{"8bitmime-not-offered", "the message holds 8-bit text, which the host does not take, and it is signed and cannot be changed", "send it in 7-bit form"},
+		{"size-exceeded", "the message is larger than the host takes", "send less"},
+		{"bare-newline", "the message holds a bare CR or LF, which no SMTP session can carry safely", "send it with CRLF line ends"},
+		{"bad-envelope", "an address cannot be written in SMTP", "correct the address"},
+		{"content-unreadable", "the stored message could not be read", "look at this server's log"},
+		{"lease-lost", "another machine took the message over", "nothing to do"},
+		{"canceled", "the attempt was broken off", "nothing to do; it is repeated"},
+		{"interrupted", "the attempt was broken off before a host was asked", "nothing to do; it is repeated"},
+		{"not-verified", "nobody verified the certificate", "nothing to do"},
 	}
 }
