@@ -1,0 +1,219 @@
+package transport
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/internal/session"
+	"waxwing/mtasts"
+	"waxwing/smtp"
+)
+
+type found struct {
+	dest    delivery.Destination
+	finding delivery.Finding
+	asked   bool // for MTA-STS
+}
+
+func (f *found) Find(context.Context, delivery.RecipientDomain) delivery.Destination { return f.dest }
+
+type sts struct{ f *found }
+
+func (s sts) Find(context.Context, delivery.RecipientDomain) delivery.Finding {
+	s.f.asked = true
+	return s.f.finding
+}
+
+// peers answers for each host: what becomes of the recipient with an address.
+type peers struct {
+	t     *testing.T
+	hosts map[string]map[string]delivery.RecipientResult
+	calls []session.Request
+	after func()
+}
+
+func (p *peers) Carry(_ context.Context, req session.Request) session.Report {
+	p.calls = append(p.calls, req)
+	if p.after != nil {
+		defer p.after()
+	}
+	answers, ok := p.hosts[req.Plan.Host.Name.ASCII()]
+	if !ok {
+		p.t.Errorf("unexpected visit to %s", req.Plan.Host.Name)
+	}
+	rep := session.Report{Attempt: delivery.Attempt{Plan: req.Plan, Sessions: []delivery.Session{{Addr: req.Plan.Host.Addrs[0]}}}}
+	for _, r := range req.Recipients {
+		rr := answers[r.Address]
+		rr.ID = r.ID
+		rep.Recipients = append(rep.Recipients, rr)
+	}
+	return rep
+}
+
+func host(name string) delivery.Host {
+	return delivery.Host{Name: delivery.MXHost{Name: dns.MustParse(name)}, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, AddrSecurity: dns.Insecure}
+}
+
+func hosts(names ...string) *found {
+	f := &found{dest: delivery.Destination{HasMX: true}}
+	for _, n := range names {
+		f.dest.Hosts = append(f.dest.Hosts, host(n))
+	}
+	return f
+}
+
+func job(to ...string) *delivery.Job {
+	j := &delivery.Job{Domain: delivery.RecipientDomain{Name: dns.MustParse("b.test")}}
+	j.Sender = "alice@sender.test"
+	for i, a := range to {
+		j.Recipients = append(j.Recipients, delivery.Recipient{ID: int64(i + 1), Address: a, Domain: j.Domain})
+	}
+	return j
+}
+
+func deliver(t *testing.T, f *found, p *peers, j *delivery.Job) delivery.Result {
+	t.Helper()
+	p.t = t
+	d := &Direct{Finder: f, STS: sts{f}, Session: p}
+	res := d.Deliver(context.Background(), j, delivery.Bytes("x"))
+	if len(res.Recipients) != len(j.Recipients) || res.Transport != "direct" || res.Started.IsZero() || res.Ended.IsZero() {
+		t.Fatalf("result %+v", res)
+	}
+	for i, rr := range res.Recipients {
+		if rr.ID != j.Recipients[i].ID || rr.Outcome == delivery.Pending {
+			t.Errorf("recipient %d: %+v", i, rr)
+		}
+	}
+	return res
+}
+
+var (
+	ok       = delivery.RecipientResult{Outcome: delivery.Delivered}
+	never    = delivery.RecipientResult{Outcome: delivery.Failed, Reply: smtp.NewReply(550, smtp.Enhanced{}, "no")}
+	refused4 = delivery.RecipientResult{Word: "remote-reply", Reply: smtp.NewReply(451, smtp.Enhanced{}, "later")}
+	down     = delivery.RecipientResult{Word: "connect-refused"}
+	policyF  = delivery.RecipientResult{Word: "dane-no-match", PolicyFailure: true}
+)
+
+// SES-11: what a host settles stays settled; the rest goes to the next one.
+func TestHostsInTurn(t *testing.T) {
+	t.Parallel()
+	p := &peers{hosts: map[string]map[string]delivery.RecipientResult{
+		"mx1.b.test": {"a": ok, "b": never, "c": refused4, "d": {Outcome: delivery.Deferred, Word: "no-answer-to-data"}},
+		"mx2.b.test": {"c": ok},
+	}}
+	res := deliver(t, hosts("mx1.b.test", "mx2.b.test", "mx3.b.test"), p, job("a", "b", "c", "d"))
+	var got []string
+	for _, rr := range res.Recipients {
+		got = append(got, rr.Outcome.String())
+	}
+	if s := strings.Join(got, " "); s != "delivered failed delivered deferred" {
+		t.Error(s)
+	}
+	if len(p.calls) != 2 || len(p.calls[1].Recipients) != 1 || len(res.Attempts) != 2 {
+		t.Errorf("%d visits, %+v", len(p.calls), res.Attempts)
+	}
+}
+
+func TestBestReason(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		first, then delivery.RecipientResult
+		want        delivery.Reason
+	}{
+		{"a reply beats silence", down, refused4, "remote-reply"},
+		{"a reply stays", refused4, down, "remote-reply"},
+		{"POL-6: a policy beats a reply", refused4, policyF, "dane-no-match"},
+		{"the first of equals", down, delivery.RecipientResult{Word: "timeout"}, "connect-refused"},
+	} {
+		p := &peers{hosts: map[string]map[string]delivery.RecipientResult{"mx1.b.test": {"a": c.first}, "mx2.b.test": {"a": c.then}}}
+		rr := deliver(t, hosts("mx1.b.test", "mx2.b.test"), p, job("a")).Recipients[0]
+		if rr.Word != c.want || rr.Outcome != delivery.Deferred || rr.PolicyFailure != (c.want == "dane-no-match") {
+			t.Errorf("%s: %+v", c.name, rr)
+		}
+	}
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		fail delivery.Failure
+		want delivery.Outcome
+	}{
+		{delivery.Failure{Word: "null-mx", Permanent: true, Enhanced: smtp.Enhanced{Class: 5, Subject: 1, Detail: 10}, Text: "takes no mail"}, delivery.Failed},
+		{delivery.Failure{Word: "dns-servfail", Text: "no answer"}, delivery.Deferred},
+	} {
+		f := &found{dest: delivery.Destination{Fail: &c.fail}}
+		rr := deliver(t, f, &peers{}, job("a", "b")).Recipients[1]
+		if rr.Outcome != c.want || rr.Word != c.fail.Word || rr.Enhanced != c.fail.Enhanced || rr.PolicyFailure {
+			t.Errorf("%+v", rr)
+		}
+		if f.asked {
+			t.Error("MTA-STS was looked up for a domain that takes no mail")
+		}
+	}
+}
+
+// POL-2, POL-6: every host outside an enforced policy: nothing is dialled, the
+// message waits, and the policy is the reason.
+func TestEveryHostOutsideThePolicy(t *testing.T) {
+	t.Parallel()
+	f := hosts("mx1.b.test")
+	f.finding = delivery.Finding{Fresh: true, Policy: &mtasts.Policy{Mode: mtasts.ModeEnforce, MX: []mtasts.Pattern{{Name: dns.MustParse("other.b.test")}}}}
+	res := deliver(t, f, &peers{}, job("a"))
+	if rr := res.Recipients[0]; rr.Outcome != delivery.Deferred || !rr.PolicyFailure || !f.asked {
+		t.Errorf("%+v", rr)
+	}
+	// POL-4: with REQUIRETLS and a policy checked in this attempt it fails at once.
+	j := job("a")
+	j.Need = delivery.RequireTLS
+	if rr := deliver(t, f, &peers{}, j).Recipients[0]; rr.Outcome != delivery.Failed || rr.Enhanced.Class != 5 || rr.Enhanced.Subject != 7 {
+		t.Errorf("%+v", rr)
+	}
+}
+
+// A literal has no MTA-STS (RFC 8461 §3.1).
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	f := hosts()
+	f.dest.Hosts = []delivery.Host{{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.9")}, AddrSecurity: dns.Insecure}}
+	j := job("a")
+	j.Domain = delivery.RecipientDomain{Literal: netip.MustParseAddr("192.0.2.9")}
+	f.dest.Domain = j.Domain
+	p := &peers{hosts: map[string]map[string]delivery.RecipientResult{"": {"a": ok}}}
+	if rr := deliver(t, f, p, j).Recipients[0]; rr.Outcome != delivery.Delivered || f.asked {
+		t.Errorf("%+v, MTA-STS asked: %v", rr, f.asked)
+	}
+}
+
+// A stop of the server ends the tour, and nobody is settled by it.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &peers{t: t, after: cancel, hosts: map[string]map[string]delivery.RecipientResult{"mx1.b.test": {"a": down}}}
+	f := hosts("mx1.b.test", "mx2.b.test")
+	d := &Direct{Finder: f, Session: p}
+	j := job("a")
+	res := d.Deliver(ctx, j, delivery.Bytes("x"))
+	if rr := res.Recipients[0]; rr.Outcome != delivery.Deferred || rr.Word != "connect-refused" || len(p.calls) != 1 {
+		t.Errorf("%+v", rr)
+	}
+	if rr := d.Deliver(ctx, j, delivery.Bytes("x")).Recipients[0]; rr.Outcome != delivery.Deferred || rr.Word != "interrupted" {
+		t.Errorf("%+v", rr)
+	}
+}
+
+func TestMinimum(t *testing.T) { // POL-9: the higher of the two counts
+	t.Parallel()
+	d := &Direct{Finder: hosts("mx1.b.test"), Minimum: func(context.Context, delivery.RecipientDomain) delivery.Minimum { return delivery.MinTLS }}
+	for _, c := range []struct{ job, want delivery.Minimum }{{delivery.MinAny, delivery.MinTLS}, {delivery.MinDANE, delivery.MinDANE}} {
+		if _, _, in := d.find(context.Background(), PlanRequest{Domain: job().Domain, Minimum: c.job}); in.Minimum != c.want {
+			t.Errorf("minimum %v, want %v", in.Minimum, c.want)
+		}
+	}
+}
