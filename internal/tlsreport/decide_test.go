@@ -90,3 +90,13 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// RPT-12: a time that grows.
+func TestPenalty(t *testing.T) {
+	t.Parallel()
+	for times, days := range map[int]int{0: 3, 1: 6, 4: 48, 9: 48} {
+		if got := penalty(times); got != time.Duration(days)*24*time.Hour {
+			t.Errorf("%d times: %v", times, got)
+		}
+	}
+}

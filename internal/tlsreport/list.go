@@ -19,7 +19,7 @@ func (s *Service) Results(ctx context.Context, t time.Time, domain string) ([]tl
 	var rows []tlsresult.Row
 	err := s.Store.Read(ctx, func(tx *store.Tx) error {
 		var err error
-		rows, err = tlsresult.Rows(tx, tlsresult.Day(t), tlsresult.Filter{Domain: domain})
+		rows, err = tlsresult.Rows(tx, tlsresult.Day(t), tlsresult.Filter{Domain: domain, Max: maxRows})
 		return err
 	})
 	return rows, err

@@ -46,7 +46,8 @@ func (s *Service) Settled(tx *store.Tx, env delivery.Envelope, rr delivery.Recip
 // its report: delivered as soon as one address took it (RFC 8460 §3).
 func finish(tx *store.Tx, id int64, state, note string, now time.Time) error {
 	var report int64
-	err := tx.Row(`SELECT report FROM tls_deliveries WHERE id = ?`, id).Scan(&report)
+	var uri string
+	err := tx.Row(`SELECT report, uri FROM tls_deliveries WHERE id = ?`, id).Scan(&report, &uri)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -77,8 +78,32 @@ func finish(tx *store.Tx, id int64, state, note string, now time.Time) error {
 	if _, err := tx.Exec(q, args...); err != nil {
 		return fmt.Errorf("settle a TLS report: %w", err)
 	}
-	return nil
+	return judgeAddress(tx, uri, state, note, now)
 }
+
+// judgeAddress suppresses an address that refused a report or did not take it
+// for a day, longer each time, and forgives it once it accepts one (RPT-12).
+// What the admin set by hand stays.
+func judgeAddress(tx *store.Tx, uri, state, note string, now time.Time) error {
+	if state == "accepted" {
+		_, err := tx.Exec(`DELETE FROM tls_suppressions WHERE address = ? AND manual = 0`, uri)
+		return err
+	}
+	var times int
+	err := tx.Row(`SELECT times FROM tls_suppressions WHERE address = ?`+tx.Wait(), uri).Scan(&times)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO tls_suppressions (address, until, times, manual, reason) VALUES (?, ?, 1, 0, ?)
+		ON CONFLICT (address) DO UPDATE SET until = excluded.until, times = tls_suppressions.times + 1, reason = excluded.reason
+		WHERE tls_suppressions.manual = 0 AND tls_suppressions.until <= ?`,
+		uri, store.Time(now.Add(penalty(times))), clip(note), store.Time(now)) // one bad day with many reports counts once
+	return err
+}
+
+// penalty is how long an address is left alone after it failed times before:
+// 3 days, doubled up to 48.
+func penalty(times int) time.Duration { return 72 * time.Hour << min(times, 4) }
 
 // record keeps one try (RPT-10).
 func record(tx *store.Tx, deliveryID int64, now time.Time, result string) error {

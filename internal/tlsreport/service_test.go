@@ -427,7 +427,16 @@ func TestSettled(t *testing.T) {
 		if a, b := sentTo(got, "a.example")[0], sentTo(got, "b.example")[0]; a.State != "delivered" || b.State != "failed" || b.Deliveries[0].Note != "550 no" {
 			t.Errorf("a %+v\nb %+v", a, b)
 		}
-		err := s.Write(context.Background(), func(tx *store.Tx) error {
+		sup, err := r.Suppressions(context.Background())
+		if err != nil || len(sup) != 1 || sup[0].Address != "mailto:s@b.example" || sup[0].Manual || !sup[0].Until.Equal(r.clock.now().Add(72*time.Hour)) {
+			t.Errorf("suppressions %+v, %v", sup, err)
+		}
+		r.see(t, saturday.Add(24*time.Hour), stsOK("b.example"))
+		r.clock.set(saturday.Add(49 * time.Hour))
+		if r.step(t); len(r.sent(t)) != 2 {
+			t.Errorf("RPT-12: sent to a suppressed address: %+v", r.sent(t))
+		}
+		err = s.Write(context.Background(), func(tx *store.Tx) error {
 			return errors.Join(r.Settled(tx, delivery.Envelope{Purpose: delivery.TLSReport, Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}),
 				r.Settled(tx, delivery.Envelope{Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}))
 		})

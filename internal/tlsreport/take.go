@@ -17,6 +17,9 @@ import (
 	"waxwing/tlsrpt"
 )
 
+// maxFile bounds a report in a mail, packed or not.
+const maxFile = 10 << 20
+
 // Take takes in a mail to a report address (RPT-14, RPT-17). Taken true: it is
 // stored, now or by an earlier copy, and need not be kept. Taken false: it is an
 // ordinary mail, and reason says in words fit for a header why. An error is
@@ -42,7 +45,7 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if reason != "" || err != nil {
 		return false, reason, err
 	}
-	r, err := tlsrpt.Parse(bytes.NewReader(file), tlsrpt.Limits{})
+	r, err := tlsrpt.Parse(bytes.NewReader(file), tlsrpt.Limits{Input: maxFile})
 	if err != nil {
 		return false, plain(err), nil
 	}
@@ -73,7 +76,7 @@ var errFound = errors.New("found")
 // reportFile finds the report among the parts of a mail: by its media type, or
 // where that says nothing, by its file name.
 func reportFile(msg []byte) (file []byte, reason string) {
-	err := message.Walk(msg, message.Limits{Size: 4 << 20}, func(p message.Part) error {
+	err := message.Walk(msg, message.Limits{Size: maxFile}, func(p message.Part) error {
 		if isReport(p.MediaType, p.Filename) {
 			file = p.Body
 			return errFound

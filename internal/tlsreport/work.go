@@ -18,6 +18,9 @@ import (
 // maxRUA is how many addresses of a record are reported to (RPT-11).
 const maxRUA = 5
 
+// maxRows bounds one report: policies, so for an MX host the recipient domains.
+const maxRows = 100_000
+
 // nextUnit works on one due unit. It returns false when none is due.
 func (s *Service) nextUnit(ctx context.Context) (bool, error) {
 	u, err := s.claimUnit(ctx)
@@ -152,9 +155,9 @@ func (s *Service) prepare(ctx context.Context, u *unit) (*Made, error) {
 // rows reads what a unit's report is made of, and for an MX host the addresses
 // each recipient domain was reported to.
 func (s *Service) rows(ctx context.Context, u *unit) (rows []tlsresult.Row, reported map[string]string, err error) {
-	f := tlsresult.Filter{Domain: u.name}
+	f := tlsresult.Filter{Domain: u.name, Max: maxRows}
 	if u.kind == mxHost {
-		f = tlsresult.Filter{PolicyDomain: u.name, OnlyTLSA: true}
+		f = tlsresult.Filter{PolicyDomain: u.name, OnlyTLSA: true, Max: maxRows}
 	}
 	err = s.Store.Read(ctx, func(tx *store.Tx) error {
 		var err error
@@ -166,6 +169,9 @@ func (s *Service) rows(ctx context.Context, u *unit) (rows []tlsresult.Row, repo
 		}
 		return err
 	})
+	if len(rows) == maxRows {
+		s.log().Warn("TLS report holds only a part of the day's results", "policy-domain", u.name, "day", u.date(), "rows", maxRows)
+	}
 	rows = slices.DeleteFunc(rows, func(r tlsresult.Row) bool { return s.Send != nil && !s.Send(r.Domain) })
 	return rows, reported, err
 }
