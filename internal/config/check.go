@@ -21,9 +21,9 @@ func (c *Config) TLSFiles() (cert, key, roots string) {
 	dir := filepath.Join(c.DataDir, "tls")
 	roots = c.TLS.RootsFile
 	if roots == "" {
-		roots = filepath.Join(dir, "ca.pem")
+		roots = filepath.Join(dir, "ca.crt")
 	}
-	return filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), roots
+	return filepath.Join(dir, "host.crt"), filepath.Join(dir, "host.key"), roots
 }
 
 // Check looks at what the text alone cannot tell: files, the data directory,

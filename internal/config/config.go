@@ -39,7 +39,7 @@ const (
 // Listen is one listener.
 type Listen struct {
 	Address        netip.AddrPort `toml:"address" required:"true" example:"0.0.0.0:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address, \"[::]\" every address of both families."`
-	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (MTA-STS policies, incoming TLS reports, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
+	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (MTA-STS policies, incoming TLS reports, port 443; this version does not serve it yet), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
 }
@@ -99,7 +99,7 @@ type Minimum string
 type TLSRPT struct {
 	Send          bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
 	ReportSuccess ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
-	From          string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from; its domain must have a DKIM key here. Empty: tlsrpt-noreply at the nearest hosted domain above hostname that has one."`
+	From          string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has an active DKIM key is used. Empty: tlsrpt-noreply there."`
 	RetentionDays int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept."`
 }
 
@@ -115,15 +115,12 @@ const (
 
 // Limits are bounds (INB-3).
 type Limits struct {
-	MaxConnections      int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener."`
-	ConnectionsPerIP    int           `toml:"connections_per_ip" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 address or IPv6 /64 network."`
-	MaxMessageSize      Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
-	MaxRecipients       int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
-	MaxHeaderSize       Size          `toml:"max_header_size" min:"16KiB" max:"16MiB" doc:"Largest message header accepted."`
-	CommandTimeout      time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
-	FailedLogins        int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one address within 10 minutes after which it is refused for as long."`
-	MessagesPerAccount  int           `toml:"messages_per_account" min:"0" max:"10000000" doc:"Messages an account may submit in 24 hours. 0: no bound."`
-	RecipientsPerMinute int           `toml:"recipients_per_minute" min:"0" max:"1000000" doc:"Recipients accepted from one address on \"mx\" listeners in a minute; more are answered 4xx. 0: no bound."`
+	MaxConnections   int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener."`
+	ConnectionsPerIP int           `toml:"connections_per_ip" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 address or IPv6 /64 network."`
+	MaxMessageSize   Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
+	MaxRecipients    int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
+	CommandTimeout   time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
+	FailedLogins     int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one address within 10 minutes after which it is refused for as long."`
 }
 
 // Log is what is logged.

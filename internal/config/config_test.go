@@ -199,6 +199,33 @@ func TestUnquotedDomain(t *testing.T) {
 	}
 }
 
+func TestReportFrom(t *testing.T) {
+	t.Parallel()
+	for from, ok := range map[string]bool{
+		"tls@mx.example.org": true, "tls@example.org": true, "tls@example.net": false, "A <tls@example.org>": false, "tls@[192.0.2.1]": false, "tls": false,
+	} {
+		_, err := Parse("w", []byte(minimal+"[tlsrpt]\nfrom = \""+from+"\"\n"))
+		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "w:6: tlsrpt.from") {
+			t.Errorf("from %q: %v (RPT-9)", from, err)
+		}
+	}
+}
+
+// The files of quickstart -local are looked for where it makes them.
+func TestLocalCA(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("/w/waxwing.toml", []byte(minimal+"[tls]\nlocal_ca = true\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, key, roots := c.TLSFiles(); cert != "/w/data/tls/host.crt" || key != "/w/data/tls/host.key" || roots != "/w/data/tls/ca.crt" {
+		t.Errorf("files %s, %s, %s", cert, key, roots)
+	}
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), ":6: tls.local_ca") || !strings.Contains(err.Error(), "quickstart -local") {
+		t.Errorf("check without them: %v", err)
+	}
+}
+
 func TestListenerNeedsCertificate(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []Kind{MX, Metrics, Submission, Submissions, HTTPS} {

@@ -36,8 +36,8 @@ func Default() *Config {
 		},
 		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, RetentionDays: 400}, // RPT-8, RPT-17
 		Limits: Limits{
-			MaxConnections: 1000, ConnectionsPerIP: 50, MaxMessageSize: 50 << 20, MaxRecipients: 1000, MaxHeaderSize: message.MaxHeader,
-			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerAccount: 1000,
+			MaxConnections: 1000, ConnectionsPerIP: 50, MaxMessageSize: 50 << 20, MaxRecipients: 1000,
+			CommandTimeout: 5 * time.Minute, FailedLogins: 10,
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}
@@ -72,10 +72,26 @@ func (c *Config) validate(d *decoder) {
 		d.fault("delivery.concurrency_per_domain", "%d is more than concurrency (%d)", c.Delivery.ConcurrencyPerDomain, c.Delivery.Concurrency)
 	}
 	if from := c.TLSRPT.From; from != "" {
-		if l, err := message.ParseAddressList(from); err != nil || len(l) != 1 || l[0].Name != "" {
-			d.fault("tlsrpt.from", "%q is no mail address like \"tlsrpt@example.org\"", from)
+		if err := c.checkReportFrom(from); err != nil {
+			d.fault("tlsrpt.from", "%v", err)
 		}
 	}
+}
+
+// checkReportFrom: RPT-9 wants a domain that is ours by our own name.
+func (c *Config) checkReportFrom(from string) error {
+	l, err := message.ParseAddressList(from)
+	if err != nil || len(l) != 1 || l[0].Name != "" {
+		return fmt.Errorf("%q is no mail address like \"tlsrpt@example.org\"", from)
+	}
+	domain, err := dns.ParseName(l[0].Domain)
+	if err != nil {
+		return err
+	}
+	if !c.Hostname.IsZero() && !c.Hostname.Under(domain) {
+		return fmt.Errorf("%s is neither hostname (%s) nor a domain above it", domain, c.Hostname)
+	}
+	return nil
 }
 
 func (c *Config) validateListen(d *decoder) {
