@@ -318,8 +318,7 @@ func (c *conn) reply(verb string, r *smtp.Reply) {
 		return
 	}
 	if r == Drop {
-		c.end("dropped")
-		c.bw.Reset(output{c})
+		c.end("dropped") // what was replied before still goes out
 		return
 	}
 	if r.Code == 421 {

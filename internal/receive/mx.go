@@ -17,7 +17,9 @@ import (
 // only, whoever asks. Its fields are not changed once it is in use.
 type MX struct {
 	Common
-	DNS dns.Resolver // to refuse senders whose domain takes no mail (RFC 7505 §4.2); nil: not asked
+	// DNS is asked for senders whose domain takes no mail (RFC 7505 §4.2), and for
+	// the client's name (INB-6); nil: neither.
+	DNS dns.Resolver
 	// Reports takes mail to report addresses, of which IsReport tells; nil: there are none.
 	Reports  ReportSink
 	IsReport func(ctx context.Context, local string, domain dns.Name) bool
@@ -27,7 +29,8 @@ type mxSession struct {
 	b    *MX
 	conn smtpserver.Conn
 	tx   transaction
-	// reports are the recipients, by index in tx.rcpts, that are report addresses.
+	name *reverse
+	// reports are the recipients that are report addresses; they are not in tx.
 	reports []reportRecipient
 }
 
@@ -37,8 +40,8 @@ type reportRecipient struct {
 }
 
 // NewSession never refuses.
-func (b *MX) NewSession(_ context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	return &mxSession{b: b, conn: conn}, nil
+func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
+	return &mxSession{b: b, conn: conn, name: lookUpName(ctx, b.DNS, conn.Remote().Addr())}, nil
 }
 
 func (s *mxSession) Reset() { s.tx, s.reports = transaction{}, nil }
@@ -110,7 +113,9 @@ func (s *mxSession) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) 
 		all = append(all, r.Recipient)
 	}
 	env.Recipients = all
-	prefix := s.b.received(s.conn, env, s.tx.mail.RequireTLS)
+	told := s.b.received(s.conn, env, s.tx.mail.RequireTLS)
+	told.name, told.secure = s.name.result(ctx)
+	prefix := told.field()
 	env.Recipients = s.tx.rcpts
 	if len(s.reports) > 0 {
 		notes, err := s.takeReports(ctx, env, in, prefix)

@@ -505,3 +505,93 @@ func TestReceivedField(t *testing.T) {
 		t.Errorf("got %q\nwant %q", f, want)
 	}
 }
+
+// pointers is a resolver of PTR, A and AAAA.
+type pointers struct {
+	dns.Resolver
+	ptr      []dns.Name
+	addrs    map[string]netip.Addr
+	security dns.Security
+}
+
+func (p pointers) LookupPTR(context.Context, netip.Addr) (dns.Answer[dns.Name], error) {
+	return dns.Answer[dns.Name]{Records: p.ptr, Security: dns.Secure}, nil
+}
+
+func (p pointers) LookupA(_ context.Context, n dns.Name) (dns.Answer[netip.Addr], error) {
+	a := dns.Answer[netip.Addr]{Security: p.security}
+	if addr, ok := p.addrs[n.ASCII()]; ok {
+		a.Records = []netip.Addr{addr}
+	}
+	return a, nil
+}
+
+// INB-6: only a name that leads back counts, and it says whether by secure answers.
+func TestReverse(t *testing.T) {
+	t.Parallel()
+	addr := netip.MustParseAddr("192.0.2.1")
+	names := []dns.Name{dns.MustParse("liar.test"), dns.MustParse("mail.test")}
+	for _, tt := range []struct {
+		p    pointers
+		want string
+	}{
+		{pointers{ptr: names, addrs: map[string]netip.Addr{"mail.test": addr}, security: dns.Secure}, "from c (mail.test [192.0.2.1]) (DNSSEC)\r\n"},
+		{pointers{ptr: names, addrs: map[string]netip.Addr{"mail.test": addr}, security: dns.Insecure}, "from c (mail.test [192.0.2.1])\r\n"},
+		{pointers{ptr: names, addrs: map[string]netip.Addr{"liar.test": netip.MustParseAddr("192.0.2.2")}, security: dns.Secure}, "from c ([192.0.2.1])\r\n"},
+		{pointers{}, "from c ([192.0.2.1])\r\n"},
+	} {
+		tr := trace{helo: "c", addr: addr, hostname: "mx.test", protocol: "SMTP", now: noon}
+		tr.name, tr.secure = lookUpName(t.Context(), tt.p, addr).result(t.Context())
+		if got := string(tr.field()); !strings.Contains(got, tt.want) {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// BenchmarkMX: messages of 10 KiB through server and backend, into a queue that
+// throws them away.
+func BenchmarkMX(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &smtpserver.Server{Hostname: "mx.here.test", Backend: &MX{Common: common(nil)}, Limits: smtpserver.Limits{Transactions: 1 << 30}}
+	s.Backend.(*MX).Queue = nowhere{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx, l) }()
+	defer func() { cancel(); <-done }()
+	head := []byte("MAIL FROM:<a@x.test>\r\nRCPT TO:<joe@here.test>\r\nDATA\r\n")
+	body := []byte("From: a@x.test\r\nTo: joe@here.test\r\nSubject: hi\r\n\r\n" + strings.Repeat(strings.Repeat("x", 78)+"\r\n", 128) + ".\r\n")
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer nc.Close()
+		br := bufio.NewReader(nc)
+		expect := func(n int) {
+			for range n {
+				if line, err := br.ReadSlice('\n'); err != nil || line[0] > '3' {
+					b.Errorf("%q %v", line, err)
+				}
+			}
+		}
+		io.WriteString(nc, "HELO c.test\r\n")
+		expect(2)
+		for pb.Next() {
+			nc.Write(head)
+			expect(3)
+			nc.Write(body)
+			expect(1)
+		}
+	})
+}
+
+type nowhere struct{}
+
+func (nowhere) Enqueue(context.Context, *delivery.Envelope, delivery.Content) error { return nil }

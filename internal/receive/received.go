@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/message"
 	"waxwing/smtpserver"
 )
@@ -15,6 +16,8 @@ import (
 type trace struct {
 	helo       string
 	addr       netip.Addr
+	name       dns.Name // that leads to addr and back; zero: none
+	secure     bool     // by answers that were Secure
 	hostname   string
 	protocol   string
 	tls        *tls.ConnectionState
@@ -50,8 +53,16 @@ func (t trace) field() []byte {
 	b = append(b, "Received: from "...)
 	b = append(b, atomOnly(t.helo)...)
 	b = append(b, " ("...)
+	if !t.name.IsZero() {
+		b = append(b, t.name.ASCII()...)
+		b = append(b, ' ')
+	}
 	b = append(b, literal(t.addr)...)
-	b = append(b, ")\r\n\tby "...)
+	b = append(b, ')')
+	if t.secure {
+		b = append(b, " (DNSSEC)"...)
+	}
+	b = append(b, "\r\n\tby "...)
 	b = append(b, t.hostname...)
 	b = append(b, " with "...)
 	b = append(b, t.protocol...)

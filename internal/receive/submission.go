@@ -95,7 +95,7 @@ func (s *submission) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error)
 	if err != nil {
 		return nil, localError(err)
 	}
-	received := s.b.received(s.conn, env, s.tx.mail.RequireTLS)
+	received := s.b.received(s.conn, env, s.tx.mail.RequireTLS).field()
 	return s.b.accept(ctx, env, in.content(append(received, signature...)))
 }
 

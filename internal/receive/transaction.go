@@ -102,8 +102,8 @@ func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time
 	}
 }
 
-// received is the Received field for env.
-func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireTLS bool) []byte {
+// received tells of env what a Received field says.
+func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireTLS bool) trace {
 	t := trace{
 		helo: conn.HELO(), addr: conn.Remote().Addr(), hostname: c.Hostname,
 		protocol: protocol(conn, env.SMTPUTF8), tls: conn.TLS(), requireTLS: requireTLS,
@@ -112,7 +112,7 @@ func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireT
 	if len(env.Recipients) == 1 {
 		t.rcpt = env.Recipients[0].Address
 	}
-	return t.field()
+	return t
 }
 
 // take reads a message and refuses loops. The caller closes what it returns.

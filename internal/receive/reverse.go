@@ -1,0 +1,76 @@
+package receive
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"waxwing/dns"
+)
+
+// Times for finding a client's name. It is only told in Received, so a message
+// waits for it a moment at most.
+const (
+	reverseTimeout = 10 * time.Second
+	reverseWait    = 500 * time.Millisecond
+	maxPointers    = 3 // names of one address that are checked
+)
+
+// reverse is the search for a client's name; it runs beside the dialogue.
+type reverse struct {
+	done   chan struct{} // closed when the fields below are set
+	name   dns.Name      // zero: none that leads back to the address
+	secure bool          // every answer on the way was Secure (INB-6)
+}
+
+// lookUpName starts the search, which ends with ctx. Nil where there is nothing to ask.
+func lookUpName(ctx context.Context, r dns.Resolver, addr netip.Addr) *reverse {
+	if r == nil || !addr.IsValid() || addr.IsLoopback() {
+		return nil
+	}
+	v := &reverse{done: make(chan struct{})}
+	go func() {
+		defer close(v.done)
+		ctx, cancel := context.WithTimeout(ctx, reverseTimeout)
+		defer cancel()
+		v.find(ctx, r, addr)
+	}()
+	return v
+}
+
+// find takes the first name whose addresses include addr (RFC 8601 §2.7.3, iprev).
+func (v *reverse) find(ctx context.Context, r dns.Resolver, addr netip.Addr) {
+	ptr, err := r.LookupPTR(ctx, addr)
+	if err != nil {
+		return
+	}
+	lookup := r.LookupAAAA
+	if addr.Is4() {
+		lookup = r.LookupA
+	}
+	for _, name := range ptr.Records[:min(len(ptr.Records), maxPointers)] {
+		ans, err := lookup(ctx, name)
+		if err == nil && slices.Contains(ans.Records, addr) {
+			v.name = name
+			v.secure = ptr.Security == dns.Secure && ans.Security == dns.Secure
+			return
+		}
+	}
+}
+
+// result waits a moment for the search.
+func (v *reverse) result(ctx context.Context) (name dns.Name, secure bool) {
+	if v == nil {
+		return dns.Name{}, false
+	}
+	t := time.NewTimer(reverseWait)
+	defer t.Stop()
+	select {
+	case <-v.done:
+		return v.name, v.secure
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return dns.Name{}, false
+}
