@@ -74,7 +74,7 @@ func newKey(algorithm string) (crypto.Signer, error) {
 	case "ed25519":
 		return dkim.GenerateEd25519()
 	case "rsa":
-		return dkim.GenerateRSA()
+		return dkim.GenerateRSA(2048)
 	}
 	return nil, usagef("-algorithm is ed25519 or rsa, not %q", algorithm)
 }

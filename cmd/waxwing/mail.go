@@ -22,17 +22,26 @@ func runMail(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) != 1 {
-		return usagef("mail list ACCOUNT, mail show ID")
+	if len(rest) == 0 || what == "list" && len(rest) > 1 {
+		return usagef("mail list ACCOUNT, mail show ID …")
 	}
 	if what == "list" {
 		return withStore(ctx, e, f, func(o *opened) error { return listMail(ctx, e, o, rest[0], *box, *limit, f.json) })
 	}
-	id, err := strconv.ParseInt(rest[0], 10, 64)
-	if err != nil {
-		return usagef("%q is no message id; \"waxwing mail list ACCOUNT\" shows them", rest[0])
+	ids := make([]int64, len(rest))
+	for i, s := range rest {
+		if ids[i], err = strconv.ParseInt(s, 10, 64); err != nil {
+			return usagef("%q is no message id; \"waxwing mail list ACCOUNT\" shows them", s)
+		}
 	}
-	return withStore(ctx, e, f, func(o *opened) error { return showMail(ctx, e, o, id) })
+	return withStore(ctx, e, f, func(o *opened) error {
+		for _, id := range ids {
+			if err := showMail(ctx, e, o, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func listMail(ctx context.Context, e env, o *opened, account, box string, limit int, asJSON bool) error {

@@ -74,3 +74,12 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (net
 	var d net.Dialer
 	return d.DialContext(ctx, network, l.Addr().String())
 }
+
+// ListenAt is Listen in the form of net.Listen, for a server's listeners.
+func (n *Network) ListenAt(_, address string) (net.Listener, error) {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return n.Listen(ap)
+}

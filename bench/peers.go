@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Addresses of the parts, all on loopback.
+const (
+	sinkAddr    = "127.64.0.1:26026"
+	dnsAddr     = "127.0.0.1:26053"
+	mxAddr      = "127.0.0.1:26025"
+	subAddr     = "127.0.0.1:26587"
+	postfixPort = "26125"
+)
+
+func waitPort(ctx context.Context, addr string) error {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			return c.Close()
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("nobody listens on %s after 20 s", addr)
+}
+
+// waxwing is this server, set up by its own commands in a fresh directory.
+type waxwing struct {
+	o        options
+	dir      string
+	serve    *exec.Cmd
+	dns      *exec.Cmd
+	password string
+}
+
+func (w *waxwing) name() string { return "waxwing" }
+
+const waxwingConfig = `hostname = "mx.bench.test"
+data_dir = "data"
+[[listen]]
+address = "` + mxAddr + `"
+kind = "mx"
+[[listen]]
+address = "` + subAddr + `"
+kind = "submission"
+[tls]
+local_ca = true
+[resolver]
+servers = ["` + dnsAddr + `"]
+[resolver.selftest]
+signed = ""
+bogus = ""
+large = ""
+[delivery]
+allow_private = true
+port = 26026
+[tlsrpt]
+send = true
+[log]
+level = "warn"
+`
+
+func (w *waxwing) start(ctx context.Context, _ string) (int, error) {
+	var err error
+	if w.dir, err = os.MkdirTemp(w.o.dir, "waxwing"); err != nil {
+		return 0, err
+	}
+	conf := filepath.Join(w.dir, "waxwing.toml")
+	if _, err := w.command(ctx, "", "quickstart", "-local", "-dir", filepath.Join(w.dir), "you@bench.test"); err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(conf, []byte(waxwingConfig), 0o600); err != nil {
+		return 0, err
+	}
+	w.password = "bench-" + strconv.Itoa(os.Getpid()) + "-password"
+	for _, c := range [][]string{{"domain", "add", "rcpt.example"}, {"address", "add", "*@rcpt.example", "you"}, {"account", "password", "you"}} {
+		if _, err := w.command(ctx, w.password+"\n", append(c, "-config", conf)...); err != nil {
+			return 0, err
+		}
+	}
+	// Keys would make Waxwing sign, which Postfix does not do.
+	for _, s := range []string{"rsa", "ed25519"} {
+		if _, err := w.command(ctx, "", "dkim", "remove", "bench.test", "-selector", s, "-config", conf); err != nil {
+			return 0, err
+		}
+	}
+	w.dns = exec.CommandContext(ctx, filepath.Join(w.o.bin, "mailperf"), "dns", "-addr", dnsAddr)
+	if err := w.dns.Start(); err != nil {
+		return 0, err
+	}
+	w.serve = exec.CommandContext(ctx, filepath.Join(w.o.bin, "waxwing"), "serve", "-config", conf)
+	w.serve.Stderr = os.Stderr
+	if err := w.serve.Start(); err != nil {
+		return 0, err
+	}
+	for _, a := range []string{mxAddr, subAddr} {
+		if err := waitPort(ctx, a); err != nil {
+			return 0, err
+		}
+	}
+	return w.serve.Process.Pid, nil
+}
+
+func (w *waxwing) command(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(w.o.bin, "waxwing"), args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("waxwing %s: %w: %s", strings.Join(args[:2], " "), err, out)
+	}
+	return string(out), nil
+}
+
+func (w *waxwing) load(work string) []string {
+	if work == accept {
+		return []string{"-addr", mxAddr}
+	}
+	return []string{"-addr", subAddr, "-starttls", "-auth", "you:" + w.password, "-from", "you@bench.test", "-to", "rcpt@d0.dest.example"}
+}
+
+// drained waits until the queue holds nothing that waits.
+func (w *waxwing) drained(ctx context.Context) error {
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
+		out, err := w.command(ctx, "", "queue", "list", "-json", "-limit", "1", "-config", filepath.Join(w.dir, "waxwing.toml"))
+		if err != nil {
+			return err
+		}
+		var items []json.RawMessage
+		if err := json.Unmarshal([]byte(out), &items); err != nil {
+			return fmt.Errorf("queue list: %w: %s", err, out)
+		}
+		if len(items) == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("the queue is not empty after 60 s")
+}
+
+func (w *waxwing) stop() {
+	for _, c := range []*exec.Cmd{w.serve, w.dns} {
+		if c != nil && c.Process != nil {
+			c.Process.Signal(syscall.SIGTERM)
+			c.Wait()
+		}
+	}
+	w.serve, w.dns = nil, nil
+	os.RemoveAll(w.dir)
+}
+
+// postfix is Debian's Postfix as a private instance.
+type postfix struct {
+	o   options
+	dir string
+}
+
+// postfixMissing says why Postfix cannot be measured here; empty if it can.
+func postfixMissing() string {
+	if _, err := os.Stat("/usr/lib/postfix/sbin/master"); err != nil {
+		return "Debian's package postfix is not installed"
+	}
+	if os.Geteuid() != 0 {
+		return "starting it needs root"
+	}
+	return ""
+}
+
+func (p *postfix) name() string { return "postfix" }
+
+func (p *postfix) script(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "bash", append([]string{filepath.Join(p.o.scripts, "postfix_instance.sh")}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("postfix %s: %w: %s", args[0], err, stderr.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func (p *postfix) start(ctx context.Context, work string) (int, error) {
+	p.dir = filepath.Join(p.o.dir, "postfix")
+	// in_flow_delay would stall accepting under load: that is not what is measured.
+	lines := []string{"in_flow_delay = 0"}
+	if work == relay {
+		lines = append(lines, "default_transport = smtp", "relayhost = ["+strings.Split(sinkAddr, ":")[0]+"]:"+strings.Split(sinkAddr, ":")[1],
+			"smtp_tls_security_level = may", "smtp_tls_connection_reuse = yes")
+	}
+	if _, err := p.script(ctx, append([]string{"make", p.dir, postfixPort}, lines...)...); err != nil {
+		return 0, err
+	}
+	if _, err := p.script(ctx, "start", p.dir); err != nil {
+		return 0, err
+	}
+	if err := waitPort(ctx, "127.0.0.1:"+postfixPort); err != nil {
+		return 0, err
+	}
+	pid, err := p.script(ctx, "pid", p.dir)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(pid)
+}
+
+func (p *postfix) load(work string) []string {
+	to := "rcpt%d@rcpt.example"
+	if work == relay {
+		to = "rcpt@d0.dest.example"
+	}
+	return []string{"-addr", "127.0.0.1:" + postfixPort, "-to", to}
+}
+
+func (p *postfix) drained(ctx context.Context) error {
+	args := []string{"drain"}
+	for _, q := range []string{"incoming", "active", "maildrop", "deferred"} {
+		args = append(args, filepath.Join(p.dir, "queue", q))
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(p.o.bin, "mailperf"), args...).Output()
+	if err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	var d struct{ Left int }
+	if err := json.Unmarshal(out, &d); err != nil || d.Left > 0 {
+		return fmt.Errorf("Postfix's queue is not empty: %s", out)
+	}
+	return nil
+}
+
+func (p *postfix) stop() {
+	p.script(context.Background(), "stop", p.dir)
+}

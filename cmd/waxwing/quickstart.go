@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/accounts"
+	"waxwing/internal/certs"
+	"waxwing/internal/config"
+	"waxwing/internal/server"
+	"waxwing/internal/signing"
+	"waxwing/smtp"
+)
+
+// runQuickstart sets a machine up (SET-1, SET-3).
+func runQuickstart(ctx context.Context, e env, args []string) error {
+	fs := flags(e, "quickstart")
+	local := fs.Bool("local", false, "set up for trying out: high ports on loopback, an authority of its own, no DNS")
+	dir := fs.String("dir", ".", "write everything below this `directory`")
+	hostname := fs.String("hostname", "", "`name` of this server; mail.DOMAIN if empty")
+	rest, err := parse(fs, args)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) != 1:
+		return usagef("it needs one address, such as you@example.test")
+	case !*local:
+		return usagef("only -local is there in this version: it sets up a machine for trying out")
+	}
+	q, err := newQuickstart(rest[0], *dir, *hostname)
+	if err != nil {
+		return err
+	}
+	if err := q.write(ctx); err != nil {
+		q.undo()
+		return err
+	}
+	q.tell(e)
+	return nil
+}
+
+// quickstart is one set-up under way.
+type quickstart struct {
+	account  string
+	address  string
+	domain   dns.Name
+	hostname dns.Name
+	dir      string
+	password string
+	ports    map[string]int
+	made     []string // what to remove if it fails
+}
+
+func newQuickstart(address, dir, hostname string) (*quickstart, error) {
+	a, rest, err := smtp.ParsePath("<"+address+">", true)
+	if err != nil || rest != "" || a.Domain == "" {
+		return nil, usagef("%q is no address such as you@example.test", address)
+	}
+	domain, err := dns.ParseName(a.Domain)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	if hostname == "" {
+		hostname = "mail." + domain.ASCII()
+	}
+	host, err := dns.ParseName(hostname)
+	if err != nil {
+		return nil, usagef("-hostname: %v", err)
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	q := &quickstart{account: strings.ToLower(a.Local), address: address, domain: domain, hostname: host, dir: dir, password: newPassword()}
+	q.ports = freePorts(map[string]int{"mx": 2525, "submission": 2587, "submissions": 2465, "metrics": 2592})
+	return q, nil
+}
+
+// freePorts moves a port that is taken to a free one.
+func freePorts(want map[string]int) map[string]int {
+	got := map[string]int{}
+	for kind, port := range want {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			l, err = net.Listen("tcp", "127.0.0.1:0")
+		}
+		if err == nil {
+			port = l.Addr().(*net.TCPAddr).Port
+			defer l.Close() // after all were chosen, so that no two are the same
+		}
+		got[kind] = port
+	}
+	return got
+}
+
+var localConfig = template.Must(template.New("waxwing.toml").Parse(`# Written by "waxwing quickstart -local": for trying out, on loopback only.
+# "waxwing config describe" explains every key.
+hostname = "{{.Hostname}}"
+data_dir = "data"
+
+[[listen]]
+address = "127.0.0.1:{{index .Ports "mx"}}"
+kind = "mx"
+
+[[listen]]
+address = "127.0.0.1:{{index .Ports "submission"}}"
+kind = "submission"
+
+[[listen]]
+address = "127.0.0.1:{{index .Ports "submissions"}}"
+kind = "submissions"
+
+[[listen]]
+address = "127.0.0.1:{{index .Ports "metrics"}}"
+kind = "metrics"
+
+[tls]
+local_ca = true
+
+[resolver]
+servers = ["system"]
+`))
+
+func (q *quickstart) write(ctx context.Context) error {
+	path := filepath.Join(q.dir, "waxwing.toml")
+	data := filepath.Join(q.dir, "data")
+	for _, p := range []string{path, data} {
+		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already, and nothing is overwritten: choose another -dir, or remove it", p)
+		}
+	}
+	var text bytes.Buffer
+	if err := localConfig.Execute(&text, map[string]any{"Hostname": q.hostname.ASCII(), "Ports": q.ports}); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(q.dir); errors.Is(err, fs.ErrNotExist) {
+		q.made = append(q.made, q.dir)
+	}
+	if err := os.MkdirAll(q.dir, 0o755); err != nil {
+		return err
+	}
+	q.made = append(q.made, data)
+	if err := certs.MakeLocal(data, time.Now(), q.hostname.ASCII(), "localhost"); err != nil {
+		return err
+	}
+	cfg, err := config.Parse(path, text.Bytes())
+	if err != nil {
+		return err
+	}
+	if err := q.fill(ctx, cfg); err != nil {
+		return err
+	}
+	// The configuration comes last: where it stands, everything stands.
+	q.made = append(q.made, path)
+	return os.WriteFile(path, text.Bytes(), 0o600)
+}
+
+// fill makes domain, account, address and keys in the store.
+func (q *quickstart) fill(ctx context.Context, cfg *config.Config) error {
+	db, err := server.OpenStore(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	acc := &accounts.Store{DB: db}
+	if err := acc.AddDomain(ctx, q.domain); err != nil {
+		return fmt.Errorf("domain %s: %w", q.domain, err)
+	}
+	if err := acc.AddAccount(ctx, q.account, q.password); err != nil {
+		return fmt.Errorf("account %s: %w", q.account, err)
+	}
+	if err := acc.AddAddress(ctx, q.address, q.account); err != nil {
+		return fmt.Errorf("address %s: %w", q.address, err)
+	}
+	sign := &signing.Service{Store: db}
+	for selector, algorithm := range map[string]string{"ed25519": "ed25519", "rsa": "rsa"} {
+		var key crypto.Signer
+		if key, err = newKey(algorithm); err != nil {
+			return err
+		}
+		if _, err := sign.AddKey(ctx, q.domain, selector, key); err != nil {
+			return fmt.Errorf("DKIM key %s: %w", selector, err)
+		}
+	}
+	return nil
+}
+
+// undo leaves nothing half done.
+func (q *quickstart) undo() {
+	for _, p := range q.made {
+		os.RemoveAll(p)
+	}
+}
+
+func (q *quickstart) tell(e env) {
+	ca, _, _ := certs.LocalPaths(filepath.Join(q.dir, "data"))
+	in := ""
+	if wd, err := os.Getwd(); err == nil && wd != q.dir {
+		in = " -config " + filepath.Join(q.dir, "waxwing.toml")
+	}
+	fmt.Fprintf(e.stdout, `Waxwing is set up for trying out in %s.
+
+  account   %s   address %s
+  password  %s   (shown this once)
+
+Start it:            waxwing serve%s
+Send a first mail:   swaks --server 127.0.0.1:%d --tls --auth-user %s --auth-password %s \
+                       --from %s --to %s
+Read it:             waxwing mail list%s %s
+Its certificate is signed by an authority made for this set-up: %s
+`, q.dir, q.account, q.address, q.password, in, q.ports["submission"], q.account, q.password, q.address, q.address, in, q.account, ca)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"waxwing/internal/config"
+	"waxwing/internal/server"
+)
+
+// runServe runs the server until it is told to stop.
+func runServe(ctx context.Context, e env, args []string) error {
+	fs := flags(e, "serve")
+	path := fs.String("config", "waxwing.toml", "configuration `file`")
+	rest, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("unexpected %q", rest[0])
+	}
+	cfg, err := config.Load(*path)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Check(); err != nil {
+		return err
+	}
+	if len(cfg.Listen) == 0 {
+		return fmt.Errorf("%s has no [[listen]] table: the server would take no mail", *path)
+	}
+	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log)})
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// newLog makes the log that the configuration asks for.
+func newLog(w io.Writer, c config.Log) *slog.Logger {
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"waxwing/internal/server"
+	"waxwing/internal/store"
+	"waxwing/internal/tlsreport"
+	"waxwing/message"
+	"waxwing/tlsrpt"
+)
+
+// runTLSRPT shows and sends TLS reports (RFC 8460).
+func runTLSRPT(ctx context.Context, e env, args []string) error {
+	what, args, err := verb(args, "results", "send", "sent", "reports", "show", "parse")
+	if err != nil {
+		return err
+	}
+	var f storeFlags
+	var o tlsreport.SendOptions
+	fs := flags(e, "tlsrpt "+what)
+	f.add(fs)
+	dayText := fs.String("day", "", "UTC `day`, such as 2026-01-31; yesterday if empty")
+	fs.StringVar(&o.Domain, "domain", "", "only this `domain`")
+	fs.BoolVar(&o.DryRun, "dry-run", false, "print what would be sent")
+	fs.BoolVar(&o.Partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
+	rest, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if *dayText != "" {
+		if o.Day, err = time.Parse(time.DateOnly, *dayText); err != nil {
+			return usagef("-day: %q is no day such as 2026-01-31", *dayText)
+		}
+	}
+	if what == "parse" {
+		return parseReports(e, rest, f.json)
+	}
+	if what == "show" && len(rest) != 1 || what != "show" && len(rest) > 0 {
+		return usagef("results|send|sent|reports take no arguments, show takes an id")
+	}
+	return withStore(ctx, e, f, func(op *opened) error {
+		service, err := server.Reports(op.cfg, op.store)
+		if err != nil {
+			return err
+		}
+		switch what {
+		case "send":
+			return sendReports(ctx, e, op.store, service, o, f.json)
+		case "results":
+			return listResults(ctx, e, service, o, f.json)
+		case "sent":
+			return listSent(ctx, e, service, o.Domain, f.json)
+		case "reports":
+			return listReports(ctx, e, service, o.Domain, f.json)
+		}
+		return showReport(ctx, e, service, rest[0], f.json)
+	})
+}
+
+// sendReports makes the run now. What it queues, the running server sends.
+func sendReports(ctx context.Context, e env, db *store.Store, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
+	sum, err := s.SendDay(ctx, o)
+	if err != nil {
+		return err
+	}
+	if !o.DryRun && len(sum.Made) > 0 {
+		if err := db.Write(ctx, func(tx *store.Tx) error { return tx.Raise(server.QueueArea) }); err != nil {
+			return fmt.Errorf("the reports are queued, but a running server was not told: %w", err)
+		}
+	}
+	if asJSON {
+		return printJSON(e.stdout, sum)
+	}
+	if len(sum.Made) == 0 {
+		_, err := fmt.Fprintf(e.stdout, "nothing to report for %s\n", sum.Day)
+		return err
+	}
+	for _, m := range sum.Made {
+		fmt.Fprintf(e.stdout, "%s: %s %s %s\n", m.PolicyDomain, m.State, m.Note, strings.Join(m.RUA, " "))
+		if o.DryRun && len(m.JSON) > 0 {
+			fmt.Fprintf(e.stdout, "%s\n", m.JSON)
+		}
+	}
+	return nil
+}
+
+func listResults(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
+	if o.Day.IsZero() {
+		o.Day = time.Now()
+	}
+	rows, err := s.Results(ctx, o.Day, o.Domain)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(e.stdout, rows)
+	}
+	cells := [][]string{}
+	for _, r := range rows {
+		why := []string{}
+		for _, d := range r.Details {
+			why = append(why, fmt.Sprintf("%d× %s (%s)", d.Count, d.Type, d.Reason))
+		}
+		cells = append(cells, []string{r.Domain, string(r.Type), r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), strings.Join(why, ", ")})
+	}
+	return table(e.stdout, []string{"DOMAIN", "POLICY", "POLICY DOMAIN", "OK", "FAILED", "WHY"}, cells)
+}
+
+func listSent(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {
+	all, err := s.Sent(ctx, tlsreport.Filter{Domain: domain})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(e.stdout, all)
+	}
+	cells := [][]string{}
+	for _, r := range all {
+		to := []string{}
+		for _, d := range r.Deliveries {
+			to = append(to, d.URI+" "+d.State)
+		}
+		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), r.State, strings.Join(to, ", ")})
+	}
+	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "STATE", "TO"}, cells)
+}
+
+func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {
+	all, err := s.Reports(ctx, tlsreport.Filter{Domain: domain})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(e.stdout, all)
+	}
+	cells := [][]string{}
+	for _, r := range all {
+		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), day(r.Begin), r.PolicyDomain, r.Submitter, r.Organization, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
+	}
+	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells)
+}
+
+func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {
+	id, err := strconv.ParseInt(idText, 10, 64)
+	if err != nil {
+		return usagef("%q is no report id; \"waxwing tlsrpt reports\" shows them", idText)
+	}
+	r, raw, err := s.Show(ctx, id)
+	if err != nil {
+		return err
+	}
+	return printReport(e, r, raw, asJSON)
+}
+
+func printReport(e env, r *tlsrpt.Report, raw []byte, asJSON bool) error {
+	if asJSON {
+		_, err := fmt.Fprintf(e.stdout, "%s\n", raw)
+		return err
+	}
+	_, err := io.WriteString(e.stdout, r.Text())
+	return err
+}
+
+// parseReports prints report files: mails, JSON, or JSON in gzip (RPT-20).
+func parseReports(e env, files []string, asJSON bool) error {
+	if len(files) == 0 {
+		return usagef("parse needs the files to read")
+	}
+	failed := false
+	for _, name := range files {
+		r, err := readReport(name)
+		if err == nil {
+			var raw []byte
+			if raw, err = r.JSON(); err == nil {
+				err = printReport(e, r, raw, asJSON)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(e.stderr, "%s: %v\n", name, err)
+			failed = true
+		}
+	}
+	if failed {
+		return errQuiet
+	}
+	return nil
+}
+
+// maxReportFile bounds what is read of one file.
+const maxReportFile = 16 << 20
+
+func readReport(name string) (*tlsrpt.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxReportFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxReportFile {
+		return nil, fmt.Errorf("larger than %d MiB: no TLS report is", maxReportFile>>20)
+	}
+	if r, err := tlsrpt.Parse(bytes.NewReader(b), tlsrpt.Limits{}); err == nil || !looksLikeMail(b) {
+		return r, err
+	}
+	return reportInMail(b)
+}
+
+func looksLikeMail(b []byte) bool {
+	b = bytes.TrimLeft(b, "\ufeff \t\r\n")
+	return len(b) > 0 && b[0] != '{' && !bytes.HasPrefix(b, []byte{0x1f, 0x8b})
+}
+
+// reportInMail reads the first attachment of a mail that is a report.
+func reportInMail(b []byte) (*tlsrpt.Report, error) {
+	var found *tlsrpt.Report
+	stop := errors.New("found")
+	last := errors.New("the mail has no TLS report attached")
+	err := message.Walk(b, message.Limits{}, func(p message.Part) error {
+		r, err := tlsrpt.Parse(bytes.NewReader(p.Body), tlsrpt.Limits{})
+		if err != nil {
+			if p.MediaType == tlsrpt.MediaGzip || p.MediaType == tlsrpt.MediaJSON {
+				last = err
+			}
+			return nil
+		}
+		found = r
+		return stop
+	})
+	if found == nil {
+		if err != nil && !errors.Is(err, stop) {
+			return nil, err
+		}
+		return nil, last
+	}
+	return found, nil
+}

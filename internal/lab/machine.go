@@ -1,0 +1,237 @@
+package lab
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"waxwing/dane"
+	"waxwing/dkim"
+	"waxwing/dns"
+	"waxwing/dns/dnstest"
+	"waxwing/internal/config"
+	"waxwing/internal/delivery"
+	"waxwing/internal/server"
+	"waxwing/sasl"
+	"waxwing/smtpclient"
+)
+
+// Machine is a Waxwing of the lab: the whole server with a store of its own,
+// reached over real sockets.
+type Machine struct {
+	*server.Server
+	Domain   dns.Name // its own signed domain
+	Hostname dns.Name // mx.DOMAIN
+	Account  string   // of the one user, with an address in Domain
+	Password string
+	Dir      string
+	Config   string // path of its waxwing.toml
+
+	net  *Internet
+	addr netip.Addr
+	stop context.CancelFunc
+	done chan error
+}
+
+// Address is the user's.
+func (m *Machine) Address() string { return m.Account + "@" + m.Domain.ASCII() }
+
+// MachineSpec says what a machine is to be.
+type MachineSpec struct {
+	Domain  string
+	Account string
+	Dir     string       // for its files; it must exist
+	Hosts   []dns.Name   // further domains it hosts
+	Log     *slog.Logger // nil: discard
+	Extra   string       // further lines of its configuration
+}
+
+// StartMachine sets a Waxwing up as an operator would, publishes its records in
+// a signed zone, with DANE, and starts it.
+func (n *Internet) StartMachine(ctx context.Context, spec MachineSpec) (*Machine, error) {
+	domain, err := dns.ParseName(spec.Domain)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{Domain: domain, Hostname: dns.MustParse("mx." + spec.Domain), Account: spec.Account, Password: "correct-horse-battery",
+		Dir: spec.Dir, net: n, addr: n.Network.Addr(), done: make(chan error, 1)}
+	now := n.Clock.Now()
+	cert, err := n.Issuer.Leaf(now.Add(-1e9*3600), now.AddDate(0, 3, 0), m.Hostname.ASCII())
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := m.configure(cert, spec.Extra)
+	if err != nil {
+		return nil, err
+	}
+	m.Server, err = server.New(ctx, server.Options{Config: cfg, Log: spec.Log, Now: n.Clock.Now, Dialer: n.Network,
+		Roots: n.Root.Pool(), Listen: n.Network.ListenAt})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.populate(ctx, cert, spec.Hosts); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	ctx, m.stop = context.WithCancel(ctx)
+	go func() { m.done <- m.Run(ctx) }()
+	return m, nil
+}
+
+// Stop drains the machine.
+func (m *Machine) Stop() error {
+	m.stop()
+	return <-m.done
+}
+
+func (m *Machine) configure(cert tls.Certificate, extra string) (*config.Config, error) {
+	certFile, keyFile := filepath.Join(m.Dir, "host.crt"), filepath.Join(m.Dir, "host.key")
+	var chain []byte
+	for _, der := range cert.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	m.Config = filepath.Join(m.Dir, "waxwing.toml")
+	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, certFile, keyFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + extra
+	for path, data := range map[string][]byte{
+		certFile: chain, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), m.Config: []byte(text),
+	} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return config.Load(m.Config)
+}
+
+// Retries are far apart, so that a story sees the first attempt.
+const machineConfig = `hostname = %q
+data_dir = "data"
+[[listen]]
+address = "%s:25"
+kind = "mx"
+[[listen]]
+address = "%s:587"
+kind = "submission"
+[tls]
+cert_file = %q
+key_file = %q
+[resolver]
+servers = [%q]
+selftest = { signed = %q, bogus = %q, large = %q }
+[tlsrpt]
+report_success = "always"
+[delivery]
+allow_private = true
+retry = ["2h"]
+`
+
+// populate fills the store and publishes the zone.
+func (m *Machine) populate(ctx context.Context, cert tls.Certificate, hosts []dns.Name) error {
+	a := m.Accounts
+	for _, d := range append([]dns.Name{m.Domain}, hosts...) {
+		if err := a.AddDomain(ctx, d); err != nil {
+			return fmt.Errorf("host %s: %w", d, err)
+		}
+	}
+	if err := a.AddAccount(ctx, m.Account, m.Password); err != nil {
+		return err
+	}
+	if err := a.AddAddress(ctx, m.Address(), m.Account); err != nil {
+		return err
+	}
+	key, err := dkim.GenerateEd25519()
+	if err != nil {
+		return err
+	}
+	stored, err := m.Signing.AddKey(ctx, m.Domain, "lab", key)
+	if err != nil {
+		return err
+	}
+	return m.net.DNS.Set(dnstest.Zone{Name: m.Domain.ASCII(), Security: dns.Secure, Records: []string{
+		"@ MX 10 mx", "mx A " + m.addr.String(),
+		fmt.Sprintf("_25._tcp.mx TLSA %s", dane.Generate(cert.Leaf, dane.UsageEE, 1, 1)),
+		fmt.Sprintf("lab._domainkey TXT %q", stored.Record),
+	}})
+}
+
+// Mail is what a user or a stranger hands in.
+type Mail struct {
+	From, To string
+	Need     delivery.TLSNeed
+	Header   []string // whole lines without CRLF; From, To and Subject are added if empty
+	Body     string
+}
+
+func (m Mail) text() string {
+	h := m.Header
+	if len(h) == 0 {
+		h = []string{"From: <" + m.From + ">", "To: <" + m.To + ">", "Subject: a story of the lab"}
+	}
+	if m.Need == delivery.TLSOptional {
+		h = append(h, "TLS-Required: No")
+	}
+	return strings.Join(h, "\r\n") + "\r\n\r\n" + m.Body + "\r\n"
+}
+
+// Submit logs in over STARTTLS, the certificate verified, and hands mail in as
+// the user.
+func (m *Machine) Submit(ctx context.Context, mail Mail) error {
+	return m.hand(ctx, 587, mail, func(c *smtpclient.Conn) error {
+		cs, _ := c.TLSState()
+		login, err := sasl.Choose(c.Extensions().Auth, &cs, sasl.Account{User: m.Account, Password: m.Password})
+		if err != nil {
+			return err
+		}
+		return c.Auth(ctx, login)
+	})
+}
+
+// Hand gives mail to the MX port, as a stranger.
+func (m *Machine) Hand(ctx context.Context, mail Mail) error {
+	return m.hand(ctx, 25, mail, func(*smtpclient.Conn) error { return nil })
+}
+
+func (m *Machine) hand(ctx context.Context, port uint16, mail Mail, login func(*smtpclient.Conn) error) error {
+	nc, err := m.net.Network.DialContext(ctx, "tcp", netip.AddrPortFrom(m.addr, port).String())
+	if err != nil {
+		return err
+	}
+	c := smtpclient.New(nc, smtpclient.Options{HELO: "client.test"})
+	defer c.Close()
+	if _, err := c.Greeting(ctx); err != nil {
+		return err
+	}
+	if err := c.Hello(ctx); err != nil {
+		return err
+	}
+	if err := c.StartTLS(ctx, &tls.Config{ServerName: m.Hostname.ASCII(), RootCAs: m.net.Root.Pool(), Time: m.net.Clock.Now}); err != nil {
+		return err
+	}
+	if err := c.Hello(ctx); err != nil {
+		return err
+	}
+	if err := login(c); err != nil {
+		return err
+	}
+	res, err := c.Transaction(ctx, smtpclient.Transaction{
+		Mail:  smtpclient.MailOptions{From: mail.From, RequireTLS: mail.Need == delivery.RequireTLS},
+		Rcpts: []smtpclient.RcptOptions{{To: mail.To}}, Body: strings.NewReader(mail.text()),
+	})
+	if err != nil {
+		return err
+	}
+	if !res.Accepted(0) {
+		return fmt.Errorf("%s refused the mail to %s: MAIL %v, RCPT %v, DATA %v", m.Hostname, mail.To, res.Mail, res.Rcpts[0], res.Data)
+	}
+	return c.Quit(ctx)
+}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"waxwing/internal/config"
+	"waxwing/internal/login"
+	"waxwing/internal/receive"
+	"waxwing/internal/tlsreport"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+// listener is one bound address and what serves it.
+type listener struct {
+	net.Listener
+	kind  config.Kind
+	serve func(ctx context.Context) error
+}
+
+// buildListeners binds every listener of the configuration.
+func (s *Server) buildListeners() error {
+	cert, err := s.certificate()
+	if err != nil {
+		return err
+	}
+	var conf *tls.Config
+	if cert != nil {
+		// CRT-4: TLS 1.2 at least; no session tickets on SMTP, for interoperability
+		// and because a resumed session proves less.
+		conf = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get, SessionTicketsDisabled: true, Time: s.o.Now}
+	}
+	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"),
+		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
+	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Now: s.o.Now, Log: s.area("receive")}
+	for _, c := range s.cfg.Listen {
+		l, err := s.o.Listen("tcp", c.Address.String())
+		if err != nil {
+			return fmt.Errorf("listen for %s on %s: %w", c.Kind, c.Address, err)
+		}
+		bound := &listener{Listener: l, kind: c.Kind}
+		s.listeners = append(s.listeners, bound)
+		switch c.Kind {
+		case config.Metrics:
+			bound.serve = s.serveMetrics(l)
+		case config.MX, config.Submission, config.Submissions:
+			srv, err := s.smtpServer(c, conf, checker, common)
+			if err != nil {
+				return err
+			}
+			bound.serve = func(ctx context.Context) error { return srv.Serve(ctx, l) }
+		default:
+			return fmt.Errorf("listen on %s: kind %q is not served by this version", c.Address, c.Kind)
+		}
+	}
+	return nil
+}
+
+// smtpServer is the front of one SMTP listener.
+func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, common receive.Common) (*smtpserver.Server, error) {
+	lim := s.cfg.Limits
+	kind := string(c.Kind)
+	srv := &smtpserver.Server{
+		Hostname: s.cfg.Hostname.ASCII(), TLS: conf, ImplicitTLS: c.Kind == config.Submissions,
+		Limits: smtpserver.Limits{Connections: or(c.MaxConnections, lim.MaxConnections), ConnectionsPerAddr: lim.ConnectionsPerIP,
+			MessageSize: int64(or(c.MaxMessageSize, lim.MaxMessageSize)), Recipients: lim.MaxRecipients},
+		Timeouts: smtpserver.Timeouts{Command: lim.CommandTimeout},
+		Offer:    smtpserver.Offer{RequireTLS: true},
+		Trace: smtpserver.Trace{Command: func(verb string, r *smtp.Reply) {
+			if verb == "." && r.Positive() {
+				s.Metrics.Accepted(kind)
+			}
+		}},
+		Now: s.o.Now, Log: s.area("smtp").With("listener", kind),
+	}
+	if c.Kind == config.MX {
+		srv.Backend = &receive.MX{Common: common, DNS: s.DNS, Reports: reportSink{s.TLSReport}, IsReport: s.isReport}
+		return srv, nil
+	}
+	if conf == nil {
+		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set tls.cert_file and tls.key_file", c.Address, c.Kind)
+	}
+	srv.Auth = checker
+	srv.Backend = &receive.Submission{Common: common, Signer: s.Signing}
+	return srv, nil
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v != zero {
+		return v
+	}
+	return def
+}
+
+// reportSink plugs the TLS reports into the mail that comes in.
+type reportSink struct{ reports *tlsreport.Service }
+
+func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
+	return r.reports.Take(ctx, m.Recipient, m.Message)
+}
+
+// serveMetrics serves /metrics for Prometheus.
+func (s *Server) serveMetrics(l net.Listener) func(context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	return func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { srv.Close() })
+		defer stop()
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+}

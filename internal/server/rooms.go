@@ -1,0 +1,307 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/accounts"
+	"waxwing/internal/certs"
+	"waxwing/internal/config"
+	"waxwing/internal/delivery"
+	"waxwing/internal/destination"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/queue"
+	"waxwing/internal/retry"
+	"waxwing/internal/session"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+	"waxwing/internal/stspolicy"
+	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsresult"
+	"waxwing/internal/transport"
+	"waxwing/mtasts"
+)
+
+// QueueArea is the generation that a command raises when it has put something
+// into the queue, so that the running server looks.
+const QueueArea = "queue"
+
+// build makes the rooms, lowest first, and binds the listeners.
+func (s *Server) build(ctx context.Context) error {
+	resolver, err := Resolver(s.cfg)
+	if err != nil {
+		return err
+	}
+	resolver.Now = s.o.Now
+	s.DNS = resolver
+	s.Accounts = &accounts.Store{DB: s.Store, Now: s.o.Now}
+	s.Mailboxes = &mailboxes.Store{DB: s.Store, Now: s.o.Now}
+	s.Signing = &signing.Service{Store: s.Store, Now: s.o.Now, Log: s.area("signing")}
+	if err := s.buildDelivery(); err != nil {
+		return err
+	}
+	s.buildReports()
+	s.buildQueue()
+	return s.buildListeners()
+}
+
+// area is the log of one room.
+func (s *Server) area(name string) *slog.Logger { return s.log.With("area", name) }
+
+// Resolver makes the stub resolver that cfg asks for.
+func Resolver(cfg *config.Config) (*dns.Client, error) {
+	c := &dns.Client{Timeout: cfg.Resolver.Timeout, Cache: dns.NewCache(20000)}
+	if len(cfg.Resolver.Servers) == 1 && cfg.Resolver.Servers[0] == "system" {
+		servers, err := dns.SystemServers("/etc/resolv.conf")
+		if err != nil {
+			return nil, fmt.Errorf("resolver.servers = [\"system\"]: %w", err)
+		}
+		c.Servers = servers
+	} else {
+		for _, a := range cfg.Resolver.Servers {
+			ap, err := serverAddr(a)
+			if err != nil {
+				return nil, fmt.Errorf("resolver.servers: %w", err)
+			}
+			c.Servers = append(c.Servers, dns.Server{Addr: ap.String(), Trusted: ap.Addr().IsLoopback()})
+		}
+	}
+	for i := range c.Servers {
+		c.Servers[i].Trusted = c.Servers[i].Trusted || cfg.Resolver.Trusted
+	}
+	return c, nil
+}
+
+// serverAddr reads "ip" or "ip:port".
+func serverAddr(s string) (netip.AddrPort, error) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap, nil
+	}
+	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is no IP address", s)
+	}
+	return netip.AddrPortFrom(a, 53), nil
+}
+
+// roots are the authorities trusted when we are the client.
+func (s *Server) roots() (*x509.CertPool, error) {
+	switch t := s.cfg.TLS; {
+	case s.o.Roots != nil:
+		return s.o.Roots, nil
+	case t.RootsFile != "":
+		return certs.Roots(t.RootsFile, false)
+	case t.LocalCA:
+		ca, _, _ := certs.LocalPaths(s.cfg.DataDir)
+		return certs.Roots(ca, true)
+	}
+	return nil, nil // the system's, SSL_CERT_FILE included
+}
+
+// buildDelivery makes what finds, decides and carries.
+func (s *Server) buildDelivery() error {
+	roots, err := s.roots()
+	if err != nil {
+		return err
+	}
+	d := s.cfg.Delivery
+	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}
+	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts")}
+	helo := d.EHLO
+	if helo.IsZero() {
+		helo = s.cfg.Hostname
+	}
+	s.Direct = &transport.Direct{
+		Finder: &destination.Finder{DNS: s.DNS, Self: s.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
+		STS:    s.STS,
+		Session: &session.Client{Dialer: s.o.Dialer, HELO: helo.ASCII(), Roots: roots, Port: int(d.Port),
+			Now: s.o.Now, Log: s.area("session")},
+		NoPlaintext: d.Plaintext == config.PlaintextForbid,
+		Minimum:     s.minimum,
+		Now:         s.o.Now,
+		Log:         s.area("delivery"),
+	}
+	return nil
+}
+
+// isSelf knows this server by its name (DST-4). Its addresses are those of its
+// listeners for mail from outside that name one.
+func (s *Server) isSelf(name dns.Name, addrs []netip.Addr) bool {
+	if name == s.cfg.Hostname {
+		return true
+	}
+	for _, l := range s.cfg.Listen {
+		if l.Kind != config.MX || l.Address.Addr().IsUnspecified() || l.Address.Port() != s.cfg.Delivery.Port {
+			continue
+		}
+		for _, a := range addrs {
+			if a == l.Address.Addr() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// minimum is the operator's least security for a domain (POL-9).
+func (s *Server) minimum(_ context.Context, d delivery.RecipientDomain) delivery.Minimum {
+	for _, m := range []delivery.Minimum{delivery.MinTLS, delivery.MinVerified, delivery.MinDANE} {
+		if string(s.cfg.Delivery.Minimum[d.Name]) == m.String() {
+			return m
+		}
+	}
+	return delivery.MinAny
+}
+
+// Direct makes the room that plans direct deliveries, for commands that need no
+// running server.
+func Direct(_ context.Context, cfg *config.Config, db *store.Store) (*transport.Direct, error) {
+	s, err := forPlanning(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	return s.Direct, nil
+}
+
+// STSCache makes the room of MTA-STS policies, for commands that need no running server.
+func STSCache(cfg *config.Config, db *store.Store) (*stspolicy.Cache, error) {
+	s, err := forPlanning(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	return s.STS, nil
+}
+
+// Reports makes the TLS report service, for commands: what they queue, the
+// running server delivers once its generation QueueArea is raised.
+func Reports(cfg *config.Config, db *store.Store) (*tlsreport.Service, error) {
+	s, err := forPlanning(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	s.Accounts = &accounts.Store{DB: db}
+	s.Signing = &signing.Service{Store: db}
+	s.buildReports()
+	s.TLSReport.Enqueuer = &queue.Queue{Store: db, IsLocal: s.isLocal, Hostname: cfg.Hostname.ASCII(), Owner: "command"}
+	return s.TLSReport, nil
+}
+
+func forPlanning(cfg *config.Config, db *store.Store) (*Server, error) {
+	s := &Server{Store: db, cfg: cfg, log: slog.New(slog.DiscardHandler), o: Options{Now: time.Now, Dialer: &net.Dialer{}}}
+	var err error
+	if s.DNS, err = Resolver(cfg); err != nil {
+		return nil, err
+	}
+	return s, s.buildDelivery()
+}
+
+// buildReports makes the TLS report service; the queue is plugged in later.
+func (s *Server) buildReports() {
+	r := s.cfg.TLSRPT
+	s.TLSReport = &tlsreport.Service{
+		Store: s.Store, DNS: s.DNS, Signer: s.Signing, AllowPrivate: s.cfg.Delivery.AllowPrivate,
+		Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, Success: tlsreport.Success(r.ReportSuccess), Off: !r.Send,
+		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"),
+	}
+	if local, _, ok := strings.Cut(r.From, "@"); ok {
+		s.TLSReport.FromLocal = local
+	}
+}
+
+// buildQueue makes the queue and plugs the rooms of other layers into it.
+func (s *Server) buildQueue() {
+	d := s.cfg.Delivery
+	schedule := retry.Schedule{Delays: d.Retry, Expire: d.Expire, DelayNotice: d.DelayNotice}
+	s.Queue = &queue.Queue{
+		Store:   s.Store,
+		Direct:  s.Direct,
+		Local:   &transport.Local{Mailboxes: s.Mailboxes, Accounts: s.Accounts, Now: s.o.Now},
+		IsLocal: s.isLocal,
+		Minimum: s.minimum,
+		Record:  s.record,
+		Settled: s.TLSReport.Settled,
+		Schedule: func(p delivery.Purpose) retry.Schedule {
+			if p == delivery.TLSReport || p == delivery.DMARCReport {
+				return retry.Reports()
+			}
+			return schedule
+		},
+		Sign:        s.signDSN,
+		Hostname:    s.cfg.Hostname.ASCII(),
+		Postmaster:  "postmaster@" + s.cfg.Hostname.ASCII(),
+		Concurrency: d.Concurrency, PerDestination: d.ConcurrencyPerDomain,
+		Now: s.o.Now, Log: s.area("queue"),
+	}
+	s.TLSReport.Enqueuer = s.Queue
+}
+
+// record runs in the settling transaction: what was decided and done becomes
+// observations.
+func (s *Server) record(tx *store.Tx, job *delivery.Job, res *delivery.Result) error {
+	s.Metrics.Attempt(job, res)
+	if !s.cfg.TLSRPT.Send {
+		return nil
+	}
+	return tlsresult.Save(tx, s.o.Now(), tlsresult.Observe(job, res))
+}
+
+// isLocal says of a domain that its mail ends here.
+func (s *Server) isLocal(ctx context.Context, d delivery.RecipientDomain) bool {
+	if d.IsLiteral() {
+		return false
+	}
+	hosted, err := s.Accounts.IsHosted(ctx, d.Name)
+	return err == nil && hosted
+}
+
+// reportLocal is the local part of the addresses that TLS reports come to: at
+// every hosted domain and at the host's own name (RPT-14).
+const reportLocal = "tls-reports"
+
+// isReport says of an address that TLS reports come to it.
+func (s *Server) isReport(ctx context.Context, local string, domain dns.Name) bool {
+	if !strings.EqualFold(local, reportLocal) {
+		return false
+	}
+	return domain == s.cfg.Hostname || s.isLocal(ctx, delivery.RecipientDomain{Name: domain})
+}
+
+// signDSN signs a message from this host's postmaster with the keys of the
+// nearest domain above the host name that has some; without any it goes unsigned.
+func (s *Server) signDSN(ctx context.Context, msg []byte) ([]byte, error) {
+	for d := s.cfg.Hostname; !d.Parent().IsZero(); d = d.Parent() {
+		fields, err := s.Signing.Sign(ctx, d, msg, nil)
+		if !errors.Is(err, signing.ErrNoKeys) {
+			return fields, err
+		}
+	}
+	return nil, nil
+}
+
+// certificate is the files to show, or nil without TLS.
+func (s *Server) certificate() (*certs.Files, error) {
+	t := s.cfg.TLS
+	f := &certs.Files{Cert: t.CertFile, Key: t.KeyFile, Now: s.o.Now, Log: s.area("certs")}
+	if t.LocalCA {
+		_, f.Cert, f.Key = certs.LocalPaths(s.cfg.DataDir)
+	}
+	if f.Cert == "" {
+		return nil, nil
+	}
+	if err := f.Load(); err != nil {
+		if t.LocalCA {
+			return nil, fmt.Errorf("%w; tls.local_ca needs what \"waxwing quickstart -local\" makes in %s", err, filepath.Dir(f.Cert))
+		}
+		return nil, err
+	}
+	return f, nil
+}

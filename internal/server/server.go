@@ -1,0 +1,178 @@
+// Package server builds a whole Waxwing from its configuration, starts it and
+// stops it. It is the only package that knows all the others.
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"waxwing/dns"
+	"waxwing/internal/accounts"
+	"waxwing/internal/config"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/metrics"
+	"waxwing/internal/queue"
+	"waxwing/internal/session"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+	"waxwing/internal/stspolicy"
+	"waxwing/internal/tlsreport"
+	"waxwing/internal/transport"
+)
+
+// Options are a configuration and, for tests and the lab, what stands in for
+// the world around the server. The zero value of everything but Config is what
+// a real machine wants.
+type Options struct {
+	Config *config.Config
+	Log    *slog.Logger                                        // nil: discard
+	Now    func() time.Time                                    // nil: time.Now
+	Dialer session.Dialer                                      // SMTP, and HTTPS to policy hosts; nil: net.Dialer
+	Roots  *x509.CertPool                                      // trusted authorities; nil: as the configuration says
+	Listen func(network, address string) (net.Listener, error) // nil: net.Listen
+}
+
+// Server is a Waxwing. Its rooms are exported for commands, tests and the lab;
+// they may be used from New on.
+type Server struct {
+	Store     *store.Store
+	DNS       *dns.Client
+	Accounts  *accounts.Store
+	Mailboxes *mailboxes.Store
+	Signing   *signing.Service
+	STS       *stspolicy.Cache
+	Direct    *transport.Direct
+	Queue     *queue.Queue
+	TLSReport *tlsreport.Service
+	Metrics   *metrics.Metrics
+
+	cfg       *config.Config
+	log       *slog.Logger
+	o         Options
+	listeners []*listener
+}
+
+// New opens the store and builds the rooms; it binds the listeners, so that a
+// port that is taken is an error here. Close it, or Run it, which closes it.
+func New(ctx context.Context, o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Listen == nil {
+		o.Listen = net.Listen
+	}
+	if o.Dialer == nil {
+		o.Dialer = &net.Dialer{}
+	}
+	db, err := OpenStore(ctx, o.Config, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New()}
+	if err := s.build(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close releases what New took. It is not needed after Run.
+func (s *Server) Close() error {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	return s.Store.Close()
+}
+
+// Run serves until ctx ends, then drains: no new connections, transactions
+// under way end or are answered 421, leases go back, the store is closed (OPS-2).
+// The error is of a service that failed on its own.
+func (s *Server) Run(ctx context.Context) error {
+	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBack()
+	front, stopFront := context.WithCancel(ctx)
+	defer stopFront()
+
+	var services errgroup.Group
+	start := func(name string, run func(context.Context) error) {
+		services.Go(func() error {
+			err := run(back)
+			if err != nil && back.Err() == nil {
+				stopFront()
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	start("queue", s.Queue.Run)
+	start("MTA-STS refresh", s.STS.Run)
+	start("TLS reports", s.TLSReport.Run)
+	start("resolver self-test", s.selfTests)
+	start("change watcher", s.watch)
+
+	var faces errgroup.Group
+	for _, l := range s.listeners {
+		faces.Go(func() error {
+			err := l.serve(front)
+			if err != nil && front.Err() == nil {
+				stopFront()
+				return fmt.Errorf("listener %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	s.log.Info("serving", "hostname", s.cfg.Hostname.ASCII(), "listeners", len(s.listeners))
+	err := faces.Wait() // ends when front does
+	s.log.Info("draining")
+	stopBack()
+	err = errors.Join(err, services.Wait())
+	return errors.Join(err, s.Close())
+}
+
+// Addr is where the first listener of a kind listens; nil if there is none.
+func (s *Server) Addr(kind config.Kind) net.Addr {
+	for _, l := range s.listeners {
+		if l.kind == kind {
+			return l.Addr()
+		}
+	}
+	return nil
+}
+
+// watch wakes the rooms whose data another process or machine has changed: it
+// asks for their generations once a second (one small read).
+func (s *Server) watch(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var last int64
+	var failed sync.Once
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		g, err := s.Store.Generation(ctx, QueueArea)
+		if err != nil {
+			if ctx.Err() == nil {
+				failed.Do(func() { s.log.Error("changes of other processes are not seen", "error", err) })
+			}
+			continue
+		}
+		if g != last {
+			last = g
+			s.Queue.Wake()
+		}
+	}
+}
