@@ -50,7 +50,7 @@ func (h *hostFacts) security() dns.Security {
 func (h *hostFacts) host(allowPrivate bool) delivery.Host {
 	out := delivery.Host{Name: delivery.MXHost{Name: h.name}, Preference: h.pref, AddrSecurity: h.security()}
 	refused := false
-	// IPv6 first (RFC 3974 §3); OrderAddrs lets the families take turns.
+	// IPv6 first (RFC 3974 §3); the session lets the families take turns (DST-2).
 	for _, a := range slices.Concat(h.v6.Records, h.v4.Records) {
 		if !allowPrivate && dns.PrivateAddr(a) {
 			refused = true

@@ -336,30 +336,3 @@ func TestShuffle(t *testing.T) {
 		t.Errorf("only %v came first in 200 times", first)
 	}
 }
-
-// TestOrderAddrs covers DST-2.
-func TestOrderAddrs(t *testing.T) {
-	t.Parallel()
-	addrs := func(s string) (out []netip.Addr) {
-		for _, a := range strings.Fields(s) {
-			out = append(out, netip.MustParseAddr(a))
-		}
-		return out
-	}
-	for _, tt := range []struct {
-		in       string
-		attempts int
-		last     string
-		want     string
-	}{
-		{"::1 ::2 1.1.1.1 1.1.1.2", 0, "", "::1 ::2 1.1.1.1 1.1.1.2"},
-		{"::1 ::2 1.1.1.1 1.1.1.2", 1, "::1", "1.1.1.1 1.1.1.2 ::1 ::2"},
-		{"::1 ::2 1.1.1.1 1.1.1.2", 2, "1.1.1.2 ::2", "::2 ::1 1.1.1.2 1.1.1.1"},
-		{"1.1.1.1 1.1.1.2", 1, "1.1.1.2", "1.1.1.2 1.1.1.1"},
-		{"", 3, "::1", ""},
-	} {
-		if got := OrderAddrs(addrs(tt.in), tt.attempts, addrs(tt.last)); !slices.Equal(got, addrs(tt.want)) {
-			t.Errorf("OrderAddrs(%s, %d, %s) = %v, want %s", tt.in, tt.attempts, tt.last, got, tt.want)
-		}
-	}
-}

@@ -94,30 +94,3 @@ func order(cs []candidate, limit int, self func(dns.Name, []netip.Addr) bool, sh
 func selfFailure(name dns.Name) *delivery.Failure {
 	return permanent("mx-self", routingLoop, "the best host for the domain is %s, this server, which does not take its mail", name)
 }
-
-// OrderAddrs is the order in which to try a host's addresses in the attempt
-// after attempts others (DST-2, pure): the families take turns to be first, and
-// within a family the addresses in last, those tried before, come first, so
-// that a greylisting host sees the same connection again.
-func OrderAddrs(addrs []netip.Addr, attempts int, last []netip.Addr) []netip.Addr {
-	out := slices.Clone(addrs)
-	if len(out) == 0 {
-		return out
-	}
-	first := out[0].Unmap().Is4()
-	if attempts%2 == 1 {
-		first = !first
-	}
-	rank := func(a netip.Addr) int {
-		r := 0
-		if a.Unmap().Is4() != first {
-			r = 2
-		}
-		if !slices.Contains(last, a) {
-			r++
-		}
-		return r
-	}
-	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
-	return out
-}
