@@ -156,7 +156,7 @@ func (r *rules) skip(s subject) *delivery.Skip {
 	}
 	failed := s.dane.State == delivery.DANEFailed
 	if r.lenient {
-		if failed {
+		if failed || s.dane.State == delivery.DANEUnusable {
 			r.ignore(s.daneReason())
 		}
 		if r.violates(s) {

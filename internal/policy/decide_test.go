@@ -364,7 +364,7 @@ func TestInputUntouched(t *testing.T) {
 		t.Error("the input was changed")
 	}
 	// POL-5: per cause, 4 states of the addresses each.
-	if want := map[delivery.Reason]int{"dns-bogus": 8, STSMXMismatch: 16}; !reflect.DeepEqual(d.Ignored, want) {
+	if want := map[delivery.Reason]int{"dns-bogus": 8, TLSAUnusable: 8, STSMXMismatch: 16}; !reflect.DeepEqual(d.Ignored, want) {
 		t.Errorf("ignored %v, want %v", d.Ignored, want)
 	}
 }

@@ -72,6 +72,7 @@ func TestJudge(t *testing.T) {
 		{"not reached", fresh, delivery.Plan{}, nil, MayWork, ""},
 		{"unreachable", fresh, delivery.Plan{}, []delivery.Session{{Err: &delivery.Failure{Word: "connect-timeout"}}}, MayWork, "connect-timeout"},
 		{"not offered", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-not-offered")}}, Unqualified, "starttls-not-offered"},
+		{"not offered, as an error", fresh, delivery.Plan{}, []delivery.Session{{Err: &delivery.Failure{Word: StartTLSNotOffered}}}, Unqualified, StartTLSNotOffered},
 		{"4xx to STARTTLS", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-reply-454")}}, MayWork, "starttls-reply-454"},
 		{"5xx to STARTTLS", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-reply-502")}}, Unqualified, "starttls-reply-502"},
 		{"handshake timeout", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure(TLSTimeout)}}, MayWork, TLSTimeout},
@@ -89,6 +90,33 @@ func TestJudge(t *testing.T) {
 		got := Judge(Input{Finding: c.finding}, delivery.Attempt{Plan: c.plan, Sessions: c.sessions})
 		if got.Happened != c.want || got.Reason != c.why {
 			t.Errorf("%s: got %+v, want %v %s", c.name, got, c.want, c.why)
+		}
+	}
+}
+
+// TestSettle: skipped and untried hosts count beside those tried, and only
+// REQUIRETLS makes a failure permanent (POL-6).
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	named := func(n string) delivery.Host { return delivery.Host{Name: delivery.MXHost{Name: dns.MustParse(n)}} }
+	skipped := delivery.Plan{Host: named("mx1.example.org"), Skip: &delivery.Skip{Cause: STSMXMismatch, Permanent: true, Text: "text"}}
+	second := delivery.Plan{Host: named("mx2.example.org")}
+	d := delivery.Decision{Plans: []delivery.Plan{skipped, second}}
+	in := Input{Need: delivery.RequireTLS}
+	if f := Settle(in, d, nil); f != nil {
+		t.Errorf("a host was not tried: %v", f)
+	}
+	done := []delivery.Attempt{{Plan: second, Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{}}}}}
+	if f := Settle(in, d, done); f == nil || f.Word != RequireTLSNotOffered {
+		t.Errorf("got %v", f)
+	}
+	done = append(done, delivery.Attempt{Plan: second, Sessions: []delivery.Session{{Err: &delivery.Failure{Word: "connect-timeout"}}}})
+	if f := Settle(in, d, done); f != nil {
+		t.Errorf("another address may work: %v", f)
+	}
+	for _, in := range []Input{{}, {Need: delivery.TLSOptional}, {Need: delivery.RequireTLS, NullSender: true}} {
+		if f := Settle(in, d, done[:1]); f != nil {
+			t.Errorf("%+v: %v", in, f)
 		}
 	}
 }

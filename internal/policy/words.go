@@ -16,7 +16,7 @@ const (
 	TLSAUnusable            delivery.Reason = "tlsa-unusable"
 	DANERequired            delivery.Reason = "dane-required"
 	STSMXMismatch           delivery.Reason = "sts-mx-mismatch"
-	STSLookupFailed         delivery.Reason = "sts-lookup-failed"
+	STSLookupFailed         delivery.Reason = "dns-temporary" // STS-4
 	RequireTLSUntrustedName delivery.Reason = "requiretls-untrusted-name"
 	NoName                  delivery.Reason = "no-name-to-verify"
 	NoHosts                 delivery.Reason = "no-hosts"
@@ -49,11 +49,12 @@ const (
 	PlaintextFallback delivery.Reason = "plaintext-fallback"
 
 	// Words of sessions that Verdict reads.
-	StartTLSLost     delivery.Reason = "starttls-connection-lost"
-	StartTLSTimeout  delivery.Reason = "starttls-timeout"
-	TLSTimeout       delivery.Reason = "tls-timeout"
-	TLSClosed        delivery.Reason = "tls-closed"
-	RootsUnavailable delivery.Reason = "roots-unavailable"
+	StartTLSNotOffered delivery.Reason = "starttls-not-offered"
+	StartTLSLost       delivery.Reason = "starttls-connection-lost"
+	StartTLSTimeout    delivery.Reason = "starttls-timeout"
+	TLSTimeout         delivery.Reason = "tls-timeout"
+	TLSClosed          delivery.Reason = "tls-closed"
+	RootsUnavailable   delivery.Reason = "roots-unavailable"
 )
 
 // Families of words that end in what the peer said.
@@ -153,7 +154,6 @@ func findingWords() []entry {
 		{"no-record", "the domain has no MTA-STS record", "nothing to do"},
 		{"multiple-records", "the domain has more than one MTA-STS record, so none counts", "remove all TXT records at _mta-sts but one"},
 		{"record-syntax", "the MTA-STS record is malformed, so it does not count", `write it as "v=STSv1; id=20260101"`},
-		{"dns-temporary", "the MTA-STS record could not be looked up", "check the domain's name servers"},
 		{"no-policy", "there is an MTA-STS record, and no policy where it should be", "serve https://mta-sts.DOMAIN/.well-known/mta-sts.txt, or remove the record"},
 		{"fetch", "the MTA-STS policy could not be fetched", "open the policy's URL with a browser; it must answer 200 with text/plain and no redirect"},
 		{"webpki", "the certificate of the MTA-STS policy host is not valid", "renew it, for the name mta-sts.DOMAIN"},
@@ -177,7 +177,7 @@ func connectionWords() []entry {
 		{"connection-lost", "the host closed the connection", waits},
 		{"timeout", "the host did not answer in time", waits},
 		{"protocol-error", "the host's answer is no SMTP", waits},
-		{"starttls-not-offered", "the host does not offer STARTTLS", "switch TLS on at the host; something on the way may also have stripped the offer"},
+		{StartTLSNotOffered, "the host does not offer STARTTLS", "switch TLS on at the host; something on the way may also have stripped the offer"},
 		{StartTLSLost, "the connection was lost at STARTTLS", waits},
 		{StartTLSTimeout, "the host did not answer STARTTLS in time", waits},
 		{"starttls-protocol-error", "the host's answer to STARTTLS is no SMTP", "check for something on the way that changes SMTP"},
