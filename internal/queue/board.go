@@ -27,6 +27,7 @@ type job struct {
 	content delivery.Content // nil: read from the store
 	memory  int64            // octets that content holds in memory
 	lease   *lease
+	back    time.Duration // if it was refused: when it may come back
 }
 
 // key is what the concurrency cap counts by.
@@ -70,6 +71,34 @@ type dest struct {
 	running int
 	waiting []*job
 	listed  bool // is in the ring
+	// For the time at which refused jobs come back.
+	since    time.Time
+	finished int
+	parked   int
+}
+
+// How long mail stays away whose destination has as much here as it may hold:
+// the rest of the backlog gets its turn meanwhile.
+const (
+	parkTime    = time.Second
+	longestPark = time.Hour
+	guessedPace = 100 * time.Millisecond // a message, before any went through
+)
+
+// park is when the next refused job of d may come back: when those before it
+// should be through, as fast as d has taken mail so far. So a large backlog is not
+// claimed in vain again and again.
+func (d *dest) park(now time.Time) time.Duration {
+	d.parked++
+	each := guessedPace
+	if d.finished > 0 {
+		each = max(now.Sub(d.since), 0) / time.Duration(d.finished)
+	}
+	ahead := time.Duration(len(d.waiting) + d.parked)
+	if each > longestPark/ahead {
+		return longestPark
+	}
+	return max(each*ahead, parkTime)
 }
 
 func newBoard(concurrency, perDest int) *board {
@@ -128,11 +157,14 @@ func (b *board) room() int {
 // add puts jobs up. Reserved ones are counted already; of the others those are
 // returned that find no room, to be given back. All are returned once the board
 // is closed.
-func (b *board) add(jobs []*job, reserved bool) (refused []*job) {
+func (b *board) add(jobs []*job, reserved bool, now time.Time) (refused []*job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, j := range jobs {
 		if !b.open || !reserved && (b.held >= b.limit || b.full(j.key())) {
+			if d := b.dests[j.key()]; b.open && d != nil {
+				j.back = d.park(now)
+			}
 			refused = append(refused, j)
 			if reserved {
 				b.held--
@@ -145,9 +177,10 @@ func (b *board) add(jobs []*job, reserved bool) (refused []*job) {
 		}
 		d := b.dests[j.key()]
 		if d == nil {
-			d = &dest{key: j.key()}
+			d = &dest{key: j.key(), since: now}
 			b.dests[d.key] = d
 		}
+		d.parked = max(d.parked-1, 0)
 		d.waiting = append(d.waiting, j)
 		b.live[j] = struct{}{}
 		b.list(d)
@@ -200,6 +233,7 @@ func (b *board) done(j *job) (low bool) {
 	b.workers.Done()
 	d := b.dests[j.key()]
 	d.running--
+	d.finished++
 	b.list(d)
 	if d.running == 0 && len(d.waiting) == 0 {
 		delete(b.dests, d.key)

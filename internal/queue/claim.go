@@ -284,15 +284,15 @@ func (q *Queue) releaseOwn(ctx context.Context) error {
 	return nil
 }
 
-// giveBack returns jobs that were not started: they are due at the given time
+// giveBack returns jobs that were not started: they are due again after job.back
 // and the attempt does not count. If that fails, their leases run out.
-func (q *Queue) giveBack(ctx context.Context, jobs []*job, due time.Time) {
+func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 	if len(jobs) == 0 {
 		return
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
 		for _, j := range jobs {
-			if err := unclaim(tx, j, due); err != nil {
+			if err := unclaim(tx, j, now.Add(j.back)); err != nil {
 				return err
 			}
 		}

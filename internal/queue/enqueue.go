@@ -69,6 +69,11 @@ func (q *Queue) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Conte
 	if err := q.prepare(tx.Context(), env, c); err != nil {
 		return err
 	}
+	return q.insert(tx, env, c)
+}
+
+// insert writes a prepared message as waiting.
+func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
 	m := message{env: env, due: q.Now()}
 	if err := m.read(c); err != nil {
 		return fmt.Errorf("read the message to queue it: %w", err)
@@ -147,7 +152,7 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 		}
 	}
 	jobs[0].memory = int64(len(m.inline))
-	if refused := q.board.add(jobs, true); len(refused) > 0 { // the runner stopped meanwhile
+	if refused := q.board.add(jobs, true, q.Now()); len(refused) > 0 { // the runner stopped meanwhile
 		q.giveBack(context.WithoutCancel(ctx), refused, q.Now())
 	}
 	q.start()

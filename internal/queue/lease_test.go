@@ -90,7 +90,7 @@ func TestExtend(t *testing.T) {
 			t.Errorf("not extended: %v", err)
 		}
 		w.board.start()
-		w.board.add([]*job{j}, false)
+		w.board.add([]*job{j}, false, noon)
 		w.clock.add(w.Lease - time.Minute)
 		w.renew(ctx)
 		if !w.item("ok.a@b.test").Due.Equal(w.clock.now().Add(w.Lease)) {
@@ -155,7 +155,7 @@ func TestBacklogLargerThanTheBoard(t *testing.T) {
 		w.run()
 		put(each)
 		eventually(t, "all", func() bool {
-			w.clock.add(parkTime / 10) // what was parked becomes due
+			w.clock.add(parkTime) // what was parked becomes due
 			w.Wake()
 			c, err := w.Count(context.Background())
 			return err == nil && c[Delivered] == 4*each

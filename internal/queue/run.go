@@ -15,12 +15,11 @@ import (
 
 const (
 	claimBatch = 200
-	// parkTime is how long mail waits whose destination has as much here as it
-	// may hold: the rest of the backlog gets its turn meanwhile.
-	parkTime = 15 * time.Second
 	// longestSleep bounds what a change of the clock, or a row that another
 	// machine put in, can make the runner miss.
-	longestSleep = 5 * time.Minute
+	longestSleep  = 5 * time.Minute
+	shortestSleep = 10 * time.Millisecond
+	parkPause     = 20 * time.Millisecond
 	// errorPause is between tries while the database does not answer.
 	errorPause = 5 * time.Second
 	sweepEvery = 10 * time.Minute
@@ -106,12 +105,15 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 			}
 			return errorPause
 		}
-		if refused := q.board.add(jobs, false); len(refused) > 0 {
-			q.giveBack(ctx, refused, q.Now().Add(parkTime))
-		}
+		now := q.Now()
+		refused := q.board.add(jobs, false, now)
+		q.giveBack(context.WithoutCancel(ctx), refused, now)
 		q.start()
 		if n < room {
 			return q.sleep(ctx)
+		}
+		if len(refused) > len(jobs)/2 { // leave the store to those who have use for it
+			return parkPause
 		}
 	}
 	return 0
@@ -147,7 +149,7 @@ func (q *Queue) sleep(ctx context.Context) time.Duration {
 	q.armed.CompareAndSwap(math.MaxInt64, at)
 	// A row that is due already was put in after the claim, or is locked by
 	// another machine: look again, but do not spin.
-	return min(max(store.FromTime(at).Sub(q.Now()), time.Millisecond), longestSleep)
+	return min(max(store.FromTime(at).Sub(q.Now()), shortestSleep), longestSleep)
 }
 
 // dueAt tells the runner of a row that has become due at t.

@@ -169,7 +169,7 @@ func (s *settlement) write(tx *store.Tx) error {
 		return &hookError{err}
 	}
 	if s.notice != nil {
-		return s.q.EnqueueTx(tx, s.notice, s.body)
+		return s.q.insert(tx, s.notice, s.body)
 	}
 	return nil
 }
