@@ -129,7 +129,7 @@ func (c *Conn) Usable() bool { return c.dead == nil && !c.closing }
 // Greeting reads the peer's greeting. The error is a *ReplyError if it is not
 // 220 (RFC 5321 §3.1), else a *ConnError.
 func (c *Conn) Greeting(ctx context.Context) (*smtp.Reply, error) {
-	r, err := c.exchange(ctx, StepGreeting, c.t.Greeting, "")
+	r, err := c.hear(ctx, StepGreeting, c.t.Greeting)
 	if err == nil && r.Code != 220 {
 		err = &ReplyError{StepGreeting, r}
 	}
@@ -225,18 +225,25 @@ func (c *Conn) Close() error {
 	return c.nc.Close()
 }
 
-// exchange sends one command and reads its reply; an empty command sends nothing.
+// hear reads a reply that no command asked for: the greeting.
+func (c *Conn) hear(ctx context.Context, step Step, d time.Duration) (*smtp.Reply, error) {
+	if c.dead != nil {
+		return nil, c.connError(step, ErrUnusable)
+	}
+	defer c.guard(ctx, d)()
+	return c.read(step)
+}
+
+// exchange sends one line, which in AUTH may be empty (RFC 4954 §4), and reads its reply.
 func (c *Conn) exchange(ctx context.Context, step Step, d time.Duration, command string) (*smtp.Reply, error) {
 	if c.dead != nil {
 		return nil, c.connError(step, ErrUnusable)
 	}
 	defer c.guard(ctx, d)()
-	if command != "" {
-		c.bw.WriteString(command)
-		c.bw.WriteString("\r\n")
-		if err := c.bw.Flush(); err != nil {
-			return nil, c.writeFailed(step, err)
-		}
+	c.bw.WriteString(command)
+	c.bw.WriteString("\r\n")
+	if err := c.bw.Flush(); err != nil {
+		return nil, c.writeFailed(step, err)
 	}
 	return c.read(step)
 }
