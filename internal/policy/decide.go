@@ -189,11 +189,11 @@ func (r *rules) noDANE(s subject) *delivery.Skip {
 }
 
 // settled: what is known of the domain's MTA-STS will be the same at the next
-// attempt, as far as this one knows: its record was looked up, and no fetch is
-// outstanding.
+// attempt, as far as this one knows: its record was looked up, and no fetch
+// failed for now or was put off (RFC 8461 §5.1).
 func (r *rules) settled() bool {
 	f := r.in.Finding
-	if f.Defer || f.Policy != nil && !f.Fresh {
+	if f.Defer || f.BackOff || f.Policy != nil && !f.Fresh {
 		return false
 	}
 	return r.failure == nil || r.failure.Word != mtasts.Fetch && r.failure.Word != mtasts.DNSTemporary

@@ -135,6 +135,7 @@ func TestStopRequireTLS(t *testing.T) {
 		{"policy in mode testing", finding(mtasts.ModeTesting, true, ""), false, host(inside, delivery.DANENone, dns.Insecure), true},
 		{"cached mode testing, not checked", finding(mtasts.ModeTesting, false, ""), false, host(inside, delivery.DANENone, dns.Insecure), false},
 		{"fetch failed", finding("", true, mtasts.Fetch), false, host(inside, delivery.DANENone, dns.Insecure), false},
+		{"broken policy, remembered", backedOff(finding("", true, mtasts.PolicySyntax)), false, host(inside, delivery.DANENone, dns.Insecure), false},
 		{"broken policy", finding("", true, mtasts.PolicySyntax), false, host(inside, delivery.DANENone, dns.Insecure), true},
 		{"mismatch, checked", finding(mtasts.ModeEnforce, true, ""), true, host(outside, delivery.DANEUsable, dns.Secure), true},
 		{"mismatch, not checked", finding(mtasts.ModeEnforce, false, ""), true, host(outside, delivery.DANEUsable, dns.Secure), false},
@@ -151,6 +152,11 @@ func TestStopRequireTLS(t *testing.T) {
 			t.Errorf("%s: code %s", c.name, d.Stop.Enhanced)
 		}
 	}
+}
+
+func backedOff(f delivery.Finding) delivery.Finding {
+	f.BackOff = true
+	return f
 }
 
 // TestExplain: every word is explained once, in words.
