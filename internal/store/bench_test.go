@@ -46,20 +46,24 @@ func BenchmarkGroupCommit(b *testing.B) {
 // BenchmarkOwnTransactions is what group commit is measured against: the same rows, a
 // transaction and a commit each.
 func BenchmarkOwnTransactions(b *testing.B) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "b.db")+
-		"?_pragma=busy_timeout(10000)&_pragma=page_size(8192)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
-	if err != nil {
-		b.Fatal(err)
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "b.db")+
+				"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			db.SetMaxOpenConns(1)
+			if _, err := db.Exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, sender TEXT, body BLOB)`); err != nil {
+				b.Fatal(err)
+			}
+			spread(b, n, func() error {
+				_, err := db.Exec(`INSERT INTO t (id, sender, body) VALUES (?, ?, ?)`, store.NewID(), "joe@example.org", body)
+				return err
+			})
+		})
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, sender TEXT, body BLOB)`); err != nil {
-		b.Fatal(err)
-	}
-	spread(b, 64, func() error {
-		_, err := db.Exec(`INSERT INTO t (id, sender, body) VALUES (?, ?, ?)`, store.NewID(), "joe@example.org", body)
-		return err
-	})
 }
 
 // spread runs do b.N times from n goroutines.

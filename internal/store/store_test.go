@@ -99,6 +99,58 @@ func TestMembersAreIsolated(t *testing.T) {
 	})
 }
 
+// A member that makes SQLite undo the whole transaction (as a full disk may) does not
+// take the others with it: they are tried again.
+func TestLostTransactionIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	must(t, s.Write(t.Context(), sqlExec(`CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)`)))
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		once := sync.OnceFunc(func() { close(inside); <-leave })
+		err := s.Write(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO t (id, n) VALUES (0, 0)`)
+			once()
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-inside // the others form one group with the first
+	for i := 1; i <= 20; i++ {
+		wg.Go(func() {
+			err := s.Write(t.Context(), func(tx *store.Tx) error {
+				if _, err := tx.Exec(`INSERT INTO t (id, n) VALUES (?, 0)`, i); err != nil || i%10 != 0 {
+					return err
+				}
+				_, err := tx.Exec(`ROLLBACK`)
+				return err
+			})
+			if (err != nil) != (i%10 == 0) {
+				t.Errorf("member %d: %v", i, err)
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	close(leave)
+	wg.Wait()
+	if got := count(t, s); got != 19 {
+		t.Errorf("%d rows, want 19", got)
+	}
+}
+
+func TestKeptTxDoesNothing(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		var kept *store.Tx
+		must(t, s.Write(t.Context(), func(tx *store.Tx) error { kept = tx; return nil }))
+		if _, err := kept.Exec(`INSERT INTO t (id, n) VALUES (1, 1)`); err == nil || count(t, s) != 0 {
+			t.Errorf("a Tx wrote after its end: %v", err)
+		}
+	})
+}
+
 func TestFailedStatementStopsTheRest(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		err := s.Write(t.Context(), func(tx *store.Tx) error {

@@ -116,7 +116,10 @@ func (tx *Tx) failed(err error) error {
 	return err
 }
 
-// finish closes what fn left open and says what the transaction came to.
+var errEnded = errors.New("store: the transaction has ended; a Tx must not be kept")
+
+// finish closes what fn left open and says what the transaction came to. A Tx
+// kept beyond it does nothing more: its connection is another's.
 func (tx *Tx) finish(err error) error {
 	for _, r := range tx.open {
 		if e := r.Close(); e != nil && tx.err == nil {
@@ -124,8 +127,9 @@ func (tx *Tx) finish(err error) error {
 		}
 	}
 	tx.open = nil
-	if err != nil {
-		return err
+	if err == nil {
+		err = tx.err
 	}
-	return tx.err
+	tx.err = errEnded
+	return err
 }

@@ -19,6 +19,9 @@ const (
 	groupTime    = 20 * time.Millisecond
 )
 
+// longHold is how long a member may keep the transaction before the log says so.
+const longHold = time.Second
+
 // writer is SQLite's one writing connection. Its goroutine opens a
 // transaction, lends it to one waiting member after the other, each behind a
 // savepoint, commits, and tells all. A member runs fn on its own goroutine.
@@ -70,7 +73,28 @@ func (w *writer) stop() bool {
 	return !was
 }
 
+// lost is told to members whose work was good and went down with the
+// transaction, which another member's failure made SQLite undo as a whole.
+type lost struct{ cause error }
+
+func (l lost) Error() string { return "transaction lost: " + l.cause.Error() }
+func (l lost) Unwrap() error { return l.cause }
+
+// lostTries bounds how often a member goes down with others.
+const lostTries = 5
+
 func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
+	for try := 1; ; try++ {
+		err := w.once(ctx, fn)
+		var l lost
+		if !errors.As(err, &l) || try == lostTries {
+			return err
+		}
+	}
+}
+
+// once lets fn be member of one group.
+func (w *writer) once(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -149,8 +173,8 @@ func (w *writer) group(first *member) {
 	for n, m := 1, first; m != nil; n++ {
 		err := w.lend(m, &in)
 		if err != nil { // the transaction is lost, and with it all members
-			w.s.do("ROLLBACK")
-			w.tell(in, fmt.Errorf("transaction lost: %w", engineError(err)))
+			w.s.do("ROLLBACK") // fails where SQLite has done it
+			w.tell(in, lost{engineError(err)})
 			return
 		}
 		m = nil
@@ -194,8 +218,12 @@ func (w *writer) lend(m *member, in *[]*member) error {
 		m.done <- engineError(err)
 		return err
 	}
+	begun := w.now()
 	m.turn <- &Tx{ctx: m.ctx, run: uninterrupted{w.s}}
 	err := <-m.ran
+	if d := w.now().Sub(begun); d > longHold {
+		w.log.Warn("a transaction kept all other writers waiting", slog.Duration("for", d))
+	}
 	if err == nil {
 		if err = w.s.do("RELEASE member"); err == nil {
 			*in = append(*in, m)
