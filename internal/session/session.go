@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"net"
@@ -27,6 +28,9 @@ type Client struct {
 	Roots    *x509.CertPool // for PKIX; nil: the system's
 	Timeouts smtpclient.Timeouts
 	Port     int // 0: 25
+	// Resume keeps TLS sessions for resumption, by host and verification; nil:
+	// none are resumed. A resumed session is verified like any other.
+	Resume tls.ClientSessionCache
 	// To7Bit turns a message with octets above 127 into one without, for hosts
 	// that do not offer 8BITMIME (SES-8). Nil, or an error: such a message fails.
 	To7Bit func(delivery.Content) (delivery.Content, error)

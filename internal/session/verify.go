@@ -19,6 +19,7 @@ const maxChain = 32
 type verifier struct {
 	plan  *delivery.Plan
 	roots *x509.CertPool
+	cache *keyedCache // nil: no resumption
 	now   func() time.Time
 	pkix  *delivery.Verdict
 	dane  *delivery.Verdict
@@ -28,13 +29,17 @@ type verifier struct {
 // verification is off: it knows neither DANE nor a failure that is only
 // reported. VerifyConnection runs for resumed sessions too (SES-3).
 func (v *verifier) config() *tls.Config {
-	return &tls.Config{
+	config := &tls.Config{
 		ServerName:         v.plan.SNI.ASCII(),
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // replaced by VerifyConnection
 		VerifyConnection:   v.verify,
 		Time:               v.now,
 	}
+	if v.cache != nil {
+		config.ClientSessionCache = v.cache
+	}
+	return config
 }
 
 // verify makes every check that the plan asks for before it fails for one, so
@@ -46,14 +51,19 @@ func (v *verifier) verify(cs tls.ConnectionState) error {
 	if v.plan.DANE != delivery.CheckNone {
 		v.dane = v.verifyDANE(cs.PeerCertificates)
 	}
-	if v.plan.DANE == delivery.CheckRequire && v.dane.Failure != nil {
+	if cs.DidResume && (failed(v.pkix) || failed(v.dane)) {
+		v.cache.forget()
+	}
+	if v.plan.DANE == delivery.CheckRequire && failed(v.dane) {
 		return v.dane.Failure
 	}
-	if v.plan.PKIX == delivery.CheckRequire && v.pkix.Failure != nil {
+	if v.plan.PKIX == delivery.CheckRequire && failed(v.pkix) {
 		return v.pkix.Failure
 	}
 	return nil
 }
+
+func failed(d *delivery.Verdict) bool { return d != nil && d.Failure != nil }
 
 func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verdict {
 	if len(chain) == 0 {

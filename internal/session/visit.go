@@ -96,6 +96,9 @@ func (v *visit) secure(ctx context.Context) error {
 		return nil
 	}
 	check := &verifier{plan: v.plan, roots: v.c.Roots, now: v.c.now}
+	if v.c.Resume != nil {
+		check.cache = &keyedCache{shared: v.c.Resume, key: sessionKey(v.plan)}
+	}
 	err := v.conn.StartTLS(ctx, check.config())
 	v.facts.PKIX, v.facts.DANE = check.pkix, check.dane
 	if err != nil {

@@ -1,0 +1,126 @@
+package session
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dane"
+	"waxwing/internal/delivery"
+	"waxwing/smtpclient"
+	"waxwing/tlsrpt"
+)
+
+// SES-4: each cause has its type and its word.
+func TestClassifyPKIX(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	named := &x509.Certificate{DNSNames: []string{"a.test"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
+	future := &x509.Certificate{NotBefore: now.Add(time.Hour), NotAfter: now.Add(2 * time.Hour)}
+	invalid := func(r x509.InvalidReason) error { return x509.CertificateInvalidError{Cert: named, Reason: r} }
+	for _, tt := range []struct {
+		err  error
+		leaf *x509.Certificate
+		typ  tlsrpt.ResultType
+		why  delivery.Reason
+	}{
+		{x509.HostnameError{Certificate: named, Host: "b.test"}, named, tlsrpt.CertificateHostMismatch, CertHostMismatch},
+		{x509.HostnameError{Certificate: future, Host: "b.test"}, future, tlsrpt.CertificateHostMismatch, CertNoName},
+		{invalid(x509.Expired), named, tlsrpt.CertificateExpired, CertExpired},
+		{x509.CertificateInvalidError{Cert: future, Reason: x509.Expired}, future, tlsrpt.CertificateNotTrusted, CertNotYetValid},
+		{invalid(x509.NotAuthorizedToSign), named, tlsrpt.CertificateNotTrusted, CertNotCA},
+		{invalid(x509.CANotAuthorizedForThisName), named, tlsrpt.CertificateNotTrusted, CertNameConstraints},
+		{invalid(x509.TooManyIntermediates), named, tlsrpt.CertificateNotTrusted, CertChainTooLong},
+		{invalid(x509.IncompatibleUsage), named, tlsrpt.CertificateNotTrusted, CertUsage},
+		{invalid(x509.NoValidChains), named, tlsrpt.CertificateNotTrusted, CertInvalid},
+		{x509.UnknownAuthorityError{Cert: named}, &x509.Certificate{RawIssuer: []byte{1}, RawSubject: []byte{2}}, tlsrpt.CertificateNotTrusted, CertUnknownAuthority},
+		{x509.UnhandledCriticalExtension{}, named, tlsrpt.CertificateNotTrusted, CertCriticalExtension},
+		{x509.InsecureAlgorithmError(x509.MD5WithRSA), named, tlsrpt.CertificateNotTrusted, CertWeakAlgorithm},
+		{x509.ConstraintViolationError{}, named, tlsrpt.CertificateNotTrusted, CertNotCA},
+		{x509.SystemRootsError{Err: errors.New("x")}, named, tlsrpt.CertificateNotTrusted, RootsUnavailable},
+		{errors.New("something new"), named, tlsrpt.CertificateNotTrusted, CertInvalid},
+	} {
+		got := classifyPKIX(fmt.Errorf("wrapped: %w", tt.err), tt.leaf, now)
+		if got.Type != tt.typ || got.Reason != tt.why || got.Text == "" {
+			t.Errorf("%T %v: %s %s %q, want %s %s", tt.err, tt.err, got.Type, got.Reason, got.Text, tt.typ, tt.why)
+		}
+	}
+}
+
+func TestClassifyDANE(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]tlsrpt.ResultType{
+		dane.NoMatch: tlsrpt.ValidationFailure, dane.TAExpired: tlsrpt.CertificateExpired,
+		dane.TANameMismatch: tlsrpt.CertificateHostMismatch, dane.TAChain: tlsrpt.CertificateNotTrusted,
+	} {
+		if got := classifyDANE(&dane.Error{Reason: reason, Text: "x"}); got.Type != want || string(got.Reason) != reason {
+			t.Errorf("%s: %s %s, want %s", reason, got.Type, got.Reason, want)
+		}
+	}
+}
+
+// Words are words whatever crypto/tls calls its alerts, and texts are bounded.
+func TestAlertWords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]delivery.Reason{
+		"tls: handshake failure": "tls-alert-handshake-failure", "tls: alert(200)": "tls-alert-200", "tls: expired certificate": "tls-alert-expired-certificate",
+	} {
+		err := &smtpclient.HandshakeError{Err: &net.OpError{Op: "remote error", Err: errors.New(text)}}
+		if got := classifyStartTLS(err); got == nil || got.Reason != want || got.Type != tlsrpt.ValidationFailure {
+			t.Errorf("%s: %+v, want %s", text, got, want)
+		}
+	}
+	if got := bounded(strings.Repeat("ä", 1000)); len(got) > maxText+3 || !strings.HasSuffix(got, "ä…") {
+		t.Errorf("bounded to %d octets", len(got))
+	}
+}
+
+// SES-3: sessions are resumed, and verified when they are.
+func TestResumption(t *testing.T) {
+	t.Parallel()
+	p, err := makePKI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mx := &peer{cert: &p.good, config: func(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1}}) }}
+	r := newRig(t, network{addr1: mx})
+	r.client.Resume = tls.NewLRUClientSessionCache(10)
+	r.enforcePKIX()
+	for i := range 3 {
+		s := last(r.carry())
+		if s.TLS == nil || s.TLS.Resumed != (i > 0) || s.PKIX == nil || s.PKIX.Failure != nil || s.TLS.Fingerprint == "" {
+			t.Fatalf("session %d: %+v, PKIX %+v", i, s.TLS, s.PKIX)
+		}
+	}
+	// The trust in the root is withdrawn: the same session is of no worth now.
+	r.client.Roots = x509.NewCertPool()
+	rep := r.carry()
+	if res := rep.Recipients[0]; res.Outcome != delivery.Pending || res.Word != CertUnknownAuthority {
+		t.Errorf("%v %s", res.Outcome, res.Word)
+	}
+	// And it is forgotten, for by now the host may have a better certificate.
+	r.client.Roots = p.pool()
+	if s := last(r.carry()); s.TLS == nil || s.TLS.Resumed {
+		t.Errorf("a session that failed verification was offered again: %+v", s.TLS)
+	}
+	// Another verification does not see the session.
+	r.enforceDANE(p.good.Leaf)
+	if s := last(r.carry()); s.TLS == nil || s.TLS.Resumed || s.DANE == nil || s.DANE.Failure != nil {
+		t.Errorf("%+v, DANE %+v", s.TLS, s.DANE)
+	}
+	keys := []string{sessionKey(&r.req.Plan)}
+	r.req.Plan.TLSA[0].MatchingType = 2
+	keys = append(keys, sessionKey(&r.req.Plan))
+	r.req.Plan.PKIX = delivery.CheckReport
+	keys = append(keys, sessionKey(&r.req.Plan))
+	slices.Sort(keys)
+	if len(slices.Compact(keys)) != 3 {
+		t.Error("plans that verify differently share a key")
+	}
+}

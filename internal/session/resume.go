@@ -1,0 +1,46 @@
+package session
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+
+	"waxwing/internal/delivery"
+)
+
+// keyedCache keeps the sessions of one kind of plan apart from those of others
+// in a cache that all share: what was agreed under one verification is not
+// offered under another (SES-3).
+//
+// It is for one connection, on one goroutine.
+type keyedCache struct {
+	shared tls.ClientSessionCache
+	key    string
+	asked  string // the key of the last Get
+}
+
+func (c *keyedCache) Get(name string) (*tls.ClientSessionState, bool) {
+	c.asked = c.key + name
+	return c.shared.Get(c.asked)
+}
+
+func (c *keyedCache) Put(name string, s *tls.ClientSessionState) { c.shared.Put(c.key+name, s) }
+
+// forget drops the session that was resumed. It carries the certificate of the
+// day it was made, and the host may have a better one by now.
+func (c *keyedCache) forget() {
+	if c != nil && c.asked != "" {
+		c.shared.Put(c.asked, nil)
+	}
+}
+
+// sessionKey names all of a plan that a TLS session's worth depends on.
+func sessionKey(p *delivery.Plan) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s|%d|%d|%s|%d|%v|", p.Host.Name, p.TLS, p.PKIX, p.PKIXName, p.DANE, p.DANENames)
+	for _, r := range p.TLSA {
+		fmt.Fprintf(h, "%s|", recordText(r))
+	}
+	return hex.EncodeToString(h.Sum(nil)) + "|"
+}
