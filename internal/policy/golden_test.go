@@ -248,6 +248,8 @@ func TestDocs(t *testing.T) {
 	writeTable(&b, kindColumns(), false, true)
 	b.WriteString(minimumText)
 	writeTable(&b, minimumColumns(delivery.FollowPolicy), false, true)
+	b.WriteString(verdictText)
+	writeVerdicts(&b)
 	b.WriteString(wordsText)
 	for _, w := range Words() {
 		meaning, advice := Explain(w)
@@ -258,6 +260,21 @@ func TestDocs(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", w, meaning, advice)
 	}
 	compare(t, "../../docs/tls-decisions.md", b.String())
+}
+
+// writeVerdicts shows Verdict for each two hosts, whatever their order.
+func writeVerdicts(b *strings.Builder) {
+	happened := []string{"no verified TLS", "verified TLS, no REQUIRETLS", "unreachable, 4xx, DNS error, or policy not checked now"}
+	b.WriteString("| one host | another | the message |\n|---|---|---|\n")
+	for i, one := range happened {
+		for j, another := range happened[i:] {
+			what := "waits"
+			if f := Verdict([]Tried{{Happened: Happened(i)}, {Happened: Happened(i + j)}}); f != nil {
+				what = "returns with " + f.Enhanced.String() + ": `" + string(f.Word) + "`"
+			}
+			fmt.Fprintf(b, "| %s | %s | %s |\n", one, another, what)
+		}
+	}
 }
 
 func compare(t *testing.T, path, want string) {
@@ -344,6 +361,16 @@ const minimumText = `
 ## The operator's minimum
 
 The minimum ` + "`any`" + ` is the table above. A minimum never makes a decision weaker.
+
+`
+
+const verdictText = `
+## REQUIRETLS when no host took the message
+
+RFC 8689 §4.2.1 wants such a message back at once, with 5.7.30 where only
+REQUIRETLS was missing and 5.7.10 otherwise. It waits as long as one host may
+still qualify. With an enforced MTA-STS policy that was not checked in this
+attempt, a failed verification does not return it (RFC 8461 §5.1).
 
 `
 

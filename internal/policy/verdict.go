@@ -51,27 +51,6 @@ func Verdict(tried []Tried) *delivery.Failure {
 	}
 }
 
-// Settle is Verdict over a whole attempt that ended without a host taking the
-// message: every host counts, those skipped and those not tried too. For a
-// message that does not need REQUIRETLS it is nil: its failures are temporary
-// (POL-6).
-func Settle(in Input, d delivery.Decision, attempts []delivery.Attempt) *delivery.Failure {
-	if in.Need != delivery.RequireTLS || in.NullSender {
-		return nil
-	}
-	tried := make([]Tried, 0, len(d.Plans))
-	for _, p := range d.Plans {
-		a := delivery.Attempt{Plan: p}
-		for _, done := range attempts {
-			if done.Plan.Host.Name == p.Host.Name {
-				a.Sessions = append(a.Sessions, done.Sessions...)
-			}
-		}
-		tried = append(tried, Judge(in, a))
-	}
-	return Verdict(tried)
-}
-
 // Judge reads from a host that was skipped or tried, and did not take the
 // message, what Verdict needs. Several sessions are several addresses: the most
 // hopeful counts. A host that is not skipped and has no session was not

@@ -94,33 +94,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestSettle: skipped and untried hosts count beside those tried, and only
-// REQUIRETLS makes a failure permanent (POL-6).
-func TestSettle(t *testing.T) {
-	t.Parallel()
-	named := func(n string) delivery.Host { return delivery.Host{Name: delivery.MXHost{Name: dns.MustParse(n)}} }
-	skipped := delivery.Plan{Host: named("mx1.example.org"), Skip: &delivery.Skip{Cause: STSMXMismatch, Permanent: true, Text: "text"}}
-	second := delivery.Plan{Host: named("mx2.example.org")}
-	d := delivery.Decision{Plans: []delivery.Plan{skipped, second}}
-	in := Input{Need: delivery.RequireTLS}
-	if f := Settle(in, d, nil); f != nil {
-		t.Errorf("a host was not tried: %v", f)
-	}
-	done := []delivery.Attempt{{Plan: second, Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{}}}}}
-	if f := Settle(in, d, done); f == nil || f.Word != RequireTLSNotOffered {
-		t.Errorf("got %v", f)
-	}
-	done = append(done, delivery.Attempt{Plan: second, Sessions: []delivery.Session{{Err: &delivery.Failure{Word: "connect-timeout"}}}})
-	if f := Settle(in, d, done); f != nil {
-		t.Errorf("another address may work: %v", f)
-	}
-	for _, in := range []Input{{}, {Need: delivery.TLSOptional}, {Need: delivery.RequireTLS, NullSender: true}} {
-		if f := Settle(in, d, done[:1]); f != nil {
-			t.Errorf("%+v: %v", in, f)
-		}
-	}
-}
-
 // TestStopRequireTLS: all hosts ruled out before one was dialled (POL-4).
 func TestStopRequireTLS(t *testing.T) {
 	t.Parallel()
