@@ -75,7 +75,7 @@ func labTable(e env, l *lab.Lab) error {
 		if r.Status != "" {
 			outcome += " " + r.Status
 		}
-		cells = append(cells, []string{r.Domain, r.Published, r.Decision, outcome, or(r.TLS, "-"), labReport(r), mark})
+		cells = append(cells, []string{r.Domain, r.Published, short(r.Decision, 40), outcome, or(r.TLS, "-"), labReport(r), mark})
 	}
 	if err := table(e.stdout, []string{"DOMAIN", "PUBLISHED", "DECIDED", "MAIL", "TLS", "NEXT DAY'S REPORT SAID", ""}, cells); err != nil {
 		return err
@@ -99,6 +99,14 @@ func labReport(r lab.Row) string {
 		parts = append(parts, s)
 	}
 	return or(strings.Join(parts, "; "), "-")
+}
+
+// short cuts what a table has no room for; -json has it whole.
+func short(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }
 
 func or(s, def string) string {

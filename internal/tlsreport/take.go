@@ -234,7 +234,14 @@ func (s *Service) isOurs(ctx context.Context, name dns.Name) (bool, error) {
 	if s.Hosted == nil {
 		return false, nil
 	}
-	return s.Hosted(ctx, name)
+	// A host below a hosted domain is ours as well: TLSA results are reported
+	// under the MX host's name (RPT-6), and that is where to look for them.
+	for d := name; !d.Parent().IsZero(); d = d.Parent() {
+		if ok, err := s.Hosted(ctx, d); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // packed is a received report as stored; it need not add up.
