@@ -58,16 +58,21 @@ func (e Entity) write(b *bytes.Buffer) {
 		enc = choose(e.Type, e.Body)
 	}
 	e.writeFields(b, e.Params, enc)
+	encode(b, enc, e.Body)
+}
+
+// encode writes body in an encoding.
+func encode(b *bytes.Buffer, enc Encoding, body []byte) {
 	switch enc {
 	case QuotedPrintable:
 		w := quotedprintable.NewWriter(b)
 		// A bytes.Buffer takes every write.
-		_, _ = w.Write(e.Body)
+		_, _ = w.Write(body)
 		_ = w.Close()
 	case Base64:
-		writeBase64(b, e.Body)
+		writeBase64(b, body)
 	default:
-		b.Write(e.Body)
+		b.Write(body)
 	}
 }
 
