@@ -27,6 +27,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/login"
 	"waxwing/internal/signing"
+	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
 
@@ -595,3 +596,72 @@ func BenchmarkMX(b *testing.B) {
 type nowhere struct{}
 
 func (nowhere) Enqueue(context.Context, *delivery.Envelope, delivery.Content) error { return nil }
+
+// FuzzTake: whatever the message, what goes to the queue is what came with the
+// promised changes, from memory and from a file alike.
+func FuzzTake(f *testing.F) {
+	f.Add([]byte("From: joe@here.test\r\nBcc: a@b\r\n c@d\r\n\r\nbody\r\n"))
+	f.Add([]byte("From: joe@here.test\r\nDate: x\r\nMessage-ID: y\r\n"))
+	f.Add([]byte("\r\nFrom: joe@here.test\r\n"))
+	f.Add([]byte("Authentication-Results: mx.here.test; x\r\nTo: \r\n\r\n"))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		c := common(&outbox{})
+		mx := &MX{Common: c}
+		s := &submission{b: &Submission{Common: c}, conn: nobody{}}
+		for name, edit := range map[string]func(*incoming) (r *smtp.Reply){
+			"none": nil, "mx": mx.edit,
+			"submission": func(in *incoming) *smtp.Reply { _, r := s.complete(context.Background(), in); return r },
+		} {
+			in, r := c.take(strings.NewReader(string(msg)), edit)
+			if r != nil {
+				continue
+			}
+			got := open(t, in.content([]byte("P: q\r\n")))
+			rest, ok := strings.CutPrefix(got, "P: q\r\n")
+			whole, err := in.whole()
+			if !ok || err != nil || string(whole) != rest {
+				t.Fatalf("%s: content %q, whole %q, %v", name, got, whole, err)
+			}
+			if !in.edited && rest != string(msg) {
+				t.Fatalf("%s: %q became %q", name, msg, rest)
+			}
+			if name == "submission" && (in.header.Has("Bcc") || !in.header.Has("Date") || !in.header.Has("Message-ID")) {
+				t.Fatalf("header %q", in.header.Bytes())
+			}
+			if in.odd == nil {
+				spilled(t, in, rest)
+			}
+			in.close()
+		}
+	})
+}
+
+// spilled writes the message to a file and compares.
+func spilled(t *testing.T, in *incoming, rest string) {
+	t.Helper()
+	if err := in.spill(t.TempDir(), strings.NewReader("more\xff")); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := in.whole()
+	if got := open(t, in.content(nil)); err != nil || got != rest+"more\xff" || string(whole) != got || !in.eightBit() {
+		t.Fatalf("file %q, %v, want %q", got, err, rest)
+	}
+}
+
+func open(t *testing.T, c delivery.Content) string {
+	t.Helper()
+	r, err := c.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil || int64(len(b)) != c.Size() {
+		t.Fatalf("%d octets, size %d, %v", len(b), c.Size(), err)
+	}
+	return string(b)
+}
+
+// nobody is a connection on which joe has logged in.
+type nobody struct{ smtpserver.Conn }
+
+func (nobody) Identity() string { return "joe" }
