@@ -91,8 +91,19 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
 // When ctx ends before fn has begun, fn never runs and ctx's error is returned;
 // later, statements of fn fail with it. A panic of fn becomes an error.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
-	return s.engine.write(ctx, fn)
+	if ctx.Value(inside{}) == s {
+		return errNested
+	}
+	return s.engine.write(ctx, func(tx *Tx) error {
+		tx.in = s
+		return fn(tx)
+	})
 }
+
+// inside is the key under which a Write's context holds its store.
+type inside struct{}
+
+var errNested = errors.New("store: Write inside a Write would wait for itself: use the Tx")
 
 // Generation is how often area has been raised (Tx.Raise); 0 for never. A
 // cache that notes the generation before it reads, and drops what it holds once the

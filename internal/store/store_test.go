@@ -141,6 +141,17 @@ func TestLostTransactionIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestNestedWriteIsRefused(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+			if err := s.Write(tx.Context(), func(*store.Tx) error { return nil }); err == nil {
+				t.Error("a Write inside a Write went through")
+			}
+			return s.Read(tx.Context(), func(*store.Tx) error { return nil })
+		}))
+	})
+}
+
 func TestKeptTxDoesNothing(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		var kept *store.Tx

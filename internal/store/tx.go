@@ -19,6 +19,7 @@ type Tx struct {
 	ctx  context.Context
 	run  runner
 	pg   bool
+	in   *Store // of a Write
 	open []*sql.Rows
 	err  error // of the first failed statement
 }
@@ -30,8 +31,14 @@ type runner interface {
 	row(ctx context.Context, q string, args []any) *sql.Row
 }
 
-// Context is the context given to Read or Write.
-func (tx *Tx) Context() context.Context { return tx.ctx }
+// Context is the context given to Read or Write. A Write under it, which would
+// wait for this one for ever, is refused.
+func (tx *Tx) Context() context.Context {
+	if tx.in == nil {
+		return tx.ctx
+	}
+	return context.WithValue(tx.ctx, inside{}, tx.in)
+}
 
 // Postgres reports the engine, for the rare statement that has no common form.
 func (tx *Tx) Postgres() bool { return tx.pg }

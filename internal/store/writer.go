@@ -20,7 +20,7 @@ const (
 )
 
 // longHold is how long a member may keep the transaction before the log says so.
-const longHold = time.Second
+const longHold = 2 * time.Second
 
 // writer is SQLite's one writing connection. Its goroutine opens a
 // transaction, lends it to one waiting member after the other, each behind a
@@ -218,12 +218,12 @@ func (w *writer) lend(m *member, in *[]*member) error {
 		m.done <- engineError(err)
 		return err
 	}
-	begun := w.now()
+	slow := time.AfterFunc(longHold, func() {
+		w.log.Warn("a transaction keeps all other writers waiting; does it wait for the network, or call Write again?")
+	})
 	m.turn <- &Tx{ctx: m.ctx, run: uninterrupted{w.s}}
 	err := <-m.ran
-	if d := w.now().Sub(begun); d > longHold {
-		w.log.Warn("a transaction kept all other writers waiting", slog.Duration("for", d))
-	}
+	slow.Stop()
 	if err == nil {
 		if err = w.s.do("RELEASE member"); err == nil {
 			*in = append(*in, m)
