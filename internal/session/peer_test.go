@@ -215,13 +215,13 @@ const (
 
 // rig is a client on a network, and a request to vary.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	pki    *pki
 	client *Client
 	req    Request
 }
 
-func newRig(t *testing.T, peers network) *rig {
+func newRig(t testing.TB, peers network) *rig {
 	t.Helper()
 	p, err := makePKI()
 	if err != nil {

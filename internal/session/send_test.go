@@ -1,0 +1,168 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"waxwing/internal/delivery"
+)
+
+// SES-8.
+func TestLowerOffers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		ext    []string
+		change func(*rig)
+		want   delivery.Outcome
+		enh    string
+		mail   string // begins the MAIL command
+	}{
+		{"size told", []string{"SIZE"}, func(*rig) {}, delivery.Delivered, "", "MAIL FROM:<from@sender.test> SIZE=25"},
+		{"size exceeded", []string{"SIZE 10"}, func(*rig) {}, delivery.Failed, "5.3.4", ""},
+		{"8bit", []string{"8BITMIME"}, func(r *rig) { r.req.Job.EightBit = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test> BODY=8BITMIME"},
+		{"8bit missing", nil, func(r *rig) { r.req.Job.EightBit = true }, delivery.Failed, "5.6.3", ""},
+		{"8bit converted", nil, func(r *rig) {
+			r.req.Job.EightBit = true
+			r.client.To7Bit = func(c delivery.Content) (delivery.Content, error) { return c, nil }
+		}, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
+		{"utf8", []string{"SMTPUTF8", "8BITMIME"}, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test> SMTPUTF8"},
+		{"utf8 missing", nil, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Failed, "5.6.7", ""},
+		{"utf8 address", nil, func(r *rig) { r.req.Recipients[0].Address = "ä@rcpt.test" }, delivery.Failed, "5.6.7", ""},
+		{"control in address", nil, func(r *rig) { r.req.Recipients[0].Address = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
+		{"control in sender", nil, func(r *rig) { r.req.Job.Sender = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
+	} {
+		mx := &peer{ext: tt.ext}
+		r := newRig(t, network{addr1: mx})
+		tt.change(r)
+		res := r.carry().Recipients[0]
+		if res.Outcome != tt.want || tt.enh != "" && res.Enhanced.String() != tt.enh {
+			t.Errorf("%s: %v %s %s", tt.name, res.Outcome, res.Enhanced, res.Text)
+		}
+		if tt.mail != "" && mx.saw(tt.mail) != 1 || tt.mail == "" && mx.saw("MAIL") != 0 {
+			t.Errorf("%s: peer saw %q", tt.name, mx.seen)
+		}
+	}
+}
+
+func TestDSN(t *testing.T) {
+	t.Parallel()
+	for _, offered := range []bool{true, false} {
+		mx := &peer{}
+		if offered {
+			mx.ext = []string{"DSN"}
+		}
+		r := newRig(t, network{addr1: mx})
+		r.rcpts(2)
+		r.req.Job.EnvID, r.req.Job.Ret = "id+1", delivery.RetFull
+		r.req.Recipients[0].Notify, r.req.Recipients[0].ORcpt = delivery.NotifySuccess|delivery.NotifyDelay, "rfc822;x@y.test"
+		r.req.Recipients[1].Notify = delivery.NotifyNever
+		rep := r.carry()
+		got := mx.received()
+		if len(got) != 1 || rep.Recipients[0].DSNRelayed != offered {
+			t.Fatalf("offered %v: received %+v, relayed %v", offered, got, rep.Recipients[0].DSNRelayed)
+		}
+		want := mail{from: "FROM:<from@sender.test>", to: []string{"TO:<r0@rcpt.test>", "TO:<r1@rcpt.test>"}}
+		if offered {
+			want = mail{from: want.from + " RET=FULL ENVID=id+2B1",
+				to: []string{"TO:<r0@rcpt.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x@y.test", "TO:<r1@rcpt.test> NOTIFY=NEVER"}}
+		}
+		if got[0].from != want.from || !slices.Equal(got[0].to, want.to) {
+			t.Errorf("offered %v: received %+v, want %+v", offered, got[0], want)
+		}
+	}
+}
+
+type lease func(context.Context, time.Duration) error
+
+func (l lease) Extend(ctx context.Context, d time.Duration) error { return l(ctx, d) }
+
+func TestLease(t *testing.T) {
+	t.Parallel()
+	mx, second := &peer{}, &peer{}
+	r := newRig(t, network{addr1: mx, addr2: second})
+	r.addrs(addr1, addr2)
+	var held time.Duration
+	r.req.Job.Lease = lease(func(_ context.Context, d time.Duration) error { held = d; return nil })
+	if rep := r.carry(); rep.Recipients[0].Outcome != delivery.Delivered || held < 10*time.Minute {
+		t.Fatalf("%v, lease held for %v", rep.Recipients[0].Outcome, held)
+	}
+	// QUE-2: without the lease the message is not completed, here or elsewhere.
+	r.req.Job.Lease = lease(func(context.Context, time.Duration) error { return errors.New("taken over") })
+	res := r.carry().Recipients[0]
+	if res.Outcome != delivery.Deferred || res.Word != LeaseLost || len(mx.received()) != 1 || second.conns != 0 {
+		t.Errorf("%v %s; %d messages, %d connections to the second address", res.Outcome, res.Word, len(mx.received()), second.conns)
+	}
+}
+
+func TestContentFaults(t *testing.T) {
+	t.Parallel()
+	mx := &peer{}
+	r := newRig(t, network{addr1: mx, addr2: mx})
+	r.addrs(addr1, addr2)
+	r.req.Content = delivery.Bytes("a\r\n\n.\r\nMAIL FROM:<evil@x.test>\r\n")
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Failed || res.Word != BareNewline {
+		t.Errorf("bare LF: %v %s %s", res.Outcome, res.Word, res.Text)
+	}
+	r.req.Content = broken{}
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Deferred || res.Word != ContentUnreadable {
+		t.Errorf("unreadable: %v %s %s", res.Outcome, res.Word, res.Text)
+	}
+	if len(mx.received()) != 0 {
+		t.Errorf("received %+v", mx.received())
+	}
+}
+
+func TestCanceled(t *testing.T) {
+	t.Parallel()
+	mx := &peer{answer: to("RCPT", hang)}
+	r := newRig(t, network{addr1: mx, addr2: mx})
+	r.addrs(addr1, addr2)
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	res := r.client.Carry(ctx, r.req).Recipients[0]
+	if res.Outcome != delivery.Deferred || res.Word != Canceled || time.Since(began) > 5*time.Second || mx.conns != 1 {
+		t.Errorf("%v %s after %v, %d connections", res.Outcome, res.Word, time.Since(began), mx.conns)
+	}
+}
+
+// A large message arrives as it was, over TLS and with dots to stuff.
+func TestLargeMessage(t *testing.T) {
+	t.Parallel()
+	p, _ := makePKI()
+	mx := &peer{cert: &p.good, ext: []string{"PIPELINING"}}
+	r := newRig(t, network{addr1: mx})
+	body := bytes.Repeat([]byte("..\r\n.\r\nsome text that is not a dot\r\n"), 100_000)
+	r.req.Content = delivery.Bytes(body)
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Delivered {
+		t.Fatalf("%v %s", res.Outcome, res.Text)
+	}
+	if got := mx.received(); len(got) != 1 || got[0].data != string(body) {
+		t.Error("the message changed on its way")
+	}
+}
+
+// One message over a connection of its own, to a peer on loopback.
+func BenchmarkCarry(b *testing.B) {
+	p, err := makePKI()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, mx := range map[string]*peer{"plaintext": {ext: []string{"PIPELINING"}}, "tls": {ext: []string{"PIPELINING"}, cert: &p.good}} {
+		b.Run(name, func(b *testing.B) {
+			r := newRig(b, network{addr1: mx})
+			r.client.Resume = nil
+			b.ReportAllocs()
+			for b.Loop() {
+				if res := r.carry().Recipients[0]; res.Outcome != delivery.Delivered {
+					b.Fatal(res.Text)
+				}
+			}
+		})
+	}
+}
