@@ -22,6 +22,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/store/storetest"
 	wsmtp "waxwing/smtp"
 	"waxwing/smtpserver"
 )
@@ -36,11 +37,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Run("sqlite", func(t *testing.T) { killRounds(t, "", 36) })
 	t.Run("postgres", func(t *testing.T) {
-		url := os.Getenv("WAXWING_TEST_POSTGRES")
-		if url == "" {
-			t.Skip("PostgreSQL: set WAXWING_TEST_POSTGRES to a URL to run this test on it")
-		}
-		killRounds(t, freshSchema(t, url), 12)
+		killRounds(t, storetest.Postgres(t), 12)
 	})
 }
 

@@ -1,0 +1,67 @@
+package lab
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// TestStories tells every story of the lab over real sockets: the mail's fate,
+// the hosts' view of it, and the next day's report must all be as declared.
+func TestStories(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	l, err := New(ctx, Stories(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if err := l.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Rows) < 22 {
+		t.Errorf("only %d stories were told", len(l.Rows))
+	}
+	for _, r := range l.Rows {
+		for _, p := range r.Problems {
+			t.Errorf("%s (%s): %s", r.Story, r.Title, p)
+		}
+		if !r.OK && len(r.Problems) == 0 {
+			t.Errorf("%s is not ok and does not say why", r.Story)
+		}
+	}
+}
+
+// TestWrongStoriesAreFound: a story that asks for what must not happen is not ok.
+// Without this the lab could be blind.
+func TestWrongStoriesAreFound(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	stories := Stories()
+	for i := range stories {
+		w := &stories[i].Want
+		if w.Outcome = waiting; stories[i].Want.TLS == "" && w.Status == "" {
+			w.Outcome = delivered
+		}
+		w.Report = append(w.Report, Counts{PolicyType: "no-policy-found", Successful: 99})
+	}
+	l, err := New(ctx, stories, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range l.Rows[:len(stories)] {
+		if r.OK || len(r.Problems) < 2 {
+			t.Errorf("%s should have had a wrong outcome and a wrong report, problems: %v", r.Story, r.Problems)
+		}
+	}
+}
