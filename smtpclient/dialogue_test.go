@@ -115,6 +115,8 @@ func (s *script) call(f []string) {
 		}
 	case "login":
 		s.result("login", nil, s.c.Auth(ctx, sasl.NewPlainClient("", "user", "secret")))
+	case "login-steps":
+		s.result("login", nil, s.c.Auth(ctx, &steps{}))
 	case "transaction":
 		s.transaction(ctx, f[1:])
 	case "quit":
@@ -149,4 +151,16 @@ func (s *script) result(call string, r *smtp.Reply, err error) {
 	default:
 		s.say("%s: done", call)
 	}
+}
+
+// steps is a mechanism whose last answer is empty, as SCRAM's is.
+type steps struct{ n int }
+
+func (*steps) Start() (string, []byte, error) { return "STEPS", []byte{}, nil }
+
+func (s *steps) Next(challenge []byte) ([]byte, error) {
+	if s.n++; s.n == 1 {
+		return challenge, nil
+	}
+	return nil, nil
 }
