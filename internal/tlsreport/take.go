@@ -199,19 +199,20 @@ func (s *Service) keep(ctx context.Context, source, submitter string, r *tlsrpt.
 // ours splits a report by those of its policy domains that are ours.
 func (s *Service) ours(ctx context.Context, r *tlsrpt.Report) (byDomain map[string]*tlsrpt.Report, order []string, err error) {
 	byDomain = map[string]*tlsrpt.Report{}
-	known := map[string]bool{}
+	known := map[string]bool{} // by policy type and domain
 	for _, p := range r.Policies {
 		name, err := dns.ParseLax(p.Domain)
 		if err != nil {
 			continue // certainly not ours
 		}
 		d := name.ASCII()
-		if _, asked := known[d]; !asked {
-			if known[d], err = s.isOurs(ctx, name); err != nil {
+		key := string(p.Type) + " " + d
+		if _, asked := known[key]; !asked {
+			if known[key], err = s.isOurs(ctx, name, p.Type); err != nil {
 				return nil, nil, err
 			}
 		}
-		if !known[d] {
+		if !known[key] {
 			continue
 		}
 		part := byDomain[d]
@@ -227,15 +228,19 @@ func (s *Service) ours(ctx context.Context, r *tlsrpt.Report) (byDomain map[stri
 	return byDomain, order, nil
 }
 
-func (s *Service) isOurs(ctx context.Context, name dns.Name) (bool, error) {
+// isOurs: a hosted domain or a host name of ours (RPT-17).
+func (s *Service) isOurs(ctx context.Context, name dns.Name, t tlsrpt.PolicyType) (bool, error) {
 	if name == s.Hostname || slices.Contains(s.HostNames, name) {
 		return true, nil
 	}
 	if s.Hosted == nil {
 		return false, nil
 	}
-	// A host below a hosted domain is ours as well: TLSA results are reported
-	// under the MX host's name (RPT-6), and that is where to look for them.
+	if t != tlsrpt.PolicyTLSA {
+		return s.Hosted(ctx, name)
+	}
+	// TLSA results are reported under the MX host's name (RPT-6), and a hosted
+	// domain's hosts stand below it. No other policy has a name of that kind.
 	for d := name; !d.Parent().IsZero(); d = d.Parent() {
 		if ok, err := s.Hosted(ctx, d); ok || err != nil {
 			return ok, err

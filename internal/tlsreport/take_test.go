@@ -208,6 +208,32 @@ func TestIDsOfOthers(t *testing.T) {
 	}
 }
 
+// RPT-17: hosted domains, our host names, and for TLSA the hosts below a hosted domain.
+func TestIsOurs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	r.HostNames = []dns.Name{dns.MustParse("mx.elsewhere.test")}
+	for _, tt := range []struct {
+		name string
+		typ  tlsrpt.PolicyType
+		want bool
+	}{
+		{"example", tlsrpt.PolicySTS, true},
+		{"sender.example", tlsrpt.PolicyNone, true},
+		{"mx.sender.example", tlsrpt.PolicySTS, true}, // our host name
+		{"mx.elsewhere.test", tlsrpt.PolicyTLSA, true},
+		{"mx2.sender.example", tlsrpt.PolicyTLSA, true},
+		{"mx2.sender.example", tlsrpt.PolicySTS, false},
+		{"a.b.mx2.sender.test", tlsrpt.PolicyTLSA, false},
+		{"test", tlsrpt.PolicyTLSA, false},
+	} {
+		got, err := r.isOurs(context.Background(), dns.MustParse(tt.name), tt.typ)
+		if got != tt.want || err != nil {
+			t.Errorf("%s %s: %v, %v", tt.typ, tt.name, got, err)
+		}
+	}
+}
+
 // Our own report, signed and sent by one server, is taken in by the one it is about.
 func TestThereAndBack(t *testing.T) {
 	t.Parallel()
