@@ -231,7 +231,7 @@ func (w *world) run() (stop func()) {
 
 func eventually(t testing.TB, what string, fn func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !fn(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !fn(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("timed out: %s", what)
 		}

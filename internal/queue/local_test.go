@@ -1,0 +1,127 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"waxwing/dns"
+	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+	"waxwing/internal/transport"
+)
+
+// Mail for a mailbox here, small and large, arrives exactly once, though the
+// machine that was at it loses its lease; a bounce finds its way home too.
+func TestLocalDelivery(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		acc, boxes := &accounts.Store{DB: w.Store}, &mailboxes.Store{DB: w.Store}
+		for _, err := range []error{
+			acc.AddDomain(ctx, dns.MustParse("sender.test")),
+			acc.AddAccount(ctx, "alice", "long enough for alice"), acc.AddAddress(ctx, "alice@sender.test", "alice"),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Local = &transport.Local{Accounts: acc, Mailboxes: boxes}
+		w.IsLocal = func(ctx context.Context, d delivery.RecipientDomain) bool {
+			ok, err := acc.IsHosted(ctx, d.Name)
+			return ok && err == nil
+		}
+		large := []byte("Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 2*chunkSize/18))
+		if err := w.Enqueue(ctx, mail(t, "alice@sender.test"), delivery.Bytes(large)); err != nil {
+			t.Fatal(err)
+		}
+		lost := w.crash()
+		w.put("alice@sender.test", "nobody@sender.test")
+		w.clock.add(w.Lease)
+		w.step()
+		w.perform(lost[0]) // the lease is lost: no second copy
+		w.step()           // the bounce about nobody
+		list, err := boxes.List(ctx, "alice", mailbox.Inbox, 10)
+		if err != nil || len(list) != 3 {
+			t.Fatalf("%d messages, %v", len(list), err)
+		}
+		kinds := map[string]int{}
+		for _, m := range list {
+			body := read(t, boxes, m.ID)
+			switch {
+			case bytes.HasSuffix(body, large):
+				kinds["large"]++
+			case bytes.HasSuffix(body, []byte(text)) && !bytes.Contains(body, []byte("multipart/report")):
+				kinds["small"]++
+			case bytes.Contains(body, []byte("multipart/report")) && bytes.Contains(body, []byte("nobody@sender.test")) && bytes.Contains(body, []byte("5.1.1")):
+				kinds["bounce"]++
+			}
+		}
+		if kinds["large"] != 1 || kinds["small"] != 1 || kinds["bounce"] != 1 {
+			t.Errorf("%v", kinds)
+		}
+	})
+}
+
+func read(t *testing.T, boxes *mailboxes.Store, id int64) []byte {
+	t.Helper()
+	c, _, err := boxes.Open(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// QUE-9: a claim, a release and the look at the next due time walk the index of
+// what is to be done, whatever the backlog and the history.
+func TestClaimUsesTheIndex(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	for _, q := range []string{
+		claimWaiting + returned[:1], claimExpired + returned[:1],
+		`SELECT min(due) FROM recipients WHERE state < 2 AND state = 0`,
+		`UPDATE recipients SET owner = '' WHERE state < 2 AND state = 1 AND owner = 'x'`,
+	} {
+		args := make([]any, strings.Count(q, "?"))
+		for i := range args {
+			args[i] = 1
+		}
+		var plan string
+		err := s.Write(context.Background(), func(tx *store.Tx) error {
+			rs, err := tx.Query(`EXPLAIN QUERY PLAN `+q, args...)
+			if err != nil {
+				return err
+			}
+			defer rs.Close()
+			for rs.Next() {
+				var a, b, c int
+				var d string
+				if err := rs.Scan(&a, &b, &c, &d); err != nil {
+					return err
+				}
+				plan += d + "; "
+			}
+			return rs.Err()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "INDEX recipients_due (state=?") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s\n%s", q, plan)
+		}
+	}
+}
