@@ -3,6 +3,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -159,6 +160,16 @@ func (b *MX) edit(in *incoming) *smtp.Reply {
 	return nil
 }
 
+// maxReport is how large mail to a report address may be to be looked at, in octets.
+const maxReport = 16 << 20
+
+func (b *MX) takeReport(ctx context.Context, r Report) (taken bool, reason string, err error) {
+	if len(r.Message) > maxReport {
+		return false, fmt.Sprintf("larger than %d octets", maxReport), nil
+	}
+	return b.Reports.Take(ctx, r)
+}
+
 // takeReports gives the message to the sink once for each report address, and
 // adds those that were not taken to env's recipients, with the header fields
 // that say why (RPT-14).
@@ -167,10 +178,11 @@ func (s *mxSession) takeReports(ctx context.Context, env *delivery.Envelope, in 
 	if err != nil {
 		return nil, err
 	}
+	msg = msg[:min(len(msg), maxReport+1)]
 	full := append(append(make([]byte, 0, len(received)+len(msg)), received...), msg...)
 	var notes []byte
 	for _, r := range s.reports {
-		taken, reason, err := s.b.Reports.Take(ctx, Report{Recipient: r.Address, Sender: env.Sender, Message: full})
+		taken, reason, err := s.b.takeReport(ctx, Report{Recipient: r.Address, Sender: env.Sender, Message: full})
 		if err != nil {
 			return nil, err
 		}

@@ -495,6 +495,10 @@ func TestReports(t *testing.T) {
 		t.Errorf("got %+v %q", got.env.Recipients, got.body)
 	}
 	c.send("451 4.3.0", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\nbusy")
+	c.send("250", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\na report"+strings.Repeat("\r\n"+strings.Repeat("x", 900), 20000))
+	if got := q.last(t); !got.file || !strings.Contains(got.body, "tlsrpt@here.test: larger than 16777216 octets") {
+		t.Errorf("got %q", got.body[:500])
+	}
 }
 
 func TestReceivedField(t *testing.T) {
