@@ -59,6 +59,7 @@ type quickstart struct {
 	dir      string
 	password string
 	ports    map[string]int
+	ca       string   // file of the local authority
 	made     []string // what to remove if it fails
 }
 
@@ -151,13 +152,16 @@ func (q *quickstart) write(ctx context.Context) error {
 		return err
 	}
 	q.made = append(q.made, data)
-	if err := certs.MakeLocal(data, time.Now(), q.hostname.ASCII(), "localhost"); err != nil {
-		return err
-	}
 	cfg, err := config.Parse(path, text.Bytes())
 	if err != nil {
 		return err
 	}
+	var files certs.LocalFiles
+	files.Cert, files.Key, files.CA = cfg.TLSFiles()
+	if err := certs.MakeLocal(files, time.Now(), q.hostname.ASCII(), "localhost"); err != nil {
+		return err
+	}
+	q.ca = files.CA
 	if err := q.fill(ctx, cfg); err != nil {
 		return err
 	}
@@ -204,7 +208,6 @@ func (q *quickstart) undo() {
 }
 
 func (q *quickstart) tell(e env) {
-	ca, _, _ := certs.LocalPaths(filepath.Join(q.dir, "data"))
 	in := ""
 	if wd, err := os.Getwd(); err == nil && wd != q.dir {
 		in = " -config " + filepath.Join(q.dir, "waxwing.toml")
@@ -219,5 +222,5 @@ Send a first mail:   swaks --server 127.0.0.1:%d --tls --auth-user %s --auth-pas
                        --from %s --to %s
 Read it:             waxwing mail list%s %s
 Its certificate is signed by an authority made for this set-up: %s
-`, q.dir, q.account, q.address, q.password, in, q.ports["submission"], q.account, q.password, q.address, q.address, in, q.account, ca)
+`, q.dir, q.account, q.address, q.password, in, q.ports["submission"], q.account, q.password, q.address, q.address, in, q.account, q.ca)
 }

@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -127,10 +126,4 @@ func Roots(path string, system bool) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("authorities: %s holds no certificate in PEM form", path)
 	}
 	return pool, nil
-}
-
-// LocalPaths are the files that MakeLocal writes below a data directory.
-func LocalPaths(dataDir string) (ca, cert, key string) {
-	dir := filepath.Join(dataDir, "tls")
-	return filepath.Join(dir, "ca.crt"), filepath.Join(dir, "host.crt"), filepath.Join(dir, "host.key")
 }

@@ -3,9 +3,14 @@ package certs
 import (
 	"crypto/x509"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
+
+func localFiles(dir string) LocalFiles {
+	return LocalFiles{CA: filepath.Join(dir, "tls", "ca.crt"), Cert: filepath.Join(dir, "tls", "host.crt"), Key: filepath.Join(dir, "tls", "host.key")}
+}
 
 // TestLocal: what MakeLocal writes verifies against its own authority, for the
 // name and for loopback, and is not overwritten.
@@ -13,15 +18,15 @@ func TestLocal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	if err := MakeLocal(dir, now, "mx.example.test"); err != nil {
+	files := localFiles(dir)
+	if err := MakeLocal(files, now, "mx.example.test"); err != nil {
 		t.Fatal(err)
 	}
-	ca, cert, key := LocalPaths(dir)
-	roots, err := Roots(ca, false)
+	roots, err := Roots(files.CA, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Files{Cert: cert, Key: key, Now: func() time.Time { return now }}
+	f := Files{Cert: files.Cert, Key: files.Key, Now: func() time.Time { return now }}
 	if err := f.Load(); err != nil {
 		t.Fatal(err)
 	}
@@ -34,11 +39,11 @@ func TestLocal(t *testing.T) {
 			t.Errorf("verify for %s: %v", name, err)
 		}
 	}
-	info, err := os.Stat(key)
+	info, err := os.Stat(files.Key)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("key file: mode %v, error %v; want 0600", info.Mode(), err)
 	}
-	if err := MakeLocal(dir, now, "mx.example.test"); err == nil {
+	if err := MakeLocal(files, now, "mx.example.test"); err == nil {
 		t.Error("MakeLocal overwrote its files")
 	}
 }
@@ -50,13 +55,12 @@ func TestReload(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	one, two := t.TempDir(), t.TempDir()
 	for dir, name := range map[string]string{one: "one.example.test", two: "two.example.test"} {
-		if err := MakeLocal(dir, now, name); err != nil {
+		if err := MakeLocal(localFiles(dir), now, name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, cert, key := LocalPaths(one)
-	_, cert2, key2 := LocalPaths(two)
-	f := Files{Cert: cert, Key: key, Now: func() time.Time { return now }}
+	first, second := localFiles(one), localFiles(two)
+	f := Files{Cert: first.Cert, Key: first.Key, Now: func() time.Time { return now }}
 	if err := f.Load(); err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +80,12 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	move(cert2, cert)
+	move(second.Cert, first.Cert)
 	now = now.Add(2 * time.Minute)
 	if got := name(); got != "one.example.test" {
 		t.Errorf("with a certificate that does not fit its key: %s is shown", got)
 	}
-	move(key2, key)
+	move(second.Key, first.Key)
 	now = now.Add(2 * time.Minute)
 	if got := name(); got != "two.example.test" {
 		t.Errorf("after both files changed: %s is shown", got)

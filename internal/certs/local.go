@@ -15,12 +15,13 @@ import (
 	"time"
 )
 
+// LocalFiles are where MakeLocal writes, PEM each.
+type LocalFiles struct{ CA, Cert, Key string }
+
 // MakeLocal makes a certificate authority and a host certificate for names and
-// the loopback addresses, valid for two years, in the directory tls under
-// dataDir. The authority's key is thrown away. Files that exist are not
-// overwritten: that is an error.
-func MakeLocal(dataDir string, now time.Time, names ...string) error {
-	caPath, certPath, keyPath := LocalPaths(dataDir)
+// the loopback addresses, valid for two years. The authority's key is thrown
+// away. Files that exist are not overwritten: that is an error.
+func MakeLocal(files LocalFiles, now time.Time, names ...string) error {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -47,13 +48,13 @@ func MakeLocal(dataDir string, now time.Time, names ...string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(caPath), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(files.CA), 0o700); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		path, kind string
 		der        []byte
-	}{{caPath, "CERTIFICATE", caDER}, {certPath, "CERTIFICATE", der}, {keyPath, "PRIVATE KEY", keyDER}} {
+	}{{files.CA, "CERTIFICATE", caDER}, {files.Cert, "CERTIFICATE", der}, {files.Key, "PRIVATE KEY", keyDER}} {
 		if err := writeNew(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der})); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -28,6 +29,7 @@ import (
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsresult"
 	"waxwing/internal/transport"
+	"waxwing/message"
 	"waxwing/mtasts"
 )
 
@@ -60,20 +62,17 @@ func (s *Server) area(name string) *slog.Logger { return s.log.With("area", name
 // Resolver makes the stub resolver that cfg asks for.
 func Resolver(cfg *config.Config) (*dns.Client, error) {
 	c := &dns.Client{Timeout: cfg.Resolver.Timeout, Cache: dns.NewCache(20000)}
-	if len(cfg.Resolver.Servers) == 1 && cfg.Resolver.Servers[0] == "system" {
-		servers, err := dns.SystemServers("/etc/resolv.conf")
-		if err != nil {
+	addrs, system, err := cfg.Resolver.Addrs()
+	if err != nil {
+		return nil, fmt.Errorf("resolver.servers: %w", err)
+	}
+	if system {
+		if c.Servers, err = dns.SystemServers("/etc/resolv.conf"); err != nil {
 			return nil, fmt.Errorf("resolver.servers = [\"system\"]: %w", err)
 		}
-		c.Servers = servers
-	} else {
-		for _, a := range cfg.Resolver.Servers {
-			ap, err := serverAddr(a)
-			if err != nil {
-				return nil, fmt.Errorf("resolver.servers: %w", err)
-			}
-			c.Servers = append(c.Servers, dns.Server{Addr: ap.String(), Trusted: ap.Addr().IsLoopback()})
-		}
+	}
+	for _, a := range addrs {
+		c.Servers = append(c.Servers, dns.Server{Addr: a.String(), Trusted: a.Addr().IsLoopback()})
 	}
 	for i := range c.Servers {
 		c.Servers[i].Trusted = c.Servers[i].Trusted || cfg.Resolver.Trusted
@@ -81,28 +80,14 @@ func Resolver(cfg *config.Config) (*dns.Client, error) {
 	return c, nil
 }
 
-// serverAddr reads "ip" or "ip:port".
-func serverAddr(s string) (netip.AddrPort, error) {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap, nil
-	}
-	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%q is no IP address", s)
-	}
-	return netip.AddrPortFrom(a, 53), nil
-}
-
 // roots are the authorities trusted when we are the client.
 func (s *Server) roots() (*x509.CertPool, error) {
-	switch t := s.cfg.TLS; {
+	_, _, file := s.cfg.TLSFiles()
+	switch {
 	case s.o.Roots != nil:
 		return s.o.Roots, nil
-	case t.RootsFile != "":
-		return certs.Roots(t.RootsFile, false)
-	case t.LocalCA:
-		ca, _, _ := certs.LocalPaths(s.cfg.DataDir)
-		return certs.Roots(ca, true)
+	case file != "":
+		return certs.Roots(file, s.cfg.TLS.LocalCA)
 	}
 	return nil, nil // the system's, SSL_CERT_FILE included
 }
@@ -124,13 +109,29 @@ func (s *Server) buildDelivery() error {
 		Finder: &destination.Finder{DNS: s.DNS, Self: s.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
 		STS:    s.STS,
 		Session: &session.Client{Dialer: s.o.Dialer, HELO: helo.ASCII(), Roots: roots, Port: int(d.Port),
-			Now: s.o.Now, Log: s.area("session")},
+			To7Bit: to7Bit, Now: s.o.Now, Log: s.area("session")},
 		NoPlaintext: d.Plaintext == config.PlaintextForbid,
 		Minimum:     s.minimum,
 		Now:         s.o.Now,
 		Log:         s.area("delivery"),
 	}
 	return nil
+}
+
+// to7Bit converts a message for a host without 8BITMIME (SES-8). It reads it
+// into memory, bounded by what the listeners accept.
+func to7Bit(c delivery.Content) (delivery.Content, error) {
+	r, err := c.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	b, err = message.To7Bit(b)
+	return delivery.Bytes(b), err
 }
 
 // isSelf knows this server by its name (DST-4). Its addresses are those of its
@@ -289,17 +290,14 @@ func (s *Server) signDSN(ctx context.Context, msg []byte) ([]byte, error) {
 
 // certificate is the files to show, or nil without TLS.
 func (s *Server) certificate() (*certs.Files, error) {
-	t := s.cfg.TLS
-	f := &certs.Files{Cert: t.CertFile, Key: t.KeyFile, Now: s.o.Now, Log: s.area("certs")}
-	if t.LocalCA {
-		_, f.Cert, f.Key = certs.LocalPaths(s.cfg.DataDir)
-	}
-	if f.Cert == "" {
+	cert, key, _ := s.cfg.TLSFiles()
+	if cert == "" {
 		return nil, nil
 	}
+	f := &certs.Files{Cert: cert, Key: key, Now: s.o.Now, Log: s.area("certs")}
 	if err := f.Load(); err != nil {
-		if t.LocalCA {
-			return nil, fmt.Errorf("%w; tls.local_ca needs what \"waxwing quickstart -local\" makes in %s", err, filepath.Dir(f.Cert))
+		if s.cfg.TLS.LocalCA {
+			return nil, fmt.Errorf("%w; tls.local_ca needs what \"waxwing quickstart -local\" makes in %s", err, filepath.Dir(cert))
 		}
 		return nil, err
 	}
