@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
@@ -25,6 +26,10 @@ type MX struct {
 	Reports  ReportSink
 	IsReport func(ctx context.Context, local string, domain dns.Name) bool
 }
+
+// senderTimeout bounds the look at a sender's domain: with no DNS to ask, mail
+// is still taken promptly (OPS-4).
+const senderTimeout = 2 * time.Second
 
 type mxSession struct {
 	b    *MX
@@ -59,8 +64,8 @@ func (s *mxSession) Mail(ctx context.Context, p smtp.MailParams) error {
 }
 
 // checkSender refuses a sender whose domain says with a null MX that it has no
-// mail: nobody could be told of a failure (RFC 7505 §4.2). A lookup that fails
-// refuses nothing.
+// mail: nobody could be told of a failure (RFC 7505 §4.2). A lookup that fails,
+// or takes longer than a client should wait for MAIL, refuses nothing.
 func (b *MX) checkSender(ctx context.Context, p smtp.MailParams) *smtp.Reply {
 	if p.Null || b.DNS == nil || strings.HasPrefix(p.From.Domain, "[") {
 		return nil
@@ -69,6 +74,8 @@ func (b *MX) checkSender(ctx context.Context, p smtp.MailParams) *smtp.Reply {
 	if err != nil {
 		return refuse(553, 1, 8, "bad sender domain: %s", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, senderTimeout)
+	defer cancel()
 	ans, err := b.DNS.LookupMX(ctx, name)
 	if err == nil && len(ans.Records) == 1 && ans.Records[0].Null {
 		return refuse(550, 7, 27, "the sender's domain %s takes no mail (null MX)", name)
