@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"waxwing/smtp"
@@ -86,8 +87,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, live *crowd) error 
 	for {
 		nc, err := l.Accept()
 		if err != nil {
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Temporary() { //nolint:staticcheck // the only sign of "too many open files"
+			if passing(err) {
 				s.logger().Warn("accept failed, trying again", "err", err, "pause", pause)
 				time.Sleep(pause)
 				pause = min(2*pause, time.Second)
@@ -98,6 +98,17 @@ func (s *Server) accept(ctx context.Context, l net.Listener, live *crowd) error 
 		pause = 5 * time.Millisecond
 		s.admit(ctx, nc, live)
 	}
+}
+
+// passing reports a failure to accept that says nothing about the listener: no
+// descriptors or memory left just now, or a client that went away.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // admit starts a connection's goroutine, or refuses it.

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -483,4 +484,31 @@ func TestCommandLimit(t *testing.T) {
 		}
 	}
 	t.Error("empty chunks without end")
+}
+
+// flaky is a listener that is out of descriptors for a while, then broken.
+type flaky struct {
+	net.Listener
+	errs []error
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	err := f.errs[0]
+	f.errs = f.errs[1:]
+	return nil, err
+}
+
+func (f *flaky) Close() error { return nil }
+
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	l := &flaky{errs: []error{&net.OpError{Err: syscall.EMFILE}, &net.OpError{Err: syscall.ECONNABORTED}, broken}}
+	s := &Server{Hostname: "mx.test", Backend: discard{}}
+	if err := s.Serve(t.Context(), l); err != broken || len(l.errs) != 0 {
+		t.Errorf("Serve: %v, %d errors left", err, len(l.errs))
+	}
+	if err := (&Server{}).Serve(t.Context(), l); err == nil {
+		t.Error("a server without a backend serves")
+	}
 }
