@@ -5,8 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"time"
+
+	"waxwing/internal/accounts"
 )
 
 // runAccount keeps accounts. Passwords come from standard input, so that they
@@ -48,8 +53,11 @@ func runAccount(ctx context.Context, e env, args []string) error {
 		default:
 			err = o.accounts.SetDisabled(ctx, name, what == "disable")
 		}
+		if errors.Is(err, accounts.ErrInUse) {
+			return fmt.Errorf("%w: remove its addresses first (\"waxwing address list\" shows them), or disable it", err)
+		}
 		if err != nil {
-			return fmt.Errorf("account %s: %w", name, err)
+			return err
 		}
 		if *generate && password != "" {
 			fmt.Fprintln(e.stdout, password)
@@ -65,7 +73,10 @@ func askPassword(e env, generate bool) (string, error) {
 	line, err := bufio.NewReader(e.stdin).ReadString('\n')
 	password := strings.TrimRight(line, "\r\n")
 	if password == "" {
-		return "", fmt.Errorf("no password on standard input (%v): give one on the first line, or use -generate", err)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("reading the password from standard input: %w", err)
+		}
+		return "", errors.New("no password on standard input: give one on the first line, or use -generate")
 	}
 	return password, nil
 }
@@ -77,21 +88,30 @@ func newPassword() string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b))
 }
 
+// accountRow is one account as -json prints it.
+type accountRow struct {
+	Account  string    `json:"account"`
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created"`
+}
+
 func listAccounts(ctx context.Context, e env, o *opened, asJSON bool) error {
 	all, err := o.accounts.Accounts(ctx)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
 	rows := [][]string{}
+	objects := []accountRow{}
 	for _, a := range all {
+		objects = append(objects, accountRow{a.Name, a.Disabled, a.Created})
 		state := "enabled"
 		if a.Disabled {
 			state = "disabled"
 		}
 		rows = append(rows, []string{a.Name, state, day(a.Created)})
+	}
+	if asJSON {
+		return printJSON(e.stdout, objects)
 	}
 	return table(e.stdout, []string{"ACCOUNT", "STATE", "SINCE"}, rows)
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"time"
 )
 
 // runAddress keeps which address leads to which account.
@@ -31,11 +31,16 @@ func runAddress(ctx context.Context, e env, args []string) error {
 		default:
 			err = o.accounts.RemoveAddress(ctx, rest[0])
 		}
-		if err != nil {
-			return fmt.Errorf("address %s: %w", rest[0], err)
-		}
-		return nil
+		return err
 	})
+}
+
+// addressRow is one address as -json prints it.
+type addressRow struct {
+	Address string    `json:"address"`
+	Account string    `json:"account"`
+	Mailbox string    `json:"mailbox"`
+	Created time.Time `json:"created"`
 }
 
 func listAddresses(ctx context.Context, e env, o *opened, asJSON bool) error {
@@ -43,12 +48,14 @@ func listAddresses(ctx context.Context, e env, o *opened, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
 	rows := [][]string{}
+	objects := []addressRow{}
 	for _, a := range all {
+		objects = append(objects, addressRow(a))
 		rows = append(rows, []string{a.Address, a.Account, a.Mailbox})
+	}
+	if asJSON {
+		return printJSON(e.stdout, objects)
 	}
 	return table(e.stdout, []string{"ADDRESS", "ACCOUNT", "MAILBOX"}, rows)
 }

@@ -31,7 +31,7 @@ func runConfig(_ context.Context, e env, args []string) error {
 		_, err := io.WriteString(e.stdout, config.Example())
 		return err
 	}
-	cfg, err := config.Load(*path)
+	cfg, err := loadConfig(*path)
 	if err == nil {
 		err = cfg.Check()
 	}

@@ -35,6 +35,9 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 	if len(rest) > 1 || what != "list" && len(rest) == 0 {
 		return usagef("%s needs one domain", what)
 	}
+	if (what == "retire" || what == "remove") && *selector == "" {
+		return usagef("%s needs -selector; \"waxwing dkim list\" shows them", what)
+	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		switch what {
 		case "list":
@@ -46,16 +49,16 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 		default:
 			err = o.signing.RemoveKey(ctx, domain, *selector)
 		}
-		if err != nil {
-			return fmt.Errorf("DKIM key %s of %s: %w", *selector, domain, err)
-		}
-		return nil
+		return err
 	})
 }
 
 func addKey(ctx context.Context, e env, o *opened, domain dns.Name, selector, algorithm string) error {
 	key, err := newKey(algorithm)
 	if err != nil {
+		return err
+	}
+	if err := noteForeign(ctx, e, o, domain); err != nil {
 		return err
 	}
 	if selector == "" {
@@ -69,6 +72,22 @@ func addKey(ctx context.Context, e env, o *opened, domain dns.Name, selector, al
 	return nil
 }
 
+// noteForeign says when a key would sign nothing: mail is signed for hosted
+// domains, and for those the host's own name lies below.
+func noteForeign(ctx context.Context, e env, o *opened, domain dns.Name) error {
+	hosted, err := o.accounts.IsHosted(ctx, domain)
+	if err != nil || hosted {
+		return err
+	}
+	for h := o.cfg.Hostname; !h.IsZero(); h = h.Parent() {
+		if h == domain {
+			return nil
+		}
+	}
+	fmt.Fprintf(e.stderr, "note: %s is not hosted here, so the key signs nothing until \"waxwing domain add %s\"\n", domain, domain)
+	return nil
+}
+
 func newKey(algorithm string) (crypto.Signer, error) {
 	switch algorithm {
 	case "ed25519":
@@ -79,17 +98,30 @@ func newKey(algorithm string) (crypto.Signer, error) {
 	return nil, usagef("-algorithm is ed25519 or rsa, not %q", algorithm)
 }
 
+// keyRow is one DKIM key as -json prints it.
+type keyRow struct {
+	Domain    dns.Name  `json:"domain"`
+	Selector  string    `json:"selector"`
+	Algorithm string    `json:"algorithm"`
+	Services  []string  `json:"services,omitempty"`
+	State     string    `json:"state"`
+	Created   time.Time `json:"created"`
+	Record    string    `json:"record"` // the TXT record to publish
+}
+
 func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON bool) error {
 	all, err := o.signing.Keys(ctx, domain)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
 	rows := [][]string{}
+	objects := []keyRow{}
 	for _, k := range all {
+		objects = append(objects, keyRow{k.Domain, k.Selector, k.Algorithm, k.Services, string(k.State), k.Created, k.Record})
 		rows = append(rows, []string{k.Domain.Unicode(), k.Selector, k.Algorithm, string(k.State), k.Record})
+	}
+	if asJSON {
+		return printJSON(e.stdout, objects)
 	}
 	return table(e.stdout, []string{"DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "TXT RECORD"}, rows)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"waxwing/internal/config"
 	"waxwing/internal/server"
 )
 
@@ -20,7 +19,7 @@ func runDNS(ctx context.Context, e env, args []string) error {
 	if _, err := parse(fs, args); err != nil {
 		return err
 	}
-	cfg, err := config.Load(f.config)
+	cfg, err := loadConfig(f.config)
 	if err != nil {
 		return err
 	}

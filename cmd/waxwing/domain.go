@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/accounts"
 )
 
 // runDomain keeps the list of hosted domains.
@@ -37,11 +39,17 @@ func runDomain(ctx context.Context, e env, args []string) error {
 		} else {
 			err = o.accounts.RemoveDomain(ctx, name)
 		}
-		if err != nil {
-			return fmt.Errorf("domain %s: %w", name, err)
+		if errors.Is(err, accounts.ErrInUse) {
+			return fmt.Errorf("%w: remove its addresses first; \"waxwing address list\" shows them", err)
 		}
-		return nil
+		return err
 	})
+}
+
+// domainRow is one hosted domain as -json prints it.
+type domainRow struct {
+	Domain  dns.Name  `json:"domain"`
+	Created time.Time `json:"created"`
 }
 
 func listDomains(ctx context.Context, e env, o *opened, asJSON bool) error {
@@ -49,12 +57,14 @@ func listDomains(ctx context.Context, e env, o *opened, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
 	rows := [][]string{}
+	objects := []domainRow{}
 	for _, d := range all {
+		objects = append(objects, domainRow{d.Name, d.Created})
 		rows = append(rows, []string{d.Name.Unicode(), day(d.Created)})
+	}
+	if asJSON {
+		return printJSON(e.stdout, objects)
 	}
 	return table(e.stdout, []string{"DOMAIN", "SINCE"}, rows)
 }

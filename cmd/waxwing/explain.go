@@ -2,13 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
 	"waxwing/internal/server"
 )
+
+// explainTimeout bounds the looking up: nobody waits longer for an answer at a
+// terminal, and what did not answer by then is part of the answer.
+const explainTimeout = 30 * time.Second
 
 // runExplain says what would happen to a mail. It uses the store for what is
 // cached of MTA-STS, and needs no running server.
@@ -36,9 +43,10 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		if hosted, err := o.accounts.IsHosted(ctx, d.Name); err != nil {
 			return err
 		} else if hosted && !d.IsLiteral() {
-			_, err := fmt.Fprintf(e.stdout, "%s is hosted here: the mail goes into a mailbox of this server.\n", d)
-			return err
+			return explainHosted(ctx, e, o, rest[0], d, f.json)
 		}
+		ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+		defer cancel()
 		direct, err := server.Direct(ctx, o.cfg, o.store)
 		if err != nil {
 			return err
@@ -50,4 +58,36 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		x.Print(e.stdout)
 		return nil
 	})
+}
+
+// hosted is what -json prints of a domain whose mail ends here.
+type hosted struct {
+	Domain  string `json:"domain"`
+	Hosted  bool   `json:"hosted"`
+	Summary string `json:"summary"`
+	Account string `json:"account,omitempty"` // of an address: whose it is
+	Mailbox string `json:"mailbox,omitempty"`
+}
+
+// explainHosted says where mail to an address, or a whole domain, of ours goes.
+func explainHosted(ctx context.Context, e env, o *opened, asked string, d delivery.RecipientDomain, asJSON bool) error {
+	h := hosted{Domain: d.String(), Hosted: true,
+		Summary: fmt.Sprintf("%s is hosted here: its mail goes into mailboxes of this server, and no TLS policy is asked for.", d)}
+	if at := strings.LastIndexByte(asked, '@'); at >= 0 {
+		t, err := o.accounts.Resolve(ctx, asked[:at], d.Name)
+		switch {
+		case errors.Is(err, accounts.ErrNoSuchAddress):
+			h.Summary = fmt.Sprintf("%s is hosted here, but nobody has the address %s: the mail would be refused. \"waxwing address add\" makes it.", d, asked)
+		case err != nil:
+			return err
+		default:
+			h.Account, h.Mailbox = t.Account, t.Mailbox
+			h.Summary = fmt.Sprintf("%s is hosted here: mail to %s goes into the mailbox %s of the account %s.", d, asked, t.Mailbox, t.Account)
+		}
+	}
+	if asJSON {
+		return printJSON(e.stdout, h)
+	}
+	_, err := fmt.Fprintln(e.stdout, h.Summary)
+	return err
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
+
+	"waxwing/internal/accounts"
 )
 
 // runMail lists and prints delivered mail.
@@ -44,17 +47,47 @@ func runMail(ctx context.Context, e env, args []string) error {
 	})
 }
 
+// mailRow is one delivered message as -json prints it.
+type mailRow struct {
+	ID        int64     `json:"id"`
+	Account   string    `json:"account"`
+	Mailbox   string    `json:"mailbox"`
+	Sender    string    `json:"sender"`
+	Recipient string    `json:"recipient"`
+	Size      int64     `json:"size"` // octets
+	Received  time.Time `json:"received"`
+}
+
+// mustExist keeps a mistyped name from looking like an empty mailbox.
+func mustExist(ctx context.Context, o *opened, name string) error {
+	all, err := o.accounts.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if a.Name == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("account %s: %w; \"waxwing account list\" shows them", name, accounts.ErrNoSuchAccount)
+}
+
 func listMail(ctx context.Context, e env, o *opened, account, box string, limit int, asJSON bool) error {
+	if err := mustExist(ctx, o, account); err != nil {
+		return err
+	}
 	all, err := o.mailboxes.List(ctx, account, box, limit)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
 	rows := [][]string{}
+	objects := []mailRow{}
 	for _, m := range all {
+		objects = append(objects, mailRow(m))
 		rows = append(rows, []string{strconv.FormatInt(m.ID, 10), moment(m.Received), m.Sender, m.Recipient, strconv.FormatInt(m.Size, 10)})
+	}
+	if asJSON {
+		return printJSON(e.stdout, objects)
 	}
 	return table(e.stdout, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows)
 }
@@ -62,7 +95,7 @@ func listMail(ctx context.Context, e env, o *opened, account, box string, limit 
 func showMail(ctx context.Context, e env, o *opened, id int64) error {
 	c, _, err := o.mailboxes.Open(ctx, id)
 	if err != nil {
-		return fmt.Errorf("message %d: %w", id, err)
+		return fmt.Errorf("message %d: %w; \"waxwing mail list ACCOUNT\" shows those there are", id, err)
 	}
 	r, err := c.Open()
 	if err != nil {

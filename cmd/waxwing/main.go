@@ -10,8 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"text/tabwriter"
+
+	"waxwing/internal/config"
 )
 
 // Exit codes.
@@ -88,6 +91,7 @@ func run(ctx context.Context, e env, args []string) int {
 		}
 		err := c.run(ctx, e, args[1:])
 		var u usageError
+		var faults config.Errors
 		switch {
 		case err == nil || errors.Is(err, flag.ErrHelp):
 			return exitDone
@@ -96,12 +100,23 @@ func run(ctx context.Context, e env, args []string) int {
 		case errors.As(err, &u):
 			fmt.Fprintf(e.stderr, "waxwing %s: %s\nusage: waxwing %s %s\n", c.name, u.text, c.name, c.args)
 			return exitUsage
+		case errors.As(err, &faults):
+			fmt.Fprintf(e.stderr, "waxwing %s: the configuration has %s:\n%v\n", c.name, number(len(faults), "fault"), faults)
+			return exitFailed
 		}
 		fmt.Fprintf(e.stderr, "waxwing %s: %v\n", c.name, err)
 		return exitFailed
 	}
 	fmt.Fprintf(e.stderr, "waxwing: no command %q; \"waxwing help\" lists them\n", args[0])
 	return exitUsage
+}
+
+// number counts things in words: "1 fault", "3 faults".
+func number(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func usage(w io.Writer) {
@@ -115,11 +130,22 @@ func usage(w io.Writer) {
 	fmt.Fprintln(w, "\nExit codes: 0 done, 1 failed, 2 wrong usage. Every listing takes -json.")
 }
 
-// flags makes a flag set whose errors come back as usage errors.
+// flags makes a flag set whose errors come back as usage errors. The name is
+// the command's, and its action's where it has one; help goes to stdout.
 func flags(e env, name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(e.stderr)
-	fs.Usage = func() { fs.PrintDefaults() }
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {
+		first, _, _ := strings.Cut(name, " ")
+		for _, c := range commands() {
+			if c.name == first {
+				fmt.Fprintf(e.stdout, "waxwing %s: %s\nusage: waxwing %s %s\n", first, c.short, first, c.args)
+			}
+		}
+		fs.SetOutput(e.stdout)
+		fs.PrintDefaults()
+		fs.SetOutput(io.Discard)
+	}
 	return fs
 }
 
@@ -128,13 +154,11 @@ func flags(e env, name string) *flag.FlagSet {
 func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 	var rest []string
 	for {
-		fs.SetOutput(io.Discard)
-		if err := fs.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				fs.SetOutput(os.Stdout)
-				fs.PrintDefaults()
-				return nil, err
-			}
+		err := fs.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		if err != nil {
 			return nil, usageError{err.Error()}
 		}
 		if fs.NArg() == 0 {
@@ -148,7 +172,10 @@ func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 // version is set when a release is built.
 var version = "development"
 
-func runVersion(_ context.Context, e env, _ []string) error {
+func runVersion(_ context.Context, e env, args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected %q", args[0])
+	}
 	_, err := fmt.Fprintln(e.stdout, "waxwing", version)
 	return err
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"waxwing/dns"
 	"waxwing/internal/server"
 	"waxwing/internal/stspolicy"
+	"waxwing/mtasts"
 )
 
 // runMTASTS looks at the cached policies of other domains.
@@ -42,13 +44,14 @@ func runMTASTS(ctx context.Context, e env, args []string) error {
 			return forgetPolicy(ctx, cache, domain)
 		}
 		finding, err := cache.Refresh(ctx, domain)
-		if err != nil {
+		var failed *mtasts.Error
+		switch {
+		case errors.As(err, &failed) && failed.Word == mtasts.NoRecord && finding.Policy == nil:
+			_, err = fmt.Fprintf(e.stdout, "%s has no MTA-STS: %s\n", domain, failed.Detail)
 			return err
-		}
-		if finding.Failure != nil {
-			return fmt.Errorf("%s: %w", domain, finding.Failure)
-		}
-		if finding.Policy == nil {
+		case err != nil:
+			return fmt.Errorf("%s: %w", domain, err)
+		case finding.Policy == nil:
 			_, err = fmt.Fprintf(e.stdout, "%s has no MTA-STS\n", domain)
 			return err
 		}
@@ -60,7 +63,7 @@ func runMTASTS(ctx context.Context, e env, args []string) error {
 func forgetPolicy(ctx context.Context, cache *stspolicy.Cache, domain dns.Name) error {
 	there, err := cache.Forget(ctx, domain)
 	if err == nil && !there {
-		err = fmt.Errorf("no policy of %s is cached", domain)
+		err = fmt.Errorf("no policy of %s is cached; \"waxwing mtasts list\" shows those that are", domain)
 	}
 	return err
 }

@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"reflect"
+	"strings"
 	"text/tabwriter"
 
 	"waxwing/internal/accounts"
@@ -39,7 +43,7 @@ func (f *storeFlags) add(fs *flag.FlagSet) {
 
 // withStore reads the configuration, opens the store, runs fn and closes it.
 func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error) error {
-	cfg, err := config.Load(f.config)
+	cfg, err := loadConfig(f.config)
 	if err != nil {
 		return err
 	}
@@ -53,8 +57,20 @@ func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error)
 		mailboxes: &mailboxes.Store{DB: db}, signing: &signing.Service{Store: db, Log: log}})
 }
 
-// printJSON writes v indented.
+// loadConfig reads the configuration, and says what to do where there is none.
+func loadConfig(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: say with -config where it is, or make one with \"waxwing quickstart\"", err)
+	}
+	return cfg, err
+}
+
+// printJSON writes v indented. An empty list is [], never null.
 func printJSON(w io.Writer, v any) error {
+	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice && r.IsNil() {
+		v = []any{}
+	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
@@ -80,15 +96,19 @@ func table(w io.Writer, head []string, rows [][]string) error {
 	return tw.Flush()
 }
 
-// verbs splits "list|add|…" commands: the first argument chooses.
+// verb splits "list|add|…" commands: the first argument chooses.
 func verb(args []string, known ...string) (string, []string, error) {
 	if len(args) == 0 {
-		return "", nil, usagef("say what to do: %v", known)
+		return "", nil, usagef("say what to do: %s", strings.Join(known, ", "))
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		// The flag set of any action tells the command's usage.
+		return known[0], []string{"-h"}, nil
 	}
 	for _, k := range known {
 		if args[0] == k {
 			return k, args[1:], nil
 		}
 	}
-	return "", nil, usagef("unknown action %q: one of %v", args[0], known)
+	return "", nil, usagef("unknown action %q: one of %s", args[0], strings.Join(known, ", "))
 }

@@ -137,7 +137,11 @@ func (q *quickstart) write(ctx context.Context) error {
 	path := filepath.Join(q.dir, "waxwing.toml")
 	data := filepath.Join(q.dir, "data")
 	for _, p := range []string{path, data} {
-		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Lstat(p)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("nothing can be written to %s: %w; choose another -dir", q.dir, err)
+		}
+		if err == nil {
 			return fmt.Errorf("%s is there already, and nothing is overwritten: choose another -dir, or remove it", p)
 		}
 	}
@@ -145,8 +149,8 @@ func (q *quickstart) write(ctx context.Context) error {
 	if err := localConfig.Execute(&text, map[string]any{"Hostname": q.hostname.ASCII(), "Ports": q.ports}); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(q.dir); errors.Is(err, fs.ErrNotExist) {
-		q.made = append(q.made, q.dir)
+	if top := missing(q.dir); top != "" {
+		q.made = append(q.made, top)
 	}
 	if err := os.MkdirAll(q.dir, 0o755); err != nil {
 		return err
@@ -166,8 +170,29 @@ func (q *quickstart) write(ctx context.Context) error {
 		return err
 	}
 	// The configuration comes last: where it stands, everything stands.
+	return q.create(path, text.Bytes())
+}
+
+// create writes a file that must not be there yet.
+func (q *quickstart) create(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
 	q.made = append(q.made, path)
-	return os.WriteFile(path, text.Bytes(), 0o600)
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+// missing is the topmost of dir and the directories above it that is not there.
+func missing(dir string) string {
+	top := ""
+	for {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return top
+		}
+		top, dir = dir, filepath.Dir(dir)
+	}
 }
 
 // fill makes domain, account, address and keys in the store.
@@ -179,13 +204,13 @@ func (q *quickstart) fill(ctx context.Context, cfg *config.Config) error {
 	defer db.Close()
 	acc := &accounts.Store{DB: db}
 	if err := acc.AddDomain(ctx, q.domain); err != nil {
-		return fmt.Errorf("domain %s: %w", q.domain, err)
+		return err
 	}
 	if err := acc.AddAccount(ctx, q.account, q.password); err != nil {
-		return fmt.Errorf("account %s: %w", q.account, err)
+		return fmt.Errorf("%w; choose another name before the @, and add the address afterwards", err)
 	}
 	if err := acc.AddAddress(ctx, q.address, q.account); err != nil {
-		return fmt.Errorf("address %s: %w", q.address, err)
+		return err
 	}
 	sign := &signing.Service{Store: db}
 	for selector, algorithm := range map[string]string{"ed25519": "ed25519", "rsa": "rsa"} {
@@ -194,7 +219,7 @@ func (q *quickstart) fill(ctx context.Context, cfg *config.Config) error {
 			return err
 		}
 		if _, err := sign.AddKey(ctx, q.domain, selector, key); err != nil {
-			return fmt.Errorf("DKIM key %s: %w", selector, err)
+			return err
 		}
 	}
 	return nil
@@ -220,7 +245,7 @@ func (q *quickstart) tell(e env) {
 Start it:            waxwing serve%s
 Send a first mail:   swaks --server 127.0.0.1:%d --tls --auth-user %s --auth-password %s \
                        --from %s --to %s
-Read it:             waxwing mail list%s %s
+Read it:             waxwing mail list%s %s   (and "mail show" with an id of that list)
 Its certificate is signed by an authority made for this set-up: %s
 `, q.dir, q.account, q.address, q.password, in, q.ports["submission"], q.account, q.password, q.address, q.address, in, q.account, q.ca)
 }

@@ -21,7 +21,7 @@ func runServe(ctx context.Context, e env, args []string) error {
 	if len(rest) > 0 {
 		return usagef("unexpected %q", rest[0])
 	}
-	cfg, err := config.Load(*path)
+	cfg, err := loadConfig(*path)
 	if err != nil {
 		return err
 	}

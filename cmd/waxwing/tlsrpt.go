@@ -28,7 +28,7 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 	var o tlsreport.SendOptions
 	fs := flags(e, "tlsrpt "+what)
 	f.add(fs)
-	dayText := fs.String("day", "", "UTC `day`, such as 2026-01-31; yesterday if empty")
+	dayText := fs.String("day", "", "UTC `day`, such as 2026-01-31; if empty, results shows today and send reports yesterday")
 	fs.StringVar(&o.Domain, "domain", "", "only this `domain`")
 	fs.BoolVar(&o.DryRun, "dry-run", false, "print what would be sent")
 	fs.BoolVar(&o.Partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
