@@ -27,11 +27,9 @@ type job struct {
 	content delivery.Content // nil: read from the store
 	memory  int64            // octets that content holds in memory
 	lease   *lease
+	to      destKey       // what the concurrency cap counts by
 	back    time.Duration // if it was refused: when it may come back
 }
-
-// key is what the concurrency cap counts by.
-func (j *job) key() destKey { return destKey{j.rows[0].domain, j.Local} }
 
 type destKey struct {
 	domain string
@@ -161,8 +159,8 @@ func (b *board) add(jobs []*job, reserved bool, now time.Time) (refused []*job) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, j := range jobs {
-		if !b.open || !reserved && (b.held >= b.limit || b.full(j.key())) {
-			if d := b.dests[j.key()]; b.open && d != nil {
+		if !b.open || !reserved && (b.held >= b.limit || b.full(j.to)) {
+			if d := b.dests[j.to]; b.open && d != nil {
 				j.back = d.park(now)
 			}
 			refused = append(refused, j)
@@ -175,9 +173,9 @@ func (b *board) add(jobs []*job, reserved bool, now time.Time) (refused []*job) 
 		if !reserved {
 			b.held++
 		}
-		d := b.dests[j.key()]
+		d := b.dests[j.to]
 		if d == nil {
-			d = &dest{key: j.key(), since: now}
+			d = &dest{key: j.to, since: now}
 			b.dests[d.key] = d
 		}
 		d.parked = max(d.parked-1, 0)
@@ -231,7 +229,7 @@ func (b *board) done(j *job) (low bool) {
 	b.running--
 	delete(b.live, j)
 	b.workers.Done()
-	d := b.dests[j.key()]
+	d := b.dests[j.to]
 	d.running--
 	d.finished++
 	b.list(d)

@@ -7,9 +7,7 @@ import (
 )
 
 func boardJob(domain string, local bool) *job {
-	j := &job{rows: []row{{domain: domain, local: local}}}
-	j.Local = local
-	return j
+	return &job{to: destKey{domain, local}}
 }
 
 func someJobs(n int, domain string, local bool) (out []*job) {
@@ -33,14 +31,14 @@ func TestBoardTurns(t *testing.T) {
 	var order string
 	var running []*job
 	for j := b.next(); j != nil; j = b.next() {
-		order += fmt.Sprintf("%c", j.rows[0].domain[0])
+		order += fmt.Sprintf("%c", j.to.domain[0])
 		running = append(running, j)
 	}
 	if order != "abhahhh" {
 		t.Errorf("started %s", order)
 	}
 	b.done(running[0])
-	if j := b.next(); j == nil || j.rows[0].domain != "a.test" {
+	if j := b.next(); j == nil || j.to.domain != "a.test" {
 		t.Error("a place that came free was not used")
 	}
 	if n := len(b.close()); n != 2 || b.next() != nil {

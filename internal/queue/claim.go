@@ -198,7 +198,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 
 // newJob makes a job of leased rows of one message and destination.
 func (q *Queue) newJob(env delivery.Envelope, rows []row, number int64, end time.Time) *job {
-	j := &job{rows: rows}
+	j := &job{rows: rows, to: destKey{rows[0].domain, rows[0].local}}
 	env.Recipients = make([]delivery.Recipient, len(rows))
 	j.Job = delivery.Job{Envelope: env, Local: rows[0].local, Claim: number}
 	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: number, end: end}

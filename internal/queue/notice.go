@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"waxwing/dns"
@@ -21,8 +22,15 @@ const (
 	maxReturnedHeader = 256 << 10
 )
 
-// compose makes the one notification about what an attempt came to.
-func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumstances) (*delivery.Envelope, delivery.Bytes, error) {
+// compose makes the one notification about what an attempt came to. It is made
+// of what strangers wrote: whatever it does, the outcome will be settled.
+func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumstances) (env *delivery.Envelope, msg delivery.Bytes, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			q.Log.Error("panic in a notification", "message", LogID(j.ID), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
 	at := strings.LastIndexByte(j.Sender, '@')
 	domain, err := delivery.ParseRecipientDomain(j.Sender[at+1:])
 	if at < 1 || err != nil {
@@ -32,35 +40,35 @@ func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumsta
 	if err != nil {
 		return nil, nil, err
 	}
-	msg, err := report.Compose()
+	text, err := report.Compose()
 	if err != nil {
 		return nil, nil, fmt.Errorf("compose: %w", err)
 	}
 	if q.Sign != nil {
-		fields, err := q.Sign(ctx, msg)
+		fields, err := q.Sign(ctx, text)
 		if err != nil {
 			q.Log.Warn("notification goes unsigned", "message", LogID(j.ID), "error", err)
 		} else {
-			msg = append(fields, msg...)
+			text = append(fields, text...)
 		}
 	}
-	env := &delivery.Envelope{
+	env = &delivery.Envelope{
 		ID:      store.NewID(),
 		Purpose: delivery.DSN,
 		Ref:     LogID(j.ID),
 		// RFC 8689 §5: protected as the original was.
 		Need:     j.Need,
-		EightBit: eightBit(msg),
+		EightBit: eightBit(text),
 		SMTPUTF8: j.SMTPUTF8,
 		Accepted: c.now,
-		Size:     int64(len(msg)),
+		Size:     int64(len(text)),
 		Peer:     "notification about " + LogID(j.ID),
 		Recipients: []delivery.Recipient{{
 			ID: store.NewID(), Address: j.Sender, Domain: domain, Notify: delivery.NotifyNever,
 			Local: q.IsLocal != nil && q.IsLocal(ctx, domain),
 		}},
 	}
-	return env, msg, nil
+	return env, text, nil
 }
 
 func (q *Queue) report(ctx context.Context, j *job, told []verdict, c circumstances) (dsn.Report, error) {

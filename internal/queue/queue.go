@@ -44,8 +44,8 @@ type Queue struct {
 	Store  *store.Store
 	Direct Transport
 	Local  Transport
-	// IsLocal says of a domain whose mail ends here. It is asked for recipients
-	// whose Local flag is not set and for those of DSNs. Nil: none is.
+	// IsLocal says of a domain whose mail ends here. It is asked, at acceptance and
+	// at every attempt, for recipients whose Local flag is not set. Nil: none is.
 	IsLocal func(ctx context.Context, d delivery.RecipientDomain) bool
 	// Record runs in the settling transaction, once per attempt, whatever became
 	// of the recipients. Like all such functions it may run again after a conflict.

@@ -339,3 +339,30 @@ func (c commits) Deliver(ctx context.Context, job *delivery.Job, content deliver
 	res.Commit = c.fn
 	return res
 }
+
+// A domain that is hosted since its mail was accepted; a signer and a hook that panic.
+func TestSurprises(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		here := &script{}
+		w.Local = here
+		w.put("ok.a@moved.test")
+		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) bool { return d.String() == "moved.test" }
+		w.step()
+		if len(here.seen()) != 1 || len(w.tr.seen()) != 0 || w.item("ok.a@moved.test").State != Delivered {
+			t.Error("not delivered here")
+		}
+		w.Sign = func(context.Context, []byte) ([]byte, error) { panic("signer") }
+		w.put("never.b@b.test")
+		w.step()
+		if w.item("never.b@b.test").State != Failed || !strings.Contains(w.log.String(), "panic in a notification") {
+			t.Error("a panic in a notification undid the outcome")
+		}
+		w.Sign = nil
+		w.Record = func(*store.Tx, *delivery.Job, *delivery.Result) error { panic("hook") }
+		w.put("ok.c@b.test")
+		w.step()
+		if w.item("ok.c@b.test").State != Delivered {
+			t.Error("a panic in a hook undid the outcome")
+		}
+	})
+}

@@ -17,7 +17,7 @@ const (
 	claimBatch = 200
 	// longestSleep bounds what a change of the clock, or a row that another
 	// machine put in, can make the runner miss.
-	longestSleep  = 5 * time.Minute
+	longestSleep  = time.Minute
 	shortestSleep = 10 * time.Millisecond
 	parkPause     = 20 * time.Millisecond
 	// errorPause is between tries while the database does not answer.
@@ -167,11 +167,19 @@ func (q *Queue) start() {
 }
 
 func (q *Queue) work(j *job) {
+	defer func() {
+		// Nothing that one message does may end the server, which would meet it
+		// again after its start. The lease runs out.
+		if p := recover(); p != nil {
+			q.Log.Error("panic in the queue: the message will be tried again when its lease ends",
+				"message", LogID(j.ID), "domain", j.rows[0].domain, "panic", p, "stack", string(debug.Stack()))
+		}
+		if q.board.done(j) {
+			q.Wake()
+		}
+		q.start()
+	}()
 	q.perform(j)
-	if q.board.done(j) {
-		q.Wake()
-	}
-	q.start()
 }
 
 // perform makes one attempt and settles it.
@@ -199,6 +207,12 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 	}()
 	if j.Domain == (delivery.RecipientDomain{}) {
 		return delivery.Result{Recipients: all(j, delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
+	}
+	if !j.Local && q.IsLocal != nil && q.IsLocal(ctx, j.Domain) { // hosted since it was accepted
+		j.Local = true
+		for i := range j.rows {
+			j.rows[i].local = true
+		}
 	}
 	transport, name := q.Direct, "direct"
 	if j.Local {

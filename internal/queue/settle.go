@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -153,7 +154,7 @@ func (s *settlement) write(tx *store.Tx) error {
 		return &lostError{lost}
 	}
 	if ids := s.delivered(); s.res.Commit != nil && len(ids) > 0 {
-		if err := s.res.Commit(tx, ids); err != nil {
+		if err := s.contain(func() error { return s.res.Commit(tx, ids) }); err != nil {
 			return &commitError{err}
 		}
 	}
@@ -165,13 +166,24 @@ func (s *settlement) write(tx *store.Tx) error {
 			return err
 		}
 	}
-	if err := s.hooks(tx); err != nil {
+	if err := s.contain(func() error { return s.hooks(tx) }); err != nil {
 		return &hookError{err}
 	}
 	if s.notice != nil {
 		return s.q.insert(tx, s.notice, s.body)
 	}
 	return nil
+}
+
+// contain makes a panic of what others plugged in an error like any other of theirs.
+func (s *settlement) contain(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.q.Log.Error("panic while settling", "message", LogID(s.job.ID), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return fn()
 }
 
 func (s *settlement) delivered() []int64 {
