@@ -48,7 +48,7 @@ type waxwing struct {
 
 func (w *waxwing) name() string { return "waxwing" }
 
-const waxwingConfig = `hostname = "mx.bench.test"
+const waxwingConfig = `hostname = "mail.bench.test"
 data_dir = "data"
 [[listen]]
 address = "` + mxAddr + `"
