@@ -42,7 +42,8 @@ type Lookup struct {
 
 // MTASTS is what was found of MTA-STS (RFC 8461).
 type MTASTS struct {
-	Mode    string   `json:"mode"` // "" without a policy in force
+	Looked  bool     `json:"looked"` // false: the answer would not have mattered, nothing was asked
+	Mode    string   `json:"mode"`   // "" without a policy in force
 	ID      string   `json:"id,omitempty"`
 	MX      []string `json:"mx,omitempty"`
 	Failure string   `json:"failure,omitempty"`
@@ -72,7 +73,7 @@ type Host struct {
 // Domain explains a mail to d under need.
 func Domain(ctx context.Context, p Planner, d delivery.RecipientDomain, need delivery.TLSNeed) Explanation {
 	dest, finding, dec := p.Plan(ctx, transport.PlanRequest{Domain: d, Need: need})
-	e := Explanation{Domain: d.String(), Need: need.String(), MTASTS: mtaSTS(finding), Lookups: []Lookup{}, Hosts: []Host{}}
+	e := Explanation{Domain: d.String(), Need: need.String(), MTASTS: mtaSTS(finding, d, dest), Lookups: []Lookup{}, Hosts: []Host{}}
 	for _, l := range dest.Lookups {
 		e.Lookups = append(e.Lookups, Lookup{Name: l.Name, Type: l.Type, Security: l.Security.String(), Result: l.Result})
 	}
@@ -84,13 +85,18 @@ func Domain(ctx context.Context, p Planner, d delivery.RecipientDomain, need del
 		r := reason(dec.Stop.Word, dec.Stop.Text, &advice)
 		e.Stop = &r
 	}
+	if dec.Stop != nil && dec.Stop.Word == policy.DNSError {
+		advice.add("\"waxwing dns selftest\" tells whether the resolver answers at all")
+	}
 	e.Advice = advice.all
 	e.Summary = summary(dec)
 	return e
 }
 
-func mtaSTS(f delivery.Finding) MTASTS {
-	m := MTASTS{ID: f.ID}
+// mtaSTS tells the finding; where the plan ended before MTA-STS was looked at,
+// it must not read as "none".
+func mtaSTS(f delivery.Finding, d delivery.RecipientDomain, dest delivery.Destination) MTASTS {
+	m := MTASTS{ID: f.ID, Looked: dest.Fail == nil && !d.IsLiteral()}
 	if f.Policy != nil {
 		m.Mode, m.MX = string(f.Policy.Mode), f.Policy.Patterns()
 	}
@@ -187,6 +193,8 @@ func (e Explanation) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %-6s %-13s %s: %s\n", l.Type, l.Security, l.Name, l.Result)
 	}
 	switch {
+	case !e.MTASTS.Looked:
+		fmt.Fprintf(w, "\nMTA-STS: not looked at\n")
 	case e.MTASTS.Mode != "":
 		fmt.Fprintf(w, "\nMTA-STS: mode %s, id %s, mx %s\n", e.MTASTS.Mode, e.MTASTS.ID, strings.Join(e.MTASTS.MX, " "))
 	case e.MTASTS.Failure == "":

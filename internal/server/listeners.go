@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -46,7 +48,7 @@ func (s *Server) buildListeners() error {
 	for _, c := range s.cfg.Listen {
 		l, err := s.o.Listen("tcp", c.Address.String())
 		if err != nil {
-			return fmt.Errorf("listen for %s on %s: %w", c.Kind, c.Address, err)
+			return fmt.Errorf("listen for %s: %w%s", c.Kind, err, listenHint(err))
 		}
 		bound := &listener{Listener: l, kind: c.Kind}
 		s.listeners = append(s.listeners, bound)
@@ -60,10 +62,21 @@ func (s *Server) buildListeners() error {
 			}
 			bound.serve = func(ctx context.Context) error { return srv.Serve(ctx, l) }
 		default:
-			return fmt.Errorf("listen on %s: kind %q is not served by this version", c.Address, c.Kind)
+			return fmt.Errorf("listen on %s: kind %q is not served by this version: take its [[listen]] table out of the configuration", c.Address, c.Kind)
 		}
 	}
 	return nil
+}
+
+// listenHint says what to do when an address cannot be had.
+func listenHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another program has the port, perhaps a waxwing that still runs: end it, or change the address in [[listen]]"
+	case errors.Is(err, fs.ErrPermission):
+		return "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+	}
+	return ""
 }
 
 // smtpServer is the front of one SMTP listener.

@@ -132,6 +132,9 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	for _, l := range s.listeners {
+		s.log.Info("listening", "kind", string(l.kind), "address", l.Addr().String())
+	}
 	s.log.Info("serving", "hostname", s.cfg.Hostname.ASCII(), "listeners", len(s.listeners))
 	err := faces.Wait() // ends when front does
 	s.log.Info("draining")
