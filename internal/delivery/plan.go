@@ -43,9 +43,31 @@ type Plan struct {
 	PlaintextFallback bool
 	RequireTLSVerb    Check // CheckRequire: the host must offer REQUIRETLS and MAIL carries it; CheckReport: use it where offered (null sender, POL-4)
 
+	// Of hosts that the operator names (TRA-1); zero for direct delivery.
+	Port        uint16 // 0: the transport's, 25
+	ImplicitTLS bool   // TLS begins before the greeting (RFC 8314 §3.3), as on port 465
+	Login       *Login // log in before MAIL; nil: not
+
 	Reports []Policy // what TLSRPT reports this host's sessions are counted under (POL-7)
 	Basis   Basis
 }
+
+// Login is what a session logs in with (TRA-2). It holds a secret and prints
+// without it.
+type Login struct {
+	User     string
+	Password string `json:"-"`
+	// Mechanisms are the SASL mechanisms that may be used; empty: the strongest
+	// offered of those that the session knows. PLAIN and LOGIN need a verified
+	// TLS session in any case.
+	Mechanisms []string
+}
+
+// String leaves the password out.
+func (l Login) String() string { return "login of " + l.User }
+
+// GoString leaves the password out.
+func (l Login) GoString() string { return l.String() }
 
 // Verify is the plan's verification in one word: none, pkix, dane, dane+pkix.
 func (p Plan) Verify() string {

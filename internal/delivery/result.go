@@ -33,7 +33,11 @@ type Result struct {
 	Recipients  []RecipientResult // one per recipient of the job, in its order
 	Started     time.Time
 	Ended       time.Time
-	Transport   string // "direct", "local"
+	// Transport is the kind: "direct" for whatever visits the hosts of the recipient's
+	// domain, by whatever way (such sessions are reported, RPT-4); "local", "relay", "fail".
+	Transport string
+	// Name is that of the transport that the operator set up; "" for the built-in ones.
+	Name string
 	// Commit, where set, makes what Recipients calls delivered true: it must run in
 	// the transaction that settles them, for those of the delivered ones that are
 	// given, and they are deferred if it fails. It may run again after a conflict.
