@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 
 	"waxwing/dns"
 	"waxwing/internal/signing"
@@ -18,6 +19,8 @@ import (
 type Submission struct {
 	Common
 	Signer Signer // nil: nothing is signed
+
+	unsigned sync.Map // domains without a key that the log has been told of
 }
 
 type submission struct {
@@ -110,7 +113,10 @@ func (b *Submission) sign(ctx context.Context, from dns.Name, in *incoming) ([]b
 	}
 	fields, err := b.Signer.Sign(ctx, from, msg, nil)
 	if errors.Is(err, signing.ErrNoKeys) {
-		b.log().Warn("message goes out without a DKIM signature: the domain has no active key", "domain", from.ASCII())
+		// Once per domain: a busy sender must not flood the log.
+		if _, told := b.unsigned.LoadOrStore(from, true); !told {
+			b.log().Warn("mail goes out without a DKIM signature: the domain has no active key; \"waxwing dkim add\" makes one", "domain", from.ASCII())
+		}
 		return nil, nil
 	}
 	return fields, err
