@@ -150,6 +150,7 @@ type Envelope struct {
 	Size       int64 // of the whole message in octets, as it will be sent
 	Accepted   time.Time
 	Peer       string // for the log and the queue page: who handed it in
+	Transport  string // the message's own, which outranks all routes (TRA-4); "": routes choose
 }
 
 // Recipient is one RCPT TO that goes to the queue.

@@ -1,0 +1,376 @@
+// Package routes keeps transports and routes in the store (TRA-1, TRA-4). What
+// is read often, the whole of both, is cached until the generation row (area
+// "routes") says that another process or machine has changed it.
+package routes
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/route"
+	"waxwing/internal/store"
+)
+
+// Area is the generation that every change here raises.
+const Area = "routes"
+
+// What a change can come to.
+var (
+	ErrExists  = errors.New("it exists already")
+	ErrUnknown = errors.New("there is none")
+	ErrInUse   = errors.New("it is still in use")
+	ErrBuiltIn = errors.New("it is built in and cannot be changed")
+)
+
+// Store is safe for concurrent use once its fields are set.
+type Store struct {
+	DB  *store.Store
+	Now func() time.Time // nil: time.Now
+
+	mu    sync.Mutex
+	table *Table
+}
+
+// Table is all transports and routes at one moment. It is not changed once made.
+type Table struct {
+	Generation int64
+	Rules      []route.Rule // in the order in which they are asked
+	Transports map[string]route.Transport
+	// Broken are transports and routes that cannot be read, with the reason. Mail
+	// that they are for waits.
+	Broken map[string]error
+}
+
+// Table is the present state. It costs one small read unless something changed.
+func (s *Store) Table(ctx context.Context) (*Table, error) {
+	generation, err := s.DB.Generation(ctx, Area)
+	if err != nil {
+		return nil, fmt.Errorf("read the routes: %w", err)
+	}
+	s.mu.Lock()
+	t := s.table
+	s.mu.Unlock()
+	if t != nil && t.Generation == generation {
+		return t, nil
+	}
+	if t, err = s.read(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table == nil || s.table.Generation <= t.Generation {
+		s.table = t
+	}
+	return t, nil
+}
+
+// read reads all in one snapshot, the generation with it.
+func (s *Store) read(ctx context.Context) (*Table, error) {
+	var t *Table
+	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		t = &Table{Transports: map[string]route.Transport{}, Broken: map[string]error{}}
+		if t.Generation, err = tx.Generation(Area); err != nil {
+			return err
+		}
+		if err := t.readTransports(tx); err != nil {
+			return err
+		}
+		return t.readRules(tx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the routes: %w", err)
+	}
+	slices.SortFunc(t.Rules, func(a, b route.Rule) int {
+		switch {
+		case route.Before(&a, &b):
+			return -1
+		case route.Before(&b, &a):
+			return 1
+		}
+		return 0
+	})
+	return t, nil
+}
+
+func (t *Table) readTransports(tx *store.Tx) error {
+	rows, err := tx.Query(`SELECT name, kind, settings, secrets FROM transports`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, kind, settings, secrets string
+		if err := rows.Scan(&name, &kind, &settings, &secrets); err != nil {
+			return err
+		}
+		tr, err := decode(name, kind, settings, secrets)
+		if err != nil {
+			t.Broken[name] = err
+			continue
+		}
+		t.Transports[name] = tr
+	}
+	return rows.Err()
+}
+
+// secrets are what stands apart from the settings.
+type secrets struct {
+	Password      string `json:"password,omitempty"`
+	ProxyPassword string `json:"proxy_password,omitempty"`
+}
+
+func encode(t route.Transport) (settings, hidden string, err error) {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return "", "", err
+	}
+	s := secrets{string(t.Password), string(t.ProxyPassword)}
+	if s == (secrets{}) {
+		return string(b), "", nil
+	}
+	h, err := json.Marshal(s)
+	return string(b), string(h), err
+}
+
+// decode reads a row, strictly: a setting that this version does not know must not be
+// ignored, for it may be the one that keeps mail safe.
+func decode(name, kind, settings, hidden string) (route.Transport, error) {
+	t := route.Transport{Name: name, Kind: route.Kind(kind)}
+	if settings != "" {
+		if err := strict(settings, &t); err != nil {
+			return t, fmt.Errorf("transport %s: its settings cannot be read: %w", name, err)
+		}
+	}
+	if hidden != "" {
+		var s secrets
+		if strict(hidden, &s) != nil { // an error could quote it
+			return t, fmt.Errorf("transport %s: its secrets cannot be read", name)
+		}
+		t.Password, t.ProxyPassword = route.Secret(s.Password), route.Secret(s.ProxyPassword)
+	}
+	if t.Name != name || string(t.Kind) != kind {
+		return t, fmt.Errorf("transport %s: its settings are those of another", name)
+	}
+	if err := t.Check(); err != nil {
+		return t, fmt.Errorf("transport %s: %w", name, err)
+	}
+	return t, nil
+}
+
+func strict(text string, v any) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
+}
+
+func (t *Table) readRules(tx *store.Tx) error {
+	rows, err := tx.Query(`SELECT id, scope, owner, position, recipient, sender, min_attempts, need, transport FROM routes`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r route.Rule
+		var scope, need, attempts int64
+		var recipient, sender string
+		if err := rows.Scan(&r.ID, &scope, &r.Owner, &r.Position, &recipient, &sender, &attempts, &need, &r.Transport); err != nil {
+			return err
+		}
+		r.Scope, r.MinAttempts = route.Scope(scope), int(attempts)
+		if need >= 0 {
+			n := delivery.TLSNeed(need)
+			r.Need = &n
+		}
+		err := errors.Join(pattern(recipient, &r.Recipient), pattern(sender, &r.Sender), r.Check())
+		if err != nil {
+			t.Broken[fmt.Sprintf("route %d", r.ID)] = err
+			continue
+		}
+		t.Rules = append(t.Rules, r)
+	}
+	return rows.Err()
+}
+
+func pattern(s string, into *route.Pattern) (err error) {
+	if s != "" {
+		*into, err = route.ParsePattern(s)
+	}
+	return err
+}
+
+// change runs fn in a transaction that raises the area.
+func (s *Store) change(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.Raise(Area)
+	})
+}
+
+// AddTransport stores a new transport; ErrExists, or what Check finds.
+func (s *Store) AddTransport(ctx context.Context, t route.Transport) error {
+	return s.put(ctx, t, `INSERT INTO transports (kind, settings, secrets, created, name) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, ErrExists)
+}
+
+// SetTransport changes one that exists, its secrets too; ErrUnknown, ErrBuiltIn.
+func (s *Store) SetTransport(ctx context.Context, t route.Transport) error {
+	if builtIn(t.Name) {
+		return fmt.Errorf("transport %s: %w", t.Name, ErrBuiltIn)
+	}
+	return s.put(ctx, t, `UPDATE transports SET kind = ?, settings = ?, secrets = ?, created = ? WHERE name = ?`, ErrUnknown)
+}
+
+func (s *Store) put(ctx context.Context, t route.Transport, query string, none error) error {
+	if err := t.Check(); err != nil {
+		return fmt.Errorf("transport %s: %w", t.Name, err)
+	}
+	settings, hidden, err := encode(t)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(query, string(t.Kind), settings, hidden, s.now(), t.Name)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("transport %s: %w", t.Name, none)
+		}
+		return err
+	})
+}
+
+func builtIn(name string) bool { return name == route.DirectName || name == route.LocalName }
+
+// RemoveTransport forgets a transport. ErrInUse while a route or waiting mail names
+// it, ErrBuiltIn, ErrUnknown.
+func (s *Store) RemoveTransport(ctx context.Context, name string) error {
+	if builtIn(name) {
+		return fmt.Errorf("transport %s: %w", name, ErrBuiltIn)
+	}
+	return s.change(ctx, func(tx *store.Tx) error {
+		var waiting int64
+		if err := tx.Row(`SELECT count(*) FROM messages WHERE finished = 0 AND transport = ?`, name).Scan(&waiting); err != nil {
+			return err
+		}
+		if waiting > 0 {
+			return fmt.Errorf("transport %s: %w, by %d waiting messages", name, ErrInUse, waiting)
+		}
+		n, err := tx.Exec(`DELETE FROM transports WHERE name = ?`, name)
+		switch {
+		case store.IsForeignKey(err):
+			return fmt.Errorf("transport %s: %w, by a route", name, ErrInUse)
+		case err == nil && n == 0:
+			return fmt.Errorf("transport %s: %w", name, ErrUnknown)
+		}
+		return err
+	})
+}
+
+// Transports lists all transports by name.
+func (s *Store) Transports(ctx context.Context) ([]route.Transport, error) {
+	t, err := s.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]route.Transport, 0, len(t.Transports))
+	for _, tr := range t.Transports {
+		out = append(out, tr)
+	}
+	slices.SortFunc(out, func(a, b route.Transport) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// AddRule stores a route behind those of its scope and owner, or before them,
+// and returns it with its ID. ErrUnknown: there is no such transport, or account.
+func (s *Store) AddRule(ctx context.Context, r route.Rule, first bool) (route.Rule, error) {
+	if err := r.Check(); err != nil {
+		return r, err
+	}
+	r.ID = store.NewID()
+	need := int64(-1)
+	if r.Need != nil {
+		need = int64(*r.Need)
+	}
+	err := s.change(ctx, func(tx *store.Tx) (err error) {
+		if err := known(tx, r); err != nil {
+			return err
+		}
+		if r.Position, err = position(tx, r, first); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO routes (id, scope, owner, position, recipient, sender, min_attempts, need, transport)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, int64(r.Scope), r.Owner, r.Position, r.Recipient.String(), r.Sender.String(), int64(r.MinAttempts), need, r.Transport)
+		if store.IsForeignKey(err) { // removed since known looked
+			return fmt.Errorf("transport %s: %w", r.Transport, ErrUnknown)
+		}
+		return err
+	})
+	return r, err
+}
+
+// known refuses a route to nowhere, or of nobody: a slip of the pen would let
+// mail go another way than the operator believes.
+func known(tx *store.Tx, r route.Rule) error {
+	var n int64
+	if err := tx.Row(`SELECT count(*) FROM transports WHERE name = ?`, r.Transport).Scan(&n); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("transport %s: %w", r.Transport, ErrUnknown)
+	}
+	query := map[route.Scope]string{
+		route.OfAccount: `SELECT count(*) FROM accounts WHERE name = ?`,
+		route.OfDomain:  `SELECT count(*) FROM domains WHERE name = ?`,
+	}[r.Scope]
+	if query == "" {
+		return nil
+	}
+	if err := tx.Row(query, r.Owner).Scan(&n); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("%s %s: %w", r.Scope, r.Owner, ErrUnknown)
+	}
+	return nil
+}
+
+func position(tx *store.Tx, r route.Rule, first bool) (int64, error) {
+	query, step := `SELECT max(position) FROM routes WHERE scope = ? AND owner = ?`, int64(1)
+	if first {
+		query, step = `SELECT min(position) FROM routes WHERE scope = ? AND owner = ?`, -1
+	}
+	var at *int64
+	if err := tx.Row(query, int64(r.Scope), r.Owner).Scan(&at); err != nil {
+		return 0, err
+	}
+	if at == nil {
+		return 0, nil
+	}
+	return *at + step, nil
+}
+
+// RemoveRule forgets a route; ErrUnknown.
+func (s *Store) RemoveRule(ctx context.Context, id int64) error {
+	return s.change(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`DELETE FROM routes WHERE id = ?`, id)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("route %d: %w", id, ErrUnknown)
+		}
+		return err
+	})
+}
+
+func (s *Store) now() int64 {
+	if s.Now != nil {
+		return store.Time(s.Now())
+	}
+	return store.Time(time.Now())
+}
