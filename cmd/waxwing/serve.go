@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 
@@ -27,9 +26,6 @@ func runServe(ctx context.Context, e env, args []string) error {
 	}
 	if err := cfg.Check(); err != nil {
 		return err
-	}
-	if len(cfg.Listen) == 0 {
-		return fmt.Errorf("%s has no [[listen]] table: the server would take no mail", *path)
 	}
 	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log)})
 	if err != nil {

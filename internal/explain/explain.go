@@ -85,7 +85,7 @@ func Domain(ctx context.Context, p Planner, d delivery.RecipientDomain, need del
 		r := reason(dec.Stop.Word, dec.Stop.Text, &advice)
 		e.Stop = &r
 	}
-	if dec.Stop != nil && dec.Stop.Word == policy.DNSError {
+	if dec.Stop != nil && (dec.Stop.Word == policy.DNSError || dec.Stop.Word == "dns-timeout") {
 		advice.add("\"waxwing dns selftest\" tells whether the resolver answers at all")
 	}
 	e.Advice = advice.all
