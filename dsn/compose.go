@@ -88,6 +88,9 @@ func (r Report) header() []message.Pair {
 	if id := r.originalField("Message-ID"); id != "" && len(id) < 500 && !r.Redact {
 		h = append(h, message.Pair{Name: "In-Reply-To", Value: id}, message.Pair{Name: "References", Value: id})
 	}
+	if r.TLSOptional && !r.RequireTLS {
+		h = append(h, message.Pair{Name: "TLS-Required", Value: "No"})
+	}
 	return append(h,
 		// RFC 3834 §5: so that no responder answers it.
 		message.Pair{Name: "Auto-Submitted", Value: "auto-replied"},

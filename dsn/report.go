@@ -59,6 +59,9 @@ type Report struct {
 	Full       bool
 	RequireTLS bool
 	Redact     bool
+	// TLSOptional: the original had "TLS-Required: No", so the notification has
+	// it too (RFC 8689 §5 protects both alike): else it might never arrive.
+	TLSOptional bool
 
 	// SMTPUTF8: the original was, so the notification's reader can take UTF-8
 	// (RFC 6533). The notification must then be sent with SMTPUTF8.

@@ -145,7 +145,7 @@ func envelopes(tx *store.Tx, rows []row) (map[int64]delivery.Envelope, error) {
 	return out, nil
 }
 
-const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer`
+const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport`
 
 func scanEnvelopes(tx *store.Tx, out map[int64]delivery.Envelope, query string, args ...any) error {
 	rs, err := tx.Query(query, args...)
@@ -167,7 +167,7 @@ func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, erro
 	var e delivery.Envelope
 	var need, purpose, ret, accepted int64
 	err := scan(append([]any{&e.ID, &e.Sender, &need, &purpose, &e.Ref, &e.Account, &e.EightBit, &e.SMTPUTF8, &e.EnvID, &ret,
-		&e.Size, &accepted, &e.Peer}, more...)...)
+		&e.Size, &accepted, &e.Peer, &e.Transport}, more...)...)
 	e.Need, e.Purpose, e.Ret = delivery.TLSNeed(need), delivery.Purpose(purpose), delivery.Ret(ret)
 	e.Accepted = store.FromTime(accepted)
 	return e, err

@@ -107,7 +107,11 @@ func (q *Queue) prepare(ctx context.Context, env *delivery.Envelope, c delivery.
 			r.ID = store.NewID()
 		}
 		if !r.Local && q.IsLocal != nil {
-			r.Local = q.IsLocal(ctx, r.Domain)
+			local, err := q.IsLocal(ctx, r.Domain)
+			if err != nil {
+				return fmt.Errorf("ask whether %s is local: %w", r.Domain, err)
+			}
+			r.Local = local
 		}
 	}
 	return nil
@@ -208,10 +212,10 @@ func (m *message) insert(tx *store.Tx) error {
 		first, last = min(first, r.ID), max(last, r.ID)
 	}
 	_, err := tx.Exec(`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret,
-		size, accepted, peer, first_recipient, last_recipient, unsettled, finished)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
 		e.ID, e.Sender, int64(e.Need), int64(e.Purpose), e.Ref, e.Account, e.EightBit, e.SMTPUTF8, clean(e.EnvID), int64(e.Ret),
-		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(len(e.Recipients)))
+		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(len(e.Recipients)), e.Transport)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ type Item struct {
 	FirstFailAt time.Time
 }
 
-const itemColumns = `m.id, m.sender, m.need, m.purpose, m.ref, m.account, m.eight_bit, m.smtputf8, m.env_id, m.ret, m.size, m.accepted, m.peer,
+const itemColumns = `m.id, m.sender, m.need, m.purpose, m.ref, m.account, m.eight_bit, m.smtputf8, m.env_id, m.ret, m.size, m.accepted, m.peer, m.transport,
 	r.id, r.address, r.domain, r.local, r.orcpt, r.notify, r.state, r.due, r.owner, r.attempts, r.last_attempt,
 	r.first_fail, r.first_fail_at, r.last_addrs, r.word, r.text, r.reply, r.host, r.tls`
 

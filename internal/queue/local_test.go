@@ -32,10 +32,7 @@ func TestLocalDelivery(t *testing.T) {
 			}
 		}
 		w.Local = &transport.Local{Accounts: acc, Mailboxes: boxes}
-		w.IsLocal = func(ctx context.Context, d delivery.RecipientDomain) bool {
-			ok, err := acc.IsHosted(ctx, d.Name)
-			return ok && err == nil
-		}
+		w.IsLocal = func(ctx context.Context, d delivery.RecipientDomain) (bool, error) { return acc.IsHosted(ctx, d.Name) }
 		large := []byte("Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 2*chunkSize/18))
 		if err := w.Enqueue(ctx, mail(t, "alice@sender.test"), delivery.Bytes(large)); err != nil {
 			t.Fatal(err)

@@ -65,10 +65,19 @@ func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumsta
 		Peer:     "notification about " + LogID(j.ID),
 		Recipients: []delivery.Recipient{{
 			ID: store.NewID(), Address: j.Sender, Domain: domain, Notify: delivery.NotifyNever,
-			Local: q.IsLocal != nil && q.IsLocal(ctx, domain),
+			Local: q.senderIsLocal(ctx, domain),
 		}},
 	}
 	return env, text, nil
+}
+
+// senderIsLocal may say no where it cannot tell: the first attempt asks again.
+func (q *Queue) senderIsLocal(ctx context.Context, d delivery.RecipientDomain) bool {
+	if q.IsLocal == nil {
+		return false
+	}
+	local, err := q.IsLocal(ctx, d)
+	return err == nil && local
 }
 
 func (q *Queue) report(ctx context.Context, j *job, told []verdict, c circumstances) (dsn.Report, error) {
@@ -79,8 +88,9 @@ func (q *Queue) report(ctx context.Context, j *job, told []verdict, c circumstan
 	r := dsn.Report{
 		Hostname: host, From: q.Postmaster, To: j.Sender, Date: c.now,
 		EnvID: j.EnvID, Arrival: j.Accepted,
-		Full:       j.Ret == delivery.RetFull && j.Size <= maxReturned,
-		RequireTLS: j.Need == delivery.RequireTLS,
+		Full:        j.Ret == delivery.RetFull && j.Size <= maxReturned,
+		RequireTLS:  j.Need == delivery.RequireTLS,
+		TLSOptional: j.Need == delivery.TLSOptional,
 		// POL-4: the notification goes with REQUIRETLS where that is offered, and
 		// without it otherwise; so it must never hold anything of the original.
 		Redact:   j.Need == delivery.RequireTLS,

@@ -45,11 +45,16 @@ type Queue struct {
 	Direct Transport
 	Local  Transport
 	// IsLocal says of a domain whose mail ends here. It is asked, at acceptance and
-	// at every attempt, for recipients whose Local flag is not set. Nil: none is.
-	IsLocal func(ctx context.Context, d delivery.RecipientDomain) bool
+	// at every attempt, for recipients whose Local flag is not set. An error refuses
+	// the message at acceptance and defers it at an attempt: it never means "not
+	// local". Nil: none is.
+	IsLocal func(ctx context.Context, d delivery.RecipientDomain) (bool, error)
 	// Record runs in the settling transaction, once per attempt, whatever became
 	// of the recipients. Like all such functions it may run again after a conflict.
 	Record func(tx *store.Tx, job *delivery.Job, res *delivery.Result) error
+	// Attempted runs once after an attempt was settled, outside of any transaction:
+	// for metrics, which a transaction that is repeated would count twice.
+	Attempted func(job *delivery.Job, res *delivery.Result)
 	// Settled runs in the settling transaction for each recipient that reached
 	// its end: Delivered or Failed. env has no Recipients.
 	Settled func(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error

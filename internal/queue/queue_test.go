@@ -313,7 +313,9 @@ func TestCommit(t *testing.T) {
 			}
 			return nil
 		}}
-		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) bool { return d.String() == "here.test" }
+		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) (bool, error) {
+			return d.String() == "here.test", nil
+		}
 		w.put("ok.a@here.test", "never.b@here.test")
 		w.step()
 		if it := w.item("ok.a@here.test"); it.State != Waiting || it.Word != "mailbox-error" || !it.Recipient.Local {
@@ -340,13 +342,51 @@ func (c commits) Deliver(ctx context.Context, job *delivery.Job, content deliver
 	return res
 }
 
+// Who is local cannot be told: refused at acceptance, deferred at an attempt,
+// never sent away.
+func TestUnknownIsNotForeign(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.put("ok.a@b.test")
+		broken := errors.New("database")
+		w.IsLocal = func(context.Context, delivery.RecipientDomain) (bool, error) { return false, broken }
+		if err := w.Enqueue(context.Background(), mail(t, "ok.b@b.test"), delivery.Bytes(text)); !errors.Is(err, broken) {
+			t.Errorf("accepted: %v", err)
+		}
+		w.step()
+		if it := w.item("ok.a@b.test"); it.State != Waiting || it.Word != "store-error" || len(w.tr.seen()) != 0 {
+			t.Errorf("%+v, %d attempts", it, len(w.tr.seen()))
+		}
+	})
+}
+
+// Attempted runs once, also where the settling transaction ran more often.
+func TestAttemptedRunsOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		recorded, attempted := 0, 0
+		w.Record = func(*store.Tx, *delivery.Job, *delivery.Result) error {
+			if recorded++; recorded == 1 {
+				return errors.New("once more")
+			}
+			return nil
+		}
+		w.Attempted = func(job *delivery.Job, res *delivery.Result) { attempted++; panic("contained") }
+		w.put("ok.a@b.test")
+		w.step()
+		if recorded != 2 || attempted != 1 || w.item("ok.a@b.test").State != Delivered {
+			t.Errorf("recorded %d times, told %d times", recorded, attempted)
+		}
+	})
+}
+
 // A domain that is hosted since its mail was accepted; a signer and a hook that panic.
 func TestSurprises(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		here := &script{}
 		w.Local = here
 		w.put("ok.a@moved.test")
-		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) bool { return d.String() == "moved.test" }
+		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) (bool, error) {
+			return d.String() == "moved.test", nil
+		}
 		w.step()
 		if len(here.seen()) != 1 || len(w.tr.seen()) != 0 || w.item("ok.a@moved.test").State != Delivered {
 			t.Error("not delivered here")

@@ -45,7 +45,9 @@ func (w *world) untilSettled(address string) (at []time.Duration) {
 func TestRetryUntilExpiry(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.Local = &script{outcome: func(delivery.Recipient) delivery.Outcome { return delivery.Delivered }}
-		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) bool { return d.String() == "sender.test" }
+		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) (bool, error) {
+			return d.String() == "sender.test", nil
+		}
 		w.put("policy.a@b.test")
 		var notices []int
 		for w.item("policy.a@b.test").State == Waiting {

@@ -208,11 +208,9 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 	if j.Domain == (delivery.RecipientDomain{}) {
 		return delivery.Result{Recipients: all(j, delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
 	}
-	if !j.Local && q.IsLocal != nil && q.IsLocal(ctx, j.Domain) { // hosted since it was accepted
-		j.Local = true
-		for i := range j.rows {
-			j.rows[i].local = true
-		}
+	if err := q.askLocal(ctx, j); err != nil {
+		q.Log.Error("cannot tell whether a domain is hosted here", "message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
+		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not look up whether it hosts the domain")}
 	}
 	transport, name := q.Direct, "direct"
 	if j.Local {
@@ -233,6 +231,23 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 		}
 	}
 	return transport.Deliver(ctx, &j.Job, c)
+}
+
+// askLocal finds out if a domain is hosted since its mail was accepted. With an
+// error nobody knows, and the mail must not leave.
+func (q *Queue) askLocal(ctx context.Context, j *job) error {
+	if j.Local || q.IsLocal == nil {
+		return nil
+	}
+	local, err := q.IsLocal(ctx, j.Domain)
+	if err != nil || !local {
+		return err
+	}
+	j.Local = true
+	for i := range j.rows {
+		j.rows[i].local = true
+	}
+	return nil
 }
 
 // all gives every recipient of a job the same outcome.

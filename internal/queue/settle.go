@@ -215,7 +215,7 @@ func (s *settlement) history(tx *store.Tx) error {
 		return nil
 	}
 	_, err := tx.Exec(`INSERT INTO attempts (id, message, domain, transport, owner, started, ended, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		store.NewID(), s.job.ID, s.job.rows[0].domain, s.res.Transport, s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
+		store.NewID(), s.job.ID, s.job.rows[0].domain, or(s.res.Name, s.res.Transport), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
 	return err
 }
 
@@ -273,6 +273,9 @@ func (s *settlement) hooks(tx *store.Tx) error {
 
 // settled tells the world after the commit.
 func (s *settlement) settled(ctx context.Context) {
+	if s.q.Attempted != nil {
+		_ = s.contain(func() error { s.q.Attempted(&s.job.Job, s.res); return nil }) // a panic is logged
+	}
 	if s.notice != nil {
 		s.q.Wake()
 	}

@@ -223,13 +223,14 @@ func (s *Server) buildQueue() {
 	d := s.cfg.Delivery
 	schedule := retry.Schedule{Delays: d.Retry, Expire: d.Expire, DelayNotice: d.DelayNotice}
 	s.Queue = &queue.Queue{
-		Store:   s.Store,
-		Direct:  s.Direct,
-		Local:   &transport.Local{Mailboxes: s.Mailboxes, Accounts: s.Accounts, Now: s.o.Now},
-		IsLocal: s.isLocal,
-		Minimum: s.minimum,
-		Record:  s.record,
-		Settled: s.TLSReport.Settled,
+		Store:     s.Store,
+		Direct:    s.Direct,
+		Local:     &transport.Local{Mailboxes: s.Mailboxes, Accounts: s.Accounts, Now: s.o.Now},
+		IsLocal:   s.isLocal,
+		Minimum:   s.minimum,
+		Record:    s.record,
+		Attempted: s.Metrics.Attempt,
+		Settled:   s.TLSReport.Settled,
 		Schedule: func(p delivery.Purpose) retry.Schedule {
 			if p == delivery.TLSReport || p == delivery.DMARCReport {
 				return retry.Reports()
@@ -248,7 +249,6 @@ func (s *Server) buildQueue() {
 // record runs in the settling transaction: what was decided and done becomes
 // observations.
 func (s *Server) record(tx *store.Tx, job *delivery.Job, res *delivery.Result) error {
-	s.Metrics.Attempt(job, res)
 	if !s.cfg.TLSRPT.Send {
 		return nil
 	}
@@ -256,12 +256,11 @@ func (s *Server) record(tx *store.Tx, job *delivery.Job, res *delivery.Result) e
 }
 
 // isLocal says of a domain that its mail ends here.
-func (s *Server) isLocal(ctx context.Context, d delivery.RecipientDomain) bool {
+func (s *Server) isLocal(ctx context.Context, d delivery.RecipientDomain) (bool, error) {
 	if d.IsLiteral() {
-		return false
+		return false, nil
 	}
-	hosted, err := s.Accounts.IsHosted(ctx, d.Name)
-	return err == nil && hosted
+	return s.Accounts.IsHosted(ctx, d.Name)
 }
 
 // reportLocal is the local part of the addresses that TLS reports come to: at
@@ -273,7 +272,11 @@ func (s *Server) isReport(ctx context.Context, local string, domain dns.Name) bo
 	if !strings.EqualFold(local, reportLocal) {
 		return false
 	}
-	return domain == s.cfg.Hostname || s.isLocal(ctx, delivery.RecipientDomain{Name: domain})
+	if domain == s.cfg.Hostname {
+		return true
+	}
+	hosted, err := s.Accounts.IsHosted(ctx, domain)
+	return err == nil && hosted // with an error, resolving the recipient fails next
 }
 
 // signDSN signs a message from this host's postmaster with the keys of the
