@@ -375,3 +375,27 @@ func (d *DataWriter) ReadFrom(r io.Reader) (int64, error) {
 		}
 	}
 }
+
+// CheckLines reports ErrBareNewline unless every CR and LF of a whole message
+// stands in a CRLF: what a BDAT chunk must hold, too, for the next server may
+// pass it on with DATA (RFC 3030 §3).
+func CheckLines(b []byte) error {
+	for len(b) > 0 {
+		lf := bytes.IndexByte(b, '\n')
+		line := b
+		if lf >= 0 {
+			line = b[:lf]
+		}
+		cr := bytes.IndexByte(line, '\r')
+		switch {
+		case cr >= 0 && (lf < 0 || cr != len(line)-1):
+			return errDataCR
+		case lf >= 0 && cr < 0:
+			return errDataLF
+		case lf < 0:
+			return nil
+		}
+		b = b[lf+1:]
+	}
+	return nil
+}

@@ -275,3 +275,16 @@ func BenchmarkWriteData(b *testing.B) {
 		w.Flush()
 	}
 }
+
+// What CheckLines lets pass is what a DataWriter sends.
+func FuzzCheckLines(f *testing.F) {
+	for _, s := range []string{"", "a\r\n", "a", "a\r", "\n", "a\nb", "\r\r\n", "\r\n\r\n", "a\r\nb\rc"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, werr := WriteData(bufio.NewWriter(io.Discard), bytes.NewReader(b))
+		if err := CheckLines(b); (err == nil) != (werr == nil) || err != nil && !errors.Is(err, ErrBareNewline) {
+			t.Errorf("%q: %v, and the writer says %v", b, err, werr)
+		}
+	})
+}

@@ -73,6 +73,7 @@ const bufferSize = 16 << 10
 // connection cannot be used.
 type Conn struct {
 	nc       net.Conn // the TCP connection, or TLS over it
+	raw      net.Conn // the TCP connection
 	br       *bufio.Reader
 	bw       *bufio.Writer
 	opts     Options
@@ -84,15 +85,16 @@ type Conn struct {
 	firstTLS bool // nothing was read over TLS yet
 	dirty    bool // a transaction stands open: RSET before the next
 	closing  bool // 421 was seen
+	mails    int  // MAIL commands answered
 	dead     error
 }
 
 // New makes a Conn of a connection that is established. The Conn owns nc from
 // now on. With implicit TLS nc is a *tls.Conn whose handshake is complete.
 func New(nc net.Conn, opts Options) *Conn {
-	c := &Conn{opts: opts, t: opts.Timeouts.orDefault()}
+	c := &Conn{raw: nc, opts: opts, t: opts.Timeouts.orDefault()}
 	if tc, ok := nc.(*tls.Conn); ok {
-		c.tls, c.firstTLS = tc, true
+		c.tls, c.firstTLS, c.raw = tc, true, tc.NetConn()
 	}
 	c.use(nc)
 	return c
@@ -125,6 +127,17 @@ func (c *Conn) TLSState() (tls.ConnectionState, bool) {
 // Usable reports whether a further command makes sense: the connection did not
 // fail and the peer did not say 421.
 func (c *Conn) Usable() bool { return c.dead == nil && !c.closing }
+
+// Mails is how many MAIL commands the peer has answered (LIMITS MAILMAX, RFC 9422).
+func (c *Conn) Mails() int { return c.mails }
+
+// Quiet reports whether the connection is usable and nothing came on it that
+// was not asked for: neither its end nor a late 421. What can be seen is what
+// has arrived; on a connection that hides its socket, only what was read.
+func (c *Conn) Quiet() bool {
+	c.nc.SetReadDeadline(time.Time{}) // the last one may have passed since
+	return c.Usable() && c.br.Buffered() == 0 && !stirred(c.raw)
+}
 
 // Greeting reads the peer's greeting. The error is a *ReplyError if it is not
 // 220 (RFC 5321 §3.1), else a *ConnError.
@@ -182,6 +195,19 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
 		c.fail(ErrInjection)
 		return &HandshakeError{Err: ErrInjection}
 	}
+	return c.handshake(ctx, config)
+}
+
+// ImplicitTLS makes the TLS handshake at once, before the greeting (RFC 8314
+// §3). Its errors are *HandshakeError, and ErrNotOffered once anything was said.
+func (c *Conn) ImplicitTLS(ctx context.Context, config *tls.Config) error {
+	if c.tls != nil || c.hello != nil {
+		return ErrNotOffered
+	}
+	return c.handshake(ctx, config)
+}
+
+func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
 	tc := tls.Client(c.nc, config)
 	hctx, cancel := context.WithTimeout(ctx, c.t.StartTLS)
 	defer cancel()
@@ -216,6 +242,21 @@ func (c *Conn) Quit(ctx context.Context) error {
 	_, err := c.exchange(ctx, StepQuit, c.t.Quit, "QUIT")
 	return errors.Join(err, c.Close())
 }
+
+// Part says QUIT without waiting for its reply, and closes: for when nothing
+// that could still be said matters. It takes a moment at most.
+func (c *Conn) Part() error {
+	if c.dead != nil {
+		return c.Close()
+	}
+	c.nc.SetDeadline(time.Now().Add(partTime))
+	c.bw.WriteString("QUIT\r\n")
+	return errors.Join(c.bw.Flush(), c.Close())
+}
+
+// partTime is for a peer whose buffers are full, which those of a peer in step
+// never are.
+const partTime = 100 * time.Millisecond
 
 // Close closes the connection without a word.
 func (c *Conn) Close() error {
@@ -252,6 +293,12 @@ func (c *Conn) exchange(ctx context.Context, step Step, d time.Duration, command
 // function it returns ends the guard.
 func (c *Conn) guard(ctx context.Context, d time.Duration) func() bool {
 	c.deadline(ctx, time.Now().Add(d))
+	return c.watch(ctx)
+}
+
+// watch lets the end of ctx interrupt what is under way; the function it
+// returns ends that.
+func (c *Conn) watch(ctx context.Context) func() bool {
 	if ctx.Done() == nil { // nothing can interrupt it
 		return func() bool { return true }
 	}

@@ -118,7 +118,9 @@ func (s *script) call(f []string) {
 	case "login-steps":
 		s.result("login", nil, s.c.Auth(ctx, &steps{}))
 	case "transaction":
-		s.transaction(ctx, f[1:])
+		s.transaction(ctx, smtpclient.Transaction{}, f[1:])
+	case "chunk": // on a connection that was kept
+		s.transaction(ctx, smtpclient.Transaction{Reset: true, Chunk: true}, f[1:])
 	case "quit":
 		s.result("quit", nil, s.c.Quit(ctx))
 	default:
@@ -126,8 +128,8 @@ func (s *script) call(f []string) {
 	}
 }
 
-func (s *script) transaction(ctx context.Context, to []string) {
-	t := smtpclient.Transaction{Mail: smtpclient.MailOptions{From: "from@a.test"}, Body: strings.NewReader(s.message)}
+func (s *script) transaction(ctx context.Context, t smtpclient.Transaction, to []string) {
+	t.Mail, t.Body = smtpclient.MailOptions{From: "from@a.test"}, strings.NewReader(s.message)
 	for _, a := range to {
 		t.Rcpts = append(t.Rcpts, smtpclient.RcptOptions{To: a})
 	}

@@ -1,7 +1,8 @@
 // Package smtpclient is the client's side of one SMTP connection: RFC 5321,
 // with STARTTLS (RFC 3207), PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME
 // (RFC 6152), SMTPUTF8 (RFC 6531), DSN (RFC 3461), AUTH (RFC 4954), REQUIRETLS
-// (RFC 8689) and LIMITS (RFC 9422).
+// (RFC 8689), LIMITS (RFC 9422), CHUNKING (RFC 3030) for small messages, and TLS
+// from the start (RFC 8314).
 //
 // It dials nothing, verifies no certificate of its own accord and decides
 // nothing about mail: the caller brings a connection and a tls.Config, and gets

@@ -65,6 +65,16 @@ func (s *session) Data(r io.Reader) (err error) {
 	return nil
 }
 
+// last is the last message's data.
+func (b *backend) last() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.mail) == 0 {
+		return ""
+	}
+	return string(b.mail[len(b.mail)-1].data)
+}
+
 func (s *session) Reset()        {}
 func (s *session) Logout() error { return nil }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
 
@@ -151,5 +152,42 @@ func TestArguments(t *testing.T) {
 	}
 	if err := c.StartTLS(ctx, nil); !errors.Is(err, smtpclient.ErrNotOffered) {
 		t.Errorf("STARTTLS that was not offered: %v", err)
+	}
+}
+
+// What must not be sent with DATA is not sent with BDAT either; and a message
+// larger than one chunk goes with DATA.
+func TestChunkLimits(t *testing.T) {
+	t.Parallel()
+	b, addr := goSMTP(t)
+	for _, tt := range []struct {
+		body string
+		want error
+	}{
+		{"a\r\n.b", nil}, {strings.Repeat("0123456789abcd\r\n", 1<<12), nil}, {strings.Repeat("0123456789abcd\r\n", 1<<12) + "x", nil},
+		{"", nil}, {"a\nb\r\n", smtp.ErrBareNewline}, {"a\rb\r\n", smtp.ErrBareNewline}, {"a\r\n\r", smtp.ErrBareNewline},
+	} {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := smtpclient.New(nc, smtpclient.Options{HELO: "client.test"})
+		defer c.Close()
+		ctx := context.Background()
+		if _, err := c.Greeting(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Hello(ctx); err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.Transaction(ctx, smtpclient.Transaction{
+			Rcpts: []smtpclient.RcptOptions{{To: "yes@b.test"}}, Body: strings.NewReader(tt.body), Reset: true, Chunk: true,
+		})
+		if !errors.Is(err, tt.want) || res.Accepted(0) != (tt.want == nil) || c.Quiet() != (tt.want == nil || res.Mail == nil) {
+			t.Errorf("%d octets: %v, %+v", len(tt.body), err, res)
+		}
+		if got := b.last(); tt.want == nil && strings.TrimSuffix(got, "\r\n") != strings.TrimSuffix(tt.body, "\r\n") {
+			t.Errorf("%d octets went out, %d arrived", len(tt.body), len(got))
+		}
 	}
 }

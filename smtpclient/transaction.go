@@ -37,20 +37,28 @@ type Transaction struct {
 	Rcpts []RcptOptions
 	Body  io.Reader
 	Size  int64 // of Body in octets, for the time it may take; 0: not known, then ten megabytes
-	// BeforeFinal, if set, is called when the whole message was written and
-	// only the final dot is missing. Its error abandons the message.
+	// BeforeFinal, if set, is called before the octets that complete the
+	// message are sent. Its error abandons the message.
 	BeforeFinal func(ctx context.Context) error
+	// Reset says RSET before MAIL even if no transaction stands open: on a
+	// connection that was kept for a while. A refusal of it is passed over.
+	Reset bool
+	// Chunk allows BDAT (RFC 3030) where it saves a round trip: CHUNKING and
+	// PIPELINING are offered and the message is small. All of it then goes out
+	// with MAIL and RCPT, before any reply. So a peer that closes without a word
+	// leaves open whether it has the message; Chunk is for one that was seen to work.
+	Chunk bool
 }
 
 // TransactionResult holds the replies, nil where none came.
 type TransactionResult struct {
 	Mail  *smtp.Reply
 	Rcpts []*smtp.Reply // one for each of Transaction.Rcpts
-	// Data is the reply that settles the message: that to the final dot, or
-	// a refusal of DATA. Nil if it never came to DATA: no recipient accepted.
+	// Data is the reply that settles the message: that to the final dot or to
+	// BDAT, or a refusal of DATA. Nil if it never came to that.
 	Data *smtp.Reply
-	// DotSent: the message was sent in full. With a nil Data, nobody knows
-	// whether the peer took it.
+	// DotSent: the message was sent in full, and nothing the peer said rules
+	// out that it has it. With a nil Data, nobody knows.
 	DotSent bool
 }
 
@@ -75,13 +83,19 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 	if err != nil {
 		return x.res, err
 	}
-	if c.dirty {
-		if err := c.Reset(ctx); err != nil {
+	if c.dead != nil {
+		return x.res, c.connError(StepMail, ErrUnusable)
+	}
+	defer c.watch(ctx)()
+	if t.Chunk && c.ext.Chunking && c.ext.Pipelining && t.Size <= maxChunk {
+		if chunk, err := x.chunk(); err != nil {
 			return x.res, err
+		} else if chunk != nil {
+			defer chunkBuffers.Put(chunk)
+			return x.res, x.bdat(ctx, commands, chunk.data)
 		}
 	}
 	data, err := x.envelope(ctx, commands)
-	c.dirty = x.res.Mail != nil && x.res.Mail.Positive()
 	if err != nil || data == nil {
 		return x.res, err
 	}
@@ -104,10 +118,11 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 
 // exchange is the state of one Transaction.
 type exchange struct {
-	w   *smtp.DataWriter
-	c   *Conn
-	t   Transaction
-	res *TransactionResult
+	w     *smtp.DataWriter
+	c     *Conn
+	t     Transaction
+	res   *TransactionResult
+	reset *smtp.Reply
 }
 
 // command is one line of the envelope and where its reply goes.
@@ -117,6 +132,7 @@ type command struct {
 	into **smtp.Reply
 }
 
+// commands are the lines up to the last RCPT. RSET ends what may stand open.
 func (x *exchange) commands() ([]command, error) {
 	mail, err := x.t.Mail.line()
 	if err != nil {
@@ -125,7 +141,11 @@ func (x *exchange) commands() ([]command, error) {
 	if len(x.t.Rcpts) == 0 {
 		return nil, errors.New("transaction without recipients")
 	}
-	out := append(make([]command, 0, len(x.t.Rcpts)+2), command{mail, StepMail, &x.res.Mail})
+	out := make([]command, 0, len(x.t.Rcpts)+3)
+	if x.c.dirty || x.t.Reset {
+		out = append(out, command{"RSET\r\n", StepReset, &x.reset})
+	}
+	out = append(out, command{mail, StepMail, &x.res.Mail})
 	for i, r := range x.t.Rcpts {
 		line, err := r.line()
 		if err != nil {
@@ -142,24 +162,22 @@ func (x *exchange) envelope(ctx context.Context, commands []command) (*smtp.Repl
 	var data *smtp.Reply
 	dataCommand := command{"DATA\r\n", StepData, &data}
 	if !x.c.ext.Pipelining {
-		for _, cmd := range commands {
-			if err := x.group(ctx, []command{cmd}); err != nil || x.over() {
+		for i := range commands {
+			if err := x.group(ctx, commands[i:i+1], nil); err != nil || x.over() {
 				return nil, err
 			}
 		}
 		if !x.anyAccepted() {
 			return nil, nil
 		}
-		err := x.group(ctx, []command{dataCommand})
+		err := x.group(ctx, []command{dataCommand}, nil)
 		return data, err
 	}
-	for len(commands) > pipelineWindow {
-		if err := x.group(ctx, commands[:pipelineWindow]); err != nil || x.over() {
-			return nil, err
-		}
-		commands = commands[pipelineWindow:]
+	rest, err := x.windows(ctx, commands)
+	if err != nil || rest == nil {
+		return nil, err
 	}
-	if err := x.group(ctx, append(commands, dataCommand)); err != nil {
+	if err := x.group(ctx, append(rest, dataCommand), nil); err != nil {
 		return nil, err
 	}
 	if data.Code != 354 && !x.anyAccepted() {
@@ -168,25 +186,39 @@ func (x *exchange) envelope(ctx context.Context, commands []command) (*smtp.Repl
 	return data, nil
 }
 
+// windows sends all but the last window of commands, which it returns; nil
+// where nothing more is to be said.
+func (x *exchange) windows(ctx context.Context, commands []command) ([]command, error) {
+	for len(commands) > pipelineWindow {
+		if err := x.group(ctx, commands[:pipelineWindow], nil); err != nil || x.over() {
+			return nil, err
+		}
+		commands = commands[pipelineWindow:]
+	}
+	return commands, nil
+}
+
 // over reports that nothing more is to be sent: MAIL was refused, or the peer
 // is closing.
 func (x *exchange) over() bool {
 	return x.c.closing || x.res.Mail != nil && !x.res.Mail.Positive()
 }
 
-// group sends commands together and reads their replies.
-func (x *exchange) group(ctx context.Context, commands []command) error {
+// group sends commands together, with what else is given, and reads their replies.
+func (x *exchange) group(ctx context.Context, commands []command, with []byte) error {
 	c := x.c
 	if c.dead != nil {
 		return c.connError(commands[0].step, ErrUnusable)
 	}
-	defer c.guard(ctx, c.t.Mail)()
+	c.deadline(ctx, time.Now().Add(c.t.Mail))
 	for _, cmd := range commands {
 		c.bw.WriteString(cmd.line)
 	}
+	c.bw.Write(with)
 	if err := c.bw.Flush(); err != nil {
 		return c.writeFailed(commands[0].step, err)
 	}
+	x.res.DotSent = with != nil
 	for _, cmd := range commands {
 		c.deadline(ctx, time.Now().Add(c.timeout(cmd.step)))
 		r, err := c.read(cmd.step)
@@ -194,7 +226,13 @@ func (x *exchange) group(ctx context.Context, commands []command) error {
 			return err
 		}
 		*cmd.into = r
+		if cmd.into == &x.res.Mail {
+			c.mails++
+			c.dirty = r.Positive()
+		}
 		if r.Code == 421 {
+			// It closes instead of carrying out what came after that command.
+			x.res.DotSent = x.res.DotSent && cmd.step == StepFinal
 			return c.lastWords(cmd.step, r)
 		}
 	}
@@ -210,10 +248,12 @@ func (c *Conn) lastWords(step Step, r *smtp.Reply) error {
 
 func (c *Conn) timeout(step Step) time.Duration {
 	switch step {
-	case StepMail:
+	case StepMail, StepReset:
 		return c.t.Mail
 	case StepRcpt:
 		return c.t.Rcpt
+	case StepFinal:
+		return c.t.Final
 	}
 	return c.t.Data
 }
@@ -251,19 +291,13 @@ func (x *exchange) message(ctx context.Context) error {
 		size = unknownSize
 	}
 	end := time.Now().Add(c.t.Block + time.Duration(size/c.t.MinRate+1)*time.Second)
-	stop := c.guard(ctx, c.t.Block)
-	err := x.body(ctx, end)
-	stop()
-	if err != nil {
+	if err := x.body(ctx, end); err != nil {
 		return err
 	}
-	if x.t.BeforeFinal != nil {
-		if err := x.t.BeforeFinal(ctx); err != nil {
-			c.fail(err)
-			return &FinalError{err}
-		}
+	if err := x.beforeFinal(ctx); err != nil {
+		return err
 	}
-	defer c.guard(ctx, c.t.Block)()
+	c.deadline(ctx, time.Now().Add(c.t.Block))
 	if err := x.finish(); err != nil {
 		return x.bodyFailed(err)
 	}
@@ -273,13 +307,30 @@ func (x *exchange) message(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return x.settled(r)
+}
+
+// beforeFinal asks whether the message may be completed.
+func (x *exchange) beforeFinal(ctx context.Context) error {
+	if x.t.BeforeFinal == nil {
+		return nil
+	}
+	if err := x.t.BeforeFinal(ctx); err != nil {
+		x.c.fail(err)
+		return &FinalError{err}
+	}
+	return nil
+}
+
+// settled takes the reply to the message's end.
+func (x *exchange) settled(r *smtp.Reply) error {
 	if r.Code/100 == 3 {
 		err := &smtp.ReplySyntaxError{Line: r.String(), Reason: "reply to the end of a message is 3xx"}
-		c.fail(err)
-		return c.connError(StepFinal, err)
+		x.c.fail(err)
+		return x.c.connError(StepFinal, err)
 	}
 	x.res.Data = r
-	c.dirty = false
+	x.c.dirty = false
 	return nil
 }
 

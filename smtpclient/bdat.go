@@ -1,0 +1,68 @@
+package smtpclient
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strconv"
+	"sync"
+
+	"waxwing/smtp"
+)
+
+// maxChunk is the largest message that goes out as one BDAT chunk ahead of all
+// replies: so small that it fits, with its envelope, into the buffers between
+// the two sides, and that little is wasted if the recipients are refused.
+const maxChunk = 64 << 10
+
+// chunkBuffer holds one whole message.
+type chunkBuffer struct {
+	room [maxChunk + 2]byte // and a CRLF
+	data []byte             // of room
+}
+
+var chunkBuffers = sync.Pool{New: func() any { return new(chunkBuffer) }}
+
+// chunk reads the message; nil if it is larger than was said: then it can still
+// be read from the beginning. Like DATA it completes a last line that lacks its CRLF.
+func (x *exchange) chunk() (*chunkBuffer, error) {
+	b := chunkBuffers.Get().(*chunkBuffer)
+	n, err := io.ReadFull(x.t.Body, b.room[:maxChunk+1])
+	switch err {
+	case io.EOF, io.ErrUnexpectedEOF:
+	case nil:
+		x.t.Body = io.MultiReader(bytes.NewReader(b.room[:n]), x.t.Body)
+		return nil, nil
+	default:
+		chunkBuffers.Put(b)
+		return nil, &BodyError{err}
+	}
+	if err := smtp.CheckLines(b.room[:n]); err != nil {
+		chunkBuffers.Put(b)
+		return nil, &BodyError{err}
+	}
+	if n == 0 || b.room[n-1] != '\n' {
+		n += copy(b.room[n:], "\r\n")
+	}
+	b.data = b.room[:n]
+	return b, nil
+}
+
+// bdat sends the envelope and the message in one go (RFC 3030 §4.2 with RFC
+// 2920). Where earlier windows of a long envelope showed that nobody is left to
+// send to, it stops there.
+func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) error {
+	rest, err := x.windows(ctx, commands)
+	if err != nil || rest == nil {
+		return err
+	}
+	if err := x.beforeFinal(ctx); err != nil {
+		return err
+	}
+	var data *smtp.Reply
+	last := command{"BDAT " + strconv.Itoa(len(chunk)) + " LAST\r\n", StepFinal, &data}
+	if err := x.group(ctx, append(rest, last), chunk); err != nil {
+		return err
+	}
+	return x.settled(data)
+}
