@@ -104,25 +104,22 @@ type Account struct {
 	User, Password string
 	// AllowPlaintext permits PLAIN and LOGIN without TLS. Only tests should.
 	AllowPlaintext bool
+	// Unverified: nobody knows whose the other end of the TLS connection is. So
+	// PLAIN and LOGIN, which hand the password over, are out (TRA-2).
+	Unverified bool
+	// Allowed are the mechanisms that may be used; empty: all.
+	Allowed []string
 }
 
 // Choose picks the strongest mechanism that the server offers and the
-// connection allows: SCRAM with channel binding, SCRAM, then PLAIN and LOGIN
-// over TLS only. cs is nil without TLS.
+// connection allows: SCRAM with channel binding, SCRAM, CRAM-MD5, then PLAIN
+// and LOGIN over TLS only. cs is nil without TLS.
 func Choose(offered []string, cs *tls.ConnectionState, a Account) (Client, error) {
-	has := func(m string) bool {
-		return slices.ContainsFunc(offered, func(o string) bool { return strings.EqualFold(o, m) })
-	}
-	var bindings []Binding
-	if cs != nil {
-		var leaf *x509.Certificate
-		if len(cs.PeerCertificates) > 0 {
-			leaf = cs.PeerCertificates[0]
-		}
-		bindings = TLSBindings(*cs, leaf)
-	}
+	has := func(m string) bool { return contains(offered, m) }
+	may := func(m string) bool { return has(m) && (len(a.Allowed) == 0 || contains(a.Allowed, m)) }
+	bindings := clientBindings(cs)
 	for _, m := range []string{ScramSHA256Plus, ScramSHA1Plus, ScramSHA256, ScramSHA1} {
-		if !has(m) || IsPlus(m) && len(bindings) == 0 {
+		if !may(m) || IsPlus(m) && len(bindings) == 0 {
 			continue
 		}
 		o := ScramClient{Mechanism: m, User: a.User, Password: a.Password}
@@ -132,11 +129,34 @@ func Choose(offered []string, cs *tls.ConnectionState, a Account) (Client, error
 		o.CouldBind = len(bindings) > 0 && !has(ScramSHA256Plus) && !has(ScramSHA1Plus)
 		return NewScramClient(o)
 	}
-	switch clear := cs != nil || a.AllowPlaintext; {
-	case has(Plain) && clear:
+	clear := cs != nil && !a.Unverified || a.AllowPlaintext
+	switch {
+	case may(CramMD5):
+		return NewCramMD5Client(a.User, a.Password), nil
+	case may(Plain) && clear:
 		return NewPlainClient("", a.User, a.Password), nil
-	case has(Login) && clear:
+	case may(Login) && clear:
 		return NewLoginClient(a.User, a.Password), nil
+	case len(offered) == 0:
+		return nil, errors.New("the server offers no authentication")
+	case !clear && (may(Plain) || may(Login)):
+		return nil, errors.New("the server offers only mechanisms that hand over the password, and its identity is not verified by TLS")
 	}
 	return nil, errors.New("no usable authentication mechanism: the server offers " + strings.Join(offered, " "))
+}
+
+func contains(list []string, mech string) bool {
+	return slices.ContainsFunc(list, func(o string) bool { return strings.EqualFold(o, mech) })
+}
+
+// clientBindings are the channel bindings of our side of a connection.
+func clientBindings(cs *tls.ConnectionState) []Binding {
+	if cs == nil || !cs.HandshakeComplete {
+		return nil
+	}
+	var leaf *x509.Certificate
+	if len(cs.PeerCertificates) > 0 {
+		leaf = cs.PeerCertificates[0]
+	}
+	return TLSBindings(*cs, leaf)
 }

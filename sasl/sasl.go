@@ -1,7 +1,7 @@
 // Package sasl holds the SASL mechanisms of mail, both sides: PLAIN (RFC 4616),
-// LOGIN (as widely deployed), SCRAM-SHA-1 and SCRAM-SHA-256 with and without
-// channel binding (RFC 5802, RFC 7677; tls-exporter of RFC 9266,
-// tls-server-end-point of RFC 5929).
+// LOGIN (as widely deployed), CRAM-MD5 (RFC 2195, client only), SCRAM-SHA-1 and
+// SCRAM-SHA-256 with and without channel binding (RFC 5802, RFC 7677;
+// tls-exporter of RFC 9266, tls-server-end-point of RFC 5929).
 //
 // It knows neither SMTP nor accounts: challenges and responses are plain bytes
 // (base64 is the protocol's matter, RFC 4954 §4), and who may log in is a

@@ -1,6 +1,7 @@
 package sasl
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 	"testing"
@@ -230,6 +231,52 @@ func TestChoose(t *testing.T) {
 		t.Error(err)
 	} else if m, _, _ := c.Start(); m != Login {
 		t.Error(m)
+	}
+}
+
+// TRA-2: the configuration can name the mechanisms, and a password is handed
+// over only where TLS says to whom.
+func TestChooseAllowed(t *testing.T) {
+	t.Parallel()
+	cs := &tls.ConnectionState{}
+	for _, tt := range []struct {
+		offered, allowed string
+		unverified       bool
+		want             string
+	}{
+		{"PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1", "", true, ScramSHA1},
+		{"PLAIN LOGIN CRAM-MD5", "", true, CramMD5},
+		{"PLAIN LOGIN", "", true, ""},
+		{"PLAIN LOGIN", "", false, Plain},
+		{"PLAIN LOGIN", "login", false, Login},
+		{"PLAIN SCRAM-SHA-256", "plain", false, Plain},
+		{"PLAIN", "SCRAM-SHA-256", false, ""},
+		{"", "", false, ""},
+	} {
+		got := ""
+		c, err := Choose(strings.Fields(tt.offered), cs, Account{User: "joe", Password: "secret", Unverified: tt.unverified, Allowed: strings.Fields(tt.allowed)})
+		if err == nil {
+			got, _, _ = c.Start()
+		}
+		if got != tt.want {
+			t.Errorf("%s of %s, unverified %v: %q %v, want %q", tt.allowed, tt.offered, tt.unverified, got, err, tt.want)
+		}
+	}
+}
+
+// The example of RFC 2195 §2.
+func TestCramMD5(t *testing.T) {
+	t.Parallel()
+	c := NewCramMD5Client("tim", "tanstaaftanstaaf")
+	if m, ir, err := c.Start(); m != "CRAM-MD5" || ir != nil || err != nil {
+		t.Errorf("%s %q %v", m, ir, err)
+	}
+	got, err := c.Next([]byte("<1896.697170952@postoffice.reston.mci.net>"))
+	if want := "tim b913a602c7eda7a495b4e6e7334d3890"; string(got) != want || err != nil {
+		t.Errorf("%q %v, want %q", got, err, want)
+	}
+	if _, err := c.Next([]byte("again")); err == nil {
+		t.Error("a second challenge was answered")
 	}
 }
 
