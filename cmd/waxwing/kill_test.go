@@ -166,7 +166,13 @@ func (k *killed) once() {
 			}
 		})
 	}
-	time.Sleep(time.Duration(50+rand.IntN(350)) * time.Millisecond)
+	// A random moment, counted in messages so that a slow machine shows as much:
+	// after some were accepted, and a little later.
+	enough := k.count() + 1 + rand.IntN(40)
+	for end := time.Now().Add(10 * time.Second); k.count() < enough && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
 	cmd.Process.Kill()
 	cmd.Wait()
 	cancel()
@@ -247,6 +253,12 @@ func (k *killed) settle() {
 	if err := cmd.Wait(); err != nil {
 		k.t.Errorf("serve ended with %v: %s", err, stderr.String())
 	}
+}
+
+func (k *killed) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.acked)
 }
 
 var subject = regexp.MustCompile(`(?m)^Subject: (kill-\d+)!`)
