@@ -112,7 +112,11 @@ func host(p delivery.Plan, advice *adviser) Host {
 		h.Addresses = append(h.Addresses, a.String())
 	}
 	for _, f := range p.Basis {
-		h.Basis = append(h.Basis, reason(f.Word, f.Text, advice))
+		cure := advice
+		if f.Word == policy.Skipped || f.Word == policy.Opportunistic || f.Word == policy.PlaintextFallback {
+			cure = &adviser{} // what they follow from is to be cured, not they
+		}
+		h.Basis = append(h.Basis, reason(f.Word, f.Text, cure))
 	}
 	for _, r := range p.Reports {
 		h.Reported = append(h.Reported, string(r.Type)+" "+r.Domain.ASCII())
@@ -122,11 +126,34 @@ func host(p delivery.Plan, advice *adviser) Host {
 		h.Skip = &r
 		return h
 	}
+	advice.add(unverified(p))
 	h.TLS, h.Verify, h.Plaintext, h.SNI = "opportunistic", p.Verify(), p.PlaintextFallback, p.SNI.ASCII()
 	if p.TLS == delivery.TLSRequired {
 		h.TLS = "required"
 	}
 	return h
+}
+
+// unverified is what would have a host verified that is not: once, and only
+// where it is for the domain's owner to do.
+func unverified(p delivery.Plan) string {
+	if p.TLS == delivery.TLSRequired || p.Verify() != "none" {
+		return ""
+	}
+	testing := false
+	for _, f := range p.Basis {
+		switch f.Word {
+		case policy.TLSOptional, policy.Literal: // the sender's wish; nothing can be published
+			return ""
+		case policy.STSTesting:
+			testing = true
+		}
+	}
+	if testing {
+		return "set the MTA-STS policy to mode enforce once the TLS reports show no failures"
+	}
+	_, cure := policy.Explain(policy.Opportunistic)
+	return cure
 }
 
 // adviser collects each piece of advice once.
@@ -136,7 +163,7 @@ type adviser struct {
 }
 
 func (a *adviser) add(s string) {
-	if s == "" || a.seen[s] {
+	if s == "" || s == "nothing to do" || a.seen[s] {
 		return
 	}
 	if a.seen == nil {
@@ -187,8 +214,10 @@ func how(p delivery.Plan) string {
 
 // Print writes e for people.
 func (e Explanation) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s\n\n", e.Summary)
-	fmt.Fprintf(w, "What DNS says of %s:\n", e.Domain)
+	fmt.Fprintf(w, "%s\n", e.Summary)
+	if len(e.Lookups) > 0 {
+		fmt.Fprintf(w, "\nWhat DNS says of %s:\n", e.Domain)
+	}
 	for _, l := range e.Lookups {
 		fmt.Fprintf(w, "  %-6s %-13s %s: %s\n", l.Type, l.Security, l.Name, l.Result)
 	}
@@ -204,21 +233,23 @@ func (e Explanation) Print(w io.Writer) {
 		fmt.Fprintf(w, "\nMTA-STS: %s: %s\n", e.MTASTS.Failure, e.MTASTS.Detail)
 	}
 	for i, h := range e.Hosts {
-		fmt.Fprintf(w, "\nHost %d, %s %s\n", i+1, h.Name, strings.Join(h.Addresses, " "))
+		fmt.Fprintf(w, "\nHost %d, %s\n", i+1, strings.TrimSpace(h.Name+" "+strings.Join(h.Addresses, " ")))
 		if h.Skip != nil {
 			fmt.Fprintf(w, "  not used: %s\n", h.Skip.line())
 		} else {
 			fmt.Fprintf(w, "  TLS %s, verification %s, plaintext after a failure: %s\n", h.TLS, h.Verify, map[bool]string{true: "allowed", false: "never"}[h.Plaintext])
 		}
 		for _, b := range h.Basis {
-			fmt.Fprintf(w, "  because %s\n", b.line())
+			if h.Skip == nil || b.Word != h.Skip.Word && b.Word != policy.Skipped { // told above
+				fmt.Fprintf(w, "  because %s\n", b.line())
+			}
 		}
 		if len(h.Reported) > 0 {
 			fmt.Fprintf(w, "  counted in TLS reports under %s\n", strings.Join(h.Reported, ", "))
 		}
 	}
 	if e.Stop != nil {
-		fmt.Fprintf(w, "\nNothing would be dialled: %s\n", e.Stop.line())
+		fmt.Fprintf(w, "\nNothing would be dialled: %s\n", Reason{Word: e.Stop.Word, Meaning: e.Stop.Meaning}.line()) // its text is the summary
 	}
 	for _, a := range e.Advice {
 		fmt.Fprintf(w, "\nAdvice: %s\n", a)
