@@ -1,0 +1,138 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+
+	"waxwing/internal/delivery"
+	"waxwing/smtp"
+	"waxwing/smtpclient"
+)
+
+// Probe is one connection made to look at a host; no mail is sent over it.
+type Probe struct {
+	Addr       netip.Addr
+	Greeting   *smtp.Reply // nil: none came
+	Plain      []string    // extensions offered before TLS, as written
+	Secured    []string    // and after
+	Hello      bool        // Plain holds the host's answer
+	StartTLS   bool
+	RequireTLS bool
+	TLS        *delivery.TLSFacts
+	Chain      []*x509.Certificate // as presented, also where the handshake failed after it
+	PKIX       *delivery.Verdict   // nil: no certificate was seen
+	DANE       *delivery.Verdict   // nil: none was seen, or the plan has no TLSA records
+	TLSFailure *delivery.TLSFailure
+	Err        *delivery.Failure // what ended it otherwise
+}
+
+// maxOffers bounds the extensions that a Probe keeps.
+const maxOffers = 50
+
+// Probe connects to one address of the plan's host, says EHLO, begins TLS and
+// says goodbye. It makes both verifications, whatever the plan asks for, and goes
+// on where they fail. Sessions are classified just as those that carry mail.
+func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) Probe {
+	plan.TLS, plan.PKIX, plan.DANE = delivery.TLSOpportunistic, delivery.CheckReport, delivery.CheckNone
+	if len(plan.TLSA) > 0 {
+		plan.DANE = delivery.CheckReport
+	}
+	if plan.PKIXName.IsZero() {
+		plan.PKIXName = plan.Host.Name.Name
+	}
+	if plan.SNI.IsZero() {
+		plan.SNI = plan.PKIXName
+	}
+	p := &probe{c: c, plan: plan, found: Probe{Addr: addr}}
+	p.run(ctx)
+	return p.found
+}
+
+// probe is a Probe under way.
+type probe struct {
+	c     *Client
+	plan  delivery.Plan
+	conn  *smtpclient.Conn
+	found Probe
+}
+
+func (p *probe) run(ctx context.Context) {
+	t := p.c.Timeouts.WithDefaults()
+	dctx, cancel := context.WithTimeout(ctx, t.Connect)
+	defer cancel()
+	nc, err := p.c.dialer().DialContext(dctx, "tcp", p.c.address(p.found.Addr))
+	if err != nil {
+		p.found.Err = classifyDial(err)
+		return
+	}
+	p.conn = smtpclient.New(nc, smtpclient.Options{HELO: p.c.HELO, Timeouts: p.c.Timeouts})
+	defer p.conn.Close()
+	if p.found.Greeting, err = p.conn.Greeting(ctx); err == nil {
+		err = p.conn.Hello(ctx)
+	}
+	if err != nil {
+		p.broken(err)
+		return
+	}
+	p.found.Hello, p.found.Plain = true, offers(p.conn.HelloReply())
+	p.found.StartTLS = p.conn.Extensions().StartTLS
+	if !p.found.StartTLS {
+		p.found.TLSFailure = notOffered()
+	} else if err := p.secure(ctx); err != nil {
+		p.broken(err)
+		return
+	}
+	if p.conn.Usable() {
+		p.conn.Quit(ctx) // nothing hangs on the answer
+	}
+}
+
+func (p *probe) secure(ctx context.Context) error {
+	check := &verifier{plan: &p.plan, roots: p.c.Roots, now: p.c.now}
+	conf := check.config()
+	conf.VerifyConnection = func(cs tls.ConnectionState) error {
+		p.found.Chain = cs.PeerCertificates[:min(len(cs.PeerCertificates), maxChain)]
+		return check.verify(cs)
+	}
+	err := p.conn.StartTLS(ctx, conf)
+	p.found.PKIX, p.found.DANE = check.pkix, check.dane
+	if err != nil {
+		return err
+	}
+	cs, _ := p.conn.TLSState()
+	p.found.TLS = facts(cs)
+	if err := p.conn.Hello(ctx); err != nil {
+		return err
+	}
+	p.found.Secured, p.found.RequireTLS = offers(p.conn.HelloReply()), p.conn.Extensions().RequireTLS
+	return nil
+}
+
+// broken says why the probe went no further.
+func (p *probe) broken(err error) {
+	if f := classifyStartTLS(err); f != nil {
+		p.found.TLSFailure, p.found.TLS = f, nil
+		return
+	}
+	f := &delivery.Failure{Word: reasonOf(err), Enhanced: enhBadConn, Text: bounded(err.Error())}
+	var re *smtpclient.ReplyError
+	if errors.As(err, &re) {
+		f.Word = HelloReply
+		if re.Step == smtpclient.StepGreeting {
+			f.Word = GreetingReply
+		}
+	}
+	p.found.Err = f
+}
+
+// offers are the extensions of an answer to EHLO.
+func offers(r *smtp.Reply) []string {
+	var out []string
+	for _, l := range r.Lines[1:min(len(r.Lines), maxOffers+1)] {
+		out = append(out, bounded(l))
+	}
+	return out
+}
