@@ -1,0 +1,156 @@
+package route
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"waxwing/internal/delivery"
+	"waxwing/smtp"
+)
+
+// good is one transport of each kind, with everything that the kind can have.
+func good() map[string]Transport {
+	host, _ := ParseHost("smtp.isp.test")
+	addr, _ := ParseHost("192.0.2.25")
+	return map[string]Transport{
+		"direct":          {Name: "v4", Kind: Direct, Family: OnlyIPv4, Sources: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, EHLO: name("out.test")},
+		"direct-both":     {Name: "src", Kind: Direct, Sources: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}},
+		"smarthost":       {Name: "isp", Kind: Smarthost, Host: host},
+		"smarthost-plain": {Name: "inside", Kind: Smarthost, Host: addr, Security: SecurityAny},
+		"submission":      {Name: "sub", Kind: Submission, Host: host, User: "u", Password: "p", Mechanisms: []string{"PLAIN"}},
+		"submission-465":  {Name: "sub-tls", Kind: Submission, Host: host, Port: 465, Security: SecurityDANE, User: "u", Password: "p"},
+		"submission-tls":  {Name: "sub-odd", Kind: Submission, Host: host, Port: 4650, Implicit: true, Security: SecurityTLS, User: "u", Password: "p"},
+		"socks5":          {Name: "proxy", Kind: SOCKS5, Proxy: "[2001:db8::9]:1080", ProxyUser: "u", ProxyPassword: "p", EHLO: name("exit.test"), Public: []netip.Addr{netip.MustParseAddr("198.51.100.1")}},
+		"fail":            {Name: "no", Kind: Fail, Code: 550, Enhanced: smtp.Enhanced{Class: 5, Subject: 7, Detail: 1}, Text: "not from here"},
+		"local":           {Name: "boxes", Kind: Local},
+	}
+}
+
+func TestGoodTransports(t *testing.T) {
+	t.Parallel()
+	for what, tr := range good() {
+		if err := tr.Check(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		b, err := json.Marshal(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Transport
+		if err := json.Unmarshal(b, &back); err != nil {
+			t.Fatalf("%s: %v", b, err)
+		}
+		back.Password, back.ProxyPassword = tr.Password, tr.ProxyPassword
+		if !back.Equal(&tr) {
+			t.Errorf("%s: %+v came back as %+v", what, tr, back)
+		}
+	}
+}
+
+// What does not belong to a kind, or makes a transport unsafe, is refused.
+func TestBadTransports(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what, of, text string
+		spoil          func(*Transport)
+	}{
+		{"name", "direct", "1 to 64", func(t *Transport) { t.Name = "A b" }},
+		{"long name", "direct", "1 to 64", func(t *Transport) { t.Name = strings.Repeat("x", 65) }},
+		{"kind", "direct", "unknown kind", func(t *Transport) { t.Kind = "carrier-pigeon" }},
+		{"family", "direct", "unknown address family", func(t *Transport) { t.Family = "ipx" }},
+		{"source of another family", "direct", "not of the family", func(t *Transport) { t.Sources = []netip.Addr{netip.MustParseAddr("2001:db8::1")} }},
+		{"two sources of one family", "direct", "at most one IPv4", func(t *Transport) { t.Sources = append(t.Sources, netip.MustParseAddr("192.0.2.2")) }},
+		{"unspecified source", "direct", "no address to connect from", func(t *Transport) { t.Sources = []netip.Addr{netip.IPv4Unspecified()} }},
+		{"direct with a host", "direct", "belong to the kinds smarthost", func(t *Transport) { t.Host.Name = name("x.test") }},
+		{"direct with a proxy", "direct", "belong to the kind socks5", func(t *Transport) { t.Proxy = "x:1" }},
+		{"direct with a code", "direct", "belong to the kind fail", func(t *Transport) { t.Code = 550 }},
+		{"smarthost without host", "smarthost", "needs a host", func(t *Transport) { t.Host = Host{} }},
+		{"implicit TLS on 25", "smarthost", "belongs to the kind submission", func(t *Transport) { t.Implicit = true }},
+		{"security", "smarthost", "unknown security", func(t *Transport) { t.Security = "some" }},
+		{"TRA-3: an address cannot be verified", "smarthost-plain", "no name that its certificate", func(t *Transport) { t.Security = "" }},
+		{"submission in plaintext", "submission", "always uses TLS", func(t *Transport) { t.Security, t.Mechanisms = SecurityAny, nil }},
+		{"user without password", "submission", "belong together", func(t *Transport) { t.Password = "" }},
+		{"password without user", "submission", "belong together", func(t *Transport) { t.User, t.Mechanisms = "", nil }},
+		{"mechanisms without user", "submission", "need a user", func(t *Transport) { t.User, t.Password = "", "" }},
+		{"unknown mechanism", "submission", "unknown mechanism", func(t *Transport) { t.Mechanisms = []string{"GUESS"} }},
+		{"TRA-2: PLAIN to an unverified host", "submission", "needs a verified host", func(t *Transport) { t.Security = SecurityTLS }},
+		{"control character in password", "submission", "no control characters", func(t *Transport) { t.Password = "a\r\nb" }},
+		{"socks5 without EHLO", "socks5", "EHLO name of its own", func(t *Transport) { t.EHLO = name("") }},
+		{"socks5 with source", "socks5", "neither address family nor source", func(t *Transport) { t.Sources = []netip.Addr{netip.MustParseAddr("192.0.2.1")} }},
+		{"proxy without port", "socks5", "host:port", func(t *Transport) { t.Proxy = "proxy.test" }},
+		{"proxy port too large", "socks5", "host:port", func(t *Transport) { t.Proxy = "proxy.test:65536" }},
+		{"proxy with an empty host", "socks5", "host:port", func(t *Transport) { t.Proxy = ":1080" }},
+		{"fail with 250", "fail", "must be 400", func(t *Transport) { t.Code, t.Enhanced = 250, smtp.Enhanced{} }},
+		{"fail with a wrong class", "fail", "does not go with", func(t *Transport) { t.Code = 450 }},
+		{"fail without text", "fail", "needs a text", func(t *Transport) { t.Text = "" }},
+		{"fail with two lines", "fail", "needs a text", func(t *Transport) { t.Text = "a\nb" }},
+		{"fail with EHLO", "fail", "greets nobody", func(t *Transport) { t.EHLO = name("x.test") }},
+	} {
+		tr := good()[c.of]
+		c.spoil(&tr)
+		if err := tr.Check(); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v, want something of %q", c.what, err, c.text)
+		}
+	}
+}
+
+// A secret shows in no way that logs or listings use.
+func TestSecretsAreHidden(t *testing.T) {
+	t.Parallel()
+	tr := good()["submission"]
+	tr.Password, tr.ProxyPassword = "hunter2", "hunter2"
+	b, _ := json.Marshal(tr)
+	c, _ := json.Marshal(map[string]Secret{"x": tr.Password})
+	for _, s := range []string{fmt.Sprint(tr), fmt.Sprintf("%v %+v %#v %s %q", tr, tr, tr, tr.Password, tr.Password), string(b), string(c)} {
+		if strings.Contains(s, "hunter2") {
+			t.Errorf("the password shows in %s", s)
+		}
+	}
+	if Secret("").String() != "" {
+		t.Error("no secret looks like one")
+	}
+}
+
+func TestPortsAndMinimums(t *testing.T) {
+	t.Parallel()
+	for what, want := range map[string]struct {
+		port     uint16
+		implicit bool
+		minimum  delivery.Minimum
+	}{
+		"smarthost": {25, false, delivery.MinVerified}, "smarthost-plain": {25, false, delivery.MinAny}, "submission": {587, false, delivery.MinVerified},
+		"submission-465": {465, true, delivery.MinDANE}, "submission-tls": {4650, true, delivery.MinTLS},
+	} {
+		tr := good()[what]
+		if tr.PortNumber() != want.port || tr.ImplicitTLS() != want.implicit || tr.Security.Minimum() != want.minimum || !tr.Relays() {
+			t.Errorf("%s: %d %v %v", what, tr.PortNumber(), tr.ImplicitTLS(), tr.Security.Minimum())
+		}
+	}
+}
+
+// Equal sees every field: each change of one makes two transports differ.
+func TestEqual(t *testing.T) {
+	t.Parallel()
+	for i, change := range []func(*Transport){
+		func(t *Transport) { t.Name = "z" }, func(t *Transport) { t.Kind = Local }, func(t *Transport) { t.EHLO = name("z.test") },
+		func(t *Transport) { t.Family = OnlyIPv6 }, func(t *Transport) { t.Sources = []netip.Addr{{}} }, func(t *Transport) { t.Host.Name = name("z.test") },
+		func(t *Transport) { t.Port = 1 }, func(t *Transport) { t.Implicit = true }, func(t *Transport) { t.Security = SecurityAny },
+		func(t *Transport) { t.User = "z" }, func(t *Transport) { t.Password = "z" }, func(t *Transport) { t.Mechanisms = []string{"z"} },
+		func(t *Transport) { t.Proxy = "z" }, func(t *Transport) { t.ProxyUser = "z" }, func(t *Transport) { t.ProxyPassword = "z" },
+		func(t *Transport) { t.Public = []netip.Addr{{}} }, func(t *Transport) { t.Code = 1 }, func(t *Transport) { t.Enhanced.Class = 1 },
+		func(t *Transport) { t.Text = "z" },
+	} {
+		a := good()["smarthost"]
+		b := a
+		if !a.Equal(&b) {
+			t.Fatal("a transport does not equal itself")
+		}
+		change(&b)
+		if a.Equal(&b) {
+			t.Errorf("change %d is not seen", i)
+		}
+	}
+}

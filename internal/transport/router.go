@@ -1,0 +1,178 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/route"
+	"waxwing/internal/routes"
+	"waxwing/smtp"
+)
+
+// Deliverer makes one attempt at a job; Direct, Relay, Refuser and Local are some.
+type Deliverer interface {
+	Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result
+}
+
+// Tables gives the present routes and transports; *routes.Store is one.
+type Tables interface {
+	Table(ctx context.Context) (*routes.Table, error)
+}
+
+// Reasons for which mail waits without an attempt.
+const (
+	NoTransport      delivery.Reason = "no-transport"
+	RoutesUnreadable delivery.Reason = "routes-unreadable"
+)
+
+// Router takes each job the way that the routes choose for it, anew at every
+// attempt (TRA-4). Where the way is not there, the mail waits: it never goes
+// another way than the operator said. It is safe for concurrent use.
+type Router struct {
+	Routes Tables
+	Direct Deliverer // the built-in "direct"
+	Local  Deliverer // the built-in "local", and kind local; nil: mail for it waits
+	// Make builds what carries mail for a transport that the operator set up. What
+	// it builds is kept until the transport changes; if it is an io.Closer, it is
+	// closed then, while attempts may still be using it.
+	Make func(t route.Transport) (Deliverer, error)
+	Now  func() time.Time // nil: time.Now
+	Log  *slog.Logger     // nil: discard
+
+	mu    sync.Mutex
+	table *routes.Table
+	made  map[string]made
+}
+
+// made is a transport that was built.
+type made struct {
+	of  route.Transport
+	d   Deliverer
+	err error
+}
+
+// Choose says which way a job would take now.
+func (r *Router) Choose(ctx context.Context, s route.Subject) (route.Choice, error) {
+	t, err := r.Routes.Table(ctx)
+	if err != nil {
+		return route.Choice{}, err
+	}
+	return route.Choose(t.Rules, s), nil
+}
+
+// Deliver chooses, then has the chosen transport make the attempt.
+func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	t, err := r.Routes.Table(ctx)
+	if err == nil && len(t.Broken) > 0 {
+		// A rule that cannot be read may be the one that was meant for this message.
+		err = broken(t)
+	}
+	if err != nil {
+		r.log().Error("routes cannot be read; mail waits", "error", err)
+		return r.wait(job, RoutesUnreadable, "the routes of this server cannot be read; its log says why")
+	}
+	choice := route.Choose(t.Rules, route.SubjectOf(job))
+	d, err := r.deliverer(t, choice.Transport)
+	if err != nil {
+		r.log().Error("transport cannot be used; mail waits", "transport", choice.Transport, "why", choice.Why, "error", err)
+		return r.wait(job, NoTransport, fmt.Sprintf("the transport %s of this server cannot be used: %v", choice.Transport, err))
+	}
+	return d.Deliver(ctx, job, c)
+}
+
+func broken(t *routes.Table) error {
+	for _, err := range t.Broken {
+		return fmt.Errorf("%d of them; one is: %w", len(t.Broken), err)
+	}
+	return nil
+}
+
+func (r *Router) wait(job *delivery.Job, word delivery.Reason, text string) delivery.Result {
+	at := now(r.Now)
+	rr := delivery.RecipientResult{Outcome: delivery.Deferred, Word: word, Text: text, Enhanced: smtp.Enhanced{Class: 4, Subject: 3, Detail: 5}}
+	return delivery.Result{Recipients: each(job, rr), Started: at, Ended: at, Transport: "none"}
+}
+
+// deliverer finds or builds what carries mail for a transport.
+func (r *Router) deliverer(t *routes.Table, name string) (Deliverer, error) {
+	switch name {
+	case route.DirectName:
+		return r.Direct, nil
+	case route.LocalName:
+		return r.local()
+	}
+	tr, ok := t.Transports[name]
+	if !ok {
+		return nil, fmt.Errorf("there is none of that name")
+	}
+	r.mu.Lock()
+	old := r.refresh(t)
+	m, ok := r.made[name]
+	if !ok || !m.of.Equal(&tr) {
+		m = made{of: tr}
+		m.d, m.err = r.build(tr)
+		if r.made == nil {
+			r.made = map[string]made{}
+		}
+		r.made[name] = m
+	}
+	r.mu.Unlock()
+	r.close(old)
+	return m.d, m.err
+}
+
+// refresh forgets what was built for transports that are gone or changed, and returns it.
+func (r *Router) refresh(t *routes.Table) (old []made) {
+	if r.table == t || r.table != nil && r.table.Generation > t.Generation {
+		return nil
+	}
+	r.table = t
+	for name, m := range r.made {
+		if tr, ok := t.Transports[name]; !ok || !m.of.Equal(&tr) {
+			old = append(old, m)
+			delete(r.made, name)
+		}
+	}
+	return old
+}
+
+func (r *Router) close(old []made) {
+	for _, m := range old {
+		if c, ok := m.d.(io.Closer); ok {
+			if err := c.Close(); err != nil {
+				r.log().Warn("transport not closed", "transport", m.of.Name, "error", err)
+			}
+		}
+	}
+}
+
+func (r *Router) local() (Deliverer, error) {
+	if r.Local == nil {
+		return nil, fmt.Errorf("nothing is delivered here")
+	}
+	return r.Local, nil
+}
+
+func (r *Router) build(t route.Transport) (Deliverer, error) {
+	switch {
+	case t.Kind == route.Fail:
+		return &Refuser{Transport: t, Now: r.Now}, nil
+	case t.Kind == route.Local:
+		return r.local()
+	case r.Make == nil:
+		return nil, fmt.Errorf("this server builds no transports of kind %s", t.Kind)
+	}
+	return r.Make(t)
+}
+
+func (r *Router) log() *slog.Logger {
+	if r.Log != nil {
+		return r.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}
