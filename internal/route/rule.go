@@ -42,6 +42,10 @@ type Pattern struct {
 func ParsePattern(s string) (Pattern, error) {
 	rest, sub := strings.CutPrefix(s, ".")
 	n, err := dns.ParseName(rest)
+	if err == nil {
+		// A pattern is stored by its A-labels, and must be readable again.
+		_, err = dns.ParseName(n.ASCII())
+	}
 	if err != nil {
 		return Pattern{}, fmt.Errorf("%w; write example.org, or .example.org for its subdomains too", err)
 	}
