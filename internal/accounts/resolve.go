@@ -43,11 +43,23 @@ func (c *cache) at(gen int64) {
 	}
 }
 
-// cached answers from the cache, or asks and remembers. The generation is read
-// in the same snapshot as the answer, so that no stale answer is ever kept.
+// cached answers from the cache while its generation is the present one, or asks
+// and remembers. The generation is then read in the same snapshot as the
+// answer, so that no stale answer is ever kept.
 func cached[K comparable, V any](ctx context.Context, s *Store, of func(*cache) map[K]V, key K, ask func(*store.Tx) (V, error)) (V, error) {
-	var v V
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+	gen, err := s.DB.Generation(ctx, Area)
+	if err != nil {
+		var none V
+		return none, err
+	}
+	s.mu.Lock()
+	v, ok := of(&s.cache)[key]
+	ok = ok && s.cache.gen == gen
+	s.mu.Unlock()
+	if ok {
+		return v, nil
+	}
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		gen, err := tx.Generation(Area)
 		if err != nil {
 			return err

@@ -30,6 +30,7 @@ type Options struct {
 // any goroutine.
 type Store struct {
 	engine engine
+	seen   generations
 }
 
 // engine is what the two databases do differently. Both methods run fn on a
@@ -94,24 +95,20 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	if ctx.Value(inside{}) == s {
 		return errNested
 	}
-	return s.engine.write(ctx, func(tx *Tx) error {
+	raised := false
+	err := s.engine.write(ctx, func(tx *Tx) error {
 		tx.in = s
-		return fn(tx)
+		err := fn(tx)
+		raised = tx.raised
+		return err
 	})
+	if raised {
+		s.seen.epoch.Add(1)
+	}
+	return err
 }
 
 // inside is the key under which a Write's context holds its store.
 type inside struct{}
 
 var errNested = errors.New("store: Write inside a Write would wait for itself: use the Tx")
-
-// Generation is how often area has been raised (Tx.Raise); 0 for never. A
-// cache that notes the generation before it reads, and drops what it holds once the
-// generation differs, is never stale.
-func (s *Store) Generation(ctx context.Context, area string) (n int64, err error) {
-	err = s.Read(ctx, func(tx *Tx) error {
-		n, err = tx.Generation(area)
-		return err
-	})
-	return n, err
-}

@@ -22,6 +22,8 @@ type Tx struct {
 	in   *Store // of a Write
 	open []*sql.Rows
 	err  error // of the first failed statement
+
+	raised bool // a generation: Store.Write forgets those it remembers
 }
 
 // runner runs statements on the transaction's connection.
@@ -95,6 +97,7 @@ func (tx *Tx) Row(q string, args ...any) *sql.Row {
 // Raise adds one to the generation of area (Store.Generation), in this
 // transaction.
 func (tx *Tx) Raise(area string) error {
+	tx.raised = true
 	_, err := tx.Exec(`INSERT INTO generation (area, value) VALUES (?, 1)
 		ON CONFLICT (area) DO UPDATE SET value = generation.value + 1`, area)
 	return err
