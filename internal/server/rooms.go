@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -67,7 +68,7 @@ func Resolver(cfg *config.Config) (*dns.Client, error) {
 		return nil, fmt.Errorf("resolver.servers: %w", err)
 	}
 	if system {
-		if c.Servers, err = dns.SystemServers("/etc/resolv.conf"); err != nil {
+		if c.Servers, err = systemServers("/etc/resolv.conf"); err != nil {
 			return nil, fmt.Errorf("resolver.servers = [\"system\"]: %w", err)
 		}
 	}
@@ -78,6 +79,17 @@ func Resolver(cfg *config.Config) (*dns.Client, error) {
 		c.Servers[i].Trusted = c.Servers[i].Trusted || cfg.Resolver.Trusted
 	}
 	return c, nil
+}
+
+// systemServers are those of resolv.conf; where there is no such file, the one
+// on this machine, as resolv.conf(5) has it: a machine without DNS can then
+// still serve its own mail (SET-3).
+func systemServers(path string) ([]dns.Server, error) {
+	servers, err := dns.SystemServers(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []dns.Server{{Addr: "127.0.0.1:53", Trusted: true}}, nil
+	}
+	return servers, err
 }
 
 // roots are the authorities trusted when we are the client.
