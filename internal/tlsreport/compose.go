@@ -19,16 +19,18 @@ import (
 
 // mail is one report mail, signed.
 type mail struct {
-	uri, to, from string
-	domain        delivery.RecipientDomain
-	data          []byte
+	uri, to string
+	from    dns.Name
+	domain  delivery.RecipientDomain
+	data    []byte
 }
 
 // envelope: the report goes even where TLS fails (RFC 8460 §5.3), and nobody is
-// told if it does not arrive (RPT-12). Ref names the row that waits for its outcome.
-func (m mail) envelope(deliveryID int64, now time.Time) *delivery.Envelope {
+// told if it does not arrive (RPT-12). Ref names the row that waits for its
+// outcome, and so does the return path, for a bounce that comes by mail.
+func (m mail) envelope(deliveryID int64, secret []byte, now time.Time) *delivery.Envelope {
 	return &delivery.Envelope{
-		ID: store.NewID(), Sender: m.from, Need: delivery.TLSOptional, Purpose: delivery.TLSReport,
+		ID: store.NewID(), Sender: returnPath(secret, deliveryID) + "@" + m.from.ASCII(), Need: delivery.TLSOptional, Purpose: delivery.TLSReport,
 		Ref: strconv.FormatInt(deliveryID, 10), Size: int64(len(m.data)), Accepted: now, Peer: "tlsreport",
 		Recipients: []delivery.Recipient{{
 			ID: store.NewID(), Address: m.to, Domain: m.domain, Notify: delivery.NotifyNever,
@@ -51,6 +53,9 @@ func (s *Service) compose(ctx context.Context, m *Made, rows []tlsresult.Row) er
 		return err
 	}
 	if m.gzip, err = tlsrpt.Compress(m.JSON); err != nil {
+		return err
+	}
+	if m.secret, err = s.secret(ctx); err != nil {
 		return err
 	}
 	var notes []string
@@ -105,7 +110,7 @@ func (s *Service) address(ctx context.Context, m *Made, rows []tlsresult.Row, ur
 	if len(fields) == 0 {
 		return "", fmt.Errorf("sign the report to %s: no signature was made", u.Mail)
 	}
-	m.mails = append(m.mails, mail{uri: uri, to: u.Mail, from: s.contact(from.domain), domain: domain, data: append(fields, data...)})
+	m.mails = append(m.mails, mail{uri: uri, to: u.Mail, from: from.domain, domain: domain, data: append(fields, data...)})
 	return "", nil
 }
 

@@ -3,6 +3,7 @@ package tlsreport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"waxwing/dns"
@@ -37,23 +39,23 @@ func (s *Service) nextPost(ctx context.Context) (bool, error) {
 	if p == nil || err != nil {
 		return false, err
 	}
-	state, note := s.post(ctx, p)
+	a := s.post(ctx, p.uri, tlsrpt.MediaGzip, p.gzip)
 	if ctx.Err() != nil {
 		return false, nil // stopped, not failed: it comes back when the claim runs out
 	}
 	now := s.now()
-	err = s.Store.Write(ctx, func(tx *store.Tx) error { return p.settle(tx, state, note, now) })
+	err = s.write(ctx, func(tx *store.Tx) error { return p.settle(tx, a, now) })
 	if err != nil && !errors.Is(err, errLost) {
 		return true, fmt.Errorf("settle the TLS report to %s: %w", p.uri, err)
 	}
-	s.log().Info("TLS report posted", "uri", p.uri, "state", state, "try", p.tries, "result", note)
+	s.log().Info("TLS report posted", "uri", p.uri, "state", a.state, "try", p.tries, "result", a.note)
 	return true, nil
 }
 
 func (s *Service) claimPost(ctx context.Context) (*post, error) {
 	var got *post
 	now := s.now()
-	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+	err := s.write(ctx, func(tx *store.Tx) error {
 		got = nil
 		var p post
 		var report, expires int64
@@ -87,7 +89,7 @@ func (s *Service) claimPost(ctx context.Context) (*post, error) {
 }
 
 // settle notes the result of a try, if the delivery is still ours.
-func (p *post) settle(tx *store.Tx, state, note string, now time.Time) error {
+func (p *post) settle(tx *store.Tx, a answer, now time.Time) error {
 	n, err := tx.Exec(`UPDATE tls_deliveries SET changed = ? WHERE id = ? AND claim = ? AND state = 'waiting'`, store.Time(now), p.id, p.claim)
 	if err != nil {
 		return err
@@ -95,18 +97,32 @@ func (p *post) settle(tx *store.Tx, state, note string, now time.Time) error {
 	if n != 1 {
 		return errLost
 	}
-	next := now.Add(repost(p.tries))
-	if state == "waiting" && next.After(p.expires) {
-		state, note = "failed", note+"; given up after 24 hours"
+	next := a.next(p.tries, now)
+	switch {
+	case a.state == "accepted":
+		return finish(tx, p.id, accepted, a.note, now)
+	case a.state == "failed":
+		return finish(tx, p.id, refused, a.note, now)
+	case next.After(p.expires):
+		return finish(tx, p.id, exhausted, a.note+"; given up after 24 hours", now)
 	}
-	if state != "waiting" {
-		return finish(tx, p.id, state, note, now)
-	}
-	if err := record(tx, p.id, now, note); err != nil {
+	if err := record(tx, p.id, now, a.note); err != nil {
 		return err
 	}
-	_, err = tx.Exec(`UPDATE tls_deliveries SET due = ?, tries = tries + 1, note = ? WHERE id = ?`, store.Time(next), clip(note), p.id)
+	_, err = tx.Exec(`UPDATE tls_deliveries SET due = ?, tries = tries + 1, note = ? WHERE id = ?`, store.Time(next), clip(a.note), p.id)
 	return err
+}
+
+// answer is what came of one POST.
+type answer struct {
+	state string // accepted, waiting (may be tried again) or failed
+	note  string
+	after time.Duration // Retry-After
+}
+
+// next is when to try again after so many tries: no sooner than the receiver asks.
+func (a answer) next(tries int, now time.Time) time.Time {
+	return now.Add(max(repost(tries), a.after))
 }
 
 // repost is the pause after a try: 5 min, growing threefold up to 8 h (RFC 8460 §5.5).
@@ -118,23 +134,34 @@ func repost(tries int) time.Duration {
 	return min(pause, 8*time.Hour)
 }
 
-// post makes one try. The state is accepted, waiting (may be tried again) or failed.
-func (s *Service) post(ctx context.Context, p *post) (state, note string) {
+// post makes one try to hand body to an https address.
+func (s *Service) post(ctx context.Context, uri, mediaType string, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.uri, bytes.NewReader(p.gzip))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, bytes.NewReader(body))
 	if err != nil {
-		return "failed", err.Error()
+		return answer{state: "failed", note: err.Error()}
 	}
-	req.Header.Set("Content-Type", tlsrpt.MediaGzip)
+	req.Header.Set("Content-Type", mediaType)
 	req.Header.Set("User-Agent", "Waxwing")
 	resp, err := s.httpClient().Do(req)
 	if err != nil {
-		return "waiting", err.Error()
+		return answer{state: "waiting", note: err.Error()}
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // only to keep the connection usable
-	return judge(resp.StatusCode), "HTTP " + resp.Status
+	return answer{state: judge(resp.StatusCode), note: "HTTP " + resp.Status, after: retryAfter(resp.Header.Get("Retry-After"), s.now())}
+}
+
+// retryAfter reads the field of RFC 9110 §10.2.3, seconds or a date; 0: none.
+func retryAfter(v string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
 }
 
 // judge decides RPT-10.
@@ -154,8 +181,9 @@ func (s *Service) httpClient() *http.Client {
 		if s.HTTP != nil {
 			c = *s.HTTP
 		} else {
-			d := dialer{dns: s.DNS, allowPrivate: s.AllowPrivate}
+			d := dialer{dns: s.DNS, allowPrivate: s.AllowPrivate, connect: s.Dial}
 			c.Transport = &http.Transport{DialContext: d.dial, TLSHandshakeTimeout: 20 * time.Second,
+				TLSClientConfig:       &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12, Time: s.Now},
 				ResponseHeaderTimeout: 40 * time.Second, MaxResponseHeaderBytes: maxAnswer, IdleConnTimeout: 30 * time.Second,
 				MaxIdleConns: 10, ForceAttemptHTTP2: true}
 		}
@@ -170,6 +198,7 @@ func (s *Service) httpClient() *http.Client {
 type dialer struct {
 	dns          dns.Resolver
 	allowPrivate bool
+	connect      func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
 }
 
 func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -186,9 +215,12 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 		if dns.PrivateAddr(a) && !d.allowPrivate {
 			continue
 		}
-		nd := net.Dialer{Timeout: 20 * time.Second}
+		connect := d.connect
+		if connect == nil {
+			connect = (&net.Dialer{Timeout: 20 * time.Second}).DialContext
+		}
 		var c net.Conn
-		if c, err = nd.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+		if c, err = connect(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
 			return c, nil
 		}
 	}

@@ -78,7 +78,7 @@ func (s *Service) SendDay(ctx context.Context, o SendOptions) (Summary, error) {
 // has had it already.
 func (s *Service) claimNow(ctx context.Context, day int64, domain string, had []Made) (*unit, error) {
 	var got *unit
-	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+	err := s.write(ctx, func(tx *store.Tx) error {
 		got = nil
 		rows, err := tx.Query(`SELECT u.kind, u.name, u.tries, u.claim FROM tls_units AS u
 			WHERE u.day = ? AND (? = '' OR u.name = ?) AND `+claimable+` ORDER BY u.kind, u.due, u.name`+tx.Lock(), day, domain, domain)
@@ -154,7 +154,7 @@ func (s *Service) trial(ctx context.Context, day int64, o SendOptions, sum Summa
 			reported[u.name] = strings.Join(m.RUA, "\n")
 		}
 		if m.State == unitReported && !o.DryRun {
-			if err := s.Store.Write(ctx, func(tx *store.Tx) error { return s.send(tx, m) }); err != nil {
+			if err := s.sendTrial(ctx, m); err != nil {
 				return sum, fmt.Errorf("send the report about %s: %w", u.name, err)
 			}
 			s.wake(m)
@@ -162,4 +162,22 @@ func (s *Service) trial(ctx context.Context, day int64, o SendOptions, sum Summa
 		sum.Made = append(sum.Made, *m)
 	}
 	return sum, nil
+}
+
+// sendTrial sends a partial report. The daily cap holds for it too.
+func (s *Service) sendTrial(ctx context.Context, m *Made) error {
+	var state, note string
+	err := s.write(ctx, func(tx *store.Tx) error {
+		if err := s.capped(tx, m); err != nil {
+			return err
+		}
+		if state, note = m.outcome(); state != unitReported {
+			return nil
+		}
+		return s.send(tx, m)
+	})
+	if err == nil {
+		m.State, m.Note = state, note
+	}
+	return err
 }

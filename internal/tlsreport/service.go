@@ -11,9 +11,11 @@ package tlsreport
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"hash/fnv"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -67,11 +69,14 @@ type Service struct {
 	// never followed, whatever it would do itself.
 	HTTP         *http.Client
 	AllowPrivate bool
+	Roots        *x509.CertPool // authorities that HTTP's stand-in trusts; nil: the system's
+	// Dial is how it connects, to an IP address and port; nil: net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Hosted says whether a domain is ours.
 	Hosted func(ctx context.Context, domain dns.Name) (bool, error)
 
 	Hostname     dns.Name   // of this server; reports are sent from its nearest hosted, signing parent
-	HostNames    []dns.Name // further names of ours that are policy domains: all MX hosts
+	HostNames    []dns.Name // further names of ours that are policy domains (RPT-17)
 	Organization string     // organization-name; "": the From domain
 	FromLocal    string     // local part of the reporting address; "": tls-reports
 	Success      Success
@@ -79,6 +84,7 @@ type Service struct {
 	// recipient domain; nil: all are reported to.
 	Off  bool
 	Send func(domain string) bool
+	Cap  int           // reports to one organisation on a UTC day (RPT-12); 0: 1,000
 	Keep time.Duration // how long received and sent reports are kept; 0: 400 days
 
 	Now func() time.Time // nil: time.Now
@@ -89,6 +95,24 @@ type Service struct {
 
 	mu     sync.Mutex
 	pruned time.Time // when prune last ran
+	signs  []byte    // the secret of return paths, once read
+
+	// commit is for tests that crash: it runs in every transaction, after all
+	// else; its error undoes the transaction.
+	commit func() error
+}
+
+// write is Store.Write.
+func (s *Service) write(ctx context.Context, fn func(*store.Tx) error) error {
+	if s.commit == nil {
+		return s.Store.Write(ctx, fn)
+	}
+	return s.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return s.commit()
+	})
 }
 
 const (

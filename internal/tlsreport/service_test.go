@@ -255,7 +255,7 @@ func TestReportMail(t *testing.T) {
 	}
 	m := mails[0]
 	e := m.env
-	if e.Purpose != delivery.TLSReport || e.Need != delivery.TLSOptional || e.Sender != "tls-reports@sender.example" ||
+	if e.Purpose != delivery.TLSReport || e.Need != delivery.TLSOptional || !strings.HasPrefix(e.Sender, "tls-reports+") || !strings.HasSuffix(e.Sender, "@sender.example") ||
 		e.Recipients[0].Address != "r@a.example" || e.Recipients[0].Notify != delivery.NotifyNever || e.Size != int64(len(m.data)) {
 		t.Errorf("envelope %+v", e)
 	}

@@ -24,7 +24,15 @@ const maxFile = 10 << 20
 // stored, now or by an earlier copy, and need not be kept. Taken false: it is an
 // ordinary mail, and reason says in words fit for a header why. An error is
 // temporary: DNS or the database; the sender should come again.
+//
+// Mail to the return path of a report mail of ours is taken as its bounce (RPT-12).
 func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken bool, reason string, err error) {
+	local := recipient[:max(0, strings.LastIndexByte(recipient, '@'))]
+	if id, back, err := s.returned(ctx, local); err != nil {
+		return false, "", err
+	} else if back {
+		return s.takeBounce(ctx, id, msg)
+	}
 	h, _, err := message.SplitHeader(msg)
 	if err != nil {
 		return false, "unreadable header: " + plain(err), nil
@@ -179,7 +187,7 @@ func (s *Service) keep(ctx context.Context, source, submitter string, r *tlsrpt.
 		}
 	}
 	now := store.Time(s.now())
-	return "", s.Store.Write(ctx, func(tx *store.Tx) error {
+	return "", s.write(ctx, func(tx *store.Tx) error {
 		for i, d := range order {
 			p := byDomain[d]
 			ok, failed := p.Totals()

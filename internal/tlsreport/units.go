@@ -78,7 +78,7 @@ func (s *Service) planned(ctx context.Context, day int64) (bool, error) {
 // planDay makes the units of a day, the first due at start. A second call, also
 // from another machine, adds nothing.
 func (s *Service) planDay(ctx context.Context, day int64, start time.Time) error {
-	return s.Store.Write(ctx, func(tx *store.Tx) error {
+	return s.write(ctx, func(tx *store.Tx) error {
 		domains, err := names(tx, `SELECT DISTINCT domain FROM tls_rows WHERE day = ? ORDER BY domain`, day)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ const claimable = `u.state = 'open' AND (u.kind = 0 OR NOT EXISTS (
 func (s *Service) claimUnit(ctx context.Context) (*unit, error) {
 	var got *unit
 	now := s.now()
-	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+	err := s.write(ctx, func(tx *store.Tx) error {
 		got = nil
 		var u unit
 		err := tx.Row(`SELECT u.day, u.kind, u.name, u.tries, u.claim FROM tls_units AS u
@@ -261,7 +261,7 @@ func (s *Service) prune(ctx context.Context) error {
 	}
 	oldest := tlsresult.Day(now.Add(-keepRows)) - 1
 	before := store.Time(now.Add(-keep))
-	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+	err := s.write(ctx, func(tx *store.Tx) error {
 		for _, q := range []struct {
 			q   string
 			arg int64
@@ -273,6 +273,10 @@ func (s *Service) prune(ctx context.Context) error {
 			{`DELETE FROM tls_tries WHERE at < ?`, before},
 			{`DELETE FROM tls_deliveries WHERE state <> 'waiting' AND changed < ?`, before},
 			{`DELETE FROM tls_reports WHERE created < ?`, before},
+			{`DELETE FROM tls_alerts WHERE created < ?`, before},
+			{`DELETE FROM tls_hooks WHERE expires < ?`, before},
+			{`DELETE FROM tls_caps WHERE day < ?`, oldest},
+			{`DELETE FROM tls_suppressions WHERE (CASE WHEN until > created THEN until ELSE created END) < ?`, store.Time(now.Add(-forgetful))},
 		} {
 			if _, err := tx.Exec(q.q, q.arg); err != nil {
 				return err

@@ -49,11 +49,16 @@ func (s *Service) work(ctx context.Context, u *unit) (*Made, error) {
 	if m.State == unitOpen {
 		return m, s.later(ctx, u, m)
 	}
-	err = s.Store.Write(ctx, func(tx *store.Tx) error {
-		if err := u.settle(tx, m.State, strings.Join(m.RUA, "\n"), m.Note); err != nil {
+	var state, note string
+	err = s.write(ctx, func(tx *store.Tx) error {
+		if err := s.capped(tx, m); err != nil {
 			return err
 		}
-		switch m.State {
+		state, note = m.outcome()
+		if err := u.settle(tx, state, strings.Join(m.RUA, "\n"), note); err != nil {
+			return err
+		}
+		switch state {
 		case unitNone, unitInvalid:
 			return u.forget(tx)
 		case unitReported:
@@ -64,13 +69,14 @@ func (s *Service) work(ctx context.Context, u *unit) (*Made, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settle the TLS report: %w", err)
 	}
+	m.State, m.Note = state, note
 	s.wake(m)
 	s.log().Info("TLS report", "policy-domain", u.name, "day", u.date(), "state", m.State, "rua", m.RUA, "note", m.Note)
 	return m, nil
 }
 
 func (s *Service) wake(m *Made) {
-	if s.Enqueuer != nil && len(m.mails) > 0 {
+	if s.Enqueuer != nil && len(m.toMail) > 0 {
 		s.Enqueuer.Wake()
 	}
 }
@@ -79,7 +85,7 @@ func (s *Service) wake(m *Made) {
 // day's end, and a day that was caught up for a few tries at least (RPT-7).
 func (s *Service) later(ctx context.Context, u *unit, m *Made) error {
 	due, expired := retryLookup(u, s.now())
-	err := s.Store.Write(ctx, func(tx *store.Tx) error {
+	err := s.write(ctx, func(tx *store.Tx) error {
 		if expired {
 			return u.settle(tx, unitExpired, "", m.Note)
 		}
@@ -117,6 +123,11 @@ type Made struct {
 	partial bool
 	mails   []mail
 	posts   []string
+	// What the daily cap leaves of mails and posts, and what it does not.
+	toMail []mail
+	toPost []string
+	over   []string
+	secret []byte // signs the return paths
 }
 
 // prepare looks up and composes; it writes nothing.
@@ -165,7 +176,7 @@ func (s *Service) rows(ctx context.Context, u *unit) (rows []tlsresult.Row, repo
 			return err
 		}
 		if reported = u.trial; reported == nil {
-			reported, err = reportedTo(tx, u.day)
+			reported, err = reportedTo(tx, u)
 		}
 		return err
 	})
@@ -176,8 +187,10 @@ func (s *Service) rows(ctx context.Context, u *unit) (rows []tlsresult.Row, repo
 	return rows, reported, err
 }
 
-func reportedTo(tx *store.Tx, day int64) (map[string]string, error) {
-	rows, err := tx.Query(`SELECT name, rua FROM tls_units WHERE day = ? AND kind = 0 AND state = 'reported'`, day)
+// reportedTo is, for the recipient domains behind an MX host, to whom they were reported.
+func reportedTo(tx *store.Tx, u *unit) (map[string]string, error) {
+	rows, err := tx.Query(`SELECT name, rua FROM tls_units WHERE day = ? AND kind = 0 AND state = 'reported' AND name IN
+		(SELECT domain FROM tls_rows WHERE day = ? AND policy_domain = ? AND type = 'tlsa')`, u.day, u.day, u.name)
 	if err != nil {
 		return nil, err
 	}
@@ -264,16 +277,16 @@ func (s *Service) send(tx *store.Tx, m *Made) error {
 			VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, '')`, d, id, uri, state, store.Time(now), store.Time(now.Add(24*time.Hour)), store.Time(now))
 		return d, err
 	}
-	for _, ml := range m.mails {
+	for _, ml := range m.toMail {
 		d, err := add(ml.uri, "queued")
 		if err != nil {
 			return err
 		}
-		if err := s.Enqueuer.EnqueueTx(tx, ml.envelope(d, now), delivery.Bytes(ml.data)); err != nil {
+		if err := s.Enqueuer.EnqueueTx(tx, ml.envelope(d, m.secret, now), delivery.Bytes(ml.data)); err != nil {
 			return fmt.Errorf("queue the report to %s: %w", ml.to, err)
 		}
 	}
-	for _, uri := range m.posts {
+	for _, uri := range m.toPost {
 		if _, err := add(uri, "waiting"); err != nil {
 			return err
 		}
