@@ -1,0 +1,144 @@
+//go:build linux
+
+package interop
+
+import (
+	"crypto/x509"
+	"fmt"
+
+	"waxwing/dane"
+	"waxwing/dns"
+)
+
+// delivery cases: what a domain publishes, and what must come of a mail to it.
+type deliveryCase struct {
+	name   string
+	peer   string
+	domain string
+	host   string // its MX
+	sts    string // patterns of an MTA-STS policy in mode enforce; empty: no policy
+	tls    string // how the mail travels: dane, pkix, unverified, none; empty: it waits
+	word   string // why it waits
+	finger string // what posttls-finger says of the host with level dane; empty: it is not asked
+}
+
+// What posttls-finger's last line about a TLS session begins with.
+const (
+	fingerVerified  = "Verified"
+	fingerUntrusted = "Untrusted" // TLS, nobody verified
+	fingerRefused   = "refused"   // it would send nothing
+)
+
+// casesOf are the cases that every peer is put to.
+func casesOf(peer string) []deliveryCase {
+	at := func(label string) string { return label + "." + peer + ".test" }
+	list := []deliveryCase{
+		{name: "dane-ee", domain: at("ee"), host: at("mx"), tls: "dane", finger: fingerVerified},
+		{name: "dane-ta", domain: at("ta"), host: at("mxta"), tls: "dane", finger: fingerVerified},
+		{name: "dane-mismatch", domain: at("bad"), host: at("mxbad"), word: dane.NoMatch, finger: fingerRefused},
+		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: dane.TANameMismatch, finger: fingerRefused},
+		{name: "dane-mx-alias", domain: at("alias"), host: at("mxalias"), tls: "dane", finger: fingerVerified},
+		{name: "dane-unusable", domain: at("unusable"), host: at("mxunusable"), tls: "unverified", finger: fingerUntrusted},
+		{name: "sts-enforce", domain: at("sts"), host: at("mxsts"), sts: at("mxsts"), tls: "pkix"},
+		{name: "sts-wrong-name", domain: at("stsname"), host: at("mxother"), sts: at("mxother"), word: "cert-host-mismatch"},
+		{name: "sts-unlisted", domain: at("stsmx"), host: at("mxsts"), sts: at("mx"), word: "sts-mx-mismatch"},
+		{name: "opportunistic", domain: peer + "-plain.test", host: "mx." + peer + "-plain.test", tls: "unverified", finger: fingerUntrusted},
+	}
+	if peer == "postfix" {
+		list = append(list,
+			deliveryCase{name: "zone-bogus", domain: "bogus.test", host: "mx.bogus.test", word: "dns-bogus", finger: fingerRefused},
+			deliveryCase{name: "host-bogus", domain: at("viabogus"), host: "mx.bogus.test", word: "dns-bogus", finger: fingerRefused},
+			deliveryCase{name: "dane-stripped", domain: at("stripped"), host: at("mxclear"), word: "starttls-not-offered", finger: fingerRefused},
+			deliveryCase{name: "no-starttls", domain: at("clear"), host: at("mxclear-untold"), tls: "none"},
+		)
+	}
+	for i := range list {
+		list[i].peer = peer
+	}
+	return list
+}
+
+// broken is the case at a host whose TLS handshakes fail: what asks for TLS
+// waits, and only what asks for nothing goes in plaintext.
+func (c deliveryCase) broken() deliveryCase {
+	switch {
+	case c.tls == "": // something else is found wrong before
+	case c.name == "opportunistic":
+		c.tls = "none"
+	default:
+		c.tls, c.word = "", "tls-alert-internal-error"
+	}
+	return c
+}
+
+func allCases() (all []deliveryCase) {
+	for _, p := range []string{"postfix", "exim", "opensmtpd"} {
+		all = append(all, casesOf(p)...)
+	}
+	return all
+}
+
+// domainsOf are the domains that a peer takes mail for.
+func domainsOf(peer string) (names []string) {
+	for _, c := range casesOf(peer) {
+		names = append(names, c.domain)
+	}
+	return names
+}
+
+// certNames are the names in a peer's certificate: those of the hosts that are
+// to be right.
+func certNames(peer string) (names []string) {
+	for _, label := range []string{"mx", "mxta", "mxsts"} {
+		names = append(names, label+"."+peer+".test")
+	}
+	return names
+}
+
+// policyIP is where the MTA-STS policies are served.
+const policyIP = "127.5.0.1"
+
+// zonesFor publishes a peer: a signed zone with good and bad hosts, and an
+// unsigned one. chain is the peer's, leaf first, with its issuer.
+func zonesFor(p *peer, chain []*x509.Certificate) []zone {
+	ee, ta := dane.Generate(chain[0], dane.UsageEE, 1, 1), dane.Generate(chain[1], dane.UsageTA, 1, 1)
+	wrong := dane.Generate(chain[1], dane.UsageEE, 1, 1) // the issuer's key is not the leaf's
+	own := p.name + ".test"
+	z := zone{name: own, nsec3: p.name == "exim", records: []string{"mxalias CNAME mx"}}
+	host := func(label, ip string, tlsa ...dns.TLSA) {
+		z.records = append(z.records, label+" A "+ip)
+		for _, r := range tlsa {
+			z.records = append(z.records, fmt.Sprintf("_25._tcp.%s TLSA %s", label, r))
+		}
+	}
+	host("mx", p.ip, ee)
+	host("mxta", p.ip, ta)
+	host("mxbad", p.ip, wrong)
+	host("mxname", p.ip, ta)
+	host("mxunusable", p.ip, dane.Generate(chain[0], 1, 1, 1)) // PKIX-EE: not for SMTP (RFC 7672 §3.1.3)
+	host("mxsts", p.ip)
+	host("mxother", p.ip)
+	plain := zone{name: p.name + "-plain.test", trust: unsigned, records: []string{"mx A " + p.ip,
+		fmt.Sprintf("_25._tcp.mx TLSA %s", wrong)}} // without signatures it must not count
+	zones := []zone{}
+	if p.name == "postfix" {
+		host("mxclear", clearIP, ee)
+		host("mxclear-untold", clearIP)
+		zones = append(zones, zone{name: "bogus.test", trust: expired, records: []string{"@ MX 10 mx", "mx A " + p.ip,
+			fmt.Sprintf("_25._tcp.mx TLSA %s", ee)}})
+	}
+	for _, c := range casesOf(p.name) {
+		mx := fmt.Sprintf("%s. MX 10 %s.", c.domain, c.host)
+		switch c.domain {
+		case plain.name:
+			plain.records = append(plain.records, mx)
+		case "bogus.test":
+		default:
+			z.records = append(z.records, mx)
+		}
+		if c.sts != "" {
+			z.records = append(z.records, fmt.Sprintf("_mta-sts.%s. TXT \"v=STSv1; id=1\"", c.domain), fmt.Sprintf("mta-sts.%s. A %s", c.domain, policyIP))
+		}
+	}
+	return append(zones, z, plain)
+}

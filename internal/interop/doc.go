@@ -1,0 +1,16 @@
+// Package interop holds tests of Waxwing against programs that others wrote:
+// Postfix, Exim and OpenSMTPD as mail hosts, Postfix and swaks as clients,
+// unbound as the validating resolver over zones that ldns signed and NSD
+// serves, and posttls-finger, ldns-dane and danetool as second opinions. It has
+// no code of its own.
+//
+// The tests run on real ports. So that this touches nothing of the machine,
+// they run themselves again in network, mount and process namespaces of their
+// own, which needs root on Linux. Where that is not to be had, or a peer is not
+// installed, they skip and say what is missing. With WAXWING_INTEROP=required
+// in the environment they fail instead.
+//
+// Mail servers of Debian exclude each other as packages. Those that are not
+// installed are looked for in the directory WAXWING_PEERS, into which their
+// packages have been unpacked (dpkg -x); .ci/run shows how.
+package interop

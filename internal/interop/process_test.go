@@ -1,0 +1,65 @@
+//go:build linux
+
+package interop
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// process is a peer that runs until the namespaces end.
+type process struct {
+	name string
+	mu   sync.Mutex
+	said bytes.Buffer
+	done chan struct{}
+}
+
+// Write keeps what the process says, up to a bound.
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.said.Len() < 4<<20 {
+		p.said.Write(b)
+	}
+	return len(b), nil
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said.String()
+}
+
+// start runs a program in the foreground and waits until it listens on addr.
+func start(name, addr, program string, args ...string) (*process, error) {
+	p := &process{name: name, done: make(chan struct{})}
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = p, p
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.done)
+		if err := cmd.Wait(); err != nil {
+			fmt.Fprintf(p, "%s ended: %v\n", name, err)
+		}
+	}()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		nc, err := net.Dial("tcp", addr)
+		if err == nil {
+			nc.Close()
+			return p, nil
+		}
+		select {
+		case <-p.done:
+			return nil, fmt.Errorf("%s did not start: %s", name, p.log())
+		default:
+		}
+	}
+	return nil, fmt.Errorf("%s does not listen on %s: %s", name, addr, p.log())
+}

@@ -1,0 +1,262 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"waxwing/dane"
+	"waxwing/dns"
+	"waxwing/internal/config"
+	"waxwing/internal/queue"
+	"waxwing/internal/server"
+)
+
+// world is what all tests share: the DNS, the policy host, one Waxwing, and
+// the peers, which start when they are first wanted.
+type world struct {
+	peers  map[string]*peer
+	ca     *authority // in the trust store of everybody
+	issuer *authority // below ca; issued all certificates
+	nsd    *process
+	dns    *process
+	wax    *server.Server
+	waxLog *process // only its log
+}
+
+// Waxwing's names and addresses.
+const (
+	waxHost   = "mx.waxwing.test"
+	waxDomain = "waxwing.test"
+	waxIP     = "127.4.0.1"
+	user      = "carol"
+	password  = "correct-horse-battery"
+)
+
+// shared builds the world once.
+var shared = sync.OnceValues(build)
+
+// open returns the world, or skips where it cannot be.
+func open(t *testing.T) *world {
+	t.Helper()
+	need(t, "nsd", "unbound", "ldns-keygen", "ldns-signzone")
+	w, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// peer returns a running peer, or skips where it is not installed.
+func (w *world) peer(t *testing.T, name string) *peer {
+	t.Helper()
+	p := w.peers[name]
+	need(t, p.program)
+	if err := p.run(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func build() (*world, error) {
+	w := &world{peers: map[string]*peer{}, waxLog: &process{name: "waxwing"}}
+	var err error
+	if w.ca, err = newAuthority("Interop Root", nil); err != nil {
+		return nil, err
+	}
+	if w.issuer, err = newAuthority("Interop Issuer", w.ca); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(root, "ca.pem"), encodeChain([][]byte{w.ca.cert.Raw}), 0o644); err != nil {
+		return nil, err
+	}
+	zones, waxCert, err := w.publish()
+	if err != nil {
+		return nil, err
+	}
+	if w.nsd, w.dns, err = tree(filepath.Join(root, "dns"), zones); err != nil {
+		return nil, err
+	}
+	if err := w.servePolicies(); err != nil {
+		return nil, err
+	}
+	return w, w.startWaxwing(waxCert)
+}
+
+// publish makes the certificates and the zones.
+func (w *world) publish() (zones []zone, wax tls.Certificate, err error) {
+	for _, p := range newPeers() {
+		if p.cert, err = w.issuer.leaf(certNames(p.name)...); err != nil {
+			return nil, wax, err
+		}
+		w.peers[p.name] = p
+		zones = append(zones, zonesFor(p, []*x509.Certificate{p.cert.Leaf, w.issuer.cert})...)
+	}
+	if wax, err = w.issuer.leaf(waxHost); err != nil {
+		return nil, wax, err
+	}
+	return append(zones, waxZone(wax.Leaf, w.issuer.cert)), wax, nil
+}
+
+// waxZone publishes Waxwing: once rightly, once by its issuer, once with a wrong TLSA
+// record.
+func waxZone(leaf, issuer *x509.Certificate) zone {
+	z := zone{name: waxDomain, nsec3: true, records: []string{
+		"@ MX 10 mx", "mx A " + waxIP, fmt.Sprintf("_25._tcp.mx TLSA %s", dane.Generate(leaf, dane.UsageEE, 1, 1)),
+		"ta MX 10 mxta", "mxta A " + waxIP, fmt.Sprintf("_25._tcp.mxta TLSA %s", dane.Generate(issuer, dane.UsageTA, 0, 1)),
+		"bad MX 10 mxbad", "mxbad A " + waxIP, fmt.Sprintf("_25._tcp.mxbad TLSA %s", dane.Generate(issuer, dane.UsageEE, 1, 1)),
+	}}
+	return z
+}
+
+// servePolicies is an HTTPS host for the MTA-STS policies of all domains.
+func (w *world) servePolicies() error {
+	policies := map[string]string{}
+	names := []string{}
+	for _, c := range allCases() {
+		if c.sts != "" {
+			policies["mta-sts."+c.domain] = "version: STSv1\r\nmode: enforce\r\nmx: " + c.sts + "\r\nmax_age: 86400\r\n"
+			names = append(names, "mta-sts."+c.domain)
+		}
+	}
+	cert, err := w.issuer.leaf(names...)
+	if err != nil {
+		return err
+	}
+	l, err := tls.Listen("tcp", policyIP+":443", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/mta-sts.txt", func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain")
+		io.WriteString(rw, policies[r.Host])
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go srv.Serve(l)
+	return nil
+}
+
+const waxConfig = `hostname = %[1]q
+data_dir = "data"
+[[listen]]
+address = "%[2]s:25"
+kind = "mx"
+[[listen]]
+address = "%[2]s:587"
+kind = "submission"
+[[listen]]
+address = "%[2]s:465"
+kind = "submissions"
+[tls]
+cert_file = "tls.crt"
+key_file = "tls.key"
+roots_file = "../ca.pem"
+[resolver]
+servers = ["%[3]s"]
+selftest = { signed = "waxwing.test", bogus = "bogus.test", large = "waxwing.test" }
+[delivery]
+allow_private = true
+retry = ["2h"]
+[limits]
+failed_logins = 1000
+`
+
+// startWaxwing sets a Waxwing up from files, as an operator would: nothing
+// stands in for the world.
+func (w *world) startWaxwing(cert tls.Certificate) error {
+	dir := filepath.Join(root, "waxwing")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	key, err := encodeKey(cert.PrivateKey)
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{
+		"tls.crt": encodeChain(cert.Certificate), "tls.key": key,
+		"waxwing.toml": fmt.Appendf(nil, waxConfig, waxHost, waxIP, resolverIP),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	cfg, err := config.Load(filepath.Join(dir, "waxwing.toml"))
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	logger := slog.New(slog.NewTextHandler(w.waxLog, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if w.wax, err = server.New(ctx, server.Options{Config: cfg, Log: logger}); err != nil {
+		return err
+	}
+	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain} {
+		if err := w.wax.Accounts.AddDomain(ctx, dns.MustParse(d)); err != nil {
+			return err
+		}
+	}
+	if err := w.wax.Accounts.AddAccount(ctx, user, password); err != nil {
+		return err
+	}
+	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain} {
+		if err := w.wax.Accounts.AddAddress(ctx, user+"@"+d, user); err != nil {
+			return err
+		}
+	}
+	go w.wax.Run(ctx) // until the namespaces end
+	return nil
+}
+
+// settled waits until Waxwing has made an attempt for a recipient.
+func (w *world) settled(t *testing.T, address string) queue.Item {
+	t.Helper()
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		items, err := w.wax.Queue.List(t.Context(), queue.Filter{Address: address,
+			States: []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(items) == 0 {
+			continue
+		}
+		it := items[len(items)-1]
+		if it.State == queue.Delivered || it.State == queue.Failed || it.State == queue.Waiting && it.Recipient.Attempts > 0 {
+			return it
+		}
+	}
+	t.Fatalf("the mail to %s is not settled after 40 s\n%s", address, tail(w.waxLog.log()))
+	return queue.Item{}
+}
+
+// tail is the end of a log.
+func tail(s string) string {
+	if len(s) > 6000 {
+		s = "…" + s[len(s)-6000:]
+	}
+	return s
+}
+
+// dialWaxwing opens a connection to one of its ports.
+func dialWaxwing(port string) (net.Conn, error) {
+	return net.DialTimeout("tcp", net.JoinHostPort(waxIP, port), 10*time.Second)
+}
+
+// pool is a trust store with the world's authority.
+func (w *world) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(w.ca.cert)
+	return p
+}
