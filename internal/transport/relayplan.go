@@ -17,6 +17,9 @@ const (
 	OperatorHost delivery.Reason = "operator-host"
 )
 
+// enhNoRoute: the mail cannot be routed now (RFC 3463 §3.5).
+var enhNoRoute = smtp.Enhanced{Class: 4, Subject: 4, Detail: 4}
+
 // relayInput is what policy is asked about a relay host (TRA-3, pure). The name
 // is the operator's word and thus trustworthy, as a Secure MX answer would make
 // it (RFC 8689 §4.2.1); the floor is the transport's security, not what the recipient's
@@ -78,7 +81,7 @@ func relayBasis(t *route.Transport, b delivery.Basis) delivery.Basis {
 func waiting(f *delivery.Failure, t *route.Transport) *delivery.Failure {
 	g := *f
 	g.Permanent = false
-	g.Enhanced = smtp.Enhanced{Class: 4, Subject: 4, Detail: 4}
+	g.Enhanced = enhNoRoute
 	g.Text = fmt.Sprintf("the host of the transport %s: %s", t.Name, f.Text)
 	return &g
 }
@@ -94,17 +97,7 @@ func relayDestination(t *route.Transport, d delivery.Destination) delivery.Desti
 		}
 	}
 	d.Lookups = lookups
-	hosts := make([]delivery.Host, 0, len(d.Hosts))
-	for _, h := range d.Hosts {
-		h.Addrs = ofFamily(h.Addrs, t.Family)
-		if len(h.Addrs) > 0 {
-			hosts = append(hosts, h)
-		}
-	}
-	if len(d.Hosts) > 0 && len(hosts) == 0 && d.Fail == nil {
-		d.Fail = &delivery.Failure{Word: "no-address", Text: fmt.Sprintf("%s has no address of the family %s", t.Host, t.Family)}
-	}
-	d.Hosts = hosts
+	d = onlyFamily(d, t.Family)
 	if d.Fail != nil {
 		d.Fail = waiting(d.Fail, t)
 	}

@@ -1,0 +1,127 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/internal/route"
+	"waxwing/internal/session"
+)
+
+// Builder makes what carries mail for the operator's transports; its Make is
+// a Router's. Its fields are not changed once it is in use.
+type Builder struct {
+	Direct *Direct // what the direct kinds have in common with the built-in one
+	DNS    dns.Resolver
+	// Session gives a new client with what all have in common: dialer, EHLO name, authorities.
+	Session func() *session.Client
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: discard
+}
+
+// Make builds a transport of a kind that connects to somebody.
+func (b *Builder) Make(t route.Transport) (Deliverer, error) {
+	c := b.Session()
+	if !t.EHLO.IsZero() {
+		c.HELO = t.EHLO.ASCII()
+	}
+	if len(t.Sources) > 0 {
+		c.Dialer = SourceDialer(t.Sources)
+	}
+	switch t.Kind {
+	case route.Direct:
+		return b.direct(t, c), nil
+	}
+	return nil, fmt.Errorf("kind %s is not known to this version", t.Kind)
+}
+
+// direct is direct delivery with a client of its own.
+func (b *Builder) direct(t route.Transport, c *session.Client) Deliverer {
+	d := b.Direct
+	return &named{name: t.Name, Deliverer: &Direct{
+		Finder: familyFinder{d.Finder, t.Family}, STS: d.STS, Session: c,
+		NoPlaintext: d.NoPlaintext, Minimum: d.Minimum, Now: d.Now, Log: d.Log,
+	}}
+}
+
+// named puts the operator's name for a transport on its results.
+type named struct {
+	Deliverer
+	name string
+}
+
+func (n *named) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	res := n.Deliverer.Deliver(ctx, job, c)
+	res.Name = n.name
+	return res
+}
+
+// familyFinder leaves out addresses of the other family.
+type familyFinder struct {
+	Finder
+	family route.Family
+}
+
+func (f familyFinder) Find(ctx context.Context, d delivery.RecipientDomain) delivery.Destination {
+	return onlyFamily(f.Finder.Find(ctx, d), f.family)
+}
+
+// onlyFamily keeps the addresses of one family (pure). Hosts that have none
+// stay in the list as long as another has one. If none has, the mail waits:
+// another transport may reach them.
+func onlyFamily(d delivery.Destination, f route.Family) delivery.Destination {
+	if f == route.BothFamilies || d.Fail != nil {
+		return d
+	}
+	hosts := make([]delivery.Host, len(d.Hosts))
+	usable := false
+	for i, h := range d.Hosts {
+		had := len(h.Addrs) > 0
+		h.Addrs = ofFamily(h.Addrs, f)
+		if had && len(h.Addrs) == 0 {
+			h.Fail = noFamily(h.Name.ASCII(), f)
+		}
+		usable = usable || h.Fail == nil
+		hosts[i] = h
+	}
+	d.Hosts = hosts
+	if !usable && len(hosts) > 0 {
+		d.Fail, d.Hosts = noFamily(d.Domain.String(), f), nil
+	}
+	return d
+}
+
+func noFamily(name string, f route.Family) *delivery.Failure {
+	return &delivery.Failure{Word: "no-address", Enhanced: enhNoRoute, Text: fmt.Sprintf("%s has no %s address, and the transport uses no other", name, familyWord(f))}
+}
+
+func familyWord(f route.Family) string {
+	if f == route.OnlyIPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// SourceDialer connects from the address of the same family as the one that is
+// dialled; a family without one is left to the system.
+func SourceDialer(sources []netip.Addr) session.Dialer { return sourceDialer(sources) }
+
+type sourceDialer []netip.Addr
+
+func (s sourceDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		for _, a := range s {
+			if a.Unmap().Is4() == ap.Addr().Unmap().Is4() {
+				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Unmap(), 0))
+			}
+		}
+	}
+	return d.DialContext(ctx, network, address)
+}
