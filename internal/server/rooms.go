@@ -23,7 +23,6 @@ import (
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/queue"
 	"waxwing/internal/retry"
-	"waxwing/internal/session"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
@@ -113,20 +112,16 @@ func (s *Server) buildDelivery() error {
 	d := s.cfg.Delivery
 	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}
 	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts")}
-	helo := d.EHLO
-	if helo.IsZero() {
-		helo = s.cfg.Hostname
-	}
 	s.Direct = &transport.Direct{
-		Finder: &destination.Finder{DNS: s.DNS, Self: s.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
-		STS:    s.STS,
-		Session: &session.Client{Dialer: s.o.Dialer, HELO: helo.ASCII(), Roots: roots, Port: int(d.Port),
-			To7Bit: to7Bit, Now: s.o.Now, Log: s.area("session")},
+		Finder:      &destination.Finder{DNS: s.DNS, Self: s.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
+		STS:         s.STS,
+		Session:     s.session(roots),
 		NoPlaintext: d.Plaintext == config.PlaintextForbid,
 		Minimum:     s.minimum,
 		Now:         s.o.Now,
 		Log:         s.area("delivery"),
 	}
+	s.buildRoutes(roots)
 	return nil
 }
 
@@ -236,8 +231,8 @@ func (s *Server) buildQueue() {
 	schedule := retry.Schedule{Delays: d.Retry, Expire: d.Expire, DelayNotice: d.DelayNotice}
 	s.Queue = &queue.Queue{
 		Store:     s.Store,
-		Direct:    s.Direct,
-		Local:     &transport.Local{Mailboxes: s.Mailboxes, Accounts: s.Accounts, Now: s.o.Now},
+		Direct:    s.Router,
+		Local:     s.Router.Local,
 		IsLocal:   s.isLocal,
 		Minimum:   s.minimum,
 		Record:    s.record,

@@ -20,6 +20,7 @@ import (
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
 	"waxwing/internal/queue"
+	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
@@ -50,6 +51,8 @@ type Server struct {
 	Signing   *signing.Service
 	STS       *stspolicy.Cache
 	Direct    *transport.Direct
+	Routes    *routes.Store
+	Router    *transport.Router
 	Queue     *queue.Queue
 	TLSReport *tlsreport.Service
 	Metrics   *metrics.Metrics
