@@ -37,6 +37,9 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 		}
 	}
 	groups := groupRecipients(env.Recipients)
+	if q.arrive(ctx, &m, groups) {
+		return nil
+	}
 	keys := make([]destKey, len(groups))
 	for i, g := range groups {
 		keys[i] = destKey{g[0].Domain.String(), g[0].Local}
@@ -206,6 +209,23 @@ func nonNil(b []byte) []byte {
 
 // insert writes envelope, body and recipients.
 func (m *message) insert(tx *store.Tx) error {
+	if err := m.insertEnvelope(tx, len(m.env.Recipients), time.Time{}); err != nil {
+		return err
+	}
+	if m.inline != nil {
+		if _, err := tx.Exec(`INSERT INTO bodies (message, data) VALUES (?, ?)`, m.env.ID, m.inline); err != nil {
+			return err
+		}
+	}
+	for i := range m.env.Recipients {
+		if err := m.insertRecipient(tx, &m.env.Recipients[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *message) insertEnvelope(tx *store.Tx, unsettled int, finished time.Time) error {
 	e := m.env
 	first, last := e.Recipients[0].ID, e.Recipients[0].ID
 	for _, r := range e.Recipients {
@@ -213,23 +233,10 @@ func (m *message) insert(tx *store.Tx) error {
 	}
 	_, err := tx.Exec(`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret,
 		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.ID, e.Sender, int64(e.Need), int64(e.Purpose), e.Ref, e.Account, e.EightBit, e.SMTPUTF8, clean(e.EnvID), int64(e.Ret),
-		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(len(e.Recipients)), e.Transport)
-	if err != nil {
-		return err
-	}
-	if m.inline != nil {
-		if _, err := tx.Exec(`INSERT INTO bodies (message, data) VALUES (?, ?)`, e.ID, m.inline); err != nil {
-			return err
-		}
-	}
-	for i := range e.Recipients {
-		if err := m.insertRecipient(tx, &e.Recipients[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(unsettled), store.Time(finished), e.Transport)
+	return err
 }
 
 func (m *message) insertRecipient(tx *store.Tx, r *delivery.Recipient) error {
