@@ -83,7 +83,14 @@ type Session struct {
 	Greeted   bool   // a 220 greeting came
 	HELO      string // first word of the EHLO answer, at most 255 octets
 	Plaintext bool   // the plaintext retry of POL-3
-	TLS       *TLSFacts
+	// Reused: the connection was made for an earlier message and kept (SES-6). What
+	// stands here of greeting, TLS and verification was found when it was made.
+	Reused bool
+	// Repeat: a reused session that is not to be counted for the job's recipient
+	// domain, since it was counted with an earlier message to that domain, or
+	// turned out dead before it served this one (SES-6, RPT-2).
+	Repeat bool
+	TLS    *TLSFacts
 	// Failure of TLS, classified at its source (SES-4): nil if TLS went as the
 	// plan wanted, or if the session never came so far.
 	TLSFailure *TLSFailure
