@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -24,7 +25,9 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/sasl"
+	"waxwing/smtp"
 	"waxwing/smtpclient"
+	"waxwing/smtpserver"
 )
 
 // TestScripts runs testdata/script/*.txtar: each command of the program as its
@@ -54,6 +57,7 @@ func TestScripts(t *testing.T) {
 //	$MX $SUB $SUBS $METRICS  free addresses to listen on
 //	$DNS                     a resolver that knows the zones below
 //	$SILENT                  a resolver that never answers
+//	$PORT                    where the mail host of every zone listens: it has no TLS
 //	$REPORTS                 the corpus of real TLS reports
 func scriptSetup(e *testscript.Env, n int) error {
 	self, err := os.Executable()
@@ -81,6 +85,12 @@ func scriptSetup(e *testscript.Env, n int) error {
 		return err
 	}
 	e.Defer(func() { silent.Close() })
+	port, stop, err := startPlainHost()
+	if err != nil {
+		return err
+	}
+	e.Defer(stop)
+	e.Setenv("PORT", strconv.Itoa(port))
 	// Every script has an address of 127.0.0.0/8 to itself, so that none takes
 	// another's port.
 	host := fmt.Sprintf("127.%d.%d.%d", 64+os.Getpid()>>8&63, os.Getpid()&255, 1+n%250)
@@ -98,12 +108,40 @@ func scriptSetup(e *testscript.Env, n int) error {
 func scriptZones() []dnstest.Zone {
 	return []dnstest.Zone{
 		{Name: "dane.test", Security: dns.Secure, Records: []string{"@ MX 10 mx", "mx A 127.0.0.1", "@ DNSKEY 257 3 8 AwEAAag=",
+			`_smtp._tls TXT "v=TLSRPTv1; rua=mailto:you@example.test"`,
 			"_25._tcp.mx TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}},
 		{Name: "bogus.test", Security: dns.Bogus, Records: []string{"@ A 127.0.0.1"}},
 		{Name: "null.test", Security: dns.Insecure, Records: []string{"@ MX 0 ."}},
 		{Name: "plain.test", Security: dns.Insecure, Records: []string{"@ MX 10 mx", "mx A 127.0.0.1"}},
 		{Name: "sender.test", Security: dns.Insecure, Records: []string{"@ MX 10 mx", "mx A 127.0.0.1"}},
 	}
+}
+
+// plainHost is a mail host without TLS that takes everything.
+type plainHost struct{}
+
+func (plainHost) NewSession(context.Context, smtpserver.Conn) (smtpserver.Session, error) {
+	return plainHost{}, nil
+}
+func (plainHost) Mail(context.Context, smtp.MailParams) error { return nil }
+func (plainHost) Rcpt(context.Context, smtp.RcptParams) error { return nil }
+func (plainHost) Reset()                                      {}
+func (plainHost) Close()                                      {}
+func (plainHost) Data(_ context.Context, r io.Reader) (*smtp.Reply, error) {
+	_, err := io.Copy(io.Discard, r)
+	return smtp.NewReply(250, smtp.Enhanced{}, "taken"), err
+}
+
+func startPlainHost() (port int, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	srv := &smtpserver.Server{Hostname: "mx.plain.test", Backend: plainHost{}, Timeouts: smtpserver.Timeouts{Drain: time.Millisecond}}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ctx, l) }()
+	return l.Addr().(*net.TCPAddr).Port, func() { cancel(); <-done }, nil
 }
 
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
