@@ -39,7 +39,7 @@ func (s *Service) nextPost(ctx context.Context) (bool, error) {
 	if p == nil || err != nil {
 		return false, err
 	}
-	a := s.post(ctx, p.uri, tlsrpt.MediaGzip, p.gzip)
+	a := s.post(ctx, s.httpClient(), p.uri, tlsrpt.MediaGzip, p.gzip)
 	if ctx.Err() != nil {
 		return false, nil // stopped, not failed: it comes back when the claim runs out
 	}
@@ -135,7 +135,7 @@ func repost(tries int) time.Duration {
 }
 
 // post makes one try to hand body to an https address.
-func (s *Service) post(ctx context.Context, uri, mediaType string, body []byte) answer {
+func (s *Service) post(ctx context.Context, client *http.Client, uri, mediaType string, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, bytes.NewReader(body))
@@ -144,7 +144,7 @@ func (s *Service) post(ctx context.Context, uri, mediaType string, body []byte) 
 	}
 	req.Header.Set("Content-Type", mediaType)
 	req.Header.Set("User-Agent", "Waxwing")
-	resp, err := s.httpClient().Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return answer{state: "waiting", note: err.Error()}
 	}
@@ -175,22 +175,31 @@ func judge(status int) string {
 	return "failed" // other 4xx, and redirects, which are not followed
 }
 
+// httpClient posts to addresses that strangers have published.
 func (s *Service) httpClient() *http.Client {
-	s.client.Do(func() {
-		c := http.Client{}
-		if s.HTTP != nil {
-			c = *s.HTTP
-		} else {
-			d := dialer{dns: s.DNS, allowPrivate: s.AllowPrivate, connect: s.Dial}
-			c.Transport = &http.Transport{DialContext: d.dial, TLSHandshakeTimeout: 20 * time.Second,
-				TLSClientConfig:       &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12, Time: s.Now},
-				ResponseHeaderTimeout: 40 * time.Second, MaxResponseHeaderBytes: maxAnswer, IdleConnTimeout: 30 * time.Second,
-				MaxIdleConns: 10, ForceAttemptHTTP2: true}
-		}
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		s.http = &c
-	})
+	s.client.Do(func() { s.http = s.newClient(s.AllowPrivate) })
 	return s.http
+}
+
+// hookClient posts to the address that the operator has set.
+func (s *Service) hookClient() *http.Client {
+	s.hookOnce.Do(func() { s.hookHTTP = s.newClient(true) })
+	return s.hookHTTP
+}
+
+func (s *Service) newClient(private bool) *http.Client {
+	c := http.Client{}
+	if s.HTTP != nil {
+		c = *s.HTTP
+	} else {
+		d := dialer{dns: s.DNS, allowPrivate: private, connect: s.Dial}
+		c.Transport = &http.Transport{DialContext: d.dial, TLSHandshakeTimeout: 20 * time.Second,
+			TLSClientConfig:       &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12, Time: s.Now},
+			ResponseHeaderTimeout: 40 * time.Second, MaxResponseHeaderBytes: maxAnswer, IdleConnTimeout: 30 * time.Second,
+			MaxIdleConns: 10, ForceAttemptHTTP2: true}
+	}
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
 }
 
 // dialer connects to the addresses that our own resolver gives for a name, by

@@ -87,11 +87,19 @@ type Service struct {
 	Cap  int           // reports to one organisation on a UTC day (RPT-12); 0: 1,000
 	Keep time.Duration // how long received and sent reports are kept; 0: 400 days
 
+	// Postmaster is who is mailed when a clean domain gets its first failures
+	// (RPT-18), "" if there is nobody; nil: no mail.
+	Postmaster func(ctx context.Context) (string, error)
+	Webhook    string // https URL that gets the same as JSON; "": none
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: discard
 
 	client sync.Once
 	http   *http.Client
+
+	hookOnce sync.Once
+	hookHTTP *http.Client
 
 	mu     sync.Mutex
 	pruned time.Time // when prune last ran
@@ -152,7 +160,7 @@ func (s *Service) Step(ctx context.Context) (time.Time, error) {
 	if !s.Off {
 		errs = append(errs, s.planDays(ctx), s.drain(ctx, s.nextUnit), s.drain(ctx, s.nextPost))
 	}
-	errs = append(errs, s.pruneHourly(ctx))
+	errs = append(errs, s.alerts(ctx), s.drain(ctx, s.nextHook), s.pruneHourly(ctx))
 	next, err := s.nextDue(ctx)
 	return next, errors.Join(append(errs, err)...)
 }

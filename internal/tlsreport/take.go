@@ -57,7 +57,7 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if err != nil {
 		return false, plain(err), nil
 	}
-	reason, err = s.keep(ctx, "mail", submitter.ASCII(), r)
+	reason, err = s.keep(ctx, origin{source: "mail", submitter: submitter.ASCII()}, r)
 	if err != nil {
 		return false, "", fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
 	}
@@ -170,9 +170,17 @@ func (v dkimVerifier) Verify(ctx context.Context, msg []byte) ([]dkim.Verificati
 	return dkim.Verify(ctx, v.s.DNS, msg, dkim.Limits{Now: v.s.Now})
 }
 
+// origin is where a report came from, and what is demanded of it therefore.
+type origin struct {
+	source    string // mail or https
+	submitter string
+	maxSize   int                             // octets stored a policy domain; 0: any
+	admit     func(tx *store.Tx, n int) error // asked before n rows are stored; nil: all are
+}
+
 // keep stores the policies of a report that are about domains of ours, one row
 // a domain, once (RPT-17). reason says why there is nothing to keep.
-func (s *Service) keep(ctx context.Context, source, submitter string, r *tlsrpt.Report) (reason string, err error) {
+func (s *Service) keep(ctx context.Context, o origin, r *tlsrpt.Report) (reason string, err error) {
 	byDomain, order, err := s.ours(ctx, r)
 	if err != nil {
 		return "", err
@@ -185,23 +193,43 @@ func (s *Service) keep(ctx context.Context, source, submitter string, r *tlsrpt.
 		if files[i], err = packed(byDomain[d]); err != nil {
 			return "", err
 		}
+		if o.maxSize > 0 && len(files[i]) > o.maxSize {
+			return fmt.Sprintf("the report about %s has %d octets, %d are taken", d, len(files[i]), o.maxSize), nil
+		}
 	}
-	now := store.Time(s.now())
 	return "", s.write(ctx, func(tx *store.Tx) error {
+		if o.admit != nil {
+			if err := o.admit(tx, len(order)); err != nil {
+				return err
+			}
+		}
 		for i, d := range order {
-			p := byDomain[d]
-			ok, failed := p.Totals()
-			_, err := tx.Exec(`INSERT INTO tls_received (id, source, submitter, report_id, policy_domain, organization, contact,
-				first, last, received, ok, failed, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT (source, submitter, report_id, policy_domain) DO NOTHING`,
-				store.NewID(), source, submitter, clip(r.ID), d, clip(r.Organization), clip(r.Contact),
-				store.Time(r.Begin), store.Time(r.End), now, ok, failed, files[i])
-			if err != nil {
+			if err := s.keepOne(tx, o, byDomain[d], files[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// keepOne stores what a report says of one domain. What was stored before
+// changes nothing, and alerts nobody a second time.
+func (s *Service) keepOne(tx *store.Tx, o origin, p *tlsrpt.Report, file []byte) error {
+	name, err := dns.ParseLax(p.Policies[0].Domain)
+	if err != nil {
+		return err
+	}
+	id := store.NewID()
+	ok, failed := p.Totals()
+	n, err := tx.Exec(`INSERT INTO tls_received (id, source, submitter, report_id, policy_domain, organization, contact,
+		first, last, received, ok, failed, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (source, submitter, report_id, policy_domain) DO NOTHING`,
+		id, o.source, o.submitter, clip(p.ID), name.ASCII(), clip(p.Organization), clip(p.Contact),
+		store.Time(p.Begin), store.Time(p.End), store.Time(s.now()), ok, failed, file)
+	if err != nil || n == 0 || failed == 0 || o.source != "mail" {
+		return err
+	}
+	return s.noteFailure(tx, alert{domain: name.ASCII(), submitter: o.submitter, report: id, ok: ok, failed: failed, types: failureTypes(p)}, p.Begin)
 }
 
 // ours splits a report by those of its policy domains that are ours.

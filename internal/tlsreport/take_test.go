@@ -199,7 +199,7 @@ func TestIDsOfOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reason, err := r.keep(context.Background(), "mail", submitter, rep); reason != "" || err != nil {
+		if reason, err := r.keep(context.Background(), origin{source: "mail", submitter: submitter}, rep); reason != "" || err != nil {
 			t.Fatal(reason, err)
 		}
 		if got := r.reports(t); len(got) != min(i+1, 2) {

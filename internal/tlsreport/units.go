@@ -270,6 +270,7 @@ func (s *Service) prune(ctx context.Context) error {
 			{`DELETE FROM tls_rows WHERE day < ?`, oldest},
 			{`DELETE FROM tls_units WHERE day < ?`, oldest},
 			{`DELETE FROM tls_received WHERE received < ?`, before},
+			{`DELETE FROM tls_received WHERE received < ? AND source = 'https'`, store.Time(now.Add(-keepPosted))},
 			{`DELETE FROM tls_tries WHERE at < ?`, before},
 			{`DELETE FROM tls_deliveries WHERE state <> 'waiting' AND changed < ?`, before},
 			{`DELETE FROM tls_reports WHERE created < ?`, before},

@@ -1,0 +1,278 @@
+package tlsreport
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/tlsrpt"
+)
+
+// Advice is one thing that the reports of others tell an operator (RPT-19).
+type Advice struct {
+	Domain string `json:"domain"`
+	Word   string `json:"word"`   // what, in one word
+	Urgent bool   `json:"urgent"` // mail is or may be held up
+	Text   string `json:"text"`
+	Since  string `json:"since,omitempty"` // first day of the failures that go on
+}
+
+// The words of Advice.
+const (
+	AdviseEnforce     = "enforce"      // mode testing without failures
+	AdvisePublish     = "publish"      // clean without any policy
+	AdviseCertificate = "certificate"  // a host's certificate fails
+	AdviseTLSA        = "tlsa"         // TLSA records and host do not agree
+	AdviseDNSSEC      = "dnssec"       // signatures fail
+	AdviseStartTLS    = "starttls"     // a host without STARTTLS
+	AdvisePolicy      = "policy"       // the MTA-STS policy cannot be had
+	AdviseHeld        = "held-by-mode" // failures under enforce
+)
+
+const (
+	testingDays      = 30 // days in mode testing after which enforce is advised
+	testingReporters = 2  // distinct ones that must have seen it
+	adviceWindow     = 3  // failures older than this many days are over
+)
+
+// Advise reads the lines of a digest on the UTC day today (YYYY-MM-DD) and
+// says what to do. It is pure. Reports that came by HTTPS are left out: nobody
+// vouches for them (RPT-15).
+func Advise(lines []Line, today string) []Advice {
+	now, err := time.Parse(time.DateOnly, today)
+	if err != nil {
+		return nil
+	}
+	byDomain := map[string][]Line{}
+	var domains []string
+	for _, l := range lines {
+		if l.Source != "mail" {
+			continue
+		}
+		if byDomain[l.Domain] == nil {
+			domains = append(domains, l.Domain)
+		}
+		byDomain[l.Domain] = append(byDomain[l.Domain], l)
+	}
+	slices.Sort(domains)
+	out := []Advice{}
+	for _, d := range domains {
+		v := view{domain: d, lines: byDomain[d], today: now}
+		out = append(out, v.failures()...)
+		if a, ok := v.clean(); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// view is what is said of one domain.
+type view struct {
+	domain string
+	lines  []Line
+	today  time.Time
+}
+
+func (v view) daysAgo(day string) int {
+	t, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return 1 << 20
+	}
+	return int(v.today.Sub(t) / (24 * time.Hour))
+}
+
+// trouble is one kind of failure at one place and the days it was seen on.
+type trouble struct {
+	word, host string
+	days       []string
+	reporters  []string
+	types      []tlsrpt.ResultType
+}
+
+// word is which advice a failure belongs to; "" where the type says too little.
+func word(p tlsrpt.PolicyType, t tlsrpt.ResultType) string {
+	switch t {
+	case tlsrpt.CertificateExpired, tlsrpt.CertificateHostMismatch, tlsrpt.CertificateNotTrusted:
+		return AdviseCertificate
+	case tlsrpt.TLSAInvalid, tlsrpt.DANERequired:
+		return AdviseTLSA
+	case tlsrpt.DNSSECInvalid:
+		return AdviseDNSSEC
+	case tlsrpt.StartTLSNotSupported:
+		return AdviseStartTLS
+	case tlsrpt.STSPolicyFetchError, tlsrpt.STSPolicyInvalid, tlsrpt.STSWebPKIInvalid:
+		return AdvisePolicy
+	case tlsrpt.ValidationFailure:
+		if p == tlsrpt.PolicyTLSA {
+			return AdviseTLSA
+		}
+	}
+	return ""
+}
+
+// failures says what is failing now, by kind and host.
+func (v view) failures() []Advice {
+	var all []*trouble
+	held := &trouble{word: AdviseHeld}
+	for i := range v.lines {
+		l := &v.lines[i]
+		if l.Failed > 0 && l.Mode == "enforce" {
+			held.seen(l, "")
+		}
+		for _, f := range l.Failures {
+			w := word(l.Policy, f.Type)
+			if w == "" {
+				continue
+			}
+			host := f.MXHost
+			if w == AdvisePolicy {
+				host = ""
+			}
+			at := slices.IndexFunc(all, func(t *trouble) bool { return t.word == w && t.host == host })
+			if at < 0 {
+				all = append(all, &trouble{word: w, host: host})
+				at = len(all) - 1
+			}
+			all[at].seen(l, f.Type)
+		}
+	}
+	if len(held.days) > 0 {
+		all = append(all, held)
+	}
+	slices.SortFunc(all, func(a, b *trouble) int { return strings.Compare(a.word+" "+a.host, b.word+" "+b.host) })
+	var out []Advice
+	for _, t := range all {
+		if since, ok := v.goingOn(t.days); ok {
+			out = append(out, v.advice(t, since))
+		}
+	}
+	return out
+}
+
+func (t *trouble) seen(l *Line, typ tlsrpt.ResultType) {
+	add := func(list []string, s string) []string {
+		if slices.Contains(list, s) {
+			return list
+		}
+		return append(list, s)
+	}
+	t.days, t.reporters = add(t.days, l.Day), add(t.reporters, l.Reporter)
+	if typ != "" && !slices.Contains(t.types, typ) {
+		t.types = append(t.types, typ)
+	}
+}
+
+// goingOn says since when a failure lasts, if it still does: its days reach back
+// from the last few ones without a gap of more than a day.
+func (v view) goingOn(days []string) (since string, ok bool) {
+	slices.Sort(days)
+	slices.Reverse(days)
+	if len(days) == 0 || v.daysAgo(days[0]) > adviceWindow {
+		return "", false
+	}
+	since = days[0]
+	for _, d := range days[1:] {
+		if v.daysAgo(d)-v.daysAgo(since) > 2 {
+			break
+		}
+		since = d
+	}
+	return since, true
+}
+
+func (v view) advice(t *trouble, since string) Advice {
+	a := Advice{Domain: v.domain, Word: t.word, Since: since}
+	n := v.daysAgo(since)
+	ago := "since today"
+	switch {
+	case n == 1:
+		ago = "since yesterday"
+	case n > 1:
+		ago = fmt.Sprintf("since %d days", n)
+	}
+	host := t.host
+	if host == "" {
+		host = "a host"
+	}
+	by := reporters(len(t.reporters))
+	switch t.word {
+	case AdviseCertificate:
+		_, cure := tlsrpt.Explain(t.types[0])
+		a.Text = fmt.Sprintf("The certificate of %s is failing %s (%s), %s say. %s", host, ago, typeList(t.types), by, cure)
+	case AdviseTLSA:
+		a.Urgent = true
+		a.Text = fmt.Sprintf("The TLSA records published for %s do not match what it serves, %s (%s), %s say. Publish the record of the certificate in use: waxwing dane record.", host, ago, typeList(t.types), by)
+	case AdviseDNSSEC:
+		a.Urgent = true
+		a.Text = fmt.Sprintf("DNSSEC fails for %s %s, %s say. Check the DS record, the expiry of the signatures and the last key change.", host, ago, by)
+	case AdviseStartTLS:
+		a.Text = fmt.Sprintf("%s did not offer STARTTLS %s, %s say. Switch it on there, and look for a firewall that strips it.", capital(host), ago, by)
+	case AdvisePolicy:
+		_, cure := tlsrpt.Explain(t.types[0])
+		a.Text = fmt.Sprintf("The MTA-STS policy cannot be used %s (%s), %s say. %s", ago, typeList(t.types), by, cure)
+	case AdviseHeld:
+		a.Urgent = true
+		a.Text = fmt.Sprintf("Sessions fail under the MTA-STS policy in mode enforce %s, %s say: their mail is held up or returned. Cure the cause; until then mode testing lets mail through.", ago, by)
+	}
+	return a
+}
+
+func reporters(n int) string {
+	if n == 1 {
+		return "the reports of 1 sender"
+	}
+	return fmt.Sprintf("the reports of %d senders", n)
+}
+
+func typeList(ts []tlsrpt.ResultType) string {
+	words := make([]string, len(ts))
+	for i, t := range ts {
+		words[i] = string(t)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// clean advises the next step where 30 days went without any failure: enforce
+// after mode testing, a policy where there is none.
+func (v view) clean() (Advice, bool) {
+	var who []string
+	oldest, testing, policies := 0, false, false
+	for i := range v.lines {
+		l := &v.lines[i]
+		ago := v.daysAgo(l.Day)
+		if l.Failed > 0 && ago <= testingDays {
+			return Advice{}, false
+		}
+		if ago > testingDays {
+			oldest = max(oldest, testingDays)
+			continue
+		}
+		oldest = max(oldest, ago)
+		switch {
+		case l.Policy == tlsrpt.PolicySTS && l.Mode == "testing":
+			testing = true
+		case l.Policy == tlsrpt.PolicySTS && ago <= adviceWindow:
+			return Advice{}, false // enforce already, or none
+		}
+		policies = policies || l.Policy != tlsrpt.PolicyNone
+		if l.OK > 0 && !slices.Contains(who, l.Reporter) {
+			who = append(who, l.Reporter)
+		}
+	}
+	if oldest < testingDays || len(who) < testingReporters {
+		return Advice{}, false
+	}
+	switch {
+	case testing:
+		return Advice{Domain: v.domain, Word: AdviseEnforce, Text: fmt.Sprintf(
+			"MTA-STS in mode testing for %d days without a failure, %s say: mode enforce is safe.", testingDays, reporters(len(who)))}, true
+	case !policies:
+		return Advice{Domain: v.domain, Word: AdvisePublish, Text: fmt.Sprintf(
+			"TLS to this domain worked for %d days without a failure, %s say, but no policy demands it: publish MTA-STS in mode testing, or TLSA records.", testingDays, reporters(len(who)))}, true
+	}
+	return Advice{}, false
+}
