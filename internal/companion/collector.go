@@ -1,0 +1,254 @@
+package companion
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+	"waxwing/internal/tlsresult"
+)
+
+// Collector takes libtlsrpt's datagrams and stores what they say like the
+// results of our own deliveries (CMP-2). The UTC day is that of the storing, so
+// that a finished day never grows. One goroutine only reads: the kernel keeps no
+// more than a handful of datagrams, and what finds no room there is lost before
+// anybody can count it.
+type Collector struct {
+	Conn    *net.UnixConn // see Bind
+	Store   *store.Store
+	Off     bool             // read and forget: nothing is reported (tlsrpt.send = false)
+	Queue   int              // datagrams that wait to be stored, at most; 0: 20,000
+	Now     func() time.Time // nil: time.Now
+	Metrics *Metrics         // nil: none
+	Log     *slog.Logger     // nil: discard
+
+	fullOnce, badOnce sometimes
+	policies          policies
+	held              []delivery.Observation // of a batch that is not stored yet
+	heldDatagrams     int
+}
+
+const (
+	defaultQueue = 20_000
+	queueOctets  = 64 << 20
+	batch        = 500
+	lastChance   = 10 * time.Second // to store what is left when told to stop
+	longestPause = 30 * time.Second
+	// maxKeys bounds the policies of a day. Postfix meets far fewer; who writes
+	// falsehoods into the socket must not fill the disk.
+	maxKeys = 50_000
+)
+
+// Run collects until ctx ends, then stores what was read and closes Conn. The
+// error is of the socket.
+func (c *Collector) Run(ctx context.Context) error {
+	q := newIntake(or(c.Queue, defaultQueue), queueOctets)
+	stop := context.AfterFunc(ctx, func() { c.Conn.Close() })
+	defer stop()
+	read := make(chan error, 1)
+	go func() { read <- c.read(q) }()
+	for {
+		select {
+		case <-q.filled:
+			c.drain(ctx, q)
+			continue
+		case err := <-read:
+			c.Conn.Close()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastChance)
+			defer cancel()
+			c.drain(last, q)
+			if n := c.heldDatagrams + q.len(); n > 0 {
+				c.Metrics.datagram(lost, n)
+				logger(c.Log).Error("TLSRPT datagrams were lost: they could not be stored before the end", "datagrams", n)
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("read TLSRPT datagrams: %w", err)
+		}
+	}
+}
+
+// read fills q until the socket is closed.
+func (c *Collector) read(q *intake) error {
+	buf := make([]byte, maxDatagram+1)
+	for {
+		n, _, flags, _, err := c.Conn.ReadMsgUnix(buf, nil)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			c.badOnce.do(c.now(), func() { logger(c.Log).Warn("a TLSRPT datagram could not be read", "err", err) })
+			time.Sleep(10 * time.Millisecond) // never in a busy loop
+		case flags&syscall.MSG_TRUNC != 0 || n > maxDatagram:
+			c.Metrics.datagram(truncated, 1)
+			c.badOnce.do(c.now(), func() {
+				logger(c.Log).Warn("a TLSRPT datagram is too long and was dropped", "most", maxDatagram)
+			})
+		case !q.put(buf[:n]):
+			c.Metrics.datagram(queueFull, 1)
+			c.fullOnce.do(c.now(), func() {
+				logger(c.Log).Warn("TLSRPT datagrams are dropped: they come faster than they can be stored")
+			})
+		}
+	}
+}
+
+// drain stores what q holds, or ends with ctx and keeps what is left.
+func (c *Collector) drain(ctx context.Context, q *intake) {
+	for {
+		if c.heldDatagrams == 0 {
+			b := q.take(batch)
+			if len(b) == 0 {
+				return
+			}
+			c.held, c.heldDatagrams = c.observe(b)
+		}
+		if len(c.held) > 0 && !c.Off && !c.save(ctx, c.held) {
+			return
+		}
+		c.Metrics.datagram(stored, c.heldDatagrams)
+		c.held, c.heldDatagrams = nil, 0
+	}
+}
+
+// observe parses a batch; datagrams is how many of it were good.
+func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagrams int) {
+	day := tlsresult.Day(c.now())
+	for _, b := range batch {
+		o, err := observe(b)
+		switch {
+		case err != nil:
+			c.Metrics.datagram(malformed, 1)
+			c.badOnce.do(c.now(), func() {
+				logger(c.Log).Warn("a TLSRPT datagram was dropped", "err", err, "datagram", clip(line(string(b))))
+			})
+			continue
+		case !c.policies.admit(day, o.observations):
+			c.Metrics.datagram(tooMany, 1)
+			c.fullOnce.do(c.now(), func() {
+				logger(c.Log).Warn("TLSRPT datagrams are dropped: they name more different policies today than can be true", "most", maxKeys)
+			})
+			continue
+		}
+		datagrams++
+		obs = append(obs, o.observations...)
+		c.count(o)
+	}
+	return obs, datagrams
+}
+
+func (c *Collector) count(o observed) {
+	for range o.unverified {
+		c.Metrics.session("sts", "unverified")
+	}
+	for i := range o.observations {
+		result := "ok"
+		if o.observations[i].Failed > 0 {
+			result = "failed"
+		}
+		c.Metrics.session(string(o.observations[i].Type), result)
+	}
+}
+
+// save stores observations, again and again until it succeeds; false: ctx ended.
+func (c *Collector) save(ctx context.Context, obs []delivery.Observation) bool {
+	for pause := time.Second; ; pause = min(2*pause, longestPause) {
+		err := c.Store.Write(ctx, func(tx *store.Tx) error { return tlsresult.Save(tx, c.now(), obs) })
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		logger(c.Log).Error("TLS results of Postfix not stored", "err", err, "again-in", pause)
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-t.C:
+		}
+	}
+}
+
+func (c *Collector) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+// policies are the different rows that a day's datagrams made.
+type policies struct {
+	day  int64
+	seen map[[16]byte]struct{}
+}
+
+// admit reports whether obs fit within maxKeys, and takes them in if they do.
+func (p *policies) admit(day int64, obs []delivery.Observation) bool {
+	if p.day != day || p.seen == nil {
+		p.day, p.seen = day, map[[16]byte]struct{}{}
+	}
+	var fresh [][16]byte
+	for i := range obs {
+		if k := policyKey(&obs[i]); !p.has(k) {
+			fresh = append(fresh, k)
+		}
+	}
+	if len(p.seen)+len(fresh) > maxKeys {
+		return false
+	}
+	for _, k := range fresh {
+		p.seen[k] = struct{}{}
+	}
+	return true
+}
+
+func (p *policies) has(k [16]byte) bool {
+	_, ok := p.seen[k]
+	return ok
+}
+
+func policyKey(o *delivery.Observation) [16]byte {
+	h := sha256.New()
+	// Encoding strings into a hash cannot fail.
+	_ = json.NewEncoder(h).Encode([]any{o.RecipientDomain.ASCII(), o.Type, o.PolicyDomain.ASCII(), o.Strings, o.MX})
+	return [16]byte(h.Sum(nil)[:16])
+}
+
+// sometimes does a thing at most once a minute: a hostile or broken sender must
+// not fill the log.
+type sometimes struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (s *sometimes) do(now time.Time, fn func()) {
+	s.mu.Lock()
+	due := s.last.IsZero() || now.Sub(s.last) >= time.Minute || now.Before(s.last)
+	if due {
+		s.last = now
+	}
+	s.mu.Unlock()
+	if due {
+		fn()
+	}
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v != zero {
+		return v
+	}
+	return def
+}

@@ -1,0 +1,108 @@
+package companion
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/socketmap"
+)
+
+// The names of the maps, in any case. Postfix before 3.10 must be given the
+// first: it refuses an answer with attributes that it does not know.
+const (
+	PlainMap  = "QUERY"
+	TLSRPTMap = "QUERYwithTLSRPT"
+)
+
+// Finder finds a domain's hosts; *destination.Finder is one. Here it must use
+// private addresses too and know no host as its own: Postfix delivers, and
+// judges that.
+type Finder interface {
+	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Destination
+}
+
+// STS finds a domain's MTA-STS policy; *stspolicy.Cache is one.
+type STS interface {
+	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Finding
+}
+
+// Resolver answers the lookups of smtp_tls_policy_maps. It is safe for
+// concurrent use.
+type Resolver struct {
+	Finder  Finder
+	STS     STS
+	Metrics *Metrics     // nil: none
+	Log     *slog.Logger // nil: discard
+}
+
+// Lookup answers one request; it is socketmap.Server's.
+func (r *Resolver) Lookup(ctx context.Context, req socketmap.Request) socketmap.Reply {
+	reply := r.lookup(ctx, req)
+	r.Metrics.answered(reply)
+	level := slog.LevelDebug
+	if reply.Status != socketmap.StatusOK && reply.Status != socketmap.StatusNotFound {
+		level = slog.LevelWarn
+	}
+	logger(r.Log).Log(ctx, level, "TLS policy lookup", "map", clip(req.Map), "key", clip(req.Key), "answer", clip(reply.String()))
+	return reply
+}
+
+func (r *Resolver) lookup(ctx context.Context, req socketmap.Request) socketmap.Reply {
+	q := Question{TLSRPT: strings.EqualFold(req.Map, TLSRPTMap)}
+	if !q.TLSRPT && !strings.EqualFold(req.Map, PlainMap) {
+		return socketmap.Perm("there is no map of this name here: in main.cf, end the table's name in " + TLSRPTMap + " (Postfix 3.10 and later) or " + PlainMap)
+	}
+	var ok bool
+	if q.Domain, ok = nextHop(req.Key); !ok {
+		return socketmap.NotFound()
+	}
+	d := delivery.RecipientDomain{Name: q.Domain}
+	var wg sync.WaitGroup
+	wg.Go(func() { q.Finding = r.STS.Find(ctx, d) })
+	q.Destination = r.Finder.Find(ctx, d)
+	wg.Wait()
+	if ctx.Err() != nil {
+		return socketmap.Temp("the lookups of " + q.Domain.ASCII() + " took too long")
+	}
+	return Answer(q)
+}
+
+// nextHop is the domain whose hosts Postfix would look up for a key: in any
+// case, with U-labels or A-labels, with ":25" or without. There is none for the
+// parents that Postfix asks for next (".example.org"), for hosts in brackets,
+// addresses and other ports: nothing is published for those.
+func nextHop(key string) (dns.Name, bool) {
+	if key == "" || key[0] == '.' || key[0] == '[' {
+		return dns.Name{}, false
+	}
+	if host, port, ok := strings.Cut(key, ":"); ok {
+		if port != "25" && !strings.EqualFold(port, "smtp") {
+			return dns.Name{}, false
+		}
+		key = host
+	}
+	n, err := dns.ParseName(key)
+	if err != nil {
+		n, err = dns.ParseLax(key)
+	}
+	return n, err == nil
+}
+
+// clip bounds what a peer said, for the log.
+func clip(s string) string {
+	if len(s) > 300 {
+		return strings.ToValidUTF8(s[:300], "") + "…"
+	}
+	return s
+}
+
+func logger(l *slog.Logger) *slog.Logger {
+	if l != nil {
+		return l
+	}
+	return slog.New(slog.DiscardHandler)
+}
