@@ -18,6 +18,7 @@ type Config struct {
 	Delivery Delivery `toml:"delivery" doc:"How mail leaves this server."`
 	TLSRPT   TLSRPT   `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
 	Limits   Limits   `toml:"limits" doc:"Bounds on what one client or one message may use."`
+	Sendmail Sendmail `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
 	Log      Log      `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
 	name  string         // of the file
@@ -39,7 +40,7 @@ const (
 // Listen is one listener.
 type Listen struct {
 	Address        netip.AddrPort `toml:"address" required:"true" example:"0.0.0.0:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address, \"[::]\" every address of both families."`
-	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (MTA-STS policies, incoming TLS reports, port 443; this version does not serve it yet), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
+	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (incoming TLS reports at /tlsrpt, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
 }
@@ -99,8 +100,12 @@ type Minimum string
 type TLSRPT struct {
 	Send          bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
 	ReportSuccess ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
-	From          string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has an active DKIM key is used. Empty: tlsrpt-noreply there."`
-	RetentionDays int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept."`
+	From          string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has an active DKIM key is used. Empty: tls-reports there."`
+	Exclude       []dns.Name    `toml:"exclude" example:"[\"partner.example\"]" doc:"Recipient domains whose sessions are neither recorded nor reported."`
+	MaxPerOrg     int           `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation (by the registrable domain of the report address) on a UTC day; the rest is left out, and waxwing tlsrpt sent says so."`
+	Alerts        bool          `toml:"alerts" doc:"Mail the postmaster when others report the first TLS failures of a hosted domain that was without any for a week: at most one mail a day."`
+	AlertWebhook  string        `toml:"alert_webhook" secret:"true" example:"https://chat.example.org/hook" doc:"Address that the same alerts are posted to as JSON, over HTTPS. Empty: none."`
+	RetentionDays int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
 }
 
 // ReportSuccess says which days without failures are reported (RPT-8).
@@ -121,6 +126,19 @@ type Limits struct {
 	MaxRecipients    int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
 	CommandTimeout   time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
 	FailedLogins     int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one address within 10 minutes after which it is refused for as long."`
+}
+
+// Sendmail is the submission socket (TRA-5).
+type Sendmail struct {
+	Socket string         `toml:"socket" example:"/run/waxwing/sendmail.sock" doc:"Path of the unix socket. Everybody on the machine may connect; who may send is told by the user id at the other end, which the kernel names. Empty: no socket."`
+	User   []SendmailUser `toml:"user" doc:"One table for each user of this machine who may send."`
+}
+
+// SendmailUser is one user of the machine.
+type SendmailUser struct {
+	User      string   `toml:"user" required:"true" example:"www-data" doc:"Name of the user on this machine, or the numeric user id."`
+	Account   string   `toml:"account" required:"true" example:"website" doc:"The account whose mail it is. It must exist; it needs no password that anybody knows."`
+	Addresses []string `toml:"addresses" example:"[\"www@example.org\"]" doc:"Addresses the user may send from, all of them addresses of the account. Empty: all that the account has."`
 }
 
 // Log is what is logged.

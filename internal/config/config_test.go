@@ -369,3 +369,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TRA-5: who may send through the socket is told without doubt.
+func TestSendmail(t *testing.T) {
+	t.Parallel()
+	base := "hostname = \"mx.example.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\nkind = \"mx\"\n[sendmail]\n"
+	user := "[[sendmail.user]]\nuser = \"www-data\"\naccount = \"web\"\n"
+	c, err := Parse("/etc/waxwing/waxwing.toml", []byte(base+"socket = \"s.sock\"\n"+user+"addresses = [\"www@example.org\"]\n"))
+	if err != nil || c.Sendmail.Socket != "/etc/waxwing/s.sock" || len(c.Sendmail.User) != 1 || c.Sendmail.User[0].Addresses[0] != "www@example.org" {
+		t.Errorf("%+v %v", c, err)
+	}
+	for _, bad := range []struct{ text, want string }{
+		{"socket = \"/s\"\n", "nobody may send"},
+		{"socket = \"/s\"\n" + user + user, "has a table already, in line"},
+		{"socket = \"/s\"\n" + user + "addresses = [\"nobody\"]\n", "no mail address"},
+		{"socket = \"/s\"\n[[sendmail.user]]\nuser = \"x\"\n", "account"},
+	} {
+		if _, err := Parse("waxwing.toml", []byte(base+bad.text)); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%q: %v, want %q", bad.text, err, bad.want)
+		}
+	}
+}

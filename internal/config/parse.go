@@ -92,7 +92,7 @@ func Parse(name string, data []byte) (*Config, error) {
 
 // anchor makes relative paths count from dir.
 func (c *Config) anchor(dir string) {
-	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile} {
+	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile, &c.Sendmail.Socket} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

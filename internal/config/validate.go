@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func Default() *Config {
 			},
 			Expire: 5 * 24 * time.Hour, DelayNotice: 4 * time.Hour, Port: 25,
 		},
-		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, RetentionDays: 400}, // RPT-8, RPT-17
+		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
 		Limits: Limits{
 			MaxConnections: 1000, ConnectionsPerIP: 50, MaxMessageSize: 50 << 20, MaxRecipients: 1000,
 			CommandTimeout: 5 * time.Minute, FailedLogins: 10,
@@ -46,6 +47,7 @@ func Default() *Config {
 // validate makes the checks that look at more than one key.
 func (c *Config) validate(d *decoder) {
 	c.validateListen(d)
+	c.validateSendmail(d)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		d.fault("tls", "cert_file and key_file belong together: give both or none")
 	}
@@ -76,6 +78,12 @@ func (c *Config) validate(d *decoder) {
 			d.fault("tlsrpt.from", "%v", err)
 		}
 	}
+	if hook := c.TLSRPT.AlertWebhook; hook != "" {
+		// The address may hold a token: it is not repeated.
+		if u, err := url.Parse(hook); err != nil || u.Scheme != "https" || u.Host == "" {
+			d.fault("tlsrpt.alert_webhook", "must be an address like \"https://chat.example.org/hook\"")
+		}
+	}
 }
 
 // checkReportFrom: RPT-9 wants a domain that is ours by our own name.
@@ -92,6 +100,24 @@ func (c *Config) checkReportFrom(from string) error {
 		return fmt.Errorf("%s is neither hostname (%s) nor a domain above it", domain, c.Hostname)
 	}
 	return nil
+}
+
+func (c *Config) validateSendmail(d *decoder) {
+	s := c.Sendmail
+	if s.Socket != "" && len(s.User) == 0 {
+		d.fault("sendmail.socket", "nobody may send through it: add a [[sendmail.user]] table")
+	}
+	for i, u := range s.User {
+		key := fmt.Sprintf("sendmail.user[%d]", i)
+		if first := slices.IndexFunc(s.User, func(o SendmailUser) bool { return o.User == u.User }); first < i {
+			d.fault(key+".user", "%q has a table already, in line %d", u.User, d.line(fmt.Sprintf("sendmail.user[%d].user", first)))
+		}
+		for n, a := range u.Addresses {
+			if l, err := message.ParseAddressList(a); err != nil || len(l) != 1 || l[0].Name != "" {
+				d.fault(fmt.Sprintf("%s.addresses[%d]", key, n), "%q is no mail address like \"www@example.org\"", a)
+			}
+		}
+	}
 }
 
 func (c *Config) validateListen(d *decoder) {

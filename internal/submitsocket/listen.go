@@ -1,0 +1,48 @@
+package submitsocket
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// Listen makes the socket at path. Everybody may connect: who may send is told
+// by the user id. A socket that a crash left behind is replaced; one that
+// somebody listens on, and any other kind of file, is an error.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("directory of the sendmail socket: %w", err)
+	}
+	if err := clear(path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("sendmail socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		return nil, errors.Join(fmt.Errorf("sendmail socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// clear removes a socket that nobody listens on.
+func clear(path string) error {
+	fi, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("sendmail socket: %w", err)
+	case fi.Mode()&fs.ModeSocket == 0:
+		return fmt.Errorf("sendmail socket: %s is there already and is no socket: remove it or name another path", path)
+	}
+	if nc, err := net.Dial("unix", path); err == nil {
+		nc.Close()
+		return fmt.Errorf("sendmail socket: another server listens on %s", path)
+	}
+	return os.Remove(path)
+}

@@ -1,0 +1,285 @@
+package submitsocket
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+// User is what a user id of this machine may do.
+type User struct {
+	Account string
+	// Backend takes the user's mail, as from a session that Account has logged in to.
+	Backend smtpserver.Backend
+}
+
+// Server takes mail from programs on this machine. Its fields are not changed
+// once it is in use.
+type Server struct {
+	Users map[uint32]User // by user id; all others are refused
+	// Limits; zero values mean the defaults given.
+	MessageSize int64         // octets; 50 MiB
+	Recipients  int           // per message; 1000
+	Connections int           // at one time; 100
+	Timeout     time.Duration // for one message, from connection to answer; 10 min
+	Log         *slog.Logger  // nil: discard
+	// Peer names the user id at the other end; nil: the kernel does (SO_PEERCRED).
+	Peer func(nc net.Conn) (uid uint32, err error)
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Log != nil {
+		return s.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v != zero {
+		return v
+	}
+	return def
+}
+
+// Serve takes connections of l until ctx ends; it closes l, and returns when the
+// messages under way are answered. A nil error means that ctx ended.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	var work sync.WaitGroup
+	defer work.Wait()
+	slots := make(chan struct{}, or(s.Connections, 100))
+	for {
+		select {
+		case slots <- struct{}{}: // others wait in the listener's queue
+		case <-ctx.Done():
+			return nil
+		}
+		nc, err := l.Accept()
+		if err != nil {
+			<-slots
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			s.log().Warn("connection not taken", "error", err)
+			time.Sleep(50 * time.Millisecond) // out of file descriptors, most likely
+			continue
+		}
+		work.Go(func() {
+			defer func() { <-slots }()
+			s.serve(ctx, nc)
+		})
+	}
+}
+
+// stopGrace is how long a program may go on sending when the server stops.
+const stopGrace = 5 * time.Second
+
+// serve answers one connection.
+func (s *Server) serve(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(or(s.Timeout, 10*time.Minute)))
+	// A program that is slow to send does not keep the server from stopping.
+	stop := context.AfterFunc(ctx, func() { nc.SetReadDeadline(time.Now().Add(stopGrace)) })
+	defer stop()
+	t := &taking{s: s, br: bufio.NewReader(nc)}
+	reply := t.refuse(nc)
+	if reply == nil {
+		// The message is taken or refused as a whole even if the server stops meanwhile.
+		reply = t.take(context.WithoutCancel(ctx))
+	}
+	level := slog.LevelInfo
+	if !reply.Positive() {
+		level = slog.LevelWarn
+	}
+	s.log().Log(ctx, level, "local submission", "uid", t.uid, "account", t.user.Account, "from", t.req.From,
+		"recipients", len(t.req.Recipients), "size", t.req.Size, "reply", reply.Error())
+	if err := writeLine(nc, toAnswer(reply)); err != nil {
+		s.log().Warn("local submission: the program did not wait for the answer", "uid", t.uid, "error", err)
+		return
+	}
+	t.drain(nc)
+}
+
+// taking is one message on its way in.
+type taking struct {
+	s    *Server
+	br   *bufio.Reader
+	uid  uint32
+	user User
+	req  Request
+}
+
+func deny(code int, subject, detail int, format string, args ...any) *smtp.Reply {
+	return smtp.NewReply(code, smtp.Enhanced{Class: code / 100, Subject: subject, Detail: detail}, format, args...)
+}
+
+// refuse is the reply to who may not submit; nil for who may.
+func (t *taking) refuse(nc net.Conn) *smtp.Reply {
+	peer := t.s.Peer
+	if peer == nil {
+		peer = peerUID
+	}
+	uid, err := peer(nc)
+	if err != nil {
+		return deny(451, 3, 0, "this server cannot tell which user is asking").WithCause(err)
+	}
+	t.uid = uid
+	user, ok := t.s.Users[uid]
+	if !ok {
+		return deny(550, 7, 1, "the user with the id %d may not send mail from here; the server's configuration says who may, in [[sendmail.user]]", uid)
+	}
+	t.user = user
+	return nil
+}
+
+// take reads the request and has the backend take the message.
+func (t *taking) take(ctx context.Context) *smtp.Reply {
+	if r := t.read(); r != nil {
+		return r
+	}
+	session, err := t.user.Backend.NewSession(ctx, &conn{t})
+	if err != nil {
+		return asReply(err)
+	}
+	defer session.Close()
+	from, err := t.sender()
+	if err != nil {
+		return deny(553, 1, 7, "the sender address cannot be read: %v", err)
+	}
+	err = session.Mail(ctx, smtp.MailParams{From: from, Null: t.req.From == "", Size: t.req.Size, SMTPUTF8: t.req.SMTPUTF8,
+		RequireTLS: t.req.RequireTLS, EnvID: t.req.EnvID, Ret: t.req.Ret})
+	if err != nil {
+		return asReply(err)
+	}
+	if r := t.recipients(ctx, session); r != nil {
+		return r
+	}
+	body := &strictReader{r: io.LimitReader(t.br, t.req.Size), left: t.req.Size}
+	reply, err := session.Data(ctx, body)
+	switch {
+	case body.fault != nil:
+		// Checked first: a backend that took a broken message all the same is wrong.
+		return deny(554, 6, 0, "the message was not taken: %v", body.fault)
+	case err != nil:
+		return asReply(err)
+	case body.left > 0 && reply.Positive():
+		return deny(451, 3, 0, "the message was not read to its end")
+	}
+	return reply
+}
+
+// read reads the request and holds it against the limits.
+func (t *taking) read() *smtp.Reply {
+	line, err := readLine(t.br, maxRequest)
+	if err != nil {
+		return deny(500, 5, 2, "the request cannot be read: %v", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(line)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&t.req); err != nil {
+		return deny(500, 5, 2, "the request cannot be read: %v", err)
+	}
+	size, rcpts := or(t.s.MessageSize, 50<<20), or(t.s.Recipients, 1000)
+	switch {
+	case t.req.Version != Version:
+		return deny(500, 5, 2, "the request is of version %d, this server speaks version %d: the program and the server must be of one release", t.req.Version, Version)
+	case t.req.Size <= 0:
+		return deny(554, 6, 0, "the message is empty")
+	case t.req.Size > size:
+		return deny(552, 3, 4, "the message has %d octets, and at most %d are taken", t.req.Size, size)
+	case len(t.req.Recipients) == 0:
+		return deny(554, 5, 1, "the message has no recipients")
+	case len(t.req.Recipients) > rcpts:
+		return deny(452, 5, 3, "the message has %d recipients, and at most %d are taken", len(t.req.Recipients), rcpts)
+	case t.req.Ret != "" && t.req.Ret != "HDRS" && t.req.Ret != "FULL":
+		return deny(501, 5, 4, "RET is HDRS or FULL, not %q", t.req.Ret)
+	}
+	return checkNotify(t.req.Notify)
+}
+
+func checkNotify(words []string) *smtp.Reply {
+	for _, w := range words {
+		switch w {
+		case "SUCCESS", "FAILURE", "DELAY":
+		case "NEVER":
+			if len(words) > 1 {
+				return deny(501, 5, 4, "NOTIFY=NEVER stands alone")
+			}
+		default:
+			return deny(501, 5, 4, "NOTIFY is NEVER, or of SUCCESS, FAILURE and DELAY, not %q", w)
+		}
+	}
+	return nil
+}
+
+func (t *taking) sender() (smtp.Address, error) {
+	if t.req.From == "" {
+		return smtp.Address{}, nil
+	}
+	return smtp.ParseAddress(t.req.From, true)
+}
+
+// recipients has the backend take all of them: if it refuses one, nothing is
+// sent, so that the program can mend the list and hand in the whole again.
+func (t *taking) recipients(ctx context.Context, session smtpserver.Session) *smtp.Reply {
+	for _, to := range t.req.Recipients {
+		a, err := smtp.ParseAddress(to, true)
+		if err != nil {
+			return deny(553, 1, 3, "nothing was sent: the recipient %q cannot be read: %v", to, err)
+		}
+		if err := session.Rcpt(ctx, smtp.RcptParams{To: a, Notify: t.req.Notify}); err != nil {
+			r := asReply(err)
+			return smtp.NewReply(r.Code, r.Enhanced, "nothing was sent: %s: %s", to, r.Text()).WithCause(r.Cause)
+		}
+	}
+	return nil
+}
+
+// drain reads what the program still sends, for a moment: closing with octets
+// unread could take the answer away from it.
+func (t *taking) drain(nc net.Conn) {
+	nc.SetDeadline(time.Now().Add(5 * time.Second))
+	// Nothing depends on it.
+	_, _ = io.Copy(io.Discard, io.LimitReader(t.br, or(t.s.MessageSize, 50<<20)))
+}
+
+func asReply(err error) *smtp.Reply {
+	var r *smtp.Reply
+	if errors.As(err, &r) {
+		return r
+	}
+	return deny(451, 3, 0, "local error, try again later").WithCause(err)
+}
+
+// conn is what a backend sees of the connection: one that has logged in, from
+// this machine.
+type conn struct{ t *taking }
+
+func (c *conn) Remote() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+}
+func (c *conn) Local() netip.AddrPort                { return c.Remote() }
+func (c *conn) TLS() *tls.ConnectionState            { return nil }
+func (c *conn) ServerCertificate() *x509.Certificate { return nil }
+func (c *conn) HELO() string                         { return fmt.Sprintf("uid-%d", c.t.uid) }
+func (c *conn) ESMTP() bool                          { return true }
+func (c *conn) Identity() string                     { return c.t.user.Account }
