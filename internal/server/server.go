@@ -83,7 +83,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New()}
-	if err := s.build(ctx); err != nil {
+	if err = s.build(ctx); err == nil {
+		err = s.listenSendmail()
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}

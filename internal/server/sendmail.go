@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/user"
+	"strconv"
+
+	"waxwing/dns"
+	"waxwing/internal/account"
+	"waxwing/internal/config"
+	"waxwing/internal/receive"
+	"waxwing/internal/submitsocket"
+	"waxwing/smtp"
+)
+
+// kindSendmail is the submission socket among the listeners.
+const kindSendmail config.Kind = "sendmail"
+
+// listenSendmail makes the submission socket, where the configuration has one (TRA-5).
+func (s *Server) listenSendmail() error {
+	c := s.cfg.Sendmail
+	if c.Socket == "" {
+		return nil
+	}
+	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Now: s.o.Now, Log: s.area("receive")}
+	srv := &submitsocket.Server{Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
+		Recipients: s.cfg.Limits.MaxRecipients, Log: s.area("sendmail")}
+	for _, u := range c.User {
+		uid, err := userID(u.User)
+		if err != nil {
+			return fmt.Errorf("sendmail.user %q: %w", u.User, err)
+		}
+		if _, ok := srv.Users[uid]; ok {
+			return fmt.Errorf("sendmail.user %q: the user id %d has a table already, under another name", u.User, uid)
+		}
+		own := common
+		if len(u.Addresses) > 0 {
+			if own.Accounts, err = limitTo(common.Accounts, u.Addresses); err != nil {
+				return fmt.Errorf("sendmail.user %q: %w", u.User, err)
+			}
+		}
+		srv.Users[uid] = submitsocket.User{Account: u.Account, Backend: &receive.Submission{Common: own, Signer: s.Signing}}
+	}
+	l, err := submitsocket.Listen(c.Socket)
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, &listener{Listener: l, kind: kindSendmail,
+		serve: func(ctx context.Context) error { return srv.Serve(ctx, l) }})
+	return nil
+}
+
+// userID finds a user of this machine by name or number.
+func userID(name string) (uint32, error) {
+	if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("%w: create the user, or give its number", err)
+	}
+	n, err := strconv.ParseUint(u.Uid, 10, 32)
+	return uint32(n), err
+}
+
+// limited is Accounts of which a user may use some addresses only.
+type limited struct {
+	receive.Accounts
+	allowed map[string]bool
+}
+
+func limitTo(a receive.Accounts, addresses []string) (receive.Accounts, error) {
+	l := &limited{Accounts: a, allowed: map[string]bool{}}
+	for _, s := range addresses {
+		key, err := addressKey(s)
+		if err != nil {
+			return nil, err
+		}
+		l.allowed[key] = true
+	}
+	return l, nil
+}
+
+// addressKey is an address as it is compared.
+func addressKey(s string) (string, error) {
+	a, err := smtp.ParseAddress(s, true)
+	if err != nil {
+		return "", fmt.Errorf("address %q: %w", s, err)
+	}
+	d, err := dns.ParseName(a.Domain)
+	if err != nil {
+		return "", fmt.Errorf("address %q: %w", s, err)
+	}
+	return smtp.Address{Local: account.NormalizeLocal(a.Local), Domain: d.ASCII()}.String(), nil
+}
+
+// MaySendAs asks the account only about what the user may send from.
+func (l *limited) MaySendAs(ctx context.Context, name, address string) (bool, error) {
+	key, err := addressKey(address)
+	if err != nil || !l.allowed[key] {
+		return false, nil
+	}
+	return l.Accounts.MaySendAs(ctx, name, address)
+}
+
+// Socket is where the submission socket listens; nil if there is none.
+func (s *Server) Socket() net.Addr { return s.Addr(kindSendmail) }
