@@ -55,6 +55,11 @@ func (s *Server) buildListeners() error {
 		switch c.Kind {
 		case config.Metrics:
 			bound.serve = s.serveMetrics(l)
+		case config.HTTPS:
+			if conf == nil {
+				return fmt.Errorf("listen on %s: https needs a certificate: set tls.cert_file and tls.key_file", c.Address)
+			}
+			bound.serve = s.serveHTTPS(l, c, conf)
 		case config.MX, config.Submission, config.Submissions:
 			srv, err := s.smtpServer(c, conf, checker, common)
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,9 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.buildDelivery(); err != nil {
 		return err
 	}
-	s.buildReports()
+	if err := s.buildReports(); err != nil {
+		return err
+	}
 	s.buildQueue()
 	return s.buildListeners()
 }
@@ -198,7 +201,9 @@ func Reports(cfg *config.Config, db *store.Store) (*tlsreport.Service, error) {
 	}
 	s.Accounts = &accounts.Store{DB: db}
 	s.Signing = &signing.Service{Store: db}
-	s.buildReports()
+	if err := s.buildReports(); err != nil {
+		return nil, err
+	}
 	s.TLSReport.Enqueuer = &queue.Queue{Store: db, IsLocal: s.isLocal, Hostname: cfg.Hostname.ASCII(), Owner: "command"}
 	return s.TLSReport, nil
 }
@@ -213,16 +218,61 @@ func forPlanning(cfg *config.Config, db *store.Store) (*Server, error) {
 }
 
 // buildReports makes the TLS report service; the queue is plugged in later.
-func (s *Server) buildReports() {
+func (s *Server) buildReports() error {
+	roots, err := s.roots()
+	if err != nil {
+		return err
+	}
 	r := s.cfg.TLSRPT
 	s.TLSReport = &tlsreport.Service{
 		Store: s.Store, DNS: s.DNS, Signer: s.Signing, AllowPrivate: s.cfg.Delivery.AllowPrivate,
 		Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, Success: tlsreport.Success(r.ReportSuccess), Off: !r.Send,
 		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"),
+		HostNames: s.hostNames(), Send: s.reportsTo, Cap: r.MaxPerOrg, Webhook: r.AlertWebhook,
+		Roots: roots, Dial: s.o.Dialer.DialContext,
+	}
+	if r.Alerts {
+		s.TLSReport.Postmaster = s.postmaster
 	}
 	if local, _, ok := strings.Cut(r.From, "@"); ok {
 		s.TLSReport.FromLocal = local
 	}
+	return nil
+}
+
+// hostNames are the names that results of DANE may be about beside those below
+// hosted domains (RPT-17): the host's own, as it calls itself.
+func (s *Server) hostNames() []dns.Name {
+	names := []dns.Name{s.cfg.Hostname}
+	if ehlo := s.cfg.Delivery.EHLO; !ehlo.IsZero() && ehlo != s.cfg.Hostname {
+		names = append(names, ehlo)
+	}
+	return names
+}
+
+// reportsTo is tlsrpt.send for one recipient domain (RPT-3).
+func (s *Server) reportsTo(domain string) bool {
+	return !slices.ContainsFunc(s.cfg.TLSRPT.Exclude, func(n dns.Name) bool { return n.ASCII() == domain })
+}
+
+// postmaster is who is told of what an operator should see: of the nearest
+// hosted domain at or above the host name, else of the first that is hosted. ""
+// where nothing is.
+func (s *Server) postmaster(ctx context.Context) (string, error) {
+	for d := s.cfg.Hostname; !d.IsZero(); d = d.Parent() {
+		hosted, err := s.Accounts.IsHosted(ctx, d)
+		if err != nil {
+			return "", err
+		}
+		if hosted {
+			return "postmaster@" + d.ASCII(), nil
+		}
+	}
+	domains, err := s.Accounts.Domains(ctx)
+	if len(domains) == 0 || err != nil {
+		return "", err
+	}
+	return "postmaster@" + domains[0].Name.ASCII(), nil
 }
 
 // buildQueue makes the queue and plugs the rooms of other layers into it.
@@ -259,7 +309,7 @@ func (s *Server) record(tx *store.Tx, job *delivery.Job, res *delivery.Result) e
 	if !s.cfg.TLSRPT.Send {
 		return nil
 	}
-	return tlsresult.Save(tx, s.o.Now(), tlsresult.Observe(job, res))
+	return tlsresult.Recorder{Send: s.reportsTo, Now: s.o.Now}.Record(tx, job, res)
 }
 
 // isLocal says of a domain that its mail ends here.
@@ -274,11 +324,19 @@ func (s *Server) isLocal(ctx context.Context, d delivery.RecipientDomain) (bool,
 // every hosted domain and at the host's own name (RPT-14).
 const reportLocal = "tls-reports"
 
-// isReport says of an address that TLS reports come to it.
+// isReport says of an address that TLS reports come to it, or bounces of our own.
 func (s *Server) isReport(ctx context.Context, local string, domain dns.Name) bool {
+	if back, err := s.TLSReport.IsReturnPath(ctx, local); back || err != nil {
+		return err == nil && s.ours(ctx, domain)
+	}
 	if !strings.EqualFold(local, reportLocal) {
 		return false
 	}
+	return s.ours(ctx, domain)
+}
+
+// ours: the host's own name or a hosted domain.
+func (s *Server) ours(ctx context.Context, domain dns.Name) bool {
 	if domain == s.cfg.Hostname {
 		return true
 	}

@@ -204,8 +204,8 @@ func TestNewFails(t *testing.T) {
 		change func(*config.Config)
 		want   []string
 	}{
-		"kind": {func(c *config.Config) { c.Listen[1].Kind = config.HTTPS },
-			[]string{`kind "https" is not served by this version`, "take its [[listen]] table out"}},
+		"kind": {func(c *config.Config) { c.Listen[1].Kind = "gopher" },
+			[]string{`kind "gopher" is not served by this version`, "take its [[listen]] table out"}},
 		"port": {func(c *config.Config) { c.Listen[1].Address = taken.Addr().(*net.TCPAddr).AddrPort() },
 			[]string{"listen for submission: ", taken.Addr().String(), "address already in use", "another program has the port"}},
 		"no certificate": {func(c *config.Config) { c.TLS.LocalCA = false },

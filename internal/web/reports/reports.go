@@ -1,0 +1,198 @@
+// Package reports takes in SMTP TLS reports by HTTPS (RFC 8460 §5.4, RPT-15):
+// POST /tlsrpt with a report as JSON or gzip of JSON. Nobody vouches for who
+// posts; so each source may do so only now and then, and what is kept is for the
+// sink to bound.
+package reports
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Path is where reports are posted to.
+const Path = "/tlsrpt"
+
+// Sink keeps a report. A reason refuses it for good. ErrTooMany, which may be
+// wrapped, asks the source to come another day; any other error is temporary.
+// Safe for concurrent use.
+type Sink interface {
+	TakePost(ctx context.Context, source netip.Addr, body []byte) (reason string, err error)
+}
+
+const (
+	maxBody     = 1 << 20
+	perHour     = 60   // requests of one source
+	maxSources  = 4096 // that are remembered
+	concurrent  = 8
+	readTime    = 30 * time.Second
+	retryBusy   = time.Minute
+	maxReasonIn = 300 // octets of a reason in an answer
+)
+
+// Handler serves POST /tlsrpt. Its fields are set before its first use.
+type Handler struct {
+	Sink    Sink
+	TooMany error            // what Sink returns when a day's limit is reached
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: discard
+
+	once sync.Once
+	busy chan struct{}
+
+	mu      sync.Mutex
+	hour    int64
+	sources map[netip.Prefix]int
+}
+
+// ServeHTTP answers 200 when the report is kept, or was before; 4xx when it
+// never will be; 429 and 503 when another time is better (RFC 8460 §5.4, §5.5).
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.once.Do(func() { h.busy, h.sources = make(chan struct{}, concurrent), map[netip.Prefix]int{} })
+	source, ok := sourceOf(r)
+	if !ok {
+		answer(w, http.StatusBadRequest, "no source address")
+		return
+	}
+	if wait, ok := h.admit(source); !ok {
+		later(w, http.StatusTooManyRequests, wait, "too many requests from your network")
+		return
+	}
+	if why := accepts(r); why != "" {
+		answer(w, http.StatusUnsupportedMediaType, why)
+		return
+	}
+	select {
+	case h.busy <- struct{}{}:
+		defer func() { <-h.busy }()
+	default:
+		later(w, http.StatusServiceUnavailable, retryBusy, "busy")
+		return
+	}
+	body, status, why := h.read(w, r)
+	if why != "" {
+		answer(w, status, why)
+		return
+	}
+	reason, err := h.Sink.TakePost(r.Context(), source, body)
+	switch {
+	case errors.Is(err, h.TooMany) && h.TooMany != nil:
+		later(w, http.StatusTooManyRequests, untilMidnight(h.now()), "too many reports today")
+	case err != nil:
+		h.log().Error("TLS report by HTTPS not kept", "source", source.String(), "error", err)
+		later(w, http.StatusServiceUnavailable, retryBusy, "try again later")
+	case reason != "":
+		h.log().Info("TLS report by HTTPS refused", "source", source.String(), "reason", reason)
+		answer(w, http.StatusBadRequest, reason)
+	default:
+		answer(w, http.StatusOK, "taken")
+	}
+}
+
+// read takes the body in, in bounded time and size.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, status int, why string) {
+	// Real time, whatever Now says: the deadline is the connection's. Not every
+	// ResponseWriter has one; the server's own timeouts hold then.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, http.StatusRequestEntityTooLarge, "at most 1 MiB is taken"
+	case err != nil:
+		return nil, http.StatusBadRequest, "the body cannot be read"
+	case len(body) == 0:
+		return nil, http.StatusBadRequest, "the body is empty"
+	}
+	return body, 0, ""
+}
+
+// accepts looks at the media type (RFC 8460 §5.4, §6.4): what is in the body the
+// parser sees for itself, but a form or a page is nothing for it.
+func accepts(r *http.Request) (why string) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return "Content-Encoding is not taken: send application/tlsrpt+gzip"
+	}
+	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch t {
+	case "application/tlsrpt+gzip", "application/tlsrpt+json", "application/json", "application/gzip", "application/x-gzip":
+		return ""
+	}
+	if err != nil {
+		return "send Content-Type application/tlsrpt+gzip or application/tlsrpt+json"
+	}
+	return "media type not taken: send application/tlsrpt+gzip or application/tlsrpt+json"
+}
+
+func sourceOf(r *http.Request) (netip.Addr, bool) {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	return ap.Addr().Unmap().WithZone(""), err == nil
+}
+
+// admit counts the requests of a network in the running hour. When more
+// networks come than are remembered, the new ones wait for the next hour: those
+// who are known go on.
+func (h *Handler) admit(a netip.Addr) (wait time.Duration, ok bool) {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return time.Hour, false
+	}
+	now := h.now()
+	hour := now.Unix() / 3600
+	wait = time.Unix((hour+1)*3600, 0).Sub(now)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if hour != h.hour {
+		h.hour = hour
+		clear(h.sources)
+	}
+	n, known := h.sources[p]
+	if n >= perHour || !known && len(h.sources) >= maxSources {
+		return wait, false
+	}
+	h.sources[p] = n + 1
+	return 0, true
+}
+
+func untilMidnight(now time.Time) time.Duration {
+	return now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
+}
+
+func later(w http.ResponseWriter, status int, wait time.Duration, text string) {
+	w.Header().Set("Retry-After", strconv.FormatInt(int64(wait/time.Second)+1, 10))
+	answer(w, status, text)
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// The client may be gone: then nobody misses the text.
+	_, _ = io.WriteString(w, text[:min(len(text), maxReasonIn)]+"\n")
+}
+
+func (h *Handler) now() time.Time {
+	if h.Now != nil {
+		return h.Now()
+	}
+	return time.Now()
+}
+
+func (h *Handler) log() *slog.Logger {
+	if h.Log != nil {
+		return h.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

@@ -1,0 +1,100 @@
+package reports
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+var errFull = errors.New("full")
+
+// sink answers as its test says and remembers what it got.
+type sink struct {
+	reason string
+	err    error
+	got    []string
+	from   []netip.Addr
+}
+
+func (s *sink) TakePost(_ context.Context, source netip.Addr, body []byte) (string, error) {
+	s.got, s.from = append(s.got, string(body)), append(s.from, source)
+	return s.reason, s.err
+}
+
+func post(h http.Handler, from, mediaType, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, Path, strings.NewReader(body))
+	r.RemoteAddr = from
+	r.Header.Set("Content-Type", mediaType)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// RPT-15: what is taken, what is refused for good, and what may come again.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	const gz = "application/tlsrpt+gzip"
+	for name, tt := range map[string]struct {
+		sink             sink
+		mediaType, body  string
+		status           int
+		retryAfter, told string
+		reached          bool
+	}{
+		"taken":       {sink{}, gz, "x", 200, "", "taken", true},
+		"JSON":        {sink{}, "application/tlsrpt+json; charset=utf-8", "x", 200, "", "taken", true},
+		"refused":     {sink{reason: "about no domain of this server"}, gz, "x", 400, "", "about no domain", true},
+		"today full":  {sink{err: errFull}, gz, "x", 429, "7201", "too many", true},
+		"store down":  {sink{err: errors.New("secret path")}, gz, "x", 503, "61", "try again", true},
+		"a form":      {sink{}, "application/x-www-form-urlencoded", "x", 415, "", "tlsrpt+gzip", false},
+		"no type":     {sink{}, "", "x", 415, "", "tlsrpt+gzip", false},
+		"empty":       {sink{}, gz, "", 400, "", "empty", false},
+		"beyond 1MiB": {sink{}, gz, strings.Repeat("x", 1<<20+1), 413, "", "1 MiB", false},
+	} {
+		h := &Handler{Sink: &tt.sink, TooMany: errFull, Now: func() time.Time { return time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC) }}
+		w := post(h, "[::ffff:192.0.2.1]:4000", tt.mediaType, tt.body)
+		if w.Code != tt.status || w.Header().Get("Retry-After") != tt.retryAfter || !strings.Contains(w.Body.String(), tt.told) || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s: %d %q %v", name, w.Code, w.Body, w.Header())
+		}
+		if (len(tt.sink.got) == 1) != tt.reached || tt.reached && tt.sink.from[0] != netip.MustParseAddr("192.0.2.1") {
+			t.Errorf("%s: the sink got %q from %v", name, tt.sink.got, tt.sink.from)
+		}
+	}
+}
+
+// RPT-15: limits per source; an IPv6 /64 is one. The next hour begins anew.
+func TestPerSource(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 22, 59, 0, 0, time.UTC)
+	h := &Handler{Sink: &sink{}, Now: func() time.Time { return now }}
+	const gz = "application/tlsrpt+gzip"
+	for i := range perHour {
+		if w := post(h, "[2001:db8::"+string("0123456789"[i%10])+"]:1", gz, "x"); w.Code != 200 {
+			t.Fatalf("request %d: %d", i, w.Code)
+		}
+	}
+	if w := post(h, "[2001:db8::ff]:1", gz, "x"); w.Code != 429 || w.Header().Get("Retry-After") != "61" {
+		t.Errorf("beyond the limit: %d %v", w.Code, w.Header())
+	}
+	if w := post(h, "[2001:db8:0:1::1]:1", gz, "x"); w.Code != 200 {
+		t.Errorf("another network: %d", w.Code)
+	}
+	now = now.Add(time.Minute)
+	if w := post(h, "[2001:db8::1]:1", gz, "x"); w.Code != 200 {
+		t.Errorf("the next hour: %d", w.Code)
+	}
+	for i := range maxSources { // a flood of networks does not grow the memory
+		h.admit(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+	if len(h.sources) > maxSources {
+		t.Errorf("%d sources are remembered", len(h.sources))
+	}
+	if w := post(h, "[2001:db8::1]:1", gz, "x"); w.Code != 200 {
+		t.Errorf("a known source in a flood: %d", w.Code)
+	}
+}
