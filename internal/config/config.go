@@ -9,17 +9,18 @@ import (
 
 // Config is the whole of waxwing.toml.
 type Config struct {
-	Hostname dns.Name `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
-	DataDir  string   `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
-	Postgres string   `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
-	Listen   []Listen `toml:"listen" doc:"One table for each address the server listens on."`
-	TLS      TLS      `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
-	Resolver Resolver `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
-	Delivery Delivery `toml:"delivery" doc:"How mail leaves this server."`
-	TLSRPT   TLSRPT   `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
-	Limits   Limits   `toml:"limits" doc:"Bounds on what one client or one message may use."`
-	Sendmail Sendmail `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
-	Log      Log      `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
+	Hostname  dns.Name  `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
+	DataDir   string    `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
+	Postgres  string    `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
+	Listen    []Listen  `toml:"listen" doc:"One table for each address the server listens on."`
+	TLS       TLS       `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
+	Resolver  Resolver  `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
+	Delivery  Delivery  `toml:"delivery" doc:"How mail leaves this server."`
+	TLSRPT    TLSRPT    `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
+	Limits    Limits    `toml:"limits" doc:"Bounds on what one client or one message may use."`
+	Sendmail  Sendmail  `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
+	Companion Companion `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
+	Log       Log       `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
 	name  string         // of the file
 	lines map[string]int // of the keys in it

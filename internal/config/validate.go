@@ -47,6 +47,7 @@ func Default() *Config {
 // validate makes the checks that look at more than one key.
 func (c *Config) validate(d *decoder) {
 	c.validateListen(d)
+	c.validateCompanion(d)
 	c.validateSendmail(d)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		d.fault("tls", "cert_file and key_file belong together: give both or none")
@@ -121,7 +122,7 @@ func (c *Config) validateSendmail(d *decoder) {
 }
 
 func (c *Config) validateListen(d *decoder) {
-	if len(c.Listen) == 0 {
+	if len(c.Listen) == 0 && !c.Companion.On() {
 		d.fault("listen", "no listener: add at least one [[listen]] table with address and kind")
 	}
 	tls := c.TLS.LocalCA || c.TLS.CertFile != ""
