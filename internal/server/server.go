@@ -16,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/companion"
 	"waxwing/internal/config"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
@@ -61,6 +62,7 @@ type Server struct {
 	log       *slog.Logger
 	o         Options
 	listeners []*listener
+	collector *companion.Collector // nil: none
 }
 
 // New opens the store and builds the rooms; it binds the listeners, so that a
@@ -86,6 +88,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err = s.build(ctx); err == nil {
 		err = s.listenSendmail()
 	}
+	if err == nil {
+		err = s.buildCompanion()
+	}
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -97,6 +102,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 func (s *Server) Close() error {
 	for _, l := range s.listeners {
 		l.Close()
+	}
+	if s.collector != nil {
+		s.collector.Conn.Close()
 	}
 	return s.Store.Close()
 }
@@ -126,8 +134,15 @@ func (s *Server) Run(ctx context.Context) error {
 	start("TLS reports", s.TLSReport.Run)
 	start("resolver self-test", s.selfTests)
 	start("change watcher", s.watch)
+	if s.collector != nil {
+		start("TLSRPT datagrams", s.collector.Run)
+	}
 
 	var faces errgroup.Group
+	faces.Go(func() error { // where there are no listeners
+		<-front.Done()
+		return nil
+	})
 	for _, l := range s.listeners {
 		faces.Go(func() error {
 			err := l.serve(front)
