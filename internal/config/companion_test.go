@@ -29,6 +29,18 @@ func TestCompanion(t *testing.T) {
 	}
 }
 
+// Relative paths count from the directory of the file.
+func TestCompanionPaths(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("/etc/waxwing/companion.toml", []byte("hostname = \"mx.example.org\"\n[companion]\ndatagrams = \"s\"\npolicies = [\"unix:p\", \"unix:/q\", \"127.0.0.1:1\"]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Companion.Datagrams + " " + strings.Join(c.Companion.Policies, " "); got != "/etc/waxwing/s unix:/etc/waxwing/p unix:/q 127.0.0.1:1" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

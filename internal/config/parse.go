@@ -92,9 +92,14 @@ func Parse(name string, data []byte) (*Config, error) {
 
 // anchor makes relative paths count from dir.
 func (c *Config) anchor(dir string) {
-	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile, &c.Sendmail.Socket} {
+	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile, &c.Sendmail.Socket, &c.Companion.Datagrams} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
+		}
+	}
+	for i, p := range c.Companion.Policies {
+		if path, ok := strings.CutPrefix(p, "unix:"); ok && !filepath.IsAbs(path) {
+			c.Companion.Policies[i] = "unix:" + filepath.Join(dir, path)
 		}
 	}
 }
