@@ -52,6 +52,7 @@ func commands() []command {
 		{"lab", "[-exit] [-json]", "run a small internet in this process and show how mail travels in it", runLab},
 		{"quickstart", "-local [-dir DIR] user@domain", "write a configuration, keys and a first account", runQuickstart},
 		{"serve", "[-config FILE]", "run the mail server", runServe},
+		{"companion", "[-config FILE]", "count and report the TLS sessions of a Postfix, and tell it TLS policies", runCompanion},
 		{"config", "check|describe|example [-config FILE]", "check the configuration, or print its reference", runConfig},
 		{"explain", "[-config FILE] [-json] ADDRESS|DOMAIN", "say what would happen to a mail, and why", runExplain},
 		{"domain", "add|list|remove [DOMAIN]", "the domains this server takes mail for", runDomain},

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"waxwing/internal/server"
+)
+
+// runCompanion runs what stands beside a Postfix until it is told to stop, and
+// the daily TLS reports with it.
+func runCompanion(ctx context.Context, e env, args []string) error {
+	fs := flags(e, "companion")
+	path := fs.String("config", "companion.toml", "configuration `file`")
+	rest, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("unexpected %q", rest[0])
+	}
+	cfg, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	if !cfg.Companion.On() {
+		return fmt.Errorf("%s has no [companion] table with datagrams or policies: see docs/operating/postfix.md", *path)
+	}
+	if cfg.ServesMail() {
+		return fmt.Errorf("%s has listeners for mail: \"waxwing serve\" serves them, and the companion with them", *path)
+	}
+	if err := cfg.Check(); err != nil {
+		return err
+	}
+	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log)})
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
