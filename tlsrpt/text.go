@@ -78,6 +78,9 @@ func or(a, b string) string {
 	return b
 }
 
+// Printable is foreign text without control characters, fit for a terminal.
+func Printable(s string) string { return printable(s) }
+
 // printable keeps a peer's text from moving the cursor of who reads it.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

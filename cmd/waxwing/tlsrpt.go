@@ -20,15 +20,23 @@ import (
 
 // runTLSRPT shows and sends TLS reports (RFC 8460).
 func runTLSRPT(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "results", "send", "sent", "reports", "show", "parse")
+	what, args, err := verb(args, "results", "send", "sent", "outcomes", "reports", "summary", "show", "parse", "lookup", "suppress")
 	if err != nil {
 		return err
+	}
+	switch what {
+	case "summary":
+		return summarizeReports(ctx, e, args)
+	case "lookup":
+		return lookUpTLSRPT(ctx, e, args)
+	case "suppress":
+		return suppressReports(ctx, e, args)
 	}
 	var f storeFlags
 	var o tlsreport.SendOptions
 	fs := flags(e, "tlsrpt "+what)
 	f.add(fs)
-	dayText := fs.String("day", "", "UTC `day`, such as 2026-01-31; if empty, results shows today and send reports yesterday")
+	dayText := fs.String("day", "", "UTC `day`, such as 2026-01-31; if empty, results shows today, send and outcomes take yesterday")
 	fs.StringVar(&o.Domain, "domain", "", "only this `domain`")
 	fs.BoolVar(&o.DryRun, "dry-run", false, "print what would be sent")
 	fs.BoolVar(&o.Partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
@@ -45,7 +53,7 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 		return parseReports(e, rest, f.json)
 	}
 	if what == "show" && len(rest) != 1 || what != "show" && len(rest) > 0 {
-		return usagef("results|send|sent|reports take no arguments, show takes an id")
+		return usagef("results|send|sent|outcomes|reports take no arguments, show takes an id")
 	}
 	return withStore(ctx, e, f, func(op *opened) error {
 		service, err := server.Reports(op.cfg, op.store)
@@ -59,6 +67,8 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 			return listResults(ctx, e, service, o, f.json)
 		case "sent":
 			return listSent(ctx, e, service, o.Domain, f.json)
+		case "outcomes":
+			return listOutcomes(ctx, e, service, o, f.json)
 		case "reports":
 			return listReports(ctx, e, service, o.Domain, f.json)
 		}
@@ -144,9 +154,9 @@ func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string
 	}
 	cells := [][]string{}
 	for _, r := range all {
-		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), day(r.Begin), r.PolicyDomain, r.Submitter, r.Organization, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
+		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
 	}
-	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells)
+	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "BY", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells)
 }
 
 func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"waxwing/internal/store"
@@ -187,4 +188,50 @@ func (s *Service) Show(ctx context.Context, id int64) (*tlsrpt.Report, []byte, e
 // stored are the limits for what this server stored itself.
 func stored() tlsrpt.Limits {
 	return tlsrpt.Limits{Input: 64 << 20, Size: 256 << 20, Policies: 100_000, Details: 10_000_000}
+}
+
+// Outcome is what came of one policy domain on one day: reported or why not.
+type Outcome struct {
+	Day          string    `json:"day"`
+	PolicyDomain string    `json:"policy-domain"`
+	Host         bool      `json:"mx-host"`
+	State        string    `json:"state"` // open, reported, none (no record), invalid, expired, skipped
+	Note         string    `json:"note,omitempty"`
+	RUA          []string  `json:"rua,omitempty"`
+	Due          time.Time `json:"due,omitzero"` // of an open one
+	Tries        int       `json:"tries"`
+}
+
+// Outcomes lists what came of the policy domains of a UTC day that is over; they
+// are kept for a week. Domain "" means all.
+func (s *Service) Outcomes(ctx context.Context, t time.Time, domain string) ([]Outcome, error) {
+	var out []Outcome
+	day := tlsresult.Day(t)
+	err := s.Store.Read(ctx, func(tx *store.Tx) error {
+		out = nil
+		rows, err := tx.Query(`SELECT kind, name, state, note, rua, due, tries FROM tls_units WHERE day = ? AND (? = '' OR name = ?) ORDER BY name, kind`,
+			day, domain, domain)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			o := Outcome{Day: tlsresult.Start(day).Format(time.DateOnly)}
+			var kind, due int64
+			var rua string
+			if err := rows.Scan(&kind, &o.PolicyDomain, &o.State, &o.Note, &rua, &due, &o.Tries); err != nil {
+				return err
+			}
+			o.Host, o.Due = kind == int64(mxHost), store.FromTime(due)
+			if rua != "" {
+				o.RUA = strings.Split(rua, "\n")
+			}
+			out = append(out, o)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list what came of the TLS reports: %w", err)
+	}
+	return out, nil
 }
