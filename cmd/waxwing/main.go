@@ -61,7 +61,7 @@ func commands() []command {
 		{"dkim", "add|list|retire [DOMAIN]", "the keys that outgoing mail is signed with", runDKIM},
 		{"mail", "list|show", "read delivered mail", runMail},
 		{"queue", "list|show", "mail that waits, and what became of it", runQueue},
-		{"tlsrpt", "results|send|sent|reports|show|parse", "TLS reports, both ways", runTLSRPT},
+		{"tlsrpt", "results|send|sent|outcomes|reports|summary|show|parse|lookup|suppress", "TLS reports, both ways", runTLSRPT},
 		{"mtasts", "list|forget|refresh", "the MTA-STS policies in the cache", runMTASTS},
 		{"dns", "selftest", "test whether the resolver's DNSSEC answers can be trusted", runDNS},
 		{"version", "", "print the version", runVersion},
