@@ -233,7 +233,7 @@ func (p *postfix) drained(ctx context.Context) error {
 	}
 	var d struct{ Left int }
 	if err := json.Unmarshal(out, &d); err != nil || d.Left > 0 {
-		return fmt.Errorf("Postfix's queue is not empty: %s", out)
+		return fmt.Errorf("the queue of Postfix is not empty: %s", out)
 	}
 	return nil
 }

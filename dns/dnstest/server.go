@@ -59,24 +59,29 @@ func New(zones ...Zone) (*Server, error) {
 
 // Start makes a server that listens on a free port of 127.0.0.1, UDP and TCP.
 // Close stops it.
-func Start(zones ...Zone) (*Server, error) {
+func Start(zones ...Zone) (s *Server, err error) {
+	// The port that TCP got may be taken for UDP.
+	for range 20 {
+		if s, err = StartAt("127.0.0.1:0", zones...); err == nil {
+			break
+		}
+	}
+	return s, err
+}
+
+// StartAt is Start on a given address.
+func StartAt(addr string, zones ...Zone) (*Server, error) {
 	s, err := New(zones...)
 	if err != nil {
 		return nil, err
 	}
-	var l net.Listener
-	var pc net.PacketConn
-	// The port that TCP got may be taken for UDP.
-	for range 20 {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return nil, fmt.Errorf("starting a DNS server: %w", err)
-		}
-		if pc, err = net.ListenPacket("udp", l.Addr().String()); err == nil {
-			break
-		}
-		l.Close()
-	}
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
+		return nil, fmt.Errorf("starting a DNS server: %w", err)
+	}
+	pc, err := net.ListenPacket("udp", l.Addr().String())
+	if err != nil {
+		l.Close()
 		return nil, fmt.Errorf("starting a DNS server: %w", err)
 	}
 	s.addr = l.Addr().String()
