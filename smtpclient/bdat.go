@@ -64,5 +64,8 @@ func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) e
 	if err := x.group(ctx, append(rest, last), chunk); err != nil {
 		return err
 	}
+	if data.Positive() && x.contradiction() {
+		return x.nonsense()
+	}
 	return x.settled(data)
 }

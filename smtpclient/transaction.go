@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,6 +110,9 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 			return x.res, c.connError(StepData, err)
 		}
 		return x.res, nil
+	}
+	if x.contradiction() {
+		return x.res, x.nonsense()
 	}
 	if !x.anyAccepted() {
 		return x.res, x.emptyMessage(ctx)
@@ -219,10 +223,27 @@ func (x *exchange) group(ctx context.Context, commands []command, with []byte) e
 		return c.writeFailed(commands[0].step, err)
 	}
 	x.res.DotSent = with != nil
+	return x.replies(ctx, commands)
+}
+
+// replies reads those to commands.
+func (x *exchange) replies(ctx context.Context, commands []command) error {
+	c := x.c
+	var last *smtp.Reply // 421, with more to come perhaps
+	var at Step
 	for _, cmd := range commands {
-		c.deadline(ctx, time.Now().Add(c.timeout(cmd.step)))
+		d := c.timeout(cmd.step)
+		if last != nil {
+			d = min(d, afterClosing)
+		}
+		c.deadline(ctx, time.Now().Add(d))
 		r, err := c.read(cmd.step)
-		if err != nil {
+		switch {
+		case err != nil && last != nil:
+			// It closed instead of carrying out what came after that command.
+			x.res.DotSent = false
+			return c.lastWords(at, last)
+		case err != nil:
 			return err
 		}
 		*cmd.into = r
@@ -230,14 +251,18 @@ func (x *exchange) group(ctx context.Context, commands []command, with []byte) e
 			c.mails++
 			c.dirty = r.Positive()
 		}
-		if r.Code == 421 {
-			// It closes instead of carrying out what came after that command.
-			x.res.DotSent = x.res.DotSent && cmd.step == StepFinal
-			return c.lastWords(cmd.step, r)
+		if r.Code == 421 && cmd.step != StepFinal {
+			if !x.res.DotSent {
+				return c.lastWords(cmd.step, r)
+			}
+			last, at = r, cmd.step // see whether it closes: the whole message lies before it
 		}
 	}
 	return nil
 }
+
+// afterClosing is how long to wait for a peer that said 421 to close.
+const afterClosing = 5 * time.Second
 
 // lastWords ends a transaction that the peer cut short with 421: nothing more
 // is read of replies that may never come.
@@ -268,6 +293,19 @@ func (x *exchange) anyAccepted() bool {
 		}
 	}
 	return false
+}
+
+// contradiction reports recipients accepted although MAIL was refused. Such a
+// peer might give them the message, so none is completed, not even an empty one.
+func (x *exchange) contradiction() bool {
+	return x.res.Mail != nil && !x.res.Mail.Positive() &&
+		slices.ContainsFunc(x.res.Rcpts, func(r *smtp.Reply) bool { return r != nil && r.Positive() })
+}
+
+func (x *exchange) nonsense() error {
+	err := &smtp.ReplySyntaxError{Line: x.res.Mail.String(), Reason: "a message is taken whose sender was refused"}
+	x.c.fail(err)
+	return x.c.connError(StepFinal, err)
 }
 
 // emptyMessage ends a DATA that was pipelined behind recipients that were all

@@ -15,10 +15,16 @@ import (
 func (v *visit) judge(ctx context.Context, batch []int, res *smtpclient.TransactionResult, err error) (over []int, a again, done bool) {
 	v.keep(res.Mail)
 	v.keep(res.Data)
+	if v.stale(ctx, res, err) {
+		v.dead(res, err)
+		return nil, fresh, true
+	}
+	v.good = err == nil && res.Mail != nil && res.Mail.Positive() && (res.Data == nil || !res.Data.Temporary())
+	v.proven = v.proven || res.DotSent && res.Data != nil && res.Data.Positive()
 	if err != nil {
 		v.facts.Err = v.transactionFailure(ctx, err)
 	}
-	if res.Mail != nil && !res.Mail.Positive() {
+	if res.Mail != nil && !res.Mail.Positive() && (err == nil || !res.DotSent) {
 		for _, i := range v.todo() {
 			v.refused(i, res.Mail)
 		}
@@ -52,9 +58,9 @@ func (v *visit) judge(ctx context.Context, batch []int, res *smtpclient.Transact
 func (v *visit) recipient(i int, res *smtpclient.TransactionResult, rcpt *smtp.Reply) (over bool) {
 	r := &v.results[i]
 	switch {
-	case rcpt == nil: // what interrupted says stands
+	case rcpt == nil && (res.Data != nil || !res.DotSent): // what interrupted says stands
 		return false
-	case !rcpt.Positive():
+	case rcpt != nil && !rcpt.Positive():
 		if v.tooMany(res, rcpt) {
 			note(r, rcpt)
 			return true

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ import (
 const (
 	drop = "drop" // close without a reply
 	hang = "hang" // neither reply nor close
+	drip = "drip" // a digit now and then, never a line
 )
 
 // peer is a mail host that does as it is told, over real sockets and real TLS.
@@ -36,9 +38,15 @@ type peer struct {
 	// answer replaces the reply to a command: "" leaves it, drop and hang as
 	// above, a trailing "!" closes after it. "" is the greeting's verb, "." the end of a message's.
 	answer func(verb, arg string, overTLS bool) string
+	// step does the same by the number of the connection and of the message on
+	// it, both from 1.
+	step func(conn, mail int, verb string) string
+	// login takes the place of AUTH.
+	login func(s *peerConn, arg string) bool
 	// handshake takes the place of the TLS handshake.
 	handshake func(nc net.Conn)
 	config    func(*tls.Config)
+	implicit  bool // TLS before the greeting
 
 	mu    sync.Mutex
 	got   []mail
@@ -54,10 +62,13 @@ type mail struct {
 	tls  bool
 }
 
-func (p *peer) serve(nc net.Conn) {
+func (p *peer) serve(nc net.Conn, number int) {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
-	s := &peerConn{p: p, nc: nc, br: bufio.NewReader(nc)}
+	s := &peerConn{p: p, nc: nc, br: bufio.NewReader(nc), number: number}
+	if p.implicit && !s.startTLS() {
+		return
+	}
 	if !s.reply("", "", "220 peer.test ESMTP") {
 		return
 	}
@@ -83,12 +94,21 @@ type peerConn struct {
 	tls  bool
 	mail mail
 	last string
+
+	number, mails int
 }
 
-func (s *peerConn) reply(verb, arg, standard string) bool {
+// reply answers a command with what the script says, else as standard. Before
+// says what becomes of the peer's state if the answer is sent.
+func (s *peerConn) reply(verb, arg, standard string, before ...func(code string)) bool {
 	text := standard
 	if s.p.answer != nil {
 		if a := s.p.answer(verb, arg, s.tls); a != "" {
+			text = a
+		}
+	}
+	if s.p.step != nil {
+		if a := s.p.step(s.number, s.mails, verb); a != "" {
 			text = a
 		}
 	}
@@ -98,9 +118,20 @@ func (s *peerConn) reply(verb, arg, standard string) bool {
 	case hang:
 		io.Copy(io.Discard, s.br)
 		return false
+	case drip:
+		for range 100 {
+			time.Sleep(20 * time.Millisecond)
+			if _, err := io.WriteString(s.nc, "2"); err != nil {
+				return false
+			}
+		}
+		return false
 	}
 	text, last := strings.CutSuffix(text, "!")
 	s.last = text
+	for _, f := range before {
+		f(text[:min(len(text), 3)])
+	}
 	io.WriteString(s.nc, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
 	return !last
 }
@@ -120,19 +151,24 @@ func (s *peerConn) command(verb, arg string) bool {
 			return false
 		}
 		return !strings.HasPrefix(s.last, "220") || s.startTLS()
+	case "AUTH":
+		return s.auth(arg)
 	case "MAIL":
 		s.mail = mail{from: arg, tls: s.tls}
+		s.mails++
 	case "RCPT":
-		ok := s.reply(verb, arg, "250 2.1.5 ok")
-		if strings.HasPrefix(s.last, "2") {
-			s.mail.to = append(s.mail.to, arg)
-		}
-		return ok
+		return s.reply(verb, arg, "250 2.1.5 ok", func(code string) {
+			if code[0] == '2' {
+				s.mail.to = append(s.mail.to, arg)
+			}
+		})
 	case "DATA":
 		if !s.reply(verb, arg, "354 go on") {
 			return false
 		}
 		return !strings.HasPrefix(s.last, "354") || s.data()
+	case "BDAT":
+		return s.chunk(arg)
 	case "QUIT":
 		s.reply(verb, arg, "221 bye")
 		return false
@@ -145,14 +181,44 @@ func (s *peerConn) data() bool {
 	if err != nil {
 		return false
 	}
-	ok := s.reply(".", "", "250 2.0.0 taken")
-	if strings.HasPrefix(s.last, "250") && s.last != "354 go on" {
+	return s.take(body)
+}
+
+// chunk takes a message in one chunk.
+func (s *peerConn) chunk(arg string) bool {
+	n, err := strconv.Atoi(strings.TrimSuffix(arg, " LAST"))
+	if err != nil || !strings.HasSuffix(arg, " LAST") {
+		return false
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(s.br, body); err != nil {
+		return false
+	}
+	if len(s.mail.to) == 0 {
+		return s.reply("BDAT", arg, "503 5.5.1 nobody to send to")
+	}
+	return s.take(body)
+}
+
+// take answers the end of a message, and has the message if that says so.
+func (s *peerConn) take(body []byte) bool {
+	return s.reply(".", "", "250 2.0.0 taken", func(code string) {
+		if code[0] != '2' {
+			return
+		}
 		s.mail.data = string(body)
 		s.p.mu.Lock()
 		s.p.got = append(s.p.got, s.mail)
 		s.p.mu.Unlock()
+		s.mail = mail{}
+	})
+}
+
+func (s *peerConn) auth(arg string) bool {
+	if s.p.login == nil {
+		return s.reply("AUTH", arg, "503 5.5.1 not here")
 	}
-	return ok
+	return s.p.login(s, arg)
 }
 
 func (s *peerConn) startTLS() bool {
@@ -243,8 +309,9 @@ func newRig(t testing.TB, peers network) *rig {
 				}
 				p.mu.Lock()
 				p.conns++
+				n := p.conns
 				p.mu.Unlock()
-				go p.serve(nc)
+				go p.serve(nc, n)
 			}
 		}()
 	}

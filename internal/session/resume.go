@@ -38,9 +38,6 @@ func (c *keyedCache) forget() {
 // sessionKey names all of a plan that a TLS session's worth depends on.
 func sessionKey(p *delivery.Plan) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s|%d|%d|%s|%d|%v|", p.Host.Name, p.TLS, p.PKIX, p.PKIXName, p.DANE, p.DANENames)
-	for _, r := range p.TLSA {
-		fmt.Fprintf(h, "%s|", recordText(r))
-	}
+	fmt.Fprintf(h, "%s|%d|%d|%d|%s|%d|%v|%s", p.Host.Name, p.Port, p.TLS, p.PKIX, p.PKIXName, p.DANE, p.DANENames, recordSet(p))
 	return hex.EncodeToString(h.Sum(nil)) + "|"
 }

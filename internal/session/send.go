@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
 
@@ -20,23 +21,44 @@ func (v *visit) send(ctx context.Context) again {
 	}
 	v.refuseUnsendable()
 	todo := v.todo()
-	limit := maxRcpts
-	if m := v.conn.Extensions().Limits.RcptMax; m > 0 {
-		limit = m
+	limits := v.conn.Extensions().Limits
+	if limits.RcptMax == 0 {
+		limits.RcptMax = maxRcpts
 	}
 	for len(todo) > 0 {
-		n := min(limit, len(todo))
+		if limits.MailMax > 0 && v.conn.Mails() >= limits.MailMax {
+			return fresh // RFC 9422 §4: the host's limit for one connection
+		}
+		n := v.batch(todo, limits)
 		over, a, done := v.transact(ctx, todo[:n])
 		if done {
 			return a
 		}
 		if len(over) > 0 {
 			// The host told its limit by refusing; at least one was accepted.
-			limit = n - len(over)
+			limits.RcptMax = n - len(over)
 		}
 		todo = slices.Concat(over, todo[n:])
 	}
 	return leave
+}
+
+// batch is how many of todo go into one transaction.
+func (v *visit) batch(todo []int, l smtp.Limits) int {
+	n := min(l.RcptMax, len(todo))
+	if l.RcptDomainMax == 0 {
+		return n
+	}
+	var seen []delivery.RecipientDomain
+	for at, i := range todo[:n] {
+		if d := v.req.Recipients[i].Domain; !slices.Contains(seen, d) {
+			seen = append(seen, d)
+		}
+		if len(seen) > l.RcptDomainMax {
+			return at
+		}
+	}
+	return n
 }
 
 // todo are the indices of the recipients that are pending.
@@ -57,7 +79,12 @@ func (v *visit) fits() *delivery.Failure {
 	if strings.ContainsFunc(job.Sender, control) {
 		return &delivery.Failure{Word: BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: "the sender's address holds a control character"}
 	}
-	if (job.SMTPUTF8 || !ascii(job.Sender)) && !ext.SMTPUTF8 {
+	sender, ok := job.Sender, true
+	if !ext.SMTPUTF8 {
+		sender, ok = downgrade(job.Sender)
+	}
+	v.sender = sender
+	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && v.needsUTF8() {
 		return &delivery.Failure{Word: SMTPUTF8Missing, Permanent: true, Enhanced: enhUTF8,
 			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
 	}
@@ -97,11 +124,18 @@ func (v *visit) refuseUnsendable() {
 		switch {
 		case strings.ContainsFunc(addr, control) || strings.ContainsFunc(v.req.Recipients[i].ORcpt, control):
 			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, BadEnvelope, enhBadParams, "the recipient's address holds a control character"
-		case !utf8 && !ascii(addr):
+		case utf8:
+		case !sendable(addr):
 			r.Outcome, r.Word, r.Enhanced = delivery.Failed, SMTPUTF8Missing, enhUTF8
 			r.Text = fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", v.plan.Host.Name)
 		}
 	}
+}
+
+// sendable reports an address that a host without SMTPUTF8 can take.
+func sendable(addr string) bool {
+	_, ok := downgrade(addr)
+	return ok
 }
 
 // transact sends one transaction for the recipients at batch. It returns those
@@ -113,7 +147,8 @@ func (v *visit) transact(ctx context.Context, batch []int) (over []int, a again,
 		return nil, leave, true
 	}
 	defer body.Close()
-	t := smtpclient.Transaction{Mail: v.mail(batch), Body: body, Size: v.content.Size(), BeforeFinal: v.extend}
+	t := smtpclient.Transaction{Mail: v.mail(batch), Rcpts: make([]smtpclient.RcptOptions, 0, len(batch)), Body: body, Size: v.content.Size(),
+		BeforeFinal: v.extend, Reset: v.kept != nil, Chunk: v.proven && (v.kept == nil || time.Since(v.kept.at) < hot)}
 	for _, i := range batch {
 		t.Rcpts = append(t.Rcpts, v.rcpt(&v.req.Recipients[i]))
 	}
@@ -132,7 +167,7 @@ func (v *visit) extend(ctx context.Context) error {
 
 func (v *visit) mail(batch []int) smtpclient.MailOptions {
 	ext, job := v.conn.Extensions(), v.req.Job
-	m := smtpclient.MailOptions{From: job.Sender}
+	m := smtpclient.MailOptions{From: v.sender}
 	if ext.Size {
 		m.Size = v.content.Size()
 	}
@@ -158,9 +193,14 @@ func (v *visit) mail(batch []int) smtpclient.MailOptions {
 }
 
 func (v *visit) rcpt(r *delivery.Recipient) smtpclient.RcptOptions {
+	ext := v.conn.Extensions()
 	o := smtpclient.RcptOptions{To: r.Address}
-	if v.conn.Extensions().DSN {
+	if ext.DSN {
 		o.Notify, o.ORcpt = notify(r.Notify), r.ORcpt
+	}
+	if !ext.SMTPUTF8 {
+		o.To, _ = downgrade(o.To)
+		o.ORcpt = downgradeORcpt(o.ORcpt)
 	}
 	return o
 }

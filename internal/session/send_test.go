@@ -31,8 +31,18 @@ func TestLowerOffers(t *testing.T) {
 			r.client.To7Bit = func(c delivery.Content) (delivery.Content, error) { return c, nil }
 		}, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
 		{"utf8", []string{"SMTPUTF8", "8BITMIME"}, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test> SMTPUTF8"},
-		{"utf8 missing", nil, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Failed, "5.6.7", ""},
+		{"utf8 missing", nil, func(r *rig) {
+			r.req.Job.SMTPUTF8, r.req.Content = true, delivery.Bytes("Subject: ä\r\n\r\nx\r\n")
+		}, delivery.Failed, "5.6.7", ""},
+		{"utf8 perhaps in a part", []string{"8BITMIME"}, func(r *rig) {
+			r.req.Job.SMTPUTF8, r.req.Job.EightBit = true, true
+		}, delivery.Failed, "5.6.7", ""},
+		{"utf8 allowed and not needed", nil, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
 		{"utf8 address", nil, func(r *rig) { r.req.Recipients[0].Address = "ä@rcpt.test" }, delivery.Failed, "5.6.7", ""},
+		{"utf8 domains", nil, func(r *rig) {
+			r.req.Job.Sender, r.req.Recipients[0].Address = "from@bücher.test", "to@bücher.test"
+		}, delivery.Delivered, "", "MAIL FROM:<from@xn--bcher-kva.test>"},
+		{"utf8 sender", nil, func(r *rig) { r.req.Job.Sender = "ä@sender.test" }, delivery.Failed, "5.6.7", ""},
 		{"control in address", nil, func(r *rig) { r.req.Recipients[0].Address = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
 		{"control in sender", nil, func(r *rig) { r.req.Job.Sender = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
 	} {

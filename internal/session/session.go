@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"waxwing/internal/delivery"
@@ -31,6 +30,12 @@ type Client struct {
 	// Resume keeps TLS sessions for resumption, by host and verification; nil:
 	// none are resumed. A resumed session is verified like any other.
 	Resume tls.ClientSessionCache
+	// Pool keeps connections for further messages; nil: each has its own.
+	Pool *Pool
+	// ImplicitTLS and Login are for a host that the operator named (TRA-1, TRA-2);
+	// a plan's own count first.
+	ImplicitTLS bool
+	Login       *delivery.Login
 	// To7Bit turns a message with octets above 127 into one without, for hosts
 	// that do not offer 8BITMIME (SES-8). Nil, or an error: such a message fails.
 	To7Bit func(delivery.Content) (delivery.Content, error)
@@ -70,6 +75,7 @@ var (
 	enhConvert   = smtp.Enhanced{Class: 5, Subject: 6, Detail: 3}
 	enhUTF8      = smtp.Enhanced{Class: 5, Subject: 6, Detail: 7}
 	enhNoReqTLS  = smtp.Enhanced{Class: 5, Subject: 7, Detail: 30}
+	enhAuth      = smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}
 	enhBadParams = smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}
 )
 
@@ -79,17 +85,17 @@ var (
 // Deferred, and goes to no other address or host in this attempt.
 func (c *Client) Carry(ctx context.Context, req Request) Report {
 	t := newTrip(c, req)
-	addrs := order(req.Plan.Host.Addrs, lastAddrs(req.Recipients))
+	last := lastAddrs(req.Recipients)
+	addrs := order(req.Plan.Host.Addrs, last)
 	if req.Plan.Skip != nil || len(addrs) == 0 {
 		t.unsettled(&delivery.Failure{Word: NoAddress, Enhanced: enhNoAnswer, Text: "the host has no address to connect to"})
 		return t.report()
 	}
+	if len(last) == 0 { // no greylist knows the message by its address
+		addrs = t.keptFirst(addrs)
+	}
 	for _, addr := range addrs {
-		again := t.session(ctx, addr, false)
-		if again == plaintext {
-			again = t.session(ctx, addr, true)
-		}
-		if again != nextAddr || t.pending() == 0 || ended(ctx) {
+		if t.address(ctx, addr) != nextAddr || t.pending() == 0 || ended(ctx) {
 			break
 		}
 	}
@@ -103,21 +109,47 @@ const (
 	leave     again = iota // nothing more with this host
 	nextAddr               // the next address of this host
 	plaintext              // the same address once more, without TLS (POL-3)
+	fresh                  // the same address over a new connection
 )
+
+// address does with one address what can be done: over a connection that is
+// kept, over a new one, and once without TLS if the plan allows it.
+func (t *trip) address(ctx context.Context, addr netip.Addr) again {
+	a, plain := fresh, false
+	if v := t.reuse(addr); v != nil {
+		a = t.session(ctx, v)
+	}
+	for a == fresh || a == plaintext {
+		if t.pending() == 0 || ended(ctx) {
+			return leave
+		}
+		plain = plain || a == plaintext
+		a = t.session(ctx, &visit{trip: t, addr: addr, plain: plain, facts: delivery.Session{Addr: addr, Plaintext: plain}})
+	}
+	return a
+}
 
 // trip is one Carry: the state that its sessions share.
 type trip struct {
 	c       *Client
 	req     Request
-	plan    *delivery.Plan
+	plan    *delivery.Plan // the request's, completed
 	attempt delivery.Attempt
 	results []delivery.RecipientResult
 	content delivery.Content // as it will be sent
 }
 
 func newTrip(c *Client, req Request) *trip {
-	t := &trip{c: c, req: req, plan: &req.Plan, content: req.Content}
+	t := &trip{c: c, req: req, content: req.Content}
 	t.attempt.Plan = req.Plan
+	t.plan = &t.req.Plan
+	if t.plan.Port == 0 {
+		t.plan.Port = c.port()
+	}
+	t.plan.ImplicitTLS = t.plan.ImplicitTLS || c.ImplicitTLS
+	if t.plan.Login == nil {
+		t.plan.Login = c.Login
+	}
 	t.results = make([]delivery.RecipientResult, len(req.Recipients))
 	for i, r := range req.Recipients {
 		t.results[i].ID = r.ID
@@ -159,15 +191,16 @@ func (t *trip) each(o delivery.Outcome, fn func(*delivery.RecipientResult)) {
 	}
 }
 
-// session makes one connection and does over it what can be done.
-func (t *trip) session(ctx context.Context, addr netip.Addr, plain bool) again {
-	s := &visit{trip: t, addr: addr, plain: plain}
-	s.facts.Addr, s.facts.Plaintext, s.facts.Started = addr, plain, t.c.now()
-	t.each(delivery.Pending, func(r *delivery.RecipientResult) { r.Addr = addr })
-	a := s.run(ctx)
-	t.attempt.Sessions = append(t.attempt.Sessions, s.facts)
-	t.c.log().Debug("smtp session", "host", t.plan.Host.Name.String(), "addr", addr.String(), "plaintext", plain,
-		"connected", s.facts.Connected, "tls", s.travelled(), "pending", t.pending())
+// session has one visit do over its connection what can be done.
+func (t *trip) session(ctx context.Context, v *visit) again {
+	v.facts.Started = t.c.now()
+	t.each(delivery.Pending, func(r *delivery.RecipientResult) { r.Addr = v.addr })
+	a := v.run(ctx)
+	t.attempt.Sessions = append(t.attempt.Sessions, v.facts)
+	if l := t.c.Log; l != nil && l.Enabled(ctx, slog.LevelDebug) {
+		l.Debug("smtp session", "host", t.plan.Host.Name.String(), "addr", v.addr.String(), "plaintext", v.plain, "reused", v.facts.Reused,
+			"connected", v.facts.Connected, "tls", v.travelled(), "pending", t.pending())
+	}
 	return a
 }
 
@@ -178,13 +211,14 @@ func ended(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(at)
 }
 
-func (c *Client) address(addr netip.Addr) string {
-	port := c.Port
-	if port == 0 {
-		port = 25
+func (c *Client) port() uint16 {
+	if c.Port == 0 {
+		return 25
 	}
-	return net.JoinHostPort(addr.String(), strconv.Itoa(port))
+	return uint16(c.Port)
 }
+
+func (c *Client) address(addr netip.Addr) string { return netip.AddrPortFrom(addr, c.port()).String() }
 
 func (c *Client) dialer() Dialer {
 	if c.Dialer != nil {
@@ -198,11 +232,4 @@ func (c *Client) now() time.Time {
 		return c.Now()
 	}
 	return time.Now()
-}
-
-func (c *Client) log() *slog.Logger {
-	if c.Log != nil {
-		return c.Log
-	}
-	return slog.New(slog.DiscardHandler)
 }

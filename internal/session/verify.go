@@ -131,10 +131,15 @@ func versionName(v uint16) string {
 	return tls.VersionName(v)
 }
 
+// release lets go of what only the handshake needed. Later handshakes do not
+// come: crypto/tls takes no renegotiation.
+func (v *verifier) release() { v.plan, v.roots, v.cache = nil, nil, nil }
+
+func passed(d *delivery.Verdict) bool { return d != nil && d.Failure == nil }
+
 // travelled is how mail over this TLS session travels, in one word: what was
 // verified, whether or not that was required.
 func (v *verifier) travelled() string {
-	passed := func(d *delivery.Verdict) bool { return d != nil && d.Failure == nil }
 	switch pk, da := passed(v.pkix), passed(v.dane); {
 	case pk && da:
 		return "dane+pkix"

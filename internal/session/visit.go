@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,28 +14,58 @@ import (
 	"waxwing/smtpclient"
 )
 
-// visit is one connection: its state from dialling to QUIT.
+// visit is one connection as one trip uses it: new, or kept from an earlier one.
 type visit struct {
 	*trip
-	addr  netip.Addr
-	plain bool // the plaintext retry
-	conn  *smtpclient.Conn
-	check *verifier // nil in plaintext
-	facts delivery.Session
+	addr   netip.Addr
+	plain  bool  // the plaintext retry
+	kept   *kept // where the connection comes from; nil: new
+	conn   *smtpclient.Conn
+	check  *verifier // nil in plaintext
+	facts  delivery.Session
+	sender string // as it will be sent
+	good   bool   // the last transaction went well enough for another
+	proven bool   // a message was accepted over the connection
+	parted bool   // the connection is no longer ours
 }
 
-// run connects, negotiates and sends.
+// run connects, negotiates and sends. It leaves no connection open but in the pool.
 func (v *visit) run(ctx context.Context) again {
+	defer func() {
+		if v.conn != nil && !v.parted {
+			v.conn.Close()
+		}
+	}()
+	if v.kept == nil {
+		if a, ok := v.establish(ctx); !ok {
+			return a
+		}
+	}
+	a := v.send(ctx)
+	v.part(ctx)
+	return a
+}
+
+// establish makes a new connection and brings it to where MAIL can be said, or
+// says what comes next.
+func (v *visit) establish(ctx context.Context) (again, bool) {
 	if f := v.connect(ctx); f != nil {
-		return v.broken(ctx, f)
+		return v.broken(ctx, f), false
 	}
-	defer v.conn.Close()
+	if v.plan.ImplicitTLS {
+		if err := v.encrypt(ctx, v.conn.ImplicitTLS); err != nil {
+			return v.insecure(ctx, err), false
+		}
+	}
 	if err := v.greet(ctx); err != nil {
-		return v.broken(ctx, v.failure(err))
+		if v.check != nil { // an alert instead of the greeting
+			return v.insecure(ctx, err), false
+		}
+		return v.broken(ctx, v.failure(err)), false
 	}
-	if !v.plain {
+	if !v.plain && v.check == nil {
 		if err := v.secure(ctx); err != nil {
-			return v.insecure(ctx, err)
+			return v.insecure(ctx, err), false
 		}
 	}
 	if f := v.qualifies(); f != nil {
@@ -42,11 +73,12 @@ func (v *visit) run(ctx context.Context) again {
 		v.unsettled(f)
 		v.each(delivery.Pending, func(r *delivery.RecipientResult) { r.PolicyFailure = true })
 		v.quit(ctx)
-		return nextAddr
+		return nextAddr, false
 	}
-	a := v.send(ctx)
-	v.quit(ctx)
-	return a
+	if f := v.login(ctx); f != nil {
+		return v.broken(ctx, f), false
+	}
+	return leave, true
 }
 
 // connect dials with its own deadline (SES-1).
@@ -54,7 +86,7 @@ func (v *visit) connect(ctx context.Context) *delivery.Failure {
 	t := v.c.Timeouts.WithDefaults()
 	dctx, cancel := context.WithTimeout(ctx, t.Connect)
 	defer cancel()
-	nc, err := v.c.dialer().DialContext(dctx, "tcp", v.c.address(v.addr))
+	nc, err := v.c.dialer().DialContext(dctx, "tcp", netip.AddrPortFrom(v.addr, v.plan.Port).String())
 	if err != nil {
 		return classifyDial(err)
 	}
@@ -95,11 +127,20 @@ func (v *visit) secure(ctx context.Context) error {
 		}
 		return nil
 	}
+	if err := v.encrypt(ctx, v.conn.StartTLS); err != nil {
+		return err
+	}
+	return v.hello(ctx)
+}
+
+// encrypt makes the handshake, with the plan's checks in it.
+func (v *visit) encrypt(ctx context.Context, start func(context.Context, *tls.Config) error) error {
 	check := &verifier{plan: v.plan, roots: v.c.Roots, now: v.c.now}
-	if v.c.Resume != nil {
+	// Under REQUIRETLS each message has a TLS session of its own.
+	if v.c.Resume != nil && v.plan.RequireTLSVerb == delivery.CheckNone {
 		check.cache = &keyedCache{shared: v.c.Resume, key: sessionKey(v.plan)}
 	}
-	err := v.conn.StartTLS(ctx, check.config())
+	err := start(ctx, check.config())
 	v.facts.PKIX, v.facts.DANE = check.pkix, check.dane
 	if err != nil {
 		return err
@@ -107,7 +148,7 @@ func (v *visit) secure(ctx context.Context) error {
 	v.check = check
 	cs, _ := v.conn.TLSState()
 	v.facts.TLS = facts(cs)
-	return v.hello(ctx)
+	return nil
 }
 
 // insecure ends a session whose TLS did not come about, or failed right after.
@@ -208,16 +249,15 @@ func (v *visit) keep(r *smtp.Reply) {
 	}
 }
 
-// quit says goodbye where that can be said.
+// quit says goodbye where that can be said. It does not wait for the answer
+// (RFC 5321 §4.1.1.10 would like that): results must not wait for a farewell.
 func (v *visit) quit(ctx context.Context) {
+	v.parted = true
 	if ended(ctx) || !v.conn.Usable() {
 		v.conn.Close()
 		return
 	}
-	if err := v.conn.Quit(ctx); err != nil {
-		// All that mattered was settled before.
-		v.c.log().Debug("smtp quit", "host", v.plan.Host.Name.String(), "error", err)
-	}
+	v.conn.Part() // all that mattered was settled before
 }
 
 func (v *visit) travelled() string {
@@ -232,6 +272,7 @@ func isSyntax(err error) bool {
 	return errors.As(err, &s)
 }
 
+// recordText is a TLSA record in presentation form.
 func recordText(r dane.Record) string {
 	return fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.MatchingType, r.Data)
 }

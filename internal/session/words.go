@@ -31,6 +31,10 @@ const (
 	Canceled          delivery.Reason = "canceled"
 	NoAddress         delivery.Reason = "no-address"
 
+	AuthUnusable delivery.Reason = "auth-no-mechanism"    // none that both sides allow
+	AuthRefused  delivery.Reason = "auth-refused"         // the host refused the login
+	AuthServer   delivery.Reason = "auth-server-unproven" // the exchange went wrong on the host's side
+
 	StartTLSNotOffered delivery.Reason = "starttls-not-offered"
 	StartTLSLost       delivery.Reason = "starttls-connection-lost"
 	StartTLSTimeout    delivery.Reason = "starttls-timeout"

@@ -89,7 +89,8 @@ func settled(res *delivery.Result) bool {
 // connection that came to nothing (RFC 8460 §4.3.4) and from the plaintext
 // retry of POL-3, whose TLS failure was counted with the session before it.
 func isSession(s *delivery.Session) bool {
-	if !s.Connected || !s.Greeted || s.Plaintext {
+	// SES-6: a kept session counts with the first message to a domain only.
+	if !s.Connected || !s.Greeted || s.Plaintext || s.Repeat {
 		return false
 	}
 	// A session that ended before it came to TLS says nothing about it: EHLO

@@ -1,0 +1,60 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+
+	"waxwing/internal/delivery"
+	"waxwing/sasl"
+	"waxwing/smtpclient"
+)
+
+// login logs in where the plan says so (TRA-2). Whatever goes wrong is
+// temporary: it is between the operator and the host, and no fault of a sender
+// or recipient. A refusal is never followed by a weaker mechanism.
+func (v *visit) login(ctx context.Context) *delivery.Failure {
+	l := v.plan.Login
+	if l == nil {
+		return nil
+	}
+	var cs *tls.ConnectionState
+	if state, ok := v.conn.TLSState(); ok {
+		cs = &state
+	}
+	client, err := sasl.Choose(v.conn.Extensions().Auth, cs, sasl.Account{
+		User: l.User, Password: l.Password, Unverified: !v.verified(), Allowed: l.Mechanisms,
+	})
+	if err != nil {
+		return authFailure(AuthUnusable, err)
+	}
+	return v.loginFailure(ctx, v.conn.Auth(ctx, client))
+}
+
+func (v *visit) loginFailure(ctx context.Context, err error) *delivery.Failure {
+	var refused *smtpclient.ReplyError
+	var lost *smtpclient.ConnError
+	switch {
+	case err == nil:
+		return nil
+	case ended(ctx):
+		return v.canceled(ctx)
+	case errors.As(err, &refused):
+		v.keep(refused.Reply)
+		return authFailure(AuthRefused, refused)
+	case errors.As(err, &lost):
+		return v.failure(err)
+	}
+	// The mechanism stopped: the server did not prove that it knows the password,
+	// or tampered with the exchange.
+	return authFailure(AuthServer, err)
+}
+
+func authFailure(why delivery.Reason, err error) *delivery.Failure {
+	return &delivery.Failure{Word: why, Enhanced: enhAuth, Text: bounded("logging in: " + err.Error())}
+}
+
+// verified reports that TLS says whose the other end is.
+func (v *visit) verified() bool {
+	return v.check != nil && (passed(v.check.pkix) || passed(v.check.dane))
+}
