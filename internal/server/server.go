@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -58,12 +59,17 @@ type Server struct {
 	TLSReport *tlsreport.Service
 	Metrics   *metrics.Metrics
 
+	pool      *session.Pool          // connections to mail hosts, of all transports
+	resume    tls.ClientSessionCache // and TLS sessions
 	cfg       *config.Config
 	log       *slog.Logger
 	o         Options
 	listeners []*listener
 	collector *companion.Collector // nil: none
 }
+
+// tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
+const tlsSessions = 1000
 
 // New opens the store and builds the rooms; it binds the listeners, so that a
 // port that is taken is an error here. Close it, or Run it, which closes it.
@@ -84,7 +90,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New()}
+	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: &session.Pool{}, resume: tls.NewLRUClientSessionCache(tlsSessions)}
 	if err = s.build(ctx); err == nil {
 		err = s.listenSendmail()
 	}
@@ -106,6 +112,7 @@ func (s *Server) Close() error {
 	if s.collector != nil {
 		s.collector.Conn.Close()
 	}
+	s.pool.Close()
 	return s.Store.Close()
 }
 
