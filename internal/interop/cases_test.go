@@ -31,7 +31,7 @@ const (
 
 // casesOf are the cases that every peer is put to.
 func casesOf(peer string) []deliveryCase {
-	at := func(label string) string { return label + "." + peer + ".test" }
+	at := func(label string) string { return label + "." + peer + ".example" }
 	list := []deliveryCase{
 		{name: "dane-ee", domain: at("ee"), host: at("mx"), tls: "dane", finger: fingerVerified},
 		{name: "dane-ta", domain: at("ta"), host: at("mxta"), tls: "dane", finger: fingerVerified},
@@ -42,12 +42,12 @@ func casesOf(peer string) []deliveryCase {
 		{name: "sts-enforce", domain: at("sts"), host: at("mxsts"), sts: at("mxsts"), tls: "pkix"},
 		{name: "sts-wrong-name", domain: at("stsname"), host: at("mxother"), sts: at("mxother"), word: "cert-host-mismatch"},
 		{name: "sts-unlisted", domain: at("stsmx"), host: at("mxsts"), sts: at("mx"), word: "sts-mx-mismatch"},
-		{name: "opportunistic", domain: peer + "-plain.test", host: "mx." + peer + "-plain.test", tls: "unverified", finger: fingerUntrusted},
+		{name: "opportunistic", domain: peer + "-plain.example", host: "mx." + peer + "-plain.example", tls: "unverified", finger: fingerUntrusted},
 	}
 	if peer == "postfix" {
 		list = append(list,
-			deliveryCase{name: "zone-bogus", domain: "bogus.test", host: "mx.bogus.test", word: "dns-bogus", finger: fingerRefused},
-			deliveryCase{name: "host-bogus", domain: at("viabogus"), host: "mx.bogus.test", word: "dns-bogus", finger: fingerRefused},
+			deliveryCase{name: "zone-bogus", domain: "bogus.example", host: "mx.bogus.example", word: "dns-bogus", finger: fingerRefused},
+			deliveryCase{name: "host-bogus", domain: at("viabogus"), host: "mx.bogus.example", word: "dns-bogus", finger: fingerRefused},
 			deliveryCase{name: "dane-stripped", domain: at("stripped"), host: at("mxclear"), word: "starttls-not-offered", finger: fingerRefused},
 			deliveryCase{name: "no-starttls", domain: at("clear"), host: at("mxclear-untold"), tls: "none"},
 		)
@@ -90,7 +90,7 @@ func domainsOf(peer string) (names []string) {
 // to be right.
 func certNames(peer string) (names []string) {
 	for _, label := range []string{"mx", "mxta", "mxsts"} {
-		names = append(names, label+"."+peer+".test")
+		names = append(names, label+"."+peer+".example")
 	}
 	return names
 }
@@ -103,7 +103,7 @@ const policyIP = "127.5.0.1"
 func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 	ee, ta := dane.Generate(chain[0], dane.UsageEE, 1, 1), dane.Generate(chain[1], dane.UsageTA, 1, 1)
 	wrong := dane.Generate(chain[1], dane.UsageEE, 1, 1) // the issuer's key is not the leaf's
-	own := p.name + ".test"
+	own := p.name + ".example"
 	z := zone{name: own, nsec3: p.name == "exim", records: []string{"mxalias CNAME mx"}}
 	host := func(label, ip string, tlsa ...dns.TLSA) {
 		z.records = append(z.records, label+" A "+ip)
@@ -118,13 +118,13 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 	host("mxunusable", p.ip, dane.Generate(chain[0], 1, 1, 1)) // PKIX-EE: not for SMTP (RFC 7672 §3.1.3)
 	host("mxsts", p.ip)
 	host("mxother", p.ip)
-	plain := zone{name: p.name + "-plain.test", trust: unsigned, records: []string{"mx A " + p.ip,
+	plain := zone{name: p.name + "-plain.example", trust: unsigned, records: []string{"mx A " + p.ip,
 		fmt.Sprintf("_25._tcp.mx TLSA %s", wrong)}} // without signatures it must not count
 	zones := []zone{}
 	if p.name == "postfix" {
 		host("mxclear", clearIP, ee)
 		host("mxclear-untold", clearIP)
-		zones = append(zones, zone{name: "bogus.test", trust: expired, records: []string{"@ MX 10 mx", "mx A " + p.ip,
+		zones = append(zones, zone{name: "bogus.example", trust: expired, records: []string{"@ MX 10 mx", "mx A " + p.ip,
 			fmt.Sprintf("_25._tcp.mx TLSA %s", ee)}})
 	}
 	for _, c := range casesOf(p.name) {
@@ -132,7 +132,7 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 		switch c.domain {
 		case plain.name:
 			plain.records = append(plain.records, mx)
-		case "bogus.test":
+		case "bogus.example":
 		default:
 			z.records = append(z.records, mx)
 		}

@@ -22,7 +22,7 @@ import (
 func TestResolver(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	res := w.wax.DNS.SelfTest(t.Context(), dns.SelfTestNames{Signed: dns.MustParse(waxDomain), Bogus: dns.MustParse("bogus.test"), Large: dns.MustParse(waxDomain)})
+	res := w.wax.DNS.SelfTest(t.Context(), dns.SelfTestNames{Signed: dns.MustParse(waxDomain), Bogus: dns.MustParse("bogus.example"), Large: dns.MustParse(waxDomain)})
 	if len(res.Servers) != 1 || !res.Servers[0].OK() {
 		t.Errorf("self-test: %+v\n%s", res, tail(w.dns.log()))
 	}
@@ -104,9 +104,9 @@ func TestOneRecipientRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := w.peer(t, name)
-			token, domain, travels := newToken(), "ee."+name+".test", "dane"
+			token, domain, travels := newToken(), "ee."+name+".example", "dane"
 			if p.brokenTLS {
-				domain, travels = name+"-plain.test", "none"
+				domain, travels = name+"-plain.example", "none"
 			}
 			good, bad, other := "alice+several@"+domain, "nobody@"+domain, "bob+several@"+domain
 			submit(t, w, token, good, bad, other)
@@ -148,7 +148,7 @@ func submit(t *testing.T, w *world, token string, to ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := smtpclient.New(nc, smtpclient.Options{HELO: "client.test"})
+	c := smtpclient.New(nc, smtpclient.Options{HELO: "client.example"})
 	defer c.Close()
 	ctx := t.Context()
 	step := func(what string, err error) {

@@ -140,7 +140,8 @@ func startPostfix(p *peer) (*process, error) {
 	return start(p.name, p.ip+":25", "postfix", "-c", p.path("conf"), "start-fg")
 }
 
-// As a client, this Postfix asks for DANE wherever it sends.
+// As a client, this Postfix asks for DANE wherever it sends, and so does Exim
+// below. Both relay for everybody here, OpenSMTPD too.
 const postfixMain = `compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
@@ -150,7 +151,7 @@ mail_owner = postfix
 setgid_group = postdrop
 maillog_file_prefixes = %[1]s
 maillog_file = %[1]s/log/mail.log
-myhostname = mx.postfix.test
+myhostname = mx.postfix.example
 mydestination =
 local_recipient_maps =
 alias_maps =
@@ -221,7 +222,7 @@ func startExim(p *peer) (*process, error) {
 	return start(p.name, p.ip+":25", "exim4", "-bdf")
 }
 
-const eximConf = `primary_hostname = mx.exim.test
+const eximConf = `primary_hostname = mx.exim.example
 spool_directory = %[1]s/spool
 log_file_path = %[1]s/log/%%s
 local_interfaces = %[2]s
@@ -229,6 +230,7 @@ daemon_smtp_ports = 25
 disable_ipv6 = true
 keep_environment =
 host_lookup =
+dns_dnssec_ok = 1
 rfc1413_query_timeout = 0s
 domainlist served = %[3]s
 acl_smtp_rcpt = rcpt
@@ -239,17 +241,26 @@ tls_privatekey = %[1]s/tls.key
 log_selector = +tls_cipher +received_recipients
 begin acl
 rcpt:
-  deny !domains = +served
-       message = relay not permitted
+  accept !domains = +served
   deny !local_parts = \N^(alice|bob)([+].*)?$\N
        message = unknown user
   accept
 begin routers
+out:
+  driver = dnslookup
+  domains = !+served
+  dnssec_request_domains = *
+  transport = out
+  no_more
 served:
   driver = accept
   domains = +served
   transport = maildir
 begin transports
+out:
+  driver = smtp
+  dnssec_request_domains = *
+  hosts_try_dane = *
 maildir:
   driver = appendfile
   directory = %[1]s/mail/inbox
@@ -266,12 +277,14 @@ func startOpenSMTPD(p *peer) (*process, error) {
 	if err := os.MkdirAll("/var/lib/opensmtpd/empty", 0o711); err != nil {
 		return nil, err
 	}
-	conf := fmt.Sprintf(`pki mx.opensmtpd.test cert "%[1]s/tls.crt"
-pki mx.opensmtpd.test key "%[1]s/tls.key"
+	conf := fmt.Sprintf(`pki mx.opensmtpd.example cert "%[1]s/tls.crt"
+pki mx.opensmtpd.example key "%[1]s/tls.key"
 table users file:%[1]s/users
-listen on %[2]s port 25 tls pki mx.opensmtpd.test hostname mx.opensmtpd.test
+listen on %[2]s port 25 tls pki mx.opensmtpd.example hostname mx.opensmtpd.example
 action "keep" maildir "%[1]s/mail/inbox" virtual <users>
+action "out" relay
 match from any for domain { %[3]s } action "keep"
+match from any for any action "out"
 `, p.dir, p.ip, strings.Join(domainsOf(p.name), ", "))
 	if err := os.WriteFile(p.path("smtpd.conf"), []byte(conf), 0o644); err != nil {
 		return nil, err

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 )
@@ -62,4 +64,17 @@ func start(name, addr, program string, args ...string) (*process, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s does not listen on %s: %s", name, addr, p.log())
+}
+
+// output runs a program in dir and returns what it says.
+func output(dir, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	// OpenSSL would spend most of its time reading the system's authorities.
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE=/dev/null", "SSL_CERT_DIR=/nonexistent", "LC_ALL=C")
+	b, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(b), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, b)
+	}
+	return string(b), nil
 }

@@ -39,8 +39,8 @@ type world struct {
 
 // Waxwing's names and addresses.
 const (
-	waxHost   = "mx.waxwing.test"
-	waxDomain = "waxwing.test"
+	waxHost   = "mx.waxwing.example"
+	waxDomain = "waxwing.example"
 	waxIP     = "127.4.0.1"
 	user      = "carol"
 	password  = "correct-horse-battery"
@@ -105,7 +105,7 @@ func (w *world) publish() (zones []zone, wax tls.Certificate, err error) {
 		w.peers[p.name] = p
 		zones = append(zones, zonesFor(p, []*x509.Certificate{p.cert.Leaf, w.issuer.cert})...)
 	}
-	if wax, err = w.issuer.leaf(waxHost); err != nil {
+	if wax, err = w.issuer.leaf(waxHost, "mxta."+waxDomain); err != nil {
 		return nil, wax, err
 	}
 	return append(zones, waxZone(wax.Leaf, w.issuer.cert)), wax, nil
@@ -167,7 +167,7 @@ key_file = "tls.key"
 roots_file = "../ca.pem"
 [resolver]
 servers = ["%[3]s"]
-selftest = { signed = "waxwing.test", bogus = "bogus.test", large = "waxwing.test" }
+selftest = { signed = "waxwing.example", bogus = "bogus.example", large = "waxwing.example" }
 [delivery]
 allow_private = true
 retry = ["2h"]

@@ -5,7 +5,6 @@ package interop
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,28 +33,31 @@ type zone struct {
 	records []string
 }
 
+// Everything is under .example: unbound, also within danetool, answers for
+// .test itself (RFC 6761).
+
 // tree writes all zones, signs them from the leaves up, and starts the servers.
 func tree(dir string, zones []zone) (*process, *process, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, err
 	}
-	top := zone{name: "test", nsec3: true}
+	top := zone{name: "example", nsec3: true}
 	for _, z := range zones {
 		ds, err := z.write(dir)
 		if err != nil {
 			return nil, nil, fmt.Errorf("zone %s: %w", z.name, err)
 		}
-		top.records = append(top.records, z.name+". NS ns.test.")
+		top.records = append(top.records, z.name+". NS ns.example.")
 		if z.trust != unsigned {
 			top.records = append(top.records, ds)
 		}
 	}
-	top.records = append(top.records, "ns.test. A "+authorIP)
+	top.records = append(top.records, "ns.example. A "+authorIP)
 	ds, err := top.write(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	first := zone{records: []string{"test. NS ns.test.", "ns.test. A " + authorIP, ds}}
+	first := zone{records: []string{"example. NS ns.example.", "ns.example. A " + authorIP, ds}}
 	anchor, err := first.write(dir)
 	if err != nil {
 		return nil, nil, err
@@ -80,7 +82,7 @@ func (z zone) file() string {
 
 // write makes the zone's file, signed by ldns, and returns its DS record.
 func (z zone) write(dir string) (ds string, err error) {
-	lines := []string{"$TTL 300", "$ORIGIN " + z.name + ".", "@ SOA ns.test. hostmaster.test. 1 3600 600 864000 60", "@ NS ns.test."}
+	lines := []string{"$TTL 300", "$ORIGIN " + z.name + ".", "@ SOA ns.example. hostmaster.example. 1 3600 600 864000 60", "@ NS ns.example."}
 	text := strings.Join(append(lines, z.records...), "\n") + "\n"
 	path := filepath.Join(dir, z.file())
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil || z.trust == unsigned {
@@ -122,17 +124,17 @@ func startNSD(dir string, zones []zone) (*process, error) {
 }
 
 func startUnbound(dir string) (*process, error) {
-	hints := ". NS ns.test.\nns.test. A " + authorIP + "\n"
+	hints := ". NS ns.example.\nns.example. A " + authorIP + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "hints"), []byte(hints), 0o644); err != nil {
 		return nil, err
 	}
-	// unbound answers for "test." itself if it is not told otherwise (RFC 6761).
+	// unbound answers for "example." itself if it is not told otherwise (RFC 6761).
 	conf := fmt.Sprintf(`server:
  interface: %s
  access-control: 127.0.0.0/8 allow
  do-ip6: no
  do-not-query-localhost: no
- local-zone: "test." nodefault
+ local-zone: "example." nodefault
  username: ""
  chroot: ""
  directory: %q
@@ -153,15 +155,4 @@ remote-control:
 		return nil, err
 	}
 	return start("unbound", resolverIP+":53", "unbound", "-d", "-c", path)
-}
-
-// output runs a program in dir and returns what it says.
-func output(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	b, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, b)
-	}
-	return string(b), nil
 }
