@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
@@ -15,49 +16,100 @@ import (
 
 // explainTimeout bounds the looking up: nobody waits longer for an answer at a
 // terminal, and what did not answer by then is part of the answer.
-const explainTimeout = 30 * time.Second
+const (
+	explainTimeout = 30 * time.Second
+	connectTimeout = 2 * time.Minute
+)
+
+// explaining is a call of "waxwing explain".
+type explaining struct {
+	storeFlags
+	asked string // address or domain
+	from  string
+	req   explain.Request
+}
 
 // runExplain says what would happen to a mail. It uses the store for what is
-// cached of MTA-STS, and needs no running server.
+// cached of MTA-STS and was seen before, and needs no running server.
 func runExplain(ctx context.Context, e env, args []string) error {
-	var f storeFlags
-	fs := flags(e, "explain")
-	f.add(fs)
-	needWord := fs.String("need", "follow-policy", "what the sender asks of TLS: follow-policy, require-tls, tls-optional")
-	rest, err := parse(fs, args)
+	x, err := parseExplain(e, args)
 	if err != nil {
 		return err
 	}
-	if len(rest) != 1 {
-		return usagef("it needs one address or domain")
-	}
-	need, err := delivery.ParseTLSNeed(*needWord)
-	if err != nil {
-		return usagef("-need: %v", err)
-	}
-	d, err := delivery.ParseRecipientDomain(rest[0][strings.LastIndexByte(rest[0], '@')+1:])
-	if err != nil {
-		return usagef("%v", err)
-	}
-	return withStore(ctx, e, f, func(o *opened) error {
-		if hosted, err := o.accounts.IsHosted(ctx, d.Name); err != nil {
-			return err
-		} else if hosted && !d.IsLiteral() {
-			return explainHosted(ctx, e, o, rest[0], d, f.json)
+	return withStore(ctx, e, x.storeFlags, func(o *opened) error {
+		d := x.req.Domain
+		if !d.IsLiteral() {
+			hosted, err := o.accounts.IsHosted(ctx, d.Name)
+			if err != nil {
+				return err
+			}
+			if hosted {
+				return explainHosted(ctx, e, o, x.asked, d, x.json)
+			}
 		}
-		ctx, cancel := context.WithTimeout(ctx, explainTimeout)
-		defer cancel()
-		direct, err := server.Direct(ctx, o.cfg, o.store)
+		room, err := server.Explainer(o.cfg, o.store)
 		if err != nil {
 			return err
 		}
-		x := explain.Domain(ctx, direct, d, need)
-		if f.json {
-			return printJSON(e.stdout, x)
+		if err := x.sender(ctx, o); err != nil {
+			return err
 		}
-		x.Print(e.stdout)
+		limit := explainTimeout
+		if x.req.Connect {
+			limit = connectTimeout
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		answer := room.Domain(ctx, x.req)
+		if x.json {
+			return printJSON(e.stdout, answer)
+		}
+		answer.Print(e.stdout)
 		return nil
 	})
+}
+
+func parseExplain(e env, args []string) (*explaining, error) {
+	x := &explaining{}
+	fs := flags(e, "explain")
+	x.storeFlags.add(fs)
+	need := fs.String("need", "follow-policy", "what the sender asks of TLS: follow-policy, require-tls, tls-optional")
+	fs.BoolVar(&x.req.Connect, "connect", false, "connect to every host, look at its certificate and extensions, and send nothing")
+	fs.StringVar(&x.from, "from", "", "explain a mail from this `address`, where routes look at that")
+	rest, err := parse(fs, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(rest) != 1 {
+		return nil, usagef("it needs one address or domain")
+	}
+	x.asked = rest[0]
+	if x.req.Need, err = delivery.ParseTLSNeed(*need); err != nil {
+		return nil, usagef("-need: %v", err)
+	}
+	if x.req.Domain, err = delivery.ParseRecipientDomain(x.asked[strings.LastIndexByte(x.asked, '@')+1:]); err != nil {
+		return nil, usagef("%v", err)
+	}
+	if x.from != "" {
+		if x.req.Sender, err = dns.ParseName(x.from[strings.LastIndexByte(x.from, '@')+1:]); err != nil {
+			return nil, usagef("-from: %v", err)
+		}
+	}
+	return x, nil
+}
+
+// sender finds the account that has the address of -from, as far as there is one.
+func (x *explaining) sender(ctx context.Context, o *opened) error {
+	at := strings.LastIndexByte(x.from, '@')
+	if at < 0 {
+		return nil
+	}
+	t, err := o.accounts.Resolve(ctx, x.from[:at], x.req.Sender)
+	if errors.Is(err, accounts.ErrNoSuchAddress) || errors.Is(err, accounts.ErrNotHosted) {
+		return nil
+	}
+	x.req.Account = t.Account
+	return err
 }
 
 // hosted is what -json prints of a domain whose mail ends here.
