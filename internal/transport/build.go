@@ -37,6 +37,16 @@ func (b *Builder) Make(t route.Transport) (Deliverer, error) {
 	switch t.Kind {
 	case route.Direct:
 		return b.direct(t, c), nil
+	case route.SOCKS5:
+		// SES-1: the same delivery, over another dialer.
+		c.Dialer = session.SOCKS{Proxy: t.Proxy, User: t.ProxyUser, Password: string(t.ProxyPassword)}
+		return b.direct(t, c), nil
+	case route.Smarthost, route.Submission:
+		c.Port, c.ImplicitTLS = int(t.PortNumber()), t.ImplicitTLS()
+		if t.User != "" {
+			c.Login = &delivery.Login{User: t.User, Password: string(t.Password), Mechanisms: t.Mechanisms}
+		}
+		return &Relay{Transport: t, Finder: HostFinder(b.DNS, &t), Session: c, Now: b.Now, Log: b.Log}, nil
 	}
 	return nil, fmt.Errorf("kind %s is not known to this version", t.Kind)
 }
