@@ -19,36 +19,28 @@ type deliveryCase struct {
 	sts    string // patterns of an MTA-STS policy in mode enforce; empty: no policy
 	tls    string // how the mail travels: dane, pkix, unverified, none; empty: it waits
 	word   string // why it waits
-	finger string // what posttls-finger says of the host with level dane; empty: it is not asked
 }
-
-// What posttls-finger's last line about a TLS session begins with.
-const (
-	fingerVerified  = "Verified"
-	fingerUntrusted = "Untrusted" // TLS, nobody verified
-	fingerRefused   = "refused"   // it would send nothing
-)
 
 // casesOf are the cases that every peer is put to.
 func casesOf(peer string) []deliveryCase {
 	at := func(label string) string { return label + "." + peer + ".example" }
 	list := []deliveryCase{
-		{name: "dane-ee", domain: at("ee"), host: at("mx"), tls: "dane", finger: fingerVerified},
-		{name: "dane-ta", domain: at("ta"), host: at("mxta"), tls: "dane", finger: fingerVerified},
-		{name: "dane-mismatch", domain: at("bad"), host: at("mxbad"), word: dane.NoMatch, finger: fingerRefused},
-		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: dane.TANameMismatch, finger: fingerRefused},
-		{name: "dane-mx-alias", domain: at("alias"), host: at("mxalias"), tls: "dane", finger: fingerVerified},
-		{name: "dane-unusable", domain: at("unusable"), host: at("mxunusable"), tls: "unverified", finger: fingerUntrusted},
+		{name: "dane-ee", domain: at("ee"), host: at("mx"), tls: "dane"},
+		{name: "dane-ta", domain: at("ta"), host: at("mxta"), tls: "dane"},
+		{name: "dane-mismatch", domain: at("bad"), host: at("mxbad"), word: dane.NoMatch},
+		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: dane.TANameMismatch},
+		{name: "dane-mx-alias", domain: at("alias"), host: at("mxalias"), tls: "dane"},
+		{name: "dane-unusable", domain: at("unusable"), host: at("mxunusable"), tls: "unverified"},
 		{name: "sts-enforce", domain: at("sts"), host: at("mxsts"), sts: at("mxsts"), tls: "pkix"},
 		{name: "sts-wrong-name", domain: at("stsname"), host: at("mxother"), sts: at("mxother"), word: "cert-host-mismatch"},
 		{name: "sts-unlisted", domain: at("stsmx"), host: at("mxsts"), sts: at("mx"), word: "sts-mx-mismatch"},
-		{name: "opportunistic", domain: peer + "-plain.example", host: "mx." + peer + "-plain.example", tls: "unverified", finger: fingerUntrusted},
+		{name: "opportunistic", domain: peer + "-plain.example", host: "mx." + peer + "-plain.example", tls: "unverified"},
 	}
 	if peer == "postfix" {
 		list = append(list,
-			deliveryCase{name: "zone-bogus", domain: "bogus.example", host: "mx.bogus.example", word: "dns-bogus", finger: fingerRefused},
-			deliveryCase{name: "host-bogus", domain: at("viabogus"), host: "mx.bogus.example", word: "dns-bogus", finger: fingerRefused},
-			deliveryCase{name: "dane-stripped", domain: at("stripped"), host: at("mxclear"), word: "starttls-not-offered", finger: fingerRefused},
+			deliveryCase{name: "zone-bogus", domain: "bogus.example", host: "mx.bogus.example", word: "dns-bogus"},
+			deliveryCase{name: "host-bogus", domain: at("viabogus"), host: "mx.bogus.example", word: "dns-bogus"},
+			deliveryCase{name: "dane-stripped", domain: at("stripped"), host: at("mxclear"), word: "starttls-not-offered"},
 			deliveryCase{name: "no-starttls", domain: at("clear"), host: at("mxclear-untold"), tls: "none"},
 		)
 	}

@@ -141,7 +141,7 @@ func startPostfix(p *peer) (*process, error) {
 }
 
 // As a client, this Postfix asks for DANE wherever it sends, and so does Exim
-// below. Both relay for everybody here, OpenSMTPD too.
+// below. Both relay for everybody here.
 const postfixMain = `compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
@@ -282,9 +282,7 @@ pki mx.opensmtpd.example key "%[1]s/tls.key"
 table users file:%[1]s/users
 listen on %[2]s port 25 tls pki mx.opensmtpd.example hostname mx.opensmtpd.example
 action "keep" maildir "%[1]s/mail/inbox" virtual <users>
-action "out" relay
 match from any for domain { %[3]s } action "keep"
-match from any for any action "out"
 `, p.dir, p.ip, strings.Join(domainsOf(p.name), ", "))
 	if err := os.WriteFile(p.path("smtpd.conf"), []byte(conf), 0o644); err != nil {
 		return nil, err

@@ -1,0 +1,168 @@
+//go:build linux
+
+package interop
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/hex"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dane"
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/internal/queue"
+	"waxwing/internal/transport"
+)
+
+// verdict is what becomes of a host under DANE, in words that both sides know.
+type verdict string
+
+const (
+	unreachable verdict = "DNSSEC lets nobody near"
+	noTLSA      verdict = "no TLSA records"
+	unusable    verdict = "no usable TLSA records"
+	matched     verdict = "certificate matches"
+	mismatched  verdict = "certificate does not match"
+	noTLS       verdict = "TLS is wanted and cannot be had"
+)
+
+// TestFinger: Postfix's posttls-finger and Waxwing come to the same verdict on
+// every host, by the same TLSA record.
+func TestFinger(t *testing.T) {
+	t.Parallel()
+	need(t, "posttls-finger")
+	w := open(t)
+	for _, c := range allCases() {
+		if c.sts != "" || c.name == "no-starttls" {
+			continue // nothing that posttls-finger would look at
+		}
+		t.Run(c.peer+"/"+c.name, func(t *testing.T) {
+			t.Parallel()
+			p := w.peer(t, c.peer)
+			if p.brokenTLS && c.name == "opportunistic" {
+				t.Skip("no TLSA record and no TLS: nothing to compare")
+			}
+			said, _ := output(root, "posttls-finger", "-c", "-t", "20", "-T", "20", "-l", "dane-only", c.domain)
+			theirs := fingerVerdict(said)
+			ours, plan := w.verdict(t, c)
+			if p.brokenTLS && ours == mismatched {
+				theirs = mismatched // Waxwing looks at the certificate before the handshake fails
+			}
+			if ours != theirs {
+				t.Errorf("Waxwing: %s; posttls-finger: %s:\n%s", ours, theirs, said)
+			}
+			if ours == matched && !plan.has(said) {
+				t.Errorf("posttls-finger matched another record than Waxwing has, %v:\n%s", plan.TLSA, said)
+			}
+		})
+	}
+}
+
+func fingerVerdict(said string) verdict {
+	for _, c := range []struct {
+		text string
+		v    verdict
+	}{
+		{"address lookup failed", unreachable},
+		{"no usable TLSA records found", unusable},
+		{"no TLSA records found", noTLSA},
+		{"Verified TLS connection established", matched},
+		{"Untrusted TLS connection established", mismatched},
+	} {
+		if strings.Contains(said, c.text) {
+			return c.v
+		}
+	}
+	return noTLS
+}
+
+// verdict is Waxwing's: its plan, and what became of a mail.
+func (w *world) verdict(t *testing.T, c deliveryCase) (verdict, planned) {
+	t.Helper()
+	_, _, dec := w.wax.Direct.Plan(t.Context(), transport.PlanRequest{Domain: delivery.RecipientDomain{Name: dns.MustParse(c.domain)}})
+	if dec.Stop != nil || len(dec.Plans) != 1 || dec.Plans[0].Skip != nil {
+		return unreachable, planned{}
+	}
+	plan := planned{dec.Plans[0]}
+	if plan.DANE != delivery.CheckRequire {
+		for _, f := range plan.Basis {
+			if f.Word == "tlsa-unusable" {
+				return unusable, plan
+			}
+		}
+		return noTLSA, plan
+	}
+	to := "alice+finger@" + c.domain
+	submit(t, w, newToken(), to)
+	switch it := w.settled(t, to); {
+	case it.State == queue.Delivered && it.TLS == "dane":
+		return matched, plan
+	case it.State == queue.Waiting && strings.HasPrefix(it.Word, "dane-"):
+		return mismatched, plan
+	case it.State == queue.Waiting:
+		return noTLS, plan
+	}
+	return "sent in spite of it", plan
+}
+
+type planned struct{ delivery.Plan }
+
+var matchLine = regexp.MustCompile(`Matched DANE (?:EE|TA) certificate at depth \d: (\d) (\d) (\d) ([0-9A-F]+)`)
+
+// has finds the record that posttls-finger matched among the plan's.
+func (p planned) has(said string) bool {
+	m := matchLine.FindStringSubmatch(said)
+	if m == nil {
+		return false
+	}
+	data, _ := hex.DecodeString(m[4])
+	for _, r := range p.TLSA {
+		if r.Usage == m[1][0]-'0' && r.Selector == m[2][0]-'0' && r.MatchingType == m[3][0]-'0' && bytes.Equal(r.Data, data) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestDANETool: GnuTLS's danetool, which validates DNSSEC itself, agrees on
+// which hosts match. It looks at no names and takes PKIX-EE, which SMTP does not.
+func TestDANETool(t *testing.T) {
+	t.Parallel()
+	need(t, "danetool")
+	w := open(t)
+	p := w.peer(t, "exim")
+	anchor, err := os.ReadFile(root + "/dns/anchor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("/usr/share/dns", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/usr/share/dns/root.key", anchor, 0o644); err != nil { // where danetool looks
+		t.Fatal(err)
+	}
+	for _, label := range []string{"mx", "mxta", "mxbad"} {
+		t.Run(label, func(t *testing.T) {
+			host := dns.MustParse(label + ".exim.example")
+			said, err := output(root, "danetool", "--check", host.ASCII(), "--port", "25", "--local-dns", "--load-certificate", p.path("tls.crt"))
+			theirs := strings.Contains(said, "Verification: Certificate matches")
+			if !theirs && !strings.Contains(said, "The certificate differs") {
+				t.Fatalf("danetool gives no verdict: %v\n%s", err, said)
+			}
+			ans, err := w.wax.DNS.LookupTLSA(t.Context(), dns.MustParse("_25._tcp."+host.ASCII()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			usable, _ := dane.Usable(ans.Records)
+			_, err = dane.Verify(usable, []dns.Name{host}, []*x509.Certificate{p.cert.Leaf, w.issuer.cert}, time.Now())
+			if theirs != (err == nil) {
+				t.Errorf("package dane: %v; danetool:\n%s", err, said)
+			}
+		})
+	}
+}
