@@ -27,7 +27,7 @@ func runServe(ctx context.Context, e env, args []string) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log)})
+	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log), Version: version})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/retry"
 	"waxwing/internal/signing"
@@ -55,6 +56,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.buildReports(); err != nil {
 		return err
 	}
+	s.Posture = &posture.Recorder{Store: s.Store, Now: s.o.Now, Log: s.area("posture")}
 	s.buildQueue()
 	return s.buildListeners()
 }
@@ -286,7 +288,7 @@ func (s *Server) buildQueue() {
 		IsLocal:   s.isLocal,
 		Minimum:   s.minimum,
 		Record:    s.record,
-		Attempted: s.Metrics.Attempt,
+		Attempted: s.attempted,
 		Settled:   s.TLSReport.Settled,
 		Schedule: func(p delivery.Purpose) retry.Schedule {
 			if p == delivery.TLSReport || p == delivery.DMARCReport {

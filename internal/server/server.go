@@ -21,6 +21,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
+	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
@@ -41,6 +42,8 @@ type Options struct {
 	Dialer session.Dialer                                      // SMTP, and HTTPS to policy hosts; nil: net.Dialer
 	Roots  *x509.CertPool                                      // trusted authorities; nil: as the configuration says
 	Listen func(network, address string) (net.Listener, error) // nil: net.Listen
+	// Version of the program, told at the control socket.
+	Version string
 }
 
 // Server is a Waxwing. Its rooms are exported for commands, tests and the lab;
@@ -58,6 +61,7 @@ type Server struct {
 	Queue     *queue.Queue
 	TLSReport *tlsreport.Service
 	Metrics   *metrics.Metrics
+	Posture   *posture.Recorder
 
 	pool      *session.Pool          // connections to mail hosts, of all transports
 	resume    tls.ClientSessionCache // and TLS sessions
@@ -66,6 +70,7 @@ type Server struct {
 	o         Options
 	listeners []*listener
 	collector *companion.Collector // nil: none
+	control   net.Listener         // nil: the data directory takes no sockets
 }
 
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
@@ -97,6 +102,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err == nil {
 		err = s.buildCompanion()
 	}
+	if err == nil {
+		err = s.buildControl()
+	}
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -111,6 +119,9 @@ func (s *Server) Close() error {
 	}
 	if s.collector != nil {
 		s.collector.Conn.Close()
+	}
+	if s.control != nil {
+		s.control.Close()
 	}
 	s.pool.Close()
 	return s.Store.Close()
@@ -141,6 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 	start("TLS reports", s.TLSReport.Run)
 	start("resolver self-test", s.selfTests)
 	start("change watcher", s.watch)
+	start("posture", s.Posture.Run)
 	if s.collector != nil {
 		start("TLSRPT datagrams", s.collector.Run)
 	}
@@ -150,6 +162,14 @@ func (s *Server) Run(ctx context.Context) error {
 		<-front.Done()
 		return nil
 	})
+	if s.control != nil {
+		faces.Go(func() error {
+			if err := s.serveControl(front, s.control); err != nil && front.Err() == nil {
+				s.log.Error("commands cannot reach this server any more, and use its store instead", "error", err)
+			}
+			return nil
+		})
+	}
 	for _, l := range s.listeners {
 		faces.Go(func() error {
 			err := l.serve(front)

@@ -1,0 +1,56 @@
+// Package control is how commands reach a running server: HTTP with JSON over a
+// unix socket in the data directory, for the user the server runs as and for root
+// alone. What can be asked stands in Desk; Rooms answers from this process's own
+// rooms and Client from the server's, so that a command is written once.
+//
+// The protocol is this program's own. It has a version, which both sides compare
+// before anything else; sizes, connections and times are bounded.
+package control
+
+import (
+	"context"
+
+	"waxwing/internal/queue"
+	"waxwing/internal/tlsreport"
+)
+
+// Version of the protocol. It grows with every change that an older or newer
+// program could misread.
+const Version = 1
+
+// Desk is what commands ask. Its methods may be called at the same time.
+type Desk interface {
+	// List, Show and Count are those of queue.Queue.
+	List(ctx context.Context, f queue.Filter) ([]queue.Item, error)
+	Show(ctx context.Context, id int64) (queue.Shown, error)
+	Count(ctx context.Context) (map[queue.State]int, error)
+	// SendReports makes the TLS reports of a day, as tlsreport.Service.SendDay does.
+	SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error)
+}
+
+// Rooms is the Desk of the process that has the rooms: the server's, or a
+// command's own where no server runs.
+type Rooms struct {
+	Queue   *queue.Queue
+	Reports *tlsreport.Service
+}
+
+var _ Desk = (*Rooms)(nil)
+
+// List lists recipients.
+func (r *Rooms) List(ctx context.Context, f queue.Filter) ([]queue.Item, error) {
+	return r.Queue.List(ctx, f)
+}
+
+// Show shows a message.
+func (r *Rooms) Show(ctx context.Context, id int64) (queue.Shown, error) {
+	return r.Queue.Show(ctx, id)
+}
+
+// Count counts recipients by state.
+func (r *Rooms) Count(ctx context.Context) (map[queue.State]int, error) { return r.Queue.Count(ctx) }
+
+// SendReports makes the reports of a day.
+func (r *Rooms) SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {
+	return r.Reports.SendDay(ctx, o)
+}

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"waxwing/internal/accounts"
+	"waxwing/internal/config"
+	"waxwing/internal/control"
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/metrics"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+)
+
+// buildControl opens the control socket. A second server on one data directory is
+// an error; a file system that takes no sockets is not: commands then go to the
+// store, and the server sees what they did within a second.
+func (s *Server) buildControl() error {
+	l, err := control.Listen(s.cfg.DataDir)
+	switch {
+	case errors.Is(err, control.ErrRunning):
+		return err
+	case err != nil:
+		s.log.Error("commands cannot reach this server, and use its store instead", "error", err)
+		return nil
+	}
+	s.control = l
+	return nil
+}
+
+// serveControl answers commands until ctx ends.
+func (s *Server) serveControl(ctx context.Context, l net.Listener) error {
+	srv := &control.Server{Desk: s.desk(), Program: s.o.Version, Log: s.area("control")}
+	return srv.Serve(ctx, l)
+}
+
+func (s *Server) desk() *control.Rooms { return &control.Rooms{Queue: s.Queue, Reports: s.TLSReport} }
+
+// Desk makes the rooms that answer commands where no server runs. What they
+// change in the store, a server on another machine sees within a second.
+func Desk(cfg *config.Config, db *store.Store, log *slog.Logger) (*control.Rooms, error) {
+	s, err := forPlanning(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	s.log = log
+	s.Metrics = metrics.New()
+	s.Accounts = &accounts.Store{DB: db}
+	s.Mailboxes = &mailboxes.Store{DB: db}
+	s.Signing = &signing.Service{Store: db, Log: log}
+	if err := s.buildReports(); err != nil {
+		return nil, err
+	}
+	s.buildQueue()
+	s.Queue.Owner = "command"
+	return s.desk(), nil
+}
+
+// attempted is told of every attempt once it is settled.
+func (s *Server) attempted(job *delivery.Job, res *delivery.Result) {
+	s.Metrics.Attempt(job, res)
+	s.Posture.Note(job, res)
+}
