@@ -156,23 +156,3 @@ func TestLargeMessage(t *testing.T) {
 		t.Error("the message changed on its way")
 	}
 }
-
-// One message over a connection of its own, to a peer on loopback.
-func BenchmarkCarry(b *testing.B) {
-	p, err := makePKI()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for name, mx := range map[string]*peer{"plaintext": {ext: []string{"PIPELINING"}}, "tls": {ext: []string{"PIPELINING"}, cert: &p.good}} {
-		b.Run(name, func(b *testing.B) {
-			r := newRig(b, network{addr1: mx})
-			r.client.Resume = nil
-			b.ReportAllocs()
-			for b.Loop() {
-				if res := r.carry().Recipients[0]; res.Outcome != delivery.Delivered {
-					b.Fatal(res.Text)
-				}
-			}
-		})
-	}
-}
