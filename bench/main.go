@@ -23,6 +23,9 @@ import (
 type options struct {
 	bin, scripts         string
 	pairs, n, size, sess int
+	domains              int
+	works                string
+	alone                bool // Waxwing alone, and no work that needs a network of its own
 	dir                  string
 }
 
@@ -33,6 +36,8 @@ type figure struct {
 	Rate    float64 `json:"messages_per_s"`
 	CPU     float64 `json:"cpu_s_per_1000"` // of the server with all its processes
 	PeakMiB int64   `json:"peak_pss_mib"`
+	Conns   int     `json:"connections,omitempty"` // that the sink saw
+	MaxOpen int     `json:"most_open,omitempty"`   // of them at one time
 }
 
 // peer is a server under measurement.
@@ -42,14 +47,20 @@ type peer interface {
 	start(ctx context.Context, work string) (pid int, err error)
 	// load are the flags for mailperf load.
 	load(work string) []string
+	// release lets a queue go that was filled while nothing could be delivered,
+	// and returns the root of the processes, which may be new.
+	release(ctx context.Context) (pid int, err error)
 	// drained waits until nothing is left to do.
 	drained(ctx context.Context) error
 	stop()
 }
 
+// The kinds of work.
 const (
 	accept = "accept" // take messages in, durably
 	relay  = "relay"  // take in and pass on to one host over TLS
+	mx     = "mx"     // deliver a filled queue to many domains with DANE, a connection each
+	mx50   = "mx50"   // the same with every reply of theirs 50 ms late
 )
 
 func main() {
@@ -57,9 +68,12 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin", "directory with waxwing and mailperf")
 	flag.StringVar(&o.scripts, "scripts", "bench", "directory with postfix_instance.sh")
 	flag.IntVar(&o.pairs, "pairs", 5, "runs of each server, in turn")
-	flag.IntVar(&o.n, "n", 8000, "messages a run")
+	flag.IntVar(&o.n, "n", 8000, "messages a run of accept and relay")
 	flag.IntVar(&o.size, "size", 10240, "octets a message")
 	flag.IntVar(&o.sess, "sessions", 20, "parallel sessions")
+	flag.IntVar(&o.domains, "domains", 3000, "domains, a message each, of mx")
+	flag.StringVar(&o.works, "works", "accept,relay,mx,mx50", "what to measure")
+	flag.BoolVar(&o.alone, "alone", false, "measure Waxwing alone, accept and relay only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -79,13 +93,17 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	peers := []peer{&waxwing{o: o}}
-	if why := postfixMissing(); why != "" {
-		fmt.Printf("Postfix is not measured: %s\n", why)
+	if why := postfixMissing(); why != "" || o.alone {
+		fmt.Printf("Postfix is not measured. %s\n", why)
 	} else {
 		peers = append(peers, &postfix{o: o})
 	}
 	var all []figure
-	for _, work := range []string{accept, relay} {
+	works := strings.Split(o.works, ",")
+	if o.alone {
+		works = slices.DeleteFunc(works, func(w string) bool { return w == mx || w == mx50 })
+	}
+	for _, work := range works {
 		for pair := range o.pairs {
 			for _, p := range peers {
 				f, err := measure(ctx, o, p, work)
@@ -98,70 +116,193 @@ func run(ctx context.Context, o options) error {
 			}
 		}
 	}
-	return summary(all)
+	return summary(works, all)
 }
 
 // measure is one run of one server, started afresh.
 func measure(ctx context.Context, o options, p peer, work string) (figure, error) {
+	defer p.stop()
 	pid, err := p.start(ctx, work)
 	if err != nil {
-		p.stop()
 		return figure{}, err
 	}
-	defer p.stop()
-	var sink *exec.Cmd
-	var sinkOut strings.Builder
-	if work == relay {
-		sink = exec.CommandContext(ctx, filepath.Join(o.bin, "mailperf"), "sink", "-addr", sinkAddr, "-starttls", "-n", fmt.Sprint(o.n), "-limit", "100s")
-		sink.Stdout = &sinkOut
-		if err := sink.Start(); err != nil {
-			return figure{}, err
-		}
-		defer sink.Process.Kill()
-		if err := waitPort(ctx, sinkAddr); err != nil {
-			return figure{}, err
+	r := &running{o: o, peer: p, work: work, pid: pid}
+	defer r.kill()
+	switch work {
+	case accept:
+		err = r.accept(ctx)
+	case relay:
+		err = r.relay(ctx)
+	default:
+		err = r.many(ctx)
+	}
+	if err != nil {
+		return figure{}, err
+	}
+	return r.figure, r.watched(ctx)
+}
+
+// running is one run under way.
+type running struct {
+	o    options
+	peer peer
+	work string
+	pid  int
+
+	watch, sink, dns *exec.Cmd
+	watchOut         strings.Builder
+	sinkOut          strings.Builder
+	figure           figure
+}
+
+func (r *running) tool(ctx context.Context, out *strings.Builder, args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(r.o.bin, "mailperf"), args...)
+	cmd.Stderr = os.Stderr
+	if out != nil {
+		cmd.Stdout = out
+	}
+	return cmd, cmd.Start()
+}
+
+func (r *running) kill() {
+	for _, c := range []*exec.Cmd{r.watch, r.sink, r.dns} {
+		if c != nil && c.Process != nil && c.ProcessState == nil {
+			c.Process.Kill()
+			c.Wait()
 		}
 	}
-	watch := exec.CommandContext(ctx, filepath.Join(o.bin, "mailperf"), "watch", "-pid", fmt.Sprint(pid), "-every", "500ms")
-	var watched strings.Builder
-	watch.Stdout = &watched
-	if err := watch.Start(); err != nil {
-		return figure{}, err
+}
+
+func (r *running) startWatch(ctx context.Context) (err error) {
+	r.watch, err = r.tool(ctx, &r.watchOut, "watch", "-pid", fmt.Sprint(r.pid), "-every", "500ms")
+	return err
+}
+
+// startSink starts the host or hosts that take the mail, and the DNS that leads there.
+func (r *running) startSink(ctx context.Context, n, addrs, domains int, secure bool, extra ...string) (err error) {
+	cert := filepath.Join(r.o.dir, "sink.pem")
+	sink, dns := r.o.world()
+	args := append([]string{"sink", "-addr", sink.String(), "-starttls", "-certout", cert, "-n", fmt.Sprint(n), "-addrs", fmt.Sprint(addrs), "-limit", "300s"}, extra...)
+	if r.sink, err = r.tool(ctx, &r.sinkOut, args...); err != nil {
+		return err
+	}
+	if err := waitPort(ctx, sink.String()); err != nil {
+		return err
+	}
+	args = []string{"dns", "-addr", dns.String(), "-addrs", fmt.Sprint(addrs), "-n", fmt.Sprint(domains + 1)} // they are counted from 1
+	if secure {
+		args = append(args, "-secure", "-cert", cert)
+	}
+	if r.dns, err = r.tool(ctx, nil, args...); err != nil {
+		return err
+	}
+	return waitPort(ctx, dns.String())
+}
+
+func (r *running) accept(ctx context.Context) (err error) {
+	// The DNS is there for what accepting looks up of senders.
+	if err := r.startSink(ctx, 0, 1, 1, false); err != nil {
+		return err
+	}
+	if err := r.startWatch(ctx); err != nil {
+		return err
+	}
+	r.figure.Rate, err = r.o.load(ctx, r.o.n, r.peer.load(accept))
+	return err
+}
+
+func (r *running) relay(ctx context.Context) error {
+	if err := r.startSink(ctx, r.o.n, 1, 1, false); err != nil {
+		return err
+	}
+	if err := r.startWatch(ctx); err != nil {
+		return err
 	}
 	begin := time.Now()
-	rate, err := o.load(ctx, p.load(work))
-	if err != nil {
-		watch.Process.Kill()
-		return figure{}, err
+	if _, err := r.o.load(ctx, r.o.n, r.peer.load(relay)); err != nil {
+		return err
 	}
-	if sink != nil {
-		if err := sink.Wait(); err != nil {
-			return figure{}, fmt.Errorf("sink: %w", err)
-		}
-		if rate, err = o.endToEnd(sinkOut.String(), begin); err != nil {
-			return figure{}, err
-		}
+	return r.endToEnd(begin, r.o.n)
+}
+
+// many fills the queue while there is neither DNS nor anybody to deliver to, and
+// measures from the moment it is let go.
+func (r *running) many(ctx context.Context) error {
+	if _, err := r.o.load(ctx, r.o.domains, r.peer.load(mx)); err != nil {
+		return err
 	}
-	if err := p.drained(ctx); err != nil {
-		return figure{}, err
+	var slow []string
+	if r.work == mx50 {
+		slow = []string{"-delay", "50ms"}
 	}
-	watch.Process.Signal(syscall.SIGTERM)
-	if err := watch.Wait(); err != nil {
-		return figure{}, fmt.Errorf("watch: %w", err)
+	if err := r.startSink(ctx, r.o.domains, 500, r.o.domains, true, slow...); err != nil {
+		return err
+	}
+	begin := time.Now()
+	var err error
+	if r.pid, err = r.peer.release(ctx); err != nil {
+		return err
+	}
+	if err := r.startWatch(ctx); err != nil {
+		return err
+	}
+	return r.endToEnd(begin, r.o.domains)
+}
+
+// endToEnd waits for the sink and works out the rate up to its last message.
+func (r *running) endToEnd(begin time.Time, n int) error {
+	if err := r.sink.Wait(); err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	var s struct {
+		Messages int     `json:"messages"`
+		Last     float64 `json:"last_unix,string"`
+		TLS      int     `json:"tls"`
+		Conns    int     `json:"conns"`
+		MaxOpen  int     `json:"max_open"`
+	}
+	if err := json.Unmarshal([]byte(r.sinkOut.String()), &s); err != nil {
+		return fmt.Errorf("sink: %w: %s", err, r.sinkOut.String())
+	}
+	if s.Messages < n {
+		return fmt.Errorf("sink: only %d of %d messages arrived", s.Messages, n)
+	}
+	if s.TLS == 0 {
+		return fmt.Errorf("sink: no connection used TLS")
+	}
+	r.figure.Conns, r.figure.MaxOpen = s.Conns, s.MaxOpen
+	r.figure.Rate = float64(s.Messages) / (s.Last - float64(begin.UnixNano())/1e9)
+	return nil
+}
+
+// watched waits until the server has nothing left to do and adds what it used.
+func (r *running) watched(ctx context.Context) error {
+	if err := r.peer.drained(ctx); err != nil {
+		return err
+	}
+	r.watch.Process.Signal(syscall.SIGTERM)
+	if err := r.watch.Wait(); err != nil {
+		return fmt.Errorf("watch: %w", err)
 	}
 	var w struct {
 		CPU  float64 `json:"cpu_s"`
 		Peak int64   `json:"peak_pss_mib"`
 	}
-	if err := json.Unmarshal([]byte(watched.String()), &w); err != nil {
-		return figure{}, fmt.Errorf("watch: %w", err)
+	if err := json.Unmarshal([]byte(r.watchOut.String()), &w); err != nil {
+		return fmt.Errorf("watch: %w", err)
 	}
-	return figure{Server: p.name(), Work: work, Rate: rate, CPU: w.CPU / float64(o.n) * 1000, PeakMiB: w.Peak}, nil
+	n := r.o.n
+	if r.work == mx || r.work == mx50 {
+		n = r.o.domains
+	}
+	r.figure.Server, r.figure.Work = r.peer.name(), r.work
+	r.figure.CPU, r.figure.PeakMiB = w.CPU/float64(n)*1000, w.Peak
+	return nil
 }
 
 // load drives the server and returns messages per second as the client saw them.
-func (o options) load(ctx context.Context, flags []string) (float64, error) {
-	args := append([]string{"load", "-s", fmt.Sprint(o.sess), "-n", fmt.Sprint(o.n), "-per", "0", "-size", fmt.Sprint(o.size), "-limit", "100s"}, flags...)
+func (o options) load(ctx context.Context, n int, flags []string) (float64, error) {
+	args := append([]string{"load", "-s", fmt.Sprint(o.sess), "-n", fmt.Sprint(n), "-per", "0", "-size", fmt.Sprint(o.size), "-limit", "100s"}, flags...)
 	cmd := exec.CommandContext(ctx, filepath.Join(o.bin, "mailperf"), args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -176,57 +317,44 @@ func (o options) load(ctx context.Context, flags []string) (float64, error) {
 	if err := json.Unmarshal(out, &l); err != nil {
 		return 0, fmt.Errorf("load: %w: %s", err, out)
 	}
-	if l.Sent != o.n {
-		return 0, fmt.Errorf("load: only %d of %d messages were accepted: %s", l.Sent, o.n, l.First)
+	if l.Sent != n {
+		return 0, fmt.Errorf("load: only %d of %d messages were accepted: %s", l.Sent, n, l.First)
 	}
 	return l.Rate, nil
 }
 
-func (o options) endToEnd(out string, begin time.Time) (float64, error) {
-	var s struct {
-		Messages int     `json:"messages"`
-		Last     float64 `json:"last_unix,string"`
-		TLS      int     `json:"tls"`
+// median of one figure over the runs of a server at a work; 0 without runs.
+func median(all []figure, server, work string, get func(figure) float64) float64 {
+	var v []float64
+	for _, f := range all {
+		if f.Server == server && f.Work == work {
+			v = append(v, get(f))
+		}
 	}
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		return 0, fmt.Errorf("sink: %w: %s", err, out)
+	if len(v) == 0 {
+		return 0
 	}
-	if s.Messages < o.n {
-		return 0, fmt.Errorf("sink: only %d of %d messages arrived", s.Messages, o.n)
-	}
-	if s.TLS == 0 {
-		return 0, fmt.Errorf("sink: no connection used TLS")
-	}
-	return float64(s.Messages) / (s.Last - float64(begin.UnixNano())/1e9), nil
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// summary prints the median of each figure and the ratios of Waxwing to Postfix.
-func summary(all []figure) error {
+// summary prints the medians and the ratios of Waxwing to Postfix.
+func summary(works []string, all []figure) error {
 	tw := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "\nwork\tserver\tmessages/s\tCPU s per 1,000\tpeak MiB\t")
-	med := func(server, work string, get func(figure) float64) float64 {
-		var v []float64
-		for _, f := range all {
-			if f.Server == server && f.Work == work {
-				v = append(v, get(f))
-			}
-		}
-		slices.Sort(v)
-		if len(v) == 0 {
-			return 0
-		}
-		return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-	}
+	fmt.Fprintln(tw, "\nwork\tserver\tmessages/s\tCPU s per 1,000\tpeak MiB\tconnections\tmost open\t")
 	rate := func(f figure) float64 { return f.Rate }
 	cpu := func(f figure) float64 { return f.CPU }
-	for _, work := range []string{accept, relay} {
+	for _, work := range works {
 		for _, s := range []string{"waxwing", "postfix"} {
-			if r := med(s, work, rate); r > 0 {
-				fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.3f\t%.0f\t\n", work, s, r, med(s, work, cpu), med(s, work, func(f figure) float64 { return float64(f.PeakMiB) }))
+			if r := median(all, s, work, rate); r > 0 {
+				fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.3f\t%.0f\t%.0f\t%.0f\t\n", work, s, r, median(all, s, work, cpu),
+					median(all, s, work, func(f figure) float64 { return float64(f.PeakMiB) }),
+					median(all, s, work, func(f figure) float64 { return float64(f.Conns) }),
+					median(all, s, work, func(f figure) float64 { return float64(f.MaxOpen) }))
 			}
 		}
-		if p := med("postfix", work, rate); p > 0 {
-			fmt.Fprintf(tw, "%s\tratio\t%.2f\t%.2f\t\t\n", work, med("waxwing", work, rate)/p, med("waxwing", work, cpu)/med("postfix", work, cpu))
+		if p := median(all, "postfix", work, rate); p > 0 {
+			fmt.Fprintf(tw, "%s\tratio\t%.2f\t%.2f\t\t\t\t\n", work, median(all, "waxwing", work, rate)/p, median(all, "waxwing", work, cpu)/median(all, "postfix", work, cpu))
 		}
 	}
 	return tw.Flush()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +17,6 @@ import (
 
 // Addresses of the parts, all on loopback.
 const (
-	sinkAddr    = "127.64.0.1:26026"
-	dnsAddr     = "127.0.0.1:26053"
 	mxAddr      = "127.0.0.1:26025"
 	subAddr     = "127.0.0.1:26587"
 	postfixPort = "26125"
@@ -37,12 +36,20 @@ func waitPort(ctx context.Context, addr string) error {
 	return fmt.Errorf("nobody listens on %s after 20 s", addr)
 }
 
+// world is where the sink and the DNS are: at their true ports in a network
+// of our own, elsewhere in the machine's.
+func (o options) world() (sink, dns netip.AddrPort) {
+	if o.alone {
+		return netip.MustParseAddrPort("127.64.0.1:26026"), netip.MustParseAddrPort("127.0.0.1:26053")
+	}
+	return netip.MustParseAddrPort("127.64.0.1:25"), netip.MustParseAddrPort("127.0.0.53:53")
+}
+
 // waxwing is this server, set up by its own commands in a fresh directory.
 type waxwing struct {
 	o        options
 	dir      string
 	serve    *exec.Cmd
-	dns      *exec.Cmd
 	password string
 }
 
@@ -59,14 +66,15 @@ kind = "submission"
 [tls]
 local_ca = true
 [resolver]
-servers = ["` + dnsAddr + `"]
+servers = [%q]
 [resolver.selftest]
 signed = ""
 bogus = ""
 large = ""
 [delivery]
 allow_private = true
-port = 26026
+port = %d
+concurrency = 500
 [tlsrpt]
 send = true
 [log]
@@ -82,7 +90,8 @@ func (w *waxwing) start(ctx context.Context, _ string) (int, error) {
 	if _, err := w.command(ctx, "", "quickstart", "-local", "-dir", filepath.Join(w.dir), "you@bench.test"); err != nil {
 		return 0, err
 	}
-	if err := os.WriteFile(conf, []byte(waxwingConfig), 0o600); err != nil {
+	sink, dns := w.o.world()
+	if err := os.WriteFile(conf, fmt.Appendf(nil, waxwingConfig, dns, sink.Port()), 0o600); err != nil {
 		return 0, err
 	}
 	w.password = "bench-" + strconv.Itoa(os.Getpid()) + "-password"
@@ -96,10 +105,6 @@ func (w *waxwing) start(ctx context.Context, _ string) (int, error) {
 		if _, err := w.command(ctx, "", "dkim", "remove", "bench.test", "-selector", s, "-config", conf); err != nil {
 			return 0, err
 		}
-	}
-	w.dns = exec.CommandContext(ctx, filepath.Join(w.o.bin, "mailperf"), "dns", "-addr", dnsAddr)
-	if err := w.dns.Start(); err != nil {
-		return 0, err
 	}
 	w.serve = exec.CommandContext(ctx, filepath.Join(w.o.bin, "waxwing"), "serve", "-config", conf)
 	w.serve.Stderr = os.Stderr
@@ -125,10 +130,20 @@ func (w *waxwing) command(ctx context.Context, stdin string, args ...string) (st
 }
 
 func (w *waxwing) load(work string) []string {
-	if work == accept {
+	submit := []string{"-addr", subAddr, "-starttls", "-auth", "you:" + w.password, "-from", "you@bench.test"}
+	switch work {
+	case accept:
 		return []string{"-addr", mxAddr}
+	case relay:
+		return append(submit, "-to", "rcpt@d0.dest.example")
 	}
-	return []string{"-addr", subAddr, "-starttls", "-auth", "you:" + w.password, "-from", "you@bench.test", "-to", "rcpt@d0.dest.example"}
+	return append(submit, "-to", "rcpt@d%d.dest.example")
+}
+
+// release makes everything that waits due at once.
+func (w *waxwing) release(ctx context.Context) (int, error) {
+	_, err := w.command(ctx, "", "queue", "retry", "-all", "-config", filepath.Join(w.dir, "waxwing.toml"))
+	return w.serve.Process.Pid, err
 }
 
 // drained waits until the queue holds nothing that waits.
@@ -150,13 +165,11 @@ func (w *waxwing) drained(ctx context.Context) error {
 }
 
 func (w *waxwing) stop() {
-	for _, c := range []*exec.Cmd{w.serve, w.dns} {
-		if c != nil && c.Process != nil {
-			c.Process.Signal(syscall.SIGTERM)
-			c.Wait()
-		}
+	if w.serve != nil && w.serve.Process != nil {
+		w.serve.Process.Signal(syscall.SIGTERM)
+		w.serve.Wait()
 	}
-	w.serve, w.dns = nil, nil
+	w.serve = nil
 	os.RemoveAll(w.dir)
 }
 
@@ -194,13 +207,21 @@ func (p *postfix) start(ctx context.Context, work string) (int, error) {
 	p.dir = filepath.Join(p.o.dir, "postfix")
 	// in_flow_delay would stall accepting under load: that is not what is measured.
 	lines := []string{"in_flow_delay = 0"}
-	if work == relay {
-		lines = append(lines, "default_transport = smtp", "relayhost = ["+strings.Split(sinkAddr, ":")[0]+"]:"+strings.Split(sinkAddr, ":")[1],
+	sink, _ := p.o.world()
+	switch work {
+	case relay:
+		lines = append(lines, "default_transport = smtp", fmt.Sprintf("relayhost = [%s]:%d", sink.Addr(), sink.Port()),
 			"smtp_tls_security_level = may", "smtp_tls_connection_reuse = yes")
+	case mx, mx50:
+		lines = append(lines, "default_transport = smtp", "smtp_dns_support_level = dnssec", "smtp_tls_security_level = dane", "defer_transports = smtp")
 	}
 	if _, err := p.script(ctx, append([]string{"make", p.dir, postfixPort}, lines...)...); err != nil {
 		return 0, err
 	}
+	return p.run(ctx)
+}
+
+func (p *postfix) run(ctx context.Context) (int, error) {
 	if _, err := p.script(ctx, "start", p.dir); err != nil {
 		return 0, err
 	}
@@ -214,10 +235,27 @@ func (p *postfix) start(ctx context.Context, work string) (int, error) {
 	return strconv.Atoi(pid)
 }
 
+// release starts it anew without defer_transports.
+func (p *postfix) release(ctx context.Context) (int, error) {
+	p.stop()
+	conf := filepath.Join(p.dir, "conf")
+	if out, err := exec.CommandContext(ctx, "postconf", "-c", conf, "-X", "defer_transports").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("postconf: %w: %s", err, out)
+	}
+	pid, err := p.run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if out, err := exec.CommandContext(ctx, "postfix", "-c", conf, "flush").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("postfix flush: %w: %s", err, out)
+	}
+	return pid, nil
+}
+
 func (p *postfix) load(work string) []string {
-	to := "rcpt%d@rcpt.example"
-	if work == relay {
-		to = "rcpt@d0.dest.example"
+	to := map[string]string{accept: "rcpt%d@rcpt.example", relay: "rcpt@d0.dest.example"}[work]
+	if to == "" {
+		to = "rcpt@d%d.dest.example"
 	}
 	return []string{"-addr", "127.0.0.1:" + postfixPort, "-to", to}
 }
