@@ -16,6 +16,7 @@ type deliveryCase struct {
 	peer   string
 	domain string
 	host   string // its MX
+	also   string // a second MX, tried after it
 	sts    string // patterns of an MTA-STS policy in mode enforce; empty: no policy
 	tls    string // how the mail travels: dane, pkix, unverified, none; empty: it waits
 	word   string // why it waits
@@ -31,6 +32,7 @@ func casesOf(peer string) []deliveryCase {
 		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: dane.TANameMismatch},
 		{name: "dane-mx-alias", domain: at("alias"), host: at("mxalias"), tls: "dane"},
 		{name: "dane-unusable", domain: at("unusable"), host: at("mxunusable"), tls: "unverified"},
+		{name: "dane-second-host", domain: at("two"), host: at("mxbad"), also: at("mx"), tls: "dane"},
 		{name: "sts-enforce", domain: at("sts"), host: at("mxsts"), sts: at("mxsts"), tls: "pkix"},
 		{name: "sts-wrong-name", domain: at("stsname"), host: at("mxother"), sts: at("mxother"), word: "cert-host-mismatch"},
 		{name: "sts-unlisted", domain: at("stsmx"), host: at("mxsts"), sts: at("mx"), word: "sts-mx-mismatch"},
@@ -57,6 +59,8 @@ func (c deliveryCase) broken() deliveryCase {
 	case c.tls == "": // something else is found wrong before
 	case c.name == "opportunistic":
 		c.tls = "none"
+	case c.also != "": // the first host's reason is told
+		c.tls, c.word = "", dane.NoMatch
 	default:
 		c.tls, c.word = "", "tls-alert-internal-error"
 	}
@@ -121,6 +125,9 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 	}
 	for _, c := range casesOf(p.name) {
 		mx := fmt.Sprintf("%s. MX 10 %s.", c.domain, c.host)
+		if c.also != "" {
+			mx += fmt.Sprintf("\n%s. MX 20 %s.", c.domain, c.also)
+		}
 		switch c.domain {
 		case plain.name:
 			plain.records = append(plain.records, mx)

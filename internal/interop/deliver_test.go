@@ -4,17 +4,13 @@ package interop
 
 import (
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/queue"
-	"waxwing/sasl"
-	"waxwing/smtpclient"
 )
 
 // TestResolver: the DNSSEC self-test (DNS-6) is content with a real validating
@@ -40,7 +36,7 @@ func TestDeliver(t *testing.T) {
 				c = c.broken()
 			}
 			token, to := newToken(), "alice@"+c.domain
-			submit(t, w, token, to)
+			w.submit(t, mail{to: []string{to}, token: token})
 			it := w.settled(t, to)
 			c.check(t, w, it)
 			c.checkPeer(t, p, token)
@@ -109,7 +105,7 @@ func TestOneRecipientRefused(t *testing.T) {
 				domain, travels = name+"-plain.example", "none"
 			}
 			good, bad, other := "alice+several@"+domain, "nobody@"+domain, "bob+several@"+domain
-			submit(t, w, token, good, bad, other)
+			w.submit(t, mail{to: []string{good, bad, other}, token: token})
 			for _, to := range []string{good, other} {
 				if it := w.settled(t, to); it.State != queue.Delivered || it.TLS != travels {
 					t.Errorf("%s: state %v, TLS %q, %s %s", to, it.State, it.TLS, it.Text, it.Reply)
@@ -140,43 +136,3 @@ func (p *peer) await(t *testing.T, token string, n int) (mail []string) {
 
 // newToken marks one mail.
 func newToken() string { return "token-" + rand.Text() }
-
-// submit hands a mail in as the user, over verified TLS, with the best login.
-func submit(t *testing.T, w *world, token string, to ...string) {
-	t.Helper()
-	nc, err := dialWaxwing("587")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := smtpclient.New(nc, smtpclient.Options{HELO: "client.example"})
-	defer c.Close()
-	ctx := t.Context()
-	step := func(what string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-	_, err = c.Greeting(ctx)
-	step("greeting", err)
-	step("EHLO", c.Hello(ctx))
-	step("STARTTLS", c.StartTLS(ctx, &tls.Config{ServerName: waxHost, RootCAs: w.pool()}))
-	step("EHLO", c.Hello(ctx))
-	cs, _ := c.TLSState()
-	login, err := sasl.Choose(c.Extensions().Auth, &cs, sasl.Account{User: user, Password: password})
-	step("choose a login", err)
-	step("AUTH", c.Auth(ctx, login))
-	from := user + "@" + waxDomain
-	tx := smtpclient.Transaction{Mail: smtpclient.MailOptions{From: from},
-		Body: strings.NewReader(fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: %s\r\n\r\n.A line with a dot\r\n", from, to[0], token))}
-	for _, a := range to {
-		tx.Rcpts = append(tx.Rcpts, smtpclient.RcptOptions{To: a})
-	}
-	res, err := c.Transaction(ctx, tx)
-	step("mail", err)
-	for i := range to {
-		if !res.Accepted(i) {
-			t.Fatalf("Waxwing refused %s: MAIL %v, RCPT %v, DATA %v", to[i], res.Mail, res.Rcpts[i], res.Data)
-		}
-	}
-}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -247,11 +246,6 @@ func tail(s string) string {
 		s = "…" + s[len(s)-6000:]
 	}
 	return s
-}
-
-// dialWaxwing opens a connection to one of its ports.
-func dialWaxwing(port string) (net.Conn, error) {
-	return net.DialTimeout("tcp", net.JoinHostPort(waxIP, port), 10*time.Second)
 }
 
 // pool is a trust store with the world's authority.

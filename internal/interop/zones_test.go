@@ -142,7 +142,6 @@ func startUnbound(dir string) (*process, error) {
  root-hints: hints
  trust-anchor-file: anchor
  module-config: "validator iterator"
- ede: yes
  val-log-level: 2
  use-syslog: no
  logfile: ""
