@@ -9,6 +9,7 @@ import (
 	wire "github.com/miekg/dns"
 )
 
+// TestParseName (DNS-1): one form for one name, and what is no name is refused.
 func TestParseName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ in, ascii, unicode string }{

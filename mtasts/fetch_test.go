@@ -261,7 +261,7 @@ func TestFetchTime(t *testing.T) {
 	}
 }
 
-// TestFetchAddresses: the address rule of DST-4, and what a failed name lookup means (STS-6).
+// TestFetchAddresses: names are looked up by our own resolver (DNS-7), the address rule of DST-4, and what a failed name lookup means (STS-6).
 func TestFetchAddresses(t *testing.T) {
 	t.Parallel()
 	servfail := &dns.Error{Type: "A", RCode: "SERVFAIL"}

@@ -17,7 +17,7 @@ import (
 	"waxwing/smtpclient"
 )
 
-// Each file of testdata is a dialogue: "calls" are made on a Conn, whose peer
+// Each file of testdata is a dialogue (SES-2, SES-5, SES-9): "calls" are made on a Conn, whose peer
 // follows "dialogue" (S: sends, C: expects, CLOSE closes), and what the calls
 // gave is compared with "want". "message" is the message that is sent.
 func TestDialogues(t *testing.T) {

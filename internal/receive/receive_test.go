@@ -413,6 +413,7 @@ func TestLongMessage(t *testing.T) {
 	}
 }
 
+// TestSubmission (INB-5): only who has logged in, only as itself, completed and signed.
 func TestSubmission(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
