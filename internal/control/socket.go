@@ -32,6 +32,9 @@ func Listen(dir string) (net.Listener, error) {
 		c.Close()
 		return nil, fmt.Errorf("control socket %s: %w", path, ErrRunning)
 	case errors.Is(err, syscall.ECONNREFUSED):
+		if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSocket == 0 {
+			return nil, fmt.Errorf("control socket: %s is there and is no socket", path)
+		}
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("control socket left behind: %w", err)
 		}
