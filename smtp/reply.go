@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ func (e Enhanced) String() string {
 	if e.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("%d.%d.%d", e.Class, e.Subject, e.Detail)
+	return strconv.Itoa(e.Class) + "." + strconv.Itoa(e.Subject) + "." + strconv.Itoa(e.Detail)
 }
 
 // Reply is one SMTP reply (RFC 5321 §4.2). It is also the error that crosses
@@ -55,7 +56,7 @@ func (r *Reply) Text() string { return strings.Join(r.Lines, " ") }
 // String is the reply on one line, as for a log or a diagnostic code:
 // "550 5.1.1 no such user".
 func (r *Reply) String() string {
-	s := fmt.Sprint(r.Code)
+	s := strconv.Itoa(r.Code)
 	if !r.Enhanced.IsZero() {
 		s += " " + r.Enhanced.String()
 	}

@@ -51,7 +51,13 @@ func (e *ReplySyntaxError) Unwrap() error { return e.Err }
 func ParseReply(br *bufio.Reader, limits ReplyLimits) (*Reply, error) {
 	limits = limits.orDefault()
 	lr := NewLineReader(br, limits.Line)
-	r := &Reply{}
+	// Most replies have one line.
+	room := &struct {
+		Reply
+		line [1]string
+	}{}
+	r := &room.Reply
+	r.Lines = room.line[:0]
 	for n := 0; ; n++ {
 		raw, err := lr.ReadLine()
 		if err != nil {
@@ -127,21 +133,33 @@ func (r *Reply) takeEnhanced() {
 // ParseEnhanced parses "5.7.1" (RFC 3463 §2).
 func ParseEnhanced(s string) (Enhanced, error) {
 	var n [3]int
-	parts := strings.Split(s, ".")
-	if len(parts) != 3 {
-		return Enhanced{}, fmt.Errorf("%q is no enhanced status code", clip(clean(s)))
-	}
-	for i, p := range parts {
-		v, err := strconv.Atoi(p)
-		if err != nil || v < 0 || len(p) > 3 || p[0] == '+' || p[0] == '-' || len(p) > 1 && p[0] == '0' {
+	rest := s
+	for i := range n {
+		part, after, more := strings.Cut(rest, ".")
+		v, ok := enhancedPart(part)
+		if !ok || more != (i < 2) {
 			return Enhanced{}, fmt.Errorf("%q is no enhanced status code", clip(clean(s)))
 		}
-		n[i] = v
+		n[i], rest = v, after
 	}
 	if n[0] != 2 && n[0] != 4 && n[0] != 5 {
 		return Enhanced{}, fmt.Errorf("%q is no enhanced status code: its class is not 2, 4 or 5", clip(clean(s)))
 	}
 	return Enhanced{n[0], n[1], n[2]}, nil
+}
+
+// enhancedPart parses one to three digits without leading zeros.
+func enhancedPart(s string) (n int, ok bool) {
+	if s == "" || len(s) > 3 || len(s) > 1 && s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n, true
 }
 
 // AppendWire appends the reply as it is sent, each line with code, enhanced

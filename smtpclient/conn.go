@@ -74,6 +74,7 @@ const bufferSize = 16 << 10
 type Conn struct {
 	nc       net.Conn // the TCP connection, or TLS over it
 	raw      net.Conn // the TCP connection
+	socket   *socket  // of raw; nil: not looked at yet
 	br       *bufio.Reader
 	bw       *bufio.Writer
 	opts     Options
@@ -136,7 +137,7 @@ func (c *Conn) Mails() int { return c.mails }
 // has arrived; on a connection that hides its socket, only what was read.
 func (c *Conn) Quiet() bool {
 	c.nc.SetReadDeadline(time.Time{}) // the last one may have passed since
-	return c.Usable() && c.br.Buffered() == 0 && !stirred(c.raw)
+	return c.Usable() && c.br.Buffered() == 0 && !c.stirred()
 }
 
 // Greeting reads the peer's greeting. The error is a *ReplyError if it is not

@@ -2,28 +2,40 @@
 
 package smtpclient
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
-// stirred reports that the socket under nc has something to read: octets, its
-// end, or an error. False where that cannot be seen.
-func stirred(nc net.Conn) bool {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
+// socket looks at the socket under a connection.
+type socket struct {
+	raw   syscall.RawConn // nil: cannot be seen
+	look  func(fd uintptr) bool
+	found bool
+}
+
+// stirred reports that the socket has something to read: octets, its end, or an
+// error. False where that cannot be seen.
+func (c *Conn) stirred() bool {
+	if c.socket == nil {
+		c.socket = newSocket(c.raw)
+	}
+	s := c.socket
+	if s.raw == nil {
 		return false
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return false
+	s.found = false
+	err := s.raw.Read(s.look)
+	return s.found || err != nil
+}
+
+func newSocket(nc any) *socket {
+	s := &socket{}
+	if sc, ok := nc.(syscall.Conn); ok {
+		s.raw, _ = sc.SyscallConn()
 	}
-	found := false
-	err = raw.Read(func(fd uintptr) bool {
+	s.look = func(fd uintptr) bool {
 		var b [1]byte
-		_, _, rerr := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		found = rerr != syscall.EAGAIN && rerr != syscall.EINTR
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		s.found = err != syscall.EAGAIN && err != syscall.EINTR
 		return true // whatever it was: do not wait
-	})
-	return found || err != nil
+	}
+	return s
 }

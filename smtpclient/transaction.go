@@ -231,12 +231,14 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 	c := x.c
 	var last *smtp.Reply // 421, with more to come perhaps
 	var at Step
-	for _, cmd := range commands {
+	for i, cmd := range commands {
 		d := c.timeout(cmd.step)
 		if last != nil {
 			d = min(d, afterClosing)
 		}
-		c.deadline(ctx, time.Now().Add(d))
+		if i == 0 || c.br.Buffered() == 0 { // else it is here, or the last deadline holds
+			c.deadline(ctx, time.Now().Add(d))
+		}
 		r, err := c.read(cmd.step)
 		switch {
 		case err != nil && last != nil:

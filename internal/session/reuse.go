@@ -61,15 +61,20 @@ func (t *trip) reuse(addr netip.Addr) *visit {
 // the message, which another connection may thus carry. A refusal of MAIL counts
 // too: it may be about the connection (too many messages) and not the sender.
 func (v *visit) stale(ctx context.Context, res *smtpclient.TransactionResult, err error) bool {
-	var lost *smtpclient.ConnError
-	var alert *smtpclient.HandshakeError
-	switch {
-	case v.kept == nil || ended(ctx) || res.Data != nil && err != nil:
+	if v.kept == nil || ended(ctx) || res.Data != nil && err != nil {
 		return false
-	case err == nil:
+	}
+	if err == nil {
 		return res.Mail != nil && !res.Mail.Positive()
 	}
-	return !res.DotSent && (errors.As(err, &lost) || errors.As(err, &alert))
+	return !res.DotSent && lost(err)
+}
+
+// lost reports that a connection failed, as opposed to a message.
+func lost(err error) bool {
+	var conn *smtpclient.ConnError
+	var alert *smtpclient.HandshakeError
+	return errors.As(err, &conn) || errors.As(err, &alert)
 }
 
 // dead ends a visit over a connection that was stale.
@@ -105,7 +110,7 @@ func (v *visit) keep4later(ctx context.Context) *kept {
 		return nil
 	}
 	n, limit := v.conn.Mails(), v.conn.Extensions().Limits.MailMax
-	if n >= pool.maxMessages() || limit > 0 && n >= limit || !v.conn.Quiet() {
+	if n >= pool.maxMessages() || limit > 0 && n >= limit || !v.conn.Usable() {
 		return nil
 	}
 	c := v.kept
