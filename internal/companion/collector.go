@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -41,6 +42,7 @@ const (
 	defaultQueue = 20_000
 	queueOctets  = 64 << 20
 	batch        = 500
+	lastReads    = 50 * time.Millisecond
 	lastChance   = 10 * time.Second // to store what is left when told to stop
 	longestPause = 30 * time.Second
 	// maxKeys bounds the policies of a day. Postfix meets far fewer; who writes
@@ -52,7 +54,8 @@ const (
 // error is of the socket.
 func (c *Collector) Run(ctx context.Context) error {
 	q := newIntake(or(c.Queue, defaultQueue), queueOctets)
-	stop := context.AfterFunc(ctx, func() { c.Conn.Close() })
+	// What the kernel holds at the end is read too; it is a handful.
+	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(time.Now().Add(lastReads)) })
 	defer stop()
 	read := make(chan error, 1)
 	go func() { read <- c.read(q) }()
@@ -78,13 +81,13 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 }
 
-// read fills q until the socket is closed.
+// read fills q until the socket is closed or its deadline has passed.
 func (c *Collector) read(q *intake) error {
 	buf := make([]byte, maxDatagram+1)
 	for {
 		n, _, flags, _, err := c.Conn.ReadMsgUnix(buf, nil)
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		case err != nil:
 			c.badOnce.do(c.now(), func() { logger(c.Log).Warn("a TLSRPT datagram could not be read", "err", err) })

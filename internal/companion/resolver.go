@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
@@ -85,11 +86,8 @@ func nextHop(key string) (dns.Name, bool) {
 		}
 		key = host
 	}
-	n, err := dns.ParseName(key)
-	if err != nil {
-		n, err = dns.ParseLax(key)
-	}
-	return n, err == nil
+	n, err := name(key)
+	return n, err == nil && utf8.ValidString(key) && hostname(n.ASCII())
 }
 
 // clip bounds what a peer said, for the log.
