@@ -107,6 +107,52 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// SES-7: a peer that takes almost all of its time for each of many recipients
+// gets less in all.
+func TestSlowEnvelope(t *testing.T) {
+	t.Parallel()
+	for _, hello := range []string{"250 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			here, there := net.Pipe()
+			go func() {
+				defer there.Close()
+				go func() {
+					io.WriteString(there, "220 hi\r\n"+hello)
+					for {
+						time.Sleep(299 * time.Second)
+						if _, err := io.WriteString(there, "250 ok\r\n"); err != nil {
+							return
+						}
+					}
+				}()
+				io.Copy(io.Discard, there)
+			}()
+			defer time.Sleep(time.Hour)
+			c := smtpclient.New(here, smtpclient.Options{HELO: "client.test"})
+			defer c.Close()
+			ctx := context.Background()
+			if _, err := c.Greeting(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Hello(ctx); err != nil {
+				t.Fatal(err)
+			}
+			tr := smtpclient.Transaction{Body: strings.NewReader("x\r\n")}
+			for range 100 {
+				tr.Rcpts = append(tr.Rcpts, smtpclient.RcptOptions{To: "a@b.test"})
+			}
+			began := time.Now()
+			var ce *smtpclient.ConnError
+			if _, err := c.Transaction(ctx, tr); !errors.As(err, &ce) || !ce.Timeout() {
+				t.Errorf("error %v", err)
+			}
+			if d := time.Since(began); d > 50*time.Minute {
+				t.Errorf("held for %v", d)
+			}
+		})
+	}
+}
+
 func TestContextInterrupts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -80,6 +80,7 @@ const pipelineWindow = 50
 // *FinalError, ErrControl.
 func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResult, error) {
 	x := &exchange{c: c, t: t, res: &TransactionResult{Rcpts: make([]*smtp.Reply, len(t.Rcpts))}}
+	x.end = time.Now().Add(c.t.Mail + c.t.Rcpt + c.t.Data + time.Duration(len(t.Rcpts))*perRcpt)
 	commands, err := x.commands()
 	if err != nil {
 		return x.res, err
@@ -123,6 +124,7 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 // exchange is the state of one Transaction.
 type exchange struct {
 	w     *smtp.DataWriter
+	end   time.Time // of the envelope
 	c     *Conn
 	t     Transaction
 	res   *TransactionResult
@@ -208,6 +210,10 @@ func (x *exchange) over() bool {
 	return x.c.closing || x.res.Mail != nil && !x.res.Mail.Positive()
 }
 
+// perRcpt is what each recipient adds to the time that an envelope may take in
+// all: tarpits get some patience, but not Rcpt for each of a hundred (SES-7).
+const perRcpt = 20 * time.Second
+
 // group sends commands together, with what else is given, and reads their replies.
 func (x *exchange) group(ctx context.Context, commands []command, with []byte) error {
 	c := x.c
@@ -237,7 +243,11 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 			d = min(d, afterClosing)
 		}
 		if i == 0 || c.br.Buffered() == 0 { // else it is here, or the last deadline holds
-			c.deadline(ctx, time.Now().Add(d))
+			at := time.Now().Add(d)
+			if cmd.step != StepFinal && x.end.Before(at) {
+				at = x.end
+			}
+			c.deadline(ctx, at)
 		}
 		r, err := c.read(cmd.step)
 		switch {

@@ -32,7 +32,8 @@ type Probe struct {
 // maxOffers bounds the extensions that a Probe keeps.
 const maxOffers = 50
 
-// Probe connects to one address of the plan's host, says EHLO, begins TLS and
+// Probe connects to one address of the plan's host, says EHLO, begins TLS (with
+// Plan.ImplicitTLS before everything else) and
 // says goodbye. It makes both verifications, whatever the plan asks for, and goes
 // on where they fail. Sessions are classified just as those that carry mail.
 func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) Probe {
@@ -70,44 +71,66 @@ func (p *probe) run(ctx context.Context) {
 	}
 	p.conn = smtpclient.New(nc, smtpclient.Options{HELO: p.c.HELO, Timeouts: p.c.Timeouts})
 	defer p.conn.Close()
-	if p.found.Greeting, err = p.conn.Greeting(ctx); err == nil {
-		err = p.conn.Hello(ctx)
-	}
-	if err != nil {
+	if err := p.look(ctx); err != nil {
 		p.broken(err)
-		return
-	}
-	p.found.Hello, p.found.Plain = true, offers(p.conn.HelloReply())
-	p.found.StartTLS = p.conn.Extensions().StartTLS
-	if !p.found.StartTLS {
-		p.found.TLSFailure = notOffered()
-	} else if err := p.secure(ctx); err != nil {
-		p.broken(err)
-		return
 	}
 	if p.conn.Usable() {
 		p.conn.Quit(ctx) // nothing hangs on the answer
 	}
 }
 
-func (p *probe) secure(ctx context.Context) error {
+// look goes from the greeting to the offers over TLS.
+func (p *probe) look(ctx context.Context) (err error) {
+	if p.plan.ImplicitTLS {
+		if err := p.handshake(ctx, p.conn.ImplicitTLS); err != nil {
+			return err
+		}
+	}
+	if p.found.Greeting, err = p.conn.Greeting(ctx); err != nil {
+		return err
+	}
+	if err := p.conn.Hello(ctx); err != nil {
+		return err
+	}
+	p.found.Hello = true
+	if p.plan.ImplicitTLS {
+		p.secured()
+		return nil
+	}
+	p.found.Plain, p.found.StartTLS = offers(p.conn.HelloReply()), p.conn.Extensions().StartTLS
+	if !p.found.StartTLS {
+		p.found.TLSFailure = notOffered()
+		return nil
+	}
+	if err := p.handshake(ctx, p.conn.StartTLS); err != nil {
+		return err
+	}
+	if err := p.conn.Hello(ctx); err != nil {
+		return err
+	}
+	p.secured()
+	return nil
+}
+
+// secured keeps what is offered over TLS.
+func (p *probe) secured() {
+	p.found.Secured, p.found.RequireTLS = offers(p.conn.HelloReply()), p.conn.Extensions().RequireTLS
+}
+
+func (p *probe) handshake(ctx context.Context, begin func(context.Context, *tls.Config) error) error {
 	check := &verifier{plan: &p.plan, roots: p.c.Roots, now: p.c.now}
 	conf := check.config()
 	conf.VerifyConnection = func(cs tls.ConnectionState) error {
 		p.found.Chain = cs.PeerCertificates[:min(len(cs.PeerCertificates), maxChain)]
 		return check.verify(cs)
 	}
-	err := p.conn.StartTLS(ctx, conf)
+	err := begin(ctx, conf)
 	p.found.PKIX, p.found.DANE = check.pkix, check.dane
 	if err != nil {
 		return err
 	}
 	cs, _ := p.conn.TLSState()
 	p.found.TLS = facts(cs)
-	if err := p.conn.Hello(ctx); err != nil {
-		return err
-	}
-	p.found.Secured, p.found.RequireTLS = offers(p.conn.HelloReply()), p.conn.Extensions().RequireTLS
 	return nil
 }
 
