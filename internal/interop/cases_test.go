@@ -32,12 +32,20 @@ func casesOf(peer string) []deliveryCase {
 		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: dane.TANameMismatch},
 		{name: "dane-mx-alias", domain: at("alias"), host: at("mxalias"), tls: "dane"},
 		{name: "dane-unusable", domain: at("unusable"), host: at("mxunusable"), tls: "unverified"},
+		{name: "dane-implicit-mx", domain: at("implicit"), host: at("implicit"), tls: "dane"},
+		{name: "dane-domain-alias", domain: at("aliased"), host: at("mx"), tls: "dane"},
+		{name: "dane-wildcards", domain: at("any.wild"), host: at("mxwild"), tls: "dane"},
+		{name: "dane-tlsa-alias", domain: at("tlsaalias"), host: at("mxtlsaalias"), tls: "dane"},
+		{name: "dane-rollover", domain: at("rollover"), host: at("mxrollover"), tls: "dane"},
+		{name: "dane-tlsa-bogus", domain: at("lost"), host: at("mxlost"), word: "dns-bogus"},
+		{name: "dane-unsigned-host", domain: at("leaving"), host: "mx." + peer + "-plain.example", tls: "unverified"},
 		{name: "dane-second-host", domain: at("two"), host: at("mxbad"), also: at("mx"), tls: "dane"},
 		{name: "sts-enforce", domain: at("sts"), host: at("mxsts"), sts: at("mxsts"), tls: "pkix"},
 		{name: "sts-wrong-name", domain: at("stsname"), host: at("mxother"), sts: at("mxother"), word: "cert-host-mismatch"},
 		{name: "sts-unlisted", domain: at("stsmx"), host: at("mxsts"), sts: at("mx"), word: "sts-mx-mismatch"},
 		{name: "opportunistic", domain: peer + "-plain.example", host: "mx." + peer + "-plain.example", tls: "unverified"},
 	}
+	list = append(list, deliveryCase{name: "insecure-mx", domain: "via." + peer + "-plain.example", host: at("mxbad"), tls: "unverified"})
 	if peer == "postfix" {
 		list = append(list,
 			deliveryCase{name: "zone-bogus", domain: "bogus.example", host: "mx.bogus.example", word: "dns-bogus"},
@@ -57,7 +65,7 @@ func casesOf(peer string) []deliveryCase {
 func (c deliveryCase) broken() deliveryCase {
 	switch {
 	case c.tls == "": // something else is found wrong before
-	case c.name == "opportunistic":
+	case c.tls == "unverified" && c.name != "dane-unusable":
 		c.tls = "none"
 	case c.also != "": // the first host's reason is told
 		c.tls, c.word = "", dane.NoMatch
@@ -117,6 +125,13 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 	plain := zone{name: p.name + "-plain.example", trust: unsigned, records: []string{"mx A " + p.ip,
 		fmt.Sprintf("_25._tcp.mx TLSA %s", wrong)}} // without signatures it must not count
 	zones := []zone{}
+	z.records = append(z.records, "aliased CNAME ee", fmt.Sprintf("*._tcp.mxwild TLSA %s", ee), "_25._tcp.mxtlsaalias CNAME tlsa", fmt.Sprintf("tlsa TLSA %s", ee))
+	host("implicit", p.ip, ee)
+	host("mxwild", p.ip)
+	host("mxtlsaalias", p.ip)
+	host("mxrollover", p.ip, wrong, ee)
+	host("mxlost", p.ip)
+	zones = append(zones, zone{name: "_tcp.mxlost." + own, trust: expired, records: []string{fmt.Sprintf("_25 TLSA %s", ee)}})
 	if p.name == "postfix" {
 		host("mxclear", clearIP, ee)
 		host("mxclear-untold", clearIP)
@@ -129,6 +144,11 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 			mx += fmt.Sprintf("\n%s. MX 20 %s.", c.domain, c.also)
 		}
 		switch c.domain {
+		case "via." + plain.name:
+			plain.records = append(plain.records, mx)
+		case "implicit." + own, "aliased." + own:
+		case "any.wild." + own:
+			z.records = append(z.records, "*.wild MX 10 mxwild")
 		case plain.name:
 			plain.records = append(plain.records, mx)
 		case "bogus.example":

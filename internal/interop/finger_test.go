@@ -44,14 +44,22 @@ func TestFinger(t *testing.T) {
 		t.Run(c.peer+"/"+c.name, func(t *testing.T) {
 			t.Parallel()
 			p := w.peer(t, c.peer)
-			if p.brokenTLS && c.name == "opportunistic" {
-				t.Skip("no TLSA record and no TLS: nothing to compare")
-			}
 			said, _ := output(root, "posttls-finger", "-c", "-t", "20", "-T", "20", "-l", "dane-only", c.domain)
 			theirs := fingerVerdict(said)
 			ours, plan := w.verdict(t, c)
+			if p.brokenTLS && ours == noTLSA {
+				t.Skip("no TLSA record and no TLS: nothing to compare")
+			}
 			if p.brokenTLS && ours == mismatched {
 				theirs = mismatched // Waxwing looks at the certificate before the handshake fails
+			}
+			if c.name == "insecure-mx" {
+				// Postfix looks at TLSA records also of hosts that an unsigned zone
+				// names; RFC 7672 §2.2.1 leaves it free, and Waxwing does not.
+				if ours != noTLSA || theirs != mismatched && theirs != noTLS {
+					t.Errorf("the known difference is another now: Waxwing: %s; posttls-finger: %s:\n%s", ours, theirs, said)
+				}
+				return
 			}
 			if ours != theirs {
 				t.Errorf("Waxwing: %s; posttls-finger: %s:\n%s", ours, theirs, said)
@@ -69,6 +77,7 @@ func fingerVerdict(said string) verdict {
 		v    verdict
 	}{
 		{"address lookup failed", unreachable},
+		{"TLSA lookup error", unreachable},
 		{"no usable TLSA records found", unusable},
 		{"no TLSA records found", noTLSA},
 		{"Verified TLS connection established", matched},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,40 +38,49 @@ type zone struct {
 // .test itself (RFC 6761).
 
 // tree writes all zones, signs them from the leaves up, and starts the servers.
+// The root and example are added.
 func tree(dir string, zones []zone) (*process, *process, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, err
 	}
-	top := zone{name: "example", nsec3: true}
-	for _, z := range zones {
+	zones = append(zones, zone{}, zone{name: "example", nsec3: true, records: []string{"ns.example. A " + authorIP}})
+	slices.SortFunc(zones, func(a, b zone) int { return b.depth() - a.depth() })
+	for i, z := range zones {
 		ds, err := z.write(dir)
 		if err != nil {
 			return nil, nil, fmt.Errorf("zone %s: %w", z.name, err)
 		}
-		top.records = append(top.records, z.name+". NS ns.example.")
-		if z.trust != unsigned {
-			top.records = append(top.records, ds)
+		up := slices.IndexFunc(zones, z.below)
+		if up < 0 { // the root
+			if err := os.WriteFile(filepath.Join(dir, "anchor"), []byte(ds+"\n"), 0o644); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		zones[up].records = append(zones[up].records, z.name+". NS ns.example.", ds)
+		if i > up {
+			return nil, nil, fmt.Errorf("zone %s is signed after the zone above it", z.name)
 		}
 	}
-	top.records = append(top.records, "ns.example. A "+authorIP)
-	ds, err := top.write(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	first := zone{records: []string{"example. NS ns.example.", "ns.example. A " + authorIP, ds}}
-	anchor, err := first.write(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "anchor"), []byte(anchor+"\n"), 0o644); err != nil {
-		return nil, nil, err
-	}
-	nsd, err := startNSD(dir, append(zones, top, first))
+	nsd, err := startNSD(dir, zones)
 	if err != nil {
 		return nil, nil, err
 	}
 	unbound, err := startUnbound(dir)
 	return nsd, unbound, err
+}
+
+func (z zone) depth() int {
+	if z.name == "" {
+		return 0
+	}
+	return 1 + strings.Count(z.name, ".")
+}
+
+// below reports whether z is under up. Of zones in tree's order, the first such
+// is the one that delegates to it.
+func (z zone) below(up zone) bool {
+	return z.name != up.name && (up.name == "" || strings.HasSuffix(z.name, "."+up.name))
 }
 
 func (z zone) file() string {
