@@ -107,7 +107,7 @@ type Service struct {
 
 	// commit is for tests that crash: it runs in every transaction, after all
 	// else; its error undoes the transaction.
-	commit func() error
+	commit func(*store.Tx) error
 }
 
 // write is Store.Write.
@@ -119,7 +119,7 @@ func (s *Service) write(ctx context.Context, fn func(*store.Tx) error) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return s.commit()
+		return s.commit(tx)
 	})
 }
 
@@ -165,8 +165,12 @@ func (s *Service) Step(ctx context.Context) (time.Time, error) {
 	return next, errors.Join(append(errs, err)...)
 }
 
-// drain calls work from a few goroutines until it says that nothing is left.
+// drain calls work from a few goroutines until it says that nothing is left;
+// mostly that is at once, and one asks for all.
 func (s *Service) drain(ctx context.Context, work func(context.Context) (bool, error)) error {
+	if more, err := work(ctx); !more || err != nil {
+		return err
+	}
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for i := range workers {

@@ -1,0 +1,313 @@
+package tlsreport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/queue"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+	"waxwing/internal/tlsresult"
+	"waxwing/tlsrpt"
+)
+
+var errCrash = errors.New("killed")
+
+// killer kills the machine at its nth commit: before it is made, or right
+// after it, so that nothing that follows happens. Dead, it does nothing more:
+// no transaction, no connection.
+type killer struct {
+	mu    sync.Mutex
+	n     int // 0: never
+	after bool
+	count int
+	dead  bool
+	seen  int64 // SQLite's changes so far
+}
+
+func (k *killer) commit(tx *store.Tx) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.dead {
+		return errCrash
+	}
+	// A transaction that has changed nothing leaves nothing to be lost.
+	q := `SELECT total_changes()`
+	if tx.Postgres() {
+		q = `SELECT coalesce(CAST(CAST(pg_current_xact_id_if_assigned() AS TEXT) AS BIGINT), 0)`
+	}
+	var changes int64
+	if err := tx.Row(q).Scan(&changes); err != nil {
+		return err
+	}
+	if changes == 0 || changes == k.seen {
+		return nil
+	}
+	k.seen = changes
+	if k.count++; k.count == k.n {
+		k.dead = true
+		if !k.after {
+			return errCrash
+		}
+	}
+	return nil
+}
+
+func (k *killer) isDead() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.dead
+}
+
+// inbox receives reports by https, in the machine's process.
+type inbox struct {
+	mu     sync.Mutex
+	killer *killer
+	got    map[string][]string // report-id → the bodies that came
+	t      *testing.T
+}
+
+func (x *inbox) RoundTrip(r *http.Request) (*http.Response, error) {
+	if x.killer.isDead() {
+		return nil, errCrash
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	rep, err := tlsrpt.Parse(strings.NewReader(string(body)), tlsrpt.Limits{})
+	if err != nil {
+		x.t.Error(err)
+		return nil, err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.got[rep.ID] = append(x.got[rep.ID], string(body))
+	return &http.Response{StatusCode: 200, Status: "200 OK", Body: io.NopCloser(strings.NewReader("")), Header: http.Header{}, Request: r}, nil
+}
+
+const crashDays = 3
+
+// wanted is every report that the days of crashRun must have made.
+func wanted() map[string]bool {
+	want := map[string]bool{}
+	for d := range crashDays {
+		day := saturday.AddDate(0, 0, d).Format(time.DateOnly)
+		for _, w := range []string{
+			"0 a.example mailto:shared@r.example", "0 b.example mailto:shared@r.example", "0 b.example https://r.example/b",
+			"0 c.example https://r.example/c", "1 mx.example mailto:host@mx.example",
+		} {
+			want[day+" "+w] = true
+		}
+	}
+	return want
+}
+
+// crashRun lets a machine live through three days, killed once, and started
+// again.
+func crashRun(t *testing.T, s *store.Store, k *killer) *inbox {
+	t.Helper()
+	in := &inbox{killer: k, got: map[string][]string{}, t: t}
+	c := &clock{t: saturday.AddDate(0, 0, 1)}
+	boot := func(k *killer) *rig {
+		r := newRig(t, s)
+		r.clock, r.Now = c, c.now
+		r.Enqueuer = &queue.Queue{Store: s, Hostname: "mx.sender.example", Now: c.now}
+		r.HTTP = &http.Client{Transport: in}
+		r.commit = k.commit
+		r.record("a.example", "v=TLSRPTv1; rua=mailto:shared@r.example")
+		r.record("b.example", "v=TLSRPTv1; rua=https://r.example/b,mailto:shared@r.example")
+		r.record("c.example", "v=TLSRPTv1; rua=https://r.example/c")
+		r.record("mx.example", "v=TLSRPTv1; rua=mailto:host@mx.example")
+		r.record("none.example", "no record")
+		return r
+	}
+	r := boot(k)
+	for d := range crashDays {
+		// Another number of sessions each day, so that days cannot be mixed up.
+		for range d + 1 {
+			r.see(t, saturday.AddDate(0, 0, d).Add(12*time.Hour), stsOK("a.example"), daneFailed("a.example", "mx.example"),
+				daneFailed("b.example", "mx.example"), stsOK("c.example"), stsOK("none.example"))
+		}
+	}
+	for end := saturday.AddDate(0, 0, crashDays+1); c.now().Before(end); {
+		next, err := r.Step(context.Background())
+		if k.isDead() {
+			k = &killer{}
+			in.killer = k
+			r = boot(k)
+			c.set(c.now().Add(lease + time.Second)) // until the claims run out
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.set(maxTime(next, c.now().Add(time.Second)))
+	}
+	return in
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// checkCrash holds what is in the store against what must be: every report
+// made once, every mail queued once, every post made and settled once, all of
+// it with the sessions of its day.
+func checkCrash(t *testing.T, s *store.Store, in *inbox) {
+	t.Helper()
+	left := wanted()
+	reports, err := (&Service{Store: s}).Sent(context.Background(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails := queuedRefs(t, s)
+	ids := map[string]bool{}
+	for _, rep := range reports {
+		if ids[rep.ReportID] || !strings.HasPrefix(rep.ReportID, rep.Day+".") {
+			t.Errorf("id %s of %s", rep.ReportID, rep.Day)
+		}
+		ids[rep.ReportID] = true
+		for _, d := range rep.Deliveries {
+			key := fmt.Sprintf("%s %d %s %s", rep.Day, flag(rep.Host), rep.PolicyDomain, d.URI)
+			if !left[key] {
+				t.Errorf("unwanted, or a second time: %s", key)
+			}
+			delete(left, key)
+			if strings.HasPrefix(d.URI, "https") {
+				if d.State != "accepted" || d.Tries != 1 || !same(in.got[rep.ReportID]) {
+					t.Errorf("%s: %s after %d tries, posted %d times", key, d.State, d.Tries, len(in.got[rep.ReportID]))
+				}
+			} else if d.State != "queued" {
+				t.Errorf("%s is %s", key, d.State)
+			} else {
+				mails.want++
+			}
+		}
+		checkReport(t, s, rep)
+	}
+	for k := range left {
+		t.Errorf("lost: %s", k)
+	}
+	if mails.want != len(mails.refs) || mails.all != len(mails.refs) {
+		t.Errorf("%d mails in the queue for %d deliveries, %d wanted", mails.all, len(mails.refs), mails.want)
+	}
+}
+
+func same(bodies []string) bool {
+	for _, b := range bodies {
+		if b != bodies[0] {
+			return false
+		}
+	}
+	return len(bodies) > 0
+}
+
+func checkReport(t *testing.T, s *store.Store, rep Sent) {
+	t.Helper()
+	r, _, err := (&Service{Store: s}).Show(context.Background(), rep.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := r.Begin.Sub(saturday) / (24 * time.Hour)
+	perDay := map[string]int64{"a.example": 2, "b.example": 1, "c.example": 1, "mx.example": 2}[rep.PolicyDomain]
+	if ok, failed := r.Totals(); r.Check() != nil || ok+failed != perDay*int64(day+1) || r.Begin.Format(time.DateOnly) != rep.Day || r.End.Sub(r.Begin) != 24*time.Hour-time.Second {
+		t.Errorf("%s %s: %d ok, %d failed, %s to %s: %v", rep.Day, rep.PolicyDomain, ok, failed, r.Begin, r.End, r.Check())
+	}
+}
+
+type queuedMails struct {
+	refs      map[string]int
+	all, want int
+}
+
+func queuedRefs(t *testing.T, s *store.Store) *queuedMails {
+	t.Helper()
+	var q *queuedMails
+	err := s.Read(context.Background(), func(tx *store.Tx) error {
+		q = &queuedMails{refs: map[string]int{}}
+		rows, err := tx.Query(`SELECT ref FROM messages WHERE purpose = ?`, int(delivery.TLSReport))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var ref string
+			if err := rows.Scan(&ref); err != nil {
+				return err
+			}
+			q.refs[ref]++
+			q.all++
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func wipe(t *testing.T, s *store.Store) {
+	t.Helper()
+	err := s.Write(context.Background(), func(tx *store.Tx) error {
+		for _, table := range []string{"tls_rows", "tls_details", "tls_units", "tls_reports", "tls_deliveries", "tls_tries", "tls_suppressions",
+			"tls_caps", "tls_secret", "messages", "bodies", "recipients"} {
+			if _, err := tx.Exec(`DELETE FROM ` + table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// RPT-5, RPT-11: whenever the machine is killed, before or after any of its
+// commits, each report of each day is made once, no mail twice, none lost, and
+// what is posted again is the same report.
+func TestCrashAtEveryCommit(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		t.Parallel()
+		whole := &killer{}
+		checkCrash(t, s, crashRun(t, s, whole))
+		if whole.count < 30 {
+			t.Fatalf("only %d commits", whole.count)
+		}
+		step := 1
+		if testing.Short() || s.Postgres() { // where the engine is slow, a sample
+			step = 7
+		}
+		for n := 1; n <= whole.count && !t.Failed(); n += step {
+			for _, after := range []bool{false, true} {
+				wipe(t, s)
+				checkCrash(t, s, crashRun(t, s, &killer{n: n, after: after}))
+				if t.Failed() {
+					t.Fatalf("killed at commit %d of %d, after it: %v", n, whole.count, after)
+				}
+			}
+		}
+	})
+}
+
+// A finished day's rows belong to that day for ever: Day is of UTC.
+func TestDayBorders(t *testing.T) {
+	t.Parallel()
+	east := time.FixedZone("", 14*3600)
+	last := saturday.AddDate(0, 0, 1).Add(-time.Nanosecond).In(east)
+	if d := tlsresult.Day(last); tlsresult.Start(d) != saturday || tlsresult.Day(last.Add(time.Nanosecond)) != d+1 {
+		t.Errorf("RPT-1: %s is day %d", last, d)
+	}
+}
