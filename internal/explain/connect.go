@@ -34,6 +34,8 @@ type Contact struct {
 	Chain      []Certificate      `json:"chain,omitempty"`
 	PKIX       *Verdict           `json:"pkix,omitempty"`
 	DANE       *Verdict           `json:"dane,omitempty"`
+	// Certs are Chain unparsed, for who makes records of them.
+	Certs []*x509.Certificate `json:"-"`
 	// Refused: why the mail would not go to this address as planned; nil: it would.
 	Refused *Reason `json:"refused,omitempty"`
 }
@@ -85,14 +87,15 @@ func (x *Explainer) connect(ctx context.Context, req Request, dec delivery.Decis
 			all.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				e.Hosts[i].Contacts[j] = x.contact(ctx, plan, addr)
+				e.Hosts[i].Contacts[j] = Look(ctx, x.Prober, plan, addr)
 			})
 		}
 	}
 	all.Wait()
 }
 
-func (x *Explainer) contact(ctx context.Context, plan delivery.Plan, addr netip.Addr) Contact {
+// Look connects to one address of the plan's host, and judges it by the plan.
+func Look(ctx context.Context, p Prober, plan delivery.Plan, addr netip.Addr) Contact {
 	ctx, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
 	look := plan
@@ -100,7 +103,7 @@ func (x *Explainer) contact(ctx context.Context, plan delivery.Plan, addr netip.
 	if len(look.TLSA) > 0 {
 		look.SNI = plan.Host.DANE.Base
 	}
-	return newContact(plan, x.Prober.Probe(ctx, look, addr))
+	return newContact(plan, p.Probe(ctx, look, addr))
 }
 
 // newContact tells a probe, and what the plan makes of it. It is pure.
@@ -124,6 +127,7 @@ func newContact(plan delivery.Plan, p session.Probe) Contact {
 		r := reason(p.TLSFailure.Reason, clean(p.TLSFailure.Text))
 		c.TLSFailure = &r
 	}
+	c.Certs = p.Chain
 	for i, cert := range p.Chain {
 		c.Chain = append(c.Chain, certificate(cert, i == 0))
 	}
