@@ -64,15 +64,16 @@ func commands() []command {
 		{"mail", "list|show", "read delivered mail", runMail},
 		{"queue", "list|show", "mail that waits, and what became of it", runQueue},
 		{"tlsrpt", "results|send|sent|outcomes|reports|summary|show|parse|lookup|suppress", "TLS reports, both ways", runTLSRPT},
-		{"mtasts", "list|forget|refresh", "the MTA-STS policies in the cache", runMTASTS},
+		{"mtasts", "list|forget|refresh|publish|published|unpublish", "MTA-STS: the policies of others in the cache, and our own", runMTASTS},
 		{"dns", "selftest", "test whether the resolver's DNSSEC answers can be trusted", runDNS},
+		{"sendmail", "[-t] [-i] [-f SENDER] [RECIPIENT …]", "send the message on standard input, as sendmail does", runSendmail},
 		{"version", "", "print the version", runVersion},
 	}
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	code := run(ctx, env{os.Stdin, os.Stdout, os.Stderr}, programArgs(os.Args))
 	stop()
 	os.Exit(code)
 }
@@ -94,12 +95,16 @@ func run(ctx context.Context, e env, args []string) int {
 		}
 		err := c.run(ctx, e, args[1:])
 		var u usageError
+		var coded exitError
 		var faults config.Errors
 		switch {
 		case err == nil || errors.Is(err, flag.ErrHelp):
 			return exitDone
 		case errors.Is(err, errQuiet):
 			return exitFailed
+		case errors.As(err, &coded):
+			fmt.Fprintf(e.stderr, "waxwing %s: %v\n", c.name, err)
+			return coded.code
 		case errors.As(err, &u):
 			fmt.Fprintf(e.stderr, "waxwing %s: %s\nusage: waxwing %s %s\n", c.name, u.text, c.name, c.args)
 			return exitUsage

@@ -14,9 +14,12 @@ import (
 
 // runMTASTS looks at the cached policies of other domains.
 func runMTASTS(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "refresh", "forget")
+	what, args, err := verb(args, "list", "lookup", "refresh", "forget", "publish", "published", "unpublish")
 	if err != nil {
 		return err
+	}
+	if strings.Contains(what, "publish") {
+		return runPublish(ctx, e, what, args)
 	}
 	var f storeFlags
 	fs := flags(e, "mtasts "+what)
@@ -34,6 +37,9 @@ func runMTASTS(ctx context.Context, e env, args []string) error {
 	domain, err := dns.ParseName(rest[0])
 	if err != nil {
 		return usagef("%v", err)
+	}
+	if what == "lookup" {
+		return lookupPolicy(ctx, e, f.config, domain, f.json)
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		cache, err := server.STSCache(o.cfg, o.store)

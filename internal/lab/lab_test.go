@@ -4,6 +4,9 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/queue"
 )
 
 // TestStories tells every story of the lab over real sockets: the mail's fate,
@@ -63,5 +66,32 @@ func TestWrongStoriesAreFound(t *testing.T) {
 		if r.OK || len(r.Problems) < 2 {
 			t.Errorf("%s should have had a wrong outcome and a wrong report, problems: %v", r.Story, r.Problems)
 		}
+	}
+}
+
+// TestPolicyOfAWaxwing (STS-11): one Waxwing serves the MTA-STS policy of its
+// domain, another fetches it as a stranger would and obeys it beside DANE.
+func TestPolicyOfAWaxwing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	l, err := New(ctx, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Receiver.PublishSTS(ctx); err != nil {
+		t.Fatal(err)
+	}
+	item, err := l.send(ctx, l.Receiver.Address(), delivery.FollowPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if item.State != queue.Delivered || item.TLS != "dane+pkix" {
+		t.Errorf("the mail is %s over %q (%s %s), want delivered over dane+pkix", item.State, item.TLS, item.Word, item.Text)
+	}
+	policies, err := l.Sender.STS.List(ctx)
+	if err != nil || len(policies) != 1 || policies[0].Domain != l.Receiver.Domain {
+		t.Errorf("cached policies: %+v, %v", policies, err)
 	}
 }

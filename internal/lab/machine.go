@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"waxwing/dane"
 	"waxwing/dkim"
@@ -20,6 +21,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/server"
+	"waxwing/mtasts"
 	"waxwing/sasl"
 	"waxwing/smtpclient"
 )
@@ -64,7 +66,7 @@ func (n *Internet) StartMachine(ctx context.Context, spec MachineSpec) (*Machine
 	m := &Machine{Domain: domain, Hostname: dns.MustParse("mx." + spec.Domain), Account: spec.Account, Password: "correct-horse-battery",
 		Dir: spec.Dir, net: n, addr: n.Network.Addr(), done: make(chan error, 1)}
 	now := n.Clock.Now()
-	cert, err := n.Issuer.Leaf(now.Add(-1e9*3600), now.AddDate(0, 3, 0), m.Hostname.ASCII())
+	cert, err := n.Issuer.Leaf(now.Add(-time.Hour), now.AddDate(0, 3, 0), m.Hostname.ASCII(), "mta-sts."+domain.ASCII())
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func (m *Machine) configure(cert tls.Certificate, extra string) (*config.Config,
 		return nil, err
 	}
 	m.Config = filepath.Join(m.Dir, "waxwing.toml")
-	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, certFile, keyFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + extra
+	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + extra
 	for path, data := range map[string][]byte{
 		certFile: chain, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), m.Config: []byte(text),
 	} {
@@ -122,6 +124,9 @@ kind = "mx"
 [[listen]]
 address = "%s:587"
 kind = "submission"
+[[listen]]
+address = "%s:443"
+kind = "https"
 [tls]
 cert_file = %q
 key_file = %q
@@ -162,6 +167,16 @@ func (m *Machine) populate(ctx context.Context, cert tls.Certificate, hosts []dn
 		fmt.Sprintf("_25._tcp.mx TLSA %s", dane.Generate(cert.Leaf, dane.UsageEE, 1, 1)),
 		fmt.Sprintf("lab._domainkey TXT %q", stored.Record),
 	}})
+}
+
+// PublishSTS publishes an MTA-STS policy of mode enforce for the machine's own
+// domain, which it serves itself (STS-11).
+func (m *Machine) PublishSTS(ctx context.Context) error {
+	p, err := m.STSPublish.Set(ctx, m.Domain, &mtasts.Policy{Mode: mtasts.ModeEnforce, MaxAge: 7 * 24 * time.Hour, MX: []mtasts.Pattern{{Name: m.Hostname}}})
+	if err != nil {
+		return err
+	}
+	return m.net.DNS.Add(m.Domain.ASCII(), stsLine(p.Record()), "mta-sts A "+m.addr.String())
 }
 
 // Mail is what a user or a stranger hands in.

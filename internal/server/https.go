@@ -13,14 +13,17 @@ import (
 
 	"waxwing/internal/config"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/web/policies"
 	"waxwing/internal/web/reports"
 )
 
-// serveHTTPS serves strangers over HTTPS: TLS reports that are posted (RPT-15).
+// serveHTTPS serves strangers over HTTPS: TLS reports that are posted (RPT-15), and
+// the MTA-STS policies of hosted domains (STS-11).
 // What else is public has its place in the same mux.
 func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) func(context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+reports.Path, &reports.Handler{Sink: s.TLSReport, TooMany: tlsreport.ErrTooMany, Now: s.o.Now, Log: s.area("tlsrpt")})
+	mux.Handle("GET "+policies.Path, &policies.Handler{Source: s.STSPublish, Log: s.area("mta-sts")})
 	conf = conf.Clone()
 	conf.NextProtos = []string{"h2", "http/1.1"}
 	srv := &http.Server{

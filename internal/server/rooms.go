@@ -28,6 +28,7 @@ import (
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
+	"waxwing/internal/stspublish"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsresult"
 	"waxwing/internal/transport"
@@ -117,6 +118,7 @@ func (s *Server) buildDelivery() error {
 	d := s.cfg.Delivery
 	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}
 	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts")}
+	s.STSPublish = &stspublish.Service{Store: s.Store, DNS: s.DNS, Now: s.o.Now}
 	s.Direct = &transport.Direct{
 		Finder:      &destination.Finder{DNS: s.DNS, Self: s.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
 		STS:         s.STS,
@@ -208,6 +210,15 @@ func Reports(cfg *config.Config, db *store.Store) (*tlsreport.Service, error) {
 	}
 	s.TLSReport.Enqueuer = &queue.Queue{Store: db, IsLocal: s.isLocal, Hostname: cfg.Hostname.ASCII(), Owner: "command"}
 	return s.TLSReport, nil
+}
+
+// STSPublish makes the room of published MTA-STS policies, for commands.
+func STSPublish(cfg *config.Config, db *store.Store) (*stspublish.Service, error) {
+	s, err := forPlanning(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	return s.STSPublish, nil
 }
 
 func forPlanning(cfg *config.Config, db *store.Store) (*Server, error) {

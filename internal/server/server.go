@@ -28,6 +28,7 @@ import (
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
+	"waxwing/internal/stspublish"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/transport"
 )
@@ -49,19 +50,20 @@ type Options struct {
 // Server is a Waxwing. Its rooms are exported for commands, tests and the lab;
 // they may be used from New on.
 type Server struct {
-	Store     *store.Store
-	DNS       *dns.Client
-	Accounts  *accounts.Store
-	Mailboxes *mailboxes.Store
-	Signing   *signing.Service
-	STS       *stspolicy.Cache
-	Direct    *transport.Direct
-	Routes    *routes.Store
-	Router    *transport.Router
-	Queue     *queue.Queue
-	TLSReport *tlsreport.Service
-	Metrics   *metrics.Metrics
-	Posture   *posture.Recorder
+	Store      *store.Store
+	DNS        *dns.Client
+	Accounts   *accounts.Store
+	Mailboxes  *mailboxes.Store
+	Signing    *signing.Service
+	STS        *stspolicy.Cache
+	STSPublish *stspublish.Service
+	Direct     *transport.Direct
+	Routes     *routes.Store
+	Router     *transport.Router
+	Queue      *queue.Queue
+	TLSReport  *tlsreport.Service
+	Metrics    *metrics.Metrics
+	Posture    *posture.Recorder
 
 	pool      *session.Pool          // connections to mail hosts, of all transports
 	resume    tls.ClientSessionCache // and TLS sessions
