@@ -40,11 +40,11 @@ type Field struct {
 }
 
 // Value is the field's body, unfolded (RFC 5322 §2.2.3) and without white
-// space at its ends.
+// space at its ends. There is no CR or LF in it, whatever the message held.
 func (f Field) Value() string {
 	_, v, _ := bytes.Cut(f.Raw, []byte{':'})
 	v = bytes.TrimSpace(v)
-	if bytes.IndexByte(v, '\n') < 0 {
+	if bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 {
 		return string(v)
 	}
 	out := make([]byte, 0, len(v))
