@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+)
+
+// sendmailConfig is sendmail.toml. Either Socket or Server says where mail goes.
+type sendmailConfig struct {
+	Socket       string   `toml:"socket"`
+	Server       string   `toml:"server"`
+	Port         int      `toml:"port"`
+	TLS          string   `toml:"tls"` // implicit, starttls; "": by the port
+	User         string   `toml:"user"`
+	Password     string   `toml:"password"`
+	PasswordFile string   `toml:"password_file"`
+	Mechanisms   []string `toml:"mechanisms"`
+	RootsFile    string   `toml:"roots_file"`
+	EHLO         string   `toml:"ehlo"`
+	From         string   `toml:"from"`
+	Need         string   `toml:"need"`
+
+	need delivery.TLSNeed
+}
+
+const (
+	systemSendmailConfig = "/etc/waxwing/sendmail.toml"
+	defaultSocket        = "/run/waxwing/sendmail.sock"
+	maxSendmailConfig    = 64 << 10
+)
+
+// findSendmailConfig is where the configuration is: what -C says, else the
+// user's, else the system's; "" if there is none.
+func findSendmailConfig(given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	paths := []string{systemSendmailConfig}
+	if dir, err := os.UserConfigDir(); err == nil {
+		paths = append([]string{filepath.Join(dir, "waxwing", "sendmail.toml")}, paths...)
+	}
+	for _, p := range paths {
+		switch _, err := os.Stat(p); {
+		case err == nil:
+			return p, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// loadSendmailConfig reads the configuration strictly. Without a file, mail goes to
+// the local server's socket.
+func loadSendmailConfig(path string) (*sendmailConfig, error) {
+	c := &sendmailConfig{}
+	if path == "" {
+		c.Socket = defaultSocket
+		return c, nil
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if fi.Size() > maxSendmailConfig {
+		return nil, fmt.Errorf("%s has %d octets: this is no configuration", path, fi.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := toml.Decode(string(b), c)
+	if err != nil {
+		var pe toml.ParseError
+		if errors.As(err, &pe) { // its text could quote the password
+			return nil, fmt.Errorf("%s:%d: this line is no TOML: write key = \"value\"", path, pe.Position.Line)
+		}
+		return nil, fmt.Errorf("%s: a value is of the wrong type: texts stand in quotes, the port is a number, mechanisms are a list of texts", path)
+	}
+	var errs []error
+	for _, k := range meta.Undecoded() {
+		errs = append(errs, fmt.Errorf("unknown key %q", k))
+	}
+	if c.Password != "" && fi.Mode().Perm()&0o004 != 0 {
+		errs = append(errs, fmt.Errorf("everybody may read it, and it holds a password: chmod 640 it, or use password_file"))
+	}
+	c.anchor(filepath.Dir(path))
+	errs = append(errs, c.check()...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%s: %s", path, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return c, nil
+}
+
+// anchor makes relative paths count from the file's directory.
+func (c *sendmailConfig) anchor(dir string) {
+	for _, p := range []*string{&c.Socket, &c.PasswordFile, &c.RootsFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+func (c *sendmailConfig) check() []error {
+	var errs []error
+	add := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	add(c.Server == "" && c.Socket == "", "says neither server nor socket")
+	add(c.Server != "" && c.Socket != "", "either server or socket, not both")
+	add(c.Socket != "" && (c.Port != 0 || c.TLS != "" || c.User != "" || c.Password != "" || c.PasswordFile != "" || len(c.Mechanisms) > 0 || c.RootsFile != "" || c.EHLO != ""),
+		"the socket needs no port, tls, user, password, mechanisms, roots_file or ehlo")
+	add(c.Port < 0 || c.Port > 65535, "port %d is none", c.Port)
+	add(c.TLS != "" && c.TLS != "implicit" && c.TLS != "starttls", "tls is \"implicit\" or \"starttls\", not %q; mail never goes without", c.TLS)
+	add(c.User == "" && (c.Password != "" || c.PasswordFile != ""), "a password without a user")
+	add(c.User != "" && c.Password == "" && c.PasswordFile == "", "a user without password or password_file")
+	add(c.Password != "" && c.PasswordFile != "", "either password or password_file, not both")
+	if c.Server != "" {
+		_, err := dns.ParseName(c.Server)
+		add(err != nil, "server must be a host name, which its certificate is verified for: %v", err)
+	}
+	if c.Need != "" {
+		var err error
+		c.need, err = delivery.ParseTLSNeed(c.Need)
+		add(err != nil, "need: %v", err)
+	}
+	return errs
+}
+
+// port and implicit are how the server is spoken to: 465 with TLS from the
+// start is the default (RFC 8314 §3.3).
+func (c *sendmailConfig) port() int {
+	switch {
+	case c.Port != 0:
+		return c.Port
+	case c.TLS == "starttls":
+		return 587
+	}
+	return 465
+}
+
+func (c *sendmailConfig) implicit() bool {
+	return c.TLS == "implicit" || c.TLS == "" && c.port() == 465
+}
+
+func (c *sendmailConfig) password() (string, error) {
+	if c.PasswordFile != "" {
+		return firstLine(c.PasswordFile)
+	}
+	return c.Password, nil
+}

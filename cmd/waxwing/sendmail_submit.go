@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"waxwing/internal/certs"
+	"waxwing/internal/delivery"
+	"waxwing/internal/submitsocket"
+	"waxwing/message"
+	"waxwing/sasl"
+	"waxwing/smtp"
+	"waxwing/smtpclient"
+)
+
+// overSocket hands the message to the server on this machine.
+func (o *outgoing) overSocket(ctx context.Context, call *sendmailCall, conf *sendmailConfig) error {
+	req := submitsocket.Request{From: o.from, Recipients: o.recipients, RequireTLS: o.need == delivery.RequireTLS,
+		SMTPUTF8: o.smtputf8(), EnvID: call.envid, Ret: call.ret, Notify: call.notify}
+	r, err := submitsocket.Submit(ctx, conf.Socket, req, o.bytes())
+	switch {
+	case errors.Is(err, submitsocket.ErrConnect):
+		return exitError{exTempFail, fmt.Errorf("%w: the message was not sent; is \"waxwing serve\" running, with [sendmail] socket = %q?", err, conf.Socket)}
+	case err != nil:
+		return exitError{exTempFail, fmt.Errorf("%w: whether the message was sent is not known", err)}
+	case !r.Positive():
+		return refused("the local server refused the message", r)
+	}
+	return nil
+}
+
+// submission is one session with a submission server.
+type submission struct {
+	o    *outgoing
+	call *sendmailCall
+	conf *sendmailConfig
+	conn *smtpclient.Conn
+}
+
+// overSMTP submits the message to the configured server, over verified TLS only.
+func (o *outgoing) overSMTP(ctx context.Context, call *sendmailCall, conf *sendmailConfig) error {
+	s := &submission{o: o, call: call, conf: conf}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	defer s.conn.Close()
+	if err := s.login(ctx); err != nil {
+		return err
+	}
+	return s.send(ctx)
+}
+
+// tlsConfig verifies the server's name, with this machine's authorities or the configured ones.
+func (s *submission) tlsConfig() (*tls.Config, error) {
+	var roots *x509.CertPool
+	if f := s.conf.RootsFile; f != "" {
+		var err error
+		if roots, err = certs.Roots(f, false); err != nil {
+			return nil, exitError{exConfig, err}
+		}
+	}
+	return &tls.Config{ServerName: s.conf.Server, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
+}
+
+// connect comes as far as the server's extensions over TLS.
+func (s *submission) connect(ctx context.Context) error {
+	conf, err := s.tlsConfig()
+	if err != nil {
+		return err
+	}
+	addr := net.JoinHostPort(s.conf.Server, strconv.Itoa(s.conf.port()))
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return exitError{exTempFail, fmt.Errorf("cannot connect to %s: %w: the message was not sent", addr, err)}
+	}
+	if s.conf.implicit() {
+		tc := tls.Client(nc, conf)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			nc.Close()
+			return s.failed("TLS", err)
+		}
+		nc = tc
+	}
+	s.conn = smtpclient.New(nc, smtpclient.Options{HELO: s.helo()})
+	if err := s.greet(ctx, conf); err != nil {
+		s.conn.Close()
+		return err
+	}
+	return nil
+}
+
+func (s *submission) greet(ctx context.Context, conf *tls.Config) error {
+	if _, err := s.conn.Greeting(ctx); err != nil {
+		return s.failed("greeting", err)
+	}
+	if err := s.conn.Hello(ctx); err != nil {
+		return s.failed("EHLO", err)
+	}
+	if s.conf.implicit() {
+		return nil
+	}
+	if err := s.conn.StartTLS(ctx, conf); err != nil {
+		return s.failed("STARTTLS, without which nothing is sent", err)
+	}
+	if err := s.conn.Hello(ctx); err != nil {
+		return s.failed("EHLO", err)
+	}
+	return nil
+}
+
+func (s *submission) helo() string {
+	if s.conf.EHLO != "" {
+		return s.conf.EHLO
+	}
+	if h, err := os.Hostname(); err == nil && strings.Contains(h, ".") {
+		return h
+	}
+	return "[127.0.0.1]" // RFC 5321 §4.1.4: a literal where there is no name
+}
+
+// failed gives an error of the session its exit code. The message was not sent.
+func (s *submission) failed(what string, err error) error {
+	var reply *smtpclient.ReplyError
+	code := exTempFail
+	switch {
+	case errors.As(err, &reply):
+		code = replyCode(reply.Reply)
+	case errors.Is(err, smtpclient.ErrNotOffered):
+		code = exUnavailable
+	case untrusted(err):
+		code = exNoPerm
+	}
+	return exitError{code, fmt.Errorf("%s: %s: %w: the message was not sent", s.conf.Server, what, err)}
+}
+
+// untrusted reports a server that is not who it should be: trying again helps nothing.
+func untrusted(err error) bool {
+	var verification *tls.CertificateVerificationError
+	return errors.As(err, &verification)
+}
+
+// login uses the best mechanism that the server and the configuration have in common.
+func (s *submission) login(ctx context.Context) error {
+	if s.conf.User == "" {
+		return nil
+	}
+	password, err := s.conf.password()
+	if err != nil {
+		return exitError{exConfig, err}
+	}
+	var cs *tls.ConnectionState
+	if state, ok := s.conn.TLSState(); ok {
+		cs = &state
+	}
+	client, err := sasl.Choose(s.conn.Extensions().Auth, cs, sasl.Account{User: s.conf.User, Password: password, Allowed: s.conf.Mechanisms})
+	if err != nil {
+		return exitError{exNoPerm, fmt.Errorf("%s: logging in as %s: %w: the message was not sent", s.conf.Server, s.conf.User, err)}
+	}
+	if err := s.conn.Auth(ctx, client); err != nil {
+		failed := s.failed("logging in as "+s.conf.User, err)
+		var lost *smtpclient.ConnError
+		var reply *smtpclient.ReplyError
+		if !errors.As(err, &lost) && !errors.As(err, &reply) { // the server did not prove itself
+			return exitError{exNoPerm, failed}
+		}
+		return failed
+	}
+	return nil
+}
+
+// send makes the one transaction.
+func (s *submission) send(ctx context.Context) error {
+	t, err := s.transaction()
+	if err != nil {
+		return err
+	}
+	res, err := s.conn.Transaction(ctx, t)
+	if err != nil {
+		if res != nil && res.DotSent {
+			return exitError{exTempFail, fmt.Errorf("%s: %w: whether the message was sent is not known", s.conf.Server, err)}
+		}
+		return s.failed("sending", err)
+	}
+	if err := s.judge(res); err != nil {
+		return err
+	}
+	// All is done; how the server says goodbye changes nothing.
+	_ = s.conn.Quit(ctx)
+	return nil
+}
+
+// judge makes of the replies what the caller is told. A message that some of the recipients
+// have is not a success: who has it and who not is told.
+func (s *submission) judge(res *smtpclient.TransactionResult) error {
+	if res.Mail != nil && !res.Mail.Positive() {
+		return refused(s.conf.Server+" refused the sender <"+s.o.from+">", res.Mail)
+	}
+	var bad []string
+	var worst *smtp.Reply
+	for i, r := range res.Rcpts {
+		if r != nil && !r.Positive() {
+			bad = append(bad, fmt.Sprintf("<%s>: %s", s.o.recipients[i], r))
+			if worst == nil || worst.Temporary() {
+				worst = r
+			}
+		}
+	}
+	switch {
+	case len(bad) == len(res.Rcpts):
+		return exitError{replyCode(worst), fmt.Errorf("%s refused every recipient, and nothing was sent: %s", s.conf.Server, strings.Join(bad, "; "))}
+	case res.Data == nil:
+		return exitError{exProtocol, fmt.Errorf("%s did not answer to the message", s.conf.Server)}
+	case !res.Data.Positive():
+		return refused(s.conf.Server+" refused the message", res.Data)
+	case len(bad) > 0:
+		return exitError{replyCode(worst), fmt.Errorf("sent to %d of %d recipients; %s refused %s", len(res.Rcpts)-len(bad), len(res.Rcpts), s.conf.Server, strings.Join(bad, "; "))}
+	}
+	return nil
+}
+
+// transaction fits the message to what the server offers.
+func (s *submission) transaction() (smtpclient.Transaction, error) {
+	ext, o := s.conn.Extensions(), s.o
+	msg := o.bytes()
+	var t smtpclient.Transaction
+	unable := func(what string) (smtpclient.Transaction, error) {
+		return t, exitError{exUnavailable, fmt.Errorf("%s does not offer %s: the message was not sent", s.conf.Server, what)}
+	}
+	t.Mail = smtpclient.MailOptions{From: o.from}
+	if o.need == delivery.RequireTLS {
+		if !ext.RequireTLS {
+			return unable("REQUIRETLS, which was asked for")
+		}
+		t.Mail.RequireTLS = true
+	}
+	if o.smtputf8() {
+		if !ext.SMTPUTF8 {
+			return unable("SMTPUTF8, which the addresses or the header need")
+		}
+		t.Mail.SMTPUTF8 = true
+	}
+	if message.EightBit(msg) {
+		if ext.EightBitMIME {
+			t.Mail.Body = "8BITMIME"
+		} else {
+			converted, err := message.To7Bit(msg)
+			if err != nil {
+				return t, exitError{exDataErr, fmt.Errorf("%s does not offer 8BITMIME, and the message cannot be converted: %w: it was not sent", s.conf.Server, err)}
+			}
+			msg = converted
+		}
+	}
+	if ext.Size {
+		t.Mail.Size = int64(len(msg))
+	}
+	if ext.MaxSize > 0 && int64(len(msg)) > ext.MaxSize {
+		return t, exitError{exDataErr, fmt.Errorf("the message has %d octets, and %s takes at most %d: it was not sent", len(msg), s.conf.Server, ext.MaxSize)}
+	}
+	notify := strings.Join(s.call.notify, ",")
+	if ext.DSN {
+		t.Mail.EnvID, t.Mail.Ret = s.call.envid, s.call.ret
+	} else if notify != "" {
+		return unable("DSN, which -N asks for")
+	}
+	for _, to := range o.recipients {
+		t.Rcpts = append(t.Rcpts, smtpclient.RcptOptions{To: to, Notify: notify})
+	}
+	t.Body, t.Size = bytes.NewReader(msg), int64(len(msg))
+	return t, nil
+}
