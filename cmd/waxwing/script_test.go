@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 
 // scriptSetup puts the program on PATH and makes the world of one script:
 //
-//	$MX $SUB $SUBS $METRICS  free addresses to listen on
+//	$MX $SUB $SUBS $METRICS  free addresses to listen on, of the host $HOST
 //	$DNS                     a resolver that knows the zones below
 //	$SILENT                  a resolver that never answers
 //	$PORT                    where the mail host of every zone listens: it has no TLS
@@ -94,6 +94,8 @@ func scriptSetup(e *testscript.Env, n int) error {
 	// Every script has an address of 127.0.0.0/8 to itself, so that none takes
 	// another's port.
 	host := fmt.Sprintf("127.%d.%d.%d", 64+os.Getpid()>>8&63, os.Getpid()&255, 1+n%250)
+	e.Setenv("HOST", host)
+	e.Values[zonesKey{}] = zones
 	for i, name := range []string{"MX", "SUB", "SUBS", "METRICS"} {
 		e.Setenv(name, net.JoinHostPort(host, strconv.Itoa(2500+i)))
 	}
@@ -155,6 +157,7 @@ func scriptCommands() map[string]scriptCommand {
 		"within":     scriptWithin,
 		"rows":       scriptRows,
 		"exits":      scriptExits,
+		"publish":    scriptPublish,
 	}
 }
 
@@ -354,6 +357,25 @@ func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("%v: exit code %s, want %s", args[1:], got, args[0])
 	}
+}
+
+type zonesKey struct{}
+
+// scriptPublish is "publish ZONE secure|insecure|bogus RECORD…": $DNS then has the
+// zone, and it alone of that name. The record "-" stands for the lines of stdout.
+func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: publish ZONE STATE RECORD…")
+	}
+	z := dnstest.Zone{Name: args[0], Security: map[string]dns.Security{"secure": dns.Secure, "insecure": dns.Insecure, "bogus": dns.Bogus}[args[1]]}
+	for _, r := range args[2:] {
+		if r == "-" {
+			z.Records = append(z.Records, strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")...)
+			continue
+		}
+		z.Records = append(z.Records, r)
+	}
+	ts.Check(ts.Value(zonesKey{}).(*dnstest.Server).Set(z))
 }
 
 // TestEveryCommandHasAScript keeps the scripts complete.
