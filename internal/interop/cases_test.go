@@ -51,6 +51,13 @@ func casesOf(peer string) []deliveryCase {
 			deliveryCase{name: "zone-bogus", domain: "bogus.example", host: "mx.bogus.example", word: "dns-bogus"},
 			deliveryCase{name: "host-bogus", domain: at("viabogus"), host: "mx.bogus.example", word: "dns-bogus"},
 			deliveryCase{name: "dane-stripped", domain: at("stripped"), host: at("mxclear"), word: "starttls-not-offered"},
+			deliveryCase{name: "dane-tls12", domain: at("tls12"), host: at("mxtls12"), tls: "dane"},
+			deliveryCase{name: "dane-tls11", domain: at("tls11"), host: at("mxtls11"), word: "tls-alert-protocol-version-not-supported"},
+			deliveryCase{name: "tls11", domain: at("tls11u"), host: at("mxtls11-untold"), tls: "none"},
+			deliveryCase{name: "dane-asks-for-certificate", domain: at("ask"), host: at("mxask"), tls: "dane"},
+			deliveryCase{name: "dane-wants-certificate", domain: at("req"), host: at("mxreq"), word: "ehlo-reply"},
+			deliveryCase{name: "wants-certificate", domain: at("requ"), host: at("mxreq-untold"), word: "ehlo-reply"},
+			deliveryCase{name: "bare", domain: at("bare"), host: at("mxbare"), tls: "none"},
 			deliveryCase{name: "no-starttls", domain: at("clear"), host: at("mxclear-untold"), tls: "none"},
 		)
 	}
@@ -135,6 +142,13 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 	if p.name == "postfix" {
 		host("mxclear", clearIP, ee)
 		host("mxclear-untold", clearIP)
+		host("mxtls12", tls12IP, ee)
+		host("mxtls11", tls11IP, ee)
+		host("mxtls11-untold", tls11IP)
+		host("mxask", askCertIP, ee)
+		host("mxreq", reqCertIP, ee)
+		host("mxreq-untold", reqCertIP)
+		host("mxbare", bareIP)
 		zones = append(zones, zone{name: "bogus.example", trust: expired, records: []string{"@ MX 10 mx", "mx A " + p.ip,
 			fmt.Sprintf("_25._tcp.mx TLSA %s", ee)}})
 	}

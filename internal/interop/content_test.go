@@ -3,6 +3,9 @@
 package interop
 
 import (
+	"io"
+	"mime/quotedprintable"
+	netmail "net/mail"
 	"strings"
 	"testing"
 
@@ -34,6 +37,34 @@ func TestContentOut(t *testing.T) {
 				t.Errorf("%s has %q", name, got)
 			}
 		})
+	}
+}
+
+// TestContentSevenBit: a host without 8BITMIME gets the same text in seven bits
+// (RFC 6152 §3).
+func TestContentSevenBit(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	p, token, to := w.peer(t, "postfix"), newToken(), "alice+seven@bare.postfix.example"
+	w.submit(t, mail{to: []string{to}, token: token, body: difficult()})
+	it := w.settled(t, to)
+	got := p.await(t, token, 1)
+	if len(got) != 1 {
+		t.Fatalf("Postfix has the mail %d times; state %v, %s %s", len(got), it.State, it.Text, it.Reply)
+	}
+	if strings.ContainsFunc(got[0], func(r rune) bool { return r > 127 }) {
+		t.Errorf("8-bit text came to a host without 8BITMIME: %q", got[0])
+	}
+	msg, err := netmail.ReadMessage(strings.NewReader(got[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if enc := msg.Header.Get("Content-Transfer-Encoding"); enc != "quoted-printable" {
+		t.Fatalf("encoding %q: %q", enc, got[0])
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(msg.Body))
+	if err != nil || unix(string(body)) != unix(difficult()) {
+		t.Errorf("the text is another one: %q, %v", body, err)
 	}
 }
 

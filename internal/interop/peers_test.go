@@ -43,8 +43,15 @@ func newPeers() []*peer {
 	return peers
 }
 
-// clearIP is where Postfix listens without STARTTLS.
-const clearIP = "127.1.0.2"
+// Where Postfix listens with other settings.
+const (
+	clearIP   = "127.1.0.2" // without STARTTLS
+	tls12IP   = "127.1.0.3" // TLS 1.2 alone
+	tls11IP   = "127.1.0.4" // no TLS newer than 1.1
+	askCertIP = "127.1.0.5" // asks for a client certificate
+	reqCertIP = "127.1.0.6" // takes nothing without a client certificate
+	bareIP    = "127.1.0.7" // without STARTTLS, 8BITMIME, PIPELINING and the rest
+)
 
 // run starts the peer once.
 func (p *peer) run() error {
@@ -130,7 +137,7 @@ func startPostfix(p *peer) (*process, error) {
 	if _, err := output(p.dir, "chown", "postfix", "data"); err != nil {
 		return nil, err
 	}
-	files := map[string]string{"main.cf": fmt.Sprintf(postfixMain, p.dir, strings.Join(domainsOf(p.name), " "), mailUID), "master.cf": fmt.Sprintf(postfixMaster, p.ip, clearIP),
+	files := map[string]string{"main.cf": fmt.Sprintf(postfixMain, p.dir, strings.Join(domainsOf(p.name), " "), mailUID), "master.cf": fmt.Sprintf(postfixMaster, p.ip, clearIP, tls12IP, tls11IP, askCertIP, reqCertIP, bareIP),
 		"users": "/^alice(\\+.*)?@/ alice/\n/^bob(\\+.*)?@/ bob/\n"}
 	for name, text := range files {
 		if err := os.WriteFile(p.path("conf/"+name), []byte(text), 0o644); err != nil {
@@ -178,6 +185,11 @@ minimal_backoff_time = 1h
 
 const postfixMaster = `%s:25   inet n - n - - smtpd
 %s:25   inet n - n - - smtpd -o smtpd_tls_security_level=none
+%s:25   inet n - n - - smtpd -o smtpd_tls_protocols=TLSv1.2
+%s:25   inet n - n - - smtpd -o smtpd_tls_protocols=!TLSv1.2,!TLSv1.3
+%s:25   inet n - n - - smtpd -o smtpd_tls_ask_ccert=yes
+%s:25   inet n - n - - smtpd -o smtpd_tls_security_level=encrypt -o smtpd_tls_req_ccert=yes
+%s:25   inet n - n - - smtpd -o smtpd_tls_security_level=none -o smtpd_discard_ehlo_keywords=pipelining,size,8bitmime,dsn,smtputf8,chunking,enhancedstatuscodes,vrfy,etrn
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
