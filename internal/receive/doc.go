@@ -62,9 +62,11 @@ type Common struct {
 	Hostname string // in Received
 	Accounts Accounts
 	Queue    Enqueuer
-	// Postmaster gets mail to the bare <postmaster> (RFC 5321 §4.5.1); empty:
-	// postmaster at Hostname.
-	Postmaster string
+	// Postmaster names the address that gets mail to the bare <postmaster> (RFC
+	// 5321 §4.5.1), to postmaster at Hostname where Hostname is not hosted, and
+	// report mail that is none, to an address that nobody reads; "": there is none.
+	// Nil: postmaster at Hostname.
+	Postmaster func(ctx context.Context) (string, error)
 	TempDir    string           // for messages beyond 1 MiB; empty: os.TempDir
 	Now        func() time.Time // nil: time.Now
 	Log        *slog.Logger     // nil: discard

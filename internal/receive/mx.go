@@ -42,7 +42,7 @@ type mxSession struct {
 
 type reportRecipient struct {
 	delivery.Recipient
-	exists bool // it is an ordinary address too
+	unread delivery.Recipient // who gets the mail if it is no report
 }
 
 // NewSession never refuses.
@@ -84,7 +84,7 @@ func (b *MX) checkSender(ctx context.Context, p smtp.MailParams) *smtp.Reply {
 }
 
 func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
-	to, d, r := s.b.address(p.To)
+	to, d, r := s.b.address(ctx, p.To)
 	if r != nil {
 		return r
 	}
@@ -98,10 +98,40 @@ func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 	case err != nil && !report:
 		return err
 	case report:
-		s.reports = append(s.reports, reportRecipient{rcpt, err == nil})
+		return s.addReport(ctx, rcpt, err)
 	case !s.tx.known(rcpt):
 		s.tx.rcpts = append(s.tx.rcpts, rcpt)
 	}
+	return nil
+}
+
+// addReport notes a report address, once: each costs a look at the whole
+// message. Where nobody reads it, mail that is no report goes to the postmaster;
+// without one it is refused now, for a message that was accepted and then found
+// undeliverable would be bounced to whoever it claims to be from.
+func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, missing error) error {
+	for _, r := range s.reports {
+		if strings.EqualFold(r.Address, rcpt.Address) {
+			return nil
+		}
+	}
+	r := reportRecipient{Recipient: rcpt, unread: rcpt}
+	if missing != nil {
+		to, d := smtp.Address{Local: "postmaster", Domain: rcpt.Domain.String()}, rcpt.Domain
+		if errors.Is(missing, errNotHosted) {
+			var fail *smtp.Reply
+			if to, d, fail = s.b.postmaster(ctx); fail != nil {
+				return fail
+			}
+		}
+		if err := s.b.resolve(ctx, to, d); errors.Is(err, errNotHosted) {
+			return refuse(550, 1, 1, "nobody reads this address, and there is no postmaster here yet")
+		} else if err != nil {
+			return err
+		}
+		r.unread.Address, r.unread.Domain = to.String(), d
+	}
+	s.reports = append(s.reports, r)
 	return nil
 }
 
@@ -144,7 +174,7 @@ func (b *MX) edit(in *incoming) *smtp.Reply {
 		if !f.Is("Authentication-Results") {
 			return false
 		}
-		id, _, _ := strings.Cut(strings.TrimSpace(f.Value()), ";")
+		id, _, _ := strings.Cut(uncommented(f.Value()), ";")
 		word, _, _ := strings.Cut(strings.TrimSpace(id), " ")
 		return strings.EqualFold(strings.Trim(word, `"`), b.Hostname)
 	}
@@ -165,6 +195,29 @@ func (b *MX) edit(in *incoming) *smtp.Reply {
 		in.header.Fields = kept
 	}
 	return nil
+}
+
+// uncommented is a field's value with a space for each comment in it (RFC 5322
+// §3.2.2), so that "(x)mx.example;" cannot pass for another server's word.
+func uncommented(v string) string {
+	var b strings.Builder
+	depth := 0
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case c == '\\' && depth > 0:
+			i++
+		case c == '(':
+			depth++
+			b.WriteByte(' ')
+		case c == ')' && depth > 0:
+			depth--
+		case c == '\t' && depth == 0:
+			b.WriteByte(' ')
+		case depth == 0:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // maxReport is how large mail to a report address may be to be looked at, in octets.
@@ -198,11 +251,7 @@ func (s *mxSession) takeReports(ctx context.Context, env *delivery.Envelope, in 
 			continue
 		}
 		notes = append(notes, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
-		rcpt := r.Recipient
-		if !r.exists {
-			// Nobody reads the address itself: the postmaster gets it.
-			rcpt.Address = "postmaster@" + rcpt.Domain.String()
-		}
+		rcpt := r.unread
 		if t := (&transaction{rcpts: env.Recipients}); !t.known(rcpt) {
 			env.Recipients = append(env.Recipients, rcpt)
 		}

@@ -186,7 +186,7 @@ var serverTLS = sync.OnceValue(func() *tls.Config {
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func common(q *outbox) Common {
-	return Common{Hostname: "mx.here.test", Accounts: people{}, Queue: q, Postmaster: "postmaster@here.test", Now: func() time.Time { return noon }}
+	return Common{Hostname: "mx.here.test", Accounts: people{}, Queue: q, Postmaster: func(context.Context) (string, error) { return "postmaster@here.test", nil }, Now: func() time.Time { return noon }}
 }
 
 // client talks to a server over a socket.
@@ -302,7 +302,8 @@ func TestMXEnvelope(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
 	c := serve(t, &MX{Common: common(q)}, nil)
-	reply := c.send("250 2.0.0 message accepted as ", "<a@x.test> BODY=8BITMIME RET=FULL ENVID=e+3D1", "<joe@here.test>", "Subject: hi\r\nAuthentication-Results: MX.here.test; spf=pass\r\nAuthentication-Results: other.test; none\r\n\r\nbody")
+	reply := c.send("250 2.0.0 message accepted as ", "<a@x.test> BODY=8BITMIME RET=FULL ENVID=e+3D1", "<joe@here.test>", "Subject: hi\r\nAuthentication-Results: MX.here.test; spf=pass\r\nAuthentication-Results: other.test; none\r\n"+
+		"Authentication-Results: (x \\) (y)) mx.here.test(z)\t1; spf=pass\r\nAuthentication-Results: \"mx.here.test\" (v);x\r\n\r\nbody")
 	got := q.last(t)
 	id := reply[strings.LastIndex(reply, " ")+1:]
 	want := "Received: from client.test ([127.0.0.1])\r\n\tby mx.here.test with ESMTP\r\n\tid " + id + "\r\n\tfor <joe@here.test>;\r\n\tFri, 2 Jan 2026 12:00:00 +0000\r\n" +
@@ -452,6 +453,7 @@ func TestSubmission(t *testing.T) {
 		{"From: joe@here.test, ann@here.test\r\n", "550 5.7.1"},
 		{"From: joe@here.test\r\nFrom: ann@here.test\r\n", "550 5.6.0"},
 		{"From: joe@here.test\r\nSender: ann@here.test\r\n", "550 5.7.1"},
+		{"From: joe@here.test\r\nSender: joe@here.test\r\nSender: ann@here.test\r\n", "550 5.6.0"},
 		{"Subject: none\r\n", "550 5.6.0"},
 		{"From: joe@here.test\r\nno field\r\n", "550 5.6.0"},
 		{"From: joe+list@here.test\r\n", "250"},
@@ -496,10 +498,52 @@ func TestReports(t *testing.T) {
 		t.Errorf("got %+v %q", got.env.Recipients, got.body)
 	}
 	c.send("451 4.3.0", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\nbusy")
+	before := len(s.taken)
+	c.send("250", "<a@x.test>", strings.TrimSpace(strings.Repeat("<tlsrpt@here.test> ", 20)), "A: b\r\n\r\na report")
+	if n := len(s.taken) - before; n != 1 {
+		t.Errorf("a report for one address, named 20 times, was looked at %d times", n)
+	}
 	c.send("250", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\na report"+strings.Repeat("\r\n"+strings.Repeat("x", 900), 20000))
 	if got := q.last(t); !got.file || !strings.Contains(got.body, "tlsrpt@here.test: larger than 16777216 octets") {
 		t.Errorf("got %q", got.body[:500])
 	}
+}
+
+// Mail to a report address at a host name that is no hosted domain was accepted
+// and then bounced to whoever it claimed to be from.
+func TestReportAddressMakesNoBackscatter(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	b := &MX{Common: common(q), Reports: &sink{}, IsReport: func(_ context.Context, local string, d dns.Name) bool { return local == "tlsrpt" }}
+	c := serve(t, b, nil)
+	c.send("250", "<victim@x.test>", "<tlsrpt@mx.here.test>", "A: b\r\n\r\nspam")
+	if e := q.last(t).env; len(e.Recipients) != 1 || e.Recipients[0].Address != "postmaster@here.test" || e.Recipients[0].Domain.String() != "here.test" {
+		t.Errorf("recipients %+v", e.Recipients)
+	}
+	for _, nobody := range []string{"", "postmaster@gone.test"} {
+		b := &MX{Common: common(q), Reports: &sink{}, IsReport: b.IsReport}
+		b.Postmaster = func(context.Context) (string, error) { return nobody, nil }
+		c := serve(t, b, nil)
+		c.do("250", "EHLO x.test")
+		c.do("250", "MAIL FROM:<victim@x.test>")
+		c.do("550 5.1.1", "RCPT TO:<tlsrpt@mx.here.test>")
+	}
+}
+
+// RFC 5321 §4.5.1; and DSNs come from postmaster at the host's name.
+func TestPostmasterOfTheHost(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &MX{Common: common(q)}, nil)
+	for _, to := range []string{"<postmaster>", "<POSTMASTER>", "<Postmaster@MX.here.test>"} {
+		c.send("250", "<a@x.test>", to, "A: b\r\n\r\nhelp")
+		if e := q.last(t).env; e.Recipients[0].Address != "postmaster@here.test" || !e.Recipients[0].Local {
+			t.Errorf("%s: %+v", to, e.Recipients)
+		}
+	}
+	c.do("250", "MAIL FROM:<a@x.test>")
+	c.do("550 5.7.1", "RCPT TO:<joe@mx.here.test>")
+	c.do("550 5.7.1", "RCPT TO:<postmaster@other.test>")
 }
 
 func TestReceivedField(t *testing.T) {

@@ -66,7 +66,7 @@ func (b *Submission) own(ctx context.Context, name, local, domain string) (bool,
 }
 
 func (s *submission) Rcpt(ctx context.Context, p smtp.RcptParams) error {
-	to, d, r := s.b.address(p.To)
+	to, d, r := s.b.address(ctx, p.To)
 	if r != nil {
 		return r
 	}
@@ -159,6 +159,9 @@ func (s *submission) checkFrom(ctx context.Context, h message.Header) *smtp.Repl
 	list, err := message.From(h)
 	if err != nil {
 		return refuse(550, 6, 0, "%s", err)
+	}
+	if n := h.Count("Sender"); n > 1 {
+		return refuse(550, 6, 0, "the message has %d Sender fields, one is allowed", n)
 	}
 	if v := strings.TrimSpace(h.Get("Sender")); v != "" {
 		sender, err := message.ParseAddressList(v)

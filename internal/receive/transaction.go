@@ -185,22 +185,49 @@ func (c *Common) accept(ctx context.Context, env *delivery.Envelope, content del
 	return smtp.NewReply(250, smtp.Enhanced{Class: 2}, "message accepted as %s", id), nil
 }
 
-// address completes the bare <postmaster> (RFC 5321 §4.5.1) and parses the domain.
-func (c *Common) address(to smtp.Address) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
+// address completes the bare <postmaster> (RFC 5321 §4.5.1) and parses the
+// domain. The postmaster of the host's own name, from whom our DSNs come, is the
+// same person, whether or not that name is a hosted domain.
+func (c *Common) address(ctx context.Context, to smtp.Address) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
 	if to.Domain == "" {
-		full := c.Postmaster
-		if full == "" {
-			full = "postmaster@" + c.Hostname
-		}
-		pm, err := smtp.ParseAddress(full, true)
-		if err != nil {
-			return to, delivery.RecipientDomain{}, localError(err)
-		}
-		to = pm
+		return c.postmaster(ctx)
 	}
 	d, err := delivery.ParseRecipientDomain(to.Domain)
 	if err != nil {
 		return to, d, refuse(550, 1, 2, "bad recipient domain: %s", err)
+	}
+	if d.IsLiteral() || d.Name.ASCII() != c.Hostname || !strings.EqualFold(to.Local, "postmaster") {
+		return to, d, nil
+	}
+	hosted, err := c.Accounts.IsHosted(ctx, d.Name)
+	switch {
+	case err != nil:
+		return to, d, localError(err)
+	case hosted:
+		return to, d, nil
+	}
+	return c.postmaster(ctx)
+}
+
+// postmaster is the address of the one who answers for this server.
+func (c *Common) postmaster(ctx context.Context) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
+	full := "postmaster@" + c.Hostname
+	if c.Postmaster != nil {
+		var err error
+		if full, err = c.Postmaster(ctx); err != nil {
+			return smtp.Address{}, delivery.RecipientDomain{}, localError(err)
+		}
+	}
+	if full == "" {
+		return smtp.Address{}, delivery.RecipientDomain{}, refuse(550, 1, 1, "there is no postmaster here yet")
+	}
+	to, err := smtp.ParseAddress(full, true)
+	if err != nil {
+		return to, delivery.RecipientDomain{}, localError(err)
+	}
+	d, err := delivery.ParseRecipientDomain(to.Domain)
+	if err != nil {
+		return to, d, localError(err)
 	}
 	return to, d, nil
 }

@@ -44,7 +44,7 @@ func (s *Server) buildListeners() error {
 	}
 	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"),
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
-	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Now: s.o.Now, Log: s.area("receive")}
+	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster, Now: s.o.Now, Log: s.area("receive")}
 	for _, c := range s.cfg.Listen {
 		l, err := s.o.Listen("tcp", c.Address.String())
 		if err != nil {
