@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -216,10 +218,15 @@ func keep(s string, ok func(byte) bool) string {
 	return string(b)
 }
 
+// packers are kept: a new one costs more than a small report.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+
 // Compress gives data as a gzip file. The same data gives the same file.
 func Compress(data []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
+	w := packers.Get().(*gzip.Writer)
+	defer packers.Put(w)
+	w.Reset(&b)
 	if _, err := w.Write(data); err != nil {
 		return nil, fmt.Errorf("compress the TLS report: %w", err)
 	}

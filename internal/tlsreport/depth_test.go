@@ -89,7 +89,9 @@ func TestBounceByMail(t *testing.T) {
 		r.clock.set(saturday.Add(25 * time.Hour))
 		r.step(t)
 		env := r.out.all()[0].env
-		if err := s.Write(ctx, func(tx *store.Tx) error { return r.Settled(tx, env, delivery.RecipientResult{Outcome: delivery.Delivered}) }); err != nil {
+		if err := s.Write(ctx, func(tx *store.Tx) error {
+			return r.Settled(tx, env, delivery.RecipientResult{Outcome: delivery.Delivered})
+		}); err != nil {
 			t.Fatal(err)
 		}
 		other := newRig(t, s) // another machine gets the bounce: the secret is shared

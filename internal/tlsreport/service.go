@@ -102,8 +102,9 @@ type Service struct {
 	hookHTTP *http.Client
 
 	mu     sync.Mutex
-	pruned time.Time // when prune last ran
-	signs  []byte    // the secret of return paths, once read
+	pruned time.Time      // when prune last ran
+	days   map[int64]bool // known to be planned
+	signs  []byte         // the secret of return paths, once read
 
 	// commit is for tests that crash: it runs in every transaction, after all
 	// else; its error undoes the transaction.

@@ -51,6 +51,9 @@ func (s *Service) planDays(ctx context.Context) error {
 		if now.Before(begin(d, s.Hostname)) {
 			continue
 		}
+		if s.knownPlanned(d) {
+			continue
+		}
 		planned, err := s.planned(ctx, d)
 		if err == nil && !planned {
 			err = s.planDay(ctx, d, now)
@@ -58,8 +61,21 @@ func (s *Service) planDays(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("plan the TLS reports of %s: %w", tlsresult.Start(d).Format(time.DateOnly), err)
 		}
+		s.mu.Lock()
+		s.days[d] = true
+		s.mu.Unlock()
 	}
 	return nil
+}
+
+// knownPlanned: this process has seen the day planned; a finished day does not grow.
+func (s *Service) knownPlanned(day int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.days == nil {
+		s.days = map[int64]bool{}
+	}
+	return s.days[day]
 }
 
 // planned: the day has its units, or nothing to make them from.
@@ -222,12 +238,22 @@ func (s *Service) nextDue(ctx context.Context) (time.Time, error) {
 	}
 	err := s.Store.Read(ctx, func(tx *store.Tx) error {
 		var due int64
-		err := tx.Row(`SELECT coalesce(min(due), 0) FROM (SELECT u.due FROM tls_units AS u WHERE ` + claimable +
-			` UNION ALL SELECT due FROM tls_deliveries WHERE state = 'waiting') AS w`).Scan(&due)
-		if t := store.FromTime(due); err == nil && !t.IsZero() && t.Before(next) {
-			next = t
+		for _, q := range []string{
+			`SELECT u.due FROM tls_units AS u WHERE ` + claimable + ` ORDER BY u.due LIMIT 1`,
+			`SELECT due FROM tls_deliveries WHERE state = 'waiting' ORDER BY due LIMIT 1`,
+		} {
+			err := tx.Row(q).Scan(&due)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if t := store.FromTime(due); t.Before(next) {
+				next = t
+			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return now.Add(longest), fmt.Errorf("find the next TLS report: %w", err)

@@ -1,6 +1,7 @@
 package tlsresult
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -34,14 +35,15 @@ type Filter struct {
 }
 
 // Rows reads the rows of a day, ordered by recipient domain, type and policy
-// domain.
+// domain. Shards are summed here and not by GROUP BY: for it SQLite would read
+// the whole day in the order of the primary key.
 func Rows(tx *store.Tx, day int64, f Filter) ([]Row, error) {
 	if f.Max <= 0 {
 		f.Max = 10_000
 	}
 	where, args := f.where(day)
-	rows, err := tx.Query(`SELECT id, domain, type, policy_domain, strings, mx, CAST(sum(ok) AS BIGINT), CAST(sum(ok_mail) AS BIGINT), CAST(sum(failed) AS BIGINT) FROM tls_rows AS r WHERE `+where+
-		` GROUP BY id, domain, type, policy_domain, strings, mx ORDER BY domain, type, policy_domain, id LIMIT ?`, append(args, f.Max)...)
+	rows, err := tx.Query(`SELECT r.id, r.domain, r.type, r.policy_domain, r.strings, r.mx, r.ok, r.ok_mail, r.failed FROM tls_rows AS r WHERE `+where+
+		` ORDER BY r.domain, r.type, r.policy_domain, r.id LIMIT ?`, append(args, f.Max*shardsOf(tx))...)
 	if err != nil {
 		return nil, fmt.Errorf("read TLS results: %w", err)
 	}
@@ -53,6 +55,13 @@ func Rows(tx *store.Tx, day int64, f Filter) ([]Row, error) {
 		var id, strings, mx string
 		if err := rows.Scan(&id, &r.Domain, &r.Type, &r.PolicyDomain, &strings, &mx, &r.OK, &r.OKMail, &r.Failed); err != nil {
 			return nil, fmt.Errorf("read TLS results: %w", err)
+		}
+		if i, again := at[id]; again {
+			out[i].OK, out[i].OKMail, out[i].Failed = out[i].OK+r.OK, out[i].OKMail+r.OKMail, out[i].Failed+r.Failed
+			continue
+		}
+		if len(out) == f.Max {
+			break
 		}
 		if r.Strings, err = unlist(strings); err != nil {
 			return nil, err
@@ -92,39 +101,61 @@ func unlist(s string) ([]string, error) {
 	return ss, nil
 }
 
+// addDetails reads the details of rows. CROSS JOIN makes SQLite begin with the
+// rows, of which where leaves few; PostgreSQL decides for itself.
 func addDetails(tx *store.Tx, where string, args []any, out []Row, at map[string]int) error {
-	rows, err := tx.Query(`SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, min(d.info), CAST(sum(d.sessions) AS BIGINT)
-		FROM tls_details AS d JOIN tls_rows AS r ON r.day = d.day AND r.id = d.id AND r.shard = d.shard WHERE `+where+`
-		GROUP BY d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason
-		ORDER BY d.id, sum(d.sessions) DESC, d.detail`, args...)
+	if !slices.ContainsFunc(out, func(r Row) bool { return r.Failed > 0 }) {
+		return nil // details stand only where sessions failed
+	}
+	rows, err := tx.Query(`SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, d.info, d.sessions
+		FROM tls_rows AS r CROSS JOIN tls_details AS d WHERE `+where+` AND d.day = r.day AND d.id = r.id AND d.shard = r.shard
+		ORDER BY d.id, d.detail, d.info`, args...)
 	if err != nil {
 		return fmt.Errorf("read TLS failures: %w", err)
 	}
 	defer rows.Close()
 	over := map[int]int{} // sessions of details that found no room, by row
+	all := make([][]keyed, len(out))
 	for rows.Next() {
-		var id, detail string
-		d, err := scanDetail(rows, &id, &detail)
-		if err != nil {
+		var id string
+		var k keyed
+		if k.Detail, err = scanDetail(rows, &id, &k.key); err != nil {
 			return err
 		}
 		i, ok := at[id]
-		switch {
-		case !ok: // the row itself is beyond the filter's maximum
-		case detail == folded || len(out[i].Details) >= maxDetails:
-			over[i] += d.Count
-		default:
-			out[i].Details = append(out[i].Details, d)
+		if !ok {
+			continue // the row itself is beyond the filter's maximum
 		}
+		if n := len(all[i]); n > 0 && all[i][n-1].key == k.key { // another shard's
+			all[i][n-1].Count += k.Count
+			continue
+		}
+		all[i] = append(all[i], k)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read TLS failures: %w", err)
+	}
+	for i, list := range all {
+		slices.SortStableFunc(list, func(a, b keyed) int { return cmp.Compare(b.Count, a.Count) })
+		for _, k := range list {
+			if k.key == folded || len(out[i].Details) >= maxDetails {
+				over[i] += k.Count
+			} else {
+				out[i].Details = append(out[i].Details, k.Detail)
+			}
+		}
 	}
 	for i, n := range over {
 		// Details may overlap in a session, their sum must not exceed the sessions.
 		out[i].Details = append(out[i].Details, foldedDetail(min(n, int(out[i].Failed))))
 	}
 	return nil
+}
+
+// keyed is a detail and its key in the store.
+type keyed struct {
+	delivery.Detail
+	key string
 }
 
 func scanDetail(rows *sql.Rows, id, detail *string) (delivery.Detail, error) {

@@ -73,8 +73,8 @@ type sum struct {
 // keys, so that two machines never wait for each other in a circle.
 func Save(tx *store.Tx, t time.Time, obs []delivery.Observation) error {
 	day, shard := Day(t), 0
-	if tx.Postgres() {
-		shard = rand.IntN(shards)
+	if n := shardsOf(tx); n > 1 {
+		shard = rand.IntN(n)
 	}
 	for _, s := range sums(obs) {
 		_, err := tx.Exec(`INSERT INTO tls_rows (day, id, shard, domain, type, policy_domain, strings, mx, ok, ok_mail, failed, details)
@@ -93,6 +93,14 @@ func Save(tx *store.Tx, t time.Time, obs []delivery.Observation) error {
 		}
 	}
 	return nil
+}
+
+// shardsOf is how many rows of one key there may be: SQLite has one writer.
+func shardsOf(tx *store.Tx) int {
+	if tx.Postgres() {
+		return shards
+	}
+	return 1
 }
 
 // sums groups observations by key, in the order of the keys.
