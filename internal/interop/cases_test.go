@@ -17,7 +17,8 @@ type deliveryCase struct {
 	domain string
 	host   string // its MX
 	also   string // a second MX, tried after it
-	sts    string // patterns of an MTA-STS policy in mode enforce; empty: no policy
+	sts    string // pattern of an MTA-STS policy in mode enforce; empty: no policy
+	noWeb  bool   // the policy host's certificate does not carry its name
 	tls    string // how the mail travels: dane, pkix, unverified, none; empty: it waits
 	word   string // why it waits
 }
@@ -43,6 +44,10 @@ func casesOf(peer string) []deliveryCase {
 		{name: "sts-enforce", domain: at("sts"), host: at("mxsts"), sts: at("mxsts"), tls: "pkix"},
 		{name: "sts-wrong-name", domain: at("stsname"), host: at("mxother"), sts: at("mxother"), word: "cert-host-mismatch"},
 		{name: "sts-unlisted", domain: at("stsmx"), host: at("mxsts"), sts: at("mx"), word: "sts-mx-mismatch"},
+		{name: "sts-wildcard", domain: at("stswild"), host: at("mxsts"), sts: "*." + peer + ".example", tls: "pkix"},
+		{name: "sts-unfetched", domain: at("stsweb"), host: at("mxother"), sts: at("mxother"), noWeb: true, tls: "unverified"},
+		{name: "dane-and-sts", domain: at("both"), host: at("mx"), sts: at("mx"), tls: "dane+pkix"},
+		{name: "dane-but-not-sts", domain: at("half"), host: at("mxrollover"), sts: at("mxrollover"), word: "cert-host-mismatch"},
 		{name: "opportunistic", domain: peer + "-plain.example", host: "mx." + peer + "-plain.example", tls: "unverified"},
 	}
 	list = append(list, deliveryCase{name: "insecure-mx", domain: "via." + peer + "-plain.example", host: at("mxbad"), tls: "unverified"})
