@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/control"
 	"waxwing/internal/server"
-	"waxwing/internal/store"
 	"waxwing/internal/tlsreport"
 	"waxwing/message"
 	"waxwing/tlsrpt"
@@ -55,14 +55,15 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 	if what == "show" && len(rest) != 1 || what != "show" && len(rest) > 0 {
 		return usagef("results|send|sent|outcomes|reports take no arguments, show takes an id")
 	}
+	if what == "send" {
+		return withDesk(ctx, e, f, func(d control.Desk) error { return sendReports(ctx, e, d, o, f.json) })
+	}
 	return withStore(ctx, e, f, func(op *opened) error {
 		service, err := server.Reports(op.cfg, op.store)
 		if err != nil {
 			return err
 		}
 		switch what {
-		case "send":
-			return sendReports(ctx, e, op.store, service, o, f.json)
 		case "results":
 			return listResults(ctx, e, service, o, f.json)
 		case "sent":
@@ -76,16 +77,11 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 	})
 }
 
-// sendReports makes the run now. What it queues, the running server sends.
-func sendReports(ctx context.Context, e env, db *store.Store, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
-	sum, err := s.SendDay(ctx, o)
+// sendReports makes the run now, in the running server if there is one.
+func sendReports(ctx context.Context, e env, d control.Desk, o tlsreport.SendOptions, asJSON bool) error {
+	sum, err := d.SendReports(ctx, o)
 	if err != nil {
 		return err
-	}
-	if !o.DryRun && len(sum.Made) > 0 {
-		if err := db.Write(ctx, func(tx *store.Tx) error { return tx.Raise(server.QueueArea) }); err != nil {
-			return fmt.Errorf("the reports are queued, but a running server was not told: %w", err)
-		}
 	}
 	if asJSON {
 		return printJSON(e.stdout, sum)

@@ -9,6 +9,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 
 	"waxwing/internal/queue"
 	"waxwing/internal/tlsreport"
@@ -33,6 +34,20 @@ type Desk interface {
 type Rooms struct {
 	Queue   *queue.Queue
 	Reports *tlsreport.Service
+	// Changed is called after a change that another process has to hear of; nil
+	// in the server, whose rooms tell each other.
+	Changed func(ctx context.Context) error
+}
+
+// changed tells who has to know, where something was done.
+func (r *Rooms) changed(ctx context.Context) error {
+	if r.Changed == nil {
+		return nil
+	}
+	if err := r.Changed(ctx); err != nil {
+		return fmt.Errorf("it is done, but other servers on this store were not told: %w", err)
+	}
+	return nil
 }
 
 var _ Desk = (*Rooms)(nil)
@@ -52,5 +67,9 @@ func (r *Rooms) Count(ctx context.Context) (map[queue.State]int, error) { return
 
 // SendReports makes the reports of a day.
 func (r *Rooms) SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {
-	return r.Reports.SendDay(ctx, o)
+	sum, err := r.Reports.SendDay(ctx, o)
+	if err == nil && !o.DryRun && len(sum.Made) > 0 {
+		err = r.changed(ctx)
+	}
+	return sum, err
 }

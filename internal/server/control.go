@@ -57,7 +57,11 @@ func Desk(cfg *config.Config, db *store.Store, log *slog.Logger) (*control.Rooms
 	}
 	s.buildQueue()
 	s.Queue.Owner = "command"
-	return s.desk(), nil
+	d := s.desk()
+	d.Changed = func(ctx context.Context) error {
+		return db.Write(ctx, func(tx *store.Tx) error { return tx.Raise(QueueArea) })
+	}
+	return d, nil
 }
 
 // attempted is told of every attempt once it is settled.

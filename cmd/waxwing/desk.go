@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"waxwing/internal/control"
+	"waxwing/internal/server"
+)
+
+// withDesk gives fn what answers commands: the running server, so that what it
+// holds in memory obeys at once, or the store where none runs. A server that runs
+// and cannot be asked is an error: nobody goes behind its back.
+func withDesk(ctx context.Context, e env, f storeFlags, fn func(control.Desk) error) error {
+	cfg, err := loadConfig(f.config)
+	if err != nil {
+		return err
+	}
+	c, err := control.Dial(ctx, cfg.DataDir)
+	switch {
+	case err == nil:
+		return fn(c)
+	case !errors.Is(err, control.ErrNotRunning):
+		return err
+	}
+	return withStore(ctx, e, f, func(o *opened) error {
+		log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		desk, err := server.Desk(o.cfg, o.store, log)
+		if err != nil {
+			return err
+		}
+		return fn(desk)
+	})
+}
