@@ -143,6 +143,12 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 	host("mxtlsaalias", p.ip)
 	host("mxrollover", p.ip, wrong, ee)
 	host("mxlost", p.ip)
+	host("bad.rpt", p.ip, wrong)
+	host("good.rpt", p.ip, ee)
+	z.records = append(z.records, "rpt MX 10 bad.rpt", "rpt MX 20 good.rpt")
+	for _, at := range []string{"rpt", "bad.rpt", "good.rpt"} {
+		z.records = append(z.records, fmt.Sprintf("_smtp._tls.%s TXT \"v=TLSRPTv1; rua=mailto:%s\"", at, reportsTo))
+	}
 	zones = append(zones, zone{name: "_tcp.mxlost." + own, trust: expired, records: []string{fmt.Sprintf("_25 TLSA %s", ee)}})
 	if p.name == "postfix" {
 		host("mxclear", clearIP, ee)

@@ -222,7 +222,7 @@ func startExim(p *peer) (*process, error) {
 			return nil, err
 		}
 	}
-	conf := fmt.Sprintf(eximConf, p.dir, p.ip, strings.Join(domainsOf(p.name), " : "), mailUID)
+	conf := fmt.Sprintf(eximConf, p.dir, p.ip, strings.Join(append(domainsOf(p.name), "rpt.exim.example"), " : "), mailUID)
 	// At the place that is compiled in: with -C, exim would drop its privileges
 	// before it delivers.
 	if err := os.MkdirAll("/etc/exim4", 0o755); err != nil {
