@@ -64,8 +64,15 @@ func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) e
 	if err := x.group(ctx, append(rest, last), chunk); err != nil {
 		return err
 	}
-	if data.Positive() && x.contradiction() {
+	switch {
+	case data.Positive() && x.contradiction():
 		return x.nonsense()
+	case data.Code >= 500 && data.Code <= 504 && x.anyAccepted():
+		// It offered CHUNKING and does not know BDAT, or something on the way does
+		// not: the message was taken for commands, and no verdict on it was given.
+		x.res.DotSent = false
+		x.c.fail(data)
+		return x.c.connError(StepFinal, data)
 	}
 	return x.settled(data)
 }

@@ -140,6 +140,14 @@ func TestLoginDowngrade(t *testing.T) {
 	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != AuthRefused || mx.saw("AUTH PLAIN") != 0 || mx.saw("MAIL") != 0 {
 		t.Errorf("%v %s; peer saw %q", res.Outcome, res.Word, mx.seen)
 	}
+	// A refusal is not asked for at each address.
+	r = newRig(t, network{addr1: mx, addr2: mx})
+	r.addrs(addr1, addr2)
+	r.enforcePKIX()
+	r.client.Login = &delivery.Login{User: "joe", Password: "secret"}
+	if rep := r.carry(); len(rep.Attempt.Sessions) != 1 {
+		t.Errorf("%d sessions", len(rep.Attempt.Sessions))
+	}
 	// A server that says welcome without knowing the password is not believed.
 	mx.login = func(s *peerConn, arg string) bool { return s.reply("AUTH", arg, "235 2.7.0 welcome") }
 	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != AuthServer || mx.saw("MAIL") != 0 {
@@ -196,6 +204,12 @@ func TestImplicitTLS(t *testing.T) {
 	r.client.ImplicitTLS = true
 	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != TLSNotTLS {
 		t.Errorf("%v %s %s", res.Outcome, res.Word, res.Text)
+	}
+	// There is no plaintext to fall back to, whatever the plan says.
+	r = newRig(t, network{addr1: mx})
+	r.client.ImplicitTLS = true
+	if rep := r.carry(); rep.Recipients[0].Outcome != delivery.Pending || len(rep.Attempt.Sessions) != 1 {
+		t.Errorf("%v in %d sessions", rep.Recipients[0].Outcome, len(rep.Attempt.Sessions))
 	}
 	// A TLS 1.3 server that wants a client certificate refuses after the handshake.
 	mx = &peer{cert: &p.good, implicit: true, config: func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }}

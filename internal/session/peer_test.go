@@ -46,6 +46,7 @@ type peer struct {
 	// handshake takes the place of the TLS handshake.
 	handshake func(nc net.Conn)
 	config    func(*tls.Config)
+	noBDAT    bool // offered, and not known
 	implicit  bool // TLS before the greeting
 
 	mu    sync.Mutex
@@ -168,6 +169,9 @@ func (s *peerConn) command(verb, arg string) bool {
 		}
 		return !strings.HasPrefix(s.last, "354") || s.data()
 	case "BDAT":
+		if s.p.noBDAT {
+			return s.reply(verb, arg, "500 5.5.2 what")
+		}
 		return s.chunk(arg)
 	case "QUIT":
 		s.reply(verb, arg, "221 bye")

@@ -86,7 +86,8 @@ func (v *visit) dead(res *smtpclient.TransactionResult, err error) {
 		text += res.Mail.String()
 	}
 	v.facts.Err = &delivery.Failure{Word: ConnectionLost, Enhanced: enhBadConn, Text: bounded(text)}
-	v.facts.Repeat = true // it did not serve this message: the next session is the one that counts
+	// It counts only for what it served: the session that comes next, otherwise.
+	v.facts.Repeat = v.facts.Repeat || !v.good
 	v.unsettled(v.facts.Err)
 }
 

@@ -430,6 +430,44 @@ func TestRefusalOnKeptConnection(t *testing.T) {
 	}
 }
 
+// A host that offers CHUNKING and does not know BDAT loses no mail.
+func TestBDATNotUnderstood(t *testing.T) {
+	t.Parallel()
+	mx := &peer{ext: []string{"PIPELINING", "CHUNKING"}, noBDAT: true}
+	r := newRig(t, network{addr1: mx})
+	r.req.Content = delivery.Bytes("Subject: x\r\n\r\nx\r\n")
+	r.pooled()
+	for range 4 {
+		if rep := r.carry(); !delivered(rep) {
+			t.Errorf("%+v", rep.Recipients[0])
+		}
+	}
+	if len(mx.received()) != 4 {
+		t.Errorf("received %+v", mx.received())
+	}
+}
+
+// A kept connection that dies in the midst of a message counts for what it carried.
+func TestDeadAfterFirstTransaction(t *testing.T) {
+	t.Parallel()
+	mx := &peer{ext: []string{"PIPELINING", "LIMITS RCPTMAX=2"}, step: func(conn, mail int, verb string) string {
+		if conn == 1 && mail == 3 && verb == "RCPT" {
+			return drop
+		}
+		return ""
+	}}
+	r := newRig(t, network{addr1: mx})
+	r.pooled()
+	r.domain("a.test")
+	r.carry()
+	r.rcpts(4)
+	r.domain("b.test")
+	rep := r.carry()
+	if s := rep.Attempt.Sessions; !delivered(rep) || len(s) != 2 || !s[0].Reused || s[0].Repeat || s[1].Reused || len(mx.received()) != 3 {
+		t.Errorf("%d messages, sessions %+v", len(mx.received()), s)
+	}
+}
+
 // Results do not wait for the answer to QUIT.
 func TestQuitIsNotWaitedFor(t *testing.T) {
 	t.Parallel()

@@ -76,7 +76,11 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 		return nextAddr, false
 	}
 	if f := v.login(ctx); f != nil {
-		return v.broken(ctx, f), false
+		a := v.broken(ctx, f)
+		if f.Word != ConnectionLost && f.Word != Timeout {
+			a = leave // another address would refuse the same, and count the failures
+		}
+		return a, false
 	}
 	return leave, true
 }
@@ -187,7 +191,9 @@ func demanding(p *delivery.Plan) bool {
 // mayRetryPlain obeys the plan's word on plaintext. A plan that allows it and
 // yet requires TLS contradicts itself, which policy's tests rule out; should
 // one ever come here, the stricter half holds.
-func mayRetryPlain(p *delivery.Plan) bool { return p.PlaintextFallback && !demanding(p) }
+func mayRetryPlain(p *delivery.Plan) bool {
+	return p.PlaintextFallback && !p.ImplicitTLS && !demanding(p)
+}
 
 // qualifies holds the plan's last conditions against what stands now: nothing
 // is sent over a session that is less than the plan requires.
