@@ -145,6 +145,8 @@ func TestSubmit(t *testing.T) {
 			t.Errorf("%s: %d messages taken", c.name, took)
 		}
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if want := `web "" null=true requiretls=true utf8=true e FULL: x@y.test[SUCCESS DELAY] ü@y.test[SUCCESS DELAY]|` + mail; b.got[1] != want {
 		t.Errorf("%q\n%q", b.got[1], want)
 	}
@@ -206,9 +208,8 @@ func TestGarbage(t *testing.T) {
 // nothing does not keep it.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	var b *backend
-	b, path, stop := start(t, nil)
-	b.hold = make(chan struct{})
+	b := &backend{hold: make(chan struct{})}
+	_, path, stop := start(t, func(s *Server) { s.Users = map[uint32]User{uint32(os.Getuid()): {Account: "web", Backend: b}} })
 	answer := make(chan string, 1)
 	go func() {
 		r, err := Submit(context.Background(), path, Request{From: "a@b.test", Recipients: []string{"x@y.test"}}, []byte(mail))
