@@ -151,6 +151,31 @@ type Envelope struct {
 	Accepted   time.Time
 	Peer       string // for the log and the queue page: who handed it in
 	Transport  string // the message's own, which outranks all routes (TRA-4); "": routes choose
+
+	NotBefore time.Time // future release (RFC 4865): no attempt before; zero: at once
+	Patience  Patience  // what the message asks of its own retries
+}
+
+// Start is when the queue's schedule begins to count: acceptance, or the
+// release of a message that was to be held until then.
+func (e *Envelope) Start() time.Time {
+	if e.NotBefore.After(e.Accepted) {
+		return e.NotBefore
+	}
+	return e.Accepted
+}
+
+// Patience is a message's own retries, where they differ from the server's
+// (QUE-4). Zero fields are the server's.
+type Patience struct {
+	Delays      []time.Duration `json:"delays,omitempty"`       // after the first, second, … attempt; the last repeats
+	Expire      time.Duration   `json:"expire,omitempty"`       // after the start
+	DelayNotice time.Duration   `json:"delay_notice,omitempty"` // after the start; negative: never
+}
+
+// IsZero reports that the server's schedule holds.
+func (p Patience) IsZero() bool {
+	return len(p.Delays) == 0 && p.Expire == 0 && p.DelayNotice == 0
 }
 
 // Recipient is one RCPT TO that goes to the queue.

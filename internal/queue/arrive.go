@@ -14,7 +14,7 @@ import (
 // and the body is written once. False means that it was not done, for whatever
 // reason, and that nothing is stored: the ordinary way is open.
 func (q *Queue) arrive(ctx context.Context, m *message, groups [][]delivery.Recipient) bool {
-	if q.Local == nil || m.inline == nil || m.env.Purpose == delivery.DSN {
+	if q.Local == nil || m.inline == nil || len(m.held) > 0 || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
 		return false
 	}
 	var all []*settlement
@@ -92,10 +92,10 @@ func (m *message) insertArrived(tx *store.Tx, all []*settlement) error {
 		for i := range s.verdicts {
 			v := &s.verdicts[i]
 			_, err := tx.Exec(`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-				last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 1, ?, 0, '', 0, '', ?, '', '', '', '')`,
+				last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 1, ?, 0, '', 0, '', ?, '', '', '', '', ?)`,
 				v.ID, m.env.ID, v.Address, v.domain, v.Local, v.ORcpt, int64(v.Notify), int64(v.state), store.Time(v.due),
-				store.Time(v.LastAttempt), string(v.result.Word))
+				store.Time(v.LastAttempt), string(v.result.Word), m.env.Account)
 			if err != nil {
 				return err
 			}

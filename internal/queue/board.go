@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
 )
 
 // row is a recipient as leased, with what settling needs beside the noun.
@@ -17,7 +18,15 @@ type row struct {
 	delayTold   bool
 	firstFail   string
 	firstFailAt time.Time
+	account     string
+	need        *delivery.TLSNeed // an operator's, for this recipient
+	via         *string           // the same, of the transport
+	dueWas      time.Time         // of a row that only has to be looked at
+	last        last              // how the last attempt went
 }
+
+// last is what a row tells of its last attempt.
+type last struct{ word, text, reply, host string }
 
 // job is a leased delivery.Job with its rows and, if it came straight from
 // Enqueue, its content.
@@ -27,8 +36,14 @@ type job struct {
 	content delivery.Content // nil: read from the store
 	memory  int64            // octets that content holds in memory
 	lease   *lease
-	to      destKey       // what the concurrency cap counts by
-	back    time.Duration // if it was refused: when it may come back
+	to      destKey // what the concurrency cap counts by
+	attend  bool    // it only has to be looked at: nothing is dialled
+
+	// What the attempt found beside its result.
+	held        string // the hold rule that stopped it
+	pace        retry.Pace
+	paceChanged bool // the destination has closed, or opened again
+	destText    string
 }
 
 type destKey struct {
@@ -41,23 +56,30 @@ const (
 	boardFactor = 4        // leased jobs in memory, running ones included
 	boardMemory = 64 << 20 // message bodies handed over by Enqueue
 	destShare   = 4        // one destination may fill 1/destShare of the board
+	// knownDests bounds the destinations whose pace is remembered while nothing
+	// goes there.
+	knownDests = 10000
 )
 
 // board holds the leased jobs of this machine and says which may start: at most
-// concurrency at once, perDest for one destination, destinations in turn. Its
-// memory is bounded (QUE-9).
+// concurrency at once, for one destination as many as its pace allows, the
+// destinations in turn and the accounts of each in turn. Its memory is bounded
+// (QUE-9).
 type board struct {
 	mu          sync.Mutex
+	now         func() time.Time
 	open        bool // a runner works on it
 	concurrency int
 	perDest     int
 	limit       int
 	held        int // jobs on the board, reservations included
+	byAccount   map[string]int
 	memory      int64
 	running     int
 	starved     bool // the store holds due work that found no room
 	dests       map[destKey]*dest
-	ring        []*dest // those that may start a job, each once
+	hungry      map[destKey]*dest // those with more in the store
+	ring        []*dest           // those that may start a job, each once
 	live        map[*job]struct{}
 	workers     sync.WaitGroup
 	ctx         context.Context // of the attempts; ends when they are to stop at once
@@ -66,43 +88,56 @@ type board struct {
 
 type dest struct {
 	key     destKey
+	pace    retry.Pace
 	running int
-	waiting []*job
-	listed  bool // is in the ring
-	// For the time at which refused jobs come back.
-	since    time.Time
-	finished int
-	parked   int
+	waiting int
+	queues  map[string][]*job // by account
+	turns   []string          // accounts with a queue, each once
+	listed  bool              // is in the ring
+	more    bool              // the store has due work for it that found no room
 }
 
-// How long mail stays away whose destination has as much here as it may hold:
-// the rest of the backlog gets its turn meanwhile.
-const (
-	parkTime    = time.Second
-	longestPark = time.Hour
-	guessedPace = 100 * time.Millisecond // a message, before any went through
-)
+// put adds a job behind those of its account.
+func (d *dest) put(j *job) {
+	if len(d.queues[j.Account]) == 0 {
+		d.turns = append(d.turns, j.Account)
+	}
+	if d.queues == nil {
+		d.queues = map[string][]*job{}
+	}
+	d.queues[j.Account] = append(d.queues[j.Account], j)
+	d.waiting++
+}
 
-// park is when the next refused job of d may come back: when those before it
-// should be through, as fast as d has taken mail so far. So a large backlog is not
-// claimed in vain again and again.
-func (d *dest) park(now time.Time) time.Duration {
-	d.parked++
-	each := guessedPace
-	if d.finished > 0 {
-		each = max(now.Sub(d.since), 0) / time.Duration(d.finished)
+// pop takes the next job of the account whose turn it is.
+func (d *dest) pop() *job {
+	a := d.turns[0]
+	d.turns = d.turns[1:]
+	jobs := d.queues[a]
+	j := jobs[0]
+	jobs[0] = nil
+	d.waiting--
+	if jobs = jobs[1:]; len(jobs) > 0 {
+		d.queues[a] = jobs
+		d.turns = append(d.turns, a)
+	} else {
+		delete(d.queues, a)
 	}
-	ahead := time.Duration(len(d.waiting) + d.parked)
-	if each > longestPark/ahead {
-		return longestPark
+	return j
+}
+
+// clear takes out all that waits.
+func (d *dest) clear() (out []*job) {
+	for d.waiting > 0 {
+		out = append(out, d.pop())
 	}
-	return max(each*ahead, parkTime)
+	return out
 }
 
 func newBoard(concurrency, perDest int) *board {
 	return &board{
-		concurrency: concurrency, perDest: perDest, limit: boardFactor * concurrency,
-		dests: map[destKey]*dest{}, live: map[*job]struct{}{},
+		concurrency: concurrency, perDest: perDest, limit: boardFactor * concurrency, now: time.Now,
+		dests: map[destKey]*dest{}, live: map[*job]struct{}{}, byAccount: map[string]int{}, hungry: map[destKey]*dest{},
 	}
 }
 
@@ -112,14 +147,34 @@ func (b *board) cap(d *dest) int {
 	if d.key.local {
 		return b.concurrency
 	}
-	return b.perDest
+	return d.pace.Allowed(b.now(), b.perDest)
+}
+
+// allow is how many jobs of a destination may be claimed: as many as keep it
+// busy while the next ones are fetched.
+func (b *board) allow(k destKey) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return claimBatch * claimBatch // nobody runs: a test, who takes everything
+	}
+	d := b.dests[k]
+	if d == nil {
+		d = &dest{key: k}
+	}
+	most := min(max(2*b.cap(d), 2), max(b.limit/destShare, 1))
+	if d.pace.Dead() && !k.local {
+		most = min(most, b.cap(d)) // a probe
+		return most - d.waiting - d.running
+	}
+	return most - d.waiting
 }
 
 // reserve takes room for the jobs of a message that is about to be accepted.
-func (b *board) reserve(keys []destKey, memory int64) bool {
+func (b *board) reserve(keys []destKey, account string, memory int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.open || b.held+len(keys) > b.limit || b.memory+memory > boardMemory {
+	if !b.open || b.held+len(keys) > b.limit || b.memory+memory > boardMemory || b.byAccount[account]+len(keys) > max(b.limit*3/4, 1) {
 		return false
 	}
 	for _, k := range keys {
@@ -127,22 +182,30 @@ func (b *board) reserve(keys []destKey, memory int64) bool {
 			return false
 		}
 	}
-	b.held += len(keys)
-	b.memory += memory
+	b.hold(account, len(keys), memory)
 	return true
 }
 
-// full reports whether a destination has as many jobs waiting here as it may.
-func (b *board) full(k destKey) bool {
-	d := b.dests[k]
-	return d != nil && len(d.waiting) >= max(b.limit/destShare, 1)
+// hold counts jobs that come and, with negative numbers, go.
+func (b *board) hold(account string, jobs int, memory int64) {
+	b.held += jobs
+	b.memory += memory
+	if b.byAccount[account] += jobs; b.byAccount[account] <= 0 {
+		delete(b.byAccount, account)
+	}
 }
 
-func (b *board) unreserve(n int, memory int64) {
+// full reports whether a destination has as many jobs waiting here as it may,
+// or is closed.
+func (b *board) full(k destKey) bool {
+	d := b.dests[k]
+	return d != nil && (d.waiting >= max(b.limit/destShare, 1) || !k.local && d.pace.Dead())
+}
+
+func (b *board) unreserve(n int, account string, memory int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held -= n
-	b.memory -= memory
+	b.hold(account, -n, -memory)
 }
 
 // room is how many more jobs may be claimed.
@@ -152,34 +215,35 @@ func (b *board) room() int {
 	return b.limit - b.held
 }
 
+// dest is that of a key, made if it is not known.
+func (b *board) dest(k destKey) *dest {
+	d := b.dests[k]
+	if d == nil {
+		d = &dest{key: k}
+		b.dests[k] = d
+	}
+	return d
+}
+
 // add puts jobs up. Reserved ones are counted already; of the others those are
 // returned that find no room, to be given back. All are returned once the board
 // is closed.
-func (b *board) add(jobs []*job, reserved bool, now time.Time) (refused []*job) {
+func (b *board) add(jobs []*job, reserved bool) (refused []*job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, j := range jobs {
-		if !b.open || !reserved && (b.held >= b.limit || b.full(j.to)) {
-			if d := b.dests[j.to]; b.open && d != nil {
-				j.back = d.park(now)
-			}
+		if !b.open || !reserved && b.held >= b.limit {
 			refused = append(refused, j)
 			if reserved {
-				b.held--
-				b.memory -= j.memory
+				b.hold(j.Account, -1, -j.memory)
 			}
 			continue
 		}
 		if !reserved {
-			b.held++
+			b.hold(j.Account, 1, 0)
 		}
-		d := b.dests[j.to]
-		if d == nil {
-			d = &dest{key: j.to, since: now}
-			b.dests[d.key] = d
-		}
-		d.parked = max(d.parked-1, 0)
-		d.waiting = append(d.waiting, j)
+		d := b.dest(j.to)
+		d.put(j)
 		b.live[j] = struct{}{}
 		b.list(d)
 	}
@@ -188,7 +252,7 @@ func (b *board) add(jobs []*job, reserved bool, now time.Time) (refused []*job) 
 
 // list puts d into the ring if it can start a job.
 func (b *board) list(d *dest) {
-	if !d.listed && len(d.waiting) > 0 && d.running < b.cap(d) {
+	if !d.listed && d.waiting > 0 && d.running < b.cap(d) {
 		d.listed = true
 		b.ring = append(b.ring, d)
 	}
@@ -198,49 +262,128 @@ func (b *board) list(d *dest) {
 func (b *board) next() *job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.take()
-}
-
-func (b *board) take() *job {
-	if !b.open || len(b.ring) == 0 || b.running >= b.concurrency {
-		return nil
+	for b.open && len(b.ring) > 0 && b.running < b.concurrency {
+		d := b.ring[0]
+		b.ring[0] = nil
+		b.ring = b.ring[1:]
+		d.listed = false
+		if d.waiting == 0 || d.running >= b.cap(d) { // its pace has changed meanwhile
+			continue
+		}
+		j := d.pop()
+		d.running++
+		b.running++
+		b.workers.Add(1)
+		b.list(d)
+		return j
 	}
-	d := b.ring[0]
-	b.ring[0] = nil
-	b.ring = b.ring[1:]
-	d.listed = false
-	j := d.waiting[0]
-	d.waiting[0] = nil
-	d.waiting = d.waiting[1:]
-	d.running++
-	b.running++
-	b.workers.Add(1)
-	b.list(d)
-	return j
+	return nil
 }
 
-// done takes a finished job off. low reports that the board has just run low
-// and could take more from the store.
+// done takes a finished job off. low reports that the store should be asked for
+// more: for the board, or for this destination.
 func (b *board) done(j *job) (low bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held--
-	b.memory -= j.memory
+	b.hold(j.Account, -1, -j.memory)
 	b.running--
 	delete(b.live, j)
 	b.workers.Done()
 	d := b.dests[j.to]
 	d.running--
-	d.finished++
 	b.list(d)
-	if d.running == 0 && len(d.waiting) == 0 {
-		delete(b.dests, d.key)
-	}
-	low = b.starved && b.held <= b.limit/2
+	b.forget(d)
+	low = b.starved && b.held <= b.limit/2 || d.more && d.waiting <= b.cap(d)/2 && b.cap(d) > 0
 	if low {
 		b.starved = false
 	}
 	return low
+}
+
+// forget drops a destination that has nothing to do, unless its pace is worth
+// remembering.
+func (b *board) forget(d *dest) {
+	if d.running == 0 && d.waiting == 0 && !d.more && (d.pace == retry.Pace{} || len(b.dests) > knownDests) {
+		delete(b.dests, d.key)
+	}
+}
+
+// wanted are destinations that have room again for what waits in the store.
+func (b *board) wanted() (out []destKey) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, d := range b.hungry {
+		if b.open && d.waiting <= b.cap(d)/2 && b.cap(d) > 0 && len(out) < wantedDests {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// setMore notes whether the store has due work for a destination that found no room.
+func (b *board) setMore(k destKey, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return
+	}
+	if d := b.dests[k]; d != nil || more {
+		d = b.dest(k)
+		d.more = more
+		if more {
+			b.hungry[k] = d
+		} else {
+			delete(b.hungry, k)
+		}
+		b.forget(d)
+	}
+}
+
+// learn puts what an attempt said into the pace of its destination.
+func (b *board) learn(k destKey, s retry.Signal, started, now time.Time, jitter float64) (old, p retry.Pace) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.dest(k)
+	old = d.pace
+	d.pace = old.After(s, started, now, b.perDest, jitter)
+	b.list(d)
+	return old, d.pace
+}
+
+// told takes over what the store says of a destination: other machines, and
+// operators, close and open it too.
+func (b *board) told(k destKey, c closed, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.dests[k]
+	switch {
+	case known && (d == nil || d.pace.Failures < c.failures || !d.pace.Blocked.Equal(c.blocked)):
+		d = b.dest(k)
+		d.pace = retry.Pace{Window: 1, Failures: c.failures, Counted: d.pace.Counted, Blocked: c.blocked}
+	case !known && d != nil && d.pace.Dead():
+		d.pace = retry.Pace{Window: 1}
+		b.list(d)
+	}
+}
+
+// recall takes the jobs of a destination off that have not started.
+func (b *board) recall(k destKey) []*job {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.dests[k]
+	if d == nil {
+		return nil
+	}
+	jobs := d.clear()
+	b.drop(jobs)
+	return jobs
+}
+
+func (b *board) drop(jobs []*job) {
+	for _, j := range jobs {
+		b.hold(j.Account, -1, -j.memory)
+		delete(b.live, j)
+	}
 }
 
 // starve asks done to tell when there is room again.
@@ -256,18 +399,16 @@ func (b *board) close() (unstarted []*job) {
 	defer b.mu.Unlock()
 	b.open = false
 	for k, d := range b.dests {
-		for _, j := range d.waiting {
-			b.held--
-			b.memory -= j.memory
-			delete(b.live, j)
-			unstarted = append(unstarted, j)
-		}
-		d.waiting, d.listed = nil, false
+		jobs := d.clear()
+		b.drop(jobs)
+		unstarted = append(unstarted, jobs...)
+		d.listed, d.more = false, false
 		if d.running == 0 {
 			delete(b.dests, k)
 		}
 	}
 	b.ring = nil
+	clear(b.hungry)
 	return unstarted
 }
 

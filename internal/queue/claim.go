@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,48 +16,279 @@ import (
 	"waxwing/internal/store"
 )
 
-// The claims: of rows that are due, and of those whose owner let the lease run
-// out because it crashed or lost its database. "state < 2" names the partial
-// index. A claim is written before anything is dialled (QUE-2).
+// A claim is written before anything is dialled (QUE-2). "state = 0" and "state
+// = 1" name the partial indexes.
 const (
-	claimSet = `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?, attempts = attempts + 1
-		WHERE id IN (SELECT id FROM recipients WHERE state < 2 AND state = `
-	claimOrder   = ` AND due <= ? ORDER BY due, id LIMIT ?`
-	claimWaiting = claimSet + `0` + claimOrder
-	claimExpired = claimSet + `1` + claimOrder
+	claimSet = `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?, attempts = attempts + 1 WHERE id IN (`
+	// Of rows whose owner let the lease run out because it crashed or lost its database.
+	claimExpired = claimSet + `SELECT id FROM recipients WHERE state = 1 AND due <= ? ORDER BY due, id LIMIT ?`
+	// Of one lane's rows that are due.
+	claimLane = claimSet + `SELECT id FROM recipients WHERE state = 0 AND domain = ? AND local = ? AND account = ? AND due <= ? ORDER BY due, id LIMIT ?`
+	// Of the rest of a message's recipients in one lane (QUE-1).
+	claimRest = claimSet + `SELECT id FROM recipients WHERE id BETWEEN ? AND ? AND message = ? AND state = 0 AND domain = ? AND local = ? AND due <= ? LIMIT ?`
+	// Of rows by their identifiers.
+	claimIDs = claimSet + `SELECT id FROM recipients WHERE state = 0 AND id IN `
+	// attention are rows that wait for too long without being due.
+	attention = `SELECT id, domain, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
+	laneNext  = `SELECT min(due) FROM recipients WHERE state = 0 AND domain = ? AND local = ? AND account = ?`
 	// returned are the columns that a claim reads; scanRow knows their order.
 	returned = `) RETURNING id, message, address, domain, local, orcpt, notify, attempts, last_attempt,
-		delay_told, first_fail, first_fail_at, last_addrs`
+		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host`
 )
 
-// claim leases up to limit due recipients to this machine and returns them as
-// jobs, the longest accepted first. n is how many recipients there were.
-func (q *Queue) claim(ctx context.Context, limit int) (jobs []*job, n int, err error) {
-	number, now := store.NewID(), q.Now()
-	end := now.Add(q.Lease)
-	var taken []row
+const (
+	// laneTurn is when another look is taken at a lane that has more due than its
+	// destination may have now. This machine looks as soon as there is room; the time
+	// is for the others.
+	laneTurn    = 30 * time.Second
+	attendBatch = 100
+	restBatch   = 200
+)
+
+// claiming is one claim on its way.
+type claiming struct {
+	q      *Queue
+	tx     *store.Tx
+	number int64
+	now    time.Time
+	end    time.Time
+	room   int
+	rows   []row
+	more   bool // there is more due that found no room
+}
+
+// claim leases up to limit due recipients to this machine (and the rest of their
+// messages' recipients) and returns them as jobs. What comes first: leases that ran out,
+// delays to be told and times that are over, then lanes in turn. more says that
+// another claim would find more at once.
+func (q *Queue) claim(ctx context.Context, limit int) (jobs []*job, more bool, err error) {
+	c := &claiming{q: q, number: store.NewID(), now: q.Now()}
+	c.end = c.now.Add(q.Lease)
 	var expired int
 	var envs map[int64]delivery.Envelope
-	err = q.Store.Write(ctx, func(tx *store.Tx) error {
-		taken = nil
-		for _, stmt := range []string{claimExpired, claimWaiting} {
-			expired = len(taken) // after the loop: how many came of claimExpired
-			rows, err := scanRows(tx, stmt+tx.Lock()+returned, q.Owner, number, store.Time(end), store.Time(now), int64(limit-len(taken)))
-			if err != nil {
-				return err
-			}
-			taken = append(taken, rows...)
+	err = q.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		c.tx, c.rows, c.room, c.more = tx, nil, limit, false
+		if expired, err = c.take(claimExpired, store.Time(c.now), int64(c.room)); err != nil {
+			return err
 		}
-		envs, err = envelopes(tx, taken)
+		if err := c.attend(); err != nil {
+			return err
+		}
+		if err := c.lanes(); err != nil {
+			return err
+		}
+		envs, err = envelopes(tx, c.rows)
 		return err
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("claim due messages: %w", err)
+		return nil, false, fmt.Errorf("claim due messages: %w", err)
 	}
 	if expired > 0 {
 		q.Log.Warn("took over recipients whose lease had run out", "recipients", expired)
 	}
-	return q.jobs(taken, envs, number, end), len(taken), nil
+	return q.jobs(c.rows, envs, c.number, c.end), c.more, nil
+}
+
+// take claims rows by a statement.
+func (c *claiming) take(stmt string, args ...any) (int, error) {
+	rows, err := scanRows(c.tx, stmt+c.tx.Lock()+returned, append([]any{c.q.Owner, c.number, store.Time(c.end)}, args...)...)
+	c.rows = append(c.rows, rows...)
+	c.room -= len(rows)
+	c.more = c.more || c.room <= 0
+	return len(rows), err
+}
+
+// attend claims rows whose sender has to hear of a delay, or whose time is over,
+// and which are not going to be tried now.
+func (c *claiming) attend() error {
+	if c.room <= 0 {
+		return nil
+	}
+	rs, err := c.tx.Query(attention+c.tx.Lock(), store.Time(c.now), int64(min(c.room, attendBatch)))
+	if err != nil {
+		return err
+	}
+	defer rs.Close()
+	type found struct {
+		id, due int64
+		to      destKey
+	}
+	var all []found
+	var domains []string
+	for rs.Next() {
+		var f found
+		if err := rs.Scan(&f.id, &f.to.domain, &f.to.local, &f.due); err != nil {
+			return err
+		}
+		all = append(all, f)
+		domains = append(domains, f.to.domain)
+	}
+	if err := rs.Err(); err != nil || len(all) == 0 {
+		return err
+	}
+	rs.Close()
+	shut, err := closedOf(c.tx, domains)
+	if err != nil {
+		return err
+	}
+	due := map[int64]time.Time{} // of those that are only looked at
+	var ids []int64
+	for _, f := range all {
+		ids = append(ids, f.id)
+		if at := store.FromTime(f.due); at.After(c.now) || shut[f.to].blocked.After(c.now) {
+			due[f.id] = at
+		}
+	}
+	from := len(c.rows)
+	for len(ids) > 0 {
+		list, args, rest := inList(ids)
+		ids = rest
+		if _, err := c.take(claimIDs+list, args...); err != nil {
+			return err
+		}
+	}
+	for i := range c.rows[from:] {
+		r := &c.rows[from+i]
+		r.dueWas = due[r.ID]
+	}
+	c.more = c.more || len(all) == attendBatch
+	return nil
+}
+
+// lanes claims what is due, in turn.
+func (c *claiming) lanes() error {
+	cands, full, err := c.q.candidates(c.tx, store.Time(c.now))
+	if err != nil || len(cands) == 0 {
+		return err
+	}
+	domains := make([]string, len(cands))
+	for i, k := range cands {
+		domains[i] = k.to.domain
+	}
+	shut, err := closedOf(c.tx, domains)
+	if err != nil {
+		return err
+	}
+	allow, open := map[destKey]int{}, make([]laneKey, 0, len(cands))
+	for _, k := range cands {
+		d, known := shut[k.to]
+		c.q.board.told(k.to, d, known)
+		if d.blocked.After(c.now) {
+			if err := c.setNext(k.laneKey, d.blocked); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, ok := allow[k.to]; !ok {
+			allow[k.to] = c.q.board.allow(k.to)
+			c.q.board.setMore(k.to, false)
+		}
+		open = append(open, k.laneKey)
+	}
+	c.more = c.more || full
+	for i, n := range portion(open, c.room, allow) {
+		if err := c.lane(open[i], n, allow); err != nil {
+			return fmt.Errorf("%s: %w", open[i].describe(), err)
+		}
+	}
+	return nil
+}
+
+// lane claims n rows of a lane and says when to look at it again.
+func (c *claiming) lane(k laneKey, n int, allow map[destKey]int) error {
+	if n > 0 {
+		from := len(c.rows)
+		got, err := c.take(claimLane, k.to.domain, k.to.local, k.account, store.Time(c.now), int64(n))
+		if err != nil {
+			return err
+		}
+		if got == n {
+			if err := c.rest(k, c.rows[from:]); err != nil {
+				return err
+			}
+		}
+	}
+	if n == 0 && allow[k.to] > 0 { // the others filled the room: its turn comes next
+		c.more = true
+		return nil
+	}
+	var next *int64
+	if err := c.tx.Row(laneNext, k.to.domain, k.to.local, k.account).Scan(&next); err != nil {
+		return err
+	}
+	switch {
+	case next == nil:
+		_, err := c.tx.Exec(`DELETE FROM lanes WHERE domain = ? AND local = ? AND account = ?`, k.to.domain, k.to.local, k.account)
+		return err
+	case *next > store.Time(c.now):
+		return c.setNext(k, store.FromTime(*next))
+	case allow[k.to] <= 0:
+		c.q.board.setMore(k.to, true)
+		return c.setNext(k, c.now.Add(laneTurn))
+	}
+	c.more = true
+	return c.setNext(k, c.now) // behind those that have waited longer
+}
+
+func (c *claiming) setNext(k laneKey, at time.Time) error {
+	_, err := c.tx.Exec(`UPDATE lanes SET next = ? WHERE domain = ? AND local = ? AND account = ?`, store.Time(at), k.to.domain, k.to.local, k.account)
+	return err
+}
+
+// rest claims the recipients of one lane that the limit has parted from others of
+// their message, so that they travel together (QUE-1).
+func (c *claiming) rest(k laneKey, rows []row) error {
+	envs, err := ranges(c.tx, rows)
+	if err != nil {
+		return err
+	}
+	for id, r := range envs {
+		if r.first == r.last {
+			continue
+		}
+		room := c.room
+		_, err := c.take(claimRest, r.first, r.last, id, k.to.domain, k.to.local, store.Time(c.now), int64(restBatch))
+		if err != nil {
+			return err
+		}
+		c.room = room // they travel with one that was counted
+	}
+	return nil
+}
+
+type idRange struct{ first, last int64 }
+
+func ranges(tx *store.Tx, rows []row) (map[int64]idRange, error) {
+	out := map[int64]idRange{}
+	var want []int64
+	for _, r := range rows {
+		if _, ok := out[r.message]; !ok {
+			out[r.message] = idRange{}
+			want = append(want, r.message)
+		}
+	}
+	for len(want) > 0 {
+		list, args, rest := inList(want)
+		want = rest
+		rs, err := tx.Query(`SELECT id, first_recipient, last_recipient FROM messages WHERE id IN `+list, args...)
+		if err != nil {
+			return nil, err
+		}
+		for rs.Next() {
+			var id int64
+			var r idRange
+			if err := rs.Scan(&id, &r.first, &r.last); err != nil {
+				rs.Close()
+				return nil, err
+			}
+			out[id] = r
+		}
+		if err := rs.Err(); err != nil {
+			return nil, err
+		}
+		rs.Close()
+	}
+	return out, nil
 }
 
 func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
@@ -69,9 +301,11 @@ func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
 	for rs.Next() {
 		var r row
 		var last, failAt, notify int64
+		var need *int64
 		var addrs string
 		err := rs.Scan(&r.ID, &r.message, &r.Address, &r.domain, &r.local, &r.ORcpt, &notify, &r.Attempts, &last,
-			&r.delayTold, &r.firstFail, &failAt, &addrs)
+			&r.delayTold, &r.firstFail, &failAt, &addrs, &r.account, &need, &r.via,
+			&r.last.word, &r.last.text, &r.last.reply, &r.last.host)
 		if err != nil {
 			return nil, err
 		}
@@ -80,6 +314,10 @@ func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
 		r.LastAttempt, r.firstFailAt = store.FromTime(last), store.FromTime(failAt)
 		r.FirstFail = firstFailText(r.firstFail, r.firstFailAt)
 		r.LastAddrs = parseAddrs(addrs)
+		if need != nil {
+			n := delivery.TLSNeed(*need)
+			r.need = &n
+		}
 		out = append(out, r)
 	}
 	return out, rs.Err()
@@ -145,7 +383,7 @@ func envelopes(tx *store.Tx, rows []row) (map[int64]delivery.Envelope, error) {
 	return out, nil
 }
 
-const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport`
+const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport, not_before, patience`
 
 func scanEnvelopes(tx *store.Tx, out map[int64]delivery.Envelope, query string, args ...any) error {
 	rs, err := tx.Query(query, args...)
@@ -165,25 +403,41 @@ func scanEnvelopes(tx *store.Tx, out map[int64]delivery.Envelope, query string, 
 
 func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, error) {
 	var e delivery.Envelope
-	var need, purpose, ret, accepted int64
+	var need, purpose, ret, accepted, notBefore int64
+	var patience string
 	err := scan(append([]any{&e.ID, &e.Sender, &need, &purpose, &e.Ref, &e.Account, &e.EightBit, &e.SMTPUTF8, &e.EnvID, &ret,
-		&e.Size, &accepted, &e.Peer, &e.Transport}, more...)...)
+		&e.Size, &accepted, &e.Peer, &e.Transport, &notBefore, &patience}, more...)...)
 	e.Need, e.Purpose, e.Ret = delivery.TLSNeed(need), delivery.Purpose(purpose), delivery.Ret(ret)
-	e.Accepted = store.FromTime(accepted)
+	e.Accepted, e.NotBefore = store.FromTime(accepted), store.FromTime(notBefore)
+	if err == nil && patience != "" {
+		err = json.Unmarshal([]byte(patience), &e.Patience)
+	}
 	return e, err
 }
 
-// jobs groups claimed rows: one job per message, domain and locality (QUE-1).
+// jobKey is what recipients must share to travel together (QUE-1).
+type jobKey struct {
+	message int64
+	dest    destKey
+	need    delivery.TLSNeed
+	via     string
+	attend  bool
+}
+
+// jobs groups claimed rows into jobs.
 func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64, end time.Time) []*job {
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.ID, b.ID) })
-	type key struct {
-		message int64
-		dest    destKey
-	}
-	groups := map[key][]row{}
-	var order []key
+	groups := map[jobKey][]row{}
+	var order []jobKey
 	for _, r := range rows {
-		k := key{r.message, destKey{r.domain, r.local}}
+		e := envs[r.message]
+		k := jobKey{r.message, destKey{r.domain, r.local}, e.Need, e.Transport, !r.dueWas.IsZero()}
+		if r.need != nil {
+			k.need = *r.need
+		}
+		if r.via != nil {
+			k.via = *r.via
+		}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -191,7 +445,12 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 	}
 	out := make([]*job, len(order))
 	for i, k := range order {
-		out[i] = q.newJob(envs[k.message], groups[k], number, end)
+		env := envs[k.message]
+		env.Need, env.Transport = k.need, k.via
+		out[i] = q.newJob(env, groups[k], number, end)
+		if k.attend {
+			out[i].attend, out[i].to = true, destKey{local: true} // no destination is bothered
+		}
 	}
 	return out
 }
@@ -271,8 +530,14 @@ func (q *Queue) renew(ctx context.Context) {
 func (q *Queue) releaseOwn(ctx context.Context) error {
 	var n int64
 	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		n, err = tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ?
-			WHERE state < 2 AND state = 1 AND owner = ?`, store.Time(q.Now()), q.Owner)
+		now := store.Time(q.Now())
+		_, err = tx.Exec(`INSERT INTO lanes (domain, local, account, next)
+			SELECT DISTINCT domain, local, account, CAST(? AS BIGINT) FROM recipients WHERE state = 1 AND owner = ?
+			ON CONFLICT (domain, local, account) DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`, now, q.Owner)
+		if err != nil {
+			return err
+		}
+		n, err = tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ? WHERE state = 1 AND owner = ?`, now, q.Owner)
 		return err
 	})
 	if err != nil {
@@ -284,32 +549,41 @@ func (q *Queue) releaseOwn(ctx context.Context) error {
 	return nil
 }
 
-// giveBack returns jobs that were not started: they are due again after job.back
-// and the attempt does not count. If that fails, their leases run out.
+// giveBack returns jobs that were not started: they are due again and the attempt
+// does not count. If that fails, their leases run out.
 func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 	if len(jobs) == 0 {
 		return
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
+		due := map[laneKey]time.Time{}
 		for _, j := range jobs {
-			if err := unclaim(tx, j, now.Add(j.back)); err != nil {
+			if err := unclaim(tx, j, now, due); err != nil {
 				return err
 			}
 		}
-		return nil
+		return lowerLanes(tx, due)
 	})
 	if err != nil {
 		q.Log.Error("leases not given back, they will run out", "jobs", len(jobs), "error", err)
 	}
 }
 
-func unclaim(tx *store.Tx, j *job, due time.Time) error {
-	for _, id := range j.lease.ids {
+func unclaim(tx *store.Tx, j *job, now time.Time, due map[laneKey]time.Time) error {
+	for _, r := range j.rows {
+		at := now
+		if j.attend {
+			at = r.dueWas
+		}
 		_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(due), id, j.lease.number)
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(at), r.ID, j.lease.number)
 		if err != nil {
 			return err
 		}
+		earlier(due, r.lane(), at)
 	}
 	return nil
 }
+
+// lane is that in which a row waits.
+func (r *row) lane() laneKey { return laneKey{destKey{r.domain, r.local}, r.account} }

@@ -2,12 +2,14 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -24,10 +26,11 @@ const (
 // octets must not be changed afterwards: the first attempt may read them.
 func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.Content) error {
 	q.setup()
-	if err := q.prepare(ctx, env, c); err != nil {
+	held, err := q.prepare(ctx, env, c)
+	if err != nil {
 		return err
 	}
-	m := message{env: env}
+	m := message{env: env, held: held}
 	if err := m.read(c); err != nil {
 		return fmt.Errorf("read the message to queue it: %w", err)
 	}
@@ -44,15 +47,14 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 	for i, g := range groups {
 		keys[i] = destKey{g[0].Domain.String(), g[0].Local}
 	}
-	m.leased = q.board.reserve(keys, int64(len(m.inline)))
+	m.q, m.due = q, latest(q.Now(), env.NotBefore)
+	m.leased = !env.NotBefore.After(q.Now()) && len(m.held) == 0 && q.board.reserve(keys, env.Account, int64(len(m.inline)))
 	if m.leased {
 		m.owner, m.claim, m.due = q.Owner, store.NewID(), q.Now().Add(q.Lease)
-	} else {
-		m.due = q.Now()
 	}
 	if err := q.Store.Write(ctx, m.insert); err != nil {
 		if m.leased {
-			q.board.unreserve(len(keys), int64(len(m.inline)))
+			q.board.unreserve(len(keys), env.Account, int64(len(m.inline)))
 		}
 		q.dropChunks(ctx, m, err)
 		return fmt.Errorf("queue the message: %w", err)
@@ -69,15 +71,16 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 // the commit. The whole message is written in tx: not for large ones.
 func (q *Queue) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
 	q.setup()
-	if err := q.prepare(tx.Context(), env, c); err != nil {
+	held, err := q.prepare(tx.Context(), env, c)
+	if err != nil {
 		return err
 	}
-	return q.insert(tx, env, c)
+	return q.insert(tx, env, c, held)
 }
 
 // insert writes a prepared message as waiting.
-func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
-	m := message{env: env, due: q.Now()}
+func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content, held map[int64]string) error {
+	m := message{q: q, env: env, held: held, due: latest(q.Now(), env.NotBefore)}
 	if err := m.read(c); err != nil {
 		return fmt.Errorf("read the message to queue it: %w", err)
 	}
@@ -92,10 +95,17 @@ func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content)
 	return m.insert(tx)
 }
 
-// prepare completes an envelope.
-func (q *Queue) prepare(ctx context.Context, env *delivery.Envelope, c delivery.Content) error {
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// prepare completes an envelope, and says which recipients are to be held and why.
+func (q *Queue) prepare(ctx context.Context, env *delivery.Envelope, c delivery.Content) (held map[int64]string, err error) {
 	if len(env.Recipients) == 0 {
-		return errors.New("a message without recipients cannot be queued")
+		return nil, errors.New("a message without recipients cannot be queued")
 	}
 	if env.ID == 0 {
 		env.ID = store.NewID()
@@ -112,12 +122,35 @@ func (q *Queue) prepare(ctx context.Context, env *delivery.Envelope, c delivery.
 		if !r.Local && q.IsLocal != nil {
 			local, err := q.IsLocal(ctx, r.Domain)
 			if err != nil {
-				return fmt.Errorf("ask whether %s is local: %w", r.Domain, err)
+				return nil, fmt.Errorf("ask whether %s is local: %w", r.Domain, err)
 			}
 			r.Local = local
 		}
+		why, err := q.holds(ctx, env, r.Domain)
+		if err != nil {
+			return nil, err
+		}
+		if why != "" {
+			if held == nil {
+				held = map[int64]string{}
+			}
+			held[r.ID] = why
+		}
 	}
-	return nil
+	return held, nil
+}
+
+// holds asks the hold rules; "" is no. Our own notifications and reports are
+// never held: they are no users' mail.
+func (q *Queue) holds(ctx context.Context, env *delivery.Envelope, d delivery.RecipientDomain) (string, error) {
+	if q.Holds == nil || env.Purpose != delivery.Mail {
+		return "", nil
+	}
+	why, err := q.Holds.Match(ctx, env.Account, env.Sender, d)
+	if err != nil {
+		return "", fmt.Errorf("ask the hold rules: %w", err)
+	}
+	return why, nil
 }
 
 // groupRecipients parts recipients by domain and locality: one job each (QUE-1).
@@ -150,7 +183,7 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 	for i, g := range groups {
 		rows := make([]row, len(g))
 		for k, r := range g {
-			rows[k] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), local: r.Local}
+			rows[k] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), local: r.Local, account: m.env.Account}
 		}
 		jobs[i] = q.newJob(*m.env, rows, m.claim, m.due)
 		jobs[i].content = delivery.Bytes(m.inline)
@@ -159,7 +192,7 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 		}
 	}
 	jobs[0].memory = int64(len(m.inline))
-	if refused := q.board.add(jobs, true, q.Now()); len(refused) > 0 { // the runner stopped meanwhile
+	if refused := q.board.add(jobs, true); len(refused) > 0 { // the runner stopped meanwhile
 		q.giveBack(context.WithoutCancel(ctx), refused, q.Now())
 	}
 	q.start()
@@ -167,8 +200,10 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 
 // message is one message on its way into the store.
 type message struct {
+	q      *Queue
 	env    *delivery.Envelope
-	inline []byte // nil: in chunks
+	held   map[int64]string // recipients to be held, and why
+	inline []byte           // nil: in chunks
 	leased bool
 	owner  string
 	claim  int64
@@ -217,12 +252,17 @@ func (m *message) insert(tx *store.Tx) error {
 			return err
 		}
 	}
+	due := map[laneKey]time.Time{}
 	for i := range m.env.Recipients {
-		if err := m.insertRecipient(tx, &m.env.Recipients[i]); err != nil {
+		r := &m.env.Recipients[i]
+		if err := m.insertRecipient(tx, r); err != nil {
 			return err
 		}
+		if !m.leased && m.held[r.ID] == "" {
+			due[laneKey{destKey{r.Domain.String(), r.Local}, m.env.Account}] = m.due
+		}
 	}
-	return nil
+	return lowerLanes(tx, due)
 }
 
 func (m *message) insertEnvelope(tx *store.Tx, unsettled int, finished time.Time) error {
@@ -232,23 +272,47 @@ func (m *message) insertEnvelope(tx *store.Tx, unsettled int, finished time.Time
 		first, last = min(first, r.ID), max(last, r.ID)
 	}
 	_, err := tx.Exec(`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret,
-		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport, not_before, patience)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.ID, e.Sender, int64(e.Need), int64(e.Purpose), e.Ref, e.Account, e.EightBit, e.SMTPUTF8, clean(e.EnvID), int64(e.Ret),
-		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(unsettled), store.Time(finished), e.Transport)
+		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(unsettled), store.Time(finished), e.Transport, store.Time(e.NotBefore), encodePatience(e.Patience))
 	return err
 }
 
+func encodePatience(p delivery.Patience) string {
+	if p.IsZero() {
+		return ""
+	}
+	b, err := json.Marshal(p)
+	if err != nil { // numbers always can be
+		return ""
+	}
+	return string(b)
+}
+
 func (m *message) insertRecipient(tx *store.Tx, r *delivery.Recipient) error {
-	state, attempts := Waiting, int64(0)
-	if m.leased {
+	state, attempts, word, attend := Waiting, int64(0), "", int64(0)
+	switch why := m.held[r.ID]; {
+	case m.leased:
 		state, attempts = Leased, 1
+	case why != "":
+		state, word = Held, "hold-rule"
+	}
+	if !m.leased {
+		attend = store.Time(m.q.attend(m.env, r.Notify, false, m.due))
 	}
 	_, err := tx.Exec(`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', '', '', '', '', '')`,
-		r.ID, m.env.ID, r.Address, r.Domain.String(), r.Local, r.ORcpt, int64(r.Notify), int64(state), store.Time(m.due), m.owner, m.claim, attempts)
+		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, ?, '', '', '', ?, ?)`,
+		r.ID, m.env.ID, r.Address, r.Domain.String(), r.Local, r.ORcpt, int64(r.Notify), int64(state), store.Time(m.due), m.owner, m.claim, attempts,
+		word, clean(m.held[r.ID]), m.env.Account, attend)
 	return err
+}
+
+// attend is when a waiting recipient must be looked at in any case.
+func (q *Queue) attend(env *delivery.Envelope, n delivery.Notify, told bool, now time.Time) time.Time {
+	notice := !told && tellable(env) && n.Wants(delivery.NotifyDelay)
+	return retry.Attend(q.scheduleOf(env), env.Start(), notice, now)
 }
 
 // writeChunks stores a large body before its envelope, in transactions of its

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/dsn"
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
@@ -22,7 +24,8 @@ type verdict struct {
 	result delivery.RecipientResult // Outcome is Delivered, Deferred or Failed
 	state  State
 	due    time.Time // the next attempt, or when it was settled
-	undone bool      // the attempt was cut short by us and does not count
+	attend time.Time // when it must be looked at in any case
+	undone bool      // there was no attempt, or it was cut short by us: it does not count
 	tell   dsn.Action
 }
 
@@ -37,6 +40,19 @@ type circumstances struct {
 // judge decides what becomes of every recipient of a job. It is pure. All that
 // are deferred share one next time, so that they travel together again (QUE-1).
 func judge(j *job, rows []row, res *delivery.Result, c circumstances) []verdict {
+	out := judgeAll(j, rows, res, c)
+	for i := range out {
+		v := &out[i]
+		notice := !v.delayTold && tellable(&j.Envelope) && v.Notify.Wants(delivery.NotifyDelay)
+		v.attend = retry.Attend(c.schedule, j.Start(), notice, c.now)
+	}
+	return out
+}
+
+func judgeAll(j *job, rows []row, res *delivery.Result, c circumstances) []verdict {
+	if j.attend || j.held != "" {
+		return judgeUntried(j, rows, c)
+	}
 	results := make(map[int64]delivery.RecipientResult, len(res.Recipients))
 	for _, rr := range res.Recipients {
 		results[rr.ID] = rr
@@ -81,30 +97,90 @@ func judgeOne(j *job, r row, rr delivery.RecipientResult, c circumstances) verdi
 		v.undone = true
 		return v
 	}
-	next, over := retry.Next(c.schedule, j.Accepted, r.Attempts+1, c.now, c.jitter)
+	next, over := retry.Next(c.schedule, j.Start(), r.Attempts+1, c.now, c.jitter)
 	if !over {
 		v.due = next
 		return v
 	}
-	v.state = Failed
-	v.result.Outcome, v.result.Enhanced = delivery.Failed, expired
-	v.result.Text = fmt.Sprintf("Delivery failed for %s, in %d attempts. The last one: %s",
-		days(c.now.Sub(j.Accepted)), r.Attempts+1, or(rr.Text, replyText(rr.Reply), string(rr.Word)))
-	v.result.Word = "expired"
+	v.expire(j, c, r.Attempts+1)
 	return v
 }
 
+// expire gives up what was tried long enough.
+func (v *verdict) expire(j *job, c circumstances, attempts int) {
+	rr := &v.result
+	last := "None was made, since the destination could not be reached."
+	if t := or(rr.Text, replyText(rr.Reply), string(rr.Word)); t != "" {
+		last = "The last one: " + t
+	}
+	v.state = Failed
+	rr.Outcome, rr.Enhanced = delivery.Failed, expired
+	rr.Text = fmt.Sprintf("Delivery failed for %s, in %d attempts. %s", days(c.now.Sub(j.Start())), attempts, last)
+	rr.Word = "expired"
+}
+
+// judgeUntried decides about recipients that were not tried: they are to be held, or
+// their destination cannot be reached and they have waited for long. What is
+// told of them is how the last attempt went.
+func judgeUntried(j *job, rows []row, c circumstances) []verdict {
+	out := make([]verdict, len(rows))
+	for i, r := range rows {
+		v := verdict{row: r, due: r.dueWas, undone: true}
+		v.result = delivery.RecipientResult{ID: r.ID, Outcome: delivery.Deferred, Word: delivery.Reason(r.last.word),
+			Text: r.last.text, Reply: parseReply(r.last.reply)}
+		v.result.Host.Name, _ = dns.ParseName(r.last.host) // zero where there was none
+		switch {
+		case j.held != "":
+			v.state, v.due = Held, c.now
+			v.result = delivery.RecipientResult{ID: r.ID, Word: "hold-rule", Text: j.held}
+		case c.stopped:
+		case !c.now.Before(j.Start().Add(c.schedule.Expire)):
+			v.undone, v.due = false, c.now
+			v.expire(j, c, r.Attempts)
+			v.tell = tell(&j.Envelope, &v, c)
+		default:
+			v.tell = tell(&j.Envelope, &v, c)
+			v.delayTold = r.delayTold || v.tell == dsn.Delayed
+		}
+		out[i] = v
+	}
+	return out
+}
+
+// parseReply reads what replyText wrote; nil for "".
+func parseReply(s string) *smtp.Reply {
+	var r smtp.Reply
+	code, text, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || n < 200 || n > 599 {
+		return nil
+	}
+	r.Code = n
+	word, rest, _ := strings.Cut(text, " ")
+	if k, _ := fmt.Sscanf(word, "%d.%d.%d", &r.Enhanced.Class, &r.Enhanced.Subject, &r.Enhanced.Detail); k == 3 {
+		text = rest
+	} else {
+		r.Enhanced = smtp.Enhanced{}
+	}
+	r.Lines = []string{text}
+	return &r
+}
+
+// tellable reports that somebody is there to be told: nobody is of what has no
+// sender, nor of notifications and reports (RFC 3464 §2, QUE-5).
+func tellable(env *delivery.Envelope) bool {
+	return env.Sender != "" && env.Purpose == delivery.Mail
+}
+
 // tell says which notification the sender gets of a recipient; "" for none.
-// Nobody is told about what has no sender, nor about notifications and reports
-// (RFC 3464 §2, QUE-5).
 func tell(env *delivery.Envelope, v *verdict, c circumstances) dsn.Action {
-	if env.Sender == "" || env.Purpose != delivery.Mail {
+	if !tellable(env) {
 		return ""
 	}
 	switch {
 	case v.state == Failed && v.Notify.Wants(delivery.NotifyFailure):
 		return dsn.Failed
-	case v.state == Waiting && !v.delayTold && v.Notify.Wants(delivery.NotifyDelay) && retry.NoticeDue(c.schedule, env.Accepted, c.now):
+	case v.state == Waiting && !v.delayTold && v.Notify.Wants(delivery.NotifyDelay) && retry.NoticeDue(c.schedule, env.Start(), c.now):
 		return dsn.Delayed
 	case v.state == Delivered && v.Notify.Wants(delivery.NotifySuccess) && !v.result.DSNRelayed:
 		if v.local {

@@ -90,7 +90,7 @@ func TestExtend(t *testing.T) {
 			t.Errorf("not extended: %v", err)
 		}
 		w.board.start()
-		w.board.add([]*job{j}, false, noon)
+		w.board.add([]*job{j}, false)
 		w.clock.add(w.Lease - time.Minute)
 		w.renew(ctx)
 		if !w.item("ok.a@b.test").Due.Equal(w.clock.now().Add(w.Lease)) {
@@ -134,6 +134,7 @@ func TestBacklogLargerThanTheBoard(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.Concurrency, w.PerDestination = 3, 2
 		w.board = newBoard(3, 2)
+		w.board.now = w.clock.now
 		var now, most, mostA atomic.Int64
 		var nowA atomic.Int64
 		w.tr.during = func(_ context.Context, job *delivery.Job) {
@@ -155,7 +156,7 @@ func TestBacklogLargerThanTheBoard(t *testing.T) {
 		w.run()
 		put(each)
 		eventually(t, "all", func() bool {
-			w.clock.add(parkTime) // what was parked becomes due
+			w.clock.add(time.Second) // what was parked becomes due
 			w.Wake()
 			c, err := w.Count(context.Background())
 			return err == nil && c[Delivered] == 4*each
@@ -194,7 +195,9 @@ func TestRunnerWakesForARetry(t *testing.T) {
 		w.run()
 		w.put("x@b.test")
 		eventually(t, "first attempt", func() bool { return w.item("x@b.test").State == Waiting })
-		w.exec(`UPDATE recipients SET due = ?`, store.Time(time.Now().Add(300*time.Millisecond)))
+		soon := store.Time(time.Now().Add(300 * time.Millisecond))
+		w.exec(`UPDATE recipients SET due = ?`, soon)
+		w.exec(`UPDATE lanes SET next = ?`, soon)
 		w.Wake()
 		eventually(t, "second attempt", func() bool { return w.item("x@b.test").State == Delivered })
 	})
@@ -231,7 +234,7 @@ func TestSeveralMachines(t *testing.T) {
 	}
 	eventually(t, "all", func() bool {
 		for _, w := range worlds {
-			w.clock.add(parkTime)
+			w.clock.add(time.Second)
 			w.Wake()
 		}
 		c, err := worlds[0].Count(context.Background())

@@ -1,11 +1,14 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,17 +20,29 @@ import (
 // or its history.
 var ErrNoSuchMessage = errors.New("no such message in the queue or its history")
 
-// Filter chooses recipients; what is set must all match (QUE-6).
+// Filter chooses recipients; all that is set must match (QUE-6). The zero Filter
+// is everything that is not settled.
 type Filter struct {
-	Message int64   // one message
-	States  []State // none: waiting, leased and held
-	Sender  string  // whole address, case matters in its local part
-	Domain  string  // recipient domain, A-labels
-	Address string  // recipient
-	Account string
-	After   int64 // recipients with a larger ID than this: the next page
-	Limit   int   // at most 1000; 0: 100
+	Message      int64   // one message
+	States       []State // none: waiting, leased and held
+	Sender       string  // whole address, case matters in its local part
+	SenderDomain string  // A-labels
+	Domain       string  // recipient domain, A-labels, or an address literal
+	Address      string  // recipient
+	Account      string
+	Transport    string            // the message's own, or an operator's
+	Need         *delivery.TLSNeed // nil: any
+	Purpose      *delivery.Purpose // nil: any
+	Word         string            // why it is in its state
+	Host         string            // that answered last
+	Accepted     Period
+	Due          Period
+	After        int64 // recipients with a larger ID than this: the next page
+	Limit        int   // at most 1000; 0: 100. Listing only
 }
+
+// Period is a time from From to before Before; a zero end is open.
+type Period struct{ From, Before time.Time }
 
 // Item is one recipient with its message.
 type Item struct {
@@ -44,68 +59,103 @@ type Item struct {
 	FirstFailAt time.Time
 }
 
-const itemColumns = `m.id, m.sender, m.need, m.purpose, m.ref, m.account, m.eight_bit, m.smtputf8, m.env_id, m.ret, m.size, m.accepted, m.peer, m.transport,
+const itemColumns = `m.id, m.sender, COALESCE(r.need, m.need), m.purpose, m.ref, m.account, m.eight_bit, m.smtputf8, m.env_id, m.ret, m.size,
+	m.accepted, m.peer, COALESCE(r.via, m.transport), m.not_before, m.patience,
 	r.id, r.address, r.domain, r.local, r.orcpt, r.notify, r.state, r.due, r.owner, r.attempts, r.last_attempt,
 	r.first_fail, r.first_fail_at, r.last_addrs, r.word, r.text, r.reply, r.host, r.tls`
 
 // List returns recipients in the order of their IDs, which is that of acceptance.
 func (q *Queue) List(ctx context.Context, f Filter) ([]Item, error) {
-	query, args := f.query()
+	limit := min(or(max(f.Limit, 0), 100), 1000)
 	var out []Item
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		out = nil
-		rs, err := tx.Query(query, args...)
-		if err != nil {
-			return err
-		}
-		defer rs.Close()
-		for rs.Next() {
-			it, err := scanItem(rs)
+		for _, state := range f.states() { // one query each: each state has its own indexes
+			items, err := f.read(tx, state, limit)
 			if err != nil {
 				return err
 			}
-			out = append(out, it)
+			out = append(out, items...)
 		}
-		return rs.Err()
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the queue: %w", err)
 	}
-	return out, nil
+	slices.SortFunc(out, func(a, b Item) int { return cmp.Compare(a.Recipient.ID, b.Recipient.ID) })
+	return out[:min(len(out), limit)], nil
 }
 
-func (f Filter) query() (string, []any) {
-	where, args := []string{"r.id > ?"}, []any{f.After}
+func (f Filter) states() []State {
+	if len(f.States) == 0 {
+		return []State{Waiting, Leased, Held}
+	}
+	out := slices.Clone(f.States)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (f Filter) read(tx *store.Tx, state State, limit int) ([]Item, error) {
+	where, args := f.where(state)
+	rs, err := tx.Query(`SELECT `+itemColumns+` FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where+` ORDER BY r.id LIMIT ?`,
+		append(args, int64(limit))...)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var out []Item
+	for rs.Next() {
+		it, err := scanItem(rs)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, it)
+	}
+	return out, rs.Err()
+}
+
+// where is the condition for the recipients r, with their messages m, in one state.
+func (f Filter) where(state State) (string, []any) {
+	where, args := []string{"r.state = " + strconv.Itoa(int(state)), "r.id > ?"}, []any{f.After}
 	add := func(cond string, vs ...any) {
 		where = append(where, cond)
 		args = append(args, vs...)
 	}
-	if len(f.States) == 0 {
-		f.States = []State{Waiting, Leased, Held}
-	}
-	marks := make([]any, len(f.States))
-	for i, s := range f.States {
-		marks[i] = int64(s)
-	}
-	add("r.state IN (?"+strings.Repeat(", ?", len(marks)-1)+")", marks...)
 	if f.Message != 0 {
 		add("m.id = ?", f.Message)
 		add("r.id BETWEEN m.first_recipient AND m.last_recipient")
 	}
 	for _, c := range []struct{ cond, value string }{
-		{"m.sender = ?", f.Sender}, {"r.domain = ?", f.Domain}, {"r.address = ?", f.Address}, {"m.account = ?", f.Account},
+		{"m.sender = ?", f.Sender}, {"r.domain = ?", f.Domain}, {"r.address = ?", f.Address},
+		{"r.account <> '' AND r.account = ?", f.Account}, {"COALESCE(r.via, m.transport) = ?", f.Transport}, {"r.word = ?", f.Word}, {"r.host = ?", f.Host},
 	} {
 		if c.value != "" {
 			add(c.cond, c.value)
 		}
 	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
+	if f.SenderDomain != "" {
+		// No LIKE: its escapes differ, and so does what it takes for the same letter.
+		suffix := "@" + f.SenderDomain
+		add("length(m.sender) > ? AND lower(substr(m.sender, length(m.sender) - ?)) = ?", int64(len(suffix)), int64(len(suffix)-1), strings.ToLower(suffix))
 	}
-	args = append(args, int64(min(limit, 1000)))
-	return `SELECT ` + itemColumns + ` FROM recipients r JOIN messages m ON m.id = r.message WHERE ` +
-		strings.Join(where, " AND ") + ` ORDER BY r.id LIMIT ?`, args
+	if f.Need != nil {
+		add("COALESCE(r.need, m.need) = ?", int64(*f.Need))
+	}
+	if f.Purpose != nil {
+		add("m.purpose = ?", int64(*f.Purpose))
+	}
+	for _, c := range []struct {
+		column string
+		p      Period
+	}{{"m.accepted", f.Accepted}, {"r.due", f.Due}} {
+		if !c.p.From.IsZero() {
+			add(c.column+" >= ?", store.Time(c.p.From))
+		}
+		if !c.p.Before.IsZero() {
+			add(c.column+" < ?", store.Time(c.p.Before))
+		}
+	}
+	return strings.Join(where, " AND "), args
 }
 
 func scanItem(rs *sql.Rows) (Item, error) {

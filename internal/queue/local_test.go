@@ -89,9 +89,7 @@ func TestClaimUsesTheIndex(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	for _, q := range []string{
-		claimWaiting + returned[:1], claimExpired + returned[:1],
-		`SELECT min(due) FROM recipients WHERE state < 2 AND state = 0`,
-		`UPDATE recipients SET owner = '' WHERE state < 2 AND state = 1 AND owner = 'x'`,
+		claimLane + returned[:1], claimExpired + returned[:1], attention, laneNext, nextLane, nextLease, nextAttend,
 	} {
 		args := make([]any, strings.Count(q, "?"))
 		for i := range args {
@@ -117,7 +115,7 @@ func TestClaimUsesTheIndex(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(plan, "INDEX recipients_due (state=?") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+		if !strings.Contains(plan, "INDEX") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s\n%s", q, plan)
 		}
 	}

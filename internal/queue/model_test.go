@@ -92,6 +92,9 @@ func (m *model) free(i int, of func(*job) bool) {
 // perform makes an attempt. What came of it under a lease that holds must be
 // what the store says, whatever others try.
 func (m *model) perform(w *world, j *job) {
+	for _, id := range j.lease.ids { // of an earlier attempt, whose lease was lost
+		delete(m.drawn, id)
+	}
 	w.perform(j)
 	for _, id := range j.lease.ids {
 		if m.current[id] != j {
@@ -124,10 +127,10 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			env := mail(m.t, "fresh@d0.test")
 			env.Sender, env.Accepted = "", m.clock.now()
 			w.board.start()
-			if !w.board.reserve([]destKey{{"d0.test", false}}, 0) {
+			if !w.board.reserve([]destKey{{"d0.test", false}}, "", 0) {
 				rt.Fatal("no room")
 			}
-			w.board.unreserve(1, 0)
+			w.board.unreserve(1, "", 0)
 			w.board.mu.Lock()
 			w.board.running = w.board.concurrency // nothing starts by itself
 			w.board.mu.Unlock()

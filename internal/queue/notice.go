@@ -59,7 +59,8 @@ func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumsta
 		// RFC 8689 §5: protected as the original was.
 		Need:     j.Need,
 		EightBit: eightBit(text),
-		SMTPUTF8: j.SMTPUTF8,
+		// RFC 6533 §3: only what needs it asks for it, else it might not arrive.
+		SMTPUTF8: j.SMTPUTF8 && (eightBit(text) || eightBit([]byte(j.Sender))),
 		Accepted: c.now,
 		Size:     int64(len(text)),
 		Peer:     "notification about " + LogID(j.ID),
@@ -141,7 +142,7 @@ func dsnRecipient(j *job, v *verdict, c circumstances) dsn.Recipient {
 		r.PolicyFirstFail = v.FirstFail
 	}
 	if v.tell == dsn.Delayed {
-		r.RetryUntil = j.Accepted.Add(c.schedule.Expire)
+		r.RetryUntil = j.Start().Add(c.schedule.Expire)
 	}
 	if r.Status.IsZero() && rr.Reply == nil {
 		r.Status = defaultStatus(v.tell)

@@ -27,6 +27,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 	"waxwing/internal/store"
+	"waxwing/smtp"
 )
 
 // Transport makes one attempt at a job. It returns one RecipientResult per
@@ -35,6 +36,21 @@ import (
 // only when the server is told to stop at once.
 type Transport interface {
 	Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result
+}
+
+// Holds says which mail is to be held, at acceptance and at every attempt. Match
+// returns why, or "". After an error a message is refused or deferred.
+type Holds interface {
+	Match(ctx context.Context, account, sender string, to delivery.RecipientDomain) (string, error)
+}
+
+// Suppression knows the recipients that accounts send no more mail to. Suppressed
+// returns why for those of addresses that are on the account's list. Bounced is
+// told, in the settling transaction, of each recipient that a remote server refused
+// for good.
+type Suppression interface {
+	Suppressed(ctx context.Context, account string, addresses []string) (map[string]string, error)
+	Bounced(tx *store.Tx, account, address string, reply *smtp.Reply) error
 }
 
 // Queue is the queue and its runner. Set the fields before the first call and
@@ -67,6 +83,11 @@ type Queue struct {
 	// an error or none: it goes unsigned.
 	Sign func(ctx context.Context, msg []byte) ([]byte, error)
 
+	// Holds are the hold rules (QUE-6): mail that one matches is held. Nil: none.
+	Holds Holds
+	// Suppression is whom accounts send no more mail to (QUE-7). Nil: nobody.
+	Suppression Suppression
+
 	Hostname   string // names this server in DSNs
 	Postmaster string // the From of DSNs; "": postmaster at Hostname
 	Owner      string // this machine's name in leases, stable over restarts; "": Hostname
@@ -85,6 +106,8 @@ type Queue struct {
 	board *board
 	wake  chan struct{}
 	armed atomic.Int64 // when the runner will look again, as stored
+	// lastAccount is whose lanes were asked for last; the runner's own.
+	lastAccount string
 }
 
 const (
@@ -113,6 +136,7 @@ func (q *Queue) setup() {
 		}
 		q.wake = make(chan struct{}, 1)
 		q.board = newBoard(q.Concurrency, q.PerDestination)
+		q.board.now = func() time.Time { return q.Now() }
 	})
 }
 
@@ -133,6 +157,11 @@ func (q *Queue) Wake() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// scheduleOf is that of one message (QUE-4).
+func (q *Queue) scheduleOf(env *delivery.Envelope) retry.Schedule {
+	return q.schedule(env.Purpose).With(env.Patience)
 }
 
 func (q *Queue) schedule(p delivery.Purpose) retry.Schedule {

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
+	"waxwing/smtp"
 )
 
 const (
@@ -19,7 +20,6 @@ const (
 	// machine put in, can make the runner miss.
 	longestSleep  = time.Minute
 	shortestSleep = 10 * time.Millisecond
-	parkPause     = 20 * time.Millisecond
 	// errorPause is between tries while the database does not answer.
 	errorPause = 5 * time.Second
 	sweepEvery = 10 * time.Minute
@@ -98,26 +98,31 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 			}
 			continue
 		}
-		jobs, n, err := q.claim(ctx, room)
+		jobs, more, err := q.claim(ctx, room)
 		if err != nil {
 			if ctx.Err() == nil {
 				q.Log.Error("cannot claim work, will try again", "error", err, "pause", errorPause)
 			}
 			return errorPause
 		}
-		now := q.Now()
-		refused := q.board.add(jobs, false, now)
-		q.giveBack(context.WithoutCancel(ctx), refused, now)
+		q.giveBack(context.WithoutCancel(ctx), q.board.add(jobs, false), q.Now())
 		q.start()
-		if n < room {
+		if !more {
 			return q.sleep(ctx)
 		}
-		if len(refused) > len(jobs)/2 { // leave the store to those who have use for it
-			return parkPause
+		if len(jobs) == 0 { // other machines have it
+			return shortestSleep
 		}
 	}
 	return 0
 }
+
+// What the runner has to wake for.
+const (
+	nextLane   = `SELECT min(next) FROM lanes`
+	nextLease  = `SELECT min(due) FROM recipients WHERE state = 1`
+	nextAttend = `SELECT min(attend) FROM recipients WHERE state = 0`
+)
 
 // sleep is the time until the next row is due.
 func (q *Queue) sleep(ctx context.Context) time.Duration {
@@ -126,9 +131,9 @@ func (q *Queue) sleep(ctx context.Context) time.Duration {
 	q.armed.Store(math.MaxInt64)
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		at = 0
-		for _, s := range []string{`0`, `1`} {
+		for _, query := range []string{nextLane, nextLease, nextAttend} {
 			var due *int64
-			if err := tx.Row(`SELECT min(due) FROM recipients WHERE state < 2 AND state = ` + s).Scan(&due); err != nil {
+			if err := tx.Row(query).Scan(&due); err != nil {
 				return err
 			}
 			if due != nil && (at == 0 || *due < at) {
@@ -186,12 +191,18 @@ func (q *Queue) work(j *job) {
 func (q *Queue) perform(j *job) {
 	ctx := q.board.context()
 	started := q.Now()
-	res := q.attempt(ctx, j)
+	var res delivery.Result
+	if !j.attend {
+		res = q.attempt(ctx, j)
+	}
 	if res.Started.IsZero() {
 		res.Started = started
 	}
 	if res.Ended.IsZero() {
 		res.Ended = q.Now()
+	}
+	if ctx.Err() == nil && !j.attend && j.held == "" {
+		j.destText, j.pace, j.paceChanged = q.learn(j, &res, res.Ended)
 	}
 	// What happened is written down even if the server was told to stop meanwhile.
 	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)
@@ -212,6 +223,28 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 		q.Log.Error("cannot tell whether a domain is hosted here", "message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
 		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not look up whether it hosts the domain")}
 	}
+	why, err := q.holds(ctx, &j.Envelope, j.Domain)
+	if err != nil {
+		q.Log.Error("cannot tell whether a message is to be held", "message", LogID(j.ID), "error", err)
+		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not read its hold rules")}
+	}
+	if j.held = why; why != "" {
+		return delivery.Result{}
+	}
+	return q.carry(ctx, j)
+}
+
+// carry hands a job to its transport, without the recipients that its account
+// sends no mail to (QUE-7).
+func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
+	job, refused, err := q.unsuppressed(ctx, j)
+	if err != nil {
+		q.Log.Error("cannot read the suppressions", "message", LogID(j.ID), "account", j.Account, "error", err)
+		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not read its list of suppressed recipients")}
+	}
+	if len(job.Recipients) == 0 {
+		return delivery.Result{Recipients: refused, Transport: "suppressed"}
+	}
 	transport, name := q.Direct, "direct"
 	if j.Local {
 		transport, name = q.Local, "local"
@@ -221,6 +254,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 	}
 	if q.Minimum != nil {
 		j.Minimum = q.Minimum(ctx, j.Domain)
+		job.Minimum = j.Minimum
 	}
 	c := j.content
 	if c == nil {
@@ -230,7 +264,40 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 			return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "the queued message could not be read")}
 		}
 	}
-	return transport.Deliver(ctx, &j.Job, c)
+	res := transport.Deliver(ctx, job, c)
+	res.Recipients = append(res.Recipients, refused...)
+	return res
+}
+
+// suppressed is the status of a recipient whom nobody asked: a bad address, as
+// far as this server knows (RFC 3463 §3.2, X.1.0).
+var suppressed = smtp.Enhanced{Class: 5, Subject: 1}
+
+// unsuppressed returns the job without the recipients that its account sends no
+// mail to, and their results.
+func (q *Queue) unsuppressed(ctx context.Context, j *job) (*delivery.Job, []delivery.RecipientResult, error) {
+	if q.Suppression == nil || j.Account == "" || j.Local || j.Purpose != delivery.Mail {
+		return &j.Job, nil, nil
+	}
+	addresses := make([]string, len(j.Recipients))
+	for i, r := range j.Recipients {
+		addresses[i] = r.Address
+	}
+	why, err := q.Suppression.Suppressed(ctx, j.Account, addresses)
+	if err != nil || len(why) == 0 {
+		return &j.Job, nil, err
+	}
+	less := j.Job
+	less.Recipients = nil
+	var refused []delivery.RecipientResult
+	for _, r := range j.Recipients {
+		if text, ok := why[r.Address]; ok {
+			refused = append(refused, delivery.RecipientResult{ID: r.ID, Outcome: delivery.Failed, Word: "suppressed", Enhanced: suppressed, Text: text})
+			continue
+		}
+		less.Recipients = append(less.Recipients, r)
+	}
+	return &less, refused, nil
 }
 
 // askLocal finds out if a domain is hosted since its mail was accepted. With an

@@ -54,7 +54,7 @@ const (
 // something can be delivered twice.
 func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stopped bool) {
 	s := &settlement{q: q, job: j, res: res, rows: j.rows}
-	s.c = circumstances{schedule: q.schedule(j.Purpose), now: q.Now(), jitter: q.jitter(), stopped: stopped}
+	s.c = circumstances{schedule: q.scheduleOf(&j.Envelope), now: q.Now(), jitter: q.jitter(), stopped: stopped}
 	pause := settlePause
 	for try := 1; ; try++ {
 		s.prepare(ctx)
@@ -136,7 +136,7 @@ func told(vs []verdict) []verdict {
 
 func (s *settlement) write(tx *store.Tx) error {
 	var lost []int64
-	final := 0
+	final, due := 0, map[laneKey]time.Time{}
 	for i := range s.verdicts {
 		v := &s.verdicts[i]
 		n, err := updateRecipient(tx, v, s.job.lease.number)
@@ -146,8 +146,11 @@ func (s *settlement) write(tx *store.Tx) error {
 		if n == 0 {
 			lost = append(lost, v.ID)
 		}
-		if v.state == Delivered || v.state == Failed {
+		switch v.state {
+		case Delivered, Failed:
 			final++
+		case Waiting:
+			earlier(due, v.lane(), v.due)
 		}
 	}
 	if len(lost) > 0 {
@@ -170,9 +173,14 @@ func (s *settlement) write(tx *store.Tx) error {
 		return &hookError{err}
 	}
 	if s.notice != nil {
-		return s.q.insert(tx, s.notice, s.body)
+		if err := s.q.insert(tx, s.notice, s.body, nil); err != nil {
+			return err
+		}
 	}
-	return nil
+	if err := lowerLanes(tx, due); err != nil || !s.job.paceChanged {
+		return err
+	}
+	return saveDestination(tx, s.job.to, s.job.pace, s.job.destText)
 }
 
 // contain makes a panic of what others plugged in an error like any other of theirs.
@@ -197,26 +205,43 @@ func (s *settlement) delivered() []int64 {
 }
 
 func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
-	if v.undone {
-		return tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.ID, number)
+	if v.undone && v.state == Held {
+		return tx.Exec(`UPDATE recipients SET state = 2, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, attend = ?, word = ?, text = ?
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, store.Time(v.attend), string(v.result.Word), clean(v.result.Text), v.ID, number)
 	}
-	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
+	if v.undone {
+		return tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, delay_told = ?, attend = ?
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.delayTold, store.Time(v.attend), v.ID, number)
+	}
+	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, local = ?, attend = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
 		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?
 		WHERE id = ? AND claim = ? AND state = 1`,
-		int64(v.state), store.Time(v.due), store.Time(v.LastAttempt), v.delayTold,
+		int64(v.state), store.Time(v.due), v.local, store.Time(v.attend), store.Time(v.LastAttempt), v.delayTold,
 		v.firstFail, store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
 		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS,
 		v.ID, number)
 }
 
 func (s *settlement) history(tx *store.Tx) error {
-	if s.q.History < 0 {
+	if s.q.History < 0 || s.untried() {
 		return nil
 	}
 	_, err := tx.Exec(`INSERT INTO attempts (id, message, domain, transport, owner, started, ended, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		store.NewID(), s.job.ID, s.job.rows[0].domain, or(s.res.Name, s.res.Transport), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
 	return err
+}
+
+// untried reports that nothing happened that a history should tell.
+func (s *settlement) untried() bool {
+	if !s.job.attend && s.job.held == "" {
+		return false
+	}
+	for _, v := range s.verdicts {
+		if !v.undone {
+			return false
+		}
+	}
+	return true
 }
 
 // finish counts recipients that reached their end. With the last one the body
@@ -250,10 +275,13 @@ func (s *settlement) hooks(tx *store.Tx) error {
 	if s.hookErrors >= hookTries {
 		return nil
 	}
-	if s.q.Record != nil {
+	if s.q.Record != nil && !s.job.attend && s.job.held == "" {
 		if err := s.q.Record(tx, &s.job.Job, s.res); err != nil {
 			return fmt.Errorf("record: %w", err)
 		}
+	}
+	if err := s.bounced(tx); err != nil {
+		return fmt.Errorf("suppression: %w", err)
 	}
 	if s.q.Settled == nil {
 		return nil
@@ -271,9 +299,28 @@ func (s *settlement) hooks(tx *store.Tx) error {
 	return nil
 }
 
+// bounced tells the suppressions whom remote servers refused for good (QUE-7).
+func (s *settlement) bounced(tx *store.Tx) error {
+	if s.q.Suppression == nil || s.job.Account == "" || s.job.Purpose != delivery.Mail {
+		return nil
+	}
+	for _, v := range s.verdicts {
+		if v.state != Failed || v.local || v.undone || v.result.Reply == nil {
+			continue
+		}
+		if err := s.q.Suppression.Bounced(tx, s.job.Account, v.Address, v.result.Reply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // settled tells the world after the commit.
 func (s *settlement) settled(ctx context.Context) {
-	if s.q.Attempted != nil {
+	if s.job.paceChanged {
+		s.closing(ctx)
+	}
+	if s.q.Attempted != nil && !s.job.attend && s.job.held == "" {
 		_ = s.contain(func() error { s.q.Attempted(&s.job.Job, s.res); return nil }) // a panic is logged
 	}
 	if s.notice != nil {
@@ -282,6 +329,7 @@ func (s *settlement) settled(ctx context.Context) {
 	for _, v := range s.verdicts {
 		if v.state == Waiting {
 			s.q.dueAt(v.due)
+			s.q.dueAt(v.attend)
 		}
 		if !s.q.Log.Enabled(ctx, slog.LevelInfo) {
 			continue
@@ -293,9 +341,24 @@ func (s *settlement) settled(ctx context.Context) {
 	}
 }
 
+// closing returns what else was claimed for a destination that has closed, so
+// that all its mail waits together.
+func (s *settlement) closing(ctx context.Context) {
+	to, p := s.job.to, s.job.pace
+	if !p.Dead() {
+		s.q.Log.Info("destination answers again", "domain", to.domain)
+		s.q.Wake()
+		return
+	}
+	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "domain", to.domain, "until", p.Blocked, "failures", p.Failures, "error", s.job.destText)
+	s.q.giveBack(ctx, s.q.board.recall(to), s.q.Now())
+}
+
 // outcome is the verdict in one word.
 func (v *verdict) outcome() string {
 	switch {
+	case v.undone && v.state == Held:
+		return "held"
 	case v.undone:
 		return "interrupted"
 	case v.state == Waiting:

@@ -6,6 +6,8 @@ package retry
 import (
 	"math"
 	"time"
+
+	"waxwing/internal/delivery"
 )
 
 // Schedule is one message's plan for a delivery that keeps failing. The zero
@@ -19,6 +21,20 @@ type Schedule struct {
 	// DelayNotice is how long after acceptance the sender hears, once, that the
 	// message waits; 0 means never.
 	DelayNotice time.Duration
+}
+
+// With returns s with what a message asks for instead (QUE-4).
+func (s Schedule) With(p delivery.Patience) Schedule {
+	if len(p.Delays) > 0 {
+		s.Delays = p.Delays
+	}
+	if p.Expire > 0 {
+		s.Expire = p.Expire
+	}
+	if p.DelayNotice != 0 {
+		s.DelayNotice = max(p.DelayNotice, 0)
+	}
+	return s
 }
 
 // Default is the schedule of ordinary mail: soon at first, since greylisting
@@ -74,6 +90,17 @@ func delay(delays []time.Duration, attempts int, jitter float64) time.Duration {
 	}
 	d := float64(delays[i]) * (1 + spread*(jitter-0.5))
 	return max(time.Duration(min(d, math.MaxInt64/2)), minDelay)
+}
+
+// Attend is the next time after now at which a waiting message needs to be
+// looked at even though it cannot be tried: to tell its sender of the delay, unless
+// told or nobody wants to know, and when its time is over.
+func Attend(s Schedule, start time.Time, notice bool, now time.Time) time.Time {
+	end := start.Add(s.Expire)
+	if at := start.Add(s.DelayNotice); notice && s.DelayNotice > 0 && at.Before(end) && at.After(now) {
+		return at
+	}
+	return end
 }
 
 // NoticeDue reports whether the sender is now to be told that the message

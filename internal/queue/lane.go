@@ -1,0 +1,325 @@
+package queue
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
+	"waxwing/internal/store"
+)
+
+// laneKey names a lane: the waiting mail of one account for one destination.
+type laneKey struct {
+	to      destKey
+	account string
+}
+
+func (k laneKey) compare(o laneKey) int {
+	local := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(k.to.domain, o.to.domain), local(k.to.local)-local(o.to.local), cmp.Compare(k.account, o.account))
+}
+
+// portion shares room among the lanes that have mail due, in the order in which
+// they are given: accounts take turns, and within one account its lanes, one
+// recipient each time, so that nobody's mass mail keeps a single message waiting
+// (QUE-3). allow is what each destination may have; what is given is taken off it.
+// It is pure but for that.
+func portion(lanes []laneKey, room int, allow map[destKey]int) []int {
+	out := make([]int, len(lanes))
+	byAccount := map[string][]int{}
+	var accounts []string
+	for i, l := range lanes {
+		if byAccount[l.account] == nil {
+			accounts = append(accounts, l.account)
+		}
+		byAccount[l.account] = append(byAccount[l.account], i)
+	}
+	for given := true; given && room > 0; {
+		given = false
+		for _, a := range accounts {
+			ring := byAccount[a]
+			// Lanes that may have no more leave the ring.
+			for len(ring) > 0 && allow[lanes[ring[0]].to] <= 0 {
+				ring = ring[1:]
+			}
+			if len(ring) > 0 && room > 0 {
+				i := ring[0]
+				out[i]++
+				allow[lanes[i].to]--
+				room--
+				given = true
+				ring = append(ring[1:], i)
+			}
+			byAccount[a] = ring
+		}
+	}
+	return out
+}
+
+// signalOf says what an attempt means for its destination. It is pure.
+func signalOf(res *delivery.Result) retry.Signal {
+	dialled, greeted, broken, busy := false, false, false, false
+	for _, a := range res.Attempts {
+		for _, s := range a.Sessions {
+			dialled = true
+			greeted = greeted || s.Greeted
+			broken = broken || s.Greeted && s.Err != nil
+		}
+	}
+	for _, r := range res.Recipients {
+		if r.Outcome == delivery.Delivered {
+			return retry.Good
+		}
+		busy = busy || r.Reply != nil && r.Reply.Code == 421
+	}
+	switch {
+	case dialled && !greeted:
+		return retry.Unreachable
+	case busy || broken:
+		return retry.Busy
+	}
+	return retry.Neutral
+}
+
+// lowerLanes makes sure that the queue looks at the lanes of rows that now wait
+// when they are due. It comes last in its transaction, since other machines wait
+// for it; all go by one order, so that none waits for another that waits for it.
+func lowerLanes(tx *store.Tx, due map[laneKey]time.Time) error {
+	keys := make([]laneKey, 0, len(due))
+	for k := range due {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, laneKey.compare)
+	for _, k := range keys {
+		_, err := tx.Exec(`INSERT INTO lanes (domain, local, account, next) VALUES (?, ?, ?, ?)
+			ON CONFLICT (domain, local, account) DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`,
+			k.to.domain, k.to.local, k.account, store.Time(due[k]))
+		if err != nil {
+			return fmt.Errorf("queue for %s: %w", k.to.domain, err)
+		}
+	}
+	return nil
+}
+
+// earlier keeps the earlier of two times for a lane.
+func earlier(due map[laneKey]time.Time, k laneKey, at time.Time) {
+	if old, ok := due[k]; !ok || at.Before(old) {
+		due[k] = at
+	}
+}
+
+// candidate is a lane that may have something due.
+type candidate struct {
+	laneKey
+	wanted bool // its destination has room again
+}
+
+// Bounds of one claim.
+const (
+	dueLanes      = 256 // read in the order of their turns
+	wantedDests   = 16
+	wantedLanes   = 16 // of each
+	askedAccounts = 16 // where more lanes are due than are read
+	askedLanes    = 8  // of each
+)
+
+// candidates reads the lanes that a claim may choose from. full says that there
+// were more.
+func (q *Queue) candidates(tx *store.Tx, now int64) (out []candidate, full bool, err error) {
+	seen := map[laneKey]bool{}
+	read := func(wanted bool, query string, args ...any) (int, error) {
+		keys, err := scanLanes(tx, query+tx.Lock(), args...)
+		for _, k := range keys {
+			if !seen[k] {
+				seen[k] = true
+				out = append(out, candidate{k, wanted})
+			}
+		}
+		return len(keys), err
+	}
+	for _, d := range q.board.wanted() {
+		_, err := read(true, `SELECT domain, local, account FROM lanes WHERE domain = ? AND local = ? ORDER BY next LIMIT ?`, d.domain, d.local, int64(wantedLanes))
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	n, err := read(false, `SELECT domain, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`, now, int64(dueLanes))
+	if err != nil || n < dueLanes {
+		return out, false, err
+	}
+	// One account's lanes may stand before all others': ask some accounts in turn.
+	for range askedAccounts {
+		account, err := q.nextAccount(tx)
+		if err != nil {
+			return nil, false, err
+		}
+		_, err = read(false, `SELECT domain, local, account FROM lanes WHERE account = ? AND next <= ? ORDER BY next LIMIT ?`, account, now, int64(askedLanes))
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	return out, true, nil
+}
+
+// nextAccount goes round the accounts that have mail waiting.
+func (q *Queue) nextAccount(tx *store.Tx) (string, error) {
+	for _, from := range []string{q.lastAccount, ""} {
+		op := " > "
+		if from == "" {
+			op = " >= "
+		}
+		names, err := scanTexts(tx, `SELECT account FROM lanes WHERE account`+op+`? ORDER BY account LIMIT 1`, from)
+		if err != nil {
+			return "", err
+		}
+		if len(names) > 0 {
+			q.lastAccount = names[0]
+			break
+		}
+		q.lastAccount = ""
+	}
+	return q.lastAccount, nil
+}
+
+func scanLanes(tx *store.Tx, query string, args ...any) ([]laneKey, error) {
+	rs, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var out []laneKey
+	for rs.Next() {
+		var k laneKey
+		if err := rs.Scan(&k.to.domain, &k.to.local, &k.account); err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, rs.Err()
+}
+
+func scanTexts(tx *store.Tx, query string, args ...any) ([]string, error) {
+	rs, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var out []string
+	for rs.Next() {
+		var s string
+		if err := rs.Scan(&s); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rs.Err()
+}
+
+// closed is a destination that cannot be reached, as stored.
+type closed struct {
+	blocked  time.Time
+	failures int
+}
+
+// closedOf reads what is known of the destinations of some lanes.
+func closedOf(tx *store.Tx, domains []string) (map[destKey]closed, error) {
+	out := map[destKey]closed{}
+	slices.Sort(domains)
+	domains = slices.Compact(domains)
+	for len(domains) > 0 {
+		list, args, rest := inTexts(domains)
+		domains = rest
+		rs, err := tx.Query(`SELECT domain, local, blocked, failures FROM destinations WHERE domain IN `+list, args...)
+		if err != nil {
+			return nil, err
+		}
+		for rs.Next() {
+			var k destKey
+			var at int64
+			var c closed
+			if err := rs.Scan(&k.domain, &k.local, &at, &c.failures); err != nil {
+				rs.Close()
+				return nil, err
+			}
+			c.blocked = store.FromTime(at)
+			out[k] = c
+		}
+		if err := rs.Err(); err != nil {
+			return nil, err
+		}
+		rs.Close()
+	}
+	return out, nil
+}
+
+func inTexts(all []string) (list string, args []any, rest []string) {
+	ids := make([]int64, min(len(all), listSizes[len(listSizes)-1]))
+	list, args, _ = inList(ids)
+	for i := range args {
+		args[i] = all[min(i, len(ids)-1)]
+	}
+	return list, args, all[len(ids):]
+}
+
+// learn keeps what an attempt said of its destination. A destination that
+// closes or opens again is written down for all machines, and what else was
+// claimed for it goes back.
+func (q *Queue) learn(j *job, res *delivery.Result, now time.Time) (text string, p retry.Pace, changed bool) {
+	if j.to.local {
+		return "", retry.Pace{}, false
+	}
+	old, p := q.board.learn(j.to, signalOf(res), res.Started, now, q.jitter())
+	if p.Blocked.Equal(old.Blocked) && p.Dead() == old.Dead() {
+		return "", p, false
+	}
+	return unreachableText(res), p, true
+}
+
+func unreachableText(res *delivery.Result) string {
+	for _, r := range res.Recipients {
+		if t := or(r.Text, string(r.Word)); t != "" {
+			return t
+		}
+	}
+	return "it could not be reached"
+}
+
+// saveDestination writes down that a destination is closed, or open again.
+func saveDestination(tx *store.Tx, to destKey, p retry.Pace, text string) error {
+	if !p.Dead() {
+		_, err := tx.Exec(`DELETE FROM destinations WHERE domain = ? AND local = ?`, to.domain, to.local)
+		return err
+	}
+	at := store.Time(p.Blocked)
+	_, err := tx.Exec(`INSERT INTO destinations (domain, local, blocked, failures, since, text) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (domain, local) DO UPDATE SET blocked = excluded.blocked, failures = excluded.failures, text = excluded.text`,
+		to.domain, to.local, at, int64(p.Failures), store.Time(p.Counted), clean(text))
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE lanes SET next = ? WHERE domain = ? AND local = ? AND next < ?`, at, to.domain, to.local, at)
+	return err
+}
+
+// Closed is a destination whose mail waits because it could not be reached.
+type Closed struct {
+	Domain   string
+	Until    time.Time // nobody dials before
+	Since    time.Time // the first failure
+	Failures int       // in a row
+	Text     string    // the last one
+}
+
+// describe names a lane for errors.
+func (k laneKey) describe() string {
+	return strings.TrimSpace(k.to.domain + " " + k.account)
+}
