@@ -41,17 +41,20 @@ func (s *Server) serveControl(ctx context.Context, l net.Listener) error {
 func (s *Server) desk() *control.Rooms { return &control.Rooms{Queue: s.Queue, Reports: s.TLSReport} }
 
 // Desk makes the rooms that answer commands where no server runs. What they
-// change in the store, a server on another machine sees within a second.
+// change in the store, a server on another machine sees within a second. A nil log
+// is silent.
 func Desk(cfg *config.Config, db *store.Store, log *slog.Logger) (*control.Rooms, error) {
 	s, err := forPlanning(cfg, db)
 	if err != nil {
 		return nil, err
 	}
-	s.log = log
+	if log != nil {
+		s.log = log
+	}
 	s.Metrics = metrics.New()
 	s.Accounts = &accounts.Store{DB: db}
 	s.Mailboxes = &mailboxes.Store{DB: db}
-	s.Signing = &signing.Service{Store: db, Log: log}
+	s.Signing = &signing.Service{Store: db, Log: s.log}
 	if err := s.buildReports(); err != nil {
 		return nil, err
 	}
