@@ -116,6 +116,8 @@ func (q Question) secure() socketmap.Reply {
 	if len(match) == 0 {
 		return socketmap.Temp("the MTA-STS policy of " + q.Domain.ASCII() + " names no host that Postfix can be told")
 	}
+	// Never with policy_failure: Postfix would fail the verification by it (see
+	// Faults), while RFC 8461 §5.1 has the old policy go on.
 	plain := "secure match=" + strings.Join(match, ":") + " servername=hostname"
 	if full := plain + q.attributes(); q.TLSRPT && fits(full) {
 		return socketmap.Found(full)
@@ -130,7 +132,11 @@ func (q Question) unverified() socketmap.Reply {
 	if f == "" && (p == nil || p.Mode == mtasts.ModeNone) {
 		return socketmap.NotFound()
 	}
-	if attrs := q.attributes(); attrs != "" && fits("may"+attrs) {
+	attrs := q.attributes()
+	if attrs != "" && f != "" {
+		attrs += " policy_failure=" + f
+	}
+	if attrs != "" && fits("may"+attrs) {
 		return socketmap.Found("may" + attrs)
 	}
 	return socketmap.NotFound()
@@ -158,9 +164,6 @@ func (q Question) attributes() string {
 				b.WriteString(" { policy_string = " + line + " }")
 			}
 		}
-	}
-	if f := q.fault(); f != "" {
-		b.WriteString(" policy_failure=" + f)
 	}
 	return b.String()
 }

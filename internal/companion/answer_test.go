@@ -124,7 +124,8 @@ func TestAnswer(t *testing.T) {
 		{"a TLSA lookup failed, mode enforce", destinationOf(true, bare, broken), finding(enforce, ""),
 			"TEMP whether mx has TLSA records cannot be found out", "TEMP whether mx has TLSA records cannot be found out"},
 		{"mode enforce", destinationOf(false, bare), finding(enforce, ""), enforced, enforced + enforcedAttrs},
-		{"mode enforce, refresh failed", destinationOf(false, bare), finding(enforce, mtasts.WebPKI), enforced, enforced + enforcedAttrs + " policy_failure=sts-webpki-invalid"},
+		{"mode enforce, refresh failed", destinationOf(false, bare), finding(enforce, mtasts.WebPKI), enforced, enforced + enforcedAttrs},
+		{"mode testing, refresh failed", destinationOf(false, bare), finding(testing, mtasts.WebPKI), "NOTFOUND ", "OK may" + testingAttrs + " policy_failure=sts-webpki-invalid"},
 		{"mode testing", destinationOf(false, bare), finding(testing, ""), "NOTFOUND ", "OK may" + testingAttrs},
 		{"mode none", destinationOf(false, bare), finding(policyOf(mtasts.ModeNone), ""), "NOTFOUND ", "NOTFOUND "},
 		{"policy host's certificate invalid", destinationOf(false, bare), finding(nil, mtasts.WebPKI), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-webpki-invalid"},
@@ -257,7 +258,10 @@ func weaker(q Question, level string, attrs map[string][]string) string {
 // reportedAs: the failure that Postfix is told is the one that an own delivery
 // would report.
 func reportedAs(q Question, p *delivery.Plan, level string, attrs map[string][]string) string {
-	if !q.TLSRPT || level != "secure" && level != "may" {
+	switch {
+	case level == "secure" && len(attrs["policy_failure"]) > 0:
+		return "Postfix would not deliver while the old policy is in force"
+	case level != "may":
 		return ""
 	}
 	i := slices.IndexFunc(p.Reports, func(r delivery.Policy) bool { return r.Type == tlsrpt.PolicySTS })

@@ -13,9 +13,11 @@ import (
 	"syscall"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
+	"waxwing/tlsrpt"
 )
 
 // Collector takes libtlsrpt's datagrams and stores what they say like the
@@ -27,6 +29,7 @@ type Collector struct {
 	Conn    *net.UnixConn // see Bind
 	Store   *store.Store
 	Off     bool             // read and forget: nothing is reported (tlsrpt.send = false)
+	Faults  *Faults          // what the Resolver told Postfix; nil: nothing
 	Queue   int              // datagrams that wait to be stored, at most; 0: 20,000
 	Now     func() time.Time // nil: time.Now
 	Metrics *Metrics         // nil: none
@@ -126,9 +129,11 @@ func (c *Collector) drain(ctx context.Context, q *intake) {
 
 // observe parses a batch; datagrams is how many of it were good.
 func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagrams int) {
-	day := tlsresult.Day(c.now())
+	now := c.now()
+	day := tlsresult.Day(now)
+	faultOf := func(d dns.Name) tlsrpt.ResultType { return c.Faults.of(d, now) }
 	for _, b := range batch {
-		o, err := observe(b)
+		o, err := observe(b, faultOf)
 		switch {
 		case err != nil:
 			c.Metrics.datagram(malformed, 1)

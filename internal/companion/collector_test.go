@@ -224,7 +224,7 @@ func reportLine(r *tlsrpt.Report) string {
 }
 
 func success(domain string) string {
-	return `{"d":"` + domain + `","policies":[{"policy-type":2,"policy-domain":"` + domain + `","f":0}]}`
+	return `{"d":"` + domain + `","policies":[{"policy-type":2,"policy-domain":"` + domain + `","policy-string":["mode: enforce"],"f":0}]}`
 }
 
 // A burst is stored to the last datagram, and hostile ones among it hurt nobody.
@@ -318,11 +318,11 @@ func TestTruncated(t *testing.T) {
 func TestPoliciesOfADay(t *testing.T) {
 	t.Parallel()
 	var p policies
-	o, err := observe([]byte(success("a.test")))
+	o, err := observe([]byte(success("a.test")), noFault)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := observe([]byte(success("b.test")))
+	other, err := observe([]byte(success("b.test")), noFault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,5 +412,28 @@ func TestSocketLost(t *testing.T) {
 	conn.Close()
 	if err := c.Run(context.Background()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	var none *Faults
+	none.note(example, "sts-webpki-invalid", noon)
+	if none.of(example, noon) != "" {
+		t.Error("nil knows a fault")
+	}
+	var f Faults
+	f.note(example, "sts-webpki-invalid", noon)
+	if f.of(example, noon.Add(time.Hour)) != tlsrpt.STSWebPKIInvalid || f.of(example, noon.Add(faultLasts)) != "" || f.of(dns.MustParse("other.example"), noon) != "" {
+		t.Error("a fault is known for a day, of its domain")
+	}
+	if f.note(example, "", noon); f.of(example, noon) != "" {
+		t.Error("a fault that was mended is known")
+	}
+	for i := range maxFaults + 10 {
+		f.note(dns.MustParse(fmt.Sprintf("d%d.example", i)), "sts-webpki-invalid", noon)
+	}
+	if len(f.m) > maxFaults {
+		t.Errorf("%d faults kept", len(f.m))
 	}
 }

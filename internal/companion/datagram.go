@@ -54,9 +54,11 @@ type observed struct {
 	unverified   int // successes that nobody verified, left out
 }
 
-// observe turns a datagram into observations (CMP-2, pure). Invalid UTF-8 is
-// replaced. The error says why the datagram is not one.
-func observe(b []byte) (observed, error) {
+// observe turns a datagram into observations (CMP-2, pure). A session under
+// MTA-STS with a fault failed by it, as one of our own would have (POL-7); a
+// success that nobody verified is else left out. Invalid UTF-8 is replaced. The
+// error says why the datagram is not one.
+func observe(b []byte, faultOf func(dns.Name) tlsrpt.ResultType) (observed, error) {
 	var d datagram
 	if err := json.Unmarshal(b, &d); err != nil {
 		return observed{}, fmt.Errorf("no TLSRPT datagram: %w", err)
@@ -77,13 +79,26 @@ func observe(b []byte) (observed, error) {
 		if err != nil {
 			return observed{}, fmt.Errorf("no TLSRPT datagram: policy %d: %w", i+1, err)
 		}
-		if p.unverified() {
+		if p.Type == wireSTS {
+			blame(&o, faultOf(o.PolicyDomain))
+		}
+		if o.OK > 0 && p.unverified() {
 			out.unverified++
 			continue
 		}
 		out.observations = append(out.observations, o)
 	}
 	return out, nil
+}
+
+// blame makes a session fail by a fault, if there is one.
+func blame(o *delivery.Observation, fault tlsrpt.ResultType) {
+	same := func(d delivery.Detail) bool { return d.Type == fault }
+	if fault == "" || slices.ContainsFunc(o.Details, same) { // Postfix may have told it
+		return
+	}
+	o.OK, o.Failed = 0, 1
+	o.Details = append(o.Details, delivery.Detail{Type: fault, Reason: "policy-not-obtained", Count: 1})
 }
 
 // name parses a domain as an MTA gives it: in any case, A-labels or U-labels.
@@ -95,13 +110,13 @@ func name(s string) (dns.Name, error) {
 	return n, nil
 }
 
-// unverified: Postfix delivers under MTA-STS mode testing without looking at the
-// certificate, and calls that a success (CMP-3).
+// unverified: Postfix delivers under MTA-STS mode testing, and where no policy
+// could be had, without looking at the certificate, and calls that a success (CMP-3).
 func (p *wirePolicy) unverified() bool {
-	return p.Type == wireSTS && p.Failed == 0 && slices.ContainsFunc(p.Strings, func(line string) bool {
+	return p.Type == wireSTS && p.Failed == 0 && (len(p.Strings) == 0 || slices.ContainsFunc(p.Strings, func(line string) bool {
 		key, value, _ := strings.Cut(line, ":")
 		return strings.EqualFold(strings.TrimSpace(key), "mode") && strings.EqualFold(strings.TrimSpace(value), "testing")
-	})
+	}))
 }
 
 // The policy types on the wire.

@@ -37,6 +37,16 @@ func stsStrings(mode, mx string) []string {
 	return []string{"version: STSv1", "mode: " + mode, "mx: " + mx, "max_age: 604800"}
 }
 
+func noFault(dns.Name) tlsrpt.ResultType { return "" }
+
+// someFault: faulty.test has one.
+func someFault(d dns.Name) tlsrpt.ResultType {
+	if d.ASCII() == "faulty.test" {
+		return tlsrpt.STSWebPKIInvalid
+	}
+	return ""
+}
+
 // seen is an observation in a few words: "type policy-domain ok|type of failure".
 type seen struct {
 	domain, typ, policyDomain string
@@ -79,7 +89,7 @@ func TestRecordedDatagrams(t *testing.T) {
 		t.Fatalf("%d datagrams, want %d", len(lines), len(want))
 	}
 	for i, l := range lines {
-		got, err := observe([]byte(l))
+		got, err := observe([]byte(l), noFault)
 		if err != nil {
 			t.Errorf("%s: %v", l, err)
 			continue
@@ -126,6 +136,13 @@ func TestObserve(t *testing.T) {
 		{"an unknown code", `{"d":"a.test","policies":[{"policy-type":2` + failing + `{"c":901,"f":"x"}]}]}`, "sts a.test failed validation-failure/libtlsrpt code 901 x"},
 		{"testing, and failed", `{"d":"a.test","policies":[{"policy-type":2,"policy-string":["mode: testing"]` + failing + `{"c":201}]}]}`, "sts a.test failed starttls-not-supported/"},
 		{"testing, written otherwise", `{"d":"a.test","policies":[{"policy-type":2,"policy-string":["version: STSv1","mode:testing "],"f":0}]}`, "unverified 1"},
+		{"no policy to be had, no fault known", `{"d":"a.test","policies":[{"policy-type":2,"f":0}]}`, "unverified 1"},
+		{"no policy to be had", `{"d":"faulty.test","policies":[{"policy-type":2,"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/policy-not-obtained"},
+		{"testing, and a fault", `{"d":"Faulty.test","policies":[{"policy-type":2,"policy-string":["mode: testing"],"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/policy-not-obtained"},
+		{"enforce, and a fault", `{"d":"faulty.test","policies":[{"policy-type":2,"policy-string":["mode: enforce"],"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/policy-not-obtained"},
+		{"a failure, and a fault", `{"d":"faulty.test","policies":[{"policy-type":2` + failing + `{"c":201}]}]}`, "sts faulty.test failed starttls-not-supported/ sts-webpki-invalid/policy-not-obtained"},
+		{"a fault that Postfix told", `{"d":"faulty.test","policies":[{"policy-type":2` + failing + `{"c":303}]}]}`, "sts faulty.test failed sts-webpki-invalid/"},
+		{"a fault of MTA-STS is none of DANE", `{"d":"faulty.test","policies":[{"policy-type":1,"f":0}]}`, "tlsa faulty.test ok"},
 		{"testing is a word of MTA-STS", `{"d":"a.test","policies":[{"policy-type":9,"policy-string":["mode: testing"],"f":0}]}`, "no-policy-found a.test ok"},
 		{"invalid UTF-8", "{\"d\":\"a.test\",\"policies\":[{\"policy-type\":2" + failing + "{\"c\":205,\"f\":\"b\xfcd\xff\"}]}]}", "sts a.test failed validation-failure/b\uFFFDd\uFFFD"},
 
@@ -155,7 +172,7 @@ func TestObserve(t *testing.T) {
 
 // short is what a datagram comes to, in words.
 func short(in []byte) string {
-	o, err := observe(in)
+	o, err := observe(in, someFault)
 	if err != nil {
 		return "error"
 	}
@@ -204,7 +221,7 @@ func FuzzDatagram(f *testing.F) {
 	}
 	f.Add([]byte(`{"dpv":"1","d":"a.test","policies":[{"policy-type":2,"f":1,"failure-details":[{"c":205,"h":"250-x\r\n","s":"::1%eth0","r":"x"},{}]}]}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		o, err := observe(in)
+		o, err := observe(in, someFault)
 		if err != nil {
 			return
 		}

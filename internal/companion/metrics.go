@@ -32,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		datagrams: counter("waxwing_companion_datagrams_total", "TLSRPT datagrams by what became of them (stored, queue-full, truncated, malformed, too-many-policies, lost-at-end).", "result"),
-		sessions:  counter("waxwing_companion_sessions_total", "Policies in TLSRPT datagrams by type and result (ok, failed; unverified: MTA-STS mode testing without verification, not reported).", "type", "result"),
+		sessions:  counter("waxwing_companion_sessions_total", "Policies in TLSRPT datagrams by type and result (ok, failed; unverified: MTA-STS mode testing or no policy to be had, not reported).", "type", "result"),
 		answers:   counter("waxwing_companion_policy_answers_total", "Answers to smtp_tls_policy_maps, by level (dane-only, dane, secure, may) or status (notfound, temp, perm).", "answer"),
 	}
 	reg.MustRegister(m.datagrams, m.sessions, m.answers)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"waxwing/dns"
@@ -36,8 +37,10 @@ type STS interface {
 type Resolver struct {
 	Finder  Finder
 	STS     STS
-	Metrics *Metrics     // nil: none
-	Log     *slog.Logger // nil: discard
+	Faults  *Faults          // what Postfix was told, for the Collector; nil: not kept
+	Now     func() time.Time // nil: time.Now
+	Metrics *Metrics         // nil: none
+	Log     *slog.Logger     // nil: discard
 }
 
 // Lookup answers one request; it is socketmap.Server's.
@@ -69,7 +72,17 @@ func (r *Resolver) lookup(ctx context.Context, req socketmap.Request) socketmap.
 	if ctx.Err() != nil {
 		return socketmap.Temp("the lookups of " + q.Domain.ASCII() + " took too long")
 	}
+	if q.TLSRPT {
+		r.Faults.note(q.Domain, q.fault(), r.now())
+	}
 	return Answer(q)
+}
+
+func (r *Resolver) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
 }
 
 // nextHop is the domain whose hosts Postfix would look up for a key: in any

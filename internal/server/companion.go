@@ -37,18 +37,19 @@ func (s *Server) buildCompanion() error {
 		s.Direct.Finder = &destination.Finder{DNS: s.DNS, AllowPrivate: s.cfg.Delivery.AllowPrivate, MaxHosts: s.cfg.Delivery.MaxHosts}
 	}
 	counters := companion.NewMetrics(s.Metrics.Registry)
+	var faults companion.Faults
 	if c.Datagrams != "" {
 		conn, err := companion.Bind(c.Datagrams, c.SocketGroup)
 		if err != nil {
 			return err
 		}
-		s.collector = &companion.Collector{Conn: conn, Store: s.Store, Off: !s.cfg.TLSRPT.Send, Now: s.o.Now,
+		s.collector = &companion.Collector{Conn: conn, Store: s.Store, Off: !s.cfg.TLSRPT.Send, Faults: &faults, Now: s.o.Now,
 			Metrics: counters, Log: s.area("companion")}
 	}
 	resolver := &companion.Resolver{
 		// The addresses are Postfix's to judge; private ones are none of our business.
 		Finder: &destination.Finder{DNS: s.DNS, AllowPrivate: true, MaxHosts: companionHosts},
-		STS:    s.STS, Metrics: counters, Log: s.area("companion"),
+		STS:    s.STS, Faults: &faults, Now: s.o.Now, Metrics: counters, Log: s.area("companion"),
 	}
 	srv := &socketmap.Server{Lookup: resolver.Lookup, Log: s.area("companion")}
 	for _, p := range c.Policies {
