@@ -84,7 +84,10 @@ func (c *sendmailCall) tls(n delivery.TLSNeed) error {
 func (c *sendmailCall) letter(letter byte, value string) error {
 	switch letter {
 	case 'f', 'r':
-		c.from, c.fromGiven = strings.TrimSuffix(strings.TrimPrefix(value, "<"), ">"), true
+		if inner, ok := strings.CutPrefix(value, "<"); ok {
+			value = strings.TrimSuffix(inner, ">")
+		}
+		c.from, c.fromGiven = value, true
 	case 'F':
 		c.fullName = value
 	case 'C':

@@ -90,7 +90,7 @@ func compose(msg []byte, c *sendmailCall, conf *sendmailConfig, now time.Time) (
 	if err := o.setSender(c, conf); err != nil {
 		return nil, err
 	}
-	o.complete(c, now)
+	o.complete(c, conf, now)
 	return o, nil
 }
 
@@ -227,12 +227,15 @@ func (o *outgoing) encode() {
 }
 
 // complete adds what the message lacks (RFC 5322 §3.6, RFC 6409 §8).
-func (o *outgoing) complete(c *sendmailCall, now time.Time) {
+func (o *outgoing) complete(c *sendmailCall, conf *sendmailConfig, now time.Time) {
 	o.encode()
-	if !o.header.Has("From") && o.from != "" {
+	if !o.header.Has("From") {
 		from := o.from
+		if from == "" { // the null sender is no author
+			from = completed(userName(), conf)
+		}
 		if c.fullName != "" {
-			from = message.EncodePhrase(c.fullName) + " <" + o.from + ">"
+			from = message.EncodePhrase(c.fullName) + " <" + from + ">"
 		}
 		o.header.Prepend("From", from)
 	}

@@ -44,9 +44,11 @@ type Table struct {
 	Generation int64
 	Rules      []route.Rule // in the order in which they are asked
 	Transports map[string]route.Transport
-	// Broken are transports and routes that cannot be read, with the reason. Mail
-	// that they are for waits.
+	// Broken are transports, by name, and routes that cannot be read, with the reason.
 	Broken map[string]error
+	// BadRule is the reason of one of the routes in Broken; nil if all can be read. Any
+	// mail may be what it was meant for.
+	BadRule error
 }
 
 // Table is the present state. It costs one small read unless something changed.
@@ -191,6 +193,7 @@ func (t *Table) readRules(tx *store.Tx) error {
 		}
 		err := errors.Join(pattern(recipient, &r.Recipient), pattern(sender, &r.Sender), r.Check())
 		if err != nil {
+			t.BadRule = fmt.Errorf("route %d: %w", r.ID, err)
 			t.Broken[fmt.Sprintf("route %d", r.ID)] = err
 			continue
 		}

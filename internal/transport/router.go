@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -68,9 +69,9 @@ func (r *Router) Choose(ctx context.Context, s route.Subject) (route.Choice, err
 // Deliver chooses, then has the chosen transport make the attempt.
 func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	t, err := r.Routes.Table(ctx)
-	if err == nil && len(t.Broken) > 0 {
-		// A rule that cannot be read may be the one that was meant for this message.
-		err = broken(t)
+	if err == nil {
+		// A route that cannot be read may be the one that was meant for this message.
+		err = t.BadRule
 	}
 	if err != nil {
 		r.log().Error("routes cannot be read; mail waits", "error", err)
@@ -79,17 +80,10 @@ func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Cont
 	choice := route.Choose(t.Rules, route.SubjectOf(job))
 	d, err := r.deliverer(t, choice.Transport)
 	if err != nil {
-		r.log().Error("transport cannot be used; mail waits", "transport", choice.Transport, "why", choice.Why, "error", err)
+		r.log().Error("transport cannot be used; mail waits", "transport", choice.Transport, "why", choice.Why, "error", errors.Join(err, t.Broken[choice.Transport]))
 		return r.wait(job, NoTransport, fmt.Sprintf("the transport %s of this server cannot be used: %v", choice.Transport, err))
 	}
 	return d.Deliver(ctx, job, c)
-}
-
-func broken(t *routes.Table) error {
-	for _, err := range t.Broken {
-		return fmt.Errorf("%d of them; one is: %w", len(t.Broken), err)
-	}
-	return nil
 }
 
 func (r *Router) wait(job *delivery.Job, word delivery.Reason, text string) delivery.Result {
@@ -108,7 +102,10 @@ func (r *Router) deliverer(t *routes.Table, name string) (Deliverer, error) {
 	}
 	tr, ok := t.Transports[name]
 	if !ok {
-		return nil, fmt.Errorf("there is none of that name")
+		if err := t.Broken[name]; err != nil {
+			return nil, errors.New("it cannot be read: this server's log says why")
+		}
+		return nil, errors.New("there is none of that name")
 	}
 	r.mu.Lock()
 	old := r.refresh(t)
@@ -153,7 +150,7 @@ func (r *Router) close(old []made) {
 
 func (r *Router) local() (Deliverer, error) {
 	if r.Local == nil {
-		return nil, fmt.Errorf("nothing is delivered here")
+		return nil, errors.New("nothing is delivered here")
 	}
 	return r.Local, nil
 }

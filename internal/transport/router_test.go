@@ -148,6 +148,16 @@ func TestNoWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Only the mail that was meant for it waits.
+		r.want("deferred no-transport", func(j *delivery.Job) { j.Transport = "two" })
+		r.want("direct", nil)
+		err = db.Write(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO routes (id, scope, owner, position, recipient, sender, min_attempts, need, transport) VALUES (1, 2, '', 0, 'no domain', '', 0, -1, 'direct')`)
+			return errors.Join(err, tx.Raise(routes.Area))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		r.want("deferred routes-unreadable", nil)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
