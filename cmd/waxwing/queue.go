@@ -3,48 +3,81 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"waxwing/internal/control"
 	"waxwing/internal/queue"
 )
 
+// queueCall is a call of "waxwing queue".
+type queueCall struct {
+	storeFlags
+	what   string
+	filter queue.Filter
+}
+
 // runQueue shows what waits and what became of it.
 func runQueue(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "show")
+	what, args, err := verb(args, "list", "show", "count")
 	if err != nil {
 		return err
 	}
-	var f storeFlags
-	var q queue.Filter
+	c := &queueCall{what: what}
 	fs := flags(e, "queue "+what)
-	f.add(fs)
-	all := fs.Bool("all", false, "list delivered and failed recipients too")
-	fs.StringVar(&q.Sender, "sender", "", "only mail from this `address`")
-	fs.StringVar(&q.Domain, "domain", "", "only mail to this `domain`")
-	fs.StringVar(&q.Address, "rcpt", "", "only mail to this `address`")
-	fs.StringVar(&q.Account, "account", "", "only mail that this `account` submitted")
-	fs.IntVar(&q.Limit, "limit", 100, "at most `N` recipients")
+	c.add(fs)
+	all := fs.Bool("all", false, "delivered and failed recipients too")
+	c.filters(fs)
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
 	if *all {
-		q.States = []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}
+		c.filter.States = []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}
 	}
 	switch {
 	case what == "list" && len(rest) == 0:
-		return withStore(ctx, e, f, func(o *opened) error { return listQueue(ctx, e, o, q, f.json) })
+		return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return c.list(ctx, e, d) })
+	case what == "count" && len(rest) == 0:
+		return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return c.count(ctx, e, d) })
 	case what == "show" && len(rest) == 1:
 		id, err := parseLogID(rest[0])
 		if err != nil {
 			return err
 		}
-		return withStore(ctx, e, f, func(o *opened) error { return showQueue(ctx, e, o, id, f.json) })
+		return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return c.show(ctx, e, d, id) })
 	}
-	return usagef("queue list [FILTERS], queue show ID")
+	return usagef("queue list [FILTERS], queue show ID, queue count")
+}
+
+// filters are the flags that choose recipients; all that are given must match.
+func (c *queueCall) filters(fs *flag.FlagSet) {
+	q := &c.filter
+	fs.StringVar(&q.Sender, "sender", "", "only mail from this `address`")
+	fs.StringVar(&q.Domain, "domain", "", "only mail to this `domain`")
+	fs.StringVar(&q.Address, "rcpt", "", "only mail to this `address`")
+	fs.StringVar(&q.Account, "account", "", "only mail that this `account` submitted")
+	fs.IntVar(&q.Limit, "limit", 100, "at most `N` recipients")
+}
+
+// count prints how many recipients are in each state.
+func (c *queueCall) count(ctx context.Context, e env, d control.Desk) error {
+	n, err := d.Count(ctx)
+	if err != nil {
+		return err
+	}
+	byWord, cells := map[string]int{}, [][]string{}
+	for _, s := range []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed} {
+		byWord[s.String()] = n[s]
+		cells = append(cells, []string{s.String(), strconv.Itoa(n[s])})
+	}
+	if c.json {
+		return printJSON(e.stdout, byWord)
+	}
+	return table(e.stdout, []string{"STATE", "RECIPIENTS"}, cells)
 }
 
 // parseLogID reads a message's id as logs and listings show it.
@@ -81,8 +114,8 @@ func newQueueRow(i queue.Item) queueRow {
 		Attempts: i.Recipient.Attempts, Word: i.Word, Text: i.Text, Reply: i.Reply, Host: i.Host, TLS: i.TLS}
 }
 
-func listQueue(ctx context.Context, e env, o *opened, filter queue.Filter, asJSON bool) error {
-	items, err := (&queue.Queue{Store: o.store}).List(ctx, filter)
+func (c *queueCall) list(ctx context.Context, e env, d control.Desk) error {
+	items, err := d.List(ctx, c.filter)
 	if err != nil {
 		return err
 	}
@@ -93,14 +126,14 @@ func listQueue(ctx context.Context, e env, o *opened, filter queue.Filter, asJSO
 		rows = append(rows, r)
 		cells = append(cells, []string{r.Message, r.State, moment(r.Due), strconv.Itoa(r.Attempts), "<" + r.Sender + ">", "<" + r.To + ">", r.Word})
 	}
-	if asJSON {
+	if c.json {
 		return printJSON(e.stdout, rows)
 	}
 	return table(e.stdout, []string{"MESSAGE", "STATE", "DUE", "TRIES", "FROM", "TO", "WHY"}, cells)
 }
 
-func showQueue(ctx context.Context, e env, o *opened, id int64, asJSON bool) error {
-	m, err := (&queue.Queue{Store: o.store}).Show(ctx, id)
+func (c *queueCall) show(ctx context.Context, e env, d control.Desk, id int64) error {
+	m, err := d.Show(ctx, id)
 	if err != nil {
 		return fmt.Errorf("message %s: %w", queue.LogID(id), err)
 	}
@@ -108,7 +141,7 @@ func showQueue(ctx context.Context, e env, o *opened, id int64, asJSON bool) err
 	for _, i := range m.Recipients {
 		rows = append(rows, newQueueRow(i))
 	}
-	if asJSON {
+	if c.json {
 		return printJSON(e.stdout, map[string]any{"recipients": rows, "attempts": m.Attempts})
 	}
 	env := m.Envelope
