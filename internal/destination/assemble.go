@@ -51,13 +51,12 @@ func (h *hostFacts) host(allowPrivate bool) delivery.Host {
 	out := delivery.Host{Name: delivery.MXHost{Name: h.name}, Preference: h.pref, AddrSecurity: h.security()}
 	refused := false
 	// IPv6 first (RFC 3974 §3); the session lets the families take turns (DST-2).
-	for _, a := range slices.Concat(h.v6.Records, h.v4.Records) {
-		if !allowPrivate && dns.PrivateAddr(a) {
-			refused = true
-			continue
-		}
-		out.Addrs = append(out.Addrs, a)
+	refuse := func(a netip.Addr) bool {
+		r := !allowPrivate && dns.PrivateAddr(a)
+		refused = refused || r
+		return r
 	}
+	out.Addrs = bound(slices.DeleteFunc(slices.Clone(h.v6.Records), refuse), slices.DeleteFunc(slices.Clone(h.v4.Records), refuse))
 	switch {
 	case len(out.Addrs) > 0:
 		out.DANE = h.dane
@@ -73,6 +72,19 @@ func (h *hostFacts) host(allowPrivate bool) delivery.Host {
 		out.Fail = permanent("no-address", noAddress, "the host %s has no address", h.name)
 	}
 	return out
+}
+
+// maxAddrs is how many addresses of one host may be tried in an attempt. An
+// answer holds thousands, and each that is silent costs the time to connect:
+// without a bound one message could hold a place in the queue for days.
+const maxAddrs = 8
+
+// bound leaves maxAddrs addresses, the first of each family, half of them from
+// each as far as there are so many (pure).
+func bound(v6, v4 []netip.Addr) []netip.Addr {
+	n6 := min(len(v6), max(maxAddrs/2, maxAddrs-len(v4)))
+	n4 := min(len(v4), maxAddrs-n6)
+	return slices.Concat(v6[:n6], v4[:n4])
 }
 
 // assemble makes the list of hosts out of what was found (DST-4, pure): it
