@@ -252,8 +252,10 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 		r, err := c.read(cmd.step)
 		switch {
 		case err != nil && last != nil:
-			// It closed instead of carrying out what came after that command.
-			x.res.DotSent = false
+			// It closed instead of carrying out what came after that command; unless
+			// it went on to talk, whatever it meant.
+			var garbled *smtp.ReplySyntaxError
+			x.res.DotSent = x.res.DotSent && errors.As(err, &garbled)
 			return c.lastWords(at, last)
 		case err != nil:
 			return err

@@ -24,7 +24,15 @@ import (
 // maxText bounds texts that hold something of the peer's.
 const maxText = 500
 
+// bounded is a text that holds something of the peer's, such as the names in a
+// certificate, as one line that a log, a store and a notification can take.
 func bounded(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if c < ' ' || c >= 0x7f && c < 0xa0 {
+			return ' '
+		}
+		return c
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 	if len(s) <= maxText {
 		return s
 	}
