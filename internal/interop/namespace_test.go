@@ -98,8 +98,10 @@ func furnish() error {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	if err := syscall.Mount("tmpfs", root, "tmpfs", 0, "mode=0755"); err != nil {
-		return fmt.Errorf("mount %s: %w", root, err)
+	for _, dir := range []string{root, "/run"} { // sockets in /run would be seen by others
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+			return fmt.Errorf("mount %s: %w", dir, err)
+		}
 	}
 	for _, dir := range []string{"/etc", "/var", "/usr"} {
 		if err := overlay(dir); err != nil {

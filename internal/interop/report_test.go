@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"waxwing/dkim"
-	"waxwing/dns"
 	"waxwing/internal/queue"
 	"waxwing/internal/tlsreport"
 )
@@ -49,13 +47,7 @@ func TestReport(t *testing.T) {
 	w := open(t)
 	w.peer(t, "exim")
 	postfix := w.peer(t, "postfix")
-	key, err := dkim.GenerateEd25519()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.wax.Signing.AddKey(t.Context(), dns.MustParse(waxDomain), "interop", key); err != nil {
-		t.Fatal(err)
-	}
+	w.sign(t)
 	to := "alice@rpt.exim.example"
 	w.submit(t, mail{to: []string{to}, token: newToken()})
 	if it := w.settled(t, to); it.State != queue.Delivered || it.TLS != "dane" {

@@ -17,6 +17,7 @@ import (
 
 // mail is what the user submits.
 type mail struct {
+	from  string // zero: the user's address
 	to    []string
 	token string // its subject
 	need  delivery.TLSNeed
@@ -24,8 +25,15 @@ type mail struct {
 	body  string // lines with CRLF
 }
 
+func (m mail) sender() string {
+	if m.from != "" {
+		return m.from
+	}
+	return user + "@" + waxDomain
+}
+
 func (m mail) text() string {
-	h := []string{"From: <" + user + "@" + waxDomain + ">", "To: <" + m.to[0] + ">", "Subject: " + m.token,
+	h := []string{"From: <" + m.sender() + ">", "To: <" + m.to[0] + ">", "Subject: " + m.token,
 		"MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"}
 	if m.need == delivery.TLSOptional {
 		h = append(h, "TLS-Required: No")
@@ -45,7 +53,7 @@ func (w *world) submit(t *testing.T, m mail) {
 	if err := w.login(t, c); err != nil {
 		t.Fatal(err)
 	}
-	tx := smtpclient.Transaction{Body: strings.NewReader(m.text()), Mail: smtpclient.MailOptions{From: user + "@" + waxDomain,
+	tx := smtpclient.Transaction{Body: strings.NewReader(m.text()), Mail: smtpclient.MailOptions{From: m.sender(),
 		SMTPUTF8: m.utf8, RequireTLS: m.need == delivery.RequireTLS, Body: "8BITMIME"}}
 	for _, a := range m.to {
 		tx.Rcpts = append(tx.Rcpts, smtpclient.RcptOptions{To: a})

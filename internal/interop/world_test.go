@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"waxwing/dane"
+	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/config"
 	"waxwing/internal/queue"
@@ -34,6 +35,7 @@ type world struct {
 	dns    *process
 	wax    *server.Server
 	waxLog *process // only its log
+	signed sync.Once
 }
 
 // Waxwing's names and addresses.
@@ -255,4 +257,18 @@ func (w *world) pool() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(w.ca.cert)
 	return p
+}
+
+// sign makes Waxwing sign for its own domain from now on.
+func (w *world) sign(t *testing.T) {
+	t.Helper()
+	w.signed.Do(func() {
+		key, err := dkim.GenerateEd25519()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.wax.Signing.AddKey(t.Context(), dns.MustParse(waxDomain), "interop", key); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
