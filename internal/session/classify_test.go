@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
@@ -78,6 +79,12 @@ func TestAlertWords(t *testing.T) {
 	}
 	if got := bounded(strings.Repeat("ä", 1000)); len(got) > maxText+3 || !strings.HasSuffix(got, "ä…") {
 		t.Errorf("bounded to %d octets", len(got))
+	}
+	// A certificate's names are the peer's words: PostgreSQL took no NUL, so that
+	// the outcome could not be stored and the message was tried again for ever.
+	cert := &x509.Certificate{DNSNames: []string{"a\x00\r\nb\xff.test"}}
+	if got := classifyPKIX(x509.HostnameError{Certificate: cert, Host: "b.test"}, cert, time.Now()).Text; strings.ContainsAny(got, "\x00\r\n\xff") || !utf8.ValidString(got) {
+		t.Errorf("got %q", got)
 	}
 }
 
