@@ -58,7 +58,7 @@ func commands() []command {
 		{"domain", "add|list|remove [DOMAIN]", "the domains this server takes mail for", runDomain},
 		{"account", "add|list|remove|password [NAME]", "who may log in", runAccount},
 		{"address", "add|list|remove [ADDRESS [ACCOUNT]]", "which addresses lead to which account", runAddress},
-		{"transport", "add|set|list|show|remove [NAME] [-kind KIND …]", "the ways that mail can take out of here", runTransport},
+		{"transport", "add|set|list|show|test|remove [NAME] [-kind KIND …]", "the ways that mail can take out of here", runTransport},
 		{"route", "add|list|remove|test [TRANSPORT|ID|ADDRESS] [CRITERIA]", "which mail takes which way", runRoute},
 		{"dkim", "add|list|retire [DOMAIN]", "the keys that outgoing mail is signed with", runDKIM},
 		{"mail", "list|show", "read delivered mail", runMail},

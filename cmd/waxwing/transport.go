@@ -19,7 +19,7 @@ import (
 // runTransport keeps the ways that mail can take. Passwords come from standard
 // input or a file, so that they stand in no process list and no shell history.
 func runTransport(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "set", "list", "show", "remove")
+	what, args, err := verb(args, "add", "set", "list", "show", "test", "remove")
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func runTransport(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	if want := map[string]int{"list": 0}; len(rest) != wanted(want, what, 1) {
-		return usagef("transport list, transport add|set|show|remove NAME (add and set with -kind and its flags)")
+		return usagef("transport list, transport add|set|show|test|remove NAME (add and set with -kind and its flags)")
 	}
 	if what == "list" {
 		return withRoutes(ctx, e, f, func(s *routes.Store) error { return listTransports(ctx, e, s, f.json) })
@@ -44,6 +44,8 @@ func runTransport(ctx context.Context, e env, args []string) error {
 	switch what {
 	case "show":
 		return withRoutes(ctx, e, f, func(s *routes.Store) error { return showTransport(ctx, e, s, name, f.json) })
+	case "test":
+		return withStore(ctx, e, f, func(o *opened) error { return testTransport(ctx, e, o, name) })
 	case "remove":
 		return withRoutes(ctx, e, f, func(s *routes.Store) error {
 			err := s.RemoveTransport(ctx, name)

@@ -3,8 +3,10 @@ package server
 import (
 	"crypto/x509"
 
+	"waxwing/internal/config"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
+	"waxwing/internal/store"
 	"waxwing/internal/transport"
 )
 
@@ -24,4 +26,13 @@ func (s *Server) buildRoutes(roots *x509.CertPool) {
 		Session: func() *session.Client { return s.session(roots) }}
 	local := &transport.Local{Mailboxes: s.Mailboxes, Accounts: s.Accounts, Now: s.o.Now, Log: s.area("delivery")}
 	s.Router = &transport.Router{Routes: s.Routes, Direct: s.Direct, Local: local, Make: builder.Make, Now: s.o.Now, Log: s.area("routes")}
+}
+
+// Ways makes the router, for commands that need no running server.
+func Ways(cfg *config.Config, db *store.Store) (*transport.Router, error) {
+	s, err := forPlanning(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	return s.Router, nil
 }

@@ -350,3 +350,49 @@ func TestSourceDialer(t *testing.T) {
 		t.Error("connected from an address that is not ours")
 	}
 }
+
+// Probe judges a host as a delivery does, and sends nothing.
+func TestRelayProbe(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		host  func(*smtpserver.Server)
+		alter func(*route.Transport)
+		fault string
+	}{
+		{"STARTTLS", nil, nil, ""},
+		{"TLS from the start", func(s *smtpserver.Server) { s.ImplicitTLS = true }, func(t *route.Transport) { t.Implicit = true }, ""},
+		{"no TLS", func(s *smtpserver.Server) { s.TLS, s.Auth = nil, nil }, nil, "STARTTLS was not offered"},
+		{"another authority", func(s *smtpserver.Server) {
+			cert, _ := issue("smtp.isp.test", nil)
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+		}, nil, "certificate"},
+	} {
+		h := startRelayHost(t, c.host)
+		tr := submission(h.port)
+		if c.alter != nil {
+			c.alter(&tr)
+		}
+		ca, _ := relayPKI()
+		roots := x509.NewCertPool()
+		roots.AddCert(ca.Leaf)
+		b := &Builder{Direct: &Direct{}, DNS: zone(t, dns.Insecure), Session: func() *session.Client {
+			return &session.Client{HELO: "mail.us.test", Roots: roots, Timeouts: smtpclient.Timeouts{Greeting: 5 * time.Second}}
+		}}
+		d, err := b.Make(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dec, probes := d.(*Relay).Probe(t.Context())
+		if dec.Stop != nil || len(probes) != 1 {
+			t.Errorf("%s: %+v %+v", c.name, dec, probes)
+			continue
+		}
+		if f := Fault(&dec.Plans[0], &probes[0]); (f == "") != (c.fault == "") || !strings.Contains(f, c.fault) {
+			t.Errorf("%s: %q", c.name, f)
+		}
+		if len(h.took()) > 0 {
+			t.Errorf("%s: mail was sent", c.name)
+		}
+	}
+}
