@@ -83,7 +83,7 @@ func TestAlertWords(t *testing.T) {
 	// A certificate's names are the peer's words: PostgreSQL took no NUL, so that
 	// the outcome could not be stored and the message was tried again for ever.
 	cert := &x509.Certificate{DNSNames: []string{"a\x00\r\nb\xff.test"}}
-	if got := classifyPKIX(x509.HostnameError{Certificate: cert, Host: "b.test"}, cert, time.Now()).Text; strings.ContainsAny(got, "\x00\r\n\xff") || !utf8.ValidString(got) {
+	if got := classifyPKIX(x509.HostnameError{Certificate: cert, Host: "b.test"}, cert, time.Now()).Text; strings.ContainsAny(got, "\x00\r\n") || !utf8.ValidString(got) {
 		t.Errorf("got %q", got)
 	}
 }
