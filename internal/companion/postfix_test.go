@@ -104,7 +104,7 @@ func deliveries() [][2]string {
 		{"dane.test", "sent"}, {"danebad.test", "deferred"}, {"danenotls.test", "deferred"}, {"plain.test", "sent"}, {"none.test", "sent"},
 		{"sts.test", "sent"}, {"stsbad.test", "deferred"}, {"ststesting.test", "sent"}, {"stsfail.test", "sent"}, {"stsnotls.test", "deferred"},
 		{"notlsrpt.test", "sent"}, {"temp.test", "deferred"}, {"nh.test", "sent"}, {"nh2.test", "sent"}, {"Sts.TEST", "sent"},
-		{"stsold.test", "sent"},
+		{"stsold.test", "sent"}, {"ststestplain.test", "sent"},
 	}
 }
 
@@ -122,6 +122,9 @@ func inside(t *testing.T) {
 	}
 	const datagrams = 12 // as recorded, and stsold.test
 	companion.EventuallyTest(t, "datagrams", func() bool { return w.datagrams(t) >= datagrams })
+	if n := w.datagrams(t); n != datagrams {
+		t.Errorf("%d datagrams, want %d", n, datagrams)
+	}
 
 	// What the recording's policy server gave otherwise: Sts.TEST is sts.test, a
 	// policy is quoted in full, and Postfix is not told of faults in such a way that
@@ -161,6 +164,30 @@ func inside(t *testing.T) {
 		"mx.danenotls.test": "tlsa mx.danenotls.test 0/1 starttls-not-supported:1",
 	})
 	w.reports(t)
+	w.otherMaps(t)
+}
+
+// otherMaps holds what the docs say of other ways to ask: over a socket within
+// Postfix's chroot, with the names of old, and of a server that is not there.
+func (w *world) otherMaps(t *testing.T) {
+	try := func(table, to, status, says string) {
+		t.Helper()
+		w.run(t, nil, "/usr/sbin/postconf", "-e", "smtp_tls_policy_maps="+table)
+		w.run(t, nil, "/usr/sbin/postfix", "reload")
+		w.send(t, to)
+		if got := w.status(t, to); got != status || !strings.Contains(w.log(says), says) {
+			t.Errorf("%s: %s is %s, want %s and %q\n%s", table, to, got, status, says, w.log(""))
+		}
+	}
+	const unix = "socketmap:unix:/run/tlsrpt/policies:"
+	try(unix+"QUERY", "unix@sts.test", "sent", "Verified TLS connection established to mx.sts.test")
+	try(unix+"QUERY", "unix@stsbad.test", "deferred", "Server certificate not verified")
+	try(unix+"postfix", "name@none.test", "deferred", "there is no map of this name here")
+	try("socketmap:inet:127.0.0.1:9:QUERYwithTLSRPT", "away@none.test", "deferred", "client TLS configuration problem")
+	out, err := exec.Command("/usr/sbin/chroot", chroot, "/usr/sbin/postmap", "-q", "dane.test", "socketmap:inet:127.0.0.1:8642:QUERYwithTLSRPT").CombinedOutput()
+	if err != nil || string(out) != "dane-only\n" {
+		t.Errorf("postmap -q: %q, %v", out, err)
+	}
 }
 
 // age lets our server fetch the policy of stsold.test, of which there then is a
@@ -252,7 +279,7 @@ func newWorld(t *testing.T) *world {
 	records := []string{}
 	add := func(format string, args ...any) { records = append(records, fmt.Sprintf(format, args...)) }
 	for domain, ip := range map[string]string{"dane": "2", "danebad": "2", "danenotls": "3", "plain": "3", "none": "2", "sts": "2", "stsbad": "2",
-		"ststesting": "2", "stsfail": "2", "stsnotls": "3", "stsold": "2", "notlsrpt": "2", "temp": "2"} {
+		"ststesting": "2", "stsfail": "2", "stsnotls": "3", "stsold": "2", "ststestplain": "3", "notlsrpt": "2", "temp": "2"} {
 		add("%s 300 IN MX 10 mx.%s", domain, domain)
 		add("mx.%s 300 IN A 127.0.0.%s", domain, ip)
 		if domain != "notlsrpt" {
@@ -284,7 +311,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) policyHosts(t *testing.T) {
 	stranger := newPKI(t)
 	certs := map[string]tls.Certificate{}
-	for _, d := range []string{"sts.test", "stsbad.test", "ststesting.test", "stsfail.test", "stsnotls.test", "stsold.test"} {
+	for _, d := range []string{"sts.test", "stsbad.test", "ststesting.test", "stsfail.test", "stsnotls.test", "stsold.test", "ststestplain.test"} {
 		by := w.pki
 		if d == "stsfail.test" {
 			by = stranger
@@ -307,7 +334,7 @@ func (w *world) policyHosts(t *testing.T) {
 	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		domain := strings.TrimPrefix(r.Host, "mta-sts.")
 		mode := "enforce"
-		if domain == "ststesting.test" {
+		if strings.HasPrefix(domain, "ststest") {
 			mode = "testing"
 		}
 		rw.Header().Set("Content-Type", "text/plain")
@@ -331,7 +358,7 @@ servers = ["127.0.0.1"]
 selftest = { signed = "", bogus = "", large = "" }
 [companion]
 datagrams = "`+dir+`/tlsrpt.sock"
-policies = ["127.0.0.1:8642"]
+policies = ["127.0.0.1:8642", "unix:`+dir+`/policies"]
 report_relay = "127.0.0.1:25"
 `))
 	if err != nil {
@@ -365,19 +392,38 @@ report_relay = "127.0.0.1:25"
 	})
 }
 
-// startPostfix configures Postfix as recorded, but for the port of the policy
-// server, and starts it.
-func (w *world) startPostfix(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("testdata", "main.cf"))
+// mainCF is the recorded main.cf with the lines of docs/operating/postfix.md in
+// the place of its own.
+func mainCF(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating", "postfix.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	main := strings.Replace(string(b), "127.0.0.1:18642", "127.0.0.1:8642", 1)
-	if main == string(b) {
-		t.Fatal("main.cf has no policy map")
+	_, block, ok := strings.Cut(string(page), "In `main.cf`:\n\n```\n")
+	block, _, end := strings.Cut(block, "```")
+	if !ok || !end {
+		t.Fatal("docs/operating/postfix.md shows no main.cf")
 	}
+	block = strings.Replace(block, "/etc/ssl/certs/ca-certificates.crt", "/etc/postfix/ca.pem", 1)
+	recorded, err := os.ReadFile(filepath.Join("testdata", "main.cf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for l := range strings.Lines(string(recorded)) {
+		name, _, _ := strings.Cut(l, " ")
+		if !strings.Contains("\n"+block, "\n"+name+" = ") {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(lines, "") + block
+}
+
+// startPostfix configures Postfix as the docs say and starts it.
+func (w *world) startPostfix(t *testing.T) {
 	files := map[string]string{
-		"/etc/postfix/main.cf": main, "/etc/postfix/ca.pem": w.pki.pem(),
+		"/etc/postfix/main.cf": mainCF(t), "/etc/postfix/ca.pem": w.pki.pem(),
 		"/etc/resolv.conf": "nameserver 127.0.0.1\noptions trust-ad edns0\n", "/etc/hosts": "127.0.0.1 localhost\n",
 	}
 	for _, f := range []string{"/etc/resolv.conf", "/etc/hosts"} {
