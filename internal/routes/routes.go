@@ -259,11 +259,14 @@ func (s *Store) RemoveTransport(ctx context.Context, name string) error {
 	}
 	return s.change(ctx, func(tx *store.Tx) error {
 		var waiting int64
-		if err := tx.Row(`SELECT count(*) FROM messages WHERE finished = 0 AND transport = ?`, name).Scan(&waiting); err != nil {
+		// Via is of single recipients: those that wait, are tried now, or are held.
+		err := tx.Row(`SELECT (SELECT count(*) FROM messages WHERE finished = 0 AND transport = ?) +
+			(SELECT count(*) FROM recipients WHERE state IN (0, 1, 2) AND via = ?)`, name, name).Scan(&waiting)
+		if err != nil {
 			return err
 		}
 		if waiting > 0 {
-			return fmt.Errorf("transport %s: %w, by %d waiting messages", name, ErrInUse, waiting)
+			return fmt.Errorf("transport %s: %w, by mail that waits", name, ErrInUse)
 		}
 		n, err := tx.Exec(`DELETE FROM transports WHERE name = ?`, name)
 		switch {

@@ -203,6 +203,22 @@ func TestTransportOfWaitingMail(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		set(1)
+		via := func(query string) {
+			t.Helper()
+			err := db.Write(ctx, func(tx *store.Tx) error {
+				_, err := tx.Exec(query)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		via(`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts, last_attempt, delay_told,
+			first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, via) VALUES (1, 1, 'x@b.test', 'b.test', 0, '', 0, 2, 0, '', 0, 0, 0, 0, '', 0, '', '', '', '', '', '', 'isp')`)
+		if err := s.RemoveTransport(ctx, "isp"); !errors.Is(err, ErrInUse) {
+			t.Errorf("a held recipient's: %v", err)
+		}
+		via(`UPDATE recipients SET state = 3`)
 		if err := s.RemoveTransport(ctx, "isp"); err != nil {
 			t.Error(err)
 		}
