@@ -118,6 +118,11 @@ func (f *Fetcher) get(ctx context.Context, host dns.Name, addrs []netip.Addr) ([
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, MaxPolicy+1))
+	if err == nil {
+		// A request that is given up ends for the server too, which may then end its
+		// answer in due form: what came by then is cut short and no policy.
+		err = ctx.Err()
+	}
 	switch {
 	case err != nil:
 		return nil, transportError(ctx, err)
