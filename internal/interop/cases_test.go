@@ -3,11 +3,7 @@
 package interop
 
 import (
-	"crypto/x509"
-	"fmt"
-
 	"waxwing/dane"
-	"waxwing/dns"
 )
 
 // delivery cases: what a domain publishes, and what must come of a mail to it.
@@ -109,80 +105,4 @@ func certNames(peer string) (names []string) {
 		names = append(names, label+"."+peer+".example")
 	}
 	return names
-}
-
-// policyIP is where the MTA-STS policies are served.
-const policyIP = "127.5.0.1"
-
-// zonesFor publishes a peer: a signed zone with good and bad hosts, and an
-// unsigned one. chain is the peer's, leaf first, with its issuer.
-func zonesFor(p *peer, chain []*x509.Certificate) []zone {
-	ee, ta := dane.Generate(chain[0], dane.UsageEE, 1, 1), dane.Generate(chain[1], dane.UsageTA, 1, 1)
-	wrong := dane.Generate(chain[1], dane.UsageEE, 1, 1) // the issuer's key is not the leaf's
-	own := p.name + ".example"
-	z := zone{name: own, nsec3: p.name == "exim", records: []string{"mxalias CNAME mx"}}
-	host := func(label, ip string, tlsa ...dns.TLSA) {
-		z.records = append(z.records, label+" A "+ip)
-		for _, r := range tlsa {
-			z.records = append(z.records, fmt.Sprintf("_25._tcp.%s TLSA %s", label, r))
-		}
-	}
-	host("mx", p.ip, ee)
-	host("mxta", p.ip, ta)
-	host("mxbad", p.ip, wrong)
-	host("mxname", p.ip, ta)
-	host("mxunusable", p.ip, dane.Generate(chain[0], 1, 1, 1)) // PKIX-EE: not for SMTP (RFC 7672 §3.1.3)
-	host("mxsts", p.ip)
-	host("mxother", p.ip)
-	plain := zone{name: p.name + "-plain.example", trust: unsigned, records: []string{"mx A " + p.ip,
-		fmt.Sprintf("_25._tcp.mx TLSA %s", wrong)}} // without signatures it must not count
-	zones := []zone{}
-	z.records = append(z.records, "aliased CNAME ee", fmt.Sprintf("*._tcp.mxwild TLSA %s", ee), "_25._tcp.mxtlsaalias CNAME tlsa", fmt.Sprintf("tlsa TLSA %s", ee))
-	host("implicit", p.ip, ee)
-	host("mxwild", p.ip)
-	host("mxtlsaalias", p.ip)
-	host("mxrollover", p.ip, wrong, ee)
-	host("mxlost", p.ip)
-	host("bad.rpt", p.ip, wrong)
-	host("good.rpt", p.ip, ee)
-	z.records = append(z.records, "rpt MX 10 bad.rpt", "rpt MX 20 good.rpt")
-	for _, at := range []string{"rpt", "bad.rpt", "good.rpt"} {
-		z.records = append(z.records, fmt.Sprintf("_smtp._tls.%s TXT \"v=TLSRPTv1; rua=mailto:%s\"", at, reportsTo))
-	}
-	zones = append(zones, zone{name: "_tcp.mxlost." + own, trust: expired, records: []string{fmt.Sprintf("_25 TLSA %s", ee)}})
-	if p.name == "postfix" {
-		host("mxclear", clearIP, ee)
-		host("mxclear-untold", clearIP)
-		host("mxtls12", tls12IP, ee)
-		host("mxtls11", tls11IP, ee)
-		host("mxtls11-untold", tls11IP)
-		host("mxask", askCertIP, ee)
-		host("mxreq", reqCertIP, ee)
-		host("mxreq-untold", reqCertIP)
-		host("mxbare", bareIP)
-		zones = append(zones, zone{name: "bogus.example", trust: expired, records: []string{"@ MX 10 mx", "mx A " + p.ip,
-			fmt.Sprintf("_25._tcp.mx TLSA %s", ee)}})
-	}
-	for _, c := range casesOf(p.name) {
-		mx := fmt.Sprintf("%s. MX 10 %s.", c.domain, c.host)
-		if c.also != "" {
-			mx += fmt.Sprintf("\n%s. MX 20 %s.", c.domain, c.also)
-		}
-		switch c.domain {
-		case "via." + plain.name:
-			plain.records = append(plain.records, mx)
-		case "implicit." + own, "aliased." + own:
-		case "any.wild." + own:
-			z.records = append(z.records, "*.wild MX 10 mxwild")
-		case plain.name:
-			plain.records = append(plain.records, mx)
-		case "bogus.example":
-		default:
-			z.records = append(z.records, mx)
-		}
-		if c.sts != "" {
-			z.records = append(z.records, fmt.Sprintf("_mta-sts.%s. TXT \"v=STSv1; id=1\"", c.domain), fmt.Sprintf("mta-sts.%s. A %s", c.domain, policyIP))
-		}
-	}
-	return append(zones, z, plain)
 }

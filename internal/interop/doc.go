@@ -1,8 +1,8 @@
 // Package interop holds tests of Waxwing against programs that others wrote:
-// Postfix, Exim and OpenSMTPD as mail hosts, Postfix and swaks as clients,
-// unbound as the validating resolver over zones that ldns signed and NSD
-// serves, and posttls-finger, ldns-dane and danetool as second opinions. It has
-// no code of its own.
+// Postfix, Exim and OpenSMTPD as mail hosts, Postfix, Exim, swaks and GNU SASL
+// as clients, unbound as the validating resolver over zones that ldns signed and
+// NSD serves, and posttls-finger, ldns-dane, danetool and OpenSSL as second
+// opinions on DANE. It has no code of its own.
 //
 // The tests run on real ports. So that this touches nothing of the machine,
 // they run themselves again in network, mount and process namespaces of their
