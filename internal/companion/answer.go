@@ -129,12 +129,12 @@ func (q Question) secure() socketmap.Reply {
 // what the session is to be reported under.
 func (q Question) unverified() socketmap.Reply {
 	p, f := q.Finding.Policy, q.fault()
-	if f == "" && (p == nil || p.Mode == mtasts.ModeNone) {
+	if f == nil && (p == nil || p.Mode == mtasts.ModeNone) {
 		return socketmap.NotFound()
 	}
 	attrs := q.attributes()
-	if attrs != "" && f != "" {
-		attrs += " policy_failure=" + f
+	if attrs != "" && f != nil {
+		attrs += " policy_failure=" + string(f.Type)
 	}
 	if attrs != "" && fits("may"+attrs) {
 		return socketmap.Found("may" + attrs)
@@ -168,20 +168,21 @@ func (q Question) attributes() string {
 	return b.String()
 }
 
-// fault is the finding's failure in the words of RFC 8460 §4.3.2.2, the same
-// that policy.Decide reports it under; "" where there is none to report.
-func (q Question) fault() string {
+// fault is the finding's failure as policy.Decide reports it (RFC 8460
+// §4.3.2.2); nil where there is none to report.
+func (q Question) fault() *delivery.PolicyFailure {
 	f := q.Finding.Failure
 	if f == nil || f.Word == mtasts.NoRecord {
-		return ""
+		return nil
 	}
+	pf := &delivery.PolicyFailure{Type: tlsrpt.STSPolicyFetchError, Reason: delivery.Reason(f.Word), Text: f.Error()}
 	switch f.Word {
 	case mtasts.WebPKI:
-		return string(tlsrpt.STSWebPKIInvalid)
+		pf.Type = tlsrpt.STSWebPKIInvalid
 	case mtasts.PolicySyntax:
-		return string(tlsrpt.STSPolicyInvalid)
+		pf.Type = tlsrpt.STSPolicyInvalid
 	}
-	return string(tlsrpt.STSPolicyFetchError)
+	return pf
 }
 
 // hostname reports whether Postfix takes s for a host name: letters, digits,

@@ -277,6 +277,9 @@ func reportedAs(q Question, p *delivery.Plan, level string, attrs map[string][]s
 	if got := strings.Join(attrs["policy_failure"], " "); got != want {
 		return "policy_failure is " + got + ", want " + want
 	}
+	if f := q.fault(); want != "" && (f == nil || *f != *p.Reports[i].Failed) {
+		return fmt.Sprintf("the fault noted is %+v, that of an own delivery %+v", f, p.Reports[i].Failed)
+	}
 	return ""
 }
 

@@ -17,7 +17,6 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
-	"waxwing/tlsrpt"
 )
 
 // Collector takes libtlsrpt's datagrams and stores what they say like the
@@ -131,7 +130,7 @@ func (c *Collector) drain(ctx context.Context, q *intake) {
 func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagrams int) {
 	now := c.now()
 	day := tlsresult.Day(now)
-	faultOf := func(d dns.Name) tlsrpt.ResultType { return c.Faults.of(d, now) }
+	faultOf := func(d dns.Name) *delivery.PolicyFailure { return c.Faults.of(d, now) }
 	for _, b := range batch {
 		o, err := observe(b, faultOf)
 		switch {

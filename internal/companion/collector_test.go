@@ -18,6 +18,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/delivery"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -418,20 +419,21 @@ func TestSocketLost(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	var none *Faults
-	none.note(example, "sts-webpki-invalid", noon)
-	if none.of(example, noon) != "" {
+	bad := &delivery.PolicyFailure{Type: tlsrpt.STSWebPKIInvalid}
+	none.note(example, bad, noon)
+	if none.of(example, noon) != nil {
 		t.Error("nil knows a fault")
 	}
 	var f Faults
-	f.note(example, "sts-webpki-invalid", noon)
-	if f.of(example, noon.Add(time.Hour)) != tlsrpt.STSWebPKIInvalid || f.of(example, noon.Add(faultLasts)) != "" || f.of(dns.MustParse("other.example"), noon) != "" {
+	f.note(example, bad, noon)
+	if f.of(example, noon.Add(time.Hour)) != bad || f.of(example, noon.Add(faultLasts)) != nil || f.of(dns.MustParse("other.example"), noon) != nil {
 		t.Error("a fault is known for a day, of its domain")
 	}
-	if f.note(example, "", noon); f.of(example, noon) != "" {
+	if f.note(example, nil, noon); f.of(example, noon) != nil {
 		t.Error("a fault that was mended is known")
 	}
 	for i := range maxFaults + 10 {
-		f.note(dns.MustParse(fmt.Sprintf("d%d.example", i)), "sts-webpki-invalid", noon)
+		f.note(dns.MustParse(fmt.Sprintf("d%d.example", i)), bad, noon)
 	}
 	if len(f.m) > maxFaults {
 		t.Errorf("%d faults kept", len(f.m))

@@ -37,14 +37,14 @@ func stsStrings(mode, mx string) []string {
 	return []string{"version: STSv1", "mode: " + mode, "mx: " + mx, "max_age: 604800"}
 }
 
-func noFault(dns.Name) tlsrpt.ResultType { return "" }
+func noFault(dns.Name) *delivery.PolicyFailure { return nil }
 
 // someFault: faulty.test has one.
-func someFault(d dns.Name) tlsrpt.ResultType {
+func someFault(d dns.Name) *delivery.PolicyFailure {
 	if d.ASCII() == "faulty.test" {
-		return tlsrpt.STSWebPKIInvalid
+		return &delivery.PolicyFailure{Type: tlsrpt.STSWebPKIInvalid, Reason: "webpki", Text: "words"}
 	}
-	return ""
+	return nil
 }
 
 // seen is an observation in a few words: "type policy-domain ok|type of failure".
@@ -137,10 +137,10 @@ func TestObserve(t *testing.T) {
 		{"testing, and failed", `{"d":"a.test","policies":[{"policy-type":2,"policy-string":["mode: testing"]` + failing + `{"c":201}]}]}`, "sts a.test failed starttls-not-supported/"},
 		{"testing, written otherwise", `{"d":"a.test","policies":[{"policy-type":2,"policy-string":["version: STSv1","mode:testing "],"f":0}]}`, "unverified 1"},
 		{"no policy to be had, no fault known", `{"d":"a.test","policies":[{"policy-type":2,"f":0}]}`, "unverified 1"},
-		{"no policy to be had", `{"d":"faulty.test","policies":[{"policy-type":2,"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/policy-not-obtained"},
-		{"testing, and a fault", `{"d":"Faulty.test","policies":[{"policy-type":2,"policy-string":["mode: testing"],"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/policy-not-obtained"},
-		{"enforce, and a fault", `{"d":"faulty.test","policies":[{"policy-type":2,"policy-string":["mode: enforce"],"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/policy-not-obtained"},
-		{"a failure, and a fault", `{"d":"faulty.test","policies":[{"policy-type":2` + failing + `{"c":201}]}]}`, "sts faulty.test failed starttls-not-supported/ sts-webpki-invalid/policy-not-obtained"},
+		{"no policy to be had", `{"d":"faulty.test","policies":[{"policy-type":2,"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/webpki+words"},
+		{"testing, and a fault", `{"d":"Faulty.test","policies":[{"policy-type":2,"policy-string":["mode: testing"],"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/webpki+words"},
+		{"enforce, and a fault", `{"d":"faulty.test","policies":[{"policy-type":2,"policy-string":["mode: enforce"],"f":0}]}`, "sts faulty.test failed sts-webpki-invalid/webpki+words"},
+		{"a failure, and a fault", `{"d":"faulty.test","policies":[{"policy-type":2` + failing + `{"c":201}]}]}`, "sts faulty.test failed starttls-not-supported/ sts-webpki-invalid/webpki+words"},
 		{"a fault that Postfix told", `{"d":"faulty.test","policies":[{"policy-type":2` + failing + `{"c":303}]}]}`, "sts faulty.test failed sts-webpki-invalid/"},
 		{"a fault of MTA-STS is none of DANE", `{"d":"faulty.test","policies":[{"policy-type":1,"f":0}]}`, "tlsa faulty.test ok"},
 		{"testing is a word of MTA-STS", `{"d":"a.test","policies":[{"policy-type":9,"policy-string":["mode: testing"],"f":0}]}`, "no-policy-found a.test ok"},

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"waxwing/dns"
-	"waxwing/tlsrpt"
+	"waxwing/internal/delivery"
 )
 
 // Faults are the faults of domains' MTA-STS. Postfix has an attribute for them,
@@ -21,8 +21,8 @@ type Faults struct {
 }
 
 type fault struct {
-	result tlsrpt.ResultType
-	told   time.Time
+	failure *delivery.PolicyFailure
+	found   time.Time
 }
 
 const (
@@ -30,32 +30,32 @@ const (
 	faultLasts = 24 * time.Hour // smtp(8) keeps an answer as long as it lives
 )
 
-// note keeps the fault of a domain, or with "" that it has none.
-func (f *Faults) note(d dns.Name, result string, now time.Time) {
+// note keeps the fault of a domain, or with nil that it has none.
+func (f *Faults) note(d dns.Name, failure *delivery.PolicyFailure, now time.Time) {
 	if f == nil {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if result == "" {
+	if failure == nil {
 		delete(f.m, d)
 		return
 	}
 	if f.m == nil || len(f.m) >= maxFaults {
 		f.m = map[dns.Name]fault{} // better some left out than without bound
 	}
-	f.m[d] = fault{tlsrpt.ResultType(result), now}
+	f.m[d] = fault{failure, now}
 }
 
-// of is the fault that a domain's sessions failed by, "" if none is known.
-func (f *Faults) of(d dns.Name, now time.Time) tlsrpt.ResultType {
+// of is the fault that a domain's sessions failed by, nil if none is known.
+func (f *Faults) of(d dns.Name, now time.Time) *delivery.PolicyFailure {
 	if f == nil {
-		return ""
+		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if x, ok := f.m[d]; ok && now.Sub(x.told) < faultLasts {
-		return x.result
+	if x, ok := f.m[d]; ok && now.Sub(x.found) < faultLasts {
+		return x.failure
 	}
-	return ""
+	return nil
 }

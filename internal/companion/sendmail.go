@@ -32,10 +32,12 @@ func (s *Sendmail) Deliver(ctx context.Context, job *delivery.Job, c delivery.Co
 	res := delivery.Result{Started: s.now(), Transport: "relay", Name: "sendmail"}
 	outcome := delivery.RecipientResult{Outcome: delivery.Delivered, Word: "accepted", Text: s.Path + " took the message", TLS: "none"}
 	if err := s.run(ctx, job, c); err != nil {
-		outcome = delivery.RecipientResult{Outcome: delivery.Deferred, Word: "sendmail-failed", Text: err.Error(), Enhanced: smtp.Enhanced{Class: 4, Subject: 3}}
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && (exit.ExitCode() == exDataErr || exit.ExitCode() == exNoUser) {
-			outcome.Outcome, outcome.Enhanced.Class = delivery.Failed, 5
+		outcome = delivery.RecipientResult{Outcome: delivery.Deferred, Word: "connect-failed", Text: err.Error(), Enhanced: smtp.Enhanced{Class: 4, Subject: 3}}
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			outcome.Word = "remote-reply"
+			if exit.ExitCode() == exDataErr || exit.ExitCode() == exNoUser {
+				outcome.Outcome, outcome.Enhanced.Class = delivery.Failed, 5
+			}
 		}
 	}
 	for _, r := range job.Recipients {
