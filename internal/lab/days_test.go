@@ -169,6 +169,35 @@ func TestThreeDays(t *testing.T) {
 		w.later()
 	}
 	w.holdAgainst(mx, sessions)
+	w.alerted()
+}
+
+// alerted: the receiver's postmaster heard once, on the first day, that d.test
+// had its first failures (RPT-18), and is told what would cure them (RPT-19).
+func (w *days) alerted() {
+	w.t.Helper()
+	_, err := w.receiver.TLSReport.Step(w.ctx)
+	w.must(err)
+	var text string
+	mails := 0
+	w.waitFor("the alert", func() bool {
+		list, err := w.receiver.Mailboxes.List(w.ctx, w.receiver.Account, "INBOX", 10)
+		w.must(err)
+		for mails = 0; mails < len(list); mails++ {
+			b, err := (&Lab{}).read(w.ctx, w.receiver, list[mails].ID)
+			w.must(err)
+			text = string(b)
+		}
+		return mails > 0
+	})
+	if mails != 1 || !strings.Contains(text, "Subject: TLS failures reported for d.test\r\n") || !strings.Contains(text, "1 x certificate-not-trusted at mx1.d.test") {
+		w.t.Errorf("%d mails:\n%s", mails, text)
+	}
+	d, err := w.receiver.TLSReport.Digest(w.ctx, "d.test", 7)
+	w.must(err)
+	if len(d.Lines) != 3 || len(d.Advice) != 1 || d.Advice[0].Word != tlsreport.AdviseCertificate || !strings.Contains(d.Advice[0].Text, "since 3 days") {
+		w.t.Errorf("%+v", d)
+	}
 }
 
 func (w *days) yesterday() string { return w.day.AddDate(0, 0, -1).Format(time.DateOnly) }
@@ -178,6 +207,8 @@ func (w *days) later() {
 	w.t.Helper()
 	for range 3 {
 		_, err := w.sender.TLSReport.Step(w.ctx)
+		w.must(err)
+		_, err = w.receiver.TLSReport.Step(w.ctx)
 		w.must(err)
 		w.Clock.Advance(6 * time.Minute)
 	}

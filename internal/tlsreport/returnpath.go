@@ -124,7 +124,7 @@ func readBounce(msg []byte) (v verdict, note, reason string) {
 	if err == nil {
 		for _, rcpt := range r.Recipients {
 			if rcpt.Action != dsn.Failed {
-				note = "notification: " + string(rcpt.Action)
+				note = "notification: " + plain(errors.New(string(rcpt.Action)))
 				continue
 			}
 			text := plain(errors.New(bounceText(rcpt)))

@@ -54,7 +54,12 @@ func (s *Service) planDays(ctx context.Context) error {
 		if s.knownPlanned(d) {
 			continue
 		}
-		planned, err := s.planned(ctx, d)
+		// Yesterday is planned once by every machine, even if it has units: a run by
+		// hand right at midnight may have missed what was settled in that moment.
+		planned, err := false, error(nil)
+		if d < today-1 {
+			planned, err = s.planned(ctx, d)
+		}
 		if err == nil && !planned {
 			err = s.planDay(ctx, d, now)
 		}
