@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"waxwing/dkim"
@@ -68,8 +70,20 @@ func addKey(ctx context.Context, e env, o *opened, domain dns.Name, selector, al
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "%s._domainkey.%s. TXT %q\n", k.Selector, k.Domain, k.Record)
+	fmt.Fprintf(e.stdout, "%s._domainkey.%s. TXT %s\n", k.Selector, k.Domain, zoneText(k.Record))
 	return nil
+}
+
+// zoneText is a text as a zone file has it: in strings of up to 255 octets (RFC
+// 1035 §3.3), which verifiers put together again (RFC 6376 §3.6.2.2). A name
+// server refuses a longer one, and the record of an RSA key is longer.
+func zoneText(s string) string {
+	const most = 255
+	var parts []string
+	for len(s) > most {
+		parts, s = append(parts, strconv.Quote(s[:most])), s[most:]
+	}
+	return strings.Join(append(parts, strconv.Quote(s)), " ")
 }
 
 // noteForeign says when a key would sign nothing: mail is signed for hosted
