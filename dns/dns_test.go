@@ -26,7 +26,7 @@ func TestParseName(t *testing.T) {
 	}
 	for _, in := range []string{
 		"", ".", "..", "a..b", ".a", "192.0.2.1", "[192.0.2.1]", "a_b.test", "-a.test", "a-.test", "a b.test", "a\x00.test",
-		strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 127) + "test", "xn--a.test", "test.1",
+		strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 127) + "test", "xn--a.test", "test.1", "0\xea00.test", "b\xfccher.example",
 	} {
 		if n, err := ParseName(in); err == nil {
 			t.Errorf("ParseName(%q) = %q", in, n)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -27,6 +28,9 @@ func ParseName(s string) (Name, error) {
 	}
 	if plain(t) {
 		return checked(s, strings.ToLower(t))
+	}
+	if !utf8.ValidString(t) {
+		return Name{}, fmt.Errorf("invalid domain name %q: not UTF-8", clip(s))
 	}
 	a, err := lookup.ToASCII(t)
 	if err != nil {
