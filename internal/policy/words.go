@@ -99,7 +99,7 @@ func Explain(w delivery.Reason) (meaning, advice string) {
 }
 
 func table() []entry {
-	return slices.Concat(decisionWords(), findingWords(), connectionWords(), certificateWords(), messageWords())
+	return slices.Concat(decisionWords(), findingWords(), connectionWords(), certificateWords(), messageWords(), routeWords())
 }
 
 func decisionWords() []entry {
@@ -228,5 +228,24 @@ func messageWords() []entry {
 		{"canceled", "the attempt was broken off", "nothing to do; it is repeated"},
 		{"interrupted", "the attempt was broken off before a host was asked", "nothing to do; it is repeated"},
 		{"not-verified", "nobody verified the certificate", "nothing to do"},
+		{"mailbox", "the message lies in a mailbox of this server", "nothing to do"},
+		{"mailbox-error", "the mailbox could not be written", "look at this server's log; the message is tried again"},
+		{"account-lookup", "the users of this server could not be looked up", "look at this server's log; the message is tried again"},
+		{"suppressed", "an earlier message to this recipient came back for good", "correct the address, or lift the entry of the suppression list"},
+		{"hold-rule", "a rule of the operator holds such messages back", "release the message, or change the rule"},
+	}
+}
+
+// routeWords are those of routes and of the hosts that an operator names.
+func routeWords() []entry {
+	return []entry{
+		{"operator-host", "the operator named this host, so that nothing that the recipient's domain publishes applies", "nothing to do"},
+		{"transport-unverified", "the sender asked for REQUIRETLS, and the operator's transport does not verify its host", "give the transport a verification, or route such mail otherwise"},
+		{"no-transport", "the route or the message names a transport that is not there", "add the transport, or change the route"},
+		{"routes-unreadable", "the routes of this server could not be read", "look at this server's log; the message is tried again"},
+		{"refused-by-route", "the operator's routes refuse mail like this", "ask the operator of this server"},
+		{"auth-no-mechanism", "the operator's host offers no login that this server may use", "see which mechanisms the host offers, and that it does so over verified TLS"},
+		{"auth-refused", "the operator's host refused the login", "correct the transport's user and password"},
+		{"auth-server-unproven", "the host could not prove that it knows the password", "somebody else may be answering in its place: check the transport's host name and verification"},
 	}
 }
