@@ -20,7 +20,11 @@ func migrate(ctx context.Context, db *sql.DB, pg bool, o Options) error {
 		return nil
 	}
 	dialect := goose.DialectSQLite3
-	opts := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
+	opts := []goose.ProviderOption{
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true),
+		// Each area has files of its own: one may come after a higher number of another.
+		goose.WithAllowOutofOrder(true),
+	}
 	if pg {
 		dialect = goose.DialectPostgres
 		// Several machines may start at the same moment.
