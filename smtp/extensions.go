@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Extensions is what a server offers in its EHLO reply, or is set to offer.
@@ -20,7 +21,10 @@ type Extensions struct {
 	DSN                 bool
 	Chunking            bool
 	BinaryMIME          bool
-	Auth                []string // SASL mechanisms, upper case
+	Auth                []string      // SASL mechanisms, upper case
+	FutureRelease       bool          // FUTURERELEASE (RFC 4865), submission only
+	MaxHold             time.Duration // its limit from now on
+	MaxHoldUntil        time.Time     // its limit as a time; both are needed
 	Limits              Limits
 }
 
@@ -76,6 +80,8 @@ func (e *Extensions) add(word string, args []string) {
 		e.Chunking = true
 	case "BINARYMIME":
 		e.BinaryMIME = true
+	case "FUTURERELEASE":
+		e.addFutureRelease(args)
 	case "AUTH":
 		e.addAuth(args)
 	case "LIMITS":
@@ -91,6 +97,27 @@ func (e *Extensions) addSize(args []string) {
 	if n, err := strconv.ParseInt(args[0], 10, 64); err == nil && n > 0 {
 		e.MaxSize = n
 	}
+}
+
+// addFutureRelease reads both limits, which RFC 4865 §3 requires.
+func (e *Extensions) addFutureRelease(args []string) {
+	if len(args) < 2 {
+		return
+	}
+	d, ok := holdSeconds(args[0])
+	until, err := time.Parse(time.RFC3339, strings.ToUpper(args[1]))
+	if ok && err == nil {
+		e.FutureRelease, e.MaxHold, e.MaxHoldUntil = true, d, until
+	}
+}
+
+// holdSeconds reads a future-release-integer: 1 to 999999999 seconds (RFC 4865 §3).
+func holdSeconds(s string) (time.Duration, bool) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || len(s) > 9 || s[0] < '1' || s[0] > '9' {
+		return 0, false
+	}
+	return time.Duration(n) * time.Second, true
 }
 
 func (e *Extensions) addAuth(args []string) {
@@ -147,6 +174,7 @@ func (e Extensions) Lines() []string {
 	add(e.DSN, "DSN")
 	add(e.Chunking, "CHUNKING")
 	add(e.BinaryMIME, "BINARYMIME")
+	add(e.FutureRelease, "FUTURERELEASE "+strconv.FormatInt(int64(e.MaxHold/time.Second), 10)+" "+e.MaxHoldUntil.UTC().Format(time.RFC3339))
 	add(e.Limits != Limits{}, "LIMITS"+e.Limits.args())
 	return out
 }

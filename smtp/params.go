@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // MailParams is a parsed MAIL command.
@@ -18,6 +19,9 @@ type MailParams struct {
 	EnvID      string // decoded (RFC 3461 §4.4)
 	Ret        string // "HDRS", "FULL"; "" not given
 	Auth       string // AUTH=, decoded; "<>" for the null value, "" not given
+	// Future release (RFC 4865): one of them, or neither.
+	HoldFor   time.Duration // HOLDFOR=
+	HoldUntil time.Time     // HOLDUNTIL=
 }
 
 // RcptParams is a parsed RCPT command.
@@ -75,6 +79,8 @@ func (m *MailParams) set(key, value string, has bool, allowed Extensions) *Reply
 		return nil
 	case key == "ENVID" && allowed.DSN:
 		return m.setEnvID(value)
+	case key == "HOLDFOR" && allowed.FutureRelease, key == "HOLDUNTIL" && allowed.FutureRelease:
+		return m.setHold(key, value, allowed)
 	case key == "AUTH" && len(allowed.Auth) > 0:
 		return m.setAuth(value)
 	}
@@ -115,6 +121,28 @@ func (m *MailParams) setEnvID(value string) *Reply {
 		return NewReply(501, badParam, "ENVID must be xtext of up to 100 printable characters")
 	}
 	m.EnvID = id
+	return nil
+}
+
+// setHold takes what RFC 4865 §4.2 allows: one of the parameters, within the
+// limits that were offered. A time in the past is no error: nothing is held.
+func (m *MailParams) setHold(key, value string, allowed Extensions) *Reply {
+	if m.HoldFor > 0 || !m.HoldUntil.IsZero() {
+		return NewReply(501, badParam, "HOLDFOR and HOLDUNTIL exclude each other")
+	}
+	if key == "HOLDFOR" {
+		d, ok := holdSeconds(value)
+		if !ok || d > allowed.MaxHold {
+			return NewReply(501, badParam, "HOLDFOR must be a number of seconds from 1 to %d", int64(allowed.MaxHold/time.Second))
+		}
+		m.HoldFor = d
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, strings.ToUpper(value))
+	if _, offset := t.Zone(); err != nil || offset != 0 || t.After(allowed.MaxHoldUntil) {
+		return NewReply(501, badParam, "HOLDUNTIL must be a time in UTC such as 2026-01-31T12:00:00Z, not after %s", allowed.MaxHoldUntil.UTC().Format(time.RFC3339))
+	}
+	m.HoldUntil = t.UTC()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLineReader(t *testing.T) {
@@ -302,4 +303,40 @@ func FuzzExtensions(f *testing.F) {
 			t.Fatalf("%q: %+v came back as %+v", in, e, again)
 		}
 	})
+}
+
+// RFC 4865 §4.2: HOLDFOR and HOLDUNTIL, one of them, within the limits offered.
+func TestFutureRelease(t *testing.T) {
+	t.Parallel()
+	until := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	offer := Extensions{FutureRelease: true, MaxHold: time.Hour, MaxHoldUntil: until}
+	if got := ParseExtensions(offer.Lines()); !got.FutureRelease || got.MaxHold != time.Hour || !got.MaxHoldUntil.Equal(until) {
+		t.Errorf("%+v from %q", got, offer.Lines())
+	}
+	if ParseExtensions([]string{"FUTURERELEASE", "FUTURERELEASE 0 x"}).FutureRelease {
+		t.Error("an offer without limits counts")
+	}
+	for _, c := range []struct {
+		params string
+		code   int
+		want   time.Duration
+		until  string
+	}{
+		{"HOLDFOR=3600", 0, time.Hour, ""}, {"holdfor=1", 0, time.Second, ""},
+		{"HOLDFOR=3601", 501, 0, ""}, {"HOLDFOR=0", 501, 0, ""}, {"HOLDFOR=-1", 501, 0, ""}, {"HOLDFOR=", 501, 0, ""}, {"HOLDFOR=01", 501, 0, ""}, {"HOLDFOR=9999999999", 501, 0, ""},
+		{"HOLDUNTIL=2026-05-31T12:00:00Z", 0, 0, "2026-05-31T12:00:00Z"}, {"HOLDUNTIL=2001-01-01T00:00:00Z", 0, 0, "2001-01-01T00:00:00Z"},
+		{"HOLDUNTIL=2026-06-01T00:00:01Z", 501, 0, ""}, {"HOLDUNTIL=2026-05-31T12:00:00+02:00", 501, 0, ""}, {"HOLDUNTIL=tomorrow", 501, 0, ""}, {"HOLDUNTIL", 501, 0, ""},
+		{"HOLDFOR=60 HOLDUNTIL=2026-05-31T12:00:00Z", 501, 0, ""}, {"HOLDFOR=60 HOLDFOR=60", 501, 0, ""},
+	} {
+		m, r := ParseMail("FROM:<a@b.test> "+c.params, offer)
+		switch {
+		case c.code != 0 && (r == nil || r.Code != c.code || r.Enhanced != badParam):
+			t.Errorf("%s: %v", c.params, r)
+		case c.code == 0 && (r != nil || m.HoldFor != c.want || c.until != "" && m.HoldUntil.Format(time.RFC3339) != c.until):
+			t.Errorf("%s: %+v, %v", c.params, m, r)
+		}
+	}
+	if _, r := ParseMail("FROM:<a@b.test> HOLDFOR=60", Extensions{}); r == nil || r.Code != 555 {
+		t.Errorf("not offered: %v", r)
+	}
 }

@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"waxwing/smtp"
 )
@@ -70,8 +71,18 @@ func (c *conn) extensions() smtp.Extensions {
 	if c.srv.Auth != nil {
 		e.Auth = c.srv.Auth.Mechanisms(c.tls != nil)
 	}
+	if o.FutureRelease > 0 {
+		e.FutureRelease, e.MaxHold, e.MaxHoldUntil = true, o.FutureRelease, c.srv.now().Add(o.FutureRelease).Truncate(time.Second)
+	}
 	if !o.NoLimits {
 		e.Limits = smtp.Limits{MailMax: l.Transactions, RcptMax: l.Recipients}
 	}
 	return e
+}
+
+func (s *Server) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
 }

@@ -74,6 +74,9 @@ type Offer struct {
 	NoSize       bool
 	NoLimits     bool
 	NoEnhanced   bool // no ENHANCEDSTATUSCODES line; replies then lack the codes too
+	// FutureRelease is how long a message may be held before its release (RFC 4865);
+	// 0: not offered. For submission only, and only after AUTH is any use made of it.
+	FutureRelease time.Duration
 }
 
 // Hooks make a server misbehave, for test peers. All nil: none.

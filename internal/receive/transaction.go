@@ -85,6 +85,17 @@ func (t *transaction) ret() delivery.Ret {
 	return delivery.RetDefault
 }
 
+// release is when a message that is to be held may go (RFC 4865); zero: at once.
+func (t *transaction) release(now time.Time) time.Time {
+	if t.mail.HoldFor > 0 {
+		return now.Add(t.mail.HoldFor)
+	}
+	if t.mail.HoldUntil.After(now) {
+		return t.mail.HoldUntil
+	}
+	return time.Time{}
+}
+
 // envelope makes the envelope of a message that is to be accepted.
 func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time) *delivery.Envelope {
 	return &delivery.Envelope{
@@ -98,6 +109,7 @@ func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time
 		EnvID:      t.mail.EnvID,
 		Ret:        t.ret(),
 		Accepted:   now,
+		NotBefore:  t.release(now),
 		Peer:       fmt.Sprintf("%s (%s)", conn.HELO(), conn.Remote().Addr()),
 	}
 }

@@ -84,6 +84,9 @@ func listenHint(err error) string {
 	return ""
 }
 
+// maxHold is how long a message may ask to be held before its release (QUE-10).
+const maxHold = 60 * 24 * time.Hour
+
 // smtpServer is the front of one SMTP listener.
 func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, common receive.Common) (*smtpserver.Server, error) {
 	lim := s.cfg.Limits
@@ -109,6 +112,7 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set tls.cert_file and tls.key_file", c.Address, c.Kind)
 	}
 	srv.Auth = checker
+	srv.Offer.FutureRelease = maxHold
 	srv.Backend = &receive.Submission{Common: common, Signer: s.Signing}
 	return srv, nil
 }
