@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -73,6 +74,27 @@ func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) e
 		x.res.DotSent = false
 		x.c.fail(data)
 		return x.c.connError(StepFinal, data)
+	case !x.inStep(data):
+		// Without a 354 between, a reply too many would pass for the last one.
+		err := &smtp.ReplySyntaxError{Line: data.String(), Reason: "replies out of step with the commands"}
+		x.c.fail(err)
+		return x.c.connError(StepFinal, err)
 	}
 	return x.settled(data)
+}
+
+// inStep reports that the replies are those that such commands have, and no
+// more came but the announcement that the peer closes.
+func (x *exchange) inStep(data *smtp.Reply) bool {
+	odd := func(r *smtp.Reply) bool { return r != nil && r.Code < 400 && (r.Code < 250 || r.Code > 252) }
+	if odd(x.reset) || odd(x.res.Mail) || odd(data) || slices.ContainsFunc(x.res.Rcpts, odd) {
+		return false
+	}
+	n := x.c.br.Buffered()
+	more, _ := x.c.br.Peek(min(n, 3))
+	if string(more) == "421" {
+		x.c.closing = true
+		return true
+	}
+	return n == 0
 }

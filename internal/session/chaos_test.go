@@ -35,7 +35,7 @@ func TestChaos(t *testing.T) {
 			var wg sync.WaitGroup
 			for lane := range 3 {
 				wg.Go(func() {
-					for i := range 4 {
+					for i := range 6 {
 						chaoticMessage(t, r, fmt.Sprintf("m%d.%d", lane, i), []*peer{one, two})
 					}
 				})

@@ -20,7 +20,7 @@ func (v *visit) judge(ctx context.Context, batch []int, res *smtpclient.Transact
 		return nil, fresh, true
 	}
 	v.good = err == nil && res.Mail != nil && res.Mail.Positive() && (res.Data == nil || !res.Data.Temporary())
-	v.proven = v.proven || res.DotSent && res.Data != nil && res.Data.Positive()
+	v.proven = v.proven || v.kept != nil && res.DotSent && res.Data != nil && res.Data.Positive()
 	if err != nil {
 		v.facts.Err = v.transactionFailure(ctx, err)
 	}

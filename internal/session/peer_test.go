@@ -248,6 +248,12 @@ func (p *peer) received() []mail {
 	return p.got
 }
 
+func (p *peer) connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conns
+}
+
 // saw counts the commands that begin with prefix.
 func (p *peer) saw(prefix string) int {
 	p.mu.Lock()

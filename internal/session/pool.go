@@ -115,7 +115,7 @@ type kept struct {
 	check  *verifier                  // nil in plaintext
 	facts  delivery.Session           // as they were found when it was made
 	served []delivery.RecipientDomain // it was counted for these
-	proven bool                       // a message was accepted over it
+	proven bool                       // see visit
 
 	at  time.Time // since when it is idle
 	now time.Time // the same by the client's clock

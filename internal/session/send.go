@@ -148,7 +148,7 @@ func (v *visit) transact(ctx context.Context, batch []int) (over []int, a again,
 	}
 	defer body.Close()
 	t := smtpclient.Transaction{Mail: v.mail(batch), Rcpts: make([]smtpclient.RcptOptions, 0, len(batch)), Body: body, Size: v.content.Size(),
-		BeforeFinal: v.extend, Reset: v.kept != nil, Chunk: v.proven && (v.kept == nil || time.Since(v.kept.at) < hot)}
+		BeforeFinal: v.extend, Reset: v.kept != nil, Chunk: v.proven && time.Since(v.kept.at) < hot}
 	for _, i := range batch {
 		t.Rcpts = append(t.Rcpts, v.rcpt(&v.req.Recipients[i]))
 	}

@@ -104,8 +104,8 @@ func TestLease(t *testing.T) {
 	// QUE-2: without the lease the message is not completed, here or elsewhere.
 	r.req.Job.Lease = lease(func(context.Context, time.Duration) error { return errors.New("taken over") })
 	res := r.carry().Recipients[0]
-	if res.Outcome != delivery.Deferred || res.Word != LeaseLost || len(mx.received()) != 1 || second.conns != 0 {
-		t.Errorf("%v %s; %d messages, %d connections to the second address", res.Outcome, res.Word, len(mx.received()), second.conns)
+	if res.Outcome != delivery.Deferred || res.Word != LeaseLost || len(mx.received()) != 1 || second.connections() != 0 {
+		t.Errorf("%v %s; %d messages, %d connections to the second address", res.Outcome, res.Word, len(mx.received()), second.connections())
 	}
 }
 
@@ -136,8 +136,8 @@ func TestCanceled(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	res := r.client.Carry(ctx, r.req).Recipients[0]
-	if res.Outcome != delivery.Deferred || res.Word != Canceled || time.Since(began) > 5*time.Second || mx.conns != 1 {
-		t.Errorf("%v %s after %v, %d connections", res.Outcome, res.Word, time.Since(began), mx.conns)
+	if res.Outcome != delivery.Deferred || res.Word != Canceled || time.Since(began) > 5*time.Second || mx.connections() != 1 {
+		t.Errorf("%v %s after %v, %d connections", res.Outcome, res.Word, time.Since(began), mx.connections())
 	}
 }
 

@@ -432,8 +432,8 @@ func TestTooManyRecipients(t *testing.T) {
 				t.Errorf("%s: recipient %d is %v and was sent to %d times", how, i, res.Outcome, taken["TO:<"+r.req.Recipients[i].Address+">"])
 			}
 		}
-		if mx.conns != 1 || !quota && len(mx.received()) != 3 {
-			t.Errorf("%s: %d connections, %d transactions", how, mx.conns, len(mx.received()))
+		if mx.connections() != 1 || !quota && len(mx.received()) != 3 {
+			t.Errorf("%s: %d connections, %d transactions", how, mx.connections(), len(mx.received()))
 		}
 	}
 }

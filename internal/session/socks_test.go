@@ -118,6 +118,8 @@ func TestSOCKS(t *testing.T) {
 			t.Errorf("%+v over %+v", rep.Recipients[0], last(rep))
 		}
 	}
+	px.mu.Lock()
+	defer px.mu.Unlock()
 	if got := strings.Join(px.asked, " "); got != addr1+":25 ["+addr6+"]:25" {
 		t.Errorf("the proxy was asked for %s", got)
 	}

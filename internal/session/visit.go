@@ -25,7 +25,7 @@ type visit struct {
 	facts  delivery.Session
 	sender string // as it will be sent
 	good   bool   // the last transaction went well enough for another
-	proven bool   // a message was accepted over the connection
+	proven bool   // a message that began with RSET was accepted over the connection
 	parted bool   // the connection is no longer ours
 }
 
