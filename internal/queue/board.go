@@ -39,6 +39,10 @@ type job struct {
 	to      destKey // what the concurrency cap counts by
 	attend  bool    // it only has to be looked at: nothing is dialled
 
+	operator bool // somebody ends it: no attempt
+	silent   bool // and nobody is told
+	released bool // no hold rule holds it now
+
 	// What the attempt found beside its result.
 	held        string // the hold rule that stopped it
 	pace        retry.Pace
@@ -377,6 +381,19 @@ func (b *board) recall(k destKey) []*job {
 	jobs := d.clear()
 	b.drop(jobs)
 	return jobs
+}
+
+// recallAll takes all jobs off that have not started.
+func (b *board) recallAll() (out []*job) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, d := range b.dests {
+		jobs := d.clear()
+		b.drop(jobs)
+		out = append(out, jobs...)
+		b.forget(d)
+	}
+	return out
 }
 
 func (b *board) drop(jobs []*job) {

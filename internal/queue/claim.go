@@ -422,6 +422,8 @@ type jobKey struct {
 	need    delivery.TLSNeed
 	via     string
 	attend  bool
+	// released mail is not to be held for the sake of what is with it.
+	released bool
 }
 
 // jobs groups claimed rows into jobs.
@@ -431,7 +433,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 	var order []jobKey
 	for _, r := range rows {
 		e := envs[r.message]
-		k := jobKey{r.message, destKey{r.domain, r.local}, e.Need, e.Transport, !r.dueWas.IsZero()}
+		k := jobKey{r.message, destKey{r.domain, r.local}, e.Need, e.Transport, !r.dueWas.IsZero(), r.Attempts > 0 || r.last.word == wordReleased}
 		if r.need != nil {
 			k.need = *r.need
 		}
@@ -448,6 +450,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 		env := envs[k.message]
 		env.Need, env.Transport = k.need, k.via
 		out[i] = q.newJob(env, groups[k], number, end)
+		out[i].released = k.released
 		if k.attend {
 			out[i].attend, out[i].to = true, destKey{local: true} // no destination is bothered
 		}

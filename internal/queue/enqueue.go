@@ -191,6 +191,9 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 			jobs[i].content = nil
 		}
 	}
+	for _, j := range jobs {
+		j.released = true // the hold rules were asked at acceptance
+	}
 	jobs[0].memory = int64(len(m.inline))
 	if refused := q.board.add(jobs, true); len(refused) > 0 { // the runner stopped meanwhile
 		q.giveBack(context.WithoutCancel(ctx), refused, q.Now())

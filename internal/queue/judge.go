@@ -44,6 +44,9 @@ func judge(j *job, rows []row, res *delivery.Result, c circumstances) []verdict 
 	for i := range out {
 		v := &out[i]
 		notice := !v.delayTold && tellable(&j.Envelope) && v.Notify.Wants(delivery.NotifyDelay)
+		if j.silent {
+			v.tell = ""
+		}
 		v.attend = retry.Attend(c.schedule, j.Start(), notice, c.now)
 	}
 	return out
@@ -68,7 +71,9 @@ func judgeAll(j *job, rows []row, res *delivery.Result, c circumstances) []verdi
 		}
 		out[i] = judgeOne(j, r, rr, c)
 		if v := &out[i]; !v.undone {
-			v.LastAttempt = res.Ended
+			if !j.operator {
+				v.LastAttempt = res.Ended
+			}
 			if len(addrs) > 0 {
 				v.LastAddrs = addrs
 			}

@@ -223,7 +223,10 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 		q.Log.Error("cannot tell whether a domain is hosted here", "message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
 		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not look up whether it hosts the domain")}
 	}
-	why, err := q.holds(ctx, &j.Envelope, j.Domain)
+	why, err := "", error(nil)
+	if !j.released {
+		why, err = q.holds(ctx, &j.Envelope, j.Domain)
+	}
 	if err != nil {
 		q.Log.Error("cannot tell whether a message is to be held", "message", LogID(j.ID), "error", err)
 		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not read its hold rules")}

@@ -231,6 +231,9 @@ func (s *settlement) history(tx *store.Tx) error {
 	return err
 }
 
+// tried reports that there was an attempt, to be counted as one.
+func (j *job) tried() bool { return !j.attend && j.held == "" && !j.operator }
+
 // untried reports that nothing happened that a history should tell.
 func (s *settlement) untried() bool {
 	if !s.job.attend && s.job.held == "" {
@@ -275,7 +278,7 @@ func (s *settlement) hooks(tx *store.Tx) error {
 	if s.hookErrors >= hookTries {
 		return nil
 	}
-	if s.q.Record != nil && !s.job.attend && s.job.held == "" {
+	if s.q.Record != nil && s.job.tried() {
 		if err := s.q.Record(tx, &s.job.Job, s.res); err != nil {
 			return fmt.Errorf("record: %w", err)
 		}
@@ -320,7 +323,7 @@ func (s *settlement) settled(ctx context.Context) {
 	if s.job.paceChanged {
 		s.closing(ctx)
 	}
-	if s.q.Attempted != nil && !s.job.attend && s.job.held == "" {
+	if s.q.Attempted != nil && s.job.tried() {
 		_ = s.contain(func() error { s.q.Attempted(&s.job.Job, s.res); return nil }) // a panic is logged
 	}
 	if s.notice != nil {

@@ -21,6 +21,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
+	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
@@ -29,6 +30,7 @@ import (
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
 	"waxwing/internal/stspublish"
+	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsresult"
 	"waxwing/internal/transport"
@@ -40,6 +42,10 @@ import (
 // into the queue, so that the running server looks.
 const QueueArea = "queue"
 
+// suppressFor is how long a recipient that was refused for good is not tried
+// again for the account that sent to it (QUE-7).
+const suppressFor = 90 * 24 * time.Hour
+
 // build makes the rooms, lowest first, and binds the listeners.
 func (s *Server) build(ctx context.Context) error {
 	resolver, err := Resolver(s.cfg)
@@ -50,6 +56,8 @@ func (s *Server) build(ctx context.Context) error {
 	s.DNS = resolver
 	s.Accounts = &accounts.Store{DB: s.Store, Now: s.o.Now}
 	s.Mailboxes = &mailboxes.Store{DB: s.Store, Now: s.o.Now}
+	s.Holds = &holds.Store{DB: s.Store, Now: s.o.Now}
+	s.Suppression = &suppression.Store{DB: s.Store, Expiry: suppressFor, Now: s.o.Now}
 	s.Signing = &signing.Service{Store: s.Store, Now: s.o.Now, Log: s.area("signing")}
 	if err := s.buildDelivery(); err != nil {
 		return err
@@ -300,7 +308,9 @@ func (s *Server) buildQueue() {
 		Minimum:   s.minimum,
 		Record:    s.record,
 		Attempted: s.attempted,
-		Settled:   s.TLSReport.Settled,
+
+		Holds: s.Holds, Suppression: s.Suppression,
+		Settled: s.TLSReport.Settled,
 		Schedule: func(p delivery.Purpose) retry.Schedule {
 			if p == delivery.TLSReport || p == delivery.DMARCReport {
 				return retry.Reports()

@@ -19,6 +19,7 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
+	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
 	"waxwing/internal/posture"
@@ -29,6 +30,7 @@ import (
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
 	"waxwing/internal/stspublish"
+	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/transport"
 )
@@ -50,20 +52,22 @@ type Options struct {
 // Server is a Waxwing. Its rooms are exported for commands, tests and the lab;
 // they may be used from New on.
 type Server struct {
-	Store      *store.Store
-	DNS        *dns.Client
-	Accounts   *accounts.Store
-	Mailboxes  *mailboxes.Store
-	Signing    *signing.Service
-	STS        *stspolicy.Cache
-	STSPublish *stspublish.Service
-	Direct     *transport.Direct
-	Routes     *routes.Store
-	Router     *transport.Router
-	Queue      *queue.Queue
-	TLSReport  *tlsreport.Service
-	Metrics    *metrics.Metrics
-	Posture    *posture.Recorder
+	Store       *store.Store
+	DNS         *dns.Client
+	Accounts    *accounts.Store
+	Mailboxes   *mailboxes.Store
+	Signing     *signing.Service
+	STS         *stspolicy.Cache
+	STSPublish  *stspublish.Service
+	Direct      *transport.Direct
+	Routes      *routes.Store
+	Router      *transport.Router
+	Queue       *queue.Queue
+	Holds       *holds.Store
+	Suppression *suppression.Store
+	TLSReport   *tlsreport.Service
+	Metrics     *metrics.Metrics
+	Posture     *posture.Recorder
 
 	pool      *session.Pool          // connections to mail hosts, of all transports
 	resume    tls.ClientSessionCache // and TLS sessions

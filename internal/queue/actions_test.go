@@ -1,0 +1,188 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+	"waxwing/smtp"
+)
+
+// did fails the test unless an action changed want recipients.
+func (w *world) did(want int) func(Changed, error) {
+	w.t.Helper()
+	return func(c Changed, err error) {
+		w.t.Helper()
+		if err != nil || c.Done != want {
+			w.t.Errorf("changed %+v, %v; want %d", c, err, want)
+		}
+	}
+}
+
+// QUE-6: hold, release, retry now, change need and transport, fail, drop.
+func TestActions(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		w.put("later.a@b.test", "later.b@c.test")
+		w.put("later.c@b.test")
+		b := Filter{Domain: "b.test"}
+		w.did(2)(w.Hold(ctx, b, "asked"))
+		if w.step() != 1 || w.item("later.a@b.test").State != Held || w.item("later.a@b.test").Text != "asked" {
+			t.Error("held mail was tried, or other mail was not")
+		}
+		w.did(2)(w.SetNeed(ctx, b, delivery.RequireTLS))
+		w.did(2)(w.SetTransport(ctx, b, "relay"))
+		w.did(2)(w.Unhold(ctx, b))
+		w.tr.jobs = nil
+		w.step()
+		for _, j := range w.tr.seen() {
+			if j.Need != delivery.RequireTLS || j.Transport != "relay" {
+				t.Errorf("need %v, transport %q", j.Need, j.Transport)
+			}
+		}
+		if len(w.tr.seen()) != 2 || w.step() != 0 {
+			t.Errorf("%d attempts", len(w.tr.seen()))
+		}
+		need := delivery.RequireTLS
+		w.did(1)(w.Retry(ctx, Filter{Need: &need, Transport: "relay", Address: "later.c@b.test", SenderDomain: "Sender.test"}))
+		if w.step() != 1 {
+			t.Error("not retried")
+		}
+		w.did(0)(w.Retry(ctx, Filter{Domain: "b.test", SenderDomain: "ender.test"}))
+		w.did(1)(w.Fail(ctx, Filter{Address: "later.a@b.test"}, "because I say so"))
+		w.did(1)(w.Drop(ctx, Filter{Address: "later.c@b.test"}))
+		for a, word := range map[string]string{"later.a@b.test": wordFailed, "later.c@b.test": wordDropped} {
+			if it := w.item(a); it.State != Failed || it.Word != word {
+				t.Errorf("%s: %+v", a, it)
+			}
+		}
+		n := w.notices()
+		if len(n) != 1 {
+			t.Fatalf("%d notices, want one about what was failed and none about what was dropped", len(n))
+		}
+		if w.rows("bodies") != 2 { // of the first message, and the notice
+			t.Errorf("%d bodies", w.rows("bodies"))
+		}
+		if it := w.item("later.b@c.test"); it.State != Waiting {
+			t.Errorf("%+v", it)
+		}
+	})
+}
+
+type rule func(account, sender string, to delivery.RecipientDomain) (string, error)
+
+func (r rule) Match(_ context.Context, account, sender string, to delivery.RecipientDomain) (string, error) {
+	return r(account, sender, to)
+}
+
+// A hold rule holds at acceptance, and what was accepted and never tried; released
+// mail goes; an error refuses and defers.
+func TestHoldRules(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.run()
+		why, broken := "", error(nil)
+		w.Holds = rule(func(_, _ string, to delivery.RecipientDomain) (string, error) {
+			if to.String() != "b.test" {
+				return "", broken
+			}
+			return why, broken
+		})
+		why = "a rule"
+		w.put("ok.a@b.test", "ok.b@c.test")
+		eventually(t, "the other recipient", func() bool { return w.item("ok.b@c.test").State == Delivered })
+		if it := w.item("ok.a@b.test"); it.State != Held || it.Word != "hold-rule" || it.Text != "a rule" {
+			t.Errorf("%+v", it)
+		}
+		w.did(1)(w.Unhold(context.Background(), Filter{}))
+		eventually(t, "release", func() bool { return w.item("ok.a@b.test").State == Delivered })
+		broken = errors.New("database")
+		if err := w.Enqueue(context.Background(), mail(t, "ok.d@b.test"), delivery.Bytes(text)); !errors.Is(err, broken) {
+			t.Errorf("accepted: %v", err)
+		}
+	})
+}
+
+func TestHoldRuleAfterAcceptance(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.put("ok.a@b.test")
+		w.Holds = rule(func(string, string, delivery.RecipientDomain) (string, error) { return "late rule", nil })
+		w.step()
+		it := w.item("ok.a@b.test")
+		if it.State != Held || it.Text != "late rule" || it.Recipient.Attempts != 0 || len(w.tr.seen()) != 0 || w.rows("attempts") != 0 {
+			t.Errorf("%+v", it)
+		}
+	})
+}
+
+type listed struct {
+	why     map[string]string
+	bounced []string
+}
+
+func (l *listed) Suppressed(_ context.Context, account string, _ []string) (map[string]string, error) {
+	if account != "alice" {
+		return nil, nil
+	}
+	return l.why, nil
+}
+
+func (l *listed) Bounced(_ *store.Tx, account, address string, r *smtp.Reply) error {
+	l.bounced = append(l.bounced, account+" "+address+" "+r.Enhanced.String())
+	return nil
+}
+
+// QUE-7: whom an account sends no mail to fails at once, alone.
+func TestSuppression(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		l := &listed{why: map[string]string{"ok.gone@b.test": "refused for good in May"}}
+		w.Suppression = l
+		for _, account := range []string{"alice", "bob"} {
+			env := mail(t, "ok.gone@b.test", "never."+account+"@b.test")
+			env.Account = account
+			w.enqueue(env)
+			w.step()
+			items, err := w.List(context.Background(), Filter{Message: env.ID, States: []State{Delivered, Failed}})
+			if err != nil || len(items) != 2 {
+				t.Fatalf("%+v, %v", items, err)
+			}
+			if it := items[0]; account == "alice" && (it.State != Failed || it.Word != "suppressed" || !strings.Contains(it.Text, "in May")) || account == "bob" && it.State != Delivered {
+				t.Errorf("%s: %+v", account, it)
+			}
+		}
+		if len(l.bounced) != 2 || l.bounced[0] != "alice never.alice@b.test 5.1.1" {
+			t.Errorf("bounced: %q", l.bounced)
+		}
+	})
+}
+
+// QUE-10, QUE-4: nothing before the release; the message's own schedule counts from it.
+func TestFutureRelease(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.run()
+		env := mail(t, "later.a@b.test")
+		env.NotBefore = noon.Add(24 * time.Hour)
+		env.Patience = delivery.Patience{Delays: []time.Duration{time.Hour}, Expire: 3 * time.Hour, DelayNotice: -1}
+		w.enqueue(env)
+		time.Sleep(20 * time.Millisecond)
+		if it := w.item("later.a@b.test"); it.State != Waiting || !it.Due.Equal(env.NotBefore) || len(w.tr.seen()) != 0 {
+			t.Errorf("%+v", it)
+		}
+	})
+}
+
+func TestPatience(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		env := mail(t, "later.a@b.test")
+		env.NotBefore = noon.Add(24 * time.Hour)
+		env.Patience = delivery.Patience{Delays: []time.Duration{time.Hour}, Expire: 3 * time.Hour, DelayNotice: -1}
+		w.enqueue(env)
+		got := w.untilSettled("later.a@b.test")
+		if len(got) != 4 || got[0] != 24*time.Hour || got[3] != 27*time.Hour || len(w.notices()) != 1 {
+			t.Errorf("attempts at %v, %d notices", got, len(w.notices()))
+		}
+	})
+}

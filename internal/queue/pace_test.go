@@ -1,0 +1,197 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
+)
+
+func unreachable(r delivery.Recipient) delivery.Result {
+	return delivery.Result{
+		Attempts:   []delivery.Attempt{{Sessions: []delivery.Session{{Err: &delivery.Failure{Text: "connection refused"}}}}},
+		Recipients: []delivery.RecipientResult{{ID: r.ID, Outcome: delivery.Deferred, Word: "connect-refused", Text: "connection refused"}},
+	}
+}
+
+// dead is a transport that cannot reach dead.test.
+type dead struct {
+	*script
+	up bool
+}
+
+func (d *dead) Deliver(ctx context.Context, j *delivery.Job, c delivery.Content) delivery.Result {
+	res := d.script.Deliver(ctx, j, c)
+	if j.Domain.String() != "dead.test" || d.up {
+		return res
+	}
+	return unreachable(j.Recipients[0])
+}
+
+// QUE-3: a destination that cannot be reached closes for its whole backlog, and
+// for no other; delays are told and messages expire on time all the same; after
+// its first answer all goes on.
+func TestDeadDestination(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		d := &dead{script: w.tr}
+		w.Direct = d
+		for i := range 30 {
+			w.put(fmt.Sprintf("ok.%d@dead.test", i))
+		}
+		w.board.start() // the caps hold; the test starts the jobs
+		turn := func() (n int) {
+			for {
+				jobs, _, err := w.claim(context.Background(), 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.giveBack(context.Background(), w.board.add(jobs, false), w.clock.now())
+				began := n
+				for j := w.board.next(); j != nil; j = w.board.next() {
+					w.perform(j)
+					w.board.done(j)
+					n++
+				}
+				if n == began {
+					return n
+				}
+			}
+		}
+		if n := turn(); n < 3 || n > 12 {
+			t.Errorf("%d attempts before it closed", n)
+		}
+		closed, err := w.Closed(context.Background(), 10)
+		if err != nil || len(closed) != 1 || closed[0].Domain != "dead.test" || closed[0].Failures != 3 {
+			t.Errorf("closed: %+v, %v", closed, err)
+		}
+		w.put("ok.other@b.test")
+		w.put("ok.new@dead.test")
+		eventually(t, "others go on", func() bool { return w.item("ok.other@b.test").State == Delivered })
+		if n := turn(); n != 0 {
+			t.Errorf("%d attempts at the closed one", n)
+		}
+		w.clock.add(closed[0].Until.Sub(w.clock.now()))
+		before := len(w.tr.seen())
+		turn()
+		if n := len(w.tr.seen()) - before; n != 1 {
+			t.Errorf("%d probes", n)
+		}
+		w.clock.add(5*time.Hour - w.clock.now().Sub(noon))
+		turn()
+		if n := len(w.notices()); n < 29 {
+			t.Errorf("%d notices of delay", n)
+		}
+		d.up = true
+		for range 40 {
+			w.clock.add(10 * time.Minute)
+			w.board.wanted()
+			turn()
+		}
+		left, err := w.List(context.Background(), Filter{Domain: "dead.test", States: []State{Waiting, Leased, Held, Failed}})
+		if err != nil || len(left) != 0 {
+			t.Errorf("after it answered: %v, %v", left, err)
+		}
+		if closed, _ := w.Closed(context.Background(), 10); len(closed) != 0 {
+			t.Errorf("still closed: %+v", closed)
+		}
+	})
+}
+
+// What waits for a closed destination fails when its time is over.
+func TestExpiryOfAClosedDestination(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.put("ok.a@dead.test")
+		w.exec(`INSERT INTO destinations (domain, local, blocked, failures, since, text) VALUES ('dead.test', 0, ?, 9, 1, 'refused')`,
+			noon.Add(1000*time.Hour).UnixNano())
+		w.clock.add(4*time.Hour + time.Second)
+		w.step()
+		if n := w.notices(); len(n) != 1 || len(w.tr.seen()) > 1 {
+			t.Errorf("%d notices", len(n))
+		}
+		w.clock.add(120 * time.Hour)
+		w.step()
+		if it := w.item("ok.a@dead.test"); it.State != Failed || it.Word != "expired" || !strings.Contains(it.Text, "in 0 attempts") {
+			t.Errorf("%+v", it)
+		}
+	})
+}
+
+// Fairness, over many shapes: nobody gets more than one above another while that
+// one could take more, accounts before lanes.
+func TestPortion(t *testing.T) {
+	t.Parallel()
+	for accounts := 1; accounts <= 4; accounts++ {
+		for lanes := 1; lanes <= 6; lanes++ {
+			for room := 0; room <= 40; room += 5 {
+				for most := 0; most <= 9; most += 3 {
+					checkPortion(t, accounts, lanes, room, most)
+				}
+			}
+		}
+	}
+}
+
+func checkPortion(t *testing.T, accounts, lanes, room, most int) {
+	t.Helper()
+	var keys []laneKey
+	allow := map[destKey]int{}
+	for a := range accounts {
+		for l := range lanes * (a + 1) { // later accounts have more lanes
+			k := laneKey{destKey{domain: fmt.Sprintf("d%d.a%d.test", l, a)}, fmt.Sprint("account", a)}
+			keys = append(keys, k)
+			allow[k.to] = most
+		}
+	}
+	sum := map[string]int{}
+	total, possible := 0, 0
+	for i, n := range portion(keys, room, allow) {
+		sum[keys[i].account] += n
+		total += n
+		possible += most
+		if n < 0 || n > most {
+			t.Errorf("lane got %d of %d", n, most)
+		}
+	}
+	if total != min(room, possible) {
+		t.Errorf("%d accounts, %d lanes, room %d: gave %d of %d", accounts, lanes, room, total, possible)
+	}
+	for a := range accounts {
+		for b := range accounts {
+			mine, other := sum[fmt.Sprint("account", a)], sum[fmt.Sprint("account", b)]
+			if mine < other-1 && mine < lanes*(a+1)*most {
+				t.Errorf("account %d got %d, account %d got %d", a, mine, b, other)
+			}
+		}
+	}
+}
+
+func TestSignalOf(t *testing.T) {
+	t.Parallel()
+	session := func(greeted bool, err bool) []delivery.Attempt {
+		s := delivery.Session{Greeted: greeted}
+		if err {
+			s.Err = &delivery.Failure{}
+		}
+		return []delivery.Attempt{{Sessions: []delivery.Session{s}}}
+	}
+	for _, c := range []struct {
+		name string
+		res  delivery.Result
+		want retry.Signal
+	}{
+		{"nothing", delivery.Result{}, retry.Neutral},
+		{"refused", delivery.Result{Attempts: session(false, true)}, retry.Unreachable},
+		{"one host down, another took it", delivery.Result{Attempts: session(false, true), Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}}, retry.Good},
+		{"broke off", delivery.Result{Attempts: session(true, true)}, retry.Busy},
+		{"greylisted", delivery.Result{Attempts: session(true, false), Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}}}, retry.Neutral},
+		{"skipped by policy", delivery.Result{Attempts: []delivery.Attempt{{}}}, retry.Neutral},
+	} {
+		if got := signalOf(&c.res); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
