@@ -143,7 +143,7 @@ type Envelope struct {
 	Purpose    Purpose
 	Ref        string // of Purpose: the report's row, so that its outcome finds it
 	Account    string // who submitted it; "" for mail from outside and for our own
-	EightBit   bool   // BODY=8BITMIME, or the body was seen to hold octets above 127
+	EightBit   bool   // the message holds octets above 127
 	SMTPUTF8   bool
 	EnvID      string // RFC 3461 §4.4, decoded xtext
 	Ret        Ret

@@ -185,6 +185,25 @@ func (in *incoming) eightBit() bool {
 	return message.EightBit(*in.buf)
 }
 
+// sevenBits rewrites a short message with octets above 127 into one without,
+// and says whether it did. A long one, or one that cannot be, stays as it is.
+func (in *incoming) sevenBits() bool {
+	if in.file != nil || !in.eightBit() {
+		return false
+	}
+	msg, err := in.whole()
+	if err != nil {
+		return false
+	}
+	b, err := message.To7Bit(msg)
+	if err != nil || message.EightBit(b) {
+		return false
+	}
+	*in = incoming{buf: &b}
+	in.parse()
+	return true
+}
+
 // fileContent is a long message: what was put before it, and its file.
 type fileContent struct {
 	prefix []byte

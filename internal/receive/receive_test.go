@@ -312,7 +312,7 @@ func TestMXEnvelope(t *testing.T) {
 		t.Errorf("message:\n%q\nwant:\n%q", got.body, want)
 	}
 	e := got.env
-	if e.Sender != "a@x.test" || !e.EightBit || e.Ret != delivery.RetFull || e.EnvID != "e=1" || e.Account != "" || e.Need != delivery.FollowPolicy || !e.Accepted.Equal(noon) {
+	if e.Sender != "a@x.test" || e.EightBit || e.Ret != delivery.RetFull || e.EnvID != "e=1" || e.Account != "" || e.Need != delivery.FollowPolicy || !e.Accepted.Equal(noon) {
 		t.Errorf("envelope %+v", e)
 	}
 	if len(e.Recipients) != 1 || !e.Recipients[0].Local || e.Recipients[0].Domain.String() != "here.test" {
@@ -714,3 +714,25 @@ func open(t *testing.T, c delivery.Content) string {
 type nobody struct{ smtpserver.Conn }
 
 func (nobody) Identity() string { return "joe" }
+
+// TestSevenBitsBeforeSigning (RFC 6376 §5.3): what this server signs is made
+// seven bits first, so that a host without 8BITMIME can be given it; what it
+// does not sign stays as it is.
+func TestSevenBitsBeforeSigning(t *testing.T) {
+	t.Parallel()
+	const text = "From: joe@here.test\r\nSubject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n"
+	for name, signer := range map[string]Signer{"signed": seal{}, "unsigned": seal{err: signing.ErrNoKeys}} {
+		q := &outbox{}
+		c := serve(t, &Submission{Common: common(q), Signer: signer}, &login.Checker{Accounts: people{}})
+		c.login()
+		c.send("250", "<joe@here.test> BODY=8BITMIME", "<a@far.test>", text)
+		got := q.last(t)
+		eight := strings.ContainsFunc(got.body, func(r rune) bool { return r > 127 })
+		if want := name == "unsigned"; eight != want || got.env.EightBit != want {
+			t.Errorf("%s: 8-bit text %v, envelope says %v; want %v", name, eight, got.env.EightBit, want)
+		}
+		if name == "signed" && !strings.Contains(got.body, "Gr=C3=BC=C3=9Fe") {
+			t.Errorf("the text is gone: %q", got.body)
+		}
+	}
+}

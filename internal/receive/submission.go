@@ -93,11 +93,16 @@ func (s *submission) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error)
 		return nil, fail
 	}
 	defer in.close()
-	env := s.tx.envelope(s.conn, in, s.b.now())
 	signature, err := s.b.sign(ctx, from, in)
+	if err == nil && len(signature) > 0 && in.sevenBits() {
+		// RFC 6376 §5.3: what is signed should need no conversion on its way, for that
+		// would break the signature; a host without 8BITMIME could not be given it.
+		signature, err = s.b.sign(ctx, from, in)
+	}
 	if err != nil {
 		return nil, localError(err)
 	}
+	env := s.tx.envelope(s.conn, in, s.b.now())
 	received := s.b.received(s.conn, env, s.tx.mail.RequireTLS).field()
 	return s.b.accept(ctx, env, in.content(append(received, signature...)))
 }

@@ -104,7 +104,7 @@ func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time
 		Recipients: t.rcpts,
 		Need:       t.need(in.header),
 		Account:    conn.Identity(),
-		EightBit:   t.mail.Body == "8BITMIME" || in.eightBit(),
+		EightBit:   in.eightBit(), // what BODY says may be more than there is
 		SMTPUTF8:   t.mail.SMTPUTF8,
 		EnvID:      t.mail.EnvID,
 		Ret:        t.ret(),
