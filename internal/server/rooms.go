@@ -56,8 +56,6 @@ func (s *Server) build(ctx context.Context) error {
 	s.DNS = resolver
 	s.Accounts = &accounts.Store{DB: s.Store, Now: s.o.Now}
 	s.Mailboxes = &mailboxes.Store{DB: s.Store, Now: s.o.Now}
-	s.Holds = &holds.Store{DB: s.Store, Now: s.o.Now}
-	s.Suppression = &suppression.Store{DB: s.Store, Expiry: suppressFor, Now: s.o.Now}
 	s.Signing = &signing.Service{Store: s.Store, Now: s.o.Now, Log: s.area("signing")}
 	if err := s.buildDelivery(); err != nil {
 		return err
@@ -298,6 +296,8 @@ func (s *Server) postmaster(ctx context.Context) (string, error) {
 
 // buildQueue makes the queue and plugs the rooms of other layers into it.
 func (s *Server) buildQueue() {
+	s.Holds = &holds.Store{DB: s.Store, Now: s.o.Now}
+	s.Suppression = &suppression.Store{DB: s.Store, Expiry: suppressFor, Now: s.o.Now}
 	d := s.cfg.Delivery
 	schedule := retry.Schedule{Delays: d.Retry, Expire: d.Expire, DelayNotice: d.DelayNotice}
 	s.Queue = &queue.Queue{
