@@ -233,6 +233,7 @@ func (d dirty) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conten
 	res := d.script.Deliver(ctx, job, c)
 	for i := range res.Recipients {
 		res.Recipients[i].Text = "x\x00\xff" + strings.Repeat("x", 5000)
+		res.Recipients[i].PolicyFailure = true
 		res.Recipients[i].Reply = smtp.NewReply(550, smtp.Enhanced{}, "\x00\xfe")
 	}
 	return res

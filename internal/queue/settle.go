@@ -217,7 +217,7 @@ func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
 		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?
 		WHERE id = ? AND claim = ? AND state = 1`,
 		int64(v.state), store.Time(v.due), v.local, store.Time(v.attend), store.Time(v.LastAttempt), v.delayTold,
-		v.firstFail, store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
+		clean(v.firstFail), store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
 		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS,
 		v.ID, number)
 }
