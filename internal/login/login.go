@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/text/unicode/norm"
 
 	"waxwing/internal/account"
@@ -46,6 +47,7 @@ type Checker struct {
 	slots   chan struct{} // argon2 computations at the same time
 	cache   cache
 	failing failing
+	flights singleflight.Group // of verifications, by cacheKey
 }
 
 // Limits bound what logins may cost. Zero values mean the defaults given.
@@ -114,7 +116,7 @@ func (c *Checker) Password(ctx context.Context, user, password string) (string, 
 	if !known {
 		cred = c.decoy
 	}
-	ok, err := c.verify(ctx, cred.PasswordHash, password)
+	ok, err := c.share(ctx, key, cred.PasswordHash, password)
 	if err != nil {
 		return "", err
 	}
@@ -123,6 +125,21 @@ func (c *Checker) Password(ctx context.Context, user, password string) (string, 
 	}
 	c.cache.put(key, c.now(), c.limits())
 	return name, nil
+}
+
+// share verifies, once for all that ask the same at the same time: a client
+// that opens many connections costs one argon2id, not one each.
+func (c *Checker) share(ctx context.Context, key [32]byte, hash, password string) (bool, error) {
+	same := c.flights.DoChan(string(key[:]), func() (any, error) {
+		return c.verify(context.WithoutCancel(ctx), hash, password)
+	})
+	select {
+	case r := <-same:
+		ok, _ := r.Val.(bool)
+		return ok, r.Err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 }
 
 // verify runs argon2id, not too often at the same time: each takes some 20 MiB.

@@ -104,6 +104,9 @@ func (m *Metrics) destination(d *delivery.Destination) {
 }
 
 func (m *Metrics) session(s delivery.Session) {
+	if s.Reused {
+		return // its TLS was counted when it was made
+	}
 	if s.Plaintext {
 		m.fallbacks.Inc()
 	}

@@ -211,7 +211,7 @@ func CheckName(name string) error {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
 	}
 	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return !ok(r) }) {
-		return fmt.Errorf("the name %q must have 1 to 64 of the characters a to z, 0 to 9, - _ and .", name)
+		return fmt.Errorf("the name %q must have 1 to 64 characters: a to z, 0 to 9, and - . _", name)
 	}
 	return nil
 }
