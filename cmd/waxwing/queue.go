@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"waxwing/internal/control"
+	"waxwing/internal/delivery"
 	"waxwing/internal/queue"
 )
 
@@ -18,49 +20,233 @@ type queueCall struct {
 	storeFlags
 	what   string
 	filter queue.Filter
+	action control.Action
+	ids    []int64 // of messages; none: what filter says
+	every  bool    // really everything
 }
 
-// runQueue shows what waits and what became of it.
+// runQueue shows what waits and what became of it, and changes it (QUE-6).
 func runQueue(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "show", "count")
+	what, args, err := verb(args, "list", "show", "count", "hold", "unhold", "retry", "fail", "drop", "set-tls", "set-transport")
 	if err != nil {
 		return err
 	}
 	c := &queueCall{what: what}
 	fs := flags(e, "queue "+what)
 	c.add(fs)
-	all := fs.Bool("all", false, "delivered and failed recipients too")
-	c.filters(fs)
+	chosen := c.filters(fs)
+	all := new(bool)
+	switch what {
+	case "list", "count", "show":
+		all = fs.Bool("all", false, "delivered and failed recipients too")
+		fs.Int64Var(&c.filter.After, "after", 0, "only recipients after this `id`, which list -json shows: the next page")
+		fs.IntVar(&c.filter.Limit, "limit", 100, "at most `N` recipients, 1000")
+	case "hold", "fail":
+		fs.StringVar(&c.action.Why, "why", "", "reason, for the listing and, with fail, for the sender")
+		fallthrough
+	default:
+		fs.BoolVar(&c.every, "everything", false, "everything in the queue, where neither an id nor a filter is given")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
+		return err
+	}
+	if err := chosen(); err != nil {
 		return err
 	}
 	if *all {
 		c.filter.States = []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}
 	}
-	switch {
-	case what == "list" && len(rest) == 0:
-		return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return c.list(ctx, e, d) })
-	case what == "count" && len(rest) == 0:
-		return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return c.count(ctx, e, d) })
-	case what == "show" && len(rest) == 1:
-		id, err := parseLogID(rest[0])
-		if err != nil {
-			return err
-		}
-		return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return c.show(ctx, e, d, id) })
+	run, err := c.choose(rest)
+	if err != nil {
+		return err
 	}
-	return usagef("queue list [FILTERS], queue show ID, queue count")
+	return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return run(ctx, e, d) })
+}
+
+// choose reads the arguments that are no flags.
+func (c *queueCall) choose(rest []string) (func(context.Context, env, control.Desk) error, error) {
+	switch {
+	case c.what == "list" && len(rest) == 0:
+		return c.list, nil
+	case c.what == "count" && len(rest) == 0:
+		return c.count, nil
+	case c.what == "show" && len(rest) == 1:
+		id, err := parseLogID(rest[0])
+		return func(ctx context.Context, e env, d control.Desk) error { return c.show(ctx, e, d, id) }, err
+	case c.what == "list" || c.what == "count" || c.what == "show":
+		return nil, usagef("queue list [FILTERS], queue count, queue show ID")
+	}
+	c.action.Verb = control.Verb(c.what)
+	rest, err := c.value(rest)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range rest {
+		id, err := parseLogID(s)
+		if err != nil {
+			return nil, err
+		}
+		c.ids = append(c.ids, id)
+	}
+	if len(c.ids) == 0 && !c.every && reflect.DeepEqual(c.filter, queue.Filter{}) {
+		return nil, usagef("%s what? Give message ids, filters (such as -domain), or -everything", c.what)
+	}
+	return c.act, nil
+}
+
+// value takes what set-tls and set-transport set off the arguments.
+func (c *queueCall) value(rest []string) ([]string, error) {
+	switch c.action.Verb {
+	case control.SetTLS:
+		if len(rest) == 0 {
+			return nil, usagef("set-tls needs one of follow-policy, require-tls, tls-optional")
+		}
+		var err error
+		if c.action.Need, err = delivery.ParseTLSNeed(rest[0]); err != nil {
+			return nil, usagef("%v", err)
+		}
+		return rest[1:], nil
+	case control.SetTransport:
+		if len(rest) == 0 {
+			return nil, usagef("set-transport needs the name of a transport, or \"\" to let the routes choose")
+		}
+		c.action.Transport = rest[0]
+		return rest[1:], nil
+	}
+	return rest, nil
 }
 
 // filters are the flags that choose recipients; all that are given must match.
-func (c *queueCall) filters(fs *flag.FlagSet) {
+// The function returned reads those that need reading.
+func (c *queueCall) filters(fs *flag.FlagSet) func() error {
 	q := &c.filter
 	fs.StringVar(&q.Sender, "sender", "", "only mail from this `address`")
+	fs.StringVar(&q.SenderDomain, "sender-domain", "", "only mail from addresses of this `domain`")
 	fs.StringVar(&q.Domain, "domain", "", "only mail to this `domain`")
 	fs.StringVar(&q.Address, "rcpt", "", "only mail to this `address`")
 	fs.StringVar(&q.Account, "account", "", "only mail that this `account` submitted")
-	fs.IntVar(&q.Limit, "limit", 100, "at most `N` recipients")
+	fs.StringVar(&q.Transport, "transport", "", "only mail whose own transport is `name`")
+	fs.StringVar(&q.Word, "word", "", "only what is in its state for this `reason`, such as dane-no-match")
+	fs.StringVar(&q.Host, "host", "", "only what this `host` answered last")
+	state := fs.String("state", "", "only these `states`, with commas between: waiting, leased, held, delivered, failed")
+	need := fs.String("need", "", "only mail that asks for this of TLS: follow-policy, require-tls, tls-optional")
+	purpose := fs.String("purpose", "", "only mail, dsn, tls-report or dmarc-report")
+	older := fs.Duration("older", 0, "only what was accepted longer ago than this `time`, such as 2h")
+	newer := fs.Duration("newer", 0, "only what was accepted within this `time`")
+	return func() error {
+		now := time.Now()
+		if *older > 0 {
+			q.Accepted.Before = now.Add(-*older)
+		}
+		if *newer > 0 {
+			q.Accepted.From = now.Add(-*newer)
+		}
+		if *need != "" {
+			n, err := delivery.ParseTLSNeed(*need)
+			if err != nil {
+				return usagef("-need: %v", err)
+			}
+			q.Need = &n
+		}
+		if err := c.domains(); err != nil {
+			return err
+		}
+		return c.words(*state, *purpose)
+	}
+}
+
+// domains brings the domains of the filter into the form of the rows.
+func (c *queueCall) domains() error {
+	for _, d := range []*string{&c.filter.Domain, &c.filter.SenderDomain} {
+		if *d == "" {
+			continue
+		}
+		r, err := delivery.ParseRecipientDomain(*d)
+		if err != nil {
+			return usagef("%v", err)
+		}
+		*d = r.String()
+	}
+	return nil
+}
+
+// words reads the filters that are words of a list.
+func (c *queueCall) words(states, purpose string) error {
+	for _, w := range strings.FieldsFunc(states, func(r rune) bool { return r == ',' }) {
+		s, ok := word(w, []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed})
+		if !ok {
+			return usagef("-state: %q is none of waiting, leased, held, delivered, failed", w)
+		}
+		c.filter.States = append(c.filter.States, s)
+	}
+	if purpose != "" {
+		p, ok := word(purpose, []delivery.Purpose{delivery.Mail, delivery.DSN, delivery.TLSReport, delivery.DMARCReport})
+		if !ok {
+			return usagef("-purpose: %q is none of mail, dsn, tls-report, dmarc-report", purpose)
+		}
+		c.filter.Purpose = &p
+	}
+	return nil
+}
+
+// word finds the value that is called w.
+func word[T fmt.Stringer](w string, all []T) (T, bool) {
+	for _, v := range all {
+		if v.String() == w {
+			return v, true
+		}
+	}
+	var none T
+	return none, false
+}
+
+// act changes the queue, message by message where ids are given.
+func (c *queueCall) act(ctx context.Context, e env, d control.Desk) error {
+	var sum queue.Changed
+	ids := c.ids
+	if len(ids) == 0 {
+		ids = []int64{0}
+	}
+	for _, id := range ids {
+		c.action.Filter = c.filter
+		c.action.Filter.Message = id
+		n, err := d.Act(ctx, c.action)
+		sum.Done += n.Done
+		sum.Busy += n.Busy
+		if err != nil {
+			return err
+		}
+	}
+	if c.json {
+		if err := printJSON(e.stdout, map[string]int{"done": sum.Done, "busy": sum.Busy}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(e.stdout, c.told(sum))
+	}
+	// What is to be tried, and is being tried, is as it should be.
+	if sum.Done > 0 || c.action.Verb == control.Retry && sum.Busy > 0 {
+		return nil
+	}
+	return errQuiet
+}
+
+// told is what an action came to, in words.
+func (c *queueCall) told(sum queue.Changed) string {
+	done := map[control.Verb]string{control.Hold: "held", control.Unhold: "released", control.Retry: "to be tried now", control.Fail: "returned to their senders",
+		control.Drop: "dropped", control.SetTLS: "set to " + c.action.Need.String(), control.SetTransport: "given the transport " + strconv.Quote(c.action.Transport)}[c.action.Verb]
+	s := number(sum.Done, "recipient") + " " + done
+	if sum.Done == 0 && sum.Busy == 0 {
+		return "nothing in the queue matches that this could be done with; \"waxwing queue list\" shows what there is"
+	}
+	if sum.Busy > 0 && c.action.Verb == control.Retry {
+		return s + fmt.Sprintf("; %s being tried just now", number(sum.Busy, "recipient"))
+	}
+	if sum.Busy > 0 {
+		s += fmt.Sprintf("; %s being tried just now and left alone: ask again in a moment", number(sum.Busy, "recipient"))
+	}
+	return s
 }
 
 // count prints how many recipients are in each state.
@@ -91,6 +277,7 @@ func parseLogID(s string) (int64, error) {
 
 // queueRow is one recipient as -json prints it.
 type queueRow struct {
+	ID       int64     `json:"id"` // of the recipient, for -after
 	Message  string    `json:"message"`
 	State    string    `json:"state"`
 	Sender   string    `json:"sender"`
@@ -98,6 +285,7 @@ type queueRow struct {
 	Need     string    `json:"need"`
 	Purpose  string    `json:"purpose"`
 	Account  string    `json:"account,omitempty"`
+	Via      string    `json:"transport,omitempty"` // its own; without one the routes choose
 	Accepted time.Time `json:"accepted"`
 	Due      time.Time `json:"due"`
 	Attempts int       `json:"attempts"`
@@ -109,8 +297,8 @@ type queueRow struct {
 }
 
 func newQueueRow(i queue.Item) queueRow {
-	return queueRow{Message: queue.LogID(i.Envelope.ID), State: i.State.String(), Sender: i.Envelope.Sender, To: i.Recipient.Address,
-		Need: i.Envelope.Need.String(), Purpose: i.Envelope.Purpose.String(), Account: i.Envelope.Account, Accepted: i.Envelope.Accepted, Due: i.Due,
+	return queueRow{ID: i.Recipient.ID, Message: queue.LogID(i.Envelope.ID), State: i.State.String(), Sender: i.Envelope.Sender, To: i.Recipient.Address,
+		Need: i.Envelope.Need.String(), Purpose: i.Envelope.Purpose.String(), Account: i.Envelope.Account, Via: i.Envelope.Transport, Accepted: i.Envelope.Accepted, Due: i.Due,
 		Attempts: i.Recipient.Attempts, Word: i.Word, Text: i.Text, Reply: i.Reply, Host: i.Host, TLS: i.TLS}
 }
 

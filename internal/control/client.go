@@ -71,6 +71,11 @@ func (c *Client) Count(ctx context.Context) (map[queue.State]int, error) {
 	return ask[map[queue.State]int](ctx, c, "queue/count", struct{}{})
 }
 
+// Act changes the queue.
+func (c *Client) Act(ctx context.Context, a Action) (queue.Changed, error) {
+	return ask[queue.Changed](ctx, c, "queue/act", a)
+}
+
 // SendReports makes the reports of a day.
 func (c *Client) SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {
 	s, err := ask[sent](ctx, c, "tlsrpt/send", o)

@@ -17,6 +17,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/queue"
+	"waxwing/internal/routes"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/tlsreport"
@@ -27,6 +28,7 @@ type desk struct {
 	Desk   // what is not overridden panics
 	filter queue.Filter
 	send   tlsreport.SendOptions
+	action Action
 	err    error
 	block  chan struct{}
 }
@@ -47,6 +49,11 @@ func (d *desk) Count(ctx context.Context) (map[queue.State]int, error) {
 		return nil, ctx.Err()
 	}
 	return map[queue.State]int{queue.Waiting: 2, queue.Failed: 1}, d.err
+}
+
+func (d *desk) Act(_ context.Context, a Action) (queue.Changed, error) {
+	d.action = a
+	return queue.Changed{Done: 3, Busy: 1}, d.err
 }
 
 func (d *desk) SendReports(_ context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {
@@ -111,6 +118,12 @@ func TestRoundTrip(t *testing.T) {
 	n, err := c.Count(t.Context())
 	if err != nil || n[queue.Waiting] != 2 || n[queue.Failed] != 1 || len(n) != 2 {
 		t.Errorf("%v %v", n, err)
+	}
+	need, purpose := delivery.TLSOptional, delivery.Mail
+	act := Action{Verb: SetTLS, Why: "so", Need: delivery.RequireTLS, Transport: "x", Filter: queue.Filter{Need: &need, Purpose: &purpose,
+		Accepted: queue.Period{From: time.Unix(1, 0).UTC(), Before: time.Unix(2, 0).UTC()}, SenderDomain: "a.test", Word: "w", Host: "h", Transport: "t"}}
+	if ch, err := c.Act(t.Context(), act); err != nil || ch.Done != 3 || ch.Busy != 1 || !reflect.DeepEqual(d.action, act) {
+		t.Errorf("%+v %v, action %+v", ch, err, d.action)
 	}
 	o := tlsreport.SendOptions{Day: time.Unix(86400, 0).UTC(), Domain: "a.test", DryRun: true}
 	s, err := c.SendReports(t.Context(), o)
@@ -316,7 +329,8 @@ func TestRooms(t *testing.T) {
 		if err := q.Enqueue(t.Context(), env, body); err != nil {
 			t.Fatal(err)
 		}
-		rooms := &Rooms{Queue: q}
+		told := 0
+		rooms := &Rooms{Queue: q, Routes: &routes.Store{DB: s}, Changed: func(context.Context) error { told++; return nil }}
 		c, err := Dial(t.Context(), serve(t, rooms))
 		if err != nil {
 			t.Fatal(err)
@@ -336,6 +350,41 @@ func TestRooms(t *testing.T) {
 			if n, err := d.Count(t.Context()); err != nil || n[queue.Waiting] != 1 {
 				t.Errorf("%v %v", n, err)
 			}
+			state := func() queue.Item {
+				items, err := d.List(t.Context(), queue.Filter{})
+				if err != nil || len(items) != 1 {
+					t.Fatalf("%+v %v", items, err)
+				}
+				return items[0]
+			}
+			act := func(a Action, done int) {
+				t.Helper()
+				before := told
+				if n, err := d.Act(t.Context(), a); err != nil || n.Done != done || told-before != done {
+					t.Errorf("%+v: %+v %v, told %d times", a, n, err, told-before)
+				}
+			}
+			act(Action{Verb: Hold, Why: "a look"}, 1)
+			act(Action{Verb: Retry}, 0)
+			if i := state(); i.State != queue.Held || i.Text != "a look" {
+				t.Errorf("%+v", i)
+			}
+			act(Action{Verb: SetTLS, Need: delivery.TLSOptional}, 1)
+			act(Action{Verb: SetTransport, Transport: "direct"}, 1)
+			if i := state(); i.Envelope.Need != delivery.TLSOptional || i.Envelope.Transport != "direct" {
+				t.Errorf("%+v", i)
+			}
+			act(Action{Verb: SetTransport}, 1)
+			act(Action{Verb: Unhold, Filter: queue.Filter{Domain: "other.test"}}, 0)
+			act(Action{Verb: Unhold}, 1)
+			for _, bad := range []Action{{Verb: "explode"}, {}, {Verb: SetTransport, Transport: "nowhere"}} {
+				if n, err := d.Act(t.Context(), bad); err == nil || n.Done > 0 {
+					t.Errorf("%+v: %+v %v", bad, n, err)
+				}
+			}
+		}
+		if n, err := rooms.Act(t.Context(), Action{Verb: Drop}); err != nil || n.Done != 1 {
+			t.Errorf("%+v %v", n, err)
 		}
 	})
 }

@@ -11,7 +11,10 @@ import (
 	"context"
 	"fmt"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/queue"
+	"waxwing/internal/route"
+	"waxwing/internal/routes"
 	"waxwing/internal/tlsreport"
 )
 
@@ -25,8 +28,33 @@ type Desk interface {
 	List(ctx context.Context, f queue.Filter) ([]queue.Item, error)
 	Show(ctx context.Context, id int64) (queue.Shown, error)
 	Count(ctx context.Context) (map[queue.State]int, error)
+	// Act does something with recipients in the queue (QUE-6).
+	Act(ctx context.Context, a Action) (queue.Changed, error)
 	// SendReports makes the TLS reports of a day, as tlsreport.Service.SendDay does.
 	SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error)
+}
+
+// Verb is what is to be done with recipients.
+type Verb string
+
+// The verbs.
+const (
+	Hold         Verb = "hold"
+	Unhold       Verb = "unhold"
+	Retry        Verb = "retry"
+	Fail         Verb = "fail"
+	Drop         Verb = "drop"
+	SetTLS       Verb = "set-tls"
+	SetTransport Verb = "set-transport"
+)
+
+// Action is a change of the queue.
+type Action struct {
+	Verb      Verb
+	Filter    queue.Filter
+	Why       string           // of Hold and Fail
+	Need      delivery.TLSNeed // of SetTLS
+	Transport string           // of SetTransport; "": the routes choose
 }
 
 // Rooms is the Desk of the process that has the rooms: the server's, or a
@@ -34,6 +62,7 @@ type Desk interface {
 type Rooms struct {
 	Queue   *queue.Queue
 	Reports *tlsreport.Service
+	Routes  *routes.Store // knows the transports that there are
 	// Changed is called after a change that another process has to hear of; nil
 	// in the server, whose rooms tell each other.
 	Changed func(ctx context.Context) error
@@ -64,6 +93,50 @@ func (r *Rooms) Show(ctx context.Context, id int64) (queue.Shown, error) {
 
 // Count counts recipients by state.
 func (r *Rooms) Count(ctx context.Context) (map[queue.State]int, error) { return r.Queue.Count(ctx) }
+
+// Act changes the queue.
+func (r *Rooms) Act(ctx context.Context, a Action) (c queue.Changed, err error) {
+	switch q := r.Queue; a.Verb {
+	case Hold:
+		c, err = q.Hold(ctx, a.Filter, a.Why)
+	case Unhold:
+		c, err = q.Unhold(ctx, a.Filter)
+	case Retry:
+		c, err = q.Retry(ctx, a.Filter)
+	case Fail:
+		c, err = q.Fail(ctx, a.Filter, a.Why)
+	case Drop:
+		c, err = q.Drop(ctx, a.Filter)
+	case SetTLS:
+		c, err = q.SetNeed(ctx, a.Filter, a.Need)
+	case SetTransport:
+		if err := r.known(ctx, a.Transport); err != nil {
+			return c, err
+		}
+		c, err = q.SetTransport(ctx, a.Filter, a.Transport)
+	default:
+		return c, fmt.Errorf("unknown action %q", a.Verb)
+	}
+	if err == nil && c.Done > 0 {
+		err = r.changed(ctx)
+	}
+	return c, err
+}
+
+// known refuses a transport that is not there: mail for it would wait in vain.
+func (r *Rooms) known(ctx context.Context, name string) error {
+	if name == "" || name == route.DirectName || name == route.LocalName {
+		return nil
+	}
+	t, err := r.Routes.Table(ctx)
+	if err != nil {
+		return err
+	}
+	if _, ok := t.Transports[name]; !ok {
+		return fmt.Errorf("there is no transport %q; \"waxwing transport list\" shows those there are", name)
+	}
+	return nil
+}
 
 // SendReports makes the reports of a day.
 func (r *Rooms) SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {

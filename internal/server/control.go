@@ -38,7 +38,9 @@ func (s *Server) serveControl(ctx context.Context, l net.Listener) error {
 	return srv.Serve(ctx, l)
 }
 
-func (s *Server) desk() *control.Rooms { return &control.Rooms{Queue: s.Queue, Reports: s.TLSReport} }
+func (s *Server) desk() *control.Rooms {
+	return &control.Rooms{Queue: s.Queue, Reports: s.TLSReport, Routes: s.Routes}
+}
 
 // Desk makes the rooms that answer commands where no server runs. What they
 // change in the store, a server on another machine sees within a second. A nil log
