@@ -128,7 +128,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			env.Sender, env.Accepted = "", m.clock.now()
 			w.board.start()
 			if !w.board.reserve([]destKey{{"d0.test", false}}, "", 0) {
-				rt.Fatal("no room")
+				w.board.close() // its destination is closed
+				return
 			}
 			w.board.unreserve(1, "", 0)
 			w.board.mu.Lock()
@@ -191,6 +192,37 @@ func (m *model) actions() map[string]func(*rapid.T) {
 				m.perform(z.w, z.j)
 			}
 		},
+		"hold": func(rt *rapid.T) {
+			_, w := m.pick()
+			m.acted(w.Hold(ctx, m.filter(rt), "model"))
+		},
+		"unhold": func(rt *rapid.T) {
+			_, w := m.pick()
+			m.acted(w.Unhold(ctx, m.filter(rt)))
+		},
+		"retry": func(rt *rapid.T) {
+			_, w := m.pick()
+			m.acted(w.Retry(ctx, m.filter(rt)))
+		},
+		"set": func(rt *rapid.T) {
+			_, w := m.pick()
+			m.acted(w.SetNeed(ctx, m.filter(rt), delivery.TLSNeed(rapid.IntRange(0, 2).Draw(rt, "need"))))
+			m.acted(w.SetTransport(ctx, m.filter(rt), rapid.SampledFrom([]string{"", "relay"}).Draw(rt, "transport")))
+		},
+		"end": func(rt *rapid.T) {
+			_, w := m.pick()
+			f := m.filter(rt)
+			if rapid.Bool().Draw(rt, "drop") {
+				m.acted(w.Drop(ctx, f))
+			} else {
+				m.acted(w.Fail(ctx, f, "model"))
+			}
+		},
+		"close": func(rt *rapid.T) { // a destination cannot be reached
+			_, w := m.pick()
+			w.exec(`INSERT INTO destinations (domain, local, blocked, failures, since, text) VALUES (?, 0, ?, 5, 1, '') ON CONFLICT (domain, local) DO NOTHING`,
+				m.domain(rt), store.Time(m.clock.now().Add(time.Hour)))
+		},
 		"clock": func(rt *rapid.T) {
 			m.clock.add(time.Duration(rapid.IntRange(-3600, 48*3600).Draw(rt, "seconds")) * time.Second)
 		},
@@ -202,6 +234,23 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	}
 }
 
+func (m *model) domain(rt *rapid.T) string {
+	return fmt.Sprintf("d%d.test", rapid.IntRange(0, 1).Draw(rt, "of"))
+}
+
+func (m *model) filter(rt *rapid.T) Filter {
+	if rapid.Bool().Draw(rt, "all") {
+		return Filter{}
+	}
+	return Filter{Domain: m.domain(rt)}
+}
+
+func (m *model) acted(_ Changed, err error) {
+	if err != nil {
+		m.rt.Fatal(err)
+	}
+}
+
 // drain lets time pass until everything must have come to its end.
 func (m *model) drain() {
 	clear(m.current) // steps take all
@@ -209,6 +258,7 @@ func (m *model) drain() {
 		if m.worlds[0].rows("recipients") == 0 {
 			break
 		}
+		m.acted(m.worlds[0].Unhold(context.Background(), Filter{}))
 		m.clock.add(24 * time.Hour)
 		m.worlds[0].step()
 	}
@@ -228,6 +278,7 @@ func (m *model) drain() {
 	if len(m.final) > 0 || len(m.twice) > 0 {
 		m.rt.Fatalf("settled twice %v, settled but never accepted: %v", m.twice, m.final)
 	}
+	m.worlds[0].exec(`DELETE FROM destinations`)
 	for _, table := range []string{"messages", "recipients", "bodies"} {
 		if n := m.worlds[0].rows(table); n != 0 {
 			m.rt.Fatalf("%d rows are left in %s", n, table)
