@@ -121,6 +121,9 @@ func (r Report) status() message.Entity {
 	if !r.Arrival.IsZero() {
 		add("Arrival-Date", message.FormatDate(r.Arrival))
 	}
+	if !r.Release.IsZero() {
+		add("Future-Release-Request", "until;"+r.Release.UTC().Format(time.RFC3339))
+	}
 	for _, rc := range r.Recipients {
 		b.WriteString("\r\n")
 		for _, f := range rc.fields(r.SMTPUTF8) {
