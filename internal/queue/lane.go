@@ -82,6 +82,10 @@ func signalOf(res *delivery.Result) retry.Signal {
 		busy = busy || r.Reply != nil && r.Reply.Code == 421
 	}
 	switch {
+	case res.Name != "":
+		// A transport of the operator's, such as a relay or one source address, was in
+		// trouble: others may take another way to the same domain.
+		return retry.Neutral
 	case dialled && !greeted:
 		return retry.Unreachable
 	case busy || broken:

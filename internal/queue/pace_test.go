@@ -185,6 +185,9 @@ func TestSignalOf(t *testing.T) {
 	}{
 		{"nothing", delivery.Result{}, retry.Neutral},
 		{"refused", delivery.Result{Attempts: session(false, true)}, retry.Unreachable},
+		// One account's relay that was down closed the domain to all accounts.
+		{"a relay is down", delivery.Result{Name: "relay", Attempts: session(false, true)}, retry.Neutral},
+		{"a relay broke off", delivery.Result{Name: "relay", Attempts: session(true, true)}, retry.Neutral},
 		{"one host down, another took it", delivery.Result{Attempts: session(false, true), Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}}, retry.Good},
 		{"broke off", delivery.Result{Attempts: session(true, true)}, retry.Busy},
 		{"greylisted", delivery.Result{Attempts: session(true, false), Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}}}, retry.Neutral},
