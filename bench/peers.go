@@ -81,7 +81,7 @@ send = true
 level = "warn"
 `
 
-func (w *waxwing) start(ctx context.Context, _ string) (int, error) {
+func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 	var err error
 	if w.dir, err = os.MkdirTemp(w.o.dir, "waxwing"); err != nil {
 		return 0, err
@@ -97,6 +97,11 @@ func (w *waxwing) start(ctx context.Context, _ string) (int, error) {
 	w.password = "bench-" + strconv.Itoa(os.Getpid()) + "-password"
 	for _, c := range [][]string{{"domain", "add", "rcpt.example"}, {"address", "add", "*@rcpt.example", "you"}, {"account", "password", "you"}} {
 		if _, err := w.command(ctx, w.password+"\n", append(c, "-config", conf)...); err != nil {
+			return 0, err
+		}
+	}
+	if work == mx || work == mx50 {
+		if _, err := w.command(ctx, "", "hold", "add", "-account", "you", "-config", conf); err != nil {
 			return 0, err
 		}
 	}
@@ -140,9 +145,9 @@ func (w *waxwing) load(work string) []string {
 	return append(submit, "-to", "rcpt@d%d.dest.example")
 }
 
-// release makes everything that waits due at once.
+// release lets go what a hold rule kept.
 func (w *waxwing) release(ctx context.Context) (int, error) {
-	_, err := w.command(ctx, "", "queue", "retry", "-all", "-config", filepath.Join(w.dir, "waxwing.toml"))
+	_, err := w.command(ctx, "", "queue", "unhold", "-everything", "-config", filepath.Join(w.dir, "waxwing.toml"))
 	return w.serve.Process.Pid, err
 }
 

@@ -62,6 +62,8 @@ func commands() []command {
 		{"route", "add|list|remove|test [TRANSPORT|ID|ADDRESS] [CRITERIA]", "which mail takes which way", runRoute},
 		{"dkim", "add|list|retire [DOMAIN]", "the keys that outgoing mail is signed with", runDKIM},
 		{"mail", "list|show", "read delivered mail", runMail},
+		{"hold", "add|list|remove", "rules by which new mail is held back", runHold},
+		{"suppression", "add|list|remove [ACCOUNT [ADDRESS]]", "recipients that an account sends no more mail to", runSuppression},
 		{"queue", "list|show|count|hold|unhold|retry|fail|drop|set-tls|set-transport [ID|FILTERS]", "mail that waits, what became of it, and what is to become of it", runQueue},
 		{"tlsrpt", "results|send|sent|outcomes|reports|summary|show|parse|lookup|suppress", "TLS reports, both ways", runTLSRPT},
 		{"mtasts", "list|lookup|forget|refresh|publish|published|unpublish", "MTA-STS: the policies of others in the cache, and our own", runMTASTS},
