@@ -44,7 +44,7 @@ const (
 	defaultQueue = 20_000
 	queueOctets  = 64 << 20
 	batch        = 500
-	lastReads    = 50 * time.Millisecond
+	lastReads    = 1000             // more than the kernel holds
 	lastChance   = 10 * time.Second // to store what is left when told to stop
 	longestPause = 30 * time.Second
 	// maxKeys bounds the policies of a day. Postfix meets far fewer; who writes
@@ -56,8 +56,7 @@ const (
 // error is of the socket.
 func (c *Collector) Run(ctx context.Context) error {
 	q := newIntake(or(c.Queue, defaultQueue), queueOctets)
-	// What the kernel holds at the end is read too; it is a handful.
-	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(time.Now().Add(lastReads)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	read := make(chan error, 1)
 	go func() { read <- c.read(q) }()
@@ -83,28 +82,57 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 }
 
-// read fills q until the socket is closed or its deadline has passed.
+// read fills q until the socket is closed, or its deadline has passed and the
+// kernel holds no more.
 func (c *Collector) read(q *intake) error {
 	buf := make([]byte, maxDatagram+1)
 	for {
 		n, _, flags, _, err := c.Conn.ReadMsgUnix(buf, nil)
 		switch {
-		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			c.readRest(q, buf)
+			return err
+		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil:
 			c.badOnce.do(c.now(), func() { logger(c.Log).Warn("a TLSRPT datagram could not be read", "err", err) })
 			time.Sleep(10 * time.Millisecond) // never in a busy loop
-		case flags&syscall.MSG_TRUNC != 0 || n > maxDatagram:
-			c.Metrics.datagram(truncated, 1)
-			c.badOnce.do(c.now(), func() {
-				logger(c.Log).Warn("a TLSRPT datagram is too long and was dropped", "most", maxDatagram)
-			})
-		case !q.put(buf[:n]):
-			c.Metrics.datagram(queueFull, 1)
-			c.fullOnce.do(c.now(), func() {
-				logger(c.Log).Warn("TLSRPT datagrams are dropped: they come faster than they can be stored")
-			})
+		default:
+			c.put(q, buf[:n], flags)
 		}
+	}
+}
+
+// readRest reads what the kernel still holds.
+func (c *Collector) readRest(q *intake, buf []byte) {
+	raw, err := c.Conn.SyscallConn()
+	if err != nil {
+		return // closed meanwhile
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for range lastReads {
+			n, _, flags, _, err := syscall.Recvmsg(int(fd), buf, nil, syscall.MSG_DONTWAIT)
+			if err != nil {
+				return
+			}
+			c.put(q, buf[:n], flags)
+		}
+	})
+}
+
+// put queues a copy of a datagram, or counts it as dropped.
+func (c *Collector) put(q *intake, b []byte, flags int) {
+	switch {
+	case flags&syscall.MSG_TRUNC != 0 || len(b) > maxDatagram:
+		c.Metrics.datagram(truncated, 1)
+		c.badOnce.do(c.now(), func() {
+			logger(c.Log).Warn("a TLSRPT datagram is too long and was dropped", "most", maxDatagram)
+		})
+	case !q.put(b):
+		c.Metrics.datagram(queueFull, 1)
+		c.fullOnce.do(c.now(), func() {
+			logger(c.Log).Warn("TLSRPT datagrams are dropped: they come faster than they can be stored")
+		})
 	}
 }
 
