@@ -81,6 +81,9 @@ type Delivery struct {
 	Retry                []time.Duration      `toml:"retry" min:"1s" max:"168h" doc:"Waits between the attempts; the last one repeats until expire."`
 	Expire               time.Duration        `toml:"expire" min:"1m" max:"720h" doc:"How long after its acceptance a message that could not be delivered is returned to its sender (RFC 5321 §4.5.4 advises 4 to 5 days)."`
 	DelayNotice          time.Duration        `toml:"delay_notice" max:"720h" doc:"When the sender is told, once, that a message is still waiting. \"0s\": never."`
+	History              time.Duration        `toml:"history" max:"8760h" doc:"How long delivered and failed messages stay in the queue's history, with all attempts, replies and TLS facts, but without their text. \"0s\": not at all."`
+	SuppressCodes        []string             `toml:"suppress_codes" example:"[\"5.1.1\", \"5.1.x\", \"550\"]" doc:"Replies after which an account sends no more mail to a recipient: enhanced codes, all of a subject (5.1.x), or basic codes for replies without an enhanced one. An empty list: none."`
+	SuppressFor          time.Duration        `toml:"suppress_for" max:"87600h" doc:"How long such a recipient is not tried for that account. \"0s\": until it is taken off the list."`
 	Port                 uint16               `toml:"port" min:"1" max:"65535" doc:"TCP port of other servers. Anything but 25 is for tests."`
 }
 

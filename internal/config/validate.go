@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ func Default() *Config {
 				2 * time.Hour, 4 * time.Hour, 8 * time.Hour,
 			},
 			Expire: 5 * 24 * time.Hour, DelayNotice: 4 * time.Hour, Port: 25,
+			History: 7 * 24 * time.Hour, SuppressCodes: []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}, SuppressFor: 90 * 24 * time.Hour,
 		},
 		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
 		Limits: Limits{
@@ -70,6 +72,11 @@ func (c *Config) validate(d *decoder) {
 	}
 	if n := c.Delivery.DelayNotice; n > 0 && n >= c.Delivery.Expire {
 		d.fault("delivery.delay_notice", "%s is not before expire (%s); \"0s\" switches the notice off", FormatDuration(n), FormatDuration(c.Delivery.Expire))
+	}
+	for _, code := range c.Delivery.SuppressCodes {
+		if !regexp.MustCompile(`^(5\d\d|5\.\d{1,3}\.(\d{1,3}|x))$`).MatchString(code) {
+			d.fault("delivery.suppress_codes", "%q is no code of a permanent failure: write 5.1.1, 5.1.x or 550", code)
+		}
 	}
 	if c.Delivery.ConcurrencyPerDomain > c.Delivery.Concurrency {
 		d.fault("delivery.concurrency_per_domain", "%d is more than concurrency (%d)", c.Delivery.ConcurrencyPerDomain, c.Delivery.Concurrency)

@@ -42,10 +42,6 @@ import (
 // into the queue, so that the running server looks.
 const QueueArea = "queue"
 
-// suppressFor is how long a recipient that was refused for good is not tried
-// again for the account that sent to it (QUE-7).
-const suppressFor = 90 * 24 * time.Hour
-
 // build makes the rooms, lowest first, and binds the listeners.
 func (s *Server) build(ctx context.Context) error {
 	resolver, err := Resolver(s.cfg)
@@ -296,9 +292,13 @@ func (s *Server) postmaster(ctx context.Context) (string, error) {
 
 // buildQueue makes the queue and plugs the rooms of other layers into it.
 func (s *Server) buildQueue() {
-	s.Holds = &holds.Store{DB: s.Store, Now: s.o.Now}
-	s.Suppression = &suppression.Store{DB: s.Store, Expiry: suppressFor, Now: s.o.Now}
 	d := s.cfg.Delivery
+	s.Holds = &holds.Store{DB: s.Store, Now: s.o.Now}
+	s.Suppression = &suppression.Store{DB: s.Store, Codes: d.SuppressCodes, Expiry: d.SuppressFor, Now: s.o.Now}
+	history := d.History
+	if history == 0 {
+		history = -1 // the queue's zero is its default
+	}
 	schedule := retry.Schedule{Delays: d.Retry, Expire: d.Expire, DelayNotice: d.DelayNotice}
 	s.Queue = &queue.Queue{
 		Store:     s.Store,
@@ -318,6 +318,7 @@ func (s *Server) buildQueue() {
 			return schedule
 		},
 		Sign:        s.signDSN,
+		History:     history,
 		Hostname:    s.cfg.Hostname.ASCII(),
 		Postmaster:  "postmaster@" + s.cfg.Hostname.ASCII(),
 		Concurrency: d.Concurrency, PerDestination: d.ConcurrencyPerDomain,
