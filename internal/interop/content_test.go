@@ -30,7 +30,8 @@ func TestContentOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, token, to := w.peer(t, name), newToken(), "alice+content@"+name+"-plain.example"
-			w.submit(t, mail{to: []string{to}, token: token, body: difficult()})
+			// Signed mail would be made seven bits (RFC 6376 §5.3).
+			w.submit(t, mail{from: user + "@ta." + waxDomain, to: []string{to}, token: token, body: difficult()})
 			w.settled(t, to)
 			got := p.await(t, token, 1)
 			if len(got) != 1 || !strings.HasSuffix(unix(got[0]), "\n\n"+unix(difficult())) {

@@ -2,7 +2,7 @@ package queue
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
@@ -11,41 +11,49 @@ import (
 // arrive accepts a message and delivers it here in one transaction, where that
 // is all there is to do: a short message, every recipient in a mailbox of this
 // server, no notification to be sent. Half the work of queueing and settling it,
-// and the body is written once. False means that it was not done, for whatever
-// reason, and that nothing is stored: the ordinary way is open.
-func (q *Queue) arrive(ctx context.Context, m *message, groups [][]delivery.Recipient) bool {
+// and the body is written once. Not done without an error means that nothing is
+// stored: the ordinary way is open. With an error nobody knows whether the commit
+// was made: the client must come again.
+func (q *Queue) arrive(ctx context.Context, m *message, groups [][]delivery.Recipient) (done bool, err error) {
 	if q.Local == nil || m.inline == nil || len(m.held) > 0 || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
-		return false
+		return false, nil
 	}
 	var all []*settlement
 	for _, g := range groups {
 		s := q.arrival(ctx, m, g)
 		if s == nil {
-			return false
+			return false, nil
 		}
 		all = append(all, s)
 	}
-	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		if err := m.insertArrived(tx, all); err != nil {
-			return err
-		}
-		for _, s := range all {
-			if err := s.arrived(tx); err != nil {
-				return err
-			}
-		}
-		return nil
+	var refused error // by what runs before the commit: the transaction is undone for certain
+	err = q.Store.Write(ctx, func(tx *store.Tx) error {
+		refused = m.writeArrived(tx, all)
+		return refused
 	})
-	if err != nil {
-		if ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
-			q.Log.Warn("message not delivered on arrival, it is queued instead", "message", LogID(m.env.ID), "error", err)
-		}
-		return false
+	switch {
+	case refused != nil:
+		q.Log.Warn("message not delivered on arrival, it is queued instead", "message", LogID(m.env.ID), "error", refused)
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("deliver the message on arrival: %w", err)
 	}
 	for _, s := range all {
 		s.settled(ctx)
 	}
-	return true
+	return true, nil
+}
+
+func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
+	if err := m.insertArrived(tx, all); err != nil {
+		return err
+	}
+	for _, s := range all {
+		if err := s.arrived(tx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // arrival makes the one attempt at a group of local recipients, up to its

@@ -40,8 +40,8 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 		}
 	}
 	groups := groupRecipients(env.Recipients)
-	if q.arrive(ctx, &m, groups) {
-		return nil
+	if done, err := q.arrive(ctx, &m, groups); done || err != nil {
+		return err
 	}
 	keys := make([]destKey, len(groups))
 	for i, g := range groups {

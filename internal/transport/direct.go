@@ -84,6 +84,7 @@ func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Cont
 	})
 	res.Decision = policy.Decide(in)
 	t := newTour(job, res.Decision)
+	t.late = func() bool { return d.now().Sub(res.Started) > tourTime }
 	if res.Decision.Stop == nil {
 		t.visit(ctx, d.Session, c, &res)
 	}
@@ -101,11 +102,17 @@ type tour struct {
 	pending []delivery.Recipient
 	settled map[int64]delivery.RecipientResult
 	best    map[int64]delivery.RecipientResult // of those pending: the best reason so far
+	late    func() bool                        // no further host is begun
 }
+
+// tourTime is how long after its start an attempt may begin with another host:
+// a domain with many hosts that never answer must not hold a slot for an hour.
+const tourTime = 5 * time.Minute
 
 // newTour begins with the reasons that stand before any host is dialled.
 func newTour(job *delivery.Job, dec delivery.Decision) *tour {
-	t := &tour{job: job, pending: job.Recipients, settled: map[int64]delivery.RecipientResult{}, best: map[int64]delivery.RecipientResult{}}
+	t := &tour{job: job, pending: job.Recipients, settled: map[int64]delivery.RecipientResult{}, best: map[int64]delivery.RecipientResult{},
+		late: func() bool { return false }}
 	for _, p := range dec.Plans {
 		if p.Skip != nil {
 			t.all(delivery.RecipientResult{Word: p.Skip.Cause, Text: p.Skip.Text, Host: p.Host.Name, PolicyFailure: true})
@@ -163,7 +170,7 @@ func (t *tour) visit(ctx context.Context, s Carrier, c delivery.Content, res *de
 		if p.Skip != nil {
 			continue
 		}
-		if len(t.pending) == 0 || ctx.Err() != nil {
+		if len(t.pending) == 0 || ctx.Err() != nil || t.late() {
 			return
 		}
 		rep := s.Carry(ctx, session.Request{Plan: p, Job: t.job, Recipients: t.pending, Content: c})

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
@@ -215,5 +216,20 @@ func TestMinimum(t *testing.T) { // POL-9: the higher of the two counts
 		if _, _, in := d.find(context.Background(), PlanRequest{Domain: job().Domain, Minimum: c.job}); in.Minimum != c.want {
 			t.Errorf("minimum %v, want %v", in.Minimum, c.want)
 		}
+	}
+}
+
+// TestSlowHosts: an attempt that has lasted long begins with no further host,
+// so that a domain of silent hosts cannot hold a slot for an hour.
+func TestSlowHosts(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := &peers{t: t, after: func() { now = now.Add(tourTime + time.Second) },
+		hosts: map[string]map[string]delivery.RecipientResult{"mx1.b.test": {"a": down}}}
+	f := hosts("mx1.b.test", "mx2.b.test")
+	d := &Direct{Finder: f, STS: sts{f}, Session: p, Now: func() time.Time { return now }}
+	res := d.Deliver(t.Context(), job("a"), delivery.Bytes("x"))
+	if rr := res.Recipients[0]; len(p.calls) != 1 || rr.Outcome != delivery.Deferred || rr.Word != "connect-refused" {
+		t.Errorf("%d hosts visited, %+v", len(p.calls), rr)
 	}
 }
