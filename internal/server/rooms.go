@@ -120,6 +120,7 @@ func (s *Server) buildDelivery() error {
 	d := s.cfg.Delivery
 	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}
 	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts")}
+	s.own = ownAddrs(s.cfg, net.InterfaceAddrs)
 	s.STSPublish = &stspublish.Service{Store: s.Store, DNS: s.DNS, Now: s.o.Now}
 	s.Direct = &transport.Direct{
 		Finder:      &destination.Finder{DNS: s.DNS, Self: s.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
@@ -150,23 +151,34 @@ func to7Bit(c delivery.Content) (delivery.Content, error) {
 	return delivery.Bytes(b), err
 }
 
-// isSelf knows this server by its name (DST-4). Its addresses are those of its
-// listeners for mail from outside that name one.
+// isSelf knows this server by its name and by the addresses that it takes mail
+// from outside at (DST-4).
 func (s *Server) isSelf(name dns.Name, addrs []netip.Addr) bool {
-	if name == s.cfg.Hostname {
-		return true
-	}
-	for _, l := range s.cfg.Listen {
-		if l.Kind != config.MX || l.Address.Addr().IsUnspecified() || l.Address.Port() != s.cfg.Delivery.Port {
-			continue
-		}
-		for _, a := range addrs {
-			if a == l.Address.Addr() {
-				return true
+	return name == s.cfg.Hostname || slices.ContainsFunc(addrs, func(a netip.Addr) bool { return slices.Contains(s.own, a) })
+}
+
+// ownAddrs are the addresses of the listeners that other servers would deliver
+// to; one that names none has all that the machine's interfaces have.
+func ownAddrs(cfg *config.Config, interfaces func() ([]net.Addr, error)) []netip.Addr {
+	var own []netip.Addr
+	for _, l := range cfg.Listen {
+		switch {
+		case l.Kind != config.MX || l.Address.Port() != cfg.Delivery.Port:
+		case !l.Address.Addr().IsUnspecified():
+			own = append(own, l.Address.Addr())
+		default:
+			all, err := interfaces()
+			if err != nil {
+				continue // the host name is left
+			}
+			for _, a := range all {
+				if p, err := netip.ParsePrefix(a.String()); err == nil {
+					own = append(own, p.Addr().Unmap())
+				}
 			}
 		}
 	}
-	return false
+	return own
 }
 
 // minimum is the operator's least security for a domain (POL-9).

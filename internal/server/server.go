@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -75,6 +76,7 @@ type Server struct {
 	log       *slog.Logger
 	o         Options
 	listeners []*listener
+	own       []netip.Addr         // addresses of ours that others deliver to
 	collector *companion.Collector // nil: none
 	control   net.Listener         // nil: the data directory takes no sockets
 }

@@ -170,7 +170,7 @@ func (t *tour) visit(ctx context.Context, s Carrier, c delivery.Content, res *de
 		if p.Skip != nil {
 			continue
 		}
-		if len(t.pending) == 0 || ctx.Err() != nil || t.late() {
+		if len(t.pending) == 0 || ctx.Err() != nil || len(res.Attempts) > 0 && t.late() {
 			return
 		}
 		rep := s.Carry(ctx, session.Request{Plan: p, Job: t.job, Recipients: t.pending, Content: c})
