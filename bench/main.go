@@ -26,6 +26,7 @@ type options struct {
 	domains              int
 	works                string
 	alone                bool // Waxwing alone, and no work that needs a network of its own
+	profile              string
 	dir                  string
 }
 
@@ -73,6 +74,7 @@ func main() {
 	flag.IntVar(&o.sess, "sessions", 20, "parallel sessions")
 	flag.IntVar(&o.domains, "domains", 3000, "domains, a message each, of mx")
 	flag.StringVar(&o.works, "works", "accept,relay,mx,mx50", "what to measure")
+	flag.StringVar(&o.profile, "profile", "", "write Waxwing's CPU profiles into this directory")
 	flag.BoolVar(&o.alone, "alone", false, "measure Waxwing alone, accept and relay only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -112,6 +112,9 @@ func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 		}
 	}
 	w.serve = exec.CommandContext(ctx, filepath.Join(w.o.bin, "waxwing"), "serve", "-config", conf)
+	if w.o.profile != "" {
+		w.serve.Args = append(w.serve.Args, "-cpuprofile", filepath.Join(w.o.profile, work+".prof"))
+	}
 	w.serve.Stderr = os.Stderr
 	if err := w.serve.Start(); err != nil {
 		return 0, err
@@ -267,7 +270,7 @@ func (p *postfix) load(work string) []string {
 
 func (p *postfix) drained(ctx context.Context) error {
 	args := []string{"drain"}
-	for _, q := range []string{"incoming", "active", "maildrop", "deferred"} {
+	for _, q := range []string{"incoming", "active"} {
 		args = append(args, filepath.Join(p.dir, "queue", q))
 	}
 	out, err := exec.CommandContext(ctx, filepath.Join(p.o.bin, "mailperf"), args...).Output()

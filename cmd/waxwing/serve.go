@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/pprof"
 
 	"waxwing/internal/config"
 	"waxwing/internal/server"
@@ -13,6 +17,7 @@ import (
 func runServe(ctx context.Context, e env, args []string) error {
 	fs := flags(e, "serve")
 	path := fs.String("config", "waxwing.toml", "configuration `file`")
+	profile := fs.String("cpuprofile", "", "write a profile of the processor time, for \"go tool pprof\", to this `file`")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
@@ -30,6 +35,17 @@ func runServe(ctx context.Context, e env, args []string) error {
 	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log), Version: version})
 	if err != nil {
 		return err
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return errors.Join(fmt.Errorf("-cpuprofile: %w", err), s.Close())
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return errors.Join(err, s.Close())
+		}
+		defer pprof.StopCPUProfile()
 	}
 	return s.Run(ctx)
 }
