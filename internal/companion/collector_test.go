@@ -228,7 +228,7 @@ func success(domain string) string {
 	return `{"d":"` + domain + `","policies":[{"policy-type":2,"policy-domain":"` + domain + `","policy-string":["mode: enforce"],"f":0}]}`
 }
 
-// A burst is stored to the last datagram, and hostile ones among it hurt nobody.
+// CMP-2: a burst is stored to the last datagram, and hostile ones among it hurt nobody.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
@@ -350,6 +350,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
+// TestBind (CMP-1): the datagram socket that Postfix writes to.
 func TestBind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

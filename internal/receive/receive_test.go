@@ -354,6 +354,7 @@ func TestTLSNeed(t *testing.T) {
 	}
 }
 
+// TestMXLoops (QUE-11): more than 100 Received fields are a loop.
 func TestMXLoops(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
