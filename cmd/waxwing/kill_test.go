@@ -267,11 +267,7 @@ var subject = regexp.MustCompile(`(?m)^Subject: (kill-\d+)!`)
 func (k *killed) check() {
 	t := k.t
 	got := map[string]int{}
-	var messages []struct{ ID int64 }
-	if err := json.Unmarshal(k.command("", "mail", "list", "-json", "-limit", "1000000", "you"), &messages); err != nil {
-		t.Fatal(err)
-	}
-	inbox := k.subjects(messages)
+	inbox := k.subjects(k.inbox())
 	for id, n := range inbox {
 		got[id] += n
 		if n > 1 {
@@ -302,6 +298,21 @@ func (k *killed) check() {
 	}
 	t.Logf("%d rounds: %d messages answered with 250, %d lost, %d arrived, %d in the window between the remote's 250 and our commit",
 		k.round.Load(), len(k.acked), lost, len(got), doubled)
+}
+
+// inbox is all messages of the mailbox, page by page.
+func (k *killed) inbox() (all []struct{ ID int64 }) {
+	for before := int64(0); ; {
+		var page []struct{ ID int64 }
+		if err := json.Unmarshal(k.command("", "mail", "list", "-json", "-limit", "1000", "-before", fmt.Sprint(before), "you"), &page); err != nil {
+			k.t.Fatal(err)
+		}
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
+		before = page[len(page)-1].ID
+	}
 }
 
 // subjects counts the messages of the mailbox by id.

@@ -19,8 +19,10 @@ func runMail(ctx context.Context, e env, args []string) error {
 	var f storeFlags
 	fs := flags(e, "mail "+what)
 	f.add(fs)
-	box := fs.String("mailbox", "INBOX", "the `mailbox` to list")
-	limit := fs.Int("limit", 100, "list at most `N` messages, the newest first")
+	var l mailList
+	fs.StringVar(&l.box, "mailbox", "INBOX", "the `mailbox` to list")
+	fs.IntVar(&l.limit, "limit", 100, "list at most `N` messages, the newest first; 1000 at most")
+	fs.Int64Var(&l.before, "before", 0, "list what is older than the message with this `id`: the next page")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
@@ -29,7 +31,8 @@ func runMail(ctx context.Context, e env, args []string) error {
 		return usagef("mail list ACCOUNT, mail show ID …")
 	}
 	if what == "list" {
-		return withStore(ctx, e, f, func(o *opened) error { return listMail(ctx, e, o, rest[0], *box, *limit, f.json) })
+		l.account, l.json = rest[0], f.json
+		return withStore(ctx, e, f, func(o *opened) error { return l.print(ctx, e, o) })
 	}
 	ids := make([]int64, len(rest))
 	for i, s := range rest {
@@ -72,11 +75,19 @@ func mustExist(ctx context.Context, o *opened, name string) error {
 	return fmt.Errorf("account %s: %w; \"waxwing account list\" shows them", name, accounts.ErrNoSuchAccount)
 }
 
-func listMail(ctx context.Context, e env, o *opened, account, box string, limit int, asJSON bool) error {
-	if err := mustExist(ctx, o, account); err != nil {
+// mailList is one call of "mail list".
+type mailList struct {
+	account, box string
+	before       int64
+	limit        int
+	json         bool
+}
+
+func (l mailList) print(ctx context.Context, e env, o *opened) error {
+	if err := mustExist(ctx, o, l.account); err != nil {
 		return err
 	}
-	all, err := o.mailboxes.List(ctx, account, box, limit)
+	all, err := o.mailboxes.Page(ctx, l.account, l.box, l.before, l.limit)
 	if err != nil {
 		return err
 	}
@@ -86,7 +97,7 @@ func listMail(ctx context.Context, e env, o *opened, account, box string, limit 
 		objects = append(objects, mailRow(m))
 		rows = append(rows, []string{strconv.FormatInt(m.ID, 10), moment(m.Received), m.Sender, m.Recipient, strconv.FormatInt(m.Size, 10)})
 	}
-	if asJSON {
+	if l.json {
 		return printJSON(e.stdout, objects)
 	}
 	return table(e.stdout, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows)

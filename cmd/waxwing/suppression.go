@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"waxwing/internal/suppression"
@@ -32,7 +31,7 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 		s := &suppression.Store{DB: o.store}
 		switch what {
 		case "add":
-			if err := knownAccount(ctx, o, rest[0]); err != nil {
+			if err := mustExist(ctx, o, rest[0]); err != nil {
 				return err
 			}
 			var expires time.Time
@@ -53,19 +52,6 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 		}
 		return printSuppressions(e, all, f.json)
 	})
-}
-
-func knownAccount(ctx context.Context, o *opened, name string) error {
-	all, err := o.accounts.Accounts(ctx)
-	if err != nil {
-		return err
-	}
-	for _, a := range all {
-		if a.Name == name {
-			return nil
-		}
-	}
-	return fmt.Errorf("there is no account %s; \"waxwing account list\" shows them", name)
 }
 
 // suppressionRow is one entry as -json prints it.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -142,6 +143,11 @@ func scan(row func(...any) error) (m mailbox.Message, err error) {
 // List returns the newest messages of a mailbox, newest first, up to limit (at
 // most 1000; 0 is that). A mailbox that is not there has none.
 func (s *Store) List(ctx context.Context, account, box string, limit int) ([]mailbox.Message, error) {
+	return s.Page(ctx, account, box, 0, limit)
+}
+
+// Page is List from the message after the one with the id before; 0: from the newest.
+func (s *Store) Page(ctx context.Context, account, box string, before int64, limit int) ([]mailbox.Message, error) {
 	box, err := boxName(box)
 	if err != nil {
 		return nil, err
@@ -149,10 +155,13 @@ func (s *Store) List(ctx context.Context, account, box string, limit int) ([]mai
 	if limit <= 0 || limit > maxList {
 		limit = maxList
 	}
+	if before <= 0 {
+		before = math.MaxInt64
+	}
 	var out []mailbox.Message
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		out = nil
-		rows, err := tx.Query(columns+` WHERE b.account = ? AND b.name = ? ORDER BY m.id DESC LIMIT ?`, account, box, limit)
+		rows, err := tx.Query(columns+` WHERE b.account = ? AND b.name = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?`, account, box, before, limit)
 		if err != nil {
 			return err
 		}
