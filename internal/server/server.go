@@ -160,6 +160,7 @@ func (s *Server) Run(ctx context.Context) error {
 	start("TLS reports", s.TLSReport.Run)
 	start("resolver self-test", s.selfTests)
 	start("change watcher", s.watch)
+	start("suppressions", s.sweep)
 	start("posture", s.Posture.Run)
 	if s.collector != nil {
 		start("TLSRPT datagrams", s.collector.Run)
@@ -207,6 +208,23 @@ func (s *Server) Addr(kind config.Kind) net.Addr {
 		}
 	}
 	return nil
+}
+
+// sweep forgets suppressions whose time is over, once an hour (QUE-7). Until
+// then they are ignored.
+func (s *Server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if _, err := s.Suppression.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("suppressions that are over were not removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // watch wakes the rooms whose data another process or machine has changed: it
