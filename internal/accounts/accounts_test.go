@@ -124,6 +124,54 @@ func TestCacheFollowsChanges(t *testing.T) {
 	})
 }
 
+// Domains and addresses beyond what is held in memory give the same answers.
+func TestLarge(t *testing.T) {
+	each(t, func(t *testing.T, s *accounts.Store) {
+		ctx := t.Context()
+		must(t, s.AddDomain(ctx, org))
+		must(t, s.AddAddress(ctx, "*@example.org", "ann"))
+		answers := func() (out []string) {
+			for _, a := range []string{"joe", "JOE+x", "nobody", "postmaster", "*", "+"} {
+				for _, d := range []dns.Name{net, org, dns.MustParse("example.com"), {}} {
+					for range 2 { // asked, and remembered
+						target, err := s.Resolve(ctx, a, d)
+						out = append(out, fmt.Sprint(a, "@", d, ": ", target, " ", err))
+					}
+				}
+			}
+			for _, d := range []dns.Name{net, org, dns.MustParse("example.com")} {
+				is, err := s.IsHosted(ctx, d)
+				out = append(out, fmt.Sprint(d, is, err))
+			}
+			return out
+		}
+		small := answers()
+		if !strings.Contains(strings.Join(small, "\n"), "nobody@example.org: {ann") {
+			t.Fatalf("no catchall:\n%s", strings.Join(small, "\n"))
+		}
+		for _, fill := range []string{
+			`INSERT INTO addresses (domain, local, account, mailbox, created) SELECT 'example.net', n, 'ann', 'INBOX', 8000000000000000000 FROM `,
+			`INSERT INTO domains (name, created) SELECT n || '.many.test', 8000000000000000000 FROM `,
+		} {
+			must(t, s.DB.Write(ctx, func(tx *store.Tx) error {
+				_, err := tx.Exec(fill + `(WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i < 10001) SELECT 'n' || i AS n FROM c) AS names`)
+				return errors.Join(err, tx.Raise(accounts.Area))
+			}))
+			for i, got := range answers() {
+				if got != small[i] {
+					t.Errorf("with many rows\n%s\nwith few\n%s", got, small[i])
+				}
+			}
+		}
+		if is, err := s.IsHosted(ctx, dns.MustParse("n77.many.test")); !is || err != nil {
+			t.Errorf("a domain of many: %v, %v", is, err)
+		}
+		if got, err := s.Resolve(ctx, "n77+x", net); err != nil || got.Account != "ann" || got.Address != "n77@example.net" {
+			t.Errorf("an address of many: %v, %v", got, err)
+		}
+	})
+}
+
 func TestCacheUnderConcurrency(t *testing.T) {
 	each(t, func(t *testing.T, s *accounts.Store) {
 		ctx := t.Context()

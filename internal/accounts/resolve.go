@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -13,48 +15,20 @@ import (
 	"waxwing/smtp"
 )
 
-// maxCache bounds each map of the cache: a sender that tries names may fill it, no
-// more.
-const maxCache = 10000
-
-// cache remembers lookups of one generation, those that found nothing too.
-type cache struct {
-	gen     int64
-	hosted  map[dns.Name]bool
-	targets map[asked]found
-}
-
-// asked is the question of a Resolve.
-type asked struct {
-	local  string // normalised
-	domain dns.Name
-}
-
-// found is the answer: a target or one of the package's errors.
-type found struct {
-	target account.Target
-	err    error
-}
-
-// at empties the cache if it is of another generation.
-func (c *cache) at(gen int64) {
-	if c.gen != gen || c.hosted == nil {
-		*c = cache{gen: gen, hosted: map[dns.Name]bool{}, targets: map[asked]found{}}
-	}
-}
-
 // cached answers from the cache while its generation is the present one, or asks
 // and remembers. The generation is then read in the same snapshot as the
-// answer, so that no stale answer is ever kept.
-func cached[K comparable, V any](ctx context.Context, s *Store, of func(*cache) map[K]V, key K, ask func(*store.Tx) (V, error)) (V, error) {
+// answer, so that no stale answer is ever kept. ask notes what it learns by keep.
+func cached[V any](ctx context.Context, s *Store, know func(*cache) (V, bool), ask func(tx *store.Tx, keep func(func(*cache))) (V, error)) (V, error) {
+	var v V
 	gen, err := s.DB.Generation(ctx, Area)
 	if err != nil {
-		var none V
-		return none, err
+		return v, err
 	}
+	ok := false
 	s.mu.Lock()
-	v, ok := of(&s.cache)[key]
-	ok = ok && s.cache.gen == gen
+	if s.cache.gen == gen && s.cache.hosted != nil {
+		v, ok = know(&s.cache)
+	}
 	s.mu.Unlock()
 	if ok {
 		return v, nil
@@ -66,36 +40,71 @@ func cached[K comparable, V any](ctx context.Context, s *Store, of func(*cache) 
 		}
 		s.mu.Lock()
 		s.cache.at(gen)
-		got, ok := of(&s.cache)[key]
+		v, ok = know(&s.cache)
 		s.mu.Unlock()
 		if ok {
-			v = got
 			return nil
 		}
-		if v, err = ask(tx); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.cache.gen != gen {
-			return nil
-		}
-		m := of(&s.cache)
-		if len(m) >= maxCache {
-			clear(m)
-		}
-		m[key] = v
-		return nil
+		v, err = ask(tx, func(note func(*cache)) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.cache.gen == gen {
+				note(&s.cache)
+			}
+		})
+		return err
 	})
 	return v, err
 }
 
 // IsHosted reports whether mail for the domain is received here.
 func (s *Store) IsHosted(ctx context.Context, name dns.Name) (bool, error) {
-	hosted := func(c *cache) map[dns.Name]bool { return c.hosted }
-	return cached(ctx, s, hosted, name, func(tx *store.Tx) (bool, error) {
-		return exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, name.ASCII())
+	know := func(c *cache) (bool, bool) { return c.isHosted(name) }
+	return cached(ctx, s, know, func(tx *store.Tx, keep func(func(*cache))) (bool, error) {
+		return hosted(tx, name, keep)
 	})
+}
+
+// hosted asks the tables, for all domains where they are few enough to be
+// remembered.
+func hosted(tx *store.Tx, name dns.Name, keep func(func(*cache))) (bool, error) {
+	var whole, many bool
+	keep(func(c *cache) { whole, many = c.whole, c.many })
+	if !whole && !many {
+		names, err := domainNames(tx, maxCache+1)
+		if err != nil {
+			return false, err
+		}
+		keep(func(c *cache) { c.keepDomains(names) })
+		if len(names) <= maxCache {
+			return slices.Contains(names, name), nil
+		}
+	}
+	is, err := exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, name.ASCII())
+	if err == nil && !whole {
+		keep(func(c *cache) { c.keepHosted(name, is) })
+	}
+	return is, err
+}
+
+func domainNames(tx *store.Tx, limit int) (names []dns.Name, err error) {
+	rows, err := tx.Query(`SELECT name FROM domains LIMIT ?`, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		n, err := dns.ParseName(text)
+		if err != nil {
+			return nil, fmt.Errorf("the domain %q of the database: %w", text, err)
+		}
+		names = append(names, n)
+	}
+	return names, rows.Err()
 }
 
 // Resolve finds who gets mail for an address, local without quoting. In this
@@ -108,8 +117,8 @@ func (s *Store) Resolve(ctx context.Context, local string, domain dns.Name) (acc
 	if len(q.local) > smtp.MaxPath || !utf8.ValidString(local) || strings.ContainsRune(local, 0) { // PostgreSQL takes no such text
 		return account.Target{}, ErrNoSuchAddress
 	}
-	targets := func(c *cache) map[asked]found { return c.targets }
-	f, err := cached(ctx, s, targets, q, func(tx *store.Tx) (found, error) { return resolve(tx, q) })
+	know := func(c *cache) (found, bool) { return c.resolve(q) }
+	f, err := cached(ctx, s, know, func(tx *store.Tx, keep func(func(*cache))) (found, error) { return resolve(tx, q, keep) })
 	if err != nil {
 		return account.Target{}, err
 	}
@@ -133,36 +142,55 @@ func (s *Store) MaySendAs(ctx context.Context, name, address string) (bool, erro
 const postmaster = "postmaster"
 
 // resolve asks the tables; what it found nothing for is a found with an error.
-func resolve(tx *store.Tx, q asked) (found, error) {
+func resolve(tx *store.Tx, q asked, keep func(func(*cache))) (found, error) {
+	var rows book
 	if !q.domain.IsZero() {
-		hosted, err := exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, q.domain.ASCII())
-		if err != nil {
-			return found{}, err
+		is, err := hosted(tx, q.domain, keep)
+		if err != nil || !is {
+			return found{err: ErrNotHosted}, err
 		}
-		if !hosted {
-			return found{err: ErrNotHosted}, nil
+		if rows, err = addresses(tx, q, keep); err != nil {
+			return found{}, err
 		}
 	} else if q.local != postmaster {
 		return found{err: ErrNotHosted}, nil
 	}
-	base, detail := detach(q.local)
-	rows, err := candidates(tx, q, base)
-	if err != nil {
-		return found{}, err
-	}
-	if t, ok := choose(rows, q, base, detail); ok {
-		return found{target: t}, nil
-	}
-	if base == postmaster {
+	f := choose(rows, q)
+	if needsFirst(rows, q) {
 		t, err := first(tx, q)
-		if err != nil || t.Account != "" {
-			return found{target: t}, err
+		if err != nil {
+			return found{}, err
+		}
+		if t.Account != "" {
+			f = found{target: t}
 		}
 	}
-	if t, ok := rows[account.CatchAll]; ok {
-		return found{target: t}, nil
+	keep(func(c *cache) {
+		if c.books[q.domain] == nil || needsFirst(rows, q) { // else the book answers
+			c.keepTarget(q, f)
+		}
+	})
+	return f, nil
+}
+
+// addresses is the domain's book or, where that is too large, what of it may answer q.
+func addresses(tx *store.Tx, q asked, keep func(func(*cache))) (book, error) {
+	large := false
+	keep(func(c *cache) { b, ok := c.books[q.domain]; large = ok && b == nil })
+	if !large {
+		all, err := readBook(tx, `SELECT local, account, mailbox FROM addresses WHERE domain = ? AND account IS NOT NULL LIMIT ?`,
+			q.domain.ASCII(), maxBook+1)
+		if err != nil {
+			return nil, err
+		}
+		keep(func(c *cache) { c.keepBook(q.domain, all) })
+		if len(all) <= maxBook {
+			return all, nil
+		}
 	}
-	return found{err: ErrNoSuchAddress}, nil
+	base, _ := detach(q.local)
+	return readBook(tx, `SELECT local, account, mailbox FROM addresses
+		WHERE domain = ? AND local IN (?, ?, '*') AND account IS NOT NULL`, q.domain.ASCII(), q.local, base)
 }
 
 // detach takes the detail off a local part (RFC 5233 §1).
@@ -174,35 +202,59 @@ func detach(local string) (base, detail string) {
 	return base, detail
 }
 
-// choose prefers the address as it stands.
-func choose(rows map[string]account.Target, q asked, base, detail string) (account.Target, bool) {
+// choose is who gets q's mail by the addresses of its domain: the address as it stands,
+// else without its detail, else the catchall.
+func choose(rows book, q asked) found {
+	if t, ok := named(rows, q); ok {
+		return found{target: t}
+	}
+	if t, ok := rows[account.CatchAll]; ok {
+		return found{target: addressed(t, account.CatchAll, q.domain)}
+	}
+	return found{err: ErrNoSuchAddress}
+}
+
+// needsFirst reports that q is for a postmaster whom nobody has named: the first
+// account is.
+func needsFirst(rows book, q asked) bool {
+	base, _ := detach(q.local)
+	_, ok := named(rows, q)
+	return base == postmaster && !ok
+}
+
+// named prefers the address as it stands.
+func named(rows book, q asked) (account.Target, bool) {
+	base, detail := detach(q.local)
 	if t, ok := rows[q.local]; ok && q.local != account.CatchAll {
-		return t, true
+		return addressed(t, q.local, q.domain), true
 	}
 	t, ok := rows[base]
 	if !ok || base == account.CatchAll {
 		return t, false
 	}
 	t.Detail = detail
-	return t, true
+	return addressed(t, base, q.domain), true
 }
 
-// candidates are the rows that may answer q, by local part.
-func candidates(tx *store.Tx, q asked, base string) (map[string]account.Target, error) {
-	rows, err := tx.Query(`SELECT local, account, mailbox FROM addresses
-		WHERE domain = ? AND local IN (?, ?, '*') AND account IS NOT NULL`, q.domain.ASCII(), q.local, base)
+// addressed is t with the address that it was found by.
+func addressed(t account.Target, local string, domain dns.Name) account.Target {
+	t.Address = smtp.Address{Local: local, Domain: domain.ASCII()}.String()
+	return t
+}
+
+func readBook(tx *store.Tx, q string, args ...any) (book, error) {
+	rows, err := tx.Query(q, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	out := map[string]account.Target{}
+	out := book{}
 	for rows.Next() {
 		var local string
 		var t account.Target
 		if err := rows.Scan(&local, &t.Account, &t.Mailbox); err != nil {
 			return nil, err
 		}
-		t.Address = smtp.Address{Local: local, Domain: q.domain.ASCII()}.String()
 		out[local] = t
 	}
 	return out, rows.Err()
