@@ -87,16 +87,6 @@ type HandshakeError struct {
 func (e *HandshakeError) Error() string { return "TLS handshake: " + e.Err.Error() }
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// Alert is the peer's TLS alert as crypto/tls words it ("handshake failure"),
-// or "" where the peer sent none.
-func (e *HandshakeError) Alert() string {
-	var op *net.OpError
-	if errors.As(e.Err, &op) && op.Op == "remote error" {
-		return strings.TrimPrefix(op.Err.Error(), "tls: ")
-	}
-	return ""
-}
-
 // BodyError is a message that could not be read or must not be sent as it is;
 // the peer did nothing wrong. The message was not completed.
 type BodyError struct{ Err error }

@@ -250,7 +250,10 @@ func TestStartTLSErrors(t *testing.T) {
 		tc := tls.Server(nc, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})
 		tc.Handshake()
 	})
-	if !errors.As(err, &hs) || !hs.After || hs.Alert() != "certificate required" {
-		t.Errorf("late alert: %v", err)
+	if !errors.As(err, &hs) || !hs.After {
+		t.Fatalf("late alert: %v", err)
+	}
+	if n, name, ok := hs.Alert(); n != 116 || name != "certificate_required" || !ok {
+		t.Errorf("late alert: %d %q %v", n, name, ok)
 	}
 }

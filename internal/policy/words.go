@@ -69,8 +69,8 @@ type entry struct {
 	meaning, advice string
 }
 
-// Words are all words that Explain knows, in the order of the table, without
-// the families starttls-reply-… and tls-alert-….
+// Words are all words that Explain knows, in the order of the table, without the
+// family starttls-reply-… and those of tls-alert-… that have no entry of their own.
 func Words() []delivery.Reason {
 	var list []delivery.Reason
 	for _, e := range table() {
@@ -82,24 +82,23 @@ func Words() []delivery.Reason {
 // Explain gives the meaning of a reason word and what its reader can do about
 // it; empty strings for a word that is not of the closed set.
 func Explain(w delivery.Reason) (meaning, advice string) {
+	all := table()
+	if i := slices.IndexFunc(all, func(e entry) bool { return e.word == w }); i >= 0 {
+		return all[i].meaning, all[i].advice
+	}
 	if code, ok := strings.CutPrefix(string(w), startTLSReply); ok {
 		return "the host answered STARTTLS with " + code + " instead of 220",
 			"a 4xx answer is often a passing shortage; a 5xx one means that TLS is switched off or broken on that host"
 	}
 	if alert, ok := strings.CutPrefix(string(w), tlsAlert); ok {
 		return "the host ended the TLS handshake with the alert " + strings.ReplaceAll(alert, "-", " "),
-			"compare protocol versions, ciphers and server names that the host is configured for"
+			"look at the host's log and its TLS configuration"
 	}
-	all := table()
-	i := slices.IndexFunc(all, func(e entry) bool { return e.word == w })
-	if i < 0 {
-		return "", ""
-	}
-	return all[i].meaning, all[i].advice
+	return "", ""
 }
 
 func table() []entry {
-	return slices.Concat(decisionWords(), findingWords(), connectionWords(), certificateWords(), messageWords(), routeWords())
+	return slices.Concat(decisionWords(), findingWords(), connectionWords(), alertWords(), certificateWords(), messageWords(), routeWords())
 }
 
 func decisionWords() []entry {
@@ -185,8 +184,23 @@ func connectionWords() []entry {
 		{TLSTimeout, "the TLS handshake took too long", waits},
 		{TLSClosed, "the host closed the connection within the TLS handshake", "check the host's log and its TLS configuration"},
 		{"tls-not-tls", "the host answered the TLS handshake with something else", "check for something on the way that changes SMTP"},
-		{"tls-version", "the host knows no TLS version from 1.2 on", "update the host's TLS"},
+		{"tls-version", "the host knows no TLS version that this server speaks: 1.2 or 1.3", "update the host's TLS"},
 		{"tls-handshake", "the TLS handshake failed", "check the host's TLS configuration"},
+	}
+}
+
+// alertWords are the TLS alerts that mail servers are seen to send, by the names
+// of the IANA registry. Alert 70, protocol_version, is tls-version.
+func alertWords() []entry {
+	const ours = "have the host ask for no client certificate: servers that send mail to strangers have none it could know"
+	return []entry{
+		{"tls-alert-handshake-failure", "the host found no cipher, key exchange or signature in common (TLS alert 40)", "compare the ciphers that the host is configured for, and whether its certificate's key fits them"},
+		{"tls-alert-insufficient-security", "the host asks for stronger ciphers than were offered (TLS alert 71)", "compare the ciphers that the host is configured for"},
+		{"tls-alert-internal-error", "the host's TLS failed for a reason of its own (TLS alert 80)", "see the host's log: often its certificate or key cannot be read"},
+		{"tls-alert-unrecognized-name", "the host has no certificate for the name that it was asked for (TLS alert 112)", "configure a certificate for the MX host's name, or one for all names"},
+		{"tls-alert-certificate-required", "the host wants a certificate of the client (TLS alert 116)", ours},
+		{"tls-alert-bad-certificate", "the host refused the client's certificate, or the lack of one (TLS alert 42)", ours},
+		{"tls-alert-access-denied", "the host's TLS lets this client not in (TLS alert 49)", ours},
 	}
 }
 

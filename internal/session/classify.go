@@ -174,12 +174,15 @@ func classifyHandshake(hs *smtpclient.HandshakeError) *delivery.TLSFailure {
 	var record tls.RecordHeaderError
 	var ne net.Error
 	text := hs.Err.Error()
+	number, alert, alerted := hs.Alert()
 	switch {
 	case errors.Is(hs.Err, smtpclient.ErrInjection):
 		why = StartTLSInjection
-	case hs.Alert() != "":
-		why = alertWord(hs.Alert())
-		text = "the server refused with the TLS alert \"" + hs.Alert() + "\""
+	case alerted:
+		why = alertWord(alert)
+		text = fmt.Sprintf("the server refused with the TLS alert %d (%s)", number, alert)
+	case errors.As(hs.Err, &record) && strings.Contains(text, "SSLv2"):
+		why = TLSVersion
 	case errors.As(hs.Err, &record):
 		why = TLSNotTLS
 	case errors.Is(hs.Err, os.ErrDeadlineExceeded), errors.Is(hs.Err, context.DeadlineExceeded), errors.As(hs.Err, &ne) && ne.Timeout():
@@ -195,19 +198,15 @@ func classifyHandshake(hs *smtpclient.HandshakeError) *delivery.TLSFailure {
 	return tlsFailure(t, why, "TLS handshake: %s", text)
 }
 
-// alertWord makes a word of crypto/tls's text for an alert. There are 256
-// alerts, so the set stays closed.
-func alertWord(alert string) delivery.Reason {
-	word := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r == ' ', r == '(':
-			return '-'
-		}
-		return -1
-	}, strings.ToLower(alert))
-	return delivery.Reason("tls-alert-" + strings.TrimPrefix(word, "alert-"))
+// alertWord makes a word of an alert's name. There are 256 alerts, so the set
+// stays closed. Whichever side noticed that no TLS version is shared, the word is
+// the same. All alerts are validation-failure (RFC 8460 §4.3.1): those about
+// certificates, too, for what a server says is about the certificate of ours.
+func alertWord(name string) delivery.Reason {
+	if name == "protocol_version" {
+		return TLSVersion
+	}
+	return delivery.Reason("tls-alert-" + strings.ReplaceAll(strings.TrimPrefix(name, "alert_"), "_", "-"))
 }
 
 // classifyDial is why no connection came about.

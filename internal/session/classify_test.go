@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/policy"
 	"waxwing/smtpclient"
 	"waxwing/tlsrpt"
 )
@@ -66,17 +68,44 @@ func TestClassifyDANE(t *testing.T) {
 	}
 }
 
-// Words are words whatever crypto/tls calls its alerts, and texts are bounded.
+// SES-4: an alert's word comes from its registered name, whatever crypto/tls
+// calls it, and what our side has a word for has the same one.
 func TestAlertWords(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]delivery.Reason{
-		"tls: handshake failure": "tls-alert-handshake-failure", "tls: alert(200)": "tls-alert-200", "tls: expired certificate": "tls-alert-expired-certificate",
-	} {
-		err := &smtpclient.HandshakeError{Err: &net.OpError{Op: "remote error", Err: errors.New(text)}}
-		if got := classifyStartTLS(err); got == nil || got.Reason != want || got.Type != tlsrpt.ValidationFailure {
-			t.Errorf("%s: %+v, want %s", text, got, want)
+	want := map[int]delivery.Reason{
+		10: "tls-alert-unexpected-message", 40: "tls-alert-handshake-failure", 42: "tls-alert-bad-certificate", 44: "tls-alert-certificate-revoked",
+		45: "tls-alert-certificate-expired", 46: "tls-alert-certificate-unknown", 48: "tls-alert-unknown-ca", 50: "tls-alert-decode-error",
+		51: "tls-alert-decrypt-error", 70: TLSVersion, 71: "tls-alert-insufficient-security", 80: "tls-alert-internal-error",
+		112: "tls-alert-unrecognized-name", 115: "tls-alert-unknown-psk-identity", 116: "tls-alert-certificate-required",
+		121: "tls-alert-ech-required", 200: "tls-alert-200",
+	}
+	seen := map[delivery.Reason]int{}
+	for n := range 256 {
+		err := &smtpclient.HandshakeError{Err: &net.OpError{Op: "remote error", Err: tls.AlertError(n)}}
+		got := classifyStartTLS(err)
+		if got == nil || got.Type != tlsrpt.ValidationFailure || !strings.Contains(got.Text, strconv.Itoa(n)) {
+			t.Fatalf("alert %d: %+v", n, got)
+		}
+		if w, ok := want[n]; ok && got.Reason != w {
+			t.Errorf("alert %d: %s, want %s", n, got.Reason, w)
+		}
+		if meaning, advice := policy.Explain(got.Reason); meaning == "" || advice == "" {
+			t.Errorf("alert %d: %s is not explained", n, got.Reason)
+		}
+		if other, ok := seen[got.Reason]; ok {
+			t.Errorf("alerts %d and %d are both %s", other, n, got.Reason)
+		}
+		seen[got.Reason] = n
+		// A name that crypto/tls knows is one of ours too.
+		if known, bare := !strings.Contains(tls.AlertError(n).Error(), "alert("), got.Reason == delivery.Reason("tls-alert-"+strconv.Itoa(n)); known && bare {
+			t.Errorf("alert %d (%v) has no name", n, tls.AlertError(n))
 		}
 	}
+}
+
+// Texts that hold the peer's words are bounded, and plain.
+func TestBoundedTexts(t *testing.T) {
+	t.Parallel()
 	if got := bounded(strings.Repeat("ä", 1000)); len(got) > maxText+3 || !strings.HasSuffix(got, "ä…") {
 		t.Errorf("bounded to %d octets", len(got))
 	}

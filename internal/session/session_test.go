@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -109,6 +110,16 @@ func TestCheckReport(t *testing.T) {
 	}
 }
 
+// oldServerHello answers with a ServerHello of TLS 1.1.
+func oldServerHello(nc net.Conn) {
+	nc.Read(make([]byte, 4096))
+	body := append([]byte{3, 2}, make([]byte, 32)...) // version, random
+	body = append(body, 0, 0x00, 0x2f, 0)             // no session id, TLS_RSA_WITH_AES_128_CBC_SHA, no compression
+	hello := append([]byte{2, 0, 0, byte(len(body))}, body...)
+	nc.Write(append([]byte{22, 3, 2, 0, byte(len(hello))}, hello...))
+	io.Copy(io.Discard, nc)
+}
+
 func TestNoTLS(t *testing.T) {
 	t.Parallel()
 	p, _ := makePKI()
@@ -135,7 +146,9 @@ func TestNoTLS(t *testing.T) {
 			nc.Read(make([]byte, 1))
 		}}, tlsrpt.ValidationFailure, "tls-alert-handshake-failure"},
 		{"old version", &peer{cert: &p.good, config: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }},
-			tlsrpt.ValidationFailure, "tls-alert-protocol-version-not-supported"},
+			tlsrpt.ValidationFailure, TLSVersion},
+		// The same, from a server that does not say so but chooses what it knows.
+		{"old version chosen", &peer{cert: &p.good, handshake: oldServerHello}, tlsrpt.ValidationFailure, TLSVersion},
 		{"injection", &peer{cert: &p.good, answer: to("STARTTLS", "220 go on\n250 injected")}, tlsrpt.ValidationFailure, StartTLSInjection},
 		// A server that wants a client certificate says so after the handshake.
 		{"late alert", &peer{cert: &p.good, config: func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }},
