@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -36,6 +37,8 @@ type Client struct {
 	// returns for "udp" must keep the borders of messages.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Now  func() time.Time // nil: time.Now
+
+	sockets sockets
 
 	mu    sync.Mutex
 	state map[string]serverState // by Server.Addr
@@ -209,12 +212,12 @@ func (c *Client) goRound(ctx context.Context, q question) (*reply, *Error) {
 func (c *Client) askServer(ctx context.Context, s Server, q question) (*reply, *Error) {
 	m, err := c.exchange(ctx, s, q, flags{edns: true})
 	if err != nil {
-		return nil, q.fail(err)
+		return nil, q.fail(fmt.Errorf("resolver %s: %w", s.Addr, err))
 	}
 	if m.IsEdns0() == nil && (m.Rcode == wire.RcodeFormatError || m.Rcode == wire.RcodeNotImplemented) {
 		// RFC 6891 §7: a server that does not know EDNS.
 		if m, err = c.exchange(ctx, s, q, flags{}); err != nil {
-			return nil, q.fail(err)
+			return nil, q.fail(fmt.Errorf("resolver %s: %w", s.Addr, err))
 		}
 	}
 	r, fail := interpret(m, q, c.trusts(s.Addr))

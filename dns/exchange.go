@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	wire "github.com/miekg/dns"
@@ -85,28 +86,44 @@ func (c *Client) transmit(ctx context.Context, network, addr string, m *wire.Msg
 	if err != nil {
 		return nil, fmt.Errorf("packing the query: %w", err)
 	}
-	dial := c.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, network, addr)
+	conn, giveBack, err := c.connect(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
 	// Reads and writes end with ctx, also when it is cancelled.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	var r *wire.Msg
 	if network == "tcp" {
 		r, err = overTCP(conn, m, query)
 	} else {
 		r, err = overUDP(conn, m, query)
 	}
+	giveBack(stop() && err == nil)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return r, err
+}
+
+// connect returns a connection and what is to be called at its end, with whether
+// it is fit for another question.
+func (c *Client) connect(ctx context.Context, network, addr string) (net.Conn, func(fit bool), error) {
+	if c.Dial == nil && network == "udp" && c.sockets.keeps(addr) {
+		conn, err := c.sockets.get(ctx, addr)
+		return conn, func(fit bool) {
+			if fit {
+				c.sockets.put(addr, conn)
+			} else {
+				conn.Close()
+			}
+		}, err
+	}
+	dial := c.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, network, addr)
+	return conn, func(bool) { conn.Close() }, err
 }
 
 func overTCP(conn net.Conn, m *wire.Msg, query []byte) (*wire.Msg, error) {
@@ -132,11 +149,15 @@ func overTCP(conn net.Conn, m *wire.Msg, query []byte) (*wire.Msg, error) {
 // over: a flood of forged ones ends the try.
 const maxStray = 16
 
+// buffers for replies, of more than we offer to take. Unpacking copies all it keeps.
+var buffers = sync.Pool{New: func() any { return new([4096]byte) }}
+
 func overUDP(conn net.Conn, m *wire.Msg, query []byte) (*wire.Msg, error) {
 	if _, err := conn.Write(query); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 4096) // more than we offer to take
+	b := buffers.Get().(*[4096]byte)[:]
+	defer buffers.Put((*[4096]byte)(b))
 	for range maxStray {
 		n, err := conn.Read(b)
 		if err != nil {

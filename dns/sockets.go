@@ -1,0 +1,89 @@
+package dns
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// sockets keeps UDP sockets to resolvers on this machine for further questions: to
+// make, connect and close one costs several times what a question does. They are
+// kept only for loopback addresses, which no forged reply can come from. A
+// resolver elsewhere is asked from a fresh port each time, for the port is what an
+// attacker has to guess (RFC 5452 §4.5).
+type sockets struct {
+	mu       sync.Mutex
+	idle     map[string][]idleSocket // by address, the one used last at the end
+	sweeping bool
+}
+
+type idleSocket struct {
+	conn  net.Conn
+	since time.Time
+}
+
+const (
+	maxIdleSockets = 64               // for one address
+	socketIdle     = 10 * time.Second // longest time without a question
+)
+
+// keeps reports whether sockets to addr are kept.
+func (s *sockets) keeps(addr string) bool {
+	a, err := netip.ParseAddrPort(addr)
+	return err == nil && a.Addr().Unmap().IsLoopback()
+}
+
+// get returns a kept socket, or a new one.
+func (s *sockets) get(ctx context.Context, addr string) (net.Conn, error) {
+	s.mu.Lock()
+	if l := s.idle[addr]; len(l) > 0 {
+		c := l[len(l)-1].conn
+		s.idle[addr] = l[:len(l)-1]
+		s.mu.Unlock()
+		return c, nil
+	}
+	s.mu.Unlock()
+	return new(net.Dialer).DialContext(ctx, "udp", addr)
+}
+
+// put takes back a socket on which nothing is under way.
+func (s *sockets) put(addr string, c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle[addr]) >= maxIdleSockets {
+		c.Close()
+		return
+	}
+	if s.idle == nil {
+		s.idle = make(map[string][]idleSocket)
+	}
+	s.idle[addr] = append(s.idle[addr], idleSocket{c, time.Now()})
+	if !s.sweeping {
+		s.sweeping = true
+		time.AfterFunc(socketIdle, s.sweep)
+	}
+}
+
+// sweep closes what has been idle for too long, and comes again while anything is
+// kept.
+func (s *sockets) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweeping = false
+	for addr, l := range s.idle {
+		for len(l) > 0 && time.Since(l[0].since) >= socketIdle {
+			l[0].conn.Close()
+			l = l[1:]
+		}
+		if s.idle[addr] = l; len(l) == 0 {
+			delete(s.idle, addr)
+			continue
+		}
+		s.sweeping = true
+	}
+	if s.sweeping {
+		time.AfterFunc(socketIdle/2, s.sweep)
+	}
+}
