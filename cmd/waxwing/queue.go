@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"reflect"
@@ -358,12 +357,8 @@ func printAttempt(e env, a queue.Attempt) {
 		if h.Skip != "" {
 			fmt.Fprintf(e.stdout, "    not used: %s\n", h.Skip)
 		}
-		for _, s := range h.Sessions {
-			b, err := json.Marshal(s)
-			if err != nil {
-				continue
-			}
-			fmt.Fprintf(e.stdout, "    session %s\n", strings.TrimSpace(string(b)))
+		for i := range h.Sessions {
+			printSession(e, &h.Sessions[i])
 		}
 	}
 	for _, r := range a.Detail.Recipients {

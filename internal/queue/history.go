@@ -43,6 +43,7 @@ type HostDetail struct {
 type SessionDetail struct {
 	Addr       string             `json:"addr"`
 	Started    time.Time          `json:"started"`
+	Reused     bool               `json:"reused,omitempty"` // made for an earlier message and kept (SES-6)
 	Plaintext  bool               `json:"plaintext,omitempty"`
 	TLS        *delivery.TLSFacts `json:"tls,omitempty"`
 	TLSFailure string             `json:"tls_failure,omitempty"` // reason word and text
@@ -88,7 +89,7 @@ func encodeDetail(res *delivery.Result, vs []verdict) string {
 }
 
 func sessionDetail(s delivery.Session) SessionDetail {
-	d := SessionDetail{Addr: s.Addr.String(), Started: s.Started, Plaintext: s.Plaintext, TLS: s.TLS,
+	d := SessionDetail{Addr: s.Addr.String(), Started: s.Started, Reused: s.Reused, Plaintext: s.Plaintext, TLS: s.TLS,
 		PKIX: verdictText(s.PKIX), DANE: verdictText(s.DANE), Transcript: s.Transcript}
 	if s.TLSFailure != nil {
 		d.TLSFailure = failureText(s.TLSFailure)
