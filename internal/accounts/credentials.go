@@ -94,16 +94,14 @@ func (s *Store) Credentials(ctx context.Context, name string) (c account.Credent
 // Login finds the account for what a user typed: an account's name or one of
 // its addresses as it stands (no "+", no catchall); "" where there is none.
 func (s *Store) Login(ctx context.Context, user string) (name string, err error) {
-	q, args := `SELECT name FROM accounts WHERE name = ?`, []any{strings.ToLower(user)}
-	if strings.Contains(user, "@") {
-		local, domain, err := split(user)
-		if err != nil || local == account.CatchAll {
-			return "", nil // not an address: nobody's
-		}
+	l := account.ParseLogin(user)
+	q, args := `SELECT name FROM accounts WHERE name = ?`, []any{l.Name}
+	switch {
+	case l.IsAddress():
 		q = `SELECT account FROM addresses WHERE domain = ? AND local = ? AND account IS NOT NULL`
-		args = []any{domain.ASCII(), local}
-	} else if account.CheckName(strings.ToLower(user)) != nil {
-		return "", nil
+		args = []any{l.Domain.ASCII(), l.Local}
+	case l.Name == "":
+		return "", nil // neither a name nor an address: nobody's
 	}
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		err := tx.Row(q, args...).Scan(&name)

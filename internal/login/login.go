@@ -4,7 +4,9 @@
 //
 // Unknown users and wrong passwords cannot be told apart, by answer or by time:
 // an unknown user costs one argon2id as well, and SCRAM runs to its end with
-// credentials that are made up but always the same for one name.
+// credentials that are made up but the same for one name for ever, on every
+// machine of a store. What is left is that salts are an account's: addresses of
+// one account that are spelt differently share theirs.
 package login
 
 import (
@@ -13,12 +15,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/text/unicode/norm"
 
 	"waxwing/internal/account"
 	"waxwing/sasl"
@@ -31,6 +31,9 @@ type Accounts interface {
 	Login(ctx context.Context, user string) (account string, err error)
 	// Credentials are those of an account; false where it may not log in.
 	Credentials(ctx context.Context, account string) (account.Credentials, bool, error)
+	// StandIn is the account whose salt is shown to a user for whom Login finds
+	// none; "" where there is none either.
+	StandIn(ctx context.Context, user string) (account string, err error)
 }
 
 // Checker verifies logins. Its fields are not changed once it is in use; it is
@@ -40,9 +43,13 @@ type Checker struct {
 	Limits   Limits
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: discard
+	// Secret keys the made-up credentials. Real ones outlive a restart and are the
+	// same on every machine: so must these be (func Secret). Nil: of this process.
+	Secret []byte
 
 	once    sync.Once
-	secret  [32]byte // of this process: keys the cache and the made-up credentials
+	secret  [secretSize]byte // of this process: keys the cache
+	made    []byte           // keys the made-up credentials
 	decoy   account.Credentials
 	slots   chan struct{} // argon2 computations at the same time
 	cache   cache
@@ -83,6 +90,10 @@ func (c *Checker) limits() Limits { return c.Limits.orDefault() }
 func (c *Checker) prepare() {
 	c.once.Do(func() {
 		rand.Read(c.secret[:])
+		c.made = c.Secret
+		if len(c.made) == 0 {
+			c.made = c.secret[:]
+		}
 		c.slots = make(chan struct{}, c.limits().Parallel)
 		// A password that nobody has: its hash is what unknown users are checked
 		// against, at the same cost as a real one.
@@ -167,11 +178,11 @@ func (c *Checker) find(ctx context.Context, user string) (name string, cred acco
 // password is forgotten at once) and the password, under a key of this process:
 // what lies in memory is of no use elsewhere.
 func (c *Checker) cacheKey(name, hash, password string) [32]byte {
-	return c.mac("cache", name, hash, password)
+	return mac(c.secret[:], "cache", name, hash, password)
 }
 
-func (c *Checker) mac(parts ...string) (sum [32]byte) {
-	m := hmac.New(sha256.New, c.secret[:])
+func mac(key []byte, parts ...string) (sum [32]byte) {
+	m := hmac.New(sha256.New, key)
 	for _, p := range parts {
 		var n [4]byte
 		for i := range n {
@@ -184,20 +195,36 @@ func (c *Checker) mac(parts ...string) (sum [32]byte) {
 	return sum
 }
 
-// Scram finds a user's SCRAM credentials for mech; it is a sasl.Lookup. For
-// unknown users they are made up from the name, with the real ones' iteration
-// count and salt length.
+// Scram finds a user's SCRAM credentials for mech; it is a sasl.Lookup. A user
+// who is not there gets those of the account that stands in for the name, else
+// made-up ones, and never known.
 func (c *Checker) Scram(ctx context.Context, mech, user string) (sasl.Credentials, string, bool, error) {
 	c.prepare()
 	name, cred, known, err := c.find(ctx, user)
 	if err != nil {
 		return sasl.Credentials{}, "", false, err
 	}
-	s := scramOf(cred, mech)
-	if !known || len(s.StoredKey) == 0 {
-		return c.madeUp(mech, user), "", false, nil
+	if s := scramOf(cred, mech); known && len(s.StoredKey) > 0 {
+		return sasl.Credentials(s), name, true, nil
 	}
-	return sasl.Credentials(s), name, true, nil
+	s, err := c.standIn(ctx, mech, user)
+	return s, "", false, err
+}
+
+// standIn is what a user who is not there is shown.
+func (c *Checker) standIn(ctx context.Context, mech, user string) (sasl.Credentials, error) {
+	name, err := c.Accounts.StandIn(ctx, user)
+	if err != nil {
+		return sasl.Credentials{}, err
+	}
+	if name == "" {
+		return c.madeUp(mech, user), nil
+	}
+	cred, ok, err := c.Accounts.Credentials(ctx, name)
+	if s := scramOf(cred, mech); ok && len(s.StoredKey) > 0 {
+		return sasl.Credentials(s), nil
+	}
+	return c.madeUp(mech, user), err
 }
 
 func scramOf(c account.Credentials, mech string) account.SCRAM {
@@ -207,13 +234,15 @@ func scramOf(c account.Credentials, mech string) account.SCRAM {
 	return c.SCRAM256
 }
 
-// madeUp are credentials for a user who is not there. Names that Login would
-// take for one must get the same salt, or case alone would tell.
+// madeUp are credentials for a user who is not there, with the real ones' iteration
+// count and lengths. Spellings that Login takes for one user must get one salt,
+// and those that it tells apart two, or comparing them would tell. The domain
+// does not count, as it does not for an account that has the name (StandIn).
 func (c *Checker) madeUp(mech, user string) sasl.Credentials {
 	like := scramOf(c.decoy, mech)
-	user = strings.ToLower(norm.NFKC.String(strings.TrimSpace(user)))
+	local := account.ParseLogin(user).Local
 	size := len(like.StoredKey)
 	kind := map[bool]string{true: "sha1", false: "sha256"}[size == 20]
-	salt, stored, server := c.mac("salt", kind, user), c.mac("stored", kind, user), c.mac("server", kind, user)
+	salt, stored, server := mac(c.made, "salt", kind, local), mac(c.made, "stored", kind, local), mac(c.made, "server", kind, local)
 	return sasl.Credentials{Salt: salt[:len(like.Salt)], Iterations: like.Iterations, StoredKey: stored[:size], ServerKey: server[:size]}
 }

@@ -31,8 +31,12 @@ type listener struct {
 }
 
 // buildListeners binds every listener of the configuration.
-func (s *Server) buildListeners() error {
+func (s *Server) buildListeners(ctx context.Context) error {
 	cert, err := s.certificate()
+	if err != nil {
+		return err
+	}
+	secret, err := login.Secret(ctx, s.Store)
 	if err != nil {
 		return err
 	}
@@ -42,7 +46,7 @@ func (s *Server) buildListeners() error {
 		// and because a resumed session proves less.
 		conf = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get, SessionTicketsDisabled: true, Time: s.o.Now}
 	}
-	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"),
+	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Secret: secret,
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
 	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster, Now: s.o.Now, Log: s.area("receive")}
 	for _, c := range s.cfg.Listen {

@@ -61,7 +61,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.Posture = &posture.Recorder{Store: s.Store, Now: s.o.Now, Log: s.area("posture")}
 	s.buildQueue()
-	return s.buildListeners()
+	return s.buildListeners(ctx)
 }
 
 // area is the log of one room.
