@@ -47,6 +47,7 @@ func runServe(ctx context.Context, e env, args []string) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	spareGC()
 	return s.Run(ctx)
 }
 
