@@ -24,6 +24,7 @@ func (c *Conn) Auth(ctx context.Context, client sasl.Client) error {
 	if !slices.Contains(c.ext.Auth, mech) {
 		return ErrNotOffered
 	}
+	c.mech = mech
 	line := "AUTH " + mech
 	if ir != nil {
 		line += " " + initial(ir)
@@ -50,6 +51,9 @@ func (c *Conn) Auth(ctx context.Context, client sasl.Client) error {
 	c.fail(errRounds)
 	return c.connError(StepAuth, errRounds)
 }
+
+// AuthMechanism is the mechanism that the last Auth began with; "" before it.
+func (c *Conn) AuthMechanism() string { return c.mech }
 
 var errRounds = errors.New("too many challenges")
 

@@ -82,6 +82,7 @@ type Conn struct {
 	ext      smtp.Extensions
 	hello    *smtp.Reply
 	esmtp    bool
+	mech     string // of the last Auth
 	tls      *tls.Conn
 	firstTLS bool // nothing was read over TLS yet
 	dirty    bool // a transaction stands open: RSET before the next

@@ -45,7 +45,7 @@ func runTransport(ctx context.Context, e env, args []string) error {
 	case "show":
 		return withRoutes(ctx, e, f, func(s *routes.Store) error { return showTransport(ctx, e, s, name, f.json) })
 	case "test":
-		return withStore(ctx, e, f, func(o *opened) error { return testTransport(ctx, e, o, name) })
+		return withStore(ctx, e, f, func(o *opened) error { return testTransport(ctx, e, o, f, name) })
 	case "remove":
 		return withRoutes(ctx, e, f, func(s *routes.Store) error {
 			err := s.RemoveTransport(ctx, name)

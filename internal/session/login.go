@@ -18,6 +18,7 @@ func (v *visit) login(ctx context.Context) *delivery.Failure {
 	if l == nil {
 		return nil
 	}
+	v.begin(StepLogin)
 	var cs *tls.ConnectionState
 	if state, ok := v.conn.TLSState(); ok {
 		cs = &state
@@ -28,19 +29,26 @@ func (v *visit) login(ctx context.Context) *delivery.Failure {
 	if err != nil {
 		return authFailure(AuthUnusable, err)
 	}
-	return v.loginFailure(ctx, v.conn.Auth(ctx, client))
+	err = v.conn.Auth(ctx, client)
+	v.rehearseLogin(v.conn.AuthMechanism())
+	if err != nil {
+		return v.loginFailure(ctx, err)
+	}
+	v.end()
+	return nil
 }
 
 func (v *visit) loginFailure(ctx context.Context, err error) *delivery.Failure {
 	var refused *smtpclient.ReplyError
 	var lost *smtpclient.ConnError
 	switch {
-	case err == nil:
-		return nil
 	case ended(ctx):
 		return v.canceled(ctx)
 	case errors.As(err, &refused):
 		v.keep(refused.Reply)
+		if v.rehearsal != nil {
+			v.rehearsal.Refusal = refused.Reply
+		}
 		return authFailure(AuthRefused, refused)
 	case errors.As(err, &lost):
 		return v.failure(err)

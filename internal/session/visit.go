@@ -27,6 +27,8 @@ type visit struct {
 	good   bool   // the last transaction went well enough for another
 	proven bool   // a message that began with RSET was accepted over the connection
 	parted bool   // the connection is no longer ours
+
+	rehearsal *Rehearsal // nil: a mail
 }
 
 // run connects, negotiates and sends. It leaves no connection open but in the pool.
@@ -53,6 +55,7 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 		return v.broken(ctx, f), false
 	}
 	if v.plan.ImplicitTLS {
+		v.begin(StepTLS)
 		if err := v.encrypt(ctx, v.conn.ImplicitTLS); err != nil {
 			return v.insecure(ctx, err), false
 		}
@@ -87,6 +90,7 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 
 // connect dials with its own deadline (SES-1).
 func (v *visit) connect(ctx context.Context) *delivery.Failure {
+	v.begin(StepConnect)
 	t := v.c.Timeouts.WithDefaults()
 	dctx, cancel := context.WithTimeout(ctx, t.Connect)
 	defer cancel()
@@ -99,31 +103,39 @@ func (v *visit) connect(ctx context.Context) *delivery.Failure {
 		v.facts.Local = ap.Addr().Unmap()
 	}
 	v.conn = smtpclient.New(nc, smtpclient.Options{HELO: v.c.HELO, Timeouts: v.c.Timeouts})
+	v.end()
 	return nil
 }
 
 func (v *visit) greet(ctx context.Context) error {
+	v.begin(StepGreeting)
 	r, err := v.conn.Greeting(ctx)
 	v.keep(r)
 	if err != nil {
 		return err
 	}
 	v.facts.Greeted = true
+	v.end()
 	return v.hello(ctx)
 }
 
 func (v *visit) hello(ctx context.Context) error {
+	v.begin(StepHello)
 	if err := v.conn.Hello(ctx); err != nil {
 		return err
 	}
 	word, _, _ := strings.Cut(strings.TrimSpace(v.conn.HelloReply().Lines[0]), " ")
 	v.facts.HELO = word[:min(len(word), 255)]
+	v.end()
 	return nil
 }
 
 // secure brings TLS about as the plan wants it, and learns the host's
 // extensions anew. An opportunistic session without STARTTLS goes on.
 func (v *visit) secure(ctx context.Context) error {
+	if v.conn.Extensions().StartTLS || v.plan.TLS == delivery.TLSRequired {
+		v.begin(StepStartTLS)
+	}
 	if !v.conn.Extensions().StartTLS {
 		v.facts.TLSFailure = notOffered()
 		if v.plan.TLS == delivery.TLSRequired {
@@ -152,6 +164,7 @@ func (v *visit) encrypt(ctx context.Context, start func(context.Context, *tls.Co
 	v.check = check
 	cs, _ := v.conn.TLSState()
 	v.facts.TLS = facts(cs)
+	v.end()
 	return nil
 }
 
