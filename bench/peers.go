@@ -75,6 +75,9 @@ large = ""
 allow_private = true
 port = %d
 concurrency = 500
+[limits]
+messages_per_day = 0
+recipients_per_day = 0
 [tlsrpt]
 send = true
 [log]

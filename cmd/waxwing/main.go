@@ -56,7 +56,7 @@ func commands() []command {
 		{"config", "check|describe|example [-config FILE]", "check the configuration, or print its reference", runConfig},
 		{"explain", "[-connect] [-need NEED] [-from ADDRESS] [-json] ADDRESS|DOMAIN", "say what would happen to a mail, and why", runExplain},
 		{"domain", "add|list|remove [DOMAIN]", "the domains this server takes mail for", runDomain},
-		{"account", "add|list|remove|password [NAME]", "who may log in", runAccount},
+		{"account", "add|list|remove|password|disable|enable|limit [NAME]", "who may log in, and how much they send", runAccount},
 		{"address", "add|list|remove [ADDRESS [ACCOUNT]]", "which addresses lead to which account", runAddress},
 		{"transport", "add|set|list|show|test|remove [NAME] [-kind KIND …]", "the ways that mail can take out of here", runTransport},
 		{"route", "add|list|remove|test [TRANSPORT|ID|ADDRESS] [CRITERIA]", "which mail takes which way", runRoute},

@@ -18,7 +18,7 @@ var layers = map[int][]string{
 	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema"},
 	2:  {"internal/route", "internal/policy", "internal/retry", "internal/dnsrecords"},
 	3:  {"internal/store"},
-	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/mailboxes", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics"},
+	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/mailboxes", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics"},
 	5:  {"internal/transport", "internal/dnscheck"},
 	6:  {"internal/queue", "internal/explain"},
 	7:  {"internal/receive", "internal/submitsocket", "internal/tlsreport", "internal/dmarcreport", "internal/companion"},

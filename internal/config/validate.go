@@ -40,7 +40,7 @@ func Default() *Config {
 		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
 		Limits: Limits{
 			MaxConnections: 1000, ConnectionsPerIP: 50, MaxMessageSize: 50 << 20, MaxRecipients: 1000,
-			CommandTimeout: 5 * time.Minute, FailedLogins: 10,
+			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerDay: 1000, RecipientsPerDay: 5000,
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -28,6 +28,7 @@ type Metrics struct {
 	duration      *prometheus.HistogramVec
 	messages      *prometheus.CounterVec
 	reports       *prometheus.CounterVec
+	overLimit     *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
 }
 
@@ -51,10 +52,11 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.005, 3, 11)}, []string{"transport", "tls"}),
 		messages:      counter("waxwing_messages_accepted_total", "Messages answered with 250, by listener kind.", "listener"),
 		reports:       counter("waxwing_tlsrpt_reports_total", "TLS reports by direction (in, out) and result.", "direction", "result"),
+		overLimit:     counter("waxwing_account_limit_refusals_total", "Refusals of mail beyond what an account may send in a day, by limit (messages, recipients).", "limit"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.resolverState)
+		m.destinations, m.dane, m.fallbacks, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.overLimit, m.resolverState)
 	return m
 }
 
@@ -151,6 +153,13 @@ func orNone(s string) string {
 func (m *Metrics) Accepted(listener string) {
 	if m != nil {
 		m.messages.WithLabelValues(listener).Inc()
+	}
+}
+
+// OverLimit counts a refusal for what the account has sent today.
+func (m *Metrics) OverLimit(limit string) {
+	if m != nil {
+		m.overLimit.WithLabelValues(limit).Inc()
 	}
 }
 

@@ -42,6 +42,15 @@ type Signer interface {
 	Sign(ctx context.Context, from dns.Name, msg []byte, extra []string) ([]byte, error)
 }
 
+// Allowance bounds what accounts send in a day (INB-3); allowance.Store does.
+// The errors are *allowance.Exceeded or the store's. Safe for concurrent use.
+type Allowance interface {
+	Check(ctx context.Context, account string, recipients int) error
+	// Spend is Check and counts a message; Return takes one back that was not accepted.
+	Spend(ctx context.Context, account string, recipients int) error
+	Return(account string, recipients int)
+}
+
 // Report is mail to a report address, as it will be stored: with our Received field.
 type Report struct {
 	Recipient string // local@domain as given in RCPT

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"waxwing/dns"
+	"waxwing/internal/allowance"
+	"waxwing/internal/delivery"
 	"waxwing/internal/signing"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -19,6 +21,8 @@ import (
 type Submission struct {
 	Common
 	Signer Signer // nil: nothing is signed
+	// Allowance bounds what an account sends in a day; nil: nothing does.
+	Allowance Allowance
 
 	unsigned sync.Map // domains without a key that the log has been told of
 }
@@ -52,6 +56,9 @@ func (s *submission) Mail(ctx context.Context, p smtp.MailParams) error {
 			return refuse(553, 7, 1, "the sender address is not one of your account's")
 		}
 	}
+	if r := s.allowed(ctx, 1); r != nil {
+		return r
+	}
 	s.tx.mail = p
 	return nil
 }
@@ -77,10 +84,51 @@ func (s *submission) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 	case !errors.Is(err, errNotHosted):
 		return err
 	}
-	if !s.tx.known(rcpt) {
-		s.tx.rcpts = append(s.tx.rcpts, rcpt)
+	if s.tx.known(rcpt) {
+		return nil
 	}
+	if r := s.allowed(ctx, len(s.tx.rcpts)+1); r != nil {
+		return r
+	}
+	s.tx.rcpts = append(s.tx.rcpts, rcpt)
 	return nil
+}
+
+// allowed refuses early what spend would refuse in the end.
+func (s *submission) allowed(ctx context.Context, recipients int) *smtp.Reply {
+	if s.b.Allowance == nil {
+		return nil
+	}
+	return overLimit(s.b.Allowance.Check(ctx, s.conn.Identity(), recipients))
+}
+
+// overLimit is the refusal of an Allowance. 450 is for what policy forbids for a
+// time (RFC 5321 §4.2.3); clients keep the message and show the text.
+func overLimit(err error) *smtp.Reply {
+	var over *allowance.Exceeded
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &over):
+		return refuse(450, 7, 1, "%s", over)
+	}
+	return localError(err)
+}
+
+// spend counts the message and hands it over.
+func (s *submission) spend(ctx context.Context, env *delivery.Envelope, c delivery.Content) (*smtp.Reply, error) {
+	if s.b.Allowance == nil {
+		return s.b.accept(ctx, env, c)
+	}
+	n := len(env.Recipients)
+	if r := overLimit(s.b.Allowance.Spend(ctx, env.Account, n)); r != nil {
+		return nil, r
+	}
+	r, err := s.b.accept(ctx, env, c)
+	if err != nil {
+		s.b.Allowance.Return(env.Account, n)
+	}
+	return r, err
 }
 
 func (s *submission) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
@@ -104,7 +152,7 @@ func (s *submission) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error)
 	}
 	env := s.tx.envelope(s.conn, in, s.b.now())
 	received := s.b.received(s.conn, env, s.tx.mail.RequireTLS).field()
-	return s.b.accept(ctx, env, in.content(append(received, signature...)))
+	return s.spend(ctx, env, in.content(append(received, signature...)))
 }
 
 // sign returns the DKIM-Signature fields, none without a signer.

@@ -117,7 +117,7 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 	}
 	srv.Auth = checker
 	srv.Offer.FutureRelease = maxHold
-	srv.Backend = &receive.Submission{Common: common, Signer: s.Signing}
+	srv.Backend = &receive.Submission{Common: common, Signer: s.Signing, Allowance: s.Allowance}
 	return srv, nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/allowance"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
@@ -51,6 +52,8 @@ func (s *Server) build(ctx context.Context) error {
 	resolver.Now = s.o.Now
 	s.DNS = resolver
 	s.Accounts = &accounts.Store{DB: s.Store, Now: s.o.Now}
+	s.Allowance = Allowance(s.cfg, s.Store)
+	s.Allowance.Now, s.Allowance.Log, s.Allowance.Refused = s.o.Now, s.area("allowance"), s.Metrics.OverLimit
 	s.Mailboxes = &mailboxes.Store{DB: s.Store, Now: s.o.Now}
 	s.Signing = &signing.Service{Store: s.Store, Now: s.o.Now, Log: s.area("signing")}
 	if err := s.buildDelivery(); err != nil {
@@ -62,6 +65,11 @@ func (s *Server) build(ctx context.Context) error {
 	s.Posture = &posture.Recorder{Store: s.Store, Now: s.o.Now, Log: s.area("posture")}
 	s.buildQueue()
 	return s.buildListeners(ctx)
+}
+
+// Allowance makes the room of what accounts may send in a day, for commands.
+func Allowance(cfg *config.Config, db *store.Store) *allowance.Store {
+	return &allowance.Store{DB: db, Limit: allowance.Count{Messages: int64(cfg.Limits.MessagesPerDay), Recipients: int64(cfg.Limits.RecipientsPerDay)}}
 }
 
 // area is the log of one room.

@@ -41,7 +41,7 @@ func (s *Server) listenSendmail() error {
 				return fmt.Errorf("sendmail.user %q: %w", u.User, err)
 			}
 		}
-		srv.Users[uid] = submitsocket.User{Account: u.Account, Backend: &receive.Submission{Common: own, Signer: s.Signing}}
+		srv.Users[uid] = submitsocket.User{Account: u.Account, Backend: &receive.Submission{Common: own, Signer: s.Signing, Allowance: s.Allowance}}
 	}
 	l, err := submitsocket.Listen(c.Socket)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/allowance"
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
 	"waxwing/internal/holds"
@@ -56,6 +57,7 @@ type Server struct {
 	Store       *store.Store
 	DNS         *dns.Client
 	Accounts    *accounts.Store
+	Allowance   *allowance.Store
 	Mailboxes   *mailboxes.Store
 	Signing     *signing.Service
 	STS         *stspolicy.Cache
@@ -161,6 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 	start("resolver self-test", s.selfTests)
 	start("change watcher", s.watch)
 	start("suppressions", s.sweep)
+	start("daily limits", s.Allowance.Run)
 	start("posture", s.Posture.Run)
 	if s.collector != nil {
 		start("TLSRPT datagrams", s.collector.Run)
