@@ -80,17 +80,19 @@ func (c *Client) exchange(ctx context.Context, s Server, q question, f flags) (*
 
 // transmit is one try over one transport.
 func (c *Client) transmit(ctx context.Context, network, addr string, m *wire.Msg) (*wire.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, defaultTimeout))
-	defer cancel()
 	query, err := m.Pack()
 	if err != nil {
 		return nil, fmt.Errorf("packing the query: %w", err)
 	}
-	conn, giveBack, err := c.connect(ctx, network, addr)
+	end := time.Now().Add(orDefault(c.Timeout, defaultTimeout))
+	if d, ok := ctx.Deadline(); ok && d.Before(end) {
+		end = d
+	}
+	conn, giveBack, err := c.connect(ctx, network, addr, end)
 	if err != nil {
 		return nil, err
 	}
-	// Reads and writes end with ctx, also when it is cancelled.
+	_ = conn.SetDeadline(end)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	var r *wire.Msg
 	if network == "tcp" {
@@ -107,7 +109,7 @@ func (c *Client) transmit(ctx context.Context, network, addr string, m *wire.Msg
 
 // connect returns a connection and what is to be called at its end, with whether
 // it is fit for another question.
-func (c *Client) connect(ctx context.Context, network, addr string) (net.Conn, func(fit bool), error) {
+func (c *Client) connect(ctx context.Context, network, addr string, end time.Time) (net.Conn, func(fit bool), error) {
 	if c.Dial == nil && network == "udp" && c.sockets.keeps(addr) {
 		conn, err := c.sockets.get(ctx, addr)
 		return conn, func(fit bool) {
@@ -122,6 +124,8 @@ func (c *Client) connect(ctx context.Context, network, addr string) (net.Conn, f
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
 	conn, err := dial(ctx, network, addr)
 	return conn, func(bool) { conn.Close() }, err
 }

@@ -66,7 +66,11 @@ type Options struct {
 	Limits   smtp.ReplyLimits
 }
 
-const bufferSize = 16 << 10
+// Sizes in octets: replies are short, messages are not.
+const (
+	readBuffer  = 4 << 10
+	writeBuffer = 16 << 10
+)
 
 // Conn is one connection. It is for one goroutine at a time. Every method
 // observes ctx: its end, and its deadline, interrupt the step, after which the
@@ -104,8 +108,12 @@ func New(nc net.Conn, opts Options) *Conn {
 
 func (c *Conn) use(nc net.Conn) {
 	c.nc = nc
-	c.br = bufio.NewReaderSize(nc, bufferSize)
-	c.bw = bufio.NewWriterSize(nc, bufferSize)
+	if c.br == nil {
+		c.br, c.bw = bufio.NewReaderSize(nc, readBuffer), bufio.NewWriterSize(nc, writeBuffer)
+		return
+	}
+	c.br.Reset(nc) // whatever came in plaintext is gone (RFC 3207 §4.2)
+	c.bw.Reset(nc)
 }
 
 // Extensions is what the peer offered in its last EHLO reply; after StartTLS
