@@ -60,9 +60,13 @@ type peer interface {
 const (
 	accept = "accept" // take messages in, durably
 	relay  = "relay"  // take in and pass on to one host over TLS
-	mx     = "mx"     // deliver a filled queue to many domains with DANE, a connection each
+	mx     = "mx"     // deliver a filled queue to many domains with DANE, a connection each, to hosts with Postfix's key exchange
 	mx50   = "mx50"   // the same with every reply of theirs 50 ms late
+	mxpq   = "mxpq"   // mx to hosts that take the post-quantum key exchange, which Debian's Postfix has none of
 )
+
+// manyDomains reports whether a work delivers to many domains.
+func manyDomains(work string) bool { return work == mx || work == mx50 || work == mxpq }
 
 func main() {
 	var o options
@@ -73,7 +77,7 @@ func main() {
 	flag.IntVar(&o.size, "size", 10240, "octets a message")
 	flag.IntVar(&o.sess, "sessions", 20, "parallel sessions")
 	flag.IntVar(&o.domains, "domains", 3000, "domains, a message each, of mx")
-	flag.StringVar(&o.works, "works", "accept,relay,mx,mx50", "what to measure")
+	flag.StringVar(&o.works, "works", "accept,relay,mx,mx50,mxpq", "what to measure")
 	flag.StringVar(&o.profile, "profile", "", "write Waxwing's CPU profiles into this directory")
 	flag.BoolVar(&o.alone, "alone", false, "measure Waxwing alone, accept and relay only")
 	flag.Parse()
@@ -103,7 +107,7 @@ func run(ctx context.Context, o options) error {
 	var all []figure
 	works := strings.Split(o.works, ",")
 	if o.alone {
-		works = slices.DeleteFunc(works, func(w string) bool { return w == mx || w == mx50 })
+		works = slices.DeleteFunc(works, func(w string) bool { return manyDomains(w) })
 	}
 	for _, work := range works {
 		for pair := range o.pairs {
@@ -233,11 +237,14 @@ func (r *running) many(ctx context.Context) error {
 	if _, err := r.o.load(ctx, r.o.domains, r.peer.load(mx)); err != nil {
 		return err
 	}
-	var slow []string
-	if r.work == mx50 {
-		slow = []string{"-delay", "50ms"}
+	var hosts []string
+	if r.work != mxpq {
+		hosts = append(hosts, "-classic")
 	}
-	if err := r.startSink(ctx, r.o.domains, 500, r.o.domains, true, slow...); err != nil {
+	if r.work == mx50 {
+		hosts = append(hosts, "-delay", "50ms")
+	}
+	if err := r.startSink(ctx, r.o.domains, 500, r.o.domains, true, hosts...); err != nil {
 		return err
 	}
 	begin := time.Now()
@@ -294,7 +301,7 @@ func (r *running) watched(ctx context.Context) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	n := r.o.n
-	if r.work == mx || r.work == mx50 {
+	if manyDomains(r.work) {
 		n = r.o.domains
 	}
 	r.figure.Server, r.figure.Work = r.peer.name(), r.work

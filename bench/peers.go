@@ -103,7 +103,7 @@ func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 			return 0, err
 		}
 	}
-	if work == mx || work == mx50 {
+	if manyDomains(work) {
 		if _, err := w.command(ctx, "", "hold", "add", "-account", "you", "-config", conf); err != nil {
 			return 0, err
 		}
@@ -223,7 +223,7 @@ func (p *postfix) start(ctx context.Context, work string) (int, error) {
 	case relay:
 		lines = append(lines, "default_transport = smtp", fmt.Sprintf("relayhost = [%s]:%d", sink.Addr(), sink.Port()),
 			"smtp_tls_security_level = may", "smtp_tls_connection_reuse = yes")
-	case mx, mx50:
+	case mx, mx50, mxpq:
 		lines = append(lines, "default_transport = smtp", "smtp_dns_support_level = dnssec", "smtp_tls_security_level = dane", "defer_transports = smtp")
 	}
 	if _, err := p.script(ctx, append([]string{"make", p.dir, postfixPort}, lines...)...); err != nil {

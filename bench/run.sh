@@ -1,13 +1,13 @@
 #!/bin/bash
 # Measures Waxwing and, where Debian's Postfix is installed and this runs as root, Postfix on the same machine in the
 # same run, in pairs, and prints the medians. docs/performance.md explains what is measured and how.
-#   PAIRS (5), N (8000 messages a run), SIZE (10240 octets), SESSIONS (20), DOMAINS (3000), WORKS (accept,relay,mx,mx50),
+#   PAIRS (5), N (8000 messages a run), SIZE (10240 octets), SESSIONS (20), DOMAINS (3000), WORKS (accept,relay,mx,mx50,mxpq),
 #   PROFILE (a directory for CPU profiles of Waxwing);
 #   SMOKE=1: one short pair, to see that it works.
 set -eu
 cd "$(dirname "$0")/.."
 if [ "${SMOKE:-}" ]; then : "${PAIRS:=1}" "${N:=400}" "${DOMAINS:=100}"; fi
-: "${PAIRS:=5}" "${N:=8000}" "${SIZE:=10240}" "${SESSIONS:=20}" "${DOMAINS:=3000}" "${WORKS:=accept,relay,mx,mx50}"
+: "${PAIRS:=5}" "${N:=8000}" "${SIZE:=10240}" "${SESSIONS:=20}" "${DOMAINS:=3000}" "${WORKS:=accept,relay,mx,mx50,mxpq}"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 CGO_ENABLED=0 go build -trimpath -o "$out/waxwing" ./cmd/waxwing
