@@ -95,6 +95,9 @@ selftest = { signed = "", bogus = "", large = "" }
 [delivery]
 allow_private = true
 port = %d
+[limits]
+messages_per_day = 0
+recipients_per_day = 0
 [log]
 level = "error"
 `, postgres, k.mx, k.sub, zones.Addr(), k.sink.port)

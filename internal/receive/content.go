@@ -24,7 +24,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &
 // incoming is a message being taken in.
 type incoming struct {
 	header message.Header
-	odd    error   // the header cannot be parsed; header is empty then
+	// odd is why the header ends where it does and not at an empty line: the line
+	// that is no field and begins body.
+	odd    error
 	buf    *[]byte // the message, or its first part
 	body   []byte  // of *buf: what follows the header, its empty line included
 	edited bool    // header is to be written anew
@@ -33,6 +35,7 @@ type incoming struct {
 	fileSize int64
 	mapped   []byte
 	eight    bool
+	nul      bool
 }
 
 // read takes the message from r: whole, or its first inMemory octets and
@@ -60,12 +63,21 @@ func read(r io.Reader) (in *incoming, more bool, err error) {
 	return in, true, nil
 }
 
+// parse finds where the header ends. A line that is no field ends it as an empty
+// one does; head then writes the empty line, so that whoever reads the message
+// later finds the same header as we do: what stands behind that line can pass
+// for no field of ours (AUT-2), and needs none of our attention.
 func (in *incoming) parse() {
 	b := *in.buf
 	h, _, err := message.SplitHeader(b)
 	if err != nil {
-		in.odd, in.body = err, b
-		return
+		in.odd = err
+		h = message.Header{}
+		if syntax := (*message.SyntaxError)(nil); errors.As(err, &syntax) {
+			// The lines before it are fields: this cannot fail.
+			h, _, _ = message.SplitHeader(b[:lineStart(b, syntax.Line)])
+			in.edited = true
+		}
 	}
 	in.header = h
 	// The empty line stays with the body; a message may end without one.
@@ -74,6 +86,19 @@ func (in *incoming) parse() {
 		n += len(f.Raw)
 	}
 	in.body = b[n:]
+}
+
+// lineStart is where the line begins; 1 is the first.
+func lineStart(b []byte, line int) int {
+	pos := 0
+	for ; line > 1; line-- {
+		i := bytes.IndexByte(b[pos:], '\n')
+		if i < 0 {
+			return len(b)
+		}
+		pos += i + 1
+	}
+	return pos
 }
 
 // close gives memory and file back. The content made from it is gone then,
@@ -96,7 +121,7 @@ func (in *incoming) head() []byte {
 	if in.edited {
 		h := in.header.Bytes()
 		if len(in.body) == 0 || !bytes.HasPrefix(in.body, []byte("\r\n")) {
-			h = append(h, "\r\n"...) // the message had no header to end
+			h = append(h, "\r\n"...) // nothing ended the header
 		}
 		return h
 	}
@@ -124,19 +149,21 @@ func (in *incoming) spill(dir string, r io.Reader) error {
 	if _, err := io.Copy(w, r); err != nil {
 		return err // of the connection or of the disk
 	}
-	in.fileSize, in.eight = w.n, w.eight
+	in.fileSize, in.eight, in.nul = w.n, w.eight, w.nul
 	return nil
 }
 
-// counter counts what goes through and looks for octets above 127.
+// counter counts what goes through and looks for octets above 127 and for NUL.
 type counter struct {
 	w     io.Writer
 	n     int64
 	eight bool
+	nul   bool
 }
 
 func (c *counter) Write(p []byte) (int, error) {
 	c.eight = c.eight || message.EightBit(p)
+	c.nul = c.nul || hasNUL(p)
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
@@ -203,6 +230,8 @@ func (in *incoming) sevenBits() bool {
 	in.parse()
 	return true
 }
+
+func hasNUL(b []byte) bool { return bytes.IndexByte(b, 0) >= 0 }
 
 // fileContent is a long message: what was put before it, and its file.
 type fileContent struct {

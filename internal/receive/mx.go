@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,31 +169,23 @@ func (s *mxSession) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) 
 	return s.b.accept(ctx, env, in.content(prefix))
 }
 
-// edit removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5).
+// edit removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5),
+// and Return-Path: final delivery writes the one there is (RFC 5321 §4.4).
 func (b *MX) edit(in *incoming) *smtp.Reply {
 	ours := func(f message.Field) bool {
-		if !f.Is("Authentication-Results") {
+		switch {
+		case f.Is("Return-Path"):
+			return true
+		case !f.Is("Authentication-Results"):
 			return false
 		}
 		id, _, _ := strings.Cut(uncommented(f.Value()), ";")
 		word, _, _ := strings.Cut(strings.TrimSpace(id), " ")
 		return strings.EqualFold(strings.Trim(word, `"`), b.Hostname)
 	}
-	var kept []message.Field
-	for i, f := range in.header.Fields {
-		if ours(f) {
-			if kept == nil {
-				kept = append(make([]message.Field, 0, len(in.header.Fields)), in.header.Fields[:i]...)
-			}
-			in.edited = true
-			continue
-		}
-		if in.edited {
-			kept = append(kept, f)
-		}
-	}
-	if in.edited {
-		in.header.Fields = kept
+	if slices.ContainsFunc(in.header.Fields, ours) {
+		in.header.Fields = slices.DeleteFunc(slices.Clone(in.header.Fields), ours)
+		in.edited = true
 	}
 	return nil
 }

@@ -204,7 +204,7 @@ func serve(t *testing.T, b smtpserver.Backend, auth smtpserver.Authenticator) *c
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &smtpserver.Server{Hostname: "mx.here.test", Backend: b, Auth: auth, TLS: serverTLS(), Offer: smtpserver.Offer{RequireTLS: true}}
+	s := &smtpserver.Server{Hostname: "mx.here.test", Backend: b, Auth: auth, TLS: serverTLS(), Offer: smtpserver.Offer{RequireTLS: true, FutureRelease: time.Hour}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -462,6 +462,22 @@ func TestSubmission(t *testing.T) {
 		{"From: joe+list@here.test\r\n", "250"},
 	} {
 		c.send(tt.want, "<>", "<x@elsewhere.test>", tt.header+"\r\n")
+	}
+}
+
+// RFC 4865: what was asked for goes with the message as it was asked; a time
+// that is past holds nothing.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &Submission{Common: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
+	c.login()
+	for param, want := range map[string]string{"": "", " HOLDFOR=60": "for;60", " HOLDUNTIL=2001-01-01T00:00:00Z": "until;2001-01-01T00:00:00Z"} {
+		c.send("250", "<joe@here.test>"+param, "<x@elsewhere.test>", "From: joe@here.test\r\n\r\n")
+		env := q.last(t).env
+		if held := env.NotBefore.Sub(env.Accepted); env.Hold != want || (held == time.Minute) != (want == "for;60") || (env.NotBefore.IsZero()) == (want == "for;60") {
+			t.Errorf("%q: %q, until %s", param, env.Hold, env.NotBefore)
+		}
 	}
 }
 

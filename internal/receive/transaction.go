@@ -110,6 +110,7 @@ func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time
 		Ret:        t.ret(),
 		Accepted:   now,
 		NotBefore:  t.release(now),
+		Hold:       t.mail.Hold,
 		Peer:       fmt.Sprintf("%s (%s)", conn.HELO(), conn.Remote().Addr()),
 	}
 }
@@ -136,12 +137,17 @@ func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming,
 		return nil, localError(err) // the server answers for faults of the data itself
 	}
 	fail := looping(in)
+	if hasNUL(*in.buf) {
+		fail = errNUL()
+	}
 	if fail == nil && edit != nil {
 		fail = edit(in)
 	}
 	if fail == nil && more {
 		if err := in.spill(c.TempDir, r); err != nil {
 			fail = localError(err)
+		} else if in.nul {
+			fail = errNUL()
 		}
 	}
 	if fail != nil {
@@ -151,18 +157,25 @@ func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming,
 	return in, nil
 }
 
+// errNUL refuses a message with a NUL octet: RFC 5322 §4 no longer allows it, RFC
+// 2045 §2.7 and §2.8 allow it in neither 7bit nor 8bit data, and BINARYMIME is not
+// offered. Programs that end text at a NUL would see another message than we do.
+func errNUL() *smtp.Reply {
+	return refuse(550, 6, 0, "the message holds a NUL octet, which mail may not; encode it (RFC 2045 §6)")
+}
+
 // looping is the refusal of a message that has been through too many servers
 // (5.4.6), or whose header is beyond all bounds (INB-2).
 func looping(in *incoming) *smtp.Reply {
 	n := message.ReceivedCount(in.header)
-	if size := len(in.head()); in.odd == nil && size > message.MaxHeader {
+	if size := len(in.head()); size > message.MaxHeader {
 		return refuse(552, 3, 4, "the message's header has %d octets, %d are allowed", size, message.MaxHeader)
 	}
 	if in.odd != nil {
 		if errors.Is(in.odd, message.ErrTooManyFields) {
 			return refuse(550, 6, 0, "%s", in.odd)
 		}
-		n = countReceived(in.body)
+		n += countReceived(in.body)
 	}
 	if n > maxReceived {
 		return refuse(554, 4, 6, "mail loop: %d Received fields", n)
@@ -170,7 +183,7 @@ func looping(in *incoming) *smtp.Reply {
 	return nil
 }
 
-// countReceived counts in a header that cannot be parsed: a loop must end
+// countReceived counts in what follows a line that is no field: a loop must end
 // whatever is wrong with the message.
 func countReceived(b []byte) int {
 	n := 0
