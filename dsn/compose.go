@@ -121,8 +121,8 @@ func (r Report) status() message.Entity {
 	if !r.Arrival.IsZero() {
 		add("Arrival-Date", message.FormatDate(r.Arrival))
 	}
-	if !r.Release.IsZero() {
-		add("Future-Release-Request", "until;"+r.Release.UTC().Format(time.RFC3339))
+	if r.Hold != "" {
+		add("Future-Release-Request", ascii(r.Hold))
 	}
 	for _, rc := range r.Recipients {
 		b.WriteString("\r\n")

@@ -62,7 +62,8 @@ func samples() map[string]Report {
 	utf8.Recipients = []Recipient{{Address: "jörg@bücher.example", Original: `utf-8;j\x{F6}rg@b\x{FC}cher.example`, Action: Failed, Status: smtp.Enhanced{Class: 5, Subject: 6, Detail: 7}, Text: "The server offers no SMTPUTF8."}}
 	secret.Recipients, secret.Full, secret.RequireTLS = fail.Recipients, true, true
 	redacted.Recipients, redacted.RequireTLS, redacted.Redact = fail.Recipients, true, true
-	delay.Release = at.Add(-time.Hour)
+	delay.Hold = "until;2026-11-22T11:00:00Z"
+	mixed.Hold = "for;3600"
 	optional := report()
 	optional.Recipients, optional.TLSOptional = fail.Recipients, true
 	return map[string]Report{"optional": optional, "failure": fail, "full": full, "delay": delay, "success": success, "mixed": mixed, "policy": policy, "utf8": utf8, "requiretls": secret, "redacted": redacted}

@@ -48,7 +48,7 @@ type Report struct {
 
 	EnvID      string    // RFC 3461 §4.4, decoded
 	Arrival    time.Time // of the original; zero: left out
-	Release    time.Time // until when the sender had it held (RFC 4865 §5.1.2); zero: it was not
+	Hold       string    // the release that the sender asked for (RFC 4865 §5.1.2), "for;3600" or "until;2026-01-31T12:00:00Z"; empty: none
 	ReceivedBy string    // from whom the original came (Received-From-MTA), a domain name; may be empty
 	Recipients []Recipient
 

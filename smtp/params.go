@@ -22,6 +22,7 @@ type MailParams struct {
 	// Future release (RFC 4865): one of them, or neither.
 	HoldFor   time.Duration // HOLDFOR=
 	HoldUntil time.Time     // HOLDUNTIL=
+	Hold      string        // either, as a DSN repeats it (RFC 4865 §5.1.2): "for;3600", "until;2026-01-31T12:00:00Z"
 }
 
 // RcptParams is a parsed RCPT command.
@@ -135,14 +136,14 @@ func (m *MailParams) setHold(key, value string, allowed Extensions) *Reply {
 		if !ok || d > allowed.MaxHold {
 			return NewReply(501, badParam, "HOLDFOR must be a number of seconds from 1 to %d", int64(allowed.MaxHold/time.Second))
 		}
-		m.HoldFor = d
+		m.HoldFor, m.Hold = d, "for;"+value
 		return nil
 	}
 	t, err := time.Parse(time.RFC3339, strings.ToUpper(value))
 	if _, offset := t.Zone(); err != nil || offset != 0 || t.After(allowed.MaxHoldUntil) {
 		return NewReply(501, badParam, "HOLDUNTIL must be a time in UTC such as 2026-01-31T12:00:00Z, not after %s", allowed.MaxHoldUntil.UTC().Format(time.RFC3339))
 	}
-	m.HoldUntil = t.UTC()
+	m.HoldUntil, m.Hold = t.UTC(), "until;"+value
 	return nil
 }
 

@@ -325,6 +325,7 @@ func TestFutureRelease(t *testing.T) {
 		{"HOLDFOR=3600", 0, time.Hour, ""}, {"holdfor=1", 0, time.Second, ""},
 		{"HOLDFOR=3601", 501, 0, ""}, {"HOLDFOR=0", 501, 0, ""}, {"HOLDFOR=-1", 501, 0, ""}, {"HOLDFOR=", 501, 0, ""}, {"HOLDFOR=01", 501, 0, ""}, {"HOLDFOR=9999999999", 501, 0, ""},
 		{"HOLDUNTIL=2026-05-31T12:00:00Z", 0, 0, "2026-05-31T12:00:00Z"}, {"HOLDUNTIL=2001-01-01T00:00:00Z", 0, 0, "2001-01-01T00:00:00Z"},
+		{"HOLDUNTIL=2026-05-31t12:00:00.50+00:00", 0, 0, "2026-05-31T12:00:00Z"},
 		{"HOLDUNTIL=2026-06-01T00:00:01Z", 501, 0, ""}, {"HOLDUNTIL=2026-05-31T12:00:00+02:00", 501, 0, ""}, {"HOLDUNTIL=tomorrow", 501, 0, ""}, {"HOLDUNTIL", 501, 0, ""},
 		{"HOLDFOR=60 HOLDUNTIL=2026-05-31T12:00:00Z", 501, 0, ""}, {"HOLDFOR=60 HOLDFOR=60", 501, 0, ""},
 	} {
@@ -332,6 +333,8 @@ func TestFutureRelease(t *testing.T) {
 		switch {
 		case c.code != 0 && (r == nil || r.Code != c.code || r.Enhanced != badParam):
 			t.Errorf("%s: %v", c.params, r)
+		case c.code == 0 && strings.NewReplacer("HOLDFOR=", "for;", "holdfor=", "for;", "HOLDUNTIL=", "until;").Replace(c.params) != m.Hold:
+			t.Errorf("%s: %q for a DSN", c.params, m.Hold)
 		case c.code == 0 && (r != nil || m.HoldFor != c.want || c.until != "" && m.HoldUntil.Format(time.RFC3339) != c.until):
 			t.Errorf("%s: %+v, %v", c.params, m, r)
 		}

@@ -153,6 +153,7 @@ type Envelope struct {
 	Transport  string // the message's own, which outranks all routes (TRA-4); "": routes choose
 
 	NotBefore time.Time // future release (RFC 4865): no attempt before; zero: at once
+	Hold      string    // that release as the client asked for it, "for;3600" or "until;2026-01-31T12:00:00Z"; "": it did not
 	Patience  Patience  // what the message asks of its own retries
 }
 

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,41 @@ func TestFutureRelease(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		if it := w.item("later.a@b.test"); it.State != Waiting || !it.Due.Equal(env.NotBefore) || len(w.tr.seen()) != 0 {
 			t.Errorf("%+v", it)
+		}
+	})
+}
+
+// RFC 4865 §5.1.2: a notice about a message that was to be held repeats the
+// request as it was made, be it a time that was past by then.
+func TestHoldInNotices(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.tr.outcome = func(r delivery.Recipient) delivery.Outcome {
+			if strings.HasPrefix(r.Address, "never") {
+				return delivery.Failed
+			}
+			return delivery.Delivered
+		}
+		for i, hold := range []string{"", "for;3600", "until;2026-05-04T13:00:00Z", "until;2001-01-01T00:00:00Z"} {
+			address := fmt.Sprintf("never.%d@b.test", i)
+			env := mail(t, address)
+			env.Hold = hold
+			if i == 1 || i == 2 {
+				env.NotBefore = w.clock.now().Add(time.Hour)
+			}
+			w.enqueue(env)
+			w.untilSettled(address)
+			if it := w.item(address); it.State != Failed || it.Envelope.Hold != hold {
+				t.Fatalf("%q: %+v", hold, it)
+			}
+			before := len(w.tr.bodies)
+			w.step()
+			if len(w.tr.bodies) != before+1 {
+				t.Fatalf("%q: %d notices went out", hold, len(w.tr.bodies)-before)
+			}
+			notice := w.tr.bodies[before]
+			if has := strings.Contains(notice, "Future-Release-Request"); has != (hold != "") || has && !strings.Contains(notice, "\r\nFuture-Release-Request: "+hold+"\r\n") {
+				t.Errorf("%q: %s", hold, notice)
+			}
 		}
 	})
 }

@@ -383,7 +383,7 @@ func envelopes(tx *store.Tx, rows []row) (map[int64]delivery.Envelope, error) {
 	return out, nil
 }
 
-const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport, not_before, patience`
+const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport, not_before, hold, patience`
 
 func scanEnvelopes(tx *store.Tx, out map[int64]delivery.Envelope, query string, args ...any) error {
 	rs, err := tx.Query(query, args...)
@@ -406,7 +406,7 @@ func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, erro
 	var need, purpose, ret, accepted, notBefore int64
 	var patience string
 	err := scan(append([]any{&e.ID, &e.Sender, &need, &purpose, &e.Ref, &e.Account, &e.EightBit, &e.SMTPUTF8, &e.EnvID, &ret,
-		&e.Size, &accepted, &e.Peer, &e.Transport, &notBefore, &patience}, more...)...)
+		&e.Size, &accepted, &e.Peer, &e.Transport, &notBefore, &e.Hold, &patience}, more...)...)
 	e.Need, e.Purpose, e.Ret = delivery.TLSNeed(need), delivery.Purpose(purpose), delivery.Ret(ret)
 	e.Accepted, e.NotBefore = store.FromTime(accepted), store.FromTime(notBefore)
 	if err == nil && patience != "" {

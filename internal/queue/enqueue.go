@@ -275,10 +275,10 @@ func (m *message) insertEnvelope(tx *store.Tx, unsettled int, finished time.Time
 		first, last = min(first, r.ID), max(last, r.ID)
 	}
 	_, err := tx.Exec(`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret,
-		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport, not_before, patience)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport, not_before, hold, patience)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.ID, e.Sender, int64(e.Need), int64(e.Purpose), e.Ref, e.Account, e.EightBit, e.SMTPUTF8, clean(e.EnvID), int64(e.Ret),
-		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(unsettled), store.Time(finished), e.Transport, store.Time(e.NotBefore), encodePatience(e.Patience))
+		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(unsettled), store.Time(finished), e.Transport, store.Time(e.NotBefore), clean(e.Hold), encodePatience(e.Patience))
 	return err
 }
 

@@ -60,7 +60,7 @@ type Item struct {
 }
 
 const itemColumns = `m.id, m.sender, COALESCE(r.need, m.need), m.purpose, m.ref, m.account, m.eight_bit, m.smtputf8, m.env_id, m.ret, m.size,
-	m.accepted, m.peer, COALESCE(r.via, m.transport), m.not_before, m.patience,
+	m.accepted, m.peer, COALESCE(r.via, m.transport), m.not_before, m.hold, m.patience,
 	r.id, r.address, r.domain, r.local, r.orcpt, r.notify, r.state, r.due, r.owner, r.attempts, r.last_attempt,
 	r.first_fail, r.first_fail_at, r.last_addrs, r.word, r.text, r.reply, r.host, r.tls`
 

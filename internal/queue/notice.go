@@ -88,7 +88,7 @@ func (q *Queue) report(ctx context.Context, j *job, told []verdict, c circumstan
 	}
 	r := dsn.Report{
 		Hostname: host, From: q.Postmaster, To: j.Sender, Date: c.now,
-		EnvID: j.EnvID, Arrival: j.Accepted, Release: j.NotBefore,
+		EnvID: j.EnvID, Arrival: j.Accepted, Hold: j.Hold,
 		Full:        j.Ret == delivery.RetFull && j.Size <= maxReturned,
 		RequireTLS:  j.Need == delivery.RequireTLS,
 		TLSOptional: j.Need == delivery.TLSOptional,
