@@ -111,7 +111,6 @@ func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time
 		Accepted:   now,
 		NotBefore:  t.release(now),
 		Hold:       t.mail.Hold,
-		Hold:       t.mail.Hold,
 		Peer:       fmt.Sprintf("%s (%s)", conn.HELO(), conn.Remote().Addr()),
 	}
 }
