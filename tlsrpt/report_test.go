@@ -3,107 +3,13 @@ package tlsrpt
 import (
 	"bytes"
 	"compress/gzip"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"waxwing/message"
 )
-
-// corpus says of every report in testdata what it holds (RPT-16, RPT-20):
-// policies, sessions ok and failed, details, and what Check says of it.
-var corpus = map[string]struct {
-	id                            string
-	policies, details, ok, failed int
-	addsUp                        bool
-}{
-	"cry-inc/google.json":                       {"2025-05-22T00:00:00Z_foo-bar.io", 1, 0, 1, 0, true},
-	"cry-inc/microsoft.json":                    {"133925885310113267+random.net", 2, 0, 4, 0, true},
-	"cry-inc/no-contact.json":                   {"123_456", 1, 0, 1, 0, true},
-	"cry-inc/no-policy.json":                    {"2025-03-27T00:00:00Z_foo-bar.io", 1, 0, 1, 0, true},
-	"cry-inc/no_ip_and_mx.json":                 {"1234567890+", 1, 1, 0, 3, true},
-	"cry-inc/rfc-example.json":                  {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
-	"isseis/tlsrpt_failure.eml":                 {"2026-02-08T00:00:00Z_example.com", 1, 1, 4523, 2, true},
-	"isseis/tlsrpt_success_google_1.eml":        {"2026-05-11T00:00:00Z_example.com", 1, 0, 1, 0, true},
-	"isseis/tlsrpt_success_google_2.eml":        {"2026-05-12T00:00:00Z_example.com", 1, 0, 4, 0, true},
-	"isseis/tlsrpt_success_microsoft.eml":       {"134232617934286362+example.com", 1, 0, 2, 0, true},
-	"parsedmarc/google.com_smtp_tls_report.eml": {"2024-09-03T00:00:00Z_cardinalhealth.ca", 1, 0, 48, 0, true},
-	"parsedmarc/mail.ru.json":                   {"b28254de-7b2e-be36-bb5c-4c3b92da8b25@mail.ru", 1, 2, 0, 1, true}, // overlapping details
-	"parsedmarc/rfc8460.json":                   {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
-	"parsedmarc/smtp_tls.json":                  {"2024-01-09T00:00:00Z_example.com", 1, 2, 0, 3, true},
-	"robalexdev/report-2.json":                  {"2025-08-04T00:00:00Z_example.org", 1, 0, 13, 0, true},
-	"robalexdev/report.json":                    {"report-id-from-report.json", 1, 0, 99, 102, false}, // failures without details
-	"robalexdev/test.eml":                       {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
-	"robalexdev/testing.json":                   {"report-id-of-report-over-email-1234", 1, 3, 5326, 303, true},
-}
-
-func TestCorpus(t *testing.T) {
-	t.Parallel()
-	seen := 0
-	err := filepath.WalkDir("testdata", func(path string, d fs.DirEntry, err error) error {
-		name := strings.TrimPrefix(filepath.ToSlash(path), "testdata/")
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && d.Name() == "fuzz":
-			return fs.SkipDir
-		case d.IsDir() || d.Name() == "LICENSE" || d.Name() == "SOURCE.txt":
-			return nil
-		}
-		seen++
-		want, ok := corpus[name]
-		if !ok {
-			t.Errorf("%s: no expectation", name)
-			return nil
-		}
-		r, err := Parse(bytes.NewReader(reportIn(t, path)), Limits{})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			return nil
-		}
-		details := 0
-		for _, p := range r.Policies {
-			details += len(p.Details)
-		}
-		okSessions, failed := r.Totals()
-		got := want
-		got.id, got.policies, got.details, got.ok, got.failed, got.addsUp = r.ID, len(r.Policies), details, int(okSessions), int(failed), r.Check() == nil
-		if got != want {
-			t.Errorf("%s: got %+v, want %+v", name, got, want)
-		}
-		return nil
-	})
-	if err != nil || seen != len(corpus) {
-		t.Errorf("%d files, %d expected: %v", seen, len(corpus), err)
-	}
-}
-
-// reportIn is a file, or the report attached to it.
-func reportIn(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasSuffix(path, ".eml") {
-		return data
-	}
-	var found []byte
-	err = message.Walk(data, message.Limits{}, func(p message.Part) error {
-		if p.MediaType == MediaGzip || p.MediaType == MediaJSON {
-			found = p.Body
-		}
-		return nil
-	})
-	if err != nil || found == nil {
-		t.Fatalf("%s: no report found: %v", path, err)
-	}
-	return found
-}
 
 func TestParseDeviations(t *testing.T) {
 	t.Parallel()
