@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
+	"waxwing/message"
 	"waxwing/tlsrpt"
 )
 
@@ -284,15 +288,87 @@ func (s realSigner) Sign(_ context.Context, from dns.Name, msg []byte, extra []s
 	return dkim.Sign(msg, []dkim.Key{s.key}, dkim.SignOptions{Headers: extra})
 }
 
+// corpusMails are the reports of package tlsrpt's corpora as mails of
+// reporter.example: those that came as mail as they came, but for From.
+func corpusMails(t testing.TB) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob("../../tlsrpt/testdata/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const from = "From: <a@reporter.example>\r\n"
+	out := map[string][]byte{}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		switch {
+		case err != nil: // a directory
+		case strings.HasSuffix(path, ".json"):
+			out[path] = append([]byte(from+"Content-Type: application/tlsrpt+json\r\n\r\n"), b...)
+		case strings.HasSuffix(path, ".eml"):
+			text := message.ToCRLF(string(b))
+			head, body, _ := strings.Cut("\r\n"+string(text), "\r\n\r\n")
+			head = regexp.MustCompile(`(?i)\r\nfrom:`).ReplaceAllString(head, "\r\nX-From:")
+			out[path] = []byte(from + strings.TrimPrefix(head, "\r\n") + "\r\n\r\n" + body)
+		}
+	}
+	return out
+}
+
+// RPT-14, RPT-16: every report of the corpora is taken when it comes by mail.
+func TestTakeCorpus(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	mails := corpusMails(t)
+	if len(mails) != 18 {
+		t.Errorf("%d reports in the corpora", len(mails))
+	}
+	for path, msg := range mails {
+		r := newRig(t, storetest.Open(t))
+		r.Verifier = passes{}
+		r.Hosted = func(context.Context, dns.Name) (bool, error) { return true, nil }
+		if taken, reason, err := r.Take(ctx, "r@example", msg); !taken || err != nil {
+			t.Errorf("%s: %s %v", path, reason, err)
+		}
+		for _, got := range r.reports(t) {
+			if got.Source != "mail" || got.Submitter != "reporter.example" || got.PolicyDomain == "" {
+				t.Errorf("%s: %+v", path, got)
+			}
+		}
+		if len(r.reports(t)) == 0 {
+			t.Errorf("%s: taken, and nothing is stored", path)
+		}
+	}
+}
+
+// FuzzTake: whatever comes to a report address, a reason is given exactly where
+// it is not taken, and what is taken can be read again: one stored report that
+// cannot would spoil every page about its domain.
 func FuzzTake(f *testing.F) {
 	f.Add([]byte("From: <a@reporter.example>\r\nContent-Type: application/tlsrpt+gzip\r\n\r\n\x1f\x8b"))
 	f.Add([]byte("From: <a@reporter.example>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n--b--\r\n"))
+	for _, msg := range corpusMails(f) {
+		f.Add(msg)
+	}
 	s := storetest.Open(f)
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		r := &Service{Store: s, Verifier: passes{}, Hostname: dns.MustParse("mx.example")}
-		taken, reason, err := r.Take(context.Background(), "r@example", msg)
+		ctx := context.Background()
+		r := &Service{Store: s, Verifier: passes{}, Hostname: dns.MustParse("mx.example"), Now: func() time.Time { return saturday },
+			Hosted: func(context.Context, dns.Name) (bool, error) { return true, nil }}
+		taken, reason, err := r.Take(ctx, "r@example", msg)
 		if taken != (reason == "" && err == nil) || strings.ContainsAny(reason, "\r\n") {
 			t.Fatalf("taken %v, reason %q, %v", taken, reason, err)
+		}
+		if !taken {
+			return
+		}
+		if _, err := r.Digest(ctx, "", 10000); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`DELETE FROM tls_received`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
 		}
 	})
 }
