@@ -20,6 +20,7 @@ type Metrics struct {
 	destinations  *prometheus.CounterVec
 	dane          *prometheus.CounterVec
 	fallbacks     prometheus.Counter
+	posture       prometheus.Counter
 	requireTLS    *prometheus.CounterVec
 	ignored       *prometheus.CounterVec
 	sts           *prometheus.CounterVec
@@ -43,6 +44,7 @@ func New() *Metrics {
 		destinations: counter("waxwing_destinations_total", "Destinations looked up for a delivery, by the DNSSEC state of their MX answer (secure, other) or the reason word of the failure.", "result"),
 		dane:         counter("waxwing_dane_hosts_total", "Hosts of destinations by what their TLSA lookup came to (none, usable, unusable, failed).", "state"),
 		fallbacks:    prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_plaintext_fallbacks_total", Help: "Plaintext retries after a TLS failure, where no policy forbade them."}),
+		posture:      prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_posture_dropped_total", Help: "Facts about recipient domains that were lost: too many waited to be written, or writing failed again and again."}),
 		requireTLS:   counter("waxwing_requiretls_unsupported_total", "Recipients whose REQUIRETLS message failed or waits because a host could not honour it, by reason word.", "reason"),
 		ignored:      counter("waxwing_tls_optional_ignored_total", "Findings set aside because the message said TLS-Required: No, by cause.", "cause"),
 		sts:          counter("waxwing_mtasts_lookups_total", "MTA-STS findings used for a delivery (none, testing, enforce, or the error word).", "result"),
@@ -56,7 +58,7 @@ func New() *Metrics {
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.overLimit, m.resolverState)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.overLimit, m.resolverState)
 	return m
 }
 
@@ -160,6 +162,13 @@ func (m *Metrics) Accepted(listener string) {
 func (m *Metrics) OverLimit(limit string) {
 	if m != nil {
 		m.overLimit.WithLabelValues(limit).Inc()
+	}
+}
+
+// PostureDropped counts facts about recipient domains that were lost.
+func (m *Metrics) PostureDropped(n int) {
+	if m != nil {
+		m.posture.Add(float64(n))
 	}
 }
 

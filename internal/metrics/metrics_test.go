@@ -50,6 +50,9 @@ waxwing_mtasts_lookups_total{result="fetch"} 1
 # HELP waxwing_plaintext_fallbacks_total Plaintext retries after a TLS failure, where no policy forbade them.
 # TYPE waxwing_plaintext_fallbacks_total counter
 waxwing_plaintext_fallbacks_total 1
+# HELP waxwing_posture_dropped_total Facts about recipient domains that were lost: too many waited to be written, or writing failed again and again.
+# TYPE waxwing_posture_dropped_total counter
+waxwing_posture_dropped_total 7
 # HELP waxwing_recipients_settled_total Recipients settled by an attempt, by transport, outcome and how the connection was secured.
 # TYPE waxwing_recipients_settled_total counter
 waxwing_recipients_settled_total{outcome="delivered",tls="dane",transport="direct"} 1
@@ -65,6 +68,7 @@ waxwing_tls_failures_total{reason="dane-no-match",type="validation-failure"} 1
 # TYPE waxwing_tls_optional_ignored_total counter
 waxwing_tls_optional_ignored_total{cause="tlsa-unusable"} 2
 `
+	m.PostureDropped(7)
 	names := []string{}
 	for line := range strings.SplitSeq(want, "\n") {
 		if f := strings.Fields(line); len(f) > 2 && f[1] == "TYPE" {

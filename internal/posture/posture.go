@@ -75,17 +75,6 @@ func (f Facts) Merge(g Facts) Facts {
 	return f
 }
 
-// same reports that f and g hold the same words.
-func (f Facts) same(g Facts) bool {
-	a, b := f.fields(), g.fields()
-	for i := range a {
-		if a[i].Word != b[i].Word {
-			return false
-		}
-	}
-	return true
-}
-
 // Observe is what one attempt shows of its recipient domain; nothing for mail
 // that went another way than to the domain's own hosts. It is pure.
 func Observe(res *delivery.Result) Facts {

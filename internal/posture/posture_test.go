@@ -192,27 +192,109 @@ func TestRecorder(t *testing.T) {
 	})
 }
 
-// Memory is bounded, and a store that fails is nobody's trouble.
+// Memory is bounded, what goes beyond is counted, and a store that fails is
+// nobody's trouble.
 func TestRecorderBounds(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
-	r := &Recorder{Store: s}
+	lost := 0
+	r := &Recorder{Store: s, Dropped: func(n int) { lost += n }}
 	for i := range maxPending + 10 {
 		r.Note(job(fmt.Sprintf("d%d.test", i), ""), attempt(noon, nil))
 	}
-	if len(r.pending) != maxPending || r.dropped != 10 {
+	r.Note(job("d1.test", ""), attempt(noon.Add(time.Minute), notOffered)) // waits already: merged
+	if len(r.pending) != maxPending || r.dropped != 10 || r.pending[key{"d1.test", ""}].StartTLS.Word != No {
 		t.Errorf("%d pending, %d dropped", len(r.pending), r.dropped)
 	}
 	s.Close()
-	if err := r.Flush(t.Context()); err == nil {
-		t.Error("a closed store took facts")
+	for i := range patience {
+		if err := r.Flush(t.Context()); err == nil {
+			t.Error("a closed store took facts")
+		}
+		want := maxPending
+		if i == patience-1 {
+			want -= maxBatch
+		}
+		if len(r.pending) != want {
+			t.Errorf("%d pending after %d failures, want %d", len(r.pending), i+1, want)
+		}
 	}
-	r.Note(job("a.test", ""), attempt(noon, nil))
+	if lost != 10+maxBatch {
+		t.Errorf("told of %d lost", lost)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.Run(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+// A burst of new domains is written whole: nothing is dropped (the recorder once
+// kept a thousand), and no row is lost between the statements of a batch.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		const n = 2*maxBatch + rows + 3
+		lost := 0
+		// The pause would be an hour: a whole batch does not wait for it, and what is
+		// left is written at the end.
+		r := &Recorder{Store: s, Pause: time.Hour, Dropped: func(n int) { lost += n }}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		for i := range n {
+			r.Note(job(fmt.Sprintf("d%d.test", i), "ann"), attempt(noon, nil))
+		}
+		count := func() (n int) {
+			t.Helper()
+			if err := s.Read(t.Context(), func(tx *store.Tx) error {
+				return tx.Row(`SELECT count(*) FROM posture WHERE starttls = 'yes'`).Scan(&n)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		for end := time.Now().Add(20 * time.Second); count() < maxBatch; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("a whole batch was not written")
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil || count() != n || lost != 0 {
+			t.Errorf("%d of %d rows, %d lost, %v", count(), n, lost, err)
+		}
+	})
+}
+
+// Facts of two machines merge word by word, by their times, whoever writes last,
+// and whether they go in a statement for many rows or for one.
+func TestMergeInStore(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		early, late := &Recorder{Store: s}, &Recorder{Store: s}
+		for i := range rows + 1 { // one statement for many, one for one
+			d := fmt.Sprintf("d%02d.test", i)
+			late.Note(job(d, "ann"), attempt(noon.Add(time.Hour), notOffered)) // STARTTLS no; nothing about REQUIRETLS
+			early.Note(job(d, "ann"), attempt(noon, nil))                      // STARTTLS yes, REQUIRETLS no
+		}
+		for _, r := range []*Recorder{late, early} {
+			if err := r.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range rows + 1 {
+			f, err := early.Account(t.Context(), dns.MustParse(fmt.Sprintf("d%02d.test", i)), "ann")
+			if err != nil || f.StartTLS != (Fact{No, noon.Add(time.Hour)}) || f.RequireTLS != (Fact{No, noon}) {
+				t.Fatalf("d%02d: %+v %v", i, f, err)
+			}
+		}
+		n := 0
+		if err := s.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.Row(`SELECT count(*) FROM posture WHERE seen = ?`, store.Time(noon.Add(time.Hour))).Scan(&n)
+		}); err != nil || n != rows+1 {
+			t.Errorf("%d rows seen last when they were, %v", n, err)
+		}
+	})
 }
 
 // Run writes by itself, and what is left when it is told to stop.

@@ -62,7 +62,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.buildReports(); err != nil {
 		return err
 	}
-	s.Posture = &posture.Recorder{Store: s.Store, Now: s.o.Now, Log: s.area("posture")}
+	s.Posture = &posture.Recorder{Store: s.Store, Now: s.o.Now, Log: s.area("posture"), Dropped: s.Metrics.PostureDropped}
 	s.buildQueue()
 	return s.buildListeners(ctx)
 }
