@@ -88,10 +88,11 @@ type Conn struct {
 	esmtp    bool
 	mech     string // of the last Auth
 	tls      *tls.Conn
-	firstTLS bool // nothing was read over TLS yet
-	dirty    bool // a transaction stands open: RSET before the next
-	closing  bool // 421 was seen
-	mails    int  // MAIL commands answered
+	cork     *corked // below tls, where we made the handshake
+	firstTLS bool    // nothing was read over TLS yet
+	dirty    bool    // a transaction stands open: RSET before the next
+	closing  bool    // 421 was seen
+	mails    int     // MAIL commands answered
 	dead     error
 }
 
@@ -218,15 +219,22 @@ func (c *Conn) ImplicitTLS(ctx context.Context, config *tls.Config) error {
 }
 
 func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
-	tc := tls.Client(c.nc, config)
+	cork := &corked{Conn: c.nc, hold: true}
+	tc := tls.Client(cork, config)
 	hctx, cancel := context.WithTimeout(ctx, c.t.StartTLS)
 	defer cancel()
 	c.nc.SetDeadline(time.Time{})
-	if err := tc.HandshakeContext(hctx); err != nil {
+	err := tc.HandshakeContext(hctx)
+	cork.hold = false
+	if err != nil {
+		if len(cork.held) > 0 { // the alert that says why
+			c.nc.SetWriteDeadline(time.Now().Add(partTime))
+			cork.flush()
+		}
 		c.fail(err)
 		return &HandshakeError{Err: err}
 	}
-	c.tls, c.firstTLS = tc, true
+	c.tls, c.cork, c.firstTLS = tc, cork, true
 	c.use(tc)
 	return nil
 }
@@ -260,6 +268,9 @@ func (c *Conn) Part() error {
 		return c.Close()
 	}
 	c.nc.SetDeadline(time.Now().Add(partTime))
+	if c.cork != nil {
+		c.cork.hold, c.cork.last = true, true
+	}
 	c.bw.WriteString("QUIT\r\n")
 	return errors.Join(c.bw.Flush(), c.Close())
 }
