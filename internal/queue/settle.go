@@ -58,7 +58,7 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 	pause := settlePause
 	for try := 1; ; try++ {
 		s.prepare(ctx)
-		err := q.Store.Write(ctx, s.write)
+		err := q.Store.WriteSoon(ctx, s.write)
 		if err == nil {
 			s.settled(ctx)
 			return

@@ -41,7 +41,7 @@ func crashChild(path string) {
 	for g := range 16 {
 		wg.Go(func() {
 			for i := g; ; i += 16 {
-				err := s.Write(context.Background(), func(tx *store.Tx) error {
+				err := kind(s, i)(context.Background(), func(tx *store.Tx) error {
 					for _, half := range []string{"a", "b"} {
 						_, err := tx.Exec(`INSERT INTO generation (area, value) VALUES (?, ?)`, fmt.Sprint(half, i), i)
 						if err != nil {
@@ -118,7 +118,7 @@ func TestFullDisk(t *testing.T) {
 		return tx.Row(`PRAGMA max_page_count=50`).Scan(&n)
 	}))
 	insert := func(size int) error {
-		return s.Write(t.Context(), func(tx *store.Tx) error {
+		return kind(s, size)(t.Context(), func(tx *store.Tx) error { // the large ones now, the small ones soon
 			_, err := tx.Exec(`INSERT INTO t (id, b) VALUES (?, ?)`, store.NewID(), make([]byte, size))
 			return err
 		})

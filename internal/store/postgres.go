@@ -74,7 +74,8 @@ func (e *pgEngine) read(ctx context.Context, fn func(*Tx) error) error {
 	return engineError(e.once(ctx, e.reads, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn))
 }
 
-func (e *pgEngine) write(ctx context.Context, fn func(*Tx) error) error {
+// PostgreSQL lets transactions share a flush of its log by itself.
+func (e *pgEngine) write(ctx context.Context, _ urgency, fn func(*Tx) error) error {
 	wait := pgWait
 	for try := 1; ; try++ {
 		err := e.guarded(ctx, fn)

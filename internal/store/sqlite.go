@@ -103,8 +103,8 @@ func (e *sqliteEngine) start(ctx context.Context, o Options) error {
 
 func (e *sqliteEngine) postgres() bool { return false }
 
-func (e *sqliteEngine) write(ctx context.Context, fn func(*Tx) error) error {
-	return e.writer.write(ctx, fn)
+func (e *sqliteEngine) write(ctx context.Context, u urgency, fn func(*Tx) error) error {
+	return e.writer.write(ctx, u, fn)
 }
 
 func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) (err error) {

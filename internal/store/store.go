@@ -37,7 +37,7 @@ type Store struct {
 // Tx of their own and end the transaction before they return.
 type engine interface {
 	read(ctx context.Context, fn func(*Tx) error) error
-	write(ctx context.Context, fn func(*Tx) error) error
+	write(ctx context.Context, u urgency, fn func(*Tx) error) error
 	postgres() bool
 	close() error
 }
@@ -92,11 +92,30 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
 // When ctx ends before fn has begun, fn never runs and ctx's error is returned;
 // later, statements of fn fail with it. A panic of fn becomes an error.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
+	return s.write(ctx, now, fn)
+}
+
+// WriteSoon is Write for what nobody waits for. SQLite holds the commit back for up
+// to 5 ms, so that others can share it: a commit costs more than most of what is
+// in it.
+func (s *Store) WriteSoon(ctx context.Context, fn func(*Tx) error) error {
+	return s.write(ctx, soon, fn)
+}
+
+// urgency is how long a write may wait for others to share its commit.
+type urgency int
+
+const (
+	now urgency = iota
+	soon
+)
+
+func (s *Store) write(ctx context.Context, u urgency, fn func(*Tx) error) error {
 	if ctx.Value(inside{}) == s {
 		return errNested
 	}
 	raised := false
-	err := s.engine.write(ctx, func(tx *Tx) error {
+	err := s.engine.write(ctx, u, func(tx *Tx) error {
 		tx.in = s
 		err := fn(tx)
 		raised = tx.raised

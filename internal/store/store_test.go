@@ -67,7 +67,7 @@ func TestMembersAreIsolated(t *testing.T) {
 		const n = 200
 		for i := range n {
 			wg.Go(func() {
-				err := s.Write(t.Context(), func(tx *store.Tx) error {
+				err := kind(s, i)(t.Context(), func(tx *store.Tx) error {
 					if _, err := tx.Exec(`INSERT INTO t (id, n) VALUES (?, ?)`, i, i); err != nil {
 						return err
 					}
@@ -97,6 +97,72 @@ func TestMembersAreIsolated(t *testing.T) {
 			t.Errorf("%d rows, want %d", got, n/5)
 		}
 	})
+}
+
+// kind is one of the two kinds of write.
+func kind(s *store.Store, i int) func(context.Context, func(*store.Tx) error) error {
+	if i/5%2 == 0 {
+		return s.WriteSoon
+	}
+	return s.Write
+}
+
+// Writes that nobody waits for share a commit: one sees what is not yet there for
+// others. It is there when they return.
+func TestWriteSoonSharesItsCommit(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "x.db")})
+	must(t, err)
+	defer s.Close()
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`CREATE TABLE t (id BIGINT PRIMARY KEY)`)
+		return err
+	}))
+	rows := func(tx *store.Tx) (n int) {
+		if err := tx.Row(`SELECT count(*) FROM t`).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	shared := 0
+	for try := 0; try < 100 && shared == 0; try++ {
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				id := 4*try + i
+				err := s.WriteSoon(t.Context(), func(tx *store.Tx) error {
+					inside, outside := rows(tx), 0
+					if err := s.Read(t.Context(), func(tx *store.Tx) error { outside = rows(tx); return nil }); err != nil {
+						return err
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					shared += inside - outside
+					_, err := tx.Exec(`INSERT INTO t (id) VALUES (?)`, id)
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				err = s.Read(t.Context(), func(tx *store.Tx) error {
+					var n int
+					err := tx.Row(`SELECT count(*) FROM t WHERE id = ?`, id).Scan(&n)
+					if n != 1 {
+						t.Errorf("row %d is not there after WriteSoon", id)
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if shared == 0 {
+		t.Error("no write saw what another of its commit had written")
+	}
 }
 
 // A member that makes SQLite undo the whole transaction (as a full disk may) does not

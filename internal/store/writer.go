@@ -19,6 +19,13 @@ const (
 	groupTime    = 20 * time.Millisecond
 )
 
+// A group of members that are all in no hurry is begun when it has so many, or the first
+// of them has waited so long.
+const (
+	soonMembers = 32
+	soonTime    = 5 * time.Millisecond
+)
+
 // longHold is how long a member may keep the transaction before the log says so.
 const longHold = 2 * time.Second
 
@@ -41,6 +48,7 @@ type writer struct {
 // transaction or given up, never both.
 type member struct {
 	ctx   context.Context
+	when  urgency
 	state atomic.Int32
 	turn  chan *Tx   // the transaction is lent
 	ran   chan error // fn has ended and the transaction is back
@@ -83,9 +91,9 @@ func (l lost) Unwrap() error { return l.cause }
 // lostTries bounds how often a member goes down with others.
 const lostTries = 5
 
-func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
+func (w *writer) write(ctx context.Context, u urgency, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
-		err := w.once(ctx, fn)
+		err := w.once(ctx, u, fn)
 		var l lost
 		if !errors.As(err, &l) || try == lostTries {
 			return err
@@ -94,11 +102,11 @@ func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // once lets fn be member of one group.
-func (w *writer) once(ctx context.Context, fn func(*Tx) error) error {
+func (w *writer) once(ctx context.Context, u urgency, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m := &member{ctx: ctx, turn: make(chan *Tx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
+	m := &member{ctx: ctx, when: u, turn: make(chan *Tx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
 	if err := w.enter(m); err != nil {
 		return err
 	}
@@ -158,28 +166,57 @@ func panicked(log *slog.Logger, p any) error {
 func (w *writer) run() {
 	defer close(w.ended)
 	for m := range w.queue {
-		w.group(m)
+		w.group(w.gather(m))
 	}
 }
 
-// group commits first and those that wait behind it in one transaction.
-func (w *writer) group(first *member) {
+// gather is first and, where it is in no hurry, those that come while it waits.
+func (w *writer) gather(first *member) []*member {
+	ms := []*member{first}
+	if first.when != soon {
+		return ms
+	}
+	over := time.NewTimer(soonTime)
+	defer over.Stop()
+	for len(ms) < soonMembers {
+		select {
+		case m, ok := <-w.queue:
+			if !ok { // the end: run sees it too
+				return ms
+			}
+			if ms = append(ms, m); m.when != soon {
+				return ms
+			}
+		case <-over.C:
+			return ms
+		}
+	}
+	return ms
+}
+
+// group commits ms and those that wait behind them in one transaction.
+func (w *writer) group(ms []*member) {
 	if err := w.s.do("BEGIN IMMEDIATE"); err != nil {
-		w.refuse(first, fmt.Errorf("begin to write: %w", engineError(err)))
+		for _, m := range ms {
+			w.refuse(m, fmt.Errorf("begin to write: %w", engineError(err)))
+		}
 		return
 	}
 	var in []*member // those whose work is in the transaction
 	begun := w.now()
-	for n, m := 1, first; m != nil; n++ {
-		err := w.lend(m, &in)
+	for n := 1; len(ms) > 0; n++ {
+		err := w.lend(ms[0], &in)
+		ms = ms[1:]
 		if err != nil { // the transaction is lost, and with it all members
 			w.s.do("ROLLBACK") // fails where SQLite has done it
 			w.tell(in, lost{engineError(err)})
+			for _, m := range ms {
+				w.refuse(m, lost{engineError(err)})
+			}
 			return
 		}
-		m = nil
-		if n < groupMembers && w.now().Sub(begun) < groupTime {
-			m = w.next()
+		if len(ms) == 0 && n < groupMembers && w.now().Sub(begun) < groupTime {
+			ms = w.next()
 		}
 	}
 	if len(in) == 0 {
@@ -198,14 +235,16 @@ func (w *writer) group(first *member) {
 	}
 }
 
-// next is a member that waits now, or nil.
-func (w *writer) next() *member {
+// next is a member that waits now, if there is one.
+func (w *writer) next() []*member {
 	select {
-	case m := <-w.queue: // nil when closed
-		return m
+	case m, ok := <-w.queue:
+		if ok {
+			return []*member{m}
+		}
 	default:
-		return nil
 	}
+	return nil
 }
 
 // lend lets m work in the transaction. A member that fails is undone and told at
