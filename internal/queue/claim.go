@@ -22,15 +22,10 @@ const (
 	claimSet = `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?, attempts = attempts + 1 WHERE id IN (`
 	// Of rows whose owner let the lease run out because it crashed or lost its database.
 	claimExpired = claimSet + `SELECT id FROM recipients WHERE state = 1 AND due <= ? ORDER BY due, id LIMIT ?`
-	// Of one lane's rows that are due.
-	claimLane = claimSet + `SELECT id FROM recipients WHERE state = 0 AND domain = ? AND local = ? AND account = ? AND due <= ? ORDER BY due, id LIMIT ?`
-	// Of the rest of a message's recipients in one lane (QUE-1).
-	claimRest = claimSet + `SELECT id FROM recipients WHERE id BETWEEN ? AND ? AND message = ? AND state = 0 AND domain = ? AND local = ? AND due <= ? LIMIT ?`
 	// Of rows by their identifiers.
 	claimIDs = claimSet + `SELECT id FROM recipients WHERE state = 0 AND id IN `
 	// attention are rows that wait for too long without being due.
 	attention = `SELECT id, domain, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
-	laneNext  = `SELECT min(due) FROM recipients WHERE state = 0 AND domain = ? AND local = ? AND account = ?`
 	// returned are the columns that a claim reads; scanRow knows their order.
 	returned = `) RETURNING id, message, address, domain, local, orcpt, notify, attempts, last_attempt,
 		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host`
@@ -42,7 +37,6 @@ const (
 	// is for the others.
 	laneTurn    = 30 * time.Second
 	attendBatch = 100
-	restBatch   = 200
 )
 
 // claiming is one claim on its way.
@@ -98,6 +92,18 @@ func (c *claiming) take(stmt string, args ...any) (int, error) {
 	return len(rows), err
 }
 
+// takeIDs claims rows that wait, by their identifiers.
+func (c *claiming) takeIDs(ids []int64) error {
+	for len(ids) > 0 {
+		list, args, rest := inList(ids)
+		ids = rest
+		if _, err := c.take(claimIDs+list, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // attend claims rows whose sender has to hear of a delay, or whose time is over,
 // and which are not going to be tried now.
 func (c *claiming) attend() error {
@@ -140,12 +146,8 @@ func (c *claiming) attend() error {
 		}
 	}
 	from := len(c.rows)
-	for len(ids) > 0 {
-		list, args, rest := inList(ids)
-		ids = rest
-		if _, err := c.take(claimIDs+list, args...); err != nil {
-			return err
-		}
+	if err := c.takeIDs(ids); err != nil {
+		return err
 	}
 	for i := range c.rows[from:] {
 		r := &c.rows[from+i]
@@ -153,142 +155,6 @@ func (c *claiming) attend() error {
 	}
 	c.more = c.more || len(all) == attendBatch
 	return nil
-}
-
-// lanes claims what is due, in turn.
-func (c *claiming) lanes() error {
-	cands, full, err := c.q.candidates(c.tx, store.Time(c.now))
-	if err != nil || len(cands) == 0 {
-		return err
-	}
-	domains := make([]string, len(cands))
-	for i, k := range cands {
-		domains[i] = k.to.domain
-	}
-	shut, err := closedOf(c.tx, domains)
-	if err != nil {
-		return err
-	}
-	allow, open := map[destKey]int{}, make([]laneKey, 0, len(cands))
-	for _, k := range cands {
-		d, known := shut[k.to]
-		c.q.board.told(k.to, d, known)
-		if d.blocked.After(c.now) {
-			if err := c.setNext(k.laneKey, d.blocked); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, ok := allow[k.to]; !ok {
-			allow[k.to] = c.q.board.allow(k.to)
-			c.q.board.setMore(k.to, false)
-		}
-		open = append(open, k.laneKey)
-	}
-	c.more = c.more || full
-	for i, n := range portion(open, c.room, allow) {
-		if err := c.lane(open[i], n, allow); err != nil {
-			return fmt.Errorf("%s: %w", open[i].describe(), err)
-		}
-	}
-	return nil
-}
-
-// lane claims n rows of a lane and says when to look at it again.
-func (c *claiming) lane(k laneKey, n int, allow map[destKey]int) error {
-	if n > 0 {
-		from := len(c.rows)
-		got, err := c.take(claimLane, k.to.domain, k.to.local, k.account, store.Time(c.now), int64(n))
-		if err != nil {
-			return err
-		}
-		if got == n {
-			if err := c.rest(k, c.rows[from:]); err != nil {
-				return err
-			}
-		}
-	}
-	if n == 0 && allow[k.to] > 0 { // the others filled the room: its turn comes next
-		c.more = true
-		return nil
-	}
-	var next *int64
-	if err := c.tx.Row(laneNext, k.to.domain, k.to.local, k.account).Scan(&next); err != nil {
-		return err
-	}
-	switch {
-	case next == nil:
-		_, err := c.tx.Exec(`DELETE FROM lanes WHERE domain = ? AND local = ? AND account = ?`, k.to.domain, k.to.local, k.account)
-		return err
-	case *next > store.Time(c.now):
-		return c.setNext(k, store.FromTime(*next))
-	case allow[k.to] <= 0:
-		c.q.board.setMore(k.to, true)
-		return c.setNext(k, c.now.Add(laneTurn))
-	}
-	c.more = true
-	return c.setNext(k, c.now) // behind those that have waited longer
-}
-
-func (c *claiming) setNext(k laneKey, at time.Time) error {
-	_, err := c.tx.Exec(`UPDATE lanes SET next = ? WHERE domain = ? AND local = ? AND account = ?`, store.Time(at), k.to.domain, k.to.local, k.account)
-	return err
-}
-
-// rest claims the recipients of one lane that the limit has parted from others of
-// their message, so that they travel together (QUE-1).
-func (c *claiming) rest(k laneKey, rows []row) error {
-	envs, err := ranges(c.tx, rows)
-	if err != nil {
-		return err
-	}
-	for id, r := range envs {
-		if r.first == r.last {
-			continue
-		}
-		room := c.room
-		_, err := c.take(claimRest, r.first, r.last, id, k.to.domain, k.to.local, store.Time(c.now), int64(restBatch))
-		if err != nil {
-			return err
-		}
-		c.room = room // they travel with one that was counted
-	}
-	return nil
-}
-
-type idRange struct{ first, last int64 }
-
-func ranges(tx *store.Tx, rows []row) (map[int64]idRange, error) {
-	out := map[int64]idRange{}
-	var want []int64
-	for _, r := range rows {
-		if _, ok := out[r.message]; !ok {
-			out[r.message] = idRange{}
-			want = append(want, r.message)
-		}
-	}
-	for len(want) > 0 {
-		list, args, rest := inList(want)
-		want = rest
-		rs, err := tx.Query(`SELECT id, first_recipient, last_recipient FROM messages WHERE id IN `+list, args...)
-		if err != nil {
-			return nil, err
-		}
-		for rs.Next() {
-			var id int64
-			var r idRange
-			if err := rs.Scan(&id, &r.first, &r.last); err != nil {
-				rs.Close()
-				return nil, err
-			}
-			out[id] = r
-		}
-		if err := rs.Err(); err != nil {
-			return nil, err
-		}
-		rs.Close()
-	}
-	return out, nil
 }
 
 func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
@@ -345,18 +211,22 @@ func parseAddrs(s string) []netip.Addr {
 // have to be prepared.
 var listSizes = [...]int{1, 4, 16, 64, 256}
 
+// listSize is the length of the list for the first of n values, and how many of
+// them it holds.
+func listSize(n int) (size, held int) {
+	for _, s := range listSizes {
+		if n <= s {
+			return s, n
+		}
+	}
+	size = listSizes[len(listSizes)-1]
+	return size, size
+}
+
 // inList returns "(?, ?, …)" and its arguments for the first of ids, and the
 // ids left over. The list is filled up with the last one.
 func inList(ids []int64) (list string, args []any, rest []int64) {
-	n := len(ids)
-	size := listSizes[len(listSizes)-1]
-	for _, s := range listSizes {
-		if n <= s {
-			size = s
-			break
-		}
-	}
-	n = min(n, size)
+	size, n := listSize(len(ids))
 	for i := range size {
 		args = append(args, ids[min(i, n-1)])
 	}

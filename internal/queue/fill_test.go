@@ -170,4 +170,3 @@ func (w *world) dump(t *testing.T) map[string]map[string]map[string]any {
 	}
 	return out
 }
-

@@ -29,11 +29,11 @@ func (k laneKey) compare(o laneKey) int {
 }
 
 // portion shares room among the lanes that have mail due, in the order in which
-// they are given: accounts take turns, and within one account its lanes, one
-// recipient each time, so that nobody's mass mail keeps a single message waiting
-// (QUE-3). allow is what each destination may have; what is given is taken off it.
+// they are given: accounts take turns, one recipient each time, and within one
+// account its lanes, quantum recipients each, so that nobody's mass mail keeps
+// a single message waiting (QUE-3). allow is what each destination may have; what is given is taken off it.
 // It is pure but for that.
-func portion(lanes []laneKey, room int, allow map[destKey]int) []int {
+func portion(lanes []laneKey, room int, allow map[destKey]int, quantum int) []int {
 	out := make([]int, len(lanes))
 	byAccount := map[string][]int{}
 	var accounts []string
@@ -57,13 +57,20 @@ func portion(lanes []laneKey, room int, allow map[destKey]int) []int {
 				allow[lanes[i].to]--
 				room--
 				given = true
-				ring = append(ring[1:], i)
+				if out[i]%quantum == 0 {
+					ring = append(ring[1:], i)
+				}
 			}
 			byAccount[a] = ring
 		}
 	}
 	return out
 }
+
+// laneQuantum is how many recipients of a lane go in one turn. The rows of a lane
+// are neighbours in the index: with a large backlog, a turn for each would read and write
+// that many more pages.
+const laneQuantum = 4
 
 // signalOf says what an attempt means for its destination. It is pure.
 func signalOf(res *delivery.Result) retry.Signal {
@@ -103,28 +110,53 @@ func lowerLanes(tx *store.Tx, due map[laneKey]time.Time) error {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, laneKey.compare)
-	for _, k := range keys {
-		_, err := tx.Exec(`INSERT INTO lanes (domain, local, account, next) VALUES (?, ?, ?, ?)
-			ON CONFLICT (domain, local, account) DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`,
-			k.to.domain, k.to.local, k.account, store.Time(due[k]))
-		if err != nil {
-			return fmt.Errorf("queue for %s: %w", k.to.domain, err)
+	return eachList(keys, func(some []laneKey) error {
+		args := make([]any, 0, 4*len(some))
+		for _, k := range some {
+			args = append(args, k.to.domain, k.to.local, k.account, store.Time(due[k]))
 		}
+		_, err := tx.Exec(putLanes(len(some))+` DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`, args...)
+		if err != nil {
+			return fmt.Errorf("queue for %s and others: %w", some[0].to.domain, err)
+		}
+		return nil
+	})
+}
+
+// putLanes begins a statement that finds n lanes by their key, on both engines
+// and whatever the statistics, and makes those that are missing. A join with a list
+// would go through all lanes where the planner thinks them few.
+func putLanes(n int) string {
+	return `INSERT INTO lanes (domain, local, account, next) VALUES (?, ?, ?, ?)` + strings.Repeat(", (?, ?, ?, ?)", n-1) +
+		` ON CONFLICT (domain, local, account)`
+}
+
+// eachList calls fn for parts of all in its order, of few lengths, so that few
+// statements have to be prepared.
+func eachList[T any](all []T, fn func([]T) error) error {
+	for len(all) > 0 {
+		n := 1
+		for _, size := range listSizes {
+			if size <= min(len(all), putMost) {
+				n = size
+			}
+		}
+		if err := fn(all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
 	}
 	return nil
 }
+
+// putMost bounds the lanes of one statement.
+const putMost = 64
 
 // earlier keeps the earlier of two times for a lane.
 func earlier(due map[laneKey]time.Time, k laneKey, at time.Time) {
 	if old, ok := due[k]; !ok || at.Before(old) {
 		due[k] = at
 	}
-}
-
-// candidate is a lane that may have something due.
-type candidate struct {
-	laneKey
-	wanted bool // its destination has room again
 }
 
 // Bounds of one claim.
@@ -138,60 +170,75 @@ const (
 
 // candidates reads the lanes that a claim may choose from. full says that there
 // were more.
-func (q *Queue) candidates(tx *store.Tx, now int64) (out []candidate, full bool, err error) {
+func (q *Queue) candidates(tx *store.Tx, now int64) (out []laneKey, full bool, err error) {
 	seen := map[laneKey]bool{}
-	read := func(wanted bool, query string, args ...any) (int, error) {
-		keys, err := scanLanes(tx, query+tx.Lock(), args...)
+	read := func(query string, args ...any) (int, error) {
+		keys, err := scanLanes(tx, query, args...)
 		for _, k := range keys {
 			if !seen[k] {
 				seen[k] = true
-				out = append(out, candidate{k, wanted})
+				out = append(out, k)
 			}
 		}
 		return len(keys), err
 	}
 	for _, d := range q.board.wanted() {
-		_, err := read(true, `SELECT domain, local, account FROM lanes WHERE domain = ? AND local = ? ORDER BY next LIMIT ?`, d.domain, d.local, int64(wantedLanes))
+		_, err := read(`SELECT domain, local, account FROM lanes WHERE domain = ? AND local = ? ORDER BY next LIMIT ?`+tx.Lock(), d.domain, d.local, int64(wantedLanes))
 		if err != nil {
 			return nil, false, err
 		}
 	}
-	n, err := read(false, `SELECT domain, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`, now, int64(dueLanes))
+	n, err := read(`SELECT domain, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`+tx.Lock(), now, int64(dueLanes))
 	if err != nil || n < dueLanes {
 		return out, false, err
 	}
 	// One account's lanes may stand before all others': ask some accounts in turn.
-	for range askedAccounts {
-		account, err := q.nextAccount(tx)
-		if err != nil {
-			return nil, false, err
+	accounts, err := q.nextAccounts(tx)
+	if err != nil || len(accounts) == 0 {
+		return out, true, err
+	}
+	size, _ := listSize(len(accounts))
+	var ask strings.Builder
+	args := make([]any, 0, 2*size)
+	for i := range size {
+		if i > 0 {
+			ask.WriteString(" UNION ALL ")
 		}
-		_, err = read(false, `SELECT domain, local, account FROM lanes WHERE account = ? AND next <= ? ORDER BY next LIMIT ?`, account, now, int64(askedLanes))
-		if err != nil {
-			return nil, false, err
-		}
+		fmt.Fprintf(&ask, `SELECT domain, local, account FROM (SELECT domain, local, account FROM lanes
+			WHERE account = ? AND next <= ? ORDER BY next LIMIT %d%s) AS a%d`, askedLanes, tx.Lock(), i)
+		args = append(args, accounts[min(i, len(accounts)-1)], now)
+	}
+	if _, err := read(ask.String(), args...); err != nil {
+		return nil, false, err
 	}
 	return out, true, nil
 }
 
-// nextAccount goes round the accounts that have mail waiting.
-func (q *Queue) nextAccount(tx *store.Tx) (string, error) {
-	for _, from := range []string{q.lastAccount, ""} {
-		op := " > "
-		if from == "" {
-			op = " >= "
-		}
-		names, err := scanTexts(tx, `SELECT account FROM lanes WHERE account`+op+`? ORDER BY account LIMIT 1`, from)
-		if err != nil {
-			return "", err
-		}
-		if len(names) > 0 {
-			q.lastAccount = names[0]
-			break
-		}
-		q.lastAccount = ""
+// accountsAfter goes from account to account of those that have mail waiting,
+// without reading the lanes in between.
+const accountsAfter = `WITH RECURSIVE a (account) AS (SELECT min(account) FROM lanes WHERE account > ?
+	UNION ALL SELECT (SELECT min(lanes.account) FROM lanes WHERE lanes.account > a.account) FROM a WHERE a.account IS NOT NULL)
+	SELECT account FROM a WHERE account IS NOT NULL LIMIT ?`
+
+// nextAccounts goes round the accounts that have mail waiting, some at a time.
+func (q *Queue) nextAccounts(tx *store.Tx) ([]string, error) {
+	names, err := scanTexts(tx, accountsAfter, q.lastAccount, int64(askedAccounts))
+	if err != nil {
+		return nil, err
 	}
-	return q.lastAccount, nil
+	if len(names) < askedAccounts { // round; "" is mail that no account sent
+		more, err := scanTexts(tx, accountsAfter, "", int64(askedAccounts-1-len(names)))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range append([]string{""}, more...) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	q.lastAccount = names[len(names)-1]
+	return names, nil
 }
 
 func scanLanes(tx *store.Tx, query string, args ...any) ([]laneKey, error) {

@@ -12,8 +12,6 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
-	"waxwing/internal/store"
-	"waxwing/internal/store/storetest"
 	"waxwing/internal/transport"
 )
 
@@ -81,42 +79,4 @@ func read(t *testing.T, boxes *mailboxes.Store, id int64) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// QUE-9: a claim, a release and the look at the next due time walk the index of
-// what is to be done, whatever the backlog and the history.
-func TestClaimUsesTheIndex(t *testing.T) {
-	t.Parallel()
-	s := storetest.Open(t)
-	for _, q := range []string{
-		claimLane + returned[:1], claimExpired + returned[:1], attention, laneNext, nextLane, nextLease, nextAttend,
-	} {
-		args := make([]any, strings.Count(q, "?"))
-		for i := range args {
-			args[i] = 1
-		}
-		var plan string
-		err := s.Write(context.Background(), func(tx *store.Tx) error {
-			rs, err := tx.Query(`EXPLAIN QUERY PLAN `+q, args...)
-			if err != nil {
-				return err
-			}
-			defer rs.Close()
-			for rs.Next() {
-				var a, b, c int
-				var d string
-				if err := rs.Scan(&a, &b, &c, &d); err != nil {
-					return err
-				}
-				plan += d + "; "
-			}
-			return rs.Err()
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(plan, "INDEX") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
-			t.Errorf("%s\n%s", q, plan)
-		}
-	}
 }

@@ -128,14 +128,15 @@ func TestPortion(t *testing.T) {
 		for lanes := 1; lanes <= 6; lanes++ {
 			for room := 0; room <= 40; room += 5 {
 				for most := 0; most <= 9; most += 3 {
-					checkPortion(t, accounts, lanes, room, most)
+					checkPortion(t, accounts, lanes, room, most, 1)
+					checkPortion(t, accounts, lanes, room, most, laneQuantum)
 				}
 			}
 		}
 	}
 }
 
-func checkPortion(t *testing.T, accounts, lanes, room, most int) {
+func checkPortion(t *testing.T, accounts, lanes, room, most, quantum int) {
 	t.Helper()
 	var keys []laneKey
 	allow := map[destKey]int{}
@@ -148,7 +149,7 @@ func checkPortion(t *testing.T, accounts, lanes, room, most int) {
 	}
 	sum := map[string]int{}
 	total, possible := 0, 0
-	for i, n := range portion(keys, room, allow) {
+	for i, n := range portion(keys, room, allow, quantum) {
 		sum[keys[i].account] += n
 		total += n
 		possible += most
