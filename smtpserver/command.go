@@ -74,6 +74,11 @@ func (c *conn) dispatch(ctx context.Context, cmd smtp.Command) *smtp.Reply {
 		// A web page or proxy that was led here: its next lines are not ours.
 		c.end("http")
 		return smtp.NewReply(554, status(5, 5, 1), "this is a mail server, closing connection")
+	case "PROXY":
+		// A load balancer that was not told of, or somebody who plays one: what follows
+		// would be taken for mail of the wrong client.
+		c.end("proxy")
+		return smtp.NewReply(554, status(5, 7, 1), "a PROXY header is not taken from your address, closing connection")
 	}
 	return smtp.NewReply(500, status(5, 5, 1), "unknown command")
 }

@@ -44,6 +44,7 @@ type Listen struct {
 	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (incoming TLS reports at /tlsrpt, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
+	ProxyFrom      []netip.Prefix `toml:"proxy_from" example:"[\"10.0.0.0/8\"]" doc:"Addresses of load balancers that say with the PROXY protocol (version 1 or 2) who has connected to them: limits, logs and Received fields then tell of that client. From these addresses a connection without the header is closed, from all others one with it. Empty: none."`
 }
 
 // TLS is certificates.
@@ -102,14 +103,16 @@ type Minimum string
 
 // TLSRPT is SMTP TLS reporting.
 type TLSRPT struct {
-	Send          bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
-	ReportSuccess ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
-	From          string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has an active DKIM key is used. Empty: tls-reports there."`
-	Exclude       []dns.Name    `toml:"exclude" example:"[\"partner.example\"]" doc:"Recipient domains whose sessions are neither recorded nor reported."`
-	MaxPerOrg     int           `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation (by the registrable domain of the report address) on a UTC day; the rest is left out, and \"waxwing tlsrpt outcomes\" says so."`
-	Alerts        bool          `toml:"alerts" doc:"Mail the postmaster when others report the first TLS failures of a hosted domain that was without any for a week: at most one mail a day."`
-	AlertWebhook  string        `toml:"alert_webhook" secret:"true" example:"https://chat.example.org/hook" doc:"Address that the same alerts are posted to as JSON, over HTTPS. Empty: none."`
-	RetentionDays int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
+	Send           bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
+	ReportSuccess  ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
+	From           string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has an active DKIM key is used. Empty: tls-reports there."`
+	Exclude        []dns.Name    `toml:"exclude" example:"[\"partner.example\"]" doc:"Recipient domains whose sessions are neither recorded nor reported."`
+	MaxPerOrg      int           `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation (by the registrable domain of the report address) on a UTC day; the rest is left out, and \"waxwing tlsrpt outcomes\" says so."`
+	Alerts         bool          `toml:"alerts" doc:"Mail the postmaster when others report the first TLS failures of a hosted domain that was without any for a week: at most one mail a day."`
+	AlertWebhook   string        `toml:"alert_webhook" secret:"true" example:"https://chat.example.org/hook" doc:"Address that the same alerts are posted to as JSON, over HTTPS. Empty: none."`
+	MaxPerReporter int           `toml:"max_received_per_reporter" min:"1" max:"1000000" doc:"Reports stored on a UTC day that one organisation has sent by mail about the domains of one organisation; a report counts once for each domain that it is about. What is beyond is delivered as ordinary mail, with a field that says why."`
+	MaxReceived    int           `toml:"max_received" min:"1" max:"100000000" doc:"The same of all reports by mail together."`
+	RetentionDays  int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
 }
 
 // ReportSuccess says which days without failures are reported (RPT-8).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -276,6 +277,21 @@ func TestReferenceIsFresh(t *testing.T) {
 			if k.required && k.example == "" {
 				t.Errorf("%s is required and has no example", k.name)
 			}
+		}
+	}
+}
+
+func TestPrefixes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"10.0.0.0/8": "10.0.0.0/8", "10.0.0.1": "10.0.0.1/32", "2001:db8::/32": "2001:db8::/32", "2001:db8::1": "2001:db8::1/128", "::ffff:10.0.0.1": "10.0.0.1/32",
+		"10.0.0.1/8": "", "10.0.0.0/33": "", "proxy.example.org": "", "fe80::1%eth0": "", "": "",
+	} {
+		c, err := Parse("w", []byte(minimal+fmt.Sprintf("proxy_from = [%q]\n", text)))
+		if (err == nil) != (want != "") {
+			t.Errorf("%q: %v", text, err)
+		} else if err == nil && c.Listen[0].ProxyFrom[0].String() != want {
+			t.Errorf("%q is read as %s", text, c.Listen[0].ProxyFrom[0])
 		}
 	}
 }

@@ -90,6 +90,9 @@ func (d *decoder) value(path string, raw any, v reflect.Value, tag reflect.Struc
 	case *netip.AddrPort:
 		decodeText(d, path, raw, v, tag, "an address in quotes like \"0.0.0.0:25\"", parseAddrPort)
 		return
+	case *netip.Prefix:
+		decodeText(d, path, raw, v, tag, "a network in quotes like \"10.0.0.0/8\"", parsePrefix)
+		return
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -247,6 +250,22 @@ func parseAddrPort(s string) (netip.AddrPort, error) {
 		return a, fmt.Errorf("%q is no IP address with a port; write \"192.0.2.1:25\", \"[2001:db8::1]:25\", or \"0.0.0.0:25\" for every IPv4 address", s)
 	}
 	return a, nil
+}
+
+// parsePrefix reads a network, or an address as the network of it alone.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("%q is neither a network like \"10.0.0.0/8\" nor an IP address", s)
+	case p != p.Masked():
+		return p, fmt.Errorf("%q has bits behind its length; write %q", s, p.Masked())
+	}
+	return p, nil
 }
 
 // ParseDuration reads a duration: time.ParseDuration's form, or whole days

@@ -83,7 +83,7 @@ func tableOf(t reflect.Type) (table reflect.Type, list bool) {
 	if t.Kind() == reflect.Slice {
 		t, list = t.Elem(), true
 	}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[dns.Name]() || t == reflect.TypeFor[netip.AddrPort]() {
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[dns.Name]() || t == reflect.TypeFor[netip.AddrPort]() || t == reflect.TypeFor[netip.Prefix]() {
 		return nil, false
 	}
 	return t, list
@@ -97,7 +97,7 @@ func newKey(name string, f reflect.StructField, v reflect.Value) key {
 	}
 	if e := f.Tag.Get("example"); e != "" {
 		k.example = e
-		if f.Type.Kind() != reflect.Map && f.Type.Kind() != reflect.Int {
+		if t := f.Type.Kind(); t != reflect.Map && t != reflect.Slice && t != reflect.Int {
 			k.example = strconv.Quote(e)
 		}
 	}
@@ -128,6 +128,8 @@ func kindOf(f reflect.StructField) string {
 		return list + "domain name"
 	case t == reflect.TypeFor[netip.AddrPort]():
 		return list + "IP address and port"
+	case t == reflect.TypeFor[netip.Prefix]():
+		return list + "network"
 	case t.Kind() == reflect.Map:
 		return "table: domain name = one of " + words
 	case words != "":

@@ -5,6 +5,8 @@
 package metrics
 
 import (
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -29,7 +31,10 @@ type Metrics struct {
 	duration      *prometheus.HistogramVec
 	messages      *prometheus.CounterVec
 	reports       *prometheus.CounterVec
+	posts         *prometheus.CounterVec
+	httpsRefused  prometheus.Counter
 	overLimit     *prometheus.CounterVec
+	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
 }
 
@@ -54,11 +59,14 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.005, 3, 11)}, []string{"transport", "tls"}),
 		messages:      counter("waxwing_messages_accepted_total", "Messages answered with 250, by listener kind.", "listener"),
 		reports:       counter("waxwing_tlsrpt_reports_total", "TLS reports by direction (in, out) and result.", "direction", "result"),
+		posts:         counter("waxwing_tlsrpt_posts_total", "Requests to post a TLS report by HTTPS, by the status that answered them.", "status"),
+		httpsRefused:  prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_https_connections_refused_total", Help: "HTTPS connections closed because their network had as many open as one may have."}),
 		overLimit:     counter("waxwing_account_limit_refusals_total", "Refusals of mail beyond what an account may send in a day, by limit (messages, recipients).", "limit"),
+		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.overLimit, m.resolverState)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.httpsRefused, m.overLimit, m.proxies, m.resolverState)
 	return m
 }
 
@@ -165,10 +173,32 @@ func (m *Metrics) OverLimit(limit string) {
 	}
 }
 
+// ProxyRefused counts a connection of a load balancer that was closed for its
+// PROXY header.
+func (m *Metrics) ProxyRefused(listener, reason string) {
+	if m != nil {
+		m.proxies.WithLabelValues(listener, reason).Inc()
+	}
+}
+
 // PostureDropped counts facts about recipient domains that were lost.
 func (m *Metrics) PostureDropped(n int) {
 	if m != nil {
 		m.posture.Add(float64(n))
+	}
+}
+
+// Posted counts one request to post a TLS report.
+func (m *Metrics) Posted(status int) {
+	if m != nil {
+		m.posts.WithLabelValues(strconv.Itoa(status)).Inc()
+	}
+}
+
+// HTTPSRefused counts one connection that was closed for its network's sake.
+func (m *Metrics) HTTPSRefused() {
+	if m != nil {
+		m.httpsRefused.Inc()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"waxwing/internal/login"
 	"waxwing/internal/receive"
 	"waxwing/internal/tlsreport"
+	"waxwing/proxyproto"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
@@ -54,6 +56,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("listen for %s: %w%s", c.Kind, err, listenHint(err))
 		}
+		l = s.behindProxies(l, c)
 		bound := &listener{Listener: l, kind: c.Kind}
 		s.listeners = append(s.listeners, bound)
 		switch c.Kind {
@@ -75,6 +78,22 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// behindProxies takes the PROXY headers of the listener's load balancers off
+// (INB-1).
+func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
+	if len(c.ProxyFrom) == 0 {
+		return l
+	}
+	log, kind := s.area("proxy").With("listener", string(c.Kind)), string(c.Kind)
+	return &proxyproto.Listener{
+		Listener: l, From: c.ProxyFrom, Pending: or(c.MaxConnections, s.cfg.Limits.MaxConnections),
+		Refused: func(proxy netip.Addr, why string) {
+			s.Metrics.ProxyRefused(kind, why)
+			log.Info("a load balancer's connection was closed: it sent no good PROXY header", "proxy", proxy.String(), "word", why)
+		},
+	}
 }
 
 // listenHint says what to do when an address cannot be had.
