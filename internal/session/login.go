@@ -12,8 +12,9 @@ import (
 
 // login logs in where the plan says so (TRA-2). Whatever goes wrong is
 // temporary: it is between the operator and the host, and no fault of a sender
-// or recipient. A refusal is never followed by a weaker mechanism.
-func (v *visit) login(ctx context.Context) *delivery.Failure {
+// or recipient. A refusal is never followed by a weaker mechanism. The time for
+// it ends with setup.
+func (v *visit) login(ctx, setup context.Context) *delivery.Failure {
 	l := v.plan.Login
 	if l == nil {
 		return nil
@@ -29,7 +30,7 @@ func (v *visit) login(ctx context.Context) *delivery.Failure {
 	if err != nil {
 		return authFailure(AuthUnusable, err)
 	}
-	err = v.conn.Auth(ctx, client)
+	err = v.conn.Auth(setup, client)
 	v.rehearseLogin(v.conn.AuthMechanism())
 	if err != nil {
 		return v.loginFailure(ctx, err)

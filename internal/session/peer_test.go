@@ -28,6 +28,11 @@ const (
 	drop = "drop" // close without a reply
 	hang = "hang" // neither reply nor close
 	drip = "drip" // a digit now and then, never a line
+	// The same below SMTP, over TLS or not.
+	half    = "half"    // the end of what it sends (over TLS with close_notify), and neither a reply nor a close
+	garbage = "garbage" // octets that are no TLS record
+	alert   = "alert"   // a TLS alert that nobody authenticated
+	reset   = "reset"   // TCP RST
 )
 
 // peer is a mail host that does as it is told, over real sockets and real TLS.
@@ -46,8 +51,10 @@ type peer struct {
 	// handshake takes the place of the TLS handshake.
 	handshake func(nc net.Conn)
 	config    func(*tls.Config)
-	noBDAT    bool // offered, and not known
-	implicit  bool // TLS before the greeting
+	// body takes the place of reading a message after 354; true: it was read whole.
+	body     func(nc net.Conn, br *bufio.Reader) bool
+	noBDAT   bool // offered, and not known
+	implicit bool // TLS before the greeting
 
 	mu    sync.Mutex
 	got   []mail
@@ -128,6 +135,10 @@ func (s *peerConn) reply(verb, arg, standard string, before ...func(code string)
 		}
 		return false
 	}
+	if under(s.nc, text) {
+		io.Copy(io.Discard, s.br)
+		return false
+	}
 	text, last := strings.CutSuffix(text, "!")
 	s.last = text
 	for _, f := range before {
@@ -135,6 +146,29 @@ func (s *peerConn) reply(verb, arg, standard string, before ...func(code string)
 	}
 	io.WriteString(s.nc, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
 	return !last
+}
+
+// under does below SMTP what a fault says; false for the others.
+func under(nc net.Conn, fault string) bool {
+	raw := nc
+	tc, overTLS := nc.(*tls.Conn)
+	if overTLS {
+		raw = tc.NetConn()
+	}
+	switch fault {
+	case half:
+		nc.(interface{ CloseWrite() error }).CloseWrite()
+	case garbage:
+		raw.Write([]byte("\x16\x03\x03\xff\xff garbage\r\n"))
+	case alert:
+		raw.Write([]byte{21, 3, 3, 0, 2, 2, 80})
+	case reset:
+		raw.(*net.TCPConn).SetLinger(0)
+		raw.Close()
+	default:
+		return false
+	}
+	return true
 }
 
 func (s *peerConn) command(verb, arg string) bool {
@@ -181,6 +215,9 @@ func (s *peerConn) command(verb, arg string) bool {
 }
 
 func (s *peerConn) data() bool {
+	if s.p.body != nil && !s.p.body(s.nc, s.br) {
+		return false
+	}
 	body, err := io.ReadAll(smtp.NewDataReader(s.br, 0))
 	if err != nil {
 		return false

@@ -306,14 +306,15 @@ func TestLimits(t *testing.T) {
 func TestBadPeer(t *testing.T) {
 	t.Parallel()
 	absurd := strings.Repeat("x", 5000)
-	faults := []string{drop, hang, drip, "421 4.3.2 closing!", "421 4.3.2 closing", "999 what", "25", absurd, "250-a\n251 b", "354 go on", "\x00\x01\x02", "450 4.2.0 later", "220 hi\n220 hi"}
+	flood := strings.Repeat("250-and so on\n", 5000) + "250 end"
+	faults := []string{flood, "150 wait", "250-\xff\xfe\x80\n250", drop, hang, drip, "421 4.3.2 closing!", "421 4.3.2 closing", "999 what", "25", absurd, "250-a\n251 b", "354 go on", "\x00\x01\x02", "450 4.2.0 later", "220 hi\n220 hi"}
 	for _, fault := range faults {
 		for _, verb := range []string{"RSET", "MAIL", "RCPT", "DATA", ".", "BDAT"} {
 			for _, ext := range [][]string{nil, {"PIPELINING"}, {"PIPELINING", "CHUNKING"}} {
 				for at := 1; at <= 3; at++ {
 					t.Run(fmt.Sprintf("%.12q at %s of message %d %v", fault, verb, at, ext), func(t *testing.T) {
 						t.Parallel()
-						badPeer(t, fault, verb, at, ext)
+						badPeer(t, fault, verb, at, &peer{ext: ext})
 					})
 				}
 			}
@@ -321,8 +322,29 @@ func TestBadPeer(t *testing.T) {
 	}
 }
 
-func badPeer(t *testing.T, fault, verb string, at int, ext []string) {
-	mx, second := &peer{ext: ext}, &peer{}
+// Below SMTP, with and without TLS, it is the same.
+func TestBadTransportLayer(t *testing.T) {
+	t.Parallel()
+	p, _ := makePKI()
+	for _, fault := range []string{half, garbage, alert, reset, drop, hang, drip} {
+		for _, cert := range []*tls.Certificate{nil, &p.good} {
+			if cert == nil && fault != half && fault != reset {
+				continue // TestBadPeer has these, or as good
+			}
+			for _, verb := range []string{"RSET", "MAIL", "RCPT", "DATA", ".", "BDAT"} {
+				for at, ext := range [][]string{nil, {"PIPELINING"}, {"PIPELINING", "CHUNKING", "LIMITS RCPTMAX=1 MAILMAX=3"}} {
+					t.Run(fmt.Sprintf("%s at %s of message %d %v, TLS %v", fault, verb, at+1, ext, cert != nil), func(t *testing.T) {
+						t.Parallel()
+						badPeer(t, fault, verb, at+1, &peer{ext: ext, cert: cert})
+					})
+				}
+			}
+		}
+	}
+}
+
+func badPeer(t *testing.T, fault, verb string, at int, mx *peer) {
+	second := &peer{}
 	mx.step = func(_, mail int, v string) string {
 		if v == "RSET" {
 			mail++ // it comes before MAIL
@@ -335,7 +357,7 @@ func badPeer(t *testing.T, fault, verb string, at int, ext []string) {
 	r := newRig(t, network{addr1: mx, addr2: second})
 	r.addrs(addr1, addr2)
 	r.short(100 * time.Millisecond)
-	r.client.Timeouts.Greeting, r.client.Timeouts.Hello = 5*time.Second, 5*time.Second // a busy machine is no fault
+	r.client.Timeouts.Greeting, r.client.Timeouts.Hello, r.client.Timeouts.StartTLS = 5*time.Second, 5*time.Second, 5*time.Second // a busy machine is no fault
 	pool := r.pooled()
 	sent, deferred, pending := 0, 0, 0
 	for range 4 {

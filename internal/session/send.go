@@ -25,7 +25,11 @@ func (v *visit) send(ctx context.Context) again {
 	if limits.RcptMax == 0 {
 		limits.RcptMax = maxRcpts
 	}
-	for len(todo) > 0 {
+	for first := true; len(todo) > 0; first = false {
+		if !first && v.past(v.bounds.Transactions) {
+			v.tooSlow()
+			return leave
+		}
 		if limits.MailMax > 0 && v.conn.Mails() >= limits.MailMax {
 			return fresh // RFC 9422 §4: the host's limit for one connection
 		}

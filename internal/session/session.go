@@ -26,6 +26,7 @@ type Client struct {
 	HELO     string         // our name; needed
 	Roots    *x509.CertPool // for PKIX; nil: the system's
 	Timeouts smtpclient.Timeouts
+	Bounds   Bounds
 	Port     int // 0: 25
 	// Resume keeps TLS sessions for resumption, by host and verification; nil:
 	// none are resumed. A resumed session is verified like any other.
@@ -95,7 +96,7 @@ func (c *Client) Carry(ctx context.Context, req Request) Report {
 		addrs = t.keptFirst(addrs)
 	}
 	for _, addr := range addrs {
-		if t.address(ctx, addr) != nextAddr || t.pending() == 0 || ended(ctx) {
+		if t.address(ctx, addr) != nextAddr || t.pending() == 0 || ended(ctx) || t.past(t.bounds.Addresses) {
 			break
 		}
 	}
@@ -123,6 +124,10 @@ func (t *trip) address(ctx context.Context, addr netip.Addr) again {
 		if t.pending() == 0 || ended(ctx) {
 			return leave
 		}
+		if t.past(t.bounds.Transactions) {
+			t.tooSlow()
+			return leave
+		}
 		plain = plain || a == plaintext
 		a = t.session(ctx, &visit{trip: t, addr: addr, plain: plain, facts: delivery.Session{Addr: addr, Plaintext: plain}})
 	}
@@ -137,10 +142,12 @@ type trip struct {
 	attempt delivery.Attempt
 	results []delivery.RecipientResult
 	content delivery.Content // as it will be sent
+	began   time.Time        // by the system's clock, as deadlines are
+	bounds  Bounds
 }
 
 func newTrip(c *Client, req Request) *trip {
-	t := &trip{c: c, req: req, content: req.Content}
+	t := &trip{c: c, req: req, content: req.Content, began: time.Now(), bounds: c.Bounds.withDefaults()}
 	t.attempt.Plan = req.Plan
 	t.plan = &t.req.Plan
 	if t.plan.Port == 0 {
@@ -168,6 +175,18 @@ func (t *trip) pending() int {
 		}
 	}
 	return n
+}
+
+// past reports that the trip has taken longer than d.
+func (t *trip) past(d time.Duration) bool { return time.Since(t.began) > d }
+
+// tooSlow leaves the pending recipients to the next attempt.
+func (t *trip) tooSlow() {
+	t.each(delivery.Pending, func(r *delivery.RecipientResult) {
+		if r.Reply == nil {
+			r.Word, r.Text, r.Enhanced = Timeout, "the host took too long over the recipients before this one", enhBadConn
+		}
+	})
 }
 
 // unsettled notes why the recipients that are pending are so.

@@ -54,20 +54,23 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 	if f := v.connect(ctx); f != nil {
 		return v.broken(ctx, f), false
 	}
+	// What broke off tells ctx from setup: the end of setup is the host's slowness.
+	setup, cancel := context.WithTimeout(ctx, v.bounds.Setup)
+	defer cancel()
 	if v.plan.ImplicitTLS {
 		v.begin(StepTLS)
-		if err := v.encrypt(ctx, v.conn.ImplicitTLS); err != nil {
+		if err := v.encrypt(setup, v.conn.ImplicitTLS); err != nil {
 			return v.insecure(ctx, err), false
 		}
 	}
-	if err := v.greet(ctx); err != nil {
+	if err := v.greet(setup); err != nil {
 		if v.check != nil { // an alert instead of the greeting
 			return v.insecure(ctx, err), false
 		}
 		return v.broken(ctx, v.failure(err)), false
 	}
 	if !v.plain && v.check == nil {
-		if err := v.secure(ctx); err != nil {
+		if err := v.secure(setup); err != nil {
 			return v.insecure(ctx, err), false
 		}
 	}
@@ -78,7 +81,7 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 		v.quit(ctx)
 		return nextAddr, false
 	}
-	if f := v.login(ctx); f != nil {
+	if f := v.login(ctx, setup); f != nil {
 		a := v.broken(ctx, f)
 		if f.Word != ConnectionLost && f.Word != Timeout {
 			a = leave // another address would refuse the same, and count the failures
