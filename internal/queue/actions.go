@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
 
@@ -57,7 +58,7 @@ func (q *Queue) SetNeed(ctx context.Context, f Filter, need delivery.TLSNeed) (C
 		return Changed{}, errors.New("unknown TLS need")
 	}
 	return q.act(ctx, f, []State{Waiting, Held}, func(ids []int64) (int, error) {
-		return q.update(ctx, ids, `UPDATE recipients SET need = ? WHERE state IN (0, 2) AND id IN `, int64(need))
+		return q.redirect(ctx, ids, `UPDATE recipients SET need = ? WHERE state IN (0, 2) AND id IN `, int64(need))
 	})
 }
 
@@ -65,7 +66,7 @@ func (q *Queue) SetNeed(ctx context.Context, f Filter, need delivery.TLSNeed) (C
 // the routes choose. Whether there is one of that name, the caller knows.
 func (q *Queue) SetTransport(ctx context.Context, f Filter, name string) (Changed, error) {
 	return q.act(ctx, f, []State{Waiting, Held}, func(ids []int64) (int, error) {
-		return q.update(ctx, ids, `UPDATE recipients SET via = ? WHERE state IN (0, 2) AND id IN `, name)
+		return q.redirect(ctx, ids, `UPDATE recipients SET via = ? WHERE state IN (0, 2) AND id IN `, name)
 	})
 }
 
@@ -146,13 +147,25 @@ func (q *Queue) update(ctx context.Context, ids []int64, stmt string, args ...an
 	return int(n), err
 }
 
+// redirect is update where the routes may then choose another way.
+func (q *Queue) redirect(ctx context.Context, ids []int64, stmt string, args ...any) (int, error) {
+	n, err := q.update(ctx, ids, stmt, args...)
+	if err == nil {
+		err = q.rekey(ctx, ids)
+	}
+	return n, err
+}
+
 // waken changes rows so that they wait and are looked at now.
 func (q *Queue) waken(ctx context.Context, ids []int64, from State, stmt string, args ...any) (int, error) {
 	var n int64
 	now := q.Now()
+	if err := q.rekey(ctx, ids); err != nil { // what is opened is whom they now wait for
+		return 0, err
+	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
 		list, more, _ := inList(ids)
-		keys, err := scanLanes(tx, `SELECT DISTINCT domain, local, account FROM recipients WHERE state = ? AND id IN `+list,
+		keys, err := scanLanes(tx, `SELECT DISTINCT dest, local, account FROM recipients WHERE state = ? AND id IN `+list,
 			append([]any{int64(from)}, more...)...)
 		if err != nil {
 			return err
@@ -166,7 +179,7 @@ func (q *Queue) waken(ctx context.Context, ids []int64, from State, stmt string,
 			if from != Waiting {
 				continue
 			}
-			if _, err := tx.Exec(`DELETE FROM destinations WHERE domain = ? AND local = ?`, k.to.domain, k.to.local); err != nil {
+			if _, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, k.to.name, k.to.local); err != nil {
 				return err
 			}
 		}
@@ -214,7 +227,7 @@ func (q *Queue) Closed(ctx context.Context, limit int) ([]Closed, error) {
 	var out []Closed
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		out = nil
-		rs, err := tx.Query(`SELECT domain, blocked, since, failures, text FROM destinations ORDER BY blocked, domain LIMIT ?`, int64(limit))
+		rs, err := tx.Query(`SELECT dest, blocked, since, failures, text FROM destinations ORDER BY blocked, dest LIMIT ?`, int64(limit))
 		if err != nil {
 			return err
 		}
@@ -222,9 +235,11 @@ func (q *Queue) Closed(ctx context.Context, limit int) ([]Closed, error) {
 		for rs.Next() {
 			var c Closed
 			var until, since int64
-			if err := rs.Scan(&c.Domain, &until, &since, &c.Failures, &c.Text); err != nil {
+			var dest string
+			if err := rs.Scan(&dest, &until, &since, &c.Failures, &c.Text); err != nil {
 				return err
 			}
+			c.Domain, c.Transport = route.ParseContact(dest)
 			c.Until, c.Since = store.FromTime(until), store.FromTime(since)
 			out = append(out, c)
 		}

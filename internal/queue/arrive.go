@@ -64,7 +64,7 @@ func (q *Queue) arrival(ctx context.Context, m *message, g []delivery.Recipient)
 		if !r.Local || r.Notify.Wants(delivery.NotifySuccess) {
 			return nil
 		}
-		rows[i] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), local: true}
+		rows[i] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), dest: r.Domain.String(), local: true}
 	}
 	j := q.newJob(*m.env, rows, 0, q.Now())
 	j.Lease = nil // nobody else can see it yet

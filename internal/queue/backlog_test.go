@@ -26,8 +26,8 @@ func TestClaimUsesTheIndexes(t *testing.T) {
 			claimExpired + returned[:1], attention, nextLane, nextLease, nextAttend, claimIDs + list + returned[:1],
 			pick, pick + strings.Repeat(" UNION ALL "+pick, putMost-1), pickRest, laneGone, accountsAfter,
 			putLanes(putMost) + ` DO UPDATE SET next = excluded.next`,
-			`SELECT domain, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`,
-			`SELECT domain, local, account FROM lanes WHERE account = ? AND next <= ? ORDER BY next LIMIT 8`,
+			`SELECT dest, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`,
+			`SELECT dest, local, account FROM lanes WHERE account = ? AND next <= ? ORDER BY next LIMIT 8`,
 			`SELECT ` + envelopeColumns + ` FROM messages WHERE id IN ` + list,
 		} {
 			plan := explain(t, s, q)

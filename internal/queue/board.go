@@ -14,6 +14,7 @@ type row struct {
 	delivery.Recipient
 	message     int64
 	domain      string
+	dest        string // who is contacted for it: the lane it waits in
 	local       bool
 	delayTold   bool
 	firstFail   string
@@ -44,15 +45,18 @@ type job struct {
 	released bool // no hold rule holds it now
 
 	// What the attempt found beside its result.
-	held        string // the hold rule that stopped it
+	held        string  // the hold rule that stopped it
+	paceOf      destKey // whom it contacted
 	pace        retry.Pace
-	paceChanged bool // the destination has closed, or opened again
+	paceChanged bool // that one has closed, or opened again
 	destText    string
 }
 
+// destKey names who is contacted: a domain, or a transport of the operator's that
+// takes the mail of many (route.Contact).
 type destKey struct {
-	domain string
-	local  bool
+	name  string
+	local bool
 }
 
 // Bounds of the board, as multiples of the concurrency and in octets.

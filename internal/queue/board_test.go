@@ -30,14 +30,14 @@ func TestBoardTurns(t *testing.T) {
 	var order string
 	var running []*job
 	for j := b.next(); j != nil; j = b.next() {
-		order += fmt.Sprintf("%c", j.to.domain[0])
+		order += fmt.Sprintf("%c", j.to.name[0])
 		running = append(running, j)
 	}
 	if order != "abhahhh" {
 		t.Errorf("started %s", order)
 	}
 	b.done(running[0])
-	if j := b.next(); j == nil || j.to.domain != "a.test" {
+	if j := b.next(); j == nil || j.to.name != "a.test" {
 		t.Error("a place that came free was not used")
 	}
 	if n := len(b.close()); n != 2 || b.next() != nil {

@@ -25,9 +25,9 @@ const (
 	// Of rows by their identifiers.
 	claimIDs = claimSet + `SELECT id FROM recipients WHERE state = 0 AND id IN `
 	// attention are rows that wait for too long without being due.
-	attention = `SELECT id, domain, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
+	attention = `SELECT id, dest, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
 	// returned are the columns that a claim reads; scanRow knows their order.
-	returned = `) RETURNING id, message, address, domain, local, orcpt, notify, attempts, last_attempt,
+	returned = `) RETURNING id, message, address, domain, dest, local, orcpt, notify, attempts, last_attempt,
 		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host`
 )
 
@@ -80,7 +80,9 @@ func (q *Queue) claim(ctx context.Context, limit int) (jobs []*job, more bool, e
 	if expired > 0 {
 		q.Log.Warn("took over recipients whose lease had run out", "recipients", expired)
 	}
-	return q.jobs(c.rows, envs, c.number, c.end), c.more, nil
+	jobs, gone := strays(q.ways(ctx), q.jobs(c.rows, envs, c.number, c.end))
+	q.giveBack(context.WithoutCancel(ctx), gone, c.now)
+	return jobs, c.more || len(gone) > 0, nil
 }
 
 // take claims rows by a statement.
@@ -123,11 +125,11 @@ func (c *claiming) attend() error {
 	var domains []string
 	for rs.Next() {
 		var f found
-		if err := rs.Scan(&f.id, &f.to.domain, &f.to.local, &f.due); err != nil {
+		if err := rs.Scan(&f.id, &f.to.name, &f.to.local, &f.due); err != nil {
 			return err
 		}
 		all = append(all, f)
-		domains = append(domains, f.to.domain)
+		domains = append(domains, f.to.name)
 	}
 	if err := rs.Err(); err != nil || len(all) == 0 {
 		return err
@@ -169,7 +171,7 @@ func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
 		var last, failAt, notify int64
 		var need *int64
 		var addrs string
-		err := rs.Scan(&r.ID, &r.message, &r.Address, &r.domain, &r.local, &r.ORcpt, &notify, &r.Attempts, &last,
+		err := rs.Scan(&r.ID, &r.message, &r.Address, &r.domain, &r.dest, &r.local, &r.ORcpt, &notify, &r.Attempts, &last,
 			&r.delayTold, &r.firstFail, &failAt, &addrs, &r.account, &need, &r.via,
 			&r.last.word, &r.last.text, &r.last.reply, &r.last.host)
 		if err != nil {
@@ -289,6 +291,7 @@ func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, erro
 type jobKey struct {
 	message int64
 	dest    destKey
+	domain  string
 	need    delivery.TLSNeed
 	via     string
 	attend  bool
@@ -303,7 +306,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 	var order []jobKey
 	for _, r := range rows {
 		e := envs[r.message]
-		k := jobKey{r.message, destKey{r.domain, r.local}, e.Need, e.Transport, !r.dueWas.IsZero(), r.Attempts > 0 || r.last.word == wordReleased}
+		k := jobKey{r.message, destKey{r.dest, r.local}, r.domain, e.Need, e.Transport, !r.dueWas.IsZero(), r.Attempts > 0 || r.last.word == wordReleased}
 		if r.need != nil {
 			k.need = *r.need
 		}
@@ -330,7 +333,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 
 // newJob makes a job of leased rows of one message and destination.
 func (q *Queue) newJob(env delivery.Envelope, rows []row, number int64, end time.Time) *job {
-	j := &job{rows: rows, to: destKey{rows[0].domain, rows[0].local}}
+	j := &job{rows: rows, to: destKey{rows[0].dest, rows[0].local}}
 	env.Recipients = make([]delivery.Recipient, len(rows))
 	j.Job = delivery.Job{Envelope: env, Local: rows[0].local, Claim: number}
 	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: number, end: end}
@@ -404,9 +407,9 @@ func (q *Queue) releaseOwn(ctx context.Context) error {
 	var n int64
 	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
 		now := store.Time(q.Now())
-		_, err = tx.Exec(`INSERT INTO lanes (domain, local, account, next)
-			SELECT DISTINCT domain, local, account, CAST(? AS BIGINT) FROM recipients WHERE state = 1 AND owner = ?
-			ON CONFLICT (domain, local, account) DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`, now, q.Owner)
+		_, err = tx.Exec(`INSERT INTO lanes (dest, local, account, next)
+			SELECT DISTINCT dest, local, account, CAST(? AS BIGINT) FROM recipients WHERE state = 1 AND owner = ?
+			ON CONFLICT (dest, local, account) DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`, now, q.Owner)
 		if err != nil {
 			return err
 		}
@@ -448,8 +451,8 @@ func unclaim(tx *store.Tx, j *job, now time.Time, due map[laneKey]time.Time) err
 		if j.attend {
 			at = r.dueWas
 		}
-		_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(at), r.ID, j.lease.number)
+		_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, dest = ?
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(at), r.dest, r.ID, j.lease.number)
 		if err != nil {
 			return err
 		}
@@ -459,4 +462,4 @@ func unclaim(tx *store.Tx, j *job, now time.Time, due map[laneKey]time.Time) err
 }
 
 // lane is that in which a row waits.
-func (r *row) lane() laneKey { return laneKey{destKey{r.domain, r.local}, r.account} }
+func (r *row) lane() laneKey { return laneKey{destKey{r.dest, r.local}, r.account} }

@@ -10,6 +10,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
+	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
 
@@ -30,7 +31,7 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 	if err != nil {
 		return err
 	}
-	m := message{env: env, held: held}
+	m := message{env: env, held: held, ways: q.ways(ctx)}
 	if err := m.read(c); err != nil {
 		return fmt.Errorf("read the message to queue it: %w", err)
 	}
@@ -45,7 +46,7 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 	}
 	keys := make([]destKey, len(groups))
 	for i, g := range groups {
-		keys[i] = destKey{g[0].Domain.String(), g[0].Local}
+		keys[i] = destKey{m.dest(&g[0]), g[0].Local}
 	}
 	m.q, m.due = q, latest(q.Now(), env.NotBefore)
 	m.leased = !env.NotBefore.After(q.Now()) && len(m.held) == 0 && q.board.reserve(keys, env.Account, int64(len(m.inline)))
@@ -80,7 +81,7 @@ func (q *Queue) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Conte
 
 // insert writes a prepared message as waiting.
 func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content, held map[int64]string) error {
-	m := message{q: q, env: env, held: held, due: latest(q.Now(), env.NotBefore)}
+	m := message{q: q, env: env, held: held, ways: q.ways(tx.Context()), due: latest(q.Now(), env.NotBefore)}
 	if err := m.read(c); err != nil {
 		return fmt.Errorf("read the message to queue it: %w", err)
 	}
@@ -183,7 +184,7 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 	for i, g := range groups {
 		rows := make([]row, len(g))
 		for k, r := range g {
-			rows[k] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), local: r.Local, account: m.env.Account}
+			rows[k] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), dest: m.dest(&r), local: r.Local, account: m.env.Account}
 		}
 		jobs[i] = q.newJob(*m.env, rows, m.claim, m.due)
 		jobs[i].content = delivery.Bytes(m.inline)
@@ -205,6 +206,7 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 type message struct {
 	q      *Queue
 	env    *delivery.Envelope
+	ways   *route.Ways      // nil: to the recipients' domains
 	held   map[int64]string // recipients to be held, and why
 	inline []byte           // nil: in chunks
 	leased bool
@@ -262,7 +264,7 @@ func (m *message) insert(tx *store.Tx) error {
 			return err
 		}
 		if !m.leased && m.held[r.ID] == "" {
-			due[laneKey{destKey{r.Domain.String(), r.Local}, m.env.Account}] = m.due
+			due[laneKey{destKey{m.dest(r), r.Local}, m.env.Account}] = m.due
 		}
 	}
 	return lowerLanes(tx, due)
@@ -305,10 +307,10 @@ func (m *message) insertRecipient(tx *store.Tx, r *delivery.Recipient) error {
 		attend = store.Time(m.q.attend(m.env, r.Notify, false, m.due))
 	}
 	_, err := tx.Exec(`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, ?, '', '', '', ?, ?)`,
+		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, ?, '', '', '', ?, ?, ?)`,
 		r.ID, m.env.ID, r.Address, r.Domain.String(), r.Local, r.ORcpt, int64(r.Notify), int64(state), store.Time(m.due), m.owner, m.claim, attempts,
-		word, clean(m.held[r.ID]), m.env.Account, attend)
+		word, clean(m.held[r.ID]), m.env.Account, attend, m.dest(r))
 	return err
 }
 

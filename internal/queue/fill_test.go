@@ -37,14 +37,14 @@ const (
 			? + i * 11 + 1, ? + i * 11 + 10, 10, 0, '', 0, '' FROM n`
 	fillBodies     = `INSERT INTO bodies (message, data) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BLOB) FROM n`
 	fillRecipients = `INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend) ` + fillNumbers + `
+		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest) ` + fillNumbers + `
 		SELECT ? + i + i / 10 + 1, ? + i / 10 * 11, CASE i % 2 WHEN 0 THEN 'ok.' ELSE 'later.' END || i || '@d' || (i % ?) || '.test',
 			'd' || (i % ?) || '.test', 0, '', 0, 0, ? + i / 10 * ? + i % 2 * 60000000000, '', 0, i % 2,
 			CASE i % 2 WHEN 0 THEN 0 ELSE ? + i / 10 * ? END, 0, '', 0, '',
 			'', '', CASE i % 2 WHEN 0 THEN '' ELSE '451 4.7.1 greylisted' END, '', '',
-			'account' || (i / 10 % ?), ? + i / 10 * ? + 14400000000000 FROM n`
-	fillLanes = `INSERT INTO lanes (domain, local, account, next)
-		SELECT domain, local, account, min(due) FROM recipients WHERE state = 0 GROUP BY domain, local, account`
+			'account' || (i / 10 % ?), ? + i / 10 * ? + 14400000000000, 'd' || (i % ?) || '.test' FROM n`
+	fillLanes = `INSERT INTO lanes (dest, local, account, next)
+		SELECT dest, local, account, min(due) FROM recipients WHERE state = 0 GROUP BY dest, local, account`
 )
 
 // write fills an empty queue.
@@ -70,7 +70,7 @@ func (f filling) write(t testing.TB, s *store.Store) {
 		to := min(from+fillPerTx, messages)
 		exec(fillMessages, from, to, base, accounts, int64(len(text)), first, step, base, base)
 		exec(body, from, to, base, []byte(text))
-		exec(fillRecipients, from*fillPerMessage, to*fillPerMessage, base, base, dests, dests, first, step, first, step, accounts, first, step)
+		exec(fillRecipients, from*fillPerMessage, to*fillPerMessage, base, base, dests, dests, first, step, first, step, accounts, first, step, dests)
 	}
 	exec(fillLanes)
 }
@@ -132,7 +132,7 @@ func TestFillIsWhatTheQueueWrites(t *testing.T) {
 func (w *world) dump(t *testing.T) map[string]map[string]map[string]any {
 	t.Helper()
 	out := map[string]map[string]map[string]any{}
-	for table, key := range map[string]string{"messages": "sender", "bodies": "data", "recipients": "address", "lanes": "domain"} {
+	for table, key := range map[string]string{"messages": "sender", "bodies": "data", "recipients": "address", "lanes": "dest"} {
 		rows := map[string]map[string]any{}
 		err := w.Store.Read(t.Context(), func(tx *store.Tx) error {
 			rs, err := tx.Query(`SELECT * FROM ` + table)

@@ -25,7 +25,7 @@ func (k laneKey) compare(o laneKey) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(k.to.domain, o.to.domain), local(k.to.local)-local(o.to.local), cmp.Compare(k.account, o.account))
+	return cmp.Or(cmp.Compare(k.to.name, o.to.name), local(k.to.local)-local(o.to.local), cmp.Compare(k.account, o.account))
 }
 
 // portion shares room among the lanes that have mail due, in the order in which
@@ -72,7 +72,7 @@ func portion(lanes []laneKey, room int, allow map[destKey]int, quantum int) []in
 // that many more pages.
 const laneQuantum = 4
 
-// signalOf says what an attempt means for its destination. It is pure.
+// signalOf says what an attempt means for whom it contacted. It is pure.
 func signalOf(res *delivery.Result) retry.Signal {
 	dialled, greeted, broken, busy := false, false, false, false
 	for _, a := range res.Attempts {
@@ -89,11 +89,7 @@ func signalOf(res *delivery.Result) retry.Signal {
 		busy = busy || r.Reply != nil && r.Reply.Code == 421
 	}
 	switch {
-	case res.Name != "":
-		// A transport of the operator's, such as a relay or one source address, was in
-		// trouble: others may take another way to the same domain.
-		return retry.Neutral
-	case dialled && !greeted:
+	case dialled && !greeted, res.Transport == "relay" && res.Destination.Fail != nil: // the relay's own name leads nowhere
 		return retry.Unreachable
 	case busy || broken:
 		return retry.Busy
@@ -113,11 +109,11 @@ func lowerLanes(tx *store.Tx, due map[laneKey]time.Time) error {
 	return eachList(keys, func(some []laneKey) error {
 		args := make([]any, 0, 4*len(some))
 		for _, k := range some {
-			args = append(args, k.to.domain, k.to.local, k.account, store.Time(due[k]))
+			args = append(args, k.to.name, k.to.local, k.account, store.Time(due[k]))
 		}
 		_, err := tx.Exec(putLanes(len(some))+` DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`, args...)
 		if err != nil {
-			return fmt.Errorf("queue for %s and others: %w", some[0].to.domain, err)
+			return fmt.Errorf("queue for %s and others: %w", some[0].to.name, err)
 		}
 		return nil
 	})
@@ -127,8 +123,8 @@ func lowerLanes(tx *store.Tx, due map[laneKey]time.Time) error {
 // and whatever the statistics, and makes those that are missing. A join with a list
 // would go through all lanes where the planner thinks them few.
 func putLanes(n int) string {
-	return `INSERT INTO lanes (domain, local, account, next) VALUES (?, ?, ?, ?)` + strings.Repeat(", (?, ?, ?, ?)", n-1) +
-		` ON CONFLICT (domain, local, account)`
+	return `INSERT INTO lanes (dest, local, account, next) VALUES (?, ?, ?, ?)` + strings.Repeat(", (?, ?, ?, ?)", n-1) +
+		` ON CONFLICT (dest, local, account)`
 }
 
 // eachList calls fn for parts of all in its order, of few lengths, so that few
@@ -183,12 +179,12 @@ func (q *Queue) candidates(tx *store.Tx, now int64) (out []laneKey, full bool, e
 		return len(keys), err
 	}
 	for _, d := range q.board.wanted() {
-		_, err := read(`SELECT domain, local, account FROM lanes WHERE domain = ? AND local = ? ORDER BY next LIMIT ?`+tx.Lock(), d.domain, d.local, int64(wantedLanes))
+		_, err := read(`SELECT dest, local, account FROM lanes WHERE dest = ? AND local = ? ORDER BY next LIMIT ?`+tx.Lock(), d.name, d.local, int64(wantedLanes))
 		if err != nil {
 			return nil, false, err
 		}
 	}
-	n, err := read(`SELECT domain, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`+tx.Lock(), now, int64(dueLanes))
+	n, err := read(`SELECT dest, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`+tx.Lock(), now, int64(dueLanes))
 	if err != nil || n < dueLanes {
 		return out, false, err
 	}
@@ -204,7 +200,7 @@ func (q *Queue) candidates(tx *store.Tx, now int64) (out []laneKey, full bool, e
 		if i > 0 {
 			ask.WriteString(" UNION ALL ")
 		}
-		fmt.Fprintf(&ask, `SELECT domain, local, account FROM (SELECT domain, local, account FROM lanes
+		fmt.Fprintf(&ask, `SELECT dest, local, account FROM (SELECT dest, local, account FROM lanes
 			WHERE account = ? AND next <= ? ORDER BY next LIMIT %d%s) AS a%d`, askedLanes, tx.Lock(), i)
 		args = append(args, accounts[min(i, len(accounts)-1)], now)
 	}
@@ -250,7 +246,7 @@ func scanLanes(tx *store.Tx, query string, args ...any) ([]laneKey, error) {
 	var out []laneKey
 	for rs.Next() {
 		var k laneKey
-		if err := rs.Scan(&k.to.domain, &k.to.local, &k.account); err != nil {
+		if err := rs.Scan(&k.to.name, &k.to.local, &k.account); err != nil {
 			return nil, err
 		}
 		out = append(out, k)
@@ -289,7 +285,7 @@ func closedOf(tx *store.Tx, domains []string) (map[destKey]closed, error) {
 	for len(domains) > 0 {
 		list, args, rest := inTexts(domains)
 		domains = rest
-		rs, err := tx.Query(`SELECT domain, local, blocked, failures FROM destinations WHERE domain IN `+list, args...)
+		rs, err := tx.Query(`SELECT dest, local, blocked, failures FROM destinations WHERE dest IN `+list, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -297,7 +293,7 @@ func closedOf(tx *store.Tx, domains []string) (map[destKey]closed, error) {
 			var k destKey
 			var at int64
 			var c closed
-			if err := rs.Scan(&k.domain, &k.local, &at, &c.failures); err != nil {
+			if err := rs.Scan(&k.name, &k.local, &at, &c.failures); err != nil {
 				rs.Close()
 				return nil, err
 			}
@@ -328,7 +324,8 @@ func (q *Queue) learn(j *job, res *delivery.Result, now time.Time) (text string,
 	if j.to.local {
 		return "", retry.Pace{}, false
 	}
-	old, p := q.board.learn(j.to, signalOf(res), res.Started, now, q.jitter())
+	j.paceOf = contacted(j, res)
+	old, p := q.board.learn(j.paceOf, signalOf(res), res.Started, now, q.jitter())
 	if p.Blocked.Equal(old.Blocked) && p.Dead() == old.Dead() {
 		return "", p, false
 	}
@@ -347,30 +344,31 @@ func unreachableText(res *delivery.Result) string {
 // saveDestination writes down that a destination is closed, or open again.
 func saveDestination(tx *store.Tx, to destKey, p retry.Pace, text string) error {
 	if !p.Dead() {
-		_, err := tx.Exec(`DELETE FROM destinations WHERE domain = ? AND local = ?`, to.domain, to.local)
+		_, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, to.name, to.local)
 		return err
 	}
 	at := store.Time(p.Blocked)
-	_, err := tx.Exec(`INSERT INTO destinations (domain, local, blocked, failures, since, text) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (domain, local) DO UPDATE SET blocked = excluded.blocked, failures = excluded.failures, text = excluded.text`,
-		to.domain, to.local, at, int64(p.Failures), store.Time(p.Counted), clean(text))
+	_, err := tx.Exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (dest, local) DO UPDATE SET blocked = excluded.blocked, failures = excluded.failures, text = excluded.text`,
+		to.name, to.local, at, int64(p.Failures), store.Time(p.Counted), clean(text))
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`UPDATE lanes SET next = ? WHERE domain = ? AND local = ? AND next < ?`, at, to.domain, to.local, at)
+	_, err = tx.Exec(`UPDATE lanes SET next = ? WHERE dest = ? AND local = ? AND next < ?`, at, to.name, to.local, at)
 	return err
 }
 
 // Closed is a destination whose mail waits because it could not be reached.
 type Closed struct {
-	Domain   string
-	Until    time.Time // nobody dials before
-	Since    time.Time // the first failure
-	Failures int       // in a row
-	Text     string    // the last one
+	Domain    string    // "" where a transport takes the mail of all domains to one host
+	Transport string    // the operator's; "": the hosts of Domain were contacted directly
+	Until     time.Time // nobody dials before
+	Since     time.Time // the first failure
+	Failures  int       // in a row
+	Text      string    // the last one
 }
 
 // describe names a lane for errors.
 func (k laneKey) describe() string {
-	return strings.TrimSpace(k.to.domain + " " + k.account)
+	return strings.TrimSpace(k.to.name + " " + k.account)
 }

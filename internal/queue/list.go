@@ -126,12 +126,18 @@ func (f Filter) where(state State) (string, []any) {
 		add("r.id BETWEEN m.first_recipient AND m.last_recipient")
 	}
 	for _, c := range []struct{ cond, value string }{
-		{"m.sender = ?", f.Sender}, {"r.domain = ?", f.Domain}, {"r.address = ?", f.Address},
+		{"m.sender = ?", f.Sender}, {"r.address = ?", f.Address},
 		{"r.account <> '' AND r.account = ?", f.Account}, {"COALESCE(r.via, m.transport) = ?", f.Transport}, {"r.word = ?", f.Word}, {"r.host = ?", f.Host},
 	} {
 		if c.value != "" {
 			add(c.cond, c.value)
 		}
+	}
+	switch {
+	case f.Domain != "" && state == Waiting: // two indexes: what waits for the domain, what waits for a transport
+		add("(r.dest = ? OR r.dest <> r.domain AND r.domain = ?) AND r.domain = ?", f.Domain, f.Domain, f.Domain)
+	case f.Domain != "":
+		add("r.domain = ?", f.Domain)
 	}
 	if f.SenderDomain != "" {
 		// No LIKE: its escapes differ, and so does what it takes for the same letter.

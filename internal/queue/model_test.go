@@ -220,7 +220,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		},
 		"close": func(rt *rapid.T) { // a destination cannot be reached
 			_, w := m.pick()
-			w.exec(`INSERT INTO destinations (domain, local, blocked, failures, since, text) VALUES (?, 0, ?, 5, 1, '') ON CONFLICT (domain, local) DO NOTHING`,
+			w.exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, 0, ?, 5, 1, '') ON CONFLICT (dest, local) DO NOTHING`,
 				m.domain(rt), store.Time(m.clock.now().Add(time.Hour)))
 		},
 		"clock": func(rt *rapid.T) {

@@ -105,7 +105,7 @@ func TestDeadDestination(t *testing.T) {
 func TestExpiryOfAClosedDestination(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.put("ok.a@dead.test")
-		w.exec(`INSERT INTO destinations (domain, local, blocked, failures, since, text) VALUES ('dead.test', 0, ?, 9, 1, 'refused')`,
+		w.exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES ('dead.test', 0, ?, 9, 1, 'refused')`,
 			noon.Add(1000*time.Hour).UnixNano())
 		w.clock.add(4*time.Hour + time.Second)
 		w.step()
@@ -142,7 +142,7 @@ func checkPortion(t *testing.T, accounts, lanes, room, most, quantum int) {
 	allow := map[destKey]int{}
 	for a := range accounts {
 		for l := range lanes * (a + 1) { // later accounts have more lanes
-			k := laneKey{destKey{domain: fmt.Sprintf("d%d.a%d.test", l, a)}, fmt.Sprint("account", a)}
+			k := laneKey{destKey{name: fmt.Sprintf("d%d.a%d.test", l, a)}, fmt.Sprint("account", a)}
 			keys = append(keys, k)
 			allow[k.to] = most
 		}
@@ -186,9 +186,11 @@ func TestSignalOf(t *testing.T) {
 	}{
 		{"nothing", delivery.Result{}, retry.Neutral},
 		{"refused", delivery.Result{Attempts: session(false, true)}, retry.Unreachable},
-		// One account's relay that was down closed the domain to all accounts.
-		{"a relay is down", delivery.Result{Name: "relay", Attempts: session(false, true)}, retry.Neutral},
-		{"a relay broke off", delivery.Result{Name: "relay", Attempts: session(true, true)}, retry.Neutral},
+		// It is counted for the relay: see TestDeadRelay.
+		{"a relay is down", delivery.Result{Transport: "relay", Name: "relay", Attempts: session(false, true)}, retry.Unreachable},
+		{"a relay broke off", delivery.Result{Transport: "relay", Name: "relay", Attempts: session(true, true)}, retry.Busy},
+		{"a relay's name is gone", delivery.Result{Transport: "relay", Name: "relay", Destination: delivery.Destination{Fail: &delivery.Failure{}}}, retry.Unreachable},
+		{"a domain's name is gone", delivery.Result{Transport: "direct", Destination: delivery.Destination{Fail: &delivery.Failure{}}}, retry.Neutral},
 		{"one host down, another took it", delivery.Result{Attempts: session(false, true), Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}}, retry.Good},
 		{"broke off", delivery.Result{Attempts: session(true, true)}, retry.Busy},
 		{"greylisted", delivery.Result{Attempts: session(true, false), Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}}}, retry.Neutral},

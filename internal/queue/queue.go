@@ -85,6 +85,9 @@ type Queue struct {
 
 	// Holds are the hold rules (QUE-6): mail that one matches is held. Nil: none.
 	Holds Holds
+	// Ways are the routes, which say whom mail waits for. Nil: the domains of its recipients.
+	Ways Ways
+
 	// Suppression is whom accounts send no more mail to (QUE-7). Nil: nobody.
 	Suppression Suppression
 
@@ -108,6 +111,8 @@ type Queue struct {
 	armed atomic.Int64 // when the runner will look again, as stored
 	// lastAccount is whose lanes were asked for last; the runner's own.
 	lastAccount string
+	routed      atomic.Int64  // the generation of the routes that all lanes follow
+	moved       chan struct{} // the routes have changed
 }
 
 const (
@@ -135,6 +140,7 @@ func (q *Queue) setup() {
 			q.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 		}
 		q.wake = make(chan struct{}, 1)
+		q.moved = make(chan struct{}, 1)
 		q.board = newBoard(q.Concurrency, q.PerDestination)
 		q.board.now = func() time.Time { return q.Now() }
 	})

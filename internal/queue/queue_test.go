@@ -214,8 +214,8 @@ func TestBrokenTransport(t *testing.T) {
 func TestUnreadableDomainFails(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.put("ok.a@b.test")
-		w.exec(`UPDATE recipients SET domain = 'not a domain'`)
-		w.exec(`UPDATE lanes SET domain = 'not a domain'`)
+		w.exec(`UPDATE recipients SET domain = 'not a domain', dest = 'not a domain'`)
+		w.exec(`UPDATE lanes SET dest = 'not a domain'`)
 		w.step()
 		if it := w.item("ok.a@b.test"); it.State != Failed || it.Word != "bad-domain" {
 			t.Errorf("%+v", it)

@@ -37,6 +37,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { q.every(ctx, q.Lease/4, q.renew) })
 	helpers.Go(func() { q.every(ctx, sweepEvery, q.sweep) })
+	helpers.Go(func() { q.rerouter(ctx) })
 	for ctx.Err() == nil {
 		pause := q.pass(ctx)
 		timer := time.NewTimer(pause)
@@ -89,6 +90,7 @@ func (q *Queue) stop(ctx context.Context) {
 
 // pass claims what is due and finds room, and says how long to sleep.
 func (q *Queue) pass(ctx context.Context) time.Duration {
+	q.lookAtRoutes(ctx)
 	for ctx.Err() == nil {
 		room := min(q.board.room(), claimBatch)
 		if room <= 0 {
@@ -315,7 +317,7 @@ func (q *Queue) askLocal(ctx context.Context, j *job) error {
 	}
 	j.Local = true
 	for i := range j.rows {
-		j.rows[i].local = true
+		j.rows[i].local, j.rows[i].dest = true, j.rows[i].domain
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
 
@@ -110,6 +111,7 @@ func (s *settlement) mend(err error) bool {
 // prepare decides and composes all that needs no transaction.
 func (s *settlement) prepare(ctx context.Context) {
 	s.verdicts = judge(s.job, s.rows, s.res, s.c)
+	s.place(ctx)
 	if s.q.History > 0 {
 		s.detail = encodeDetail(s.res, s.verdicts)
 	}
@@ -121,6 +123,24 @@ func (s *settlement) prepare(ctx context.Context) {
 			return
 		}
 		s.notice, s.body = env, body
+	}
+}
+
+// place says whom each recipient waits for next: a route may begin after some
+// attempts. What is over waits for nobody.
+func (s *settlement) place(ctx context.Context) {
+	waits := func(v verdict) bool { return v.state == Waiting && !v.undone }
+	var w *route.Ways
+	if slices.ContainsFunc(s.verdicts, waits) {
+		w = s.q.ways(ctx)
+	}
+	for i := range s.verdicts {
+		switch v := &s.verdicts[i]; {
+		case v.state == Delivered || v.state == Failed:
+			v.dest = ""
+		case waits(*v):
+			v.dest = destOf(w, &s.job.Envelope, &v.row, v.Attempts+1)
+		}
 	}
 }
 
@@ -180,7 +200,7 @@ func (s *settlement) write(tx *store.Tx) error {
 	if err := lowerLanes(tx, due); err != nil || !s.job.paceChanged {
 		return err
 	}
-	return saveDestination(tx, s.job.to, s.job.pace, s.job.destText)
+	return saveDestination(tx, s.job.paceOf, s.job.pace, s.job.destText)
 }
 
 // contain makes a panic of what others plugged in an error like any other of theirs.
@@ -206,17 +226,17 @@ func (s *settlement) delivered() []int64 {
 
 func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
 	if v.undone && v.state == Held {
-		return tx.Exec(`UPDATE recipients SET state = 2, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, attend = ?, word = ?, text = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, store.Time(v.attend), string(v.result.Word), clean(v.result.Text), v.ID, number)
+		return tx.Exec(`UPDATE recipients SET state = 2, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, dest = ?, attend = ?, word = ?, text = ?
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.dest, store.Time(v.attend), string(v.result.Word), clean(v.result.Text), v.ID, number)
 	}
 	if v.undone {
-		return tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, delay_told = ?, attend = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.delayTold, store.Time(v.attend), v.ID, number)
+		return tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, dest = ?, delay_told = ?, attend = ?
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.dest, v.delayTold, store.Time(v.attend), v.ID, number)
 	}
-	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, local = ?, attend = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
+	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, local = ?, dest = ?, attend = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
 		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?
 		WHERE id = ? AND claim = ? AND state = 1`,
-		int64(v.state), store.Time(v.due), v.local, store.Time(v.attend), store.Time(v.LastAttempt), v.delayTold,
+		int64(v.state), store.Time(v.due), v.local, v.dest, store.Time(v.attend), store.Time(v.LastAttempt), v.delayTold,
 		clean(v.firstFail), store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
 		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS,
 		v.ID, number)
@@ -347,13 +367,13 @@ func (s *settlement) settled(ctx context.Context) {
 // closing returns what else was claimed for a destination that has closed, so
 // that all its mail waits together.
 func (s *settlement) closing(ctx context.Context) {
-	to, p := s.job.to, s.job.pace
+	to, p := s.job.paceOf, s.job.pace
 	if !p.Dead() {
-		s.q.Log.Info("destination answers again", "domain", to.domain)
+		s.q.Log.Info("destination answers again", "destination", to.name)
 		s.q.Wake()
 		return
 	}
-	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "domain", to.domain, "until", p.Blocked, "failures", p.Failures, "error", s.job.destText)
+	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", to.name, "until", p.Blocked, "failures", p.Failures, "error", s.job.destText)
 	s.q.giveBack(ctx, s.q.board.recall(to), s.q.Now())
 }
 

@@ -12,10 +12,10 @@ import (
 const (
 	// pickLane are the first waiting rows of a lane, read from the index alone.
 	pickLane = `SELECT lane, id, due FROM (SELECT %d AS lane, id, due FROM recipients
-		WHERE state = 0 AND domain = ? AND local = ? AND account = ? ORDER BY due, id LIMIT ?) AS l`
+		WHERE state = 0 AND dest = ? AND local = ? AND account = ? ORDER BY due, id LIMIT ?) AS l`
 	// pickRest are the rows that wait in a lane for the same moment, behind one.
-	pickRest = `SELECT id, message FROM recipients WHERE state = 0 AND domain = ? AND local = ? AND account = ? AND due = ? AND id >= ? ORDER BY id LIMIT ?`
-	laneGone = `DELETE FROM lanes WHERE domain = ? AND local = ? AND account = ?`
+	pickRest = `SELECT id, message FROM recipients WHERE state = 0 AND dest = ? AND local = ? AND account = ? AND due = ? AND id >= ? ORDER BY id LIMIT ?`
+	laneGone = `DELETE FROM lanes WHERE dest = ? AND local = ? AND account = ?`
 )
 
 // restBatch bounds the recipients that travel with one that was in turn.
@@ -95,7 +95,7 @@ func (c *claiming) open() ([]laneKey, map[destKey]int, error) {
 	}
 	domains := make([]string, len(cands))
 	for i, k := range cands {
-		domains[i] = k.to.domain
+		domains[i] = k.to.name
 	}
 	shut, err := closedOf(c.tx, domains)
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *claiming) pickSome(turns []*turn) error {
 			q.WriteString(" UNION ALL ")
 		}
 		fmt.Fprintf(&q, pickLane, i)
-		args = append(args, t.to.domain, t.to.local, t.account, int64(t.most+1))
+		args = append(args, t.to.name, t.to.local, t.account, int64(t.most+1))
 	}
 	rs, err := c.tx.Query(q.String(), args...)
 	if err != nil {
@@ -184,7 +184,7 @@ func (c *claiming) choose(t *turn) ([]int64, error) {
 // rest finds the recipients that the limit has parted from one of the same
 // message: they wait in the same lane for the same moment.
 func (c *claiming) rest(t *turn, last picked) ([]int64, error) {
-	rs, err := c.tx.Query(pickRest, t.to.domain, t.to.local, t.account, last.due, last.id, int64(restBatch))
+	rs, err := c.tx.Query(pickRest, t.to.name, t.to.local, t.account, last.due, last.id, int64(restBatch))
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (c *claiming) setNext(turns []*turn) error {
 		case t.next != nil:
 			set = append(set, t)
 		default:
-			if _, err := c.tx.Exec(laneGone, t.to.domain, t.to.local, t.account); err != nil {
+			if _, err := c.tx.Exec(laneGone, t.to.name, t.to.local, t.account); err != nil {
 				return err
 			}
 		}
@@ -243,7 +243,7 @@ func (c *claiming) setNext(turns []*turn) error {
 	return eachList(set, func(some []*turn) error {
 		args := make([]any, 0, 4*len(some))
 		for _, t := range some {
-			args = append(args, t.to.domain, t.to.local, t.account, *t.next)
+			args = append(args, t.to.name, t.to.local, t.account, *t.next)
 		}
 		_, err := c.tx.Exec(putLanes(len(some))+` DO UPDATE SET next = excluded.next`, args...)
 		return err

@@ -264,6 +264,7 @@ func (s *Server) buildReports() error {
 		Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, Success: tlsreport.Success(r.ReportSuccess), Off: !r.Send,
 		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"),
 		HostNames: s.hostNames(), Send: s.reportsTo, Cap: r.MaxPerOrg, Webhook: r.AlertWebhook,
+		PerReporter: r.MaxPerReporter, PerDay: r.MaxReceived, Count: s.Metrics.Report,
 		Roots: roots, Dial: s.o.Dialer.DialContext,
 	}
 	if r.Alerts {
@@ -329,7 +330,7 @@ func (s *Server) buildQueue() {
 		Record:    s.record,
 		Attempted: s.attempted,
 
-		Holds: s.Holds, Suppression: s.Suppression,
+		Ways: s.Router, Holds: s.Holds, Suppression: s.Suppression,
 		Settled: s.TLSReport.Settled,
 		Schedule: func(p delivery.Purpose) retry.Schedule {
 			if p == delivery.TLSReport || p == delivery.DMARCReport {

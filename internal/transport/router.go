@@ -66,6 +66,16 @@ func (r *Router) Choose(ctx context.Context, s route.Subject) (route.Choice, err
 	return route.Choose(t.Rules, s), nil
 }
 
+// Ways are the rules and transports of this moment. A rule that cannot be read is
+// not among them: while there is one, nothing goes anywhere.
+func (r *Router) Ways(ctx context.Context) (*route.Ways, error) {
+	t, err := r.Routes.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &route.Ways{Generation: t.Generation, Rules: t.Rules, Transports: t.Transports}, nil
+}
+
 // Deliver chooses, then has the chosen transport make the attempt.
 func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	t, err := r.Routes.Table(ctx)

@@ -1,0 +1,268 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/route"
+	"waxwing/internal/store"
+)
+
+// Ways gives the routes of the moment; *transport.Router does. They say who is
+// going to be contacted for a recipient: a dead relay is one destination that
+// closes, not all the domains whose mail goes there (QUE-3). Which way an attempt
+// really takes is still its Transport's to choose, and what it found is counted for
+// whom it contacted.
+type Ways interface {
+	Ways(ctx context.Context) (*route.Ways, error)
+}
+
+// ways are the routes of the moment; nil where there are none, or where they
+// cannot be read: mail then stays in its lane.
+func (q *Queue) ways(ctx context.Context) *route.Ways {
+	if q.Ways == nil {
+		return nil
+	}
+	w, err := q.Ways.Ways(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			q.Log.Warn("routes cannot be read: mail stays in the lanes it has", "error", err)
+		}
+		return nil
+	}
+	return w
+}
+
+// destOf is who is contacted for a recipient of env after some attempts, as far
+// as the routes tell. Pure.
+func destOf(w *route.Ways, env *delivery.Envelope, r *row, attempts int) string {
+	if r.local || r.Domain == (delivery.RecipientDomain{}) {
+		return r.domain
+	}
+	if w == nil {
+		return or(r.dest, r.domain)
+	}
+	job := delivery.Job{Envelope: *env, Domain: r.Domain}
+	job.Recipients = nil
+	s := route.SubjectOf(&job)
+	s.Attempts = attempts
+	return w.Contact(s)
+}
+
+// dest is destOf for a new recipient.
+func (m *message) dest(r *delivery.Recipient) string {
+	return destOf(m.ways, m.env, &row{Recipient: *r, domain: r.Domain.String(), local: r.Local}, 0)
+}
+
+// contacted is who an attempt really contacted: the routes may have changed since
+// the job was claimed. Pure.
+func contacted(j *job, res *delivery.Result) destKey {
+	domain := j.rows[0].domain
+	switch {
+	case res.Transport == "relay" && res.Name != "":
+		return destKey{name: route.Contact(domain, res.Name, route.Smarthost)}
+	case res.Transport == "direct":
+		return destKey{name: route.Contact(domain, res.Name, route.Direct)}
+	}
+	return j.to
+}
+
+// strays takes out the jobs whose recipients wait in another lane than the routes
+// now say, and corrects those: they are given back, and claimed in their turn.
+func strays(w *route.Ways, jobs []*job) (keep, gone []*job) {
+	if w == nil {
+		return jobs, nil
+	}
+	for _, j := range jobs {
+		to := j.to.name
+		if !j.attend && !j.to.local && len(j.Recipients) > 0 && j.Domain != (delivery.RecipientDomain{}) {
+			to = w.Contact(route.SubjectOf(&j.Job))
+		}
+		if to == j.to.name {
+			keep = append(keep, j)
+			continue
+		}
+		for i := range j.rows {
+			j.rows[i].dest = to
+		}
+		gone = append(gone, j)
+	}
+	return keep, gone
+}
+
+// lookAtRoutes has all waiting mail put into other lanes if the routes have changed.
+func (q *Queue) lookAtRoutes(ctx context.Context) {
+	if w := q.ways(ctx); w != nil && w.Generation != q.routed.Load() {
+		select {
+		case q.moved <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// rerouter runs until ctx ends.
+func (q *Queue) rerouter(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.moved:
+			if err := q.reroute(ctx); err != nil && ctx.Err() == nil {
+				q.Log.Error("waiting mail not put where the routes now lead, will try again", "error", err)
+			}
+		}
+	}
+}
+
+// reroute goes once through all that waits, lane by lane, with little in memory
+// and nobody held up. It is done for each generation of the routes, by one machine or
+// several; what is enqueued by older routes meanwhile, a claim corrects.
+func (q *Queue) reroute(ctx context.Context) error {
+	w := q.ways(ctx)
+	if w == nil {
+		return nil
+	}
+	var done int64
+	err := q.Store.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT COALESCE(max(generation), 0) FROM queue_routed`).Scan(&done)
+	})
+	if err != nil {
+		return fmt.Errorf("see which routes the queue follows: %w", err)
+	}
+	if done != w.Generation {
+		if err := q.eachLane(ctx, func(k laneKey) error { return q.rekeyLane(ctx, k) }); err != nil {
+			return err
+		}
+		err := q.Store.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO queue_routed (one, generation) VALUES (1, ?)
+				ON CONFLICT (one) DO UPDATE SET generation = excluded.generation`, w.Generation)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("note which routes the queue follows: %w", err)
+		}
+		q.Wake()
+	}
+	q.routed.Store(w.Generation)
+	return nil
+}
+
+const (
+	lanesAfter = `SELECT dest, local, account FROM lanes WHERE (dest, local, account) > (?, ?, ?) ORDER BY dest, local, account LIMIT ?`
+	rowsAfter  = `SELECT id, due FROM recipients WHERE state = 0 AND dest = ? AND local = ? AND account = ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`
+)
+
+// eachLane calls fn for all lanes of mail that leaves.
+func (q *Queue) eachLane(ctx context.Context, fn func(laneKey) error) error {
+	var last laneKey
+	for {
+		var keys []laneKey
+		err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
+			local := int64(0)
+			if last.to.local {
+				local = 1
+			}
+			keys, err = scanLanes(tx, lanesAfter, last.to.name, local, last.account, int64(dueLanes))
+			return err
+		})
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for _, k := range keys {
+			if k.to.local {
+				continue
+			}
+			if err := fn(k); err != nil {
+				return fmt.Errorf("%s: %w", k.describe(), err)
+			}
+		}
+		last = keys[len(keys)-1]
+	}
+}
+
+func (q *Queue) rekeyLane(ctx context.Context, k laneKey) error {
+	after := picked{due: math.MinInt64}
+	for {
+		var ids []int64
+		err := q.Store.Read(ctx, func(tx *store.Tx) error {
+			ids = nil
+			rs, err := tx.Query(rowsAfter, k.to.name, k.to.local, k.account, after.due, after.id, int64(actionBatch))
+			if err != nil {
+				return err
+			}
+			defer rs.Close()
+			for rs.Next() {
+				if err := rs.Scan(&after.id, &after.due); err != nil {
+					return err
+				}
+				ids = append(ids, after.id)
+			}
+			return rs.Err()
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		if err := q.rekey(ctx, ids); err != nil {
+			return err
+		}
+	}
+}
+
+// rekey puts waiting and held recipients, at most actionBatch, into the lanes
+// that the routes now say.
+func (q *Queue) rekey(ctx context.Context, ids []int64) error {
+	w := q.ways(ctx)
+	if w == nil {
+		return nil
+	}
+	var move map[string][]int64
+	var lanes map[laneKey]time.Time
+	err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		move, lanes, err = q.misplaced(tx, w, ids)
+		return err
+	})
+	if err != nil || len(move) == 0 {
+		return err
+	}
+	return q.Store.Write(ctx, func(tx *store.Tx) error {
+		for dest, ids := range move {
+			list, args, _ := inList(ids)
+			_, err := tx.Exec(`UPDATE recipients SET dest = ? WHERE state IN (0, 2) AND id IN `+list, append([]any{dest}, args...)...)
+			if err != nil {
+				return err
+			}
+		}
+		return lowerLanes(tx, lanes)
+	})
+}
+
+// misplaced finds the recipients that wait for another than they should, and
+// the lanes that they belong to.
+func (q *Queue) misplaced(tx *store.Tx, w *route.Ways, ids []int64) (map[string][]int64, map[laneKey]time.Time, error) {
+	list, args, _ := inList(ids)
+	rs, err := tx.Query(`SELECT r.id, r.domain, r.dest, r.attempts, COALESCE(r.need, m.need), COALESCE(r.via, m.transport), m.sender, r.account
+		FROM recipients r JOIN messages m ON m.id = r.message WHERE r.state IN (0, 2) AND r.local = 0 AND r.id IN `+list, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rs.Close()
+	move, lanes := map[string][]int64{}, map[laneKey]time.Time{}
+	for rs.Next() {
+		var r row
+		var env delivery.Envelope
+		var need int64
+		if err := rs.Scan(&r.ID, &r.domain, &r.dest, &r.Attempts, &need, &env.Transport, &env.Sender, &env.Account); err != nil {
+			return nil, nil, err
+		}
+		env.Need = delivery.TLSNeed(need)
+		r.Domain, _ = delivery.ParseRecipientDomain(r.domain) // zero where it cannot be read
+		if to := destOf(w, &env, &r, r.Attempts); to != r.dest {
+			move[to] = append(move[to], r.ID)
+			lanes[laneKey{destKey{name: to}, env.Account}] = q.Now()
+		}
+	}
+	return move, lanes, rs.Err()
+}
