@@ -1,5 +1,6 @@
 // Package sasl holds the SASL mechanisms of mail, both sides: PLAIN (RFC 4616),
-// LOGIN (as widely deployed), CRAM-MD5 (RFC 2195, client only), SCRAM-SHA-1 and
+// LOGIN (as widely deployed), EXTERNAL (RFC 4422 Appendix A, server only), CRAM-MD5
+// (RFC 2195, client only), SCRAM-SHA-1 and
 // SCRAM-SHA-256 with and without channel binding (RFC 5802, RFC 7677;
 // tls-exporter of RFC 9266, tls-server-end-point of RFC 5929).
 //

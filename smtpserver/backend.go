@@ -62,6 +62,13 @@ type Authenticator interface {
 	Start(ctx context.Context, mech string, conn Conn) (sasl.Server, *smtp.Reply)
 }
 
+// ConnAuthenticator is an Authenticator that offers more than Mechanisms to
+// clients who have shown a certificate (EXTERNAL). MechanismsOn then takes the
+// place of Mechanisms in the answer to EHLO.
+type ConnAuthenticator interface {
+	MechanismsOn(conn Conn) []string
+}
+
 // Watcher is an Authenticator that wants to know how exchanges ended, to slow
 // down and refuse addresses that guess (INB-3). Done is called once after each
 // exchange that Start began and that was not cancelled, before the reply is

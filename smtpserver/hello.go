@@ -68,7 +68,11 @@ func (c *conn) extensions() smtp.Extensions {
 		DSN:        !o.NoDSN,
 		Chunking:   !o.NoChunking,
 	}
-	if c.srv.Auth != nil {
+	switch a := c.srv.Auth.(type) {
+	case nil:
+	case ConnAuthenticator:
+		e.Auth = a.MechanismsOn(c)
+	default:
 		e.Auth = c.srv.Auth.Mechanisms(c.tls != nil)
 	}
 	if o.FutureRelease > 0 {

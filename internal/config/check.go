@@ -37,10 +37,12 @@ func (c *Config) Check() error {
 		d.fault("data_dir", "%v", err)
 	}
 	c.checkListen(&d)
-	if len(d.errs) > 0 {
-		return d.errs
+	for i, l := range c.Listen {
+		if _, err := l.ClientRoots(); err != nil {
+			d.fault(fmt.Sprintf("listen[%d].client_ca", i), "%v", err)
+		}
 	}
-	return nil
+	return d.all()
 }
 
 func (c *Config) checkTLS(d *decoder) {

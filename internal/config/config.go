@@ -45,6 +45,8 @@ type Listen struct {
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
 	ProxyFrom      []netip.Prefix `toml:"proxy_from" example:"[\"10.0.0.0/8\"]" doc:"Addresses of load balancers that say with the PROXY protocol (version 1 or 2) who has connected to them: limits, logs and Received fields then tell of that client. From these addresses a connection without the header is closed, from all others one with it. Empty: none."`
+	ClientCA       string         `toml:"client_ca" doc:"PEM file with certificate authorities of your own. A client that shows a certificate of theirs on a submission listener may log in with it (AUTH EXTERNAL), as the account that has an address of its subjectAltName. They can let anybody in: name none that certify strangers. Read at start. Empty: none."`
+	ClientCerts    []string       `toml:"client_certs" example:"[\"joe@example.org sha256:5f1c…\"]" doc:"Single client certificates that log in the same way, whoever signed them: an address of the account, a space, and \"sha256:\" with the fingerprint (\"openssl x509 -noout -fingerprint -sha256\")."`
 }
 
 // TLS is certificates.

@@ -296,6 +296,37 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
+func TestClientCerts(t *testing.T) {
+	t.Parallel()
+	const sum = "AA:bb:00112233445566778899aabbccddeeff00112233445566778899aabbccdd"
+	for text, want := range map[string]string{
+		"joe@example.org sha256:" + sum:        "",
+		"joe@example.org  sha256:" + sum:       "",
+		"joe@example.org " + sum:               "no fingerprint of 64 hexadecimal digits",
+		"joe@example.org sha256:" + sum + "00": "no fingerprint",
+		"joe@example.org sha256:xx":            "no fingerprint",
+		"joe sha256:" + sum:                    "does not begin with a mail address",
+		"sha256:" + sum:                        "does not begin with a mail address",
+		"":                                     "does not begin with a mail address",
+	} {
+		base := "hostname = \"mx.example.org\"\n[tls]\ncert_file = \"a\"\nkey_file = \"b\"\n[[listen]]\naddress = \"127.0.0.1:587\"\nkind = \"submission\"\n"
+		c, err := Parse("w", []byte(base+fmt.Sprintf("client_certs = [%q]\nclient_ca = \"ca.pem\"\n", text)))
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), ":8: listen[0].client_certs[0]")) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err == nil {
+			if pins, err := c.Listen[0].Pinned(); err != nil || len(pins) != 1 {
+				t.Errorf("%q: %v, %v", text, pins, err)
+			}
+		}
+	}
+	for _, line := range []string{"client_ca = \"ca.pem\"", "client_certs = [\"joe@example.org sha256:" + sum + "\"]"} {
+		if _, err := Parse("w", []byte(minimal+line+"\n")); err == nil || !strings.Contains(err.Error(), "nobody logs in on a listener of kind mx") {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
 func TestExampleParses(t *testing.T) {
 	t.Parallel()
 	if _, err := Parse("waxwing.toml", []byte(Example())); err != nil {

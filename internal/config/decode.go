@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -22,6 +23,15 @@ type decoder struct {
 
 func (d *decoder) fault(key, format string, args ...any) {
 	d.errs = append(d.errs, Error{File: d.file, Line: d.line(key), Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// all is every fault by line; nil where there is none.
+func (d *decoder) all() error {
+	if len(d.errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.errs, func(a, b Error) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key)) })
+	return d.errs
 }
 
 // line is where key stands, or what encloses it.

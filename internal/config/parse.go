@@ -1,14 +1,12 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -82,9 +80,8 @@ func Parse(name string, data []byte) (*Config, error) {
 	d := decoder{file: name, lines: c.lines}
 	d.table("", tree, reflect.ValueOf(c).Elem())
 	c.validate(&d)
-	if len(d.errs) > 0 {
-		slices.SortStableFunc(d.errs, func(a, b Error) int { return cmp.Compare(a.Line, b.Line) })
-		return nil, d.errs
+	if err := d.all(); err != nil {
+		return nil, err
 	}
 	c.anchor(filepath.Dir(name))
 	return c, nil
@@ -94,6 +91,11 @@ func Parse(name string, data []byte) (*Config, error) {
 func (c *Config) anchor(dir string) {
 	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile, &c.Sendmail.Socket, &c.Companion.Datagrams} {
 		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for i := range c.Listen {
+		if p := &c.Listen[i].ClientCA; *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}

@@ -135,6 +135,7 @@ func (c *Config) validateListen(d *decoder) {
 	tls := c.TLS.LocalCA || c.TLS.CertFile != ""
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d]", i)
+		l.validateClients(d, key)
 		if !l.Address.IsValid() {
 			continue
 		}

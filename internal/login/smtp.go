@@ -26,10 +26,8 @@ func (c *Checker) Mechanisms(tls bool) []string {
 
 // Start begins an exchange, or refuses an address that has failed too often.
 func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) (sasl.Server, *smtp.Reply) {
-	addr := conn.Remote().Addr()
-	if c.failing.refused(addr, c.now(), c.limits()) {
-		c.log().Info("login refused", "word", "login-limit", "remote", addr.String())
-		return nil, smtp.NewReply(421, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many failed logins from your address, try again later")
+	if r := c.refused(conn); r != nil {
+		return nil, r
 	}
 	verify := func(user, password string) (string, error) { return c.Password(ctx, user, password) }
 	switch {
@@ -55,6 +53,16 @@ func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) 
 		return nil, smtp.NewReply(504, smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}, "mechanism not offered")
 	}
 	return srv, nil
+}
+
+// refused is the reply to an address that has failed too often.
+func (c *Checker) refused(conn smtpserver.Conn) *smtp.Reply {
+	addr := conn.Remote().Addr()
+	if !c.failing.refused(addr, c.now(), c.limits()) {
+		return nil
+	}
+	c.log().Info("login refused", "word", "login-limit", "remote", addr.String())
+	return smtp.NewReply(421, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many failed logins from your address, try again later")
 }
 
 // Done counts failures by address and delays the answer (INB-3). Only refused

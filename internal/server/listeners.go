@@ -134,10 +134,35 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 	if conf == nil {
 		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set tls.cert_file and tls.key_file", c.Address, c.Kind)
 	}
-	srv.Auth = checker
+	auth, err := s.authenticator(c, srv, checker)
+	if err != nil {
+		return nil, err
+	}
+	srv.Auth = auth
 	srv.Offer.FutureRelease = maxHold
 	srv.Backend = &receive.Submission{Common: common, Signer: s.Signing, Allowance: s.Allowance}
 	return srv, nil
+}
+
+// authenticator is who checks logins at a listener; where client certificates are
+// taken (INB-5), srv asks for them.
+func (s *Server) authenticator(c config.Listen, srv *smtpserver.Server, checker *login.Checker) (smtpserver.Authenticator, error) {
+	if !c.TakesCertificates() {
+		return checker, nil
+	}
+	roots, err := c.ClientRoots()
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: client_ca: %w", c.Address, err)
+	}
+	pinned, err := c.Pinned()
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", c.Address, err)
+	}
+	srv.TLS = srv.TLS.Clone()
+	// Asked for and not demanded, nor judged here: programs show what certificates
+	// they have, and then use a password.
+	srv.TLS.ClientAuth, srv.TLS.ClientCAs = tls.RequestClientCert, roots
+	return &login.External{Checker: checker, Roots: roots, Pinned: pinned}, nil
 }
 
 func or[T comparable](v, def T) T {

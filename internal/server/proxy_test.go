@@ -47,9 +47,7 @@ func TestProxy(t *testing.T) {
 
 	subs := dial(t, s.Addr(config.Submissions))
 	io.WriteString(subs, "PROXY TCP6 2001:db8::77 2001:db8::1 4711 465\r\n")
-	tc := tls.Client(subs.Conn, &tls.Config{InsecureSkipVerify: true})
-	subs.Conn = tc
-	subs.r.Reset(tc)
+	subs.tls(&tls.Config{InsecureSkipVerify: true})
 	subs.say("", "220")
 	subs.say("EHLO client.test", "250")
 	subs.say("AUTH PLAIN AHlvdQB3cm9uZw==", "535")

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/internal/certs"
+	"waxwing/internal/config"
+)
+
+// INB-5: the configuration's authorities and fingerprints are asked on the
+// listeners that have them, and no program without a certificate is shut out.
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.MX, config.Submissions, config.Submission)
+	dir := t.TempDir()
+	files := certs.LocalFiles{Cert: filepath.Join(dir, "c.crt"), Key: filepath.Join(dir, "c.key"), CA: filepath.Join(dir, "ca.crt")}
+	if err := certs.MakeLocal(files, time.Now(), "client.test"); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(cert.Certificate[0])
+	cfg.Listen[1].ClientCA, cfg.Listen[1].ClientCerts = files.CA, []string{"you@example.test sha256:" + strings.ToUpper(hex.EncodeToString(sum[:]))}
+	s := run(t, cfg)
+	show := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}
+	for _, tt := range []struct {
+		name    string
+		kind    config.Kind
+		conf    *tls.Config
+		offered bool
+	}{
+		{"pinned", config.Submissions, show, true},
+		{"none shown", config.Submissions, &tls.Config{InsecureSkipVerify: true}, false},
+		{"a listener without", config.Submission, show, false},
+		{"the MX", config.MX, show, false},
+	} {
+		p := dial(t, s.Addr(tt.kind))
+		if tt.kind != config.Submissions {
+			p.say("", "220")
+			p.say("EHLO client.test", "250")
+			p.say("STARTTLS", "220")
+		}
+		p.tls(tt.conf)
+		if tt.kind == config.Submissions {
+			p.say("", "220")
+		}
+		offer := p.say("EHLO client.test", "250")
+		if strings.Contains(offer, "EXTERNAL") != tt.offered || strings.Contains(offer, "PLAIN") != (tt.kind != config.MX) {
+			t.Errorf("%s: the offer is %q", tt.name, offer)
+		}
+		if tt.offered {
+			p.say("AUTH EXTERNAL =", "235 2.7.0")
+			p.say("MAIL FROM:<you@example.test>", "250")
+		}
+	}
+}
+
+// An authority that cannot be read is told by config check and at start.
+func TestClientAuthorityMissing(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.Submissions)
+	cfg.Listen[0].ClientCA = filepath.Join(t.TempDir(), "ca.pem")
+	if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), "listen[0].client_ca: open ") {
+		t.Errorf("check: %v", err)
+	}
+	if err := os.WriteFile(cfg.Listen[0].ClientCA, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY"}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), "holds no PEM certificate") {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := New(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "client_ca") {
+		t.Errorf("start: %v", err)
+	}
+}
+
+// tls goes on over TLS.
+func (p *peer) tls(conf *tls.Config) {
+	p.t.Helper()
+	tc := tls.Client(p.Conn, conf)
+	if err := tc.Handshake(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Conn = tc
+	p.r.Reset(tc)
+}
