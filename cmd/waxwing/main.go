@@ -65,7 +65,7 @@ func commands() []command {
 		{"hold", "add|list|remove", "rules by which new mail is held back", runHold},
 		{"suppression", "add|list|remove [ACCOUNT [ADDRESS]]", "recipients that an account sends no more mail to", runSuppression},
 		{"queue", "list|show|count|hold|unhold|retry|fail|drop|set-tls|set-transport [ID|FILTERS]", "mail that waits, what became of it, and what is to become of it", runQueue},
-		{"tlsrpt", "results|send|sent|outcomes|reports|summary|show|parse|lookup|suppress", "TLS reports, both ways", runTLSRPT},
+		{"tlsrpt", "results|send|sent|outcomes|reports|refused|summary|show|parse|lookup|suppress", "TLS reports, both ways", runTLSRPT},
 		{"mtasts", "list|lookup|forget|refresh|publish|published|unpublish", "MTA-STS: the policies of others in the cache, and our own", runMTASTS},
 		{"dane", "lookup|verify|record HOST|DOMAIN|FILE", "TLSA records: what is published, whether it holds, what to publish", runDANE},
 		{"dns", "selftest", "test whether the resolver's DNSSEC answers can be trusted", runDNS},

@@ -20,7 +20,7 @@ import (
 
 // runTLSRPT shows and sends TLS reports (RFC 8460).
 func runTLSRPT(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "results", "send", "sent", "outcomes", "reports", "summary", "show", "parse", "lookup", "suppress")
+	what, args, err := verb(args, "results", "send", "sent", "outcomes", "reports", "refused", "summary", "show", "parse", "lookup", "suppress")
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 		return parseReports(e, rest, f.json)
 	}
 	if what == "show" && len(rest) != 1 || what != "show" && len(rest) > 0 {
-		return usagef("results|send|sent|outcomes|reports take no arguments, show takes an id")
+		return usagef("results|send|sent|outcomes|reports|refused take no arguments, show takes an id")
 	}
 	if what == "send" {
 		return withDesk(ctx, e, f, func(d control.Desk) error { return sendReports(ctx, e, d, o, f.json) })
@@ -72,6 +72,8 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 			return listOutcomes(ctx, e, service, o, f.json)
 		case "reports":
 			return listReports(ctx, e, service, o.Domain, f.json)
+		case "refused":
+			return listRefused(ctx, e, service, f.json)
 		}
 		return showReport(ctx, e, service, rest[0], f.json)
 	})
@@ -153,6 +155,25 @@ func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string
 		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
 	}
 	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "BY", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells)
+}
+
+func listRefused(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) error {
+	all, err := s.RefusedReports(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(e.stdout, all)
+	}
+	cells := [][]string{}
+	for _, r := range all {
+		from, about := r.Submitter, r.Domain
+		if from == "" {
+			from, about = "everybody", "everything"
+		}
+		cells = append(cells, []string{r.Day, from, about, strconv.FormatInt(r.Stored, 10), strconv.FormatInt(r.Refused, 10)})
+	}
+	return table(e.stdout, []string{"DAY", "FROM", "ABOUT", "STORED", "REFUSED"}, cells)
 }
 
 func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {

@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
@@ -31,10 +29,7 @@ func organisation(uri string) string {
 		}
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if org, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
-		return org
-	}
-	return host
+	return registrable(host)
 }
 
 // capped takes out of m the deliveries beyond the daily cap of their

@@ -43,7 +43,11 @@ func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) 
 	if err != nil && !errors.Is(err, ErrTooMany) {
 		return "", fmt.Errorf("TLS report posted from %s: %w", from, err)
 	}
-	if err == nil && reason == "" {
+	switch {
+	case errors.Is(err, ErrTooMany):
+		s.count("in", "over-cap")
+	case err == nil && reason == "":
+		s.count("in", "posted")
 		s.log().Info("TLS report received", "source", "https", "from", from, "report-id", clip(r.ID))
 	}
 	return reason, err

@@ -84,8 +84,15 @@ type Service struct {
 	// recipient domain; nil: all are reported to.
 	Off  bool
 	Send func(domain string) bool
-	Cap  int           // reports to one organisation on a UTC day (RPT-12); 0: 1,000
-	Keep time.Duration // how long received and sent reports are kept; 0: 400 days
+	Cap  int // reports to one organisation on a UTC day (RPT-12); 0: 1,000
+	// PerReporter is how much is stored of reports by mail that one organisation
+	// has signed, about one organisation's domains, on a UTC day; PerDay of all.
+	// One for each domain of ours in a report; 0: 100 and 20,000.
+	PerReporter, PerDay int
+	// Count is told of each report that came (in: taken, posted, over-cap) and of
+	// what became of each that was due (out: the states of Made); nil: nobody.
+	Count func(direction, result string)
+	Keep  time.Duration // how long received and sent reports are kept; 0: 400 days
 
 	// Postmaster is who is mailed when a clean domain gets its first failures
 	// (RPT-18), "" if there is nobody; nil: no mail.

@@ -57,13 +57,16 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if err != nil {
 		return false, plain(err), nil
 	}
-	reason, err = s.keep(ctx, origin{source: "mail", submitter: submitter.ASCII()}, r)
+	reason, err = s.keep(ctx, s.byMail(submitter), r)
 	if err != nil {
-		return false, "", fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
+		if reason, err = s.full(ctx, err); err != nil {
+			return false, "", fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
+		}
 	}
 	if reason != "" {
 		return false, reason, nil
 	}
+	s.count("in", "taken")
 	s.log().Info("TLS report received", "submitter", submitter, "report-id", clip(r.ID), "recipient", recipient)
 	return true, "", nil
 }
@@ -176,6 +179,14 @@ type origin struct {
 	submitter string
 	maxSize   int                             // octets stored a policy domain; 0: any
 	admit     func(tx *store.Tx, n int) error // asked before n rows are stored; nil: all are
+	// one is asked for each row that is new, with its policy domain; nil: all are stored.
+	one func(tx *store.Tx, domain string) error
+}
+
+func (s *Service) byMail(submitter dns.Name) origin {
+	from := submitter.ASCII()
+	return origin{source: "mail", submitter: from, maxSize: maxMailKept,
+		one: func(tx *store.Tx, domain string) error { return s.admitMail(tx, from, domain) }}
 }
 
 // keep stores the policies of a report that are about domains of ours, one row
@@ -226,8 +237,16 @@ func (s *Service) keepOne(tx *store.Tx, o origin, p *tlsrpt.Report, file []byte)
 		ON CONFLICT (source, submitter, report_id, policy_domain) DO NOTHING`,
 		id, o.source, o.submitter, clip(p.ID), name.ASCII(), clip(p.Organization), clip(p.Contact),
 		store.Time(p.Begin), store.Time(p.End), store.Time(s.now()), ok, failed, file)
-	if err != nil || n == 0 || failed == 0 || o.source != "mail" {
+	if err != nil || n == 0 {
 		return err
+	}
+	if o.one != nil {
+		if err := o.one(tx, name.ASCII()); err != nil {
+			return err
+		}
+	}
+	if failed == 0 || o.source != "mail" {
+		return nil
 	}
 	return s.noteFailure(tx, alert{domain: name.ASCII(), submitter: o.submitter, report: id, ok: ok, failed: failed, types: failureTypes(p)}, p.Begin)
 }

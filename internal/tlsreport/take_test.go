@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,89 @@ func TestIDsOfOthers(t *testing.T) {
 	}
 }
 
+// RPT-14, RPT-17: a valid signature is no leave to fill the store. What one
+// organisation signs about one of ours is bounded, and all together; what is
+// beyond is no report but mail, and counted. A repeated report costs nothing.
+func TestMailCaps(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		r := newRig(t, s)
+		r.PerReporter, r.PerDay = 3, 8
+		counted := map[string]int{}
+		r.Count = func(direction, result string) { counted[direction+" "+result]++ }
+		by := func(domain string) Verifier { return passesAs{dns.MustParse(domain)} }
+		take := func(from, id string, domains ...string) string {
+			t.Helper()
+			r.Verifier = by(from)
+			msg := append([]byte("From: <a@"+from+">\r\nContent-Type: application/tlsrpt+json\r\n\r\n"), reportAbout(t, id, domains...)...)
+			taken, reason, err := r.Take(ctx, "tls-reports@example", msg)
+			if err != nil || taken == (reason != "") {
+				t.Fatalf("%s of %s: %v %q %v", id, from, taken, reason, err)
+			}
+			return reason
+		}
+		const perReporter = "more TLS reports of evil.test about sender.example today than are taken (tlsrpt.max_received_per_reporter)"
+		for i, tt := range []struct{ from, id, domain, reason string }{
+			{"a.evil.test", "1", "sender.example", ""},
+			{"b.evil.test", "1", "sender.example", ""}, // another subdomain: the same organisation
+			{"b.evil.test", "1", "sender.example", ""}, // repeated
+			{"b.evil.test", "1", "sender.example", ""},
+			{"c.evil.test", "2", "mx.sender.example", ""}, // another name below ours: the same
+			{"d.evil.test", "3", "sender.example", perReporter},
+			{"a.evil.test", "1", "sender.example", ""}, // repeated: still known
+			{"a.evil.test", "4", "sender.example", perReporter},
+			{"a.evil.test", "5", "example", ""}, // about another
+			{"good.test", "6", "sender.example", ""},
+			{"good.test", "7", "sender.example", ""},
+			{"good.test", "8", "sender.example", ""},
+			{"third.test", "9", "sender.example", ""},
+			{"fourth.test", "10", "sender.example", "more TLS reports today than are taken (tlsrpt.max_received)"},
+		} {
+			if reason := take(tt.from, tt.id, tt.domain); reason != tt.reason {
+				t.Errorf("%d: %s of %s: %q, want %q", i, tt.id, tt.from, reason, tt.reason)
+			}
+		}
+		if n := len(r.reports(t)); n != 8 {
+			t.Errorf("%d reports are stored, want 8", n)
+		}
+		refused, err := r.RefusedReports(ctx)
+		want := []Refused{{"2026-11-21", "evil.test", "sender.example", 3, 2}, {"2026-11-21", "", "", 8, 1}}
+		if err != nil || !slices.Equal(refused, want) {
+			t.Errorf("refused: %+v %v", refused, err)
+		}
+		if counted["in over-cap"] != 3 || counted["in taken"] != 11 {
+			t.Errorf("counted: %v", counted)
+		}
+		r.clock.set(saturday.Add(36 * time.Hour))
+		if reason := take("d.evil.test", "3", "sender.example"); reason != "" {
+			t.Errorf("the next day: %s", reason)
+		}
+		// A report about two domains is stored as a whole or not at all.
+		r.PerReporter = 1
+		if reason := take("e.evil.test", "11", "example", "sender.example"); reason == "" {
+			t.Error("half of a report was taken")
+		}
+		if n := len(r.reports(t)); n != 9 {
+			t.Errorf("%d reports are stored, want 9", n)
+		}
+		r.clock.set(saturday.Add(20 * 24 * time.Hour))
+		if err := r.prune(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if refused, err := r.RefusedReports(ctx); len(refused) != 0 || err != nil {
+			t.Errorf("after weeks: %+v %v", refused, err)
+		}
+	})
+}
+
+// passesAs verifies everything as signed by a domain.
+type passesAs struct{ domain dns.Name }
+
+func (p passesAs) Verify(context.Context, []byte) ([]dkim.Verification, error) {
+	return []dkim.Verification{{Domain: p.domain, Result: dkim.Pass, SignedHeaders: []string{"from"}}}, nil
+}
+
 // RPT-17: hosted domains, our host names, and for TLSA the hosts below a hosted domain.
 func TestIsOurs(t *testing.T) {
 	t.Parallel()
@@ -375,6 +459,6 @@ func FuzzTake(f *testing.F) {
 
 type passes struct{}
 
-func (passes) Verify(context.Context, []byte) ([]dkim.Verification, error) {
-	return []dkim.Verification{{Domain: dns.MustParse("reporter.example"), Result: dkim.Pass, SignedHeaders: []string{"from"}}}, nil
+func (passes) Verify(ctx context.Context, msg []byte) ([]dkim.Verification, error) {
+	return passesAs{dns.MustParse("reporter.example")}.Verify(ctx, msg)
 }

@@ -308,6 +308,8 @@ func (s *Service) prune(ctx context.Context) error {
 			{`DELETE FROM tls_alerts WHERE created < ?`, before},
 			{`DELETE FROM tls_hooks WHERE expires < ?`, before},
 			{`DELETE FROM tls_caps WHERE day < ?`, oldest},
+			{`DELETE FROM tls_intake WHERE day < ?`, oldest},
+			{`DELETE FROM tls_batches WHERE at < ?`, store.Time(now.Add(-24 * time.Hour))},
 			{`DELETE FROM tls_suppressions WHERE (CASE WHEN until > created THEN until ELSE created END) < ?`, store.Time(now.Add(-forgetful))},
 		} {
 			if _, err := tx.Exec(q.q, q.arg); err != nil {

@@ -70,6 +70,7 @@ func (s *Service) work(ctx context.Context, u *unit) (*Made, error) {
 		return nil, fmt.Errorf("settle the TLS report: %w", err)
 	}
 	m.State, m.Note = state, note
+	s.count("out", state)
 	s.wake(m)
 	s.log().Info("TLS report", "policy-domain", u.name, "day", u.date(), "state", m.State, "rua", m.RUA, "note", m.Note)
 	return m, nil

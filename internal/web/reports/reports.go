@@ -32,6 +32,7 @@ const (
 	perHour     = 60   // requests of one source
 	maxSources  = 4096 // that are remembered
 	concurrent  = 8
+	atATime     = 2 // of them from one source
 	readTime    = 30 * time.Second
 	retryBusy   = time.Minute
 	maxReasonIn = 300 // octets of a reason in an answer
@@ -43,28 +44,45 @@ type Handler struct {
 	TooMany error            // what Sink returns when a day's limit is reached
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: discard
+	// Count is told what came of each request, by its status; nil: nobody.
+	Count func(status int)
 
 	once sync.Once
 	busy chan struct{}
 
 	mu      sync.Mutex
 	hour    int64
-	sources map[netip.Prefix]int
+	sources map[netip.Prefix]int // requests of the running hour
+	open    map[netip.Prefix]int // that are being answered
 }
 
 // ServeHTTP answers 200 when the report is kept, or was before; 4xx when it
 // never will be; 429 and 503 when another time is better (RFC 8460 §5.4, §5.5).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.once.Do(func() { h.busy, h.sources = make(chan struct{}, concurrent), map[netip.Prefix]int{} })
+	h.once.Do(func() {
+		h.busy, h.sources, h.open = make(chan struct{}, concurrent), map[netip.Prefix]int{}, map[netip.Prefix]int{}
+	})
+	if h.Count != nil {
+		told := &teller{ResponseWriter: w}
+		defer func() { h.Count(told.status) }()
+		w = told
+	}
 	source, ok := sourceOf(r)
 	if !ok {
 		answer(w, http.StatusBadRequest, "no source address")
 		return
 	}
-	if wait, ok := h.admit(source); !ok {
+	leave, wait, ok := h.admit(source)
+	if !ok {
 		later(w, http.StatusTooManyRequests, wait, "too many requests from your network")
 		return
 	}
+	defer leave()
+	h.serve(w, r, source)
+}
+
+// serve answers a request that its network may make.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Addr) {
 	if why := accepts(r); why != "" {
 		answer(w, http.StatusUnsupportedMediaType, why)
 		return
@@ -136,17 +154,18 @@ func sourceOf(r *http.Request) (netip.Addr, bool) {
 	return ap.Addr().Unmap().WithZone(""), err == nil
 }
 
-// admit counts the requests of a network in the running hour. When more
-// networks come than are remembered, the new ones wait for the next hour: those
-// who are known go on.
-func (h *Handler) admit(a netip.Addr) (wait time.Duration, ok bool) {
+// admit counts the requests of a network in the running hour, and those that
+// have no answer yet until leave is called: a few slow ones must not take the
+// room of all. When more networks come than are remembered, the new ones wait for
+// the next hour: those who are known go on.
+func (h *Handler) admit(a netip.Addr) (leave func(), wait time.Duration, ok bool) {
 	bits := 32
 	if a.Is6() {
 		bits = 64
 	}
 	p, err := a.Prefix(bits)
 	if err != nil {
-		return time.Hour, false
+		return nil, time.Hour, false
 	}
 	now := h.now()
 	hour := now.Unix() / 3600
@@ -158,12 +177,36 @@ func (h *Handler) admit(a netip.Addr) (wait time.Duration, ok bool) {
 		clear(h.sources)
 	}
 	n, known := h.sources[p]
-	if n >= perHour || !known && len(h.sources) >= maxSources {
-		return wait, false
+	switch {
+	case n >= perHour || !known && len(h.sources) >= maxSources:
+		return nil, wait, false
+	case h.open[p] >= atATime:
+		return nil, retryBusy, false
 	}
 	h.sources[p] = n + 1
-	return 0, true
+	h.open[p]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.open[p]--; h.open[p] == 0 {
+			delete(h.open, p)
+		}
+	}, 0, true
 }
+
+// teller remembers the status of an answer.
+type teller struct {
+	http.ResponseWriter
+	status int
+}
+
+func (t *teller) WriteHeader(status int) {
+	t.status = status
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController, which sets the read deadline.
+func (t *teller) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 func untilMidnight(now time.Time) time.Duration {
 	return now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -89,12 +90,64 @@ func TestPerSource(t *testing.T) {
 		t.Errorf("the next hour: %d", w.Code)
 	}
 	for i := range maxSources { // a flood of networks does not grow the memory
-		h.admit(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+		if leave, _, ok := h.admit(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})); ok {
+			leave()
+		}
 	}
 	if len(h.sources) > maxSources {
 		t.Errorf("%d sources are remembered", len(h.sources))
 	}
 	if w := post(h, "[2001:db8::1]:1", gz, "x"); w.Code != 200 {
 		t.Errorf("a known source in a flood: %d", w.Code)
+	}
+}
+
+// slowSink keeps its callers until it is let go.
+type slowSink struct{ in, out chan struct{} }
+
+func (s slowSink) TakePost(context.Context, netip.Addr, []byte) (string, error) {
+	s.in <- struct{}{}
+	<-s.out
+	return "", nil
+}
+
+// RPT-15: one network has only so many requests answered at a time, and takes
+// nobody else's room; what came of each is counted.
+func TestAtATime(t *testing.T) {
+	t.Parallel()
+	s := slowSink{make(chan struct{}, 100), make(chan struct{})}
+	var mu sync.Mutex
+	counted := map[int]int{}
+	h := &Handler{Sink: s, Now: func() time.Time { return time.Unix(1e9, 0) }, Count: func(status int) {
+		mu.Lock()
+		defer mu.Unlock()
+		counted[status]++
+	}}
+	const gz = "application/tlsrpt+gzip"
+	var wg sync.WaitGroup
+	for range atATime {
+		wg.Go(func() {
+			if w := post(h, "[2001:db8::1]:1", gz, "x"); w.Code != 200 {
+				t.Errorf("within the limit: %d", w.Code)
+			}
+		})
+		<-s.in
+	}
+	if w := post(h, "[2001:db8::2]:1", gz, "x"); w.Code != 429 || w.Header().Get("Retry-After") != "61" {
+		t.Errorf("one more of the network: %d %v", w.Code, w.Header())
+	}
+	wg.Go(func() {
+		if w := post(h, "192.0.2.1:1", gz, "x"); w.Code != 200 {
+			t.Errorf("another network: %d", w.Code)
+		}
+	})
+	<-s.in
+	close(s.out)
+	wg.Wait()
+	if w := post(h, "[2001:db8::2]:1", gz, "x"); w.Code != 200 || len(h.open) != 0 {
+		t.Errorf("afterwards: %d, %d open", w.Code, len(h.open))
+	}
+	if len(counted) != 2 || counted[200] != atATime+2 || counted[429] != 1 {
+		t.Errorf("counted: %v", counted)
 	}
 }
