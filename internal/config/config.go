@@ -81,6 +81,9 @@ type Delivery struct {
 	MaxHosts             int                  `toml:"max_hosts" min:"1" max:"100" doc:"How many MX hosts of a domain are tried in one attempt."`
 	Concurrency          int                  `toml:"concurrency" min:"1" max:"10000" doc:"Deliveries at one time, all destinations together."`
 	ConcurrencyPerDomain int                  `toml:"concurrency_per_domain" min:"1" max:"1000" doc:"Deliveries at one time to one recipient domain."`
+	KeepIdle             time.Duration        `toml:"keep_idle" min:"100ms" max:"5m" doc:"How long a connection is kept open after a message, for another one to the same host."`
+	KeepMessages         int                  `toml:"keep_messages" min:"1" max:"10000" doc:"Messages over one connection before it is ended. 1: none is kept."`
+	KeepConnections      int                  `toml:"keep_connections" min:"1" max:"10000" doc:"Connections kept open unused at one time, to all hosts together; the oldest are ended first."`
 	Retry                []time.Duration      `toml:"retry" min:"1s" max:"168h" doc:"Waits between the attempts; the last one repeats until expire."`
 	Expire               time.Duration        `toml:"expire" min:"1m" max:"720h" doc:"How long after its acceptance a message that could not be delivered is returned to its sender (RFC 5321 §4.5.4 advises 4 to 5 days)."`
 	DelayNotice          time.Duration        `toml:"delay_notice" max:"720h" doc:"When the sender is told, once, that a message is still waiting. \"0s\": never."`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -360,6 +361,10 @@ func TestCheck(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
+	}
+	var all Errors
+	if !errors.As(err, &all) || !slices.IsSortedFunc(all, func(a, b Error) int { return cmp.Compare(a.Line, b.Line) }) {
+		t.Errorf("not by line: %v", err)
 	}
 	if c, err = Parse(file, []byte(minimal)); err != nil || c.Check() != nil {
 		t.Errorf("%v, %v", err, c.Check())

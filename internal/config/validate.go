@@ -29,6 +29,7 @@ func Default() *Config {
 		},
 		Delivery: Delivery{
 			Plaintext: PlaintextAllow, MaxHosts: 10, Concurrency: 200, ConcurrencyPerDomain: 20,
+			KeepIdle: 5 * time.Second, KeepMessages: 100, KeepConnections: 200, // SES-6
 			// QUE-4
 			Retry: []time.Duration{
 				time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,10 +24,40 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stor
 			return nil, fmt.Errorf("data_dir %s cannot be made: %w", cfg.DataDir, err)
 		}
 		o.Path = filepath.Join(cfg.DataDir, "waxwing.db")
+		if err := checkMagic(o.Path); err != nil {
+			return nil, fmt.Errorf("open the store: %w", err)
+		}
 	}
 	s, err := store.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	return s, nil
+}
+
+// magic is what every SQLite database begins with (sqlite.org/fileformat2.html §1.3).
+const magic = "SQLite format 3\x00"
+
+// checkMagic tells a file that is something else from a database that cannot be
+// opened: the engine's own words for it speak of locks and encryption. No file and
+// an empty one are a database to be.
+func checkMagic(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	b := make([]byte, len(magic))
+	switch n, err := io.ReadFull(f, b); {
+	case err == io.EOF:
+		return nil
+	case err != nil && err != io.ErrUnexpectedEOF:
+		return err
+	case string(b[:n]) != magic:
+		return fmt.Errorf("%s is no SQLite database: it is another program's file, or its beginning was overwritten; move it away and put a backup in its place", path)
+	}
+	return nil
 }

@@ -105,7 +105,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: &session.Pool{}, resume: tls.NewLRUClientSessionCache(tlsSessions)}
+	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions)}
 	if err = s.build(ctx); err == nil {
 		err = s.listenSendmail()
 	}
@@ -120,6 +120,11 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// pool keeps connections as the configuration says (SES-6).
+func pool(d config.Delivery) *session.Pool {
+	return &session.Pool{MaxMessages: d.KeepMessages, Idle: d.KeepIdle, MaxIdle: d.KeepConnections}
 }
 
 // Close releases what New took. It is not needed after Run.

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/internal/config"
+	"waxwing/internal/session"
+)
+
+// A file that is no database is called that; no file and an empty one become one.
+func TestOpenStoreOnAnotherFile(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		text string
+		good bool
+	}{
+		"none": {"", true}, "empty": {"", true}, "text": {"From a@b Thu Jan  1 00:00:00 1970\n\nmail\n", false}, "short": {"SQLite", false},
+		"another magic": {strings.Repeat("SQLite format 2\x00", 300), false},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "waxwing.db")
+		if name != "none" {
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // the second time it is a database
+			db, err := OpenStore(t.Context(), &config.Config{DataDir: dir}, slog.New(slog.DiscardHandler))
+			if (err == nil) != tt.good || err != nil && !strings.Contains(err.Error(), path+" is no SQLite database") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err == nil {
+				db.Close()
+			}
+		}
+		if b, _ := os.ReadFile(path); !tt.good && string(b) != tt.text {
+			t.Errorf("%s: the file was changed", name)
+		}
+	}
+}
+
+// SES-6: the pool has what the configuration says.
+func TestPoolLimits(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Parse("w", []byte("hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"mx\"\n[delivery]\nkeep_idle = \"7s\"\nkeep_messages = 3\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pool(cfg.Delivery)
+	if want := (&session.Pool{MaxMessages: 3, Idle: 7 * time.Second, MaxIdle: 200}); p.MaxMessages != want.MaxMessages || p.Idle != want.Idle || p.MaxIdle != want.MaxIdle {
+		t.Errorf("%d messages, %s, %d connections", p.MaxMessages, p.Idle, p.MaxIdle)
+	}
+	for _, line := range []string{"keep_idle = \"0s\"", "keep_idle = \"10m\"", "keep_messages = 0", "keep_connections = 0"} {
+		if _, err := config.Parse("w", []byte("hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"mx\"\n[delivery]\n"+line+"\n")); err == nil {
+			t.Errorf("%s is accepted", line)
+		}
+	}
+}
