@@ -37,6 +37,7 @@ type Collector struct {
 	fullOnce, badOnce sometimes
 	policies          policies
 	held              []delivery.Observation // of a batch that is not stored yet
+	heldID            int64                  // that batch's, whatever became of a commit
 	heldDatagrams     int
 }
 
@@ -145,8 +146,9 @@ func (c *Collector) drain(ctx context.Context, q *intake) {
 				return
 			}
 			c.held, c.heldDatagrams = c.observe(b)
+			c.heldID = store.NewID()
 		}
-		if len(c.held) > 0 && !c.Off && !c.save(ctx, c.held) {
+		if len(c.held) > 0 && !c.Off && !c.save(ctx, c.heldID, c.held) {
 			return
 		}
 		c.Metrics.datagram(stored, c.heldDatagrams)
@@ -195,10 +197,10 @@ func (c *Collector) count(o observed) {
 	}
 }
 
-// save stores observations, again and again until it succeeds; false: ctx ended.
-func (c *Collector) save(ctx context.Context, obs []delivery.Observation) bool {
+// save stores a batch, again and again until it succeeds; false: ctx ended.
+func (c *Collector) save(ctx context.Context, id int64, obs []delivery.Observation) bool {
 	for pause := time.Second; ; pause = min(2*pause, longestPause) {
-		err := c.Store.Write(ctx, func(tx *store.Tx) error { return tlsresult.Save(tx, c.now(), obs) })
+		err := c.Store.Write(ctx, func(tx *store.Tx) error { return saveOnce(tx, id, c.now(), obs) })
 		if err == nil {
 			return true
 		}
@@ -214,6 +216,20 @@ func (c *Collector) save(ctx context.Context, obs []delivery.Observation) bool {
 		case <-t.C:
 		}
 	}
+}
+
+// saveOnce stores a batch unless it is stored. Where the connection to PostgreSQL
+// ends in the middle of a commit, nobody knows what became of it; who tries again
+// must not count twice.
+func saveOnce(tx *store.Tx, id int64, now time.Time, obs []delivery.Observation) error {
+	n, err := tx.Exec(`INSERT INTO tls_batches (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`, id, store.Time(now))
+	if err != nil {
+		return fmt.Errorf("note a batch of TLS results: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return tlsresult.Save(tx, now, obs)
 }
 
 func (c *Collector) now() time.Time {
