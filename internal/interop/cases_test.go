@@ -84,7 +84,7 @@ func (c deliveryCase) broken() deliveryCase {
 }
 
 func allCases() (all []deliveryCase) {
-	for _, p := range []string{"postfix", "exim", "opensmtpd"} {
+	for _, p := range []string{"postfix", "exim", "opensmtpd", "opensmtpd6"} {
 		all = append(all, casesOf(p)...)
 	}
 	return all

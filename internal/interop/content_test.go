@@ -26,7 +26,7 @@ func unix(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 func TestContentOut(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	for _, name := range []string{"postfix", "exim", "opensmtpd"} {
+	for _, name := range []string{"postfix", "exim", "opensmtpd", "opensmtpd6"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, token, to := w.peer(t, name), newToken(), "alice+content@"+name+"-plain.example"

@@ -96,7 +96,7 @@ func cameOverTLS(mail string) bool {
 func TestOneRecipientRefused(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	for _, name := range []string{"postfix", "exim", "opensmtpd"} {
+	for _, name := range []string{"postfix", "exim", "opensmtpd", "opensmtpd6"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := w.peer(t, name)

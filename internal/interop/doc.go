@@ -12,5 +12,7 @@
 //
 // Mail servers of Debian exclude each other as packages. Those that are not
 // installed are looked for in the directory WAXWING_PEERS, into which their
-// packages have been unpacked (dpkg -x); .ci/run shows how.
+// packages have been unpacked (dpkg -x); .ci/run shows how. OpenSMTPD comes in
+// two versions: that of Debian 12, whose TLS handshakes all fail, and that of
+// Debian 13, in a tree of that system (WAXWING_TRIXIE), which has working TLS.
 package interop

@@ -18,6 +18,7 @@ import (
 // The environment of the tests.
 const (
 	envPeers    = "WAXWING_PEERS"          // directory of unpacked packages
+	envTree     = "WAXWING_TRIXIE"         // directory with a Debian trixie, which is left alone
 	envRequired = "WAXWING_INTEROP"        // "required": fail where one would skip
 	envInside   = "WAXWING_INTEROP_INSIDE" // set within the namespaces
 	envMissing  = "WAXWING_INTEROP_MISSING"
@@ -102,6 +103,9 @@ func furnish() error {
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
 			return fmt.Errorf("mount %s: %w", dir, err)
 		}
+	}
+	if err := plantTree(); err != nil { // before /var has its own layer: layers on layers on layers are refused
+		return err
 	}
 	for _, dir := range []string{"/etc", "/var", "/usr"} {
 		if err := overlay(dir); err != nil {

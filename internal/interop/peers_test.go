@@ -18,6 +18,7 @@ import (
 type peer struct {
 	name    string
 	program string // without it the peer is not there
+	newer   bool   // it runs in the newer Debian, with the program of there
 	ip      string
 	dir     string
 	cert    tls.Certificate
@@ -27,7 +28,7 @@ type peer struct {
 	proc *process
 	err  error
 	// brokenTLS: STARTTLS is offered and the handshake fails, as with Debian 12's
-	// OpenSMTPD (OpenSMTPD issue 1171).
+	// OpenSMTPD 6.8 (OpenSMTPD issue 1171), and with no other.
 	brokenTLS bool
 }
 
@@ -35,7 +36,8 @@ func newPeers() []*peer {
 	peers := []*peer{
 		{name: "postfix", program: "/usr/lib/postfix/sbin/master", ip: "127.1.0.1", start: startPostfix},
 		{name: "exim", program: "exim4", ip: "127.2.0.1", start: startExim},
-		{name: "opensmtpd", program: "smtpd", ip: "127.3.0.1", start: startOpenSMTPD},
+		{name: "opensmtpd", program: filepath.Join(newer, "/usr/sbin/smtpd"), newer: true, ip: "127.3.0.1", start: startOpenSMTPD},
+		{name: "opensmtpd6", program: "smtpd", ip: "127.5.0.1", start: startOpenSMTPD},
 	}
 	for _, p := range peers {
 		p.dir = filepath.Join(root, p.name)
@@ -68,6 +70,9 @@ func (p *peer) run() error {
 				return
 			}
 			p.brokenTLS = !p.handshakes()
+			if p.brokenTLS && p.name != "opensmtpd6" {
+				p.err = fmt.Errorf("%s makes no TLS handshake: %s", p.name, p.log())
+			}
 		}
 	})
 	return p.err
@@ -289,15 +294,22 @@ func startOpenSMTPD(p *peer) (*process, error) {
 	if err := os.MkdirAll("/var/lib/opensmtpd/empty", 0o711); err != nil {
 		return nil, err
 	}
-	conf := fmt.Sprintf(`pki mx.opensmtpd.example cert "%[1]s/tls.crt"
-pki mx.opensmtpd.example key "%[1]s/tls.key"
+	conf := fmt.Sprintf(`pki mx.%[4]s.example cert "%[1]s/tls.crt"
+pki mx.%[4]s.example key "%[1]s/tls.key"
 table users file:%[1]s/users
-listen on %[2]s port 25 tls pki mx.opensmtpd.example hostname mx.opensmtpd.example
+listen on %[2]s port 25 tls pki mx.%[4]s.example hostname mx.%[4]s.example
 action "keep" maildir "%[1]s/mail/inbox" virtual <users>
 match from any for domain { %[3]s } action "keep"
-`, p.dir, p.ip, strings.Join(domainsOf(p.name), ", "))
+`, p.dir, p.ip, strings.Join(domainsOf(p.name), ", "), p.name)
 	if err := os.WriteFile(p.path("smtpd.conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
-	return start(p.name, p.ip+":25", "smtpd", "-d", "-f", p.path("smtpd.conf"))
+	args := []string{"smtpd", "-d", "-f", p.path("smtpd.conf")}
+	if p.newer {
+		if err := p.moveIn(); err != nil {
+			return nil, err
+		}
+		args = append([]string{"chroot", newer}, args...)
+	}
+	return start(p.name, p.ip+":25", args[0], args[1:]...)
 }
