@@ -43,24 +43,7 @@ func TestDeadDestination(t *testing.T) {
 			w.put(fmt.Sprintf("ok.%d@dead.test", i))
 		}
 		w.board.start() // the caps hold; the test starts the jobs
-		turn := func() (n int) {
-			for {
-				jobs, _, err := w.claim(context.Background(), 100)
-				if err != nil {
-					t.Fatal(err)
-				}
-				w.giveBack(context.Background(), w.board.add(jobs, false), w.clock.now())
-				began := n
-				for j := w.board.next(); j != nil; j = w.board.next() {
-					w.perform(j)
-					w.board.done(j)
-					n++
-				}
-				if n == began {
-					return n
-				}
-			}
-		}
+		turn := w.turn
 		if n := turn(); n < 3 || n > 12 {
 			t.Errorf("%d attempts before it closed", n)
 		}
