@@ -97,25 +97,27 @@ func readCase(t testing.TB, head string, text []byte) (corpusCase, []byte) {
 }
 
 // TestCorpus runs the cases of DANE's author that concern SMTP's usages
-// (DANE-1, DANE-2). Of those with usages 0 and 1 it wants that Usable refuses
-// these records.
+// (DANE-1, DANE-2). Of those with usages 0 and 1, which all have no other, it wants
+// that Usable refuses every record (RFC 7672 §3.1.3). No case is left out.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	for _, f := range []struct {
-		path string
-		name dns.Name
-		want int // cases that concern usages 2 and 3 only
+		path   string
+		name   dns.Name
+		want   int // cases of usages 2 and 3
+		others int // and of 0 and 1
 	}{
-		{"testdata/openssl/danetest.in", dns.MustParse("example.com"), 34},
-		{"testdata/openssl/dane-cross.in", dns.MustParse("server.example"), 1},
+		{"testdata/openssl/danetest.in", dns.MustParse("example.com"), 34, 20},
+		{"testdata/openssl/dane-cross.in", dns.MustParse("server.example"), 1, 0},
 	} {
-		ran := 0
+		ran, others := 0, 0
 		for _, c := range readCorpus(t, f.path) {
 			usable, unusable := Usable(c.rrs)
 			if c.usagesOfOthers {
-				if unusable == 0 {
-					t.Errorf("%s case %s: usages 0 and 1 taken as usable", f.path, c.number)
+				others++
+				if len(usable) != 0 || unusable != len(c.rrs) {
+					t.Errorf("%s case %s: %d of %d records with usages 0 and 1 taken as usable", f.path, c.number, len(usable), len(c.rrs))
 				}
 				continue
 			}
@@ -125,8 +127,8 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("%s case %s: got %s, want %s (%v)", f.path, c.number, got, want(c), err)
 			}
 		}
-		if ran != f.want {
-			t.Errorf("%s: %d cases ran, want %d", f.path, ran, f.want)
+		if ran != f.want || others != f.others {
+			t.Errorf("%s: %d cases ran and %d are of usages that SMTP does not know, want %d and %d", f.path, ran, others, f.want, f.others)
 		}
 	}
 }
