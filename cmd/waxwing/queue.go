@@ -26,7 +26,7 @@ type queueCall struct {
 
 // runQueue shows what waits and what became of it, and changes it (QUE-6).
 func runQueue(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "show", "count", "hold", "unhold", "retry", "fail", "drop", "set-tls", "set-transport")
+	what, args, err := verb(args, "list", "show", "count", "closed", "hold", "unhold", "retry", "fail", "drop", "set-tls", "set-transport")
 	if err != nil {
 		return err
 	}
@@ -36,6 +36,8 @@ func runQueue(ctx context.Context, e env, args []string) error {
 	chosen := c.filters(fs)
 	all := new(bool)
 	switch what {
+	case "closed":
+		fs.IntVar(&c.filter.Limit, "limit", 100, "at most `N` destinations, 1000")
 	case "list", "count", "show":
 		all = fs.Bool("all", false, "delivered and failed recipients too")
 		fs.Int64Var(&c.filter.After, "after", 0, "only recipients after this `id`, which list -json shows: the next page")
@@ -70,11 +72,13 @@ func (c *queueCall) choose(rest []string) (func(context.Context, env, control.De
 		return c.list, nil
 	case c.what == "count" && len(rest) == 0:
 		return c.count, nil
+	case c.what == "closed" && len(rest) == 0:
+		return c.closed, nil
 	case c.what == "show" && len(rest) == 1:
 		id, err := parseLogID(rest[0])
 		return func(ctx context.Context, e env, d control.Desk) error { return c.show(ctx, e, d, id) }, err
-	case c.what == "list" || c.what == "count" || c.what == "show":
-		return nil, usagef("queue list [FILTERS], queue count, queue show ID")
+	case c.what == "list" || c.what == "count" || c.what == "closed" || c.what == "show":
+		return nil, usagef("queue list [FILTERS], queue count, queue closed, queue show ID")
 	}
 	c.action.Verb = control.Verb(c.what)
 	rest, err := c.value(rest)
@@ -263,6 +267,33 @@ func (c *queueCall) count(ctx context.Context, e env, d control.Desk) error {
 		return printJSON(e.stdout, byWord)
 	}
 	return table(e.stdout, []string{"STATE", "RECIPIENTS"}, cells)
+}
+
+// closedRow is one destination that cannot be reached, as -json prints it.
+type closedRow struct {
+	Domain    string    `json:"domain,omitempty"`
+	Transport string    `json:"transport,omitempty"`
+	Until     time.Time `json:"until"`
+	Since     time.Time `json:"since"`
+	Failures  int       `json:"failures"`
+	Text      string    `json:"text"`
+}
+
+// closed lists the destinations whose mail waits together, since nobody answers there.
+func (c *queueCall) closed(ctx context.Context, e env, d control.Desk) error {
+	all, err := d.Closed(ctx, c.filter.Limit)
+	if err != nil {
+		return err
+	}
+	rows, cells := []closedRow{}, [][]string{}
+	for _, r := range all {
+		rows = append(rows, closedRow(r))
+		cells = append(cells, []string{r.Domain, r.Transport, moment(r.Since), moment(r.Until), strconv.Itoa(r.Failures), r.Text})
+	}
+	if c.json {
+		return printJSON(e.stdout, rows)
+	}
+	return table(e.stdout, []string{"DOMAIN", "TRANSPORT", "SINCE", "NEXT TRY", "FAILURES", "WHY"}, cells)
 }
 
 // parseLogID reads a message's id as logs and listings show it.

@@ -71,6 +71,11 @@ func (c *Client) Count(ctx context.Context) (map[queue.State]int, error) {
 	return ask[map[queue.State]int](ctx, c, "queue/count", struct{}{})
 }
 
+// Closed lists destinations that cannot be reached.
+func (c *Client) Closed(ctx context.Context, limit int) ([]queue.Closed, error) {
+	return ask[[]queue.Closed](ctx, c, "queue/closed", atMost{limit})
+}
+
 // Act changes the queue.
 func (c *Client) Act(ctx context.Context, a Action) (queue.Changed, error) {
 	return ask[queue.Changed](ctx, c, "queue/act", a)

@@ -51,6 +51,10 @@ func (d *desk) Count(ctx context.Context) (map[queue.State]int, error) {
 	return map[queue.State]int{queue.Waiting: 2, queue.Failed: 1}, d.err
 }
 
+func (d *desk) Closed(_ context.Context, limit int) ([]queue.Closed, error) {
+	return []queue.Closed{{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: limit}}, d.err
+}
+
 func (d *desk) Act(_ context.Context, a Action) (queue.Changed, error) {
 	d.action = a
 	return queue.Changed{Done: 3, Busy: 1}, d.err
@@ -118,6 +122,10 @@ func TestRoundTrip(t *testing.T) {
 	n, err := c.Count(t.Context())
 	if err != nil || n[queue.Waiting] != 2 || n[queue.Failed] != 1 || len(n) != 2 {
 		t.Errorf("%v %v", n, err)
+	}
+	shut, err := c.Closed(t.Context(), 9)
+	if err != nil || len(shut) != 1 || shut[0] != (queue.Closed{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: 9}) {
+		t.Errorf("%v %v", shut, err)
 	}
 	need, purpose := delivery.TLSOptional, delivery.Mail
 	act := Action{Verb: SetTLS, Why: "so", Need: delivery.RequireTLS, Transport: "x", Filter: queue.Filter{Need: &need, Purpose: &purpose,

@@ -24,10 +24,11 @@ const Version = 1
 
 // Desk is what commands ask. Its methods may be called at the same time.
 type Desk interface {
-	// List, Show and Count are those of queue.Queue.
+	// List, Show, Count and Closed are those of queue.Queue.
 	List(ctx context.Context, f queue.Filter) ([]queue.Item, error)
 	Show(ctx context.Context, id int64) (queue.Shown, error)
 	Count(ctx context.Context) (map[queue.State]int, error)
+	Closed(ctx context.Context, limit int) ([]queue.Closed, error)
 	// Act does something with recipients in the queue (QUE-6).
 	Act(ctx context.Context, a Action) (queue.Changed, error)
 	// SendReports makes the TLS reports of a day, as tlsreport.Service.SendDay does.
@@ -93,6 +94,14 @@ func (r *Rooms) Show(ctx context.Context, id int64) (queue.Shown, error) {
 
 // Count counts recipients by state.
 func (r *Rooms) Count(ctx context.Context) (map[queue.State]int, error) { return r.Queue.Count(ctx) }
+
+// Closed lists destinations that cannot be reached.
+func (r *Rooms) Closed(ctx context.Context, limit int) ([]queue.Closed, error) {
+	return r.Queue.Closed(ctx, min(max(limit, 1), maxClosed))
+}
+
+// maxClosed bounds one answer.
+const maxClosed = 1000
 
 // Act changes the queue.
 func (r *Rooms) Act(ctx context.Context, a Action) (c queue.Changed, err error) {

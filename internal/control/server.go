@@ -69,6 +69,7 @@ func (s *Server) handler() http.Handler {
 	handle(s, mux, "queue/list", d.List)
 	handle(s, mux, "queue/show", func(ctx context.Context, q byID) (queue.Shown, error) { return d.Show(ctx, q.ID) })
 	handle(s, mux, "queue/count", func(ctx context.Context, _ struct{}) (map[queue.State]int, error) { return d.Count(ctx) })
+	handle(s, mux, "queue/closed", func(ctx context.Context, q atMost) ([]queue.Closed, error) { return d.Closed(ctx, q.Limit) })
 	handle(s, mux, "queue/act", d.Act)
 	handle(s, mux, "tlsrpt/send", func(ctx context.Context, o tlsreport.SendOptions) (sent, error) {
 		sum, err := d.SendReports(ctx, o)

@@ -103,3 +103,6 @@ func (s sent) summary() tlsreport.Summary {
 
 // byID is the request of Show.
 type byID struct{ ID int64 }
+
+// atMost is the request of Closed.
+type atMost struct{ Limit int }
