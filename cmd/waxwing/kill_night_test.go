@@ -136,6 +136,9 @@ selftest = { signed = "", bogus = "", large = "" }
 [delivery]
 allow_private = true
 port = %d
+[limits]
+messages_per_day = 0
+recipients_per_day = 0
 [tlsrpt]
 max_per_organization = 100000
 [log]

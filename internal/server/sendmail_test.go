@@ -21,6 +21,7 @@ func TestSendmailSocket(t *testing.T) {
 	t.Parallel()
 	uid := strconv.Itoa(os.Getuid())
 	cfg := parse(t, config.MX)
+	cfg.Limits.MessagesPerDay = 2
 	cfg.Sendmail = config.Sendmail{Socket: filepath.Join(t.TempDir(), "sendmail.sock"),
 		User: []config.SendmailUser{{User: uid, Account: "web", Addresses: []string{"Www@Example.test"}}}}
 	s, err := New(t.Context(), Options{Config: cfg})
@@ -64,13 +65,19 @@ func TestSendmailSocket(t *testing.T) {
 	if got := submit("www@example.test", "boss@example.test"); !strings.HasPrefix(got, "550 5.7.1") {
 		t.Errorf("another address of the account in From: %s", got)
 	}
+	// INB-3: programs of this machine count like anybody.
+	for _, want := range []string{"250 ", "450 4.7.1 your account has sent 2 messages today"} {
+		if got := submit("www@example.test", "www@example.test"); !strings.HasPrefix(got, want) {
+			t.Errorf("with 2 messages a day: %s, want %s", got, want)
+		}
+	}
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		list, err := s.Mailboxes.List(ctx, "web", mailbox.Inbox, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(list) == 1 {
+		if len(list) == 2 {
 			break
 		}
 		if time.Now().After(deadline) {
