@@ -9,10 +9,8 @@ import (
 
 // basis lists the facts that decide over a host, in the order in which they are weighed.
 func (r *rules) basis(s subject) delivery.Basis {
-	var b delivery.Basis
-	add := func(w delivery.Reason, format string, args ...any) {
-		b = append(b, delivery.Fact{Word: w, Text: fmt.Sprintf(format, args...)})
-	}
+	b := make(delivery.Basis, 0, usualFacts)
+	add := func(w delivery.Reason, text string) { b = append(b, delivery.Fact{Word: w, Text: text}) }
 	switch {
 	case r.strict:
 		add(RequireTLS, "the sender asked for it")
@@ -24,7 +22,7 @@ func (r *rules) basis(s subject) delivery.Basis {
 		add(TLSOptional, "TLS reports ignore what they report")
 	}
 	if r.in.Minimum > delivery.MinAny {
-		add(Minimum, "%s", r.in.Minimum)
+		add(Minimum, r.in.Minimum.String())
 	}
 	if r.in.NoPlaintext {
 		add(NoPlaintext, "")
@@ -34,23 +32,26 @@ func (r *rules) basis(s subject) delivery.Basis {
 		return b
 	}
 	if r.in.Destination.MXSecure {
-		add(MXSecure, "%s", r.domain)
+		add(MXSecure, r.domain.String())
 	} else {
-		add(MXInsecure, "%s", r.domain)
+		add(MXInsecure, r.domain.String())
 	}
 	switch s.dane.State {
 	case delivery.DANENone:
 		add(DANENone, "")
 	case delivery.DANEUsable:
-		add(DANEUsable, "%d records at %s", len(s.dane.Records), s.dane.Base)
+		add(DANEUsable, fmt.Sprintf("%d records at %s", len(s.dane.Records), s.dane.Base))
 	default:
-		add(s.daneReason(), "%s", s.daneText())
+		add(s.daneReason(), s.daneText())
 	}
-	return append(b, r.stsBasis(s)...)
+	return r.stsBasis(b, s)
 }
 
-func (r *rules) stsBasis(s subject) delivery.Basis {
-	var b delivery.Basis
+// usualFacts is how many facts a basis mostly has, with its conclusion.
+const usualFacts = 6
+
+// stsBasis adds what MTA-STS says.
+func (r *rules) stsBasis(b delivery.Basis, s subject) delivery.Basis {
 	if r.failure != nil {
 		b = append(b, delivery.Fact{Word: delivery.Reason(r.failure.Word), Text: r.failure.Error()})
 	}
@@ -73,14 +74,14 @@ func (r *rules) stsBasis(s subject) delivery.Basis {
 	return append(b, delivery.Fact{Word: STSMXMismatch, Text: r.mismatch(s)})
 }
 
-// conclusion says what follows for a host that is used.
-func conclusion(p delivery.Plan) delivery.Basis {
-	b := delivery.Basis{{Word: Opportunistic}}
+// conclude adds what follows for a host that is used.
+func conclude(p *delivery.Plan) {
 	if p.TLS == delivery.TLSRequired {
-		b[0] = delivery.Fact{Word: TLSRequired, Text: "verify " + p.Verify()}
+		p.Basis = append(p.Basis, delivery.Fact{Word: TLSRequired, Text: "verify " + p.Verify()})
+	} else {
+		p.Basis = append(p.Basis, delivery.Fact{Word: Opportunistic})
 	}
 	if p.PlaintextFallback {
-		b = append(b, delivery.Fact{Word: PlaintextFallback})
+		p.Basis = append(p.Basis, delivery.Fact{Word: PlaintextFallback})
 	}
-	return b
 }

@@ -141,7 +141,7 @@ func (r *rules) plan(h delivery.Host) delivery.Plan {
 		return p
 	}
 	r.fill(&p, s)
-	p.Basis = append(p.Basis, conclusion(p)...)
+	conclude(&p)
 	return p
 }
 
@@ -254,6 +254,11 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 	if len(plans) == 0 {
 		return &delivery.Failure{Word: NoHosts, Enhanced: codeDNS, Text: "no host is known that takes mail for the domain"}
 	}
+	for i := range plans {
+		if plans[i].Skip == nil {
+			return nil
+		}
+	}
 	sorted := slices.Clone(plans)
 	slices.SortStableFunc(sorted, func(a, b delivery.Plan) int {
 		if d := int(a.Host.Preference) - int(b.Host.Preference); d != 0 {
@@ -265,9 +270,6 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 	var first *delivery.Plan // the best skip that may not last, else the best
 	for i := range sorted {
 		p := &sorted[i]
-		if p.Skip == nil {
-			return nil
-		}
 		tried = append(tried, Judge(in, delivery.Attempt{Plan: *p}))
 		if first == nil || first.Skip.Permanent && !p.Skip.Permanent {
 			first = p
