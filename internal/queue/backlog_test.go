@@ -19,6 +19,7 @@ import (
 func TestClaimUsesTheIndexes(t *testing.T) {
 	t.Parallel()
 	pick := fmt.Sprintf(pickLane, 0)
+	ofDomain, _ := Filter{Domain: "d5.test"}.where(Waiting)
 	list, _, _ := inList(make([]int64, 256))
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		filling{recipients: 20_000, dests: 5000, accounts: 7, now: noon}.write(t, s)
@@ -28,6 +29,7 @@ func TestClaimUsesTheIndexes(t *testing.T) {
 			putLanes(putMost) + ` DO UPDATE SET next = excluded.next`,
 			`SELECT dest, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`,
 			`SELECT dest, local, account FROM lanes WHERE account = ? AND next <= ? ORDER BY next LIMIT 8`,
+			lanesAfter, rowsAfter, `SELECT r.id FROM recipients r JOIN messages m ON m.id = r.message WHERE ` + ofDomain,
 			`SELECT ` + envelopeColumns + ` FROM messages WHERE id IN ` + list,
 		} {
 			plan := explain(t, s, q)
@@ -37,6 +39,10 @@ func TestClaimUsesTheIndexes(t *testing.T) {
 					t.Errorf("%.200s\n%s", q, plan)
 				}
 			}
+		}
+		plan := explain(t, s, `SELECT r.id FROM recipients r JOIN messages m ON m.id = r.message WHERE `+ofDomain)
+		if !strings.Contains(plan, "recipients_lane") || !strings.Contains(plan, "recipients_via") {
+			t.Errorf("a filter by domain:\n%s", plan)
 		}
 	})
 }

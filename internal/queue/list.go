@@ -135,7 +135,8 @@ func (f Filter) where(state State) (string, []any) {
 	}
 	switch {
 	case f.Domain != "" && state == Waiting: // two indexes: what waits for the domain, what waits for a transport
-		add("(r.dest = ? OR r.dest <> r.domain AND r.domain = ?) AND r.domain = ?", f.Domain, f.Domain, f.Domain)
+		add(`r.id IN (SELECT id FROM recipients WHERE state = 0 AND dest = ?
+			UNION ALL SELECT id FROM recipients WHERE state = 0 AND dest <> domain AND domain = ?)`, f.Domain, f.Domain)
 	case f.Domain != "":
 		add("r.domain = ?", f.Domain)
 	}
