@@ -229,7 +229,7 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		s.Settle(ctx, settleEvery)
-		if now := time.Now(); now.Sub(swept) >= sweepEvery {
+		if now := s.now(); now.Sub(swept) >= sweepEvery {
 			swept = now
 			s.sweep(ctx)
 		}
