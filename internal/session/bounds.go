@@ -9,7 +9,9 @@ import "time"
 type Bounds struct {
 	// Setup is for all of a session before MAIL: greeting, EHLO, TLS, login; 10 min.
 	Setup time.Duration
-	// Addresses is how long after the start of a Carry another address may be begun; 5 min.
+	// Addresses is how long after the start of a Carry another address may be
+	// begun; 20 min. It is well above the time for a greeting, so that an address
+	// where nobody ever greets does not keep mail from the next.
 	Addresses time.Duration
 	// Transactions is how long after it another transaction, or a connection for
 	// one, may be begun; 30 min. The recipients that are left wait for the next attempt.
@@ -23,7 +25,7 @@ func (b Bounds) withDefaults() Bounds {
 		}
 	}
 	set(&b.Setup, 10*time.Minute)
-	set(&b.Addresses, 5*time.Minute)
+	set(&b.Addresses, 20*time.Minute)
 	set(&b.Transactions, 30*time.Minute)
 	return b
 }

@@ -86,8 +86,9 @@ func TestAddressesAreBounded(t *testing.T) {
 
 func TestBoundsHaveDefaults(t *testing.T) {
 	t.Parallel()
-	if b := (Bounds{}).withDefaults(); b.Setup <= 0 || b.Addresses <= 0 || b.Transactions <= 0 {
-		t.Errorf("%+v", b)
+	b, each := (Bounds{}).withDefaults(), (smtpclient.Timeouts{}).WithDefaults()
+	if b.Setup <= each.Greeting || b.Addresses < 2*(each.Connect+each.Greeting) || b.Transactions < b.Addresses {
+		t.Errorf("%+v leaves no time for the address after two where nobody greets", b)
 	}
 	if b := (Bounds{Setup: 1, Addresses: 2, Transactions: 3}).withDefaults(); b != (Bounds{1, 2, 3}) {
 		t.Errorf("%+v", b)

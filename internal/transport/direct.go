@@ -107,7 +107,9 @@ type tour struct {
 
 // tourTime is how long after its start an attempt may begin with another host:
 // a domain with many hosts that never answer must not hold a slot for an hour.
-const tourTime = 5 * time.Minute
+// It is well above what RFC 5321 §4.5.3.2 gives a host to greet in, so that one
+// that never does so does not keep mail from the next.
+const tourTime = 20 * time.Minute
 
 // newTour begins with the reasons that stand before any host is dialled.
 func newTour(job *delivery.Job, dec delivery.Decision) *tour {

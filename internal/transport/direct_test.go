@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/session"
 	"waxwing/mtasts"
 	"waxwing/smtp"
+	"waxwing/smtpclient"
 )
 
 type found struct {
@@ -216,6 +217,15 @@ func TestMinimum(t *testing.T) { // POL-9: the higher of the two counts
 		if _, _, in := d.find(context.Background(), PlanRequest{Domain: job().Domain, Minimum: c.job}); in.Minimum != c.want {
 			t.Errorf("minimum %v, want %v", in.Minimum, c.want)
 		}
+	}
+}
+
+// A host that takes connections and never greets must not keep the mail from the
+// next one, attempt after attempt.
+func TestHungHostDoesNotBlockTheNext(t *testing.T) {
+	t.Parallel()
+	if greeting := (smtpclient.Timeouts{}).WithDefaults(); tourTime < 2*(greeting.Connect+greeting.Greeting) {
+		t.Errorf("after two hosts that never greet, which take %v each, no third is tried: tourTime is %v", greeting.Connect+greeting.Greeting, tourTime)
 	}
 }
 
