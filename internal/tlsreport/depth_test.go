@@ -299,8 +299,11 @@ func TestTakePost(t *testing.T) {
 			t.Errorf("the next day: %v", err)
 		}
 		var alerts int
-		if err := s.Read(ctx, func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM tls_alerts`).Scan(&alerts) }); err != nil || alerts != 1 {
-			t.Errorf("%d alerts, want that of the mail: %v", alerts, err)
+		var by string
+		if err := s.Read(ctx, func(tx *store.Tx) error {
+			return tx.Row(`SELECT count(*), max(submitter) FROM tls_alerts`).Scan(&alerts, &by)
+		}); err != nil || alerts != 1 || by != "reporter.example" {
+			t.Errorf("%d alerts, by %s, want that of the mail: %v", alerts, by, err)
 		}
 		r.clock.set(saturday.Add(31*time.Hour + keepPosted))
 		if err := r.prune(ctx); err != nil {
