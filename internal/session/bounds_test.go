@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -265,4 +266,36 @@ func (p *pki) chained(t *testing.T, n int) *tls.Certificate {
 		cert.Certificate = append(cert.Certificate, der)
 	}
 	return &cert
+}
+
+// Offers that make no sense: every recipient is served, once, and nothing loops.
+func TestAbsurdOffers(t *testing.T) {
+	t.Parallel()
+	for _, ext := range [][]string{
+		{"LIMITS"}, {"LIMITS RCPTMAX=0 MAILMAX=0 RCPTDOMAINMAX=0"}, {"LIMITS RCPTMAX=-1 MAILMAX=-1"}, {"LIMITS RCPTMAX=99999999999999999999"},
+		{"LIMITS RCPTMAX=1 RCPTMAX=1000 MAILMAX=1"}, {"LIMITS RCPTMAX=1", "LIMITS RCPTMAX=2"}, {"LIMITS RCPTMAX RCPTMAX= =1 MAILMAX=x"}, {"LIMITS RCPTDOMAINMAX=1 MAILMAX=1"},
+		{"SIZE -1"}, {"SIZE 99999999999999999999"}, {"SIZE x y z"}, {"PIPELINING PIPELINING", "CHUNKING x"}, {"AUTH " + strings.Repeat("X ", 900)},
+		{"STARTTLS"}, {"", " ", "-", "8BITMIME\tSMTPUTF8"}, slices.Repeat([]string{"X-SAME"}, 190),
+	} {
+		t.Run(fmt.Sprintf("%.60q", ext), func(t *testing.T) {
+			t.Parallel()
+			mx := &peer{ext: ext, answer: to("STARTTLS", "502 5.5.1 what")}
+			r := newRig(t, network{addr1: mx})
+			r.short(5 * time.Second)
+			r.pooled()
+			for range 3 {
+				r.rcpts(3)
+				if rep := r.carry(); slices.ContainsFunc(rep.Recipients, func(res delivery.RecipientResult) bool { return res.Outcome != delivery.Delivered }) {
+					t.Fatalf("%+v", rep.Recipients)
+				}
+			}
+			n := 0
+			for _, m := range mx.received() {
+				n += len(m.to)
+			}
+			if n != 9 || mx.connections() > 9 {
+				t.Errorf("%d recipients served over %d connections", n, mx.connections())
+			}
+		})
+	}
 }
