@@ -3,6 +3,7 @@ package tlsreport
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -287,6 +288,30 @@ func TestMailCaps(t *testing.T) {
 			t.Errorf("after weeks: %+v %v", refused, err)
 		}
 	})
+}
+
+// RPT-16: what is stored of one report by mail is bounded too.
+func TestLargeMail(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	r.Verifier = passes{}
+	noise := make([]byte, 1500)
+	rep := tlsrpt.Report{Organization: "R", Begin: saturday, End: saturday.Add(24*time.Hour - time.Second), ID: "large"}
+	p := tlsrpt.PolicyResult{Type: tlsrpt.PolicySTS, Domain: "example", Failed: 900}
+	for range 900 {
+		rand.Read(noise)
+		p.Details = append(p.Details, tlsrpt.FailureDetail{Type: tlsrpt.CertificateExpired, Sessions: 1, Info: base64.StdEncoding.EncodeToString(noise)})
+	}
+	rep.Policies = []tlsrpt.PolicyResult{p}
+	j, err := rep.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := append([]byte("From: <a@reporter.example>\r\nContent-Type: application/tlsrpt+json\r\n\r\n"), j...)
+	taken, reason, err := r.Take(context.Background(), "tls-reports@example", msg)
+	if taken || err != nil || !strings.Contains(reason, "octets, 1048576 are taken") || len(r.reports(t)) != 0 {
+		t.Errorf("taken %v: %q %v", taken, reason, err)
+	}
 }
 
 // passesAs verifies everything as signed by a domain.
