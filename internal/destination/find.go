@@ -135,6 +135,9 @@ func (f *Finder) shuffle(n int, swap func(i, j int)) {
 
 // shuffled copies: what a resolver returns may be its own.
 func (f *Finder) shuffled(addrs []netip.Addr) []netip.Addr {
+	if len(addrs) == 0 {
+		return nil
+	}
 	out := slices.Clone(addrs)
 	for i := range out {
 		out[i] = out[i].Unmap()
@@ -153,6 +156,10 @@ type target struct {
 // hosts looks all candidates up at the same time.
 func (f *Finder) hosts(ctx context.Context, cs []candidate, t target) []hostFacts {
 	out := make([]hostFacts, len(cs))
+	if len(cs) == 1 {
+		out[0] = f.host(ctx, cs[0], t)
+		return out
+	}
 	var wg sync.WaitGroup
 	for i, c := range cs {
 		wg.Go(func() { out[i] = f.host(ctx, c, t) })
@@ -164,7 +171,7 @@ func (f *Finder) hosts(ctx context.Context, cs []candidate, t target) []hostFact
 // host finds the addresses of one candidate, and then, never before, its TLSA
 // records (RFC 7672 §2.2.2).
 func (f *Finder) host(ctx context.Context, c candidate, t target) hostFacts {
-	h := hostFacts{candidate: c}
+	h := hostFacts{candidate: c, lookups: make(lookups, 0, 4)}
 	var wg sync.WaitGroup
 	wg.Go(func() { h.v6, h.v6err = f.DNS.LookupAAAA(ctx, c.name) })
 	h.v4, h.v4err = f.DNS.LookupA(ctx, c.name)
