@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/schema"
+	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/smtp"
 )
@@ -96,5 +98,33 @@ func BenchmarkBacklog(b *testing.B) {
 	cancel()
 	if err := <-done; err != nil {
 		b.Error(err)
+	}
+}
+
+// A message to 200 recipients at 50 domains, on each engine.
+func BenchmarkEnqueueMany(b *testing.B) {
+	for name, open := range map[string]func() *store.Store{
+		"sqlite": func() *store.Store { return storetest.Open(b) },
+		"postgres": func() *store.Store {
+			s, err := store.Open(b.Context(), store.Options{Postgres: storetest.Postgres(b), Migrations: schema.FS})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { s.Close() })
+			return s
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			q := &Queue{Store: open(), Hostname: "mx.waxwing.test"}
+			for b.Loop() {
+				to := make([]string, 200)
+				for i := range to {
+					to[i] = fmt.Sprintf("r%d@d%d.test", i, i%50)
+				}
+				if err := q.Enqueue(b.Context(), mail(b, to...), tenKiB); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"waxwing/internal/delivery"
@@ -258,11 +259,11 @@ func (m *message) insert(tx *store.Tx) error {
 		}
 	}
 	due := map[laneKey]time.Time{}
+	if err := eachList(m.env.Recipients, func(some []delivery.Recipient) error { return m.insertRecipients(tx, some) }); err != nil {
+		return err
+	}
 	for i := range m.env.Recipients {
 		r := &m.env.Recipients[i]
-		if err := m.insertRecipient(tx, r); err != nil {
-			return err
-		}
 		if !m.leased && m.held[r.ID] == "" {
 			due[laneKey{destKey{m.dest(r), r.Local}, m.env.Account}] = m.due
 		}
@@ -295,7 +296,23 @@ func encodePatience(p delivery.Patience) string {
 	return string(b)
 }
 
-func (m *message) insertRecipient(tx *store.Tx, r *delivery.Recipient) error {
+const (
+	newRecipients = `INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
+		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest) VALUES `
+	newRecipient = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, ?, '', '', '', ?, ?, ?)`
+)
+
+// insertRecipients writes some with one statement: a message may have a thousand.
+func (m *message) insertRecipients(tx *store.Tx, some []delivery.Recipient) error {
+	args := make([]any, 0, strings.Count(newRecipient, "?")*len(some))
+	for i := range some {
+		args = m.recipientArgs(args, &some[i])
+	}
+	_, err := tx.Exec(newRecipients+newRecipient+strings.Repeat(", "+newRecipient, len(some)-1), args...)
+	return err
+}
+
+func (m *message) recipientArgs(args []any, r *delivery.Recipient) []any {
 	state, attempts, word, attend := Waiting, int64(0), "", int64(0)
 	switch why := m.held[r.ID]; {
 	case m.leased:
@@ -306,12 +323,9 @@ func (m *message) insertRecipient(tx *store.Tx, r *delivery.Recipient) error {
 	if !m.leased {
 		attend = store.Time(m.q.attend(m.env, r.Notify, false, m.due))
 	}
-	_, err := tx.Exec(`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, ?, '', '', '', ?, ?, ?)`,
+	return append(args,
 		r.ID, m.env.ID, r.Address, r.Domain.String(), r.Local, r.ORcpt, int64(r.Notify), int64(state), store.Time(m.due), m.owner, m.claim, attempts,
 		word, clean(m.held[r.ID]), m.env.Account, attend, m.dest(r))
-	return err
 }
 
 // attend is when a waiting recipient must be looked at in any case.

@@ -45,6 +45,9 @@ func destOf(w *route.Ways, env *delivery.Envelope, r *row, attempts int) string 
 	if w == nil {
 		return or(r.dest, r.domain)
 	}
+	if len(w.Rules) == 0 && env.Transport == "" { // nothing to choose
+		return r.domain
+	}
 	job := delivery.Job{Envelope: *env, Domain: r.Domain}
 	job.Recipients = nil
 	s := route.SubjectOf(&job)
