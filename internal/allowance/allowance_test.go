@@ -40,11 +40,19 @@ func today(t *testing.T, s *allowance.Store, account string) allowance.Today {
 	return all[account]
 }
 
+// spend sends one message, and returns how to take it back.
+func spend(t *testing.T, s *allowance.Store, account string, recipients int) (undo func()) {
+	t.Helper()
+	undo, err := s.Spend(t.Context(), account, recipients)
+	must(t, err)
+	return undo
+}
+
 // spendAll sends until it is refused, and returns how often it could.
 func spendAll(t *testing.T, s *allowance.Store, account string, recipients int) (n int, over *allowance.Exceeded) {
 	t.Helper()
 	for n < 1e6 {
-		err := s.Spend(t.Context(), account, recipients)
+		_, err := s.Spend(t.Context(), account, recipients)
 		if errors.As(err, &over) {
 			return n, over
 		}
@@ -94,7 +102,7 @@ func TestMidnight(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	s := &allowance.Store{DB: storetest.Open(t), Limit: allowance.Count{Messages: 100, Recipients: 1000}, Now: c.now}
-	must(t, s.Spend(t.Context(), "joe", 1))
+	spend(t, s, "joe", 1)
 	c.advance(6 * time.Hour)
 	if n, over := spendAll(t, s, "joe", 1); n != 100 || !over.Opens.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%d messages, then %v", n, over)
@@ -121,7 +129,7 @@ func TestRestart(t *testing.T) {
 			for range 10 {
 				s := &allowance.Store{DB: db, Limit: limit, Now: newClock().now}
 				for range 3 {
-					must(t, s.Spend(t.Context(), tt.account, 1))
+					spend(t, s, tt.account, 1)
 					sent++
 				}
 				if tt.orderly {
@@ -147,7 +155,7 @@ func TestMachinesShareTheLimit(t *testing.T) {
 			for range 4 {
 				work.Go(func() {
 					for {
-						err := s.Spend(t.Context(), "joe", 2)
+						_, err := s.Spend(t.Context(), "joe", 2)
 						if errors.As(err, new(*allowance.Exceeded)) {
 							return
 						}
@@ -173,9 +181,8 @@ func TestReturnAndSettle(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		c := newClock()
 		s := &allowance.Store{DB: db, Limit: allowance.Count{Messages: 1000, Recipients: 5000}, Now: c.now}
-		must(t, s.Spend(t.Context(), "joe", 3))
-		must(t, s.Spend(t.Context(), "joe", 5))
-		s.Return("joe", 5)
+		spend(t, s, "joe", 3)
+		spend(t, s, "joe", 5)()
 		if got := today(t, s, "joe").Used; got != (allowance.Count{Messages: 20, Recipients: 100}) {
 			t.Errorf("a block is %v", got)
 		}
@@ -187,6 +194,35 @@ func TestReturnAndSettle(t *testing.T) {
 		s.Settle(t.Context(), time.Minute)
 		if got := today(t, s, "joe").Used; got != (allowance.Count{Messages: 1, Recipients: 3}) {
 			t.Errorf("used %v, want 1 message to 3", got)
+		}
+	})
+}
+
+// What is taken back goes to its own day: none is sent twice of the next one, and
+// none is lost with a share that was idle meanwhile.
+func TestUndoLate(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		c := newClock()
+		s := &allowance.Store{DB: db, Limit: allowance.Count{Messages: 10, Recipients: 100}, Now: c.now}
+		undo := []func(){spend(t, s, "joe", 1), spend(t, s, "joe", 1), spend(t, s, "joe", 1)}
+		s.Settle(t.Context(), 0)
+		undo[0]()
+		s.Settle(t.Context(), 0)
+		if got := today(t, s, "joe").Used; got != (allowance.Count{Messages: 2, Recipients: 2}) {
+			t.Errorf("used %v of a share that was idle, want 2", got)
+		}
+		c.advance(6 * time.Hour)
+		spend(t, s, "joe", 1)
+		undo[1]()
+		undo[2]()
+		if n, _ := spendAll(t, s, "joe", 1); n != 9 {
+			t.Errorf("%d more on the next day, want 9", n)
+		}
+		s.Settle(t.Context(), 0)
+		c.advance(-6 * time.Hour)
+		if got := today(t, s, "joe").Used; got != (allowance.Count{}) {
+			t.Errorf("the day before has %v", got)
 		}
 	})
 }
@@ -233,7 +269,7 @@ func TestNoLimit(t *testing.T) {
 	t.Parallel()
 	s := &allowance.Store{DB: storetest.Open(t), Now: newClock().now}
 	for range 1000 {
-		must(t, s.Spend(t.Context(), "joe", 50))
+		spend(t, s, "joe", 50)
 	}
 	s.Settle(t.Context(), 0)
 	if got := today(t, s, "joe").Used; got != (allowance.Count{Messages: 1000, Recipients: 50000}) {
@@ -249,12 +285,12 @@ func TestRefusalIsRemembered(t *testing.T) {
 	db := storetest.Open(t)
 	told := 0
 	s := &allowance.Store{DB: db, Limit: allowance.Count{Messages: 1, Recipients: 10}, Now: c.now, Refused: func(string) { told++ }}
-	must(t, s.Spend(t.Context(), "joe", 1))
-	if err := s.Spend(t.Context(), "joe", 1); err == nil {
+	spend(t, s, "joe", 1)
+	if _, err := s.Spend(t.Context(), "joe", 1); err == nil {
 		t.Fatal("not refused")
 	}
 	must(t, db.Close())
-	if err := s.Spend(t.Context(), "joe", 1); !errors.As(err, new(*allowance.Exceeded)) {
+	if _, err := s.Spend(t.Context(), "joe", 1); !errors.As(err, new(*allowance.Exceeded)) {
 		t.Errorf("asked the store again: %v", err)
 	}
 	if told != 2 {

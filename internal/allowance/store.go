@@ -69,23 +69,29 @@ func (s *Store) Check(ctx context.Context, account string, recipients int) error
 	return s.with(account, func(sh *share) error { return s.ensure(ctx, sh, account, need) })
 }
 
-// Spend is Check and counts the message.
-func (s *Store) Spend(ctx context.Context, account string, recipients int) error {
-	need := Count{1, int64(recipients)}
-	return s.with(account, func(sh *share) error {
-		if err := s.ensure(ctx, sh, account, need); err != nil {
+// Spend is Check and counts the message; undo takes one back that was not accepted
+// after all, from the day on which it was counted.
+func (s *Store) Spend(ctx context.Context, account string, recipients int) (undo func(), err error) {
+	d := debt{account: account, free: Count{1, int64(recipients)}}
+	err = s.with(account, func(sh *share) error {
+		if err := s.ensure(ctx, sh, account, d.free); err != nil {
 			return err
 		}
-		sh.free = sh.free.minus(need)
+		sh.free, d.day = sh.free.minus(d.free), sh.day
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return func() { s.undo(d) }, nil
 }
 
-// Return undoes a Spend whose message was not accepted after all.
-func (s *Store) Return(account string, recipients int) {
-	s.with(account, func(sh *share) error {
-		if sh.day == dayOf(s.now()) {
-			sh.free, sh.refusal = sh.free.plus(Count{1, int64(recipients)}), nil
+func (s *Store) undo(d debt) {
+	s.with(d.account, func(sh *share) error {
+		if sh.day == d.day {
+			sh.free, sh.refusal = sh.free.plus(d.free), nil
+		} else { // that day is over, or the share was idle and is a new one
+			s.owe(d)
 		}
 		return nil
 	})

@@ -46,9 +46,8 @@ type Signer interface {
 // The errors are *allowance.Exceeded or the store's. Safe for concurrent use.
 type Allowance interface {
 	Check(ctx context.Context, account string, recipients int) error
-	// Spend is Check and counts a message; Return takes one back that was not accepted.
-	Spend(ctx context.Context, account string, recipients int) error
-	Return(account string, recipients int)
+	// Spend is Check and counts a message; undo takes one back that was not accepted.
+	Spend(ctx context.Context, account string, recipients int) (undo func(), err error)
 }
 
 // Report is mail to a report address, as it will be stored: with our Received field.

@@ -120,13 +120,13 @@ func (s *submission) spend(ctx context.Context, env *delivery.Envelope, c delive
 	if s.b.Allowance == nil {
 		return s.b.accept(ctx, env, c)
 	}
-	n := len(env.Recipients)
-	if r := overLimit(s.b.Allowance.Spend(ctx, env.Account, n)); r != nil {
-		return nil, r
+	undo, err := s.b.Allowance.Spend(ctx, env.Account, len(env.Recipients))
+	if err != nil {
+		return nil, overLimit(err)
 	}
 	r, err := s.b.accept(ctx, env, c)
 	if err != nil {
-		s.b.Allowance.Return(env.Account, n)
+		undo()
 	}
 	return r, err
 }
