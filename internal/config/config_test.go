@@ -286,6 +286,7 @@ func TestPrefixes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "10.0.0.0/8", "10.0.0.1": "10.0.0.1/32", "2001:db8::/32": "2001:db8::/32", "2001:db8::1": "2001:db8::1/128", "::ffff:10.0.0.1": "10.0.0.1/32",
+		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::/0": "::/0",
 		"10.0.0.1/8": "", "10.0.0.0/33": "", "proxy.example.org": "", "fe80::1%eth0": "", "": "",
 	} {
 		c, err := Parse("w", []byte(minimal+fmt.Sprintf("proxy_from = [%q]\n", text)))

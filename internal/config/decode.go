@@ -274,6 +274,8 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("%q is neither a network like \"10.0.0.0/8\" nor an IP address", s)
 	case p != p.Masked():
 		return p, fmt.Errorf("%q has bits behind its length; write %q", s, p.Masked())
+	case p.Addr().Is4In6() && p.Bits() >= 96: // addresses are compared without the mapping
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96), nil
 	}
 	return p, nil
 }
