@@ -153,6 +153,23 @@ func (q *Queue) sweep(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		q.Log.Error("left-over bodies not removed, will try again", "error", err)
 	}
+	if err := q.sweepClosed(ctx); err != nil && ctx.Err() == nil {
+		q.Log.Error("closed destinations that nothing waits for not forgotten, will try again", "error", err)
+	}
+}
+
+// closedKeep is how long a closed destination is known after its last probe was
+// due when no mail waits for it: mail that comes meanwhile need not find out again.
+const closedKeep = 24 * time.Hour
+
+// sweepClosed forgets closed destinations that nobody will try again: their mail
+// has expired or was dropped, or goes another way, and no answer will ever open them.
+func (q *Queue) sweepClosed(ctx context.Context) error {
+	return q.Store.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM destinations WHERE blocked < ? AND NOT EXISTS
+			(SELECT 1 FROM lanes WHERE lanes.dest = destinations.dest AND lanes.local = destinations.local)`, store.Time(q.Now().Add(-closedKeep)))
+		return err
+	})
 }
 
 func (q *Queue) sweepHistory(ctx context.Context) (n int, err error) {

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
+	"waxwing/internal/store"
 )
 
 func unreachable(r delivery.Recipient) delivery.Result {
@@ -99,6 +100,29 @@ func TestExpiryOfAClosedDestination(t *testing.T) {
 		w.step()
 		if it := w.item("ok.a@dead.test"); it.State != Failed || it.Word != "expired" || !strings.Contains(it.Text, "in 0 attempts") {
 			t.Errorf("%+v", it)
+		}
+	})
+}
+
+// A closed destination is forgotten a day after nothing waits for it any more: no
+// answer would ever open it, and the list would grow with every dead domain.
+func TestClosedDestinationIsForgotten(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		w.put("later.a@waits.test")
+		for _, d := range []string{"waits.test", "gone.test"} {
+			w.exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, 0, ?, 3, 1, 'refused')`, d, store.Time(noon))
+		}
+		w.clock.add(closedKeep)
+		w.sweep(ctx)
+		if n := w.rows("destinations"); n != 2 {
+			t.Errorf("%d left, one was forgotten too early", n)
+		}
+		w.clock.add(time.Second)
+		w.sweep(ctx)
+		closed, err := w.Closed(ctx, 10)
+		if err != nil || len(closed) != 1 || closed[0].Domain != "waits.test" {
+			t.Errorf("left: %+v, %v", closed, err)
 		}
 	})
 }
