@@ -64,7 +64,7 @@ type Authenticator interface {
 
 // ConnAuthenticator is an Authenticator that offers more than Mechanisms to
 // clients who have shown a certificate (EXTERNAL). MechanismsOn then takes the
-// place of Mechanisms in the answer to EHLO.
+// place of Mechanisms in the answer to EHLO. It is asked once a handshake.
 type ConnAuthenticator interface {
 	MechanismsOn(conn Conn) []string
 }

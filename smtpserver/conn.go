@@ -43,6 +43,7 @@ type conn struct {
 	local  netip.AddrPort
 
 	tls      *tls.ConnectionState
+	mechs    []string // of a ConnAuthenticator, for this tls: it may be costly to find out
 	helo     string
 	esmtp    bool
 	identity string

@@ -71,7 +71,10 @@ func (c *conn) extensions() smtp.Extensions {
 	switch a := c.srv.Auth.(type) {
 	case nil:
 	case ConnAuthenticator:
-		e.Auth = a.MechanismsOn(c)
+		if c.mechs == nil {
+			c.mechs = a.MechanismsOn(c)
+		}
+		e.Auth = c.mechs
 	default:
 		e.Auth = c.srv.Auth.Mechanisms(c.tls != nil)
 	}

@@ -54,7 +54,7 @@ func (c *conn) handshake(ctx context.Context) error {
 		return err
 	}
 	c.closeSession()
-	c.nc, c.tls = tc, &cs
+	c.nc, c.tls, c.mechs = tc, &cs, nil
 	c.br.Reset(input{c})
 	c.bw.Reset(output{c})
 	c.helo, c.esmtp, c.identity, c.tx = "", false, "", transaction{}

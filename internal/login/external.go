@@ -54,8 +54,13 @@ func (e *External) Start(ctx context.Context, mech string, conn smtpserver.Conn)
 	return sasl.NewExternalServer(func(authzid string) (string, error) { return e.decide(ctx, addresses, authzid) }), nil
 }
 
-// maxAddresses bounds the addresses of one certificate that are looked up.
-const maxAddresses = 50
+const (
+	// maxAddresses bounds the addresses of one certificate that are looked up.
+	maxAddresses = 50
+	// maxChain bounds the certificates that a client shows. They are whatever it
+	// likes: to find a way through a hundred large ones takes a fifth of a second.
+	maxChain = 8
+)
 
 // addresses are those that the client's certificate stands for; none without a
 // certificate that is verified. That the client has its key, TLS has seen to.
@@ -71,7 +76,7 @@ func (e *External) addresses(conn smtpserver.Conn) []string {
 		}
 		return []string{address}
 	}
-	if e.Roots == nil {
+	if e.Roots == nil || len(cs.PeerCertificates) > maxChain {
 		return nil
 	}
 	rest := x509.NewCertPool()

@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,9 +13,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -226,6 +229,51 @@ func TestClientCertificates(t *testing.T) {
 			v.say("MAIL FROM:<>\r\n", "550 5.0.0 you are <"+tt.want+">")
 		})
 	}
+}
+
+// Nobody has certificates verified at every EHLO, or more of them than a chain has.
+func TestExternalIsCheap(t *testing.T) {
+	t.Parallel()
+	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	roots := x509.NewCertPool()
+	roots.AddCert(ours.cert)
+	var log lockedBuffer
+	auth := &login.External{Roots: roots, Checker: &login.Checker{Accounts: company(t), Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	addr := door(t, auth, &tls.Config{Certificates: []tls.Certificate{*theirs.issue(nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: roots})
+	v, _ := visit(t, addr, theirs.issue(nil, "you@example.test"))
+	for range 5 {
+		v.say("EHLO client.test\r\n", "250")
+	}
+	if n := strings.Count(log.String(), "client certificate not verified"); n != 1 {
+		t.Errorf("verified %d times", n)
+	}
+	for n, want := range map[int]bool{7: true, 8: false} { // beside its own
+		c := ours.issue(nil, "you@example.test")
+		for range n {
+			c.Certificate = append(c.Certificate, theirs.cert.Raw)
+		}
+		if _, offer := visit(t, addr, c); strings.Contains(offer, "AUTH EXTERNAL ") != want {
+			t.Errorf("%d certificates more: %q", n, offer)
+		}
+	}
+}
+
+// lockedBuffer is a log that is read while it may be written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // RFC 4954 §4: without an initial response an empty challenge asks for it.
