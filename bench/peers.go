@@ -74,7 +74,6 @@ large = ""
 [delivery]
 allow_private = true
 port = %d
-concurrency = 500
 [limits]
 messages_per_day = 0
 recipients_per_day = 0

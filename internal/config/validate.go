@@ -28,7 +28,7 @@ func Default() *Config {
 			},
 		},
 		Delivery: Delivery{
-			Plaintext: PlaintextAllow, MaxHosts: 10, Concurrency: 200, ConcurrencyPerDomain: 20,
+			Plaintext: PlaintextAllow, MaxHosts: 10, Concurrency: 500, ConcurrencyPerDomain: 20,
 			KeepIdle: 5 * time.Second, KeepMessages: 100, KeepConnections: 200, // SES-6
 			// QUE-4
 			Retry: []time.Duration{
