@@ -2,8 +2,6 @@ package accounts
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -11,25 +9,34 @@ import (
 	"waxwing/internal/store"
 )
 
-// StandIn is whose salt a SCRAM login that is nobody's is answered with: the
-// account of that name, else of an address with that local part; "" where there
-// is none. For a salt is the account's: if joe and joe@example.org shared one
-// only where both are real, that they do would tell that they are.
-func (s *Store) StandIn(ctx context.Context, user string) (name string, err error) {
+// maxStandIns bounds StandIns: a server may have an "info" for each customer.
+const maxStandIns = 32
+
+// StandIns are the accounts with whose salts a SCRAM login that is nobody's may be
+// answered: the one of that name, and those of addresses with that local part. For
+// a salt is the account's: if joe and joe@example.org shared one only where both
+// are real, that they do would tell that they are.
+func (s *Store) StandIns(ctx context.Context, user string) (names []string, err error) {
 	l := account.ParseLogin(user)
 	if l.Local == account.CatchAll || !utf8.ValidString(l.Local) || strings.ContainsRune(l.Local, 0) { // PostgreSQL takes no such text
-		return "", nil
+		return nil, nil
 	}
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		for _, q := range []string{
-			`SELECT name FROM accounts WHERE name = ?`,
-			`SELECT account FROM addresses WHERE local = ? AND account IS NOT NULL ORDER BY domain LIMIT 1`,
-		} {
-			if err := tx.Row(q, l.Local).Scan(&name); !errors.Is(err, sql.ErrNoRows) {
+		names = nil
+		rows, err := tx.Query(`SELECT name FROM accounts WHERE name = ?
+			UNION SELECT account FROM addresses WHERE local = ? AND account IS NOT NULL ORDER BY 1 LIMIT ?`, l.Local, l.Local, maxStandIns)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
 				return err
 			}
+			names = append(names, name)
 		}
-		return nil
+		return rows.Err()
 	})
-	return name, err
+	return names, err
 }

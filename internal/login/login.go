@@ -6,15 +6,18 @@
 // an unknown user costs one argon2id as well, and SCRAM runs to its end with
 // credentials that are made up but the same for one name for ever, on every
 // machine of a store. What is left is that salts are an account's: addresses of
-// one account that are spelt differently share theirs.
+// one account that are spelt differently share theirs, those that several accounts
+// have in several domains can be counted, and a salt goes with its password.
 package login
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,9 +34,9 @@ type Accounts interface {
 	Login(ctx context.Context, user string) (account string, err error)
 	// Credentials are those of an account; false where it may not log in.
 	Credentials(ctx context.Context, account string) (account.Credentials, bool, error)
-	// StandIn is the account whose salt is shown to a user for whom Login finds
-	// none; "" where there is none either.
-	StandIn(ctx context.Context, user string) (account string, err error)
+	// StandIns are the accounts of which one lends its salt to a user for whom Login
+	// finds none.
+	StandIns(ctx context.Context, user string) (accounts []string, err error)
 }
 
 // Checker verifies logins. Its fields are not changed once it is in use; it is
@@ -213,18 +216,30 @@ func (c *Checker) Scram(ctx context.Context, mech, user string) (sasl.Credential
 
 // standIn is what a user who is not there is shown.
 func (c *Checker) standIn(ctx context.Context, mech, user string) (sasl.Credentials, error) {
-	name, err := c.Accounts.StandIn(ctx, user)
+	names, err := c.Accounts.StandIns(ctx, user)
 	if err != nil {
 		return sasl.Credentials{}, err
 	}
-	if name == "" {
+	if len(names) == 0 {
 		return c.madeUp(mech, user), nil
 	}
-	cred, ok, err := c.Accounts.Credentials(ctx, name)
+	cred, ok, err := c.Accounts.Credentials(ctx, c.lender(names, user))
 	if s := scramOf(cred, mech); ok && len(s.StoredKey) > 0 {
 		return sasl.Credentials(s), nil
 	}
 	return c.madeUp(mech, user), err
+}
+
+// lender picks one of several accounts for a user who is not there, always the same
+// one, and another one for another domain: where each domain has an "info" of its
+// own, one that shows another salt than most must not be real for that.
+func (c *Checker) lender(names []string, user string) string {
+	l := account.ParseLogin(user)
+	weight := func(name string) []byte {
+		sum := mac(c.made, "lender", l.Local, l.Domain.ASCII(), name)
+		return sum[:]
+	}
+	return slices.MaxFunc(names, func(a, b string) int { return bytes.Compare(weight(a), weight(b)) })
 }
 
 func scramOf(c account.Credentials, mech string) account.SCRAM {
@@ -237,7 +252,7 @@ func scramOf(c account.Credentials, mech string) account.SCRAM {
 // madeUp are credentials for a user who is not there, with the real ones' iteration
 // count and lengths. Spellings that Login takes for one user must get one salt,
 // and those that it tells apart two, or comparing them would tell. The domain
-// does not count, as it does not for an account that has the name (StandIn).
+// does not count, as it does not for an account that has the name (StandIns).
 func (c *Checker) madeUp(mech, user string) sasl.Credentials {
 	like := scramOf(c.decoy, mech)
 	local := account.ParseLogin(user).Local

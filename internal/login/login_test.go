@@ -51,7 +51,7 @@ func (p *people) Credentials(_ context.Context, name string) (account.Credential
 	return c, ok, p.fail
 }
 
-func (p *people) StandIn(context.Context, string) (string, error) { return "", p.fail }
+func (p *people) StandIns(context.Context, string) ([]string, error) { return nil, p.fail }
 
 func TestPassword(t *testing.T) {
 	t.Parallel()

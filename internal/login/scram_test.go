@@ -3,6 +3,7 @@ package login_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"testing"
 
 	"waxwing/dns"
@@ -88,6 +89,36 @@ func TestSaltsTellNothing(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// Where several domains have an address of their own with one local part, those
+// that are not there show the salts of all of them: none is real for its salt.
+func TestSaltsOfSeveralDomains(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		a := &accounts.Store{DB: db}
+		real := map[string]string{}
+		c := machine(t, db)
+		for _, name := range []string{"ann", "bob", "info"} {
+			domain := name + ".test"
+			must(t, a.AddDomain(t.Context(), dns.MustParse(domain)))
+			must(t, a.AddAccount(t.Context(), name, "correct horse"))
+			must(t, a.AddAddress(t.Context(), "info@"+domain, name))
+			real[salt(t, c, sasl.ScramSHA256, "info@"+domain)] = name
+		}
+		seen := map[string]int{}
+		for i := range 60 {
+			user := fmt.Sprintf("info@customer%d.test", i)
+			shown := salt(t, c, sasl.ScramSHA256, user)
+			if shown != salt(t, machine(t, db), sasl.ScramSHA256, "INFO"+user[4:]) {
+				t.Errorf("%s: another salt on another machine", user)
+			}
+			seen[real[shown]]++
+		}
+		if len(seen) != 3 || seen["ann"] < 3 || seen["bob"] < 3 || seen["info"] < 3 {
+			t.Errorf("salts shown to nobody: %v", seen)
 		}
 	})
 }

@@ -62,7 +62,7 @@ func (p people) Login(_ context.Context, user string) (string, error) {
 	return strings.TrimSuffix(user, "@here.test"), nil
 }
 
-func (p people) StandIn(context.Context, string) (string, error) { return "", nil }
+func (p people) StandIns(context.Context, string) ([]string, error) { return nil, nil }
 
 var joesPassword = sync.OnceValue(func() account.Credentials {
 	c, err := account.NewCredentials("correct horse")
