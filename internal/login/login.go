@@ -167,10 +167,10 @@ func (c *Checker) verify(ctx context.Context, hash, password string) (bool, erro
 	return account.VerifyPassword(hash, password)
 }
 
-// find returns the account that a user name stands for, and its credentials.
+// find returns the account that a user name stands for, and its credentials. It
+// asks for those of nobody too: time must not tell who is there.
 func (c *Checker) find(ctx context.Context, user string) (name string, cred account.Credentials, known bool, err error) {
-	name, err = c.Accounts.Login(ctx, user)
-	if err != nil || name == "" {
+	if name, err = c.Accounts.Login(ctx, user); err != nil {
 		return "", account.Credentials{}, false, err
 	}
 	cred, known, err = c.Accounts.Credentials(ctx, name)
@@ -200,34 +200,30 @@ func mac(key []byte, parts ...string) (sum [32]byte) {
 
 // Scram finds a user's SCRAM credentials for mech; it is a sasl.Lookup. A user
 // who is not there gets those of the account that stands in for the name, else
-// made-up ones, and never known.
+// made-up ones, and never known. The store is asked the same for everybody: time
+// must not tell who is there.
 func (c *Checker) Scram(ctx context.Context, mech, user string) (sasl.Credentials, string, bool, error) {
 	c.prepare()
-	name, cred, known, err := c.find(ctx, user)
+	name, err := c.Accounts.Login(ctx, user)
 	if err != nil {
 		return sasl.Credentials{}, "", false, err
 	}
-	if s := scramOf(cred, mech); known && len(s.StoredKey) > 0 {
-		return sasl.Credentials(s), name, true, nil
-	}
-	s, err := c.standIn(ctx, mech, user)
-	return s, "", false, err
-}
-
-// standIn is what a user who is not there is shown.
-func (c *Checker) standIn(ctx context.Context, mech, user string) (sasl.Credentials, error) {
-	names, err := c.Accounts.StandIns(ctx, user)
+	lenders, err := c.Accounts.StandIns(ctx, user)
 	if err != nil {
-		return sasl.Credentials{}, err
+		return sasl.Credentials{}, "", false, err
 	}
-	if len(names) == 0 {
-		return c.madeUp(mech, user), nil
+	from := name
+	if from == "" && len(lenders) > 0 {
+		from = c.lender(lenders, user)
 	}
-	cred, ok, err := c.Accounts.Credentials(ctx, c.lender(names, user))
+	cred, ok, err := c.Accounts.Credentials(ctx, from)
+	if err != nil {
+		return sasl.Credentials{}, "", false, err
+	}
 	if s := scramOf(cred, mech); ok && len(s.StoredKey) > 0 {
-		return sasl.Credentials(s), nil
+		return sasl.Credentials(s), name, name != "", nil
 	}
-	return c.madeUp(mech, user), err
+	return c.madeUp(mech, user), "", false, nil
 }
 
 // lender picks one of several accounts for a user who is not there, always the same

@@ -3,10 +3,12 @@ package login_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
 	"waxwing/dns"
+	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/login"
 	"waxwing/internal/schema"
@@ -121,6 +123,47 @@ func TestSaltsOfSeveralDomains(t *testing.T) {
 			t.Errorf("salts shown to nobody: %v", seen)
 		}
 	})
+}
+
+// asking notes what is asked of accounts.
+type asking struct {
+	login.Accounts
+	asked string
+}
+
+func (a *asking) Login(ctx context.Context, user string) (string, error) {
+	a.asked += " Login"
+	return a.Accounts.Login(ctx, user)
+}
+
+func (a *asking) StandIns(ctx context.Context, user string) ([]string, error) {
+	a.asked += " StandIns"
+	return a.Accounts.StandIns(ctx, user)
+}
+
+func (a *asking) Credentials(ctx context.Context, name string) (account.Credentials, bool, error) {
+	a.asked += " Credentials"
+	return a.Accounts.Credentials(ctx, name)
+}
+
+// The store, which may be far away, is asked as often for who is there as for who
+// is not.
+func TestTimeTellsNothing(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	populate(t.Context(), t, db)
+	must(t, (&accounts.Store{DB: db}).SetDisabled(t.Context(), "boss", true))
+	for _, user := range []string{"joe", "joe@here.test", "joe@elsewhere.test", "info", "info@here.test", "boss", "nobody", "nobody@here.test"} {
+		a := &asking{Accounts: &accounts.Store{DB: db}}
+		c := &login.Checker{Accounts: a}
+		if _, _, _, err := c.Scram(t.Context(), sasl.ScramSHA256, user); err != nil || a.asked != " Login StandIns Credentials" {
+			t.Errorf("SCRAM of %s asks%s, %v", user, a.asked, err)
+		}
+		a.asked = ""
+		if _, err := c.Password(t.Context(), user, "wrong"); !errors.Is(err, sasl.ErrFailed) || a.asked != " Login Credentials" {
+			t.Errorf("PLAIN of %s asks%s, %v", user, a.asked, err)
+		}
+	}
 }
 
 // Who stands in only lends the salt: the login itself is still nobody's.
