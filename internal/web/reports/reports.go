@@ -31,8 +31,9 @@ const (
 	maxBody     = 1 << 20
 	perHour     = 60   // requests of one source
 	maxSources  = 4096 // that are remembered
-	concurrent  = 8
-	atATime     = 2 // of them from one source
+	reading     = 32   // requests whose bodies come in at one time
+	concurrent  = 8    // that are unpacked and stored
+	atATime     = 2    // of them from one source
 	readTime    = 30 * time.Second
 	retryBusy   = time.Minute
 	maxReasonIn = 300 // octets of a reason in an answer
@@ -47,8 +48,8 @@ type Handler struct {
 	// Count is told what came of each request, by its status; nil: nobody.
 	Count func(status int)
 
-	once sync.Once
-	busy chan struct{}
+	once       sync.Once
+	room, busy chan struct{}
 
 	mu      sync.Mutex
 	hour    int64
@@ -60,7 +61,8 @@ type Handler struct {
 // never will be; 429 and 503 when another time is better (RFC 8460 §5.4, §5.5).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.once.Do(func() {
-		h.busy, h.sources, h.open = make(chan struct{}, concurrent), map[netip.Prefix]int{}, map[netip.Prefix]int{}
+		h.room, h.busy = make(chan struct{}, reading), make(chan struct{}, concurrent)
+		h.sources, h.open = map[netip.Prefix]int{}, map[netip.Prefix]int{}
 	})
 	if h.Count != nil {
 		told := &teller{ResponseWriter: w}
@@ -88,8 +90,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 		return
 	}
 	select {
-	case h.busy <- struct{}{}:
-		defer func() { <-h.busy }()
+	case h.room <- struct{}{}:
+		defer func() { <-h.room }()
 	default:
 		later(w, http.StatusServiceUnavailable, retryBusy, "busy")
 		return
@@ -99,6 +101,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 		answer(w, status, why)
 		return
 	}
+	// Unpacked a body may be ten times as large, but no client can make this slow:
+	// the turn comes.
+	h.busy <- struct{}{}
+	defer func() { <-h.busy }()
 	reason, err := h.Sink.TakePost(r.Context(), source, body)
 	switch {
 	case errors.Is(err, h.TooMany) && h.TooMany != nil:

@@ -3,6 +3,8 @@ package reports
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -150,4 +152,31 @@ func TestAtATime(t *testing.T) {
 	if len(counted) != 2 || counted[200] != atATime+2 || counted[429] != 1 {
 		t.Errorf("counted: %v", counted)
 	}
+}
+
+// A few networks whose bodies come slowly keep nobody else waiting.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	h := &Handler{Sink: &sink{}, Now: func() time.Time { return time.Unix(1e9, 0) }}
+	const gz = "application/tlsrpt+gzip"
+	var wg sync.WaitGroup
+	var ends []*io.PipeWriter
+	for i := range concurrent * atATime {
+		in, out := io.Pipe()
+		ends = append(ends, out)
+		r := httptest.NewRequest(http.MethodPost, Path, in)
+		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", i/atATime)
+		r.Header.Set("Content-Type", gz)
+		wg.Go(func() { h.ServeHTTP(httptest.NewRecorder(), r) })
+		if _, err := out.Write([]byte("x")); err != nil { // returns once it is read
+			t.Fatal(err)
+		}
+	}
+	if w := post(h, "198.51.100.1:1", gz, "x"); w.Code != 200 {
+		t.Errorf("another network: %d", w.Code)
+	}
+	for _, out := range ends {
+		out.CloseWithError(errors.New("gone"))
+	}
+	wg.Wait()
 }
