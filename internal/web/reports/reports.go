@@ -31,6 +31,7 @@ const (
 	maxBody     = 1 << 20
 	perHour     = 60   // requests of one source
 	maxSources  = 4096 // that are remembered
+	maxOfSite   = 64   // of them within one IPv6 /48, which is easily had
 	reading     = 32   // requests whose bodies come in at one time
 	concurrent  = 8    // that are unpacked and stored
 	atATime     = 2    // of them from one source
@@ -54,6 +55,7 @@ type Handler struct {
 	mu      sync.Mutex
 	hour    int64
 	sources map[netip.Prefix]int // requests of the running hour
+	sites   map[netip.Prefix]int // how many of the sources are in an IPv6 /48
 	open    map[netip.Prefix]int // that are being answered
 }
 
@@ -62,7 +64,7 @@ type Handler struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.once.Do(func() {
 		h.room, h.busy = make(chan struct{}, reading), make(chan struct{}, concurrent)
-		h.sources, h.open = map[netip.Prefix]int{}, map[netip.Prefix]int{}
+		h.sources, h.sites, h.open = map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[netip.Prefix]int{}
 	})
 	if h.Count != nil {
 		told := &teller{ResponseWriter: w}
@@ -163,7 +165,7 @@ func sourceOf(r *http.Request) (netip.Addr, bool) {
 // admit counts the requests of a network in the running hour, and those that
 // have no answer yet until leave is called: a few slow ones must not take the
 // room of all. When more networks come than are remembered, the new ones wait for
-// the next hour: those who are known go on.
+// the next hour: those who are known go on. Nobody's own networks are that many.
 func (h *Handler) admit(a netip.Addr) (leave func(), wait time.Duration, ok bool) {
 	bits := 32
 	if a.Is6() {
@@ -181,15 +183,20 @@ func (h *Handler) admit(a netip.Addr) (leave func(), wait time.Duration, ok bool
 	if hour != h.hour {
 		h.hour = hour
 		clear(h.sources)
+		clear(h.sites)
 	}
 	n, known := h.sources[p]
+	site := netip.PrefixFrom(a, min(bits, 48)).Masked()
 	switch {
-	case n >= perHour || !known && len(h.sources) >= maxSources:
+	case n >= perHour || !known && (len(h.sources) >= maxSources || h.sites[site] >= maxOfSite):
 		return nil, wait, false
 	case h.open[p] >= atATime:
 		return nil, retryBusy, false
 	}
 	h.sources[p] = n + 1
+	if !known {
+		h.sites[site]++
+	}
 	h.open[p]++
 	return func() {
 		h.mu.Lock()

@@ -91,6 +91,14 @@ func TestPerSource(t *testing.T) {
 	if w := post(h, "[2001:db8::1]:1", gz, "x"); w.Code != 200 {
 		t.Errorf("the next hour: %d", w.Code)
 	}
+	for i := range maxOfSite { // of one owner
+		if w := post(h, fmt.Sprintf("[2001:db8:1:%x::1]:1", i), gz, "x"); w.Code != 200 {
+			t.Errorf("network %d of a /48: %d", i, w.Code)
+		}
+	}
+	if w := post(h, "[2001:db8:1:ff::1]:1", gz, "x"); w.Code != 429 {
+		t.Errorf("one more network of a /48: %d", w.Code)
+	}
 	for i := range maxSources { // a flood of networks does not grow the memory
 		if leave, _, ok := h.admit(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})); ok {
 			leave()
