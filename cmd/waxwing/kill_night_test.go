@@ -50,8 +50,28 @@ func TestKillNight(t *testing.T) {
 	}
 	for _, taken := range []bool{true, false} {
 		name := map[bool]string{true: "mail taken at once", false: "mail taken when the killing is over"}[taken]
-		t.Run("sqlite, "+name, func(t *testing.T) { killNight(t, "", 1, taken) })
-		t.Run("two on postgres, "+name, func(t *testing.T) { killNight(t, storetest.Postgres(t), 2, taken) })
+		t.Run("sqlite, "+name, func(t *testing.T) {
+			killNights(t, func(t *testing.T) int64 { return killNight(t, "", 1, taken) })
+		})
+		t.Run("two on postgres, "+name, func(t *testing.T) {
+			killNights(t, func(t *testing.T) int64 { return killNight(t, storetest.Postgres(t), 2, taken) })
+		})
+	}
+}
+
+// killNights has one night after the other, for a fast machine is done with one
+// before it was killed often.
+func killNights(t *testing.T, night func(*testing.T) int64) {
+	const enough = 15
+	var kills int64
+	for range 10 {
+		t.Run("night", func(t *testing.T) { kills += night(t) })
+		if kills >= enough || t.Failed() {
+			break
+		}
+	}
+	if kills < enough && !t.Failed() {
+		t.Errorf("only %d kills: too few to show anything", kills)
 	}
 }
 
@@ -81,7 +101,7 @@ type arrival struct {
 	sums  string // of its sessions
 }
 
-func killNight(t *testing.T, postgres string, machines int, taken bool) {
+func killNight(t *testing.T, postgres string, machines int, taken bool) (kills int64) {
 	n := &night{t: t, came: map[string][]arrival{}}
 	n.closed.Store(!taken)
 	for d := range nightDays {
@@ -96,6 +116,7 @@ func killNight(t *testing.T, postgres string, machines int, taken bool) {
 	n.closed.Store(false)
 	n.settle(!taken)
 	n.check(rounds)
+	return n.kills.Load()
 }
 
 func (n *night) setup(postgres string, machines int) {
@@ -389,9 +410,6 @@ func (n *night) check(rounds int) {
 		if len(n.came[key]) == 0 {
 			t.Errorf("lost: %s", key)
 		}
-	}
-	if n.kills.Load() < 8 {
-		t.Errorf("only %d kills: too few to show anything", n.kills.Load())
 	}
 	n.open(func(s *store.Store) { n.checkStore(s, len(want)) })
 	t.Logf("%d kills in %d rounds: %d reports came to their addresses, %d by https again; %d mails in the window between the remote's 250 and our commit",
