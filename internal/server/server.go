@@ -99,7 +99,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Listen = net.Listen
 	}
 	if o.Dialer == nil {
-		o.Dialer = &net.Dialer{}
+		o.Dialer = &net.Dialer{KeepAlive: -1} // every step of a session has a time of its own
 	}
 	db, err := OpenStore(ctx, o.Config, o.Log)
 	if err != nil {

@@ -96,7 +96,7 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // WriteSoon is Write for what nobody waits for. SQLite holds the commit back for up
-// to 5 ms, so that others can share it: a commit costs more than most of what is
+// to 10 ms, so that others can share it: a commit costs more than most of what is
 // in it.
 func (s *Store) WriteSoon(ctx context.Context, fn func(*Tx) error) error {
 	return s.write(ctx, soon, fn)

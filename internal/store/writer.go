@@ -22,8 +22,8 @@ const (
 // A group of members that are all in no hurry is begun when it has so many, or the first
 // of them has waited so long.
 const (
-	soonMembers = 32
-	soonTime    = 5 * time.Millisecond
+	soonMembers = 64
+	soonTime    = 10 * time.Millisecond
 )
 
 // longHold is how long a member may keep the transaction before the log says so.
