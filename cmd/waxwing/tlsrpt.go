@@ -169,11 +169,14 @@ func listRefused(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) 
 	for _, r := range all {
 		from, about := r.Submitter, r.Domain
 		if from == "" {
-			from, about = "everybody", "everything"
+			from = "everybody"
 		}
-		cells = append(cells, []string{r.Day, from, about, strconv.FormatInt(r.Stored, 10), strconv.FormatInt(r.Refused, 10)})
+		if about == "" {
+			about = "everything"
+		}
+		cells = append(cells, []string{r.Day, from, about, strconv.FormatInt(r.Stored, 10), strconv.FormatInt(r.Octets, 10), strconv.FormatInt(r.Refused, 10)})
 	}
-	return table(e.stdout, []string{"DAY", "FROM", "ABOUT", "STORED", "REFUSED"}, cells)
+	return table(e.stdout, []string{"DAY", "FROM", "ABOUT", "STORED", "OCTETS", "REFUSED"}, cells)
 }
 
 func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {

@@ -117,6 +117,7 @@ type TLSRPT struct {
 	AlertWebhook   string        `toml:"alert_webhook" secret:"true" example:"https://chat.example.org/hook" doc:"Address that the same alerts are posted to as JSON, over HTTPS. Empty: none."`
 	MaxPerReporter int           `toml:"max_received_per_reporter" min:"1" max:"1000000" doc:"Reports stored on a UTC day that one organisation has sent by mail about the domains of one organisation; a report counts once for each domain that it is about. What is beyond is delivered as ordinary mail, with a field that says why."`
 	MaxReceived    int           `toml:"max_received" min:"1" max:"100000000" doc:"The same of all reports by mail together."`
+	MaxOctets      Size          `toml:"max_received_size" min:"8MiB" max:"1024GiB" doc:"What all of them may hold together, packed, of which the reports of one organisation an eighth. It is kept for retention_days."`
 	RetentionDays  int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
 }
 

@@ -38,7 +38,7 @@ func Default() *Config {
 			Expire: 5 * 24 * time.Hour, DelayNotice: 4 * time.Hour, Port: 25,
 			History: 7 * 24 * time.Hour, SuppressCodes: []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}, SuppressFor: 90 * 24 * time.Hour,
 		},
-		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
+		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 64 << 20, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
 		Limits: Limits{
 			MaxConnections: 1000, ConnectionsPerIP: 50, MaxMessageSize: 50 << 20, MaxRecipients: 1000,
 			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerDay: 1000, RecipientsPerDay: 5000,

@@ -23,7 +23,7 @@ func TestReportWiring(t *testing.T) {
 	cfg := parse(t, config.MX)
 	cfg.TLSRPT.Exclude = []dns.Name{dns.MustParse("partner.test")}
 	cfg.TLSRPT.MaxPerOrg = 7
-	cfg.TLSRPT.MaxPerReporter, cfg.TLSRPT.MaxReceived = 8, 9
+	cfg.TLSRPT.MaxPerReporter, cfg.TLSRPT.MaxReceived, cfg.TLSRPT.MaxOctets = 8, 9, 10<<20
 	cfg.TLSRPT.AlertWebhook = "https://hook.test/"
 	cfg.Delivery.EHLO = dns.MustParse("out.elsewhere.test")
 	s, err := New(ctx, Options{Config: cfg})
@@ -35,8 +35,8 @@ func TestReportWiring(t *testing.T) {
 	if r.Send("partner.test") || !r.Send("other.test") || r.Cap != 7 || r.Webhook == "" || r.Dial == nil {
 		t.Errorf("%v %v %d", r.Send("partner.test"), r.Send("other.test"), r.Cap)
 	}
-	if r.PerReporter != 8 || r.PerDay != 9 || r.Count == nil {
-		t.Errorf("%d a reporter, %d in all, counted: %v", r.PerReporter, r.PerDay, r.Count != nil)
+	if r.PerReporter != 8 || r.PerDay != 9 || r.OctetsPerDay != 10<<20 || r.Count == nil {
+		t.Errorf("%d a reporter, %d in all, %d octets, counted: %v", r.PerReporter, r.PerDay, r.OctetsPerDay, r.Count != nil)
 	}
 	if len(r.HostNames) != 2 || r.HostNames[0] != cfg.Hostname || r.HostNames[1] != cfg.Delivery.EHLO {
 		t.Errorf("host names %v", r.HostNames)

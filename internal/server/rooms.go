@@ -264,7 +264,7 @@ func (s *Server) buildReports() error {
 		Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, Success: tlsreport.Success(r.ReportSuccess), Off: !r.Send,
 		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"),
 		HostNames: s.hostNames(), Send: s.reportsTo, Cap: r.MaxPerOrg, Webhook: r.AlertWebhook,
-		PerReporter: r.MaxPerReporter, PerDay: r.MaxReceived, Count: s.Metrics.Report,
+		PerReporter: r.MaxPerReporter, PerDay: r.MaxReceived, OctetsPerDay: int64(r.MaxOctets), Count: s.Metrics.Report,
 		Roots: roots, Dial: s.o.Dialer.DialContext,
 	}
 	if r.Alerts {

@@ -89,6 +89,9 @@ type Service struct {
 	// has signed, about one organisation's domains, on a UTC day; PerDay of all.
 	// One for each domain of ours in a report; 0: 100 and 20,000.
 	PerReporter, PerDay int
+	// OctetsPerDay is the same of all in octets, packed, of which one organisation
+	// that signs may use an eighth; 0: 64 MiB.
+	OctetsPerDay int64
 	// Count is told of each report that came (in: taken, posted, over-cap) and of
 	// what became of each that was due (out: the states of Made); nil: nobody.
 	Count func(direction, result string)

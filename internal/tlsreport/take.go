@@ -179,14 +179,15 @@ type origin struct {
 	submitter string
 	maxSize   int                             // octets stored a policy domain; 0: any
 	admit     func(tx *store.Tx, n int) error // asked before n rows are stored; nil: all are
-	// one is asked for each row that is new, with its policy domain; nil: all are stored.
-	one func(tx *store.Tx, domain string) error
+	// stored is asked after all else for the rows that are new; its error undoes
+	// them. Nil: they are stored.
+	stored func(tx *store.Tx, rows []newRow) error
 }
 
 func (s *Service) byMail(submitter dns.Name) origin {
 	from := submitter.ASCII()
 	return origin{source: "mail", submitter: from, maxSize: maxMailKept,
-		one: func(tx *store.Tx, domain string) error { return s.admitMail(tx, from, domain) }}
+		stored: func(tx *store.Tx, rows []newRow) error { return s.admitMail(tx, from, rows) }}
 }
 
 // keep stores the policies of a report that are about domains of ours, one row
@@ -199,6 +200,7 @@ func (s *Service) keep(ctx context.Context, o origin, r *tlsrpt.Report) (reason 
 	if len(order) == 0 {
 		return "the report is about no domain of this server", nil
 	}
+	slices.Sort(order) // as for intakes: all lock their rows in one order
 	files := make([][]byte, len(order))
 	for i, d := range order {
 		if files[i], err = packed(byDomain[d]); err != nil {
@@ -214,21 +216,29 @@ func (s *Service) keep(ctx context.Context, o origin, r *tlsrpt.Report) (reason 
 				return err
 			}
 		}
+		var rows []newRow
 		for i, d := range order {
-			if err := s.keepOne(tx, o, byDomain[d], files[i]); err != nil {
+			isNew, err := s.keepOne(tx, o, byDomain[d], files[i])
+			if err != nil {
 				return err
 			}
+			if isNew {
+				rows = append(rows, newRow{d, int64(len(files[i]))})
+			}
 		}
-		return nil
+		if o.stored == nil || len(rows) == 0 {
+			return nil
+		}
+		return o.stored(tx, rows)
 	})
 }
 
 // keepOne stores what a report says of one domain. What was stored before
 // changes nothing, and alerts nobody a second time.
-func (s *Service) keepOne(tx *store.Tx, o origin, p *tlsrpt.Report, file []byte) error {
+func (s *Service) keepOne(tx *store.Tx, o origin, p *tlsrpt.Report, file []byte) (isNew bool, err error) {
 	name, err := dns.ParseLax(p.Policies[0].Domain)
 	if err != nil {
-		return err
+		return false, err
 	}
 	id := store.NewID()
 	ok, failed := p.Totals()
@@ -238,17 +248,12 @@ func (s *Service) keepOne(tx *store.Tx, o origin, p *tlsrpt.Report, file []byte)
 		id, o.source, o.submitter, clip(p.ID), name.ASCII(), clip(p.Organization), clip(p.Contact),
 		store.Time(p.Begin), store.Time(p.End), store.Time(s.now()), ok, failed, file)
 	if err != nil || n == 0 {
-		return err
-	}
-	if o.one != nil {
-		if err := o.one(tx, name.ASCII()); err != nil {
-			return err
-		}
+		return false, err
 	}
 	if failed == 0 || o.source != "mail" {
-		return nil
+		return true, nil
 	}
-	return s.noteFailure(tx, alert{domain: name.ASCII(), submitter: o.submitter, report: id, ok: ok, failed: failed, types: failureTypes(p)}, p.Begin)
+	return true, s.noteFailure(tx, alert{domain: name.ASCII(), submitter: o.submitter, report: id, ok: ok, failed: failed, types: failureTypes(p)}, p.Begin)
 }
 
 // ours splits a report by those of its policy domains that are ours.
