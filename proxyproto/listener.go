@@ -22,7 +22,8 @@ type Listener struct {
 	Timeout time.Duration  // for the whole header; 0: 10 s
 	Pending int            // connections that owe their header, at one time; 0: 1000
 	// Refused is told of each connection that was closed for want of a good header:
-	// "garbage", "timeout", "lost", or "limit-pending". Nil: nobody. It must be quick.
+	// "garbage", "timeout", "lost", "empty" (lost before any octet, as a bare check of
+	// the port does), or "limit-pending". Nil: nobody. It must be quick.
 	Refused func(proxy netip.Addr, why string)
 
 	once   sync.Once
@@ -121,13 +122,14 @@ func (l *Listener) greet(nc net.Conn) {
 	defer func() { <-l.slots }()
 	nc.SetReadDeadline(time.Now().Add(cmp.Or(l.Timeout, 10*time.Second)))
 	stop := context.AfterFunc(l.ctx, func() { nc.Close() })
-	br := bufio.NewReaderSize(nc, 512)
+	read := &counted{Reader: nc}
+	br := bufio.NewReaderSize(read, 512)
 	h, err := Read(br)
 	if !stop() {
 		return // closed
 	}
 	if err != nil {
-		l.refuse(nc, why(err))
+		l.refuse(nc, why(err, read.n == 0))
 		return
 	}
 	nc.SetReadDeadline(time.Time{})
@@ -138,11 +140,25 @@ func (l *Listener) greet(nc net.Conn) {
 	l.hand(accepted{nc: c})
 }
 
-func why(err error) string {
+// counted counts the octets that are read.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+func why(err error, empty bool) string {
 	var ne net.Error
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
+	case empty:
+		return "empty"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &ne):
 		return "lost"
 	}

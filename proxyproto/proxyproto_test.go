@@ -210,12 +210,13 @@ func TestListener(t *testing.T) {
 		}
 	}
 	dial(t, f, "PROXY").Close()
+	dial(t, f, "").Close() // a check of the port
 	// What is told to Refused is told after the close.
 	for range 100 {
 		f.mu.Lock()
 		n := len(f.refused)
 		f.mu.Unlock()
-		if n == 3 {
+		if n == 4 {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -223,7 +224,7 @@ func TestListener(t *testing.T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := strings.Join(f.refused, ", ")
-	for _, want := range []string{"127.0.0.1 garbage", "127.0.0.1 timeout", "127.0.0.1 lost"} {
+	for _, want := range []string{"127.0.0.1 garbage", "127.0.0.1 timeout", "127.0.0.1 lost", "127.0.0.1 empty"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("refused: %s; want %s", all, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -91,7 +92,11 @@ func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
 		Listener: l, From: c.ProxyFrom, Pending: or(c.MaxConnections, s.cfg.Limits.MaxConnections),
 		Refused: func(proxy netip.Addr, why string) {
 			s.Metrics.ProxyRefused(kind, why)
-			log.Info("a load balancer's connection was closed: it sent no good PROXY header", "proxy", proxy.String(), "word", why)
+			level := slog.LevelInfo
+			if why == "empty" { // a bare check of the port, every few seconds
+				level = slog.LevelDebug
+			}
+			log.Log(context.Background(), level, "a load balancer's connection was closed: it sent no good PROXY header", "proxy", proxy.String(), "word", why)
 		},
 	}
 }

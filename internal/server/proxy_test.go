@@ -62,20 +62,27 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%q is answered %q, %v", garbage, b, err)
 		}
 	}
-	want := `waxwing_proxy_refused_total{listener="mx",reason="garbage"} 2`
+	// A bare check of the port is counted, and the log tells of it to who debugs.
+	dial(t, s.Addr(config.MX)).Close()
+	want, empty := `waxwing_proxy_refused_total{listener="mx",reason="garbage"} 2`, `waxwing_proxy_refused_total{listener="mx",reason="empty"} 1`
 	metrics := func() string {
 		w := httptest.NewRecorder()
 		promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 		return w.Body.String()
 	}
 	for range 100 { // counted after the close
-		if strings.Contains(metrics(), want) {
+		if text := metrics(); strings.Contains(text, want) && strings.Contains(text, empty) {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if text := metrics(); !strings.Contains(text, want) {
-		t.Errorf("no %s", want)
+	if text := metrics(); !strings.Contains(text, want) || !strings.Contains(text, empty) {
+		t.Errorf("no %s or no %s", want, empty)
+	}
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, "PROXY header") && strings.Contains(line, "word=empty") && !strings.Contains(line, "level=DEBUG") {
+			t.Errorf("logged each time: %s", line)
+		}
 	}
 
 	// HTTP behind the same balancer.
