@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -143,7 +144,7 @@ func (c *claiming) attend() error {
 	var ids []int64
 	for _, f := range all {
 		ids = append(ids, f.id)
-		if at := store.FromTime(f.due); at.After(c.now) || shut[f.to].blocked.After(c.now) {
+		if at := store.FromTime(f.due); at.After(c.now) || retry.Shut(shut[f.to].blocked, c.now) {
 			due[f.id] = at
 		}
 	}

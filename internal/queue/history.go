@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -156,6 +157,9 @@ func (q *Queue) sweep(ctx context.Context) {
 	if err := q.sweepClosed(ctx); err != nil && ctx.Err() == nil {
 		q.Log.Error("closed destinations that nothing waits for not forgotten, will try again", "error", err)
 	}
+	if err := q.openMisdated(ctx); err != nil && ctx.Err() == nil {
+		q.Log.Error("destinations closed by a wrong clock not opened, will try again", "error", err)
+	}
 }
 
 // closedKeep is how long a closed destination is known after its last probe was
@@ -170,6 +174,51 @@ func (q *Queue) sweepClosed(ctx context.Context) error {
 			(SELECT 1 FROM lanes WHERE lanes.dest = destinations.dest AND lanes.local = destinations.local)`, store.Time(q.Now().Add(-closedKeep)))
 		return err
 	})
+}
+
+// openMisdated opens destinations that are closed for longer than any closing
+// lasts, as by a machine whose clock was wrong, and has their lanes looked at: nobody
+// would until then.
+func (q *Queue) openMisdated(ctx context.Context) error {
+	now := q.Now()
+	far := store.Time(now.Add(retry.LongestClosing()))
+	var keys []destKey
+	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		if keys, err = scanDests(tx, `SELECT dest, local FROM destinations WHERE blocked > ? ORDER BY dest, local LIMIT ?`+tx.Lock(), far, int64(sweepBatch)); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if _, err := tx.Exec(`UPDATE destinations SET blocked = ? WHERE dest = ? AND local = ?`, store.Time(now), k.name, k.local); err != nil {
+				return err
+			}
+			if err := nearLanes(tx, k, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && len(keys) > 0 {
+		q.Log.Warn("opened destinations that were closed for longer than they can be: was the clock of a machine wrong?", "destinations", len(keys))
+		q.Wake()
+	}
+	return err
+}
+
+func scanDests(tx *store.Tx, query string, args ...any) ([]destKey, error) {
+	rs, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	var out []destKey
+	for rs.Next() {
+		var k destKey
+		if err := rs.Scan(&k.name, &k.local); err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, rs.Err()
 }
 
 func (q *Queue) sweepHistory(ctx context.Context) (n int, err error) {

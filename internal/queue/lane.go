@@ -341,11 +341,15 @@ func unreachableText(res *delivery.Result) string {
 	return "it could not be reached"
 }
 
-// saveDestination writes down that a destination is closed, or open again.
-func saveDestination(tx *store.Tx, to destKey, p retry.Pace, text string) error {
+// saveDestination writes down that a destination is closed, or open again. Its lanes
+// wait for when it opens; those further ahead than any closing lasts are looked at
+// too, since a clock that was wrong may have put them there.
+func saveDestination(tx *store.Tx, to destKey, p retry.Pace, now time.Time, text string) error {
 	if !p.Dead() {
-		_, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, to.name, to.local)
-		return err
+		if _, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, to.name, to.local); err != nil {
+			return err
+		}
+		return nearLanes(tx, to, now)
 	}
 	at := store.Time(p.Blocked)
 	_, err := tx.Exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, ?, ?, ?, ?, ?)
@@ -354,7 +358,18 @@ func saveDestination(tx *store.Tx, to destKey, p retry.Pace, text string) error 
 	if err != nil {
 		return err
 	}
+	if err := nearLanes(tx, to, now); err != nil {
+		return err
+	}
 	_, err = tx.Exec(`UPDATE lanes SET next = ? WHERE dest = ? AND local = ? AND next < ?`, at, to.name, to.local, at)
+	return err
+}
+
+// nearLanes has the lanes of a destination looked at that lie further ahead than it
+// can be closed: what they wait for is then read from their rows.
+func nearLanes(tx *store.Tx, to destKey, now time.Time) error {
+	_, err := tx.Exec(`UPDATE lanes SET next = ? WHERE dest = ? AND local = ? AND next > ?`,
+		store.Time(now), to.name, to.local, store.Time(now.Add(retry.LongestClosing())))
 	return err
 }
 

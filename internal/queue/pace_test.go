@@ -89,19 +89,77 @@ func TestDeadDestination(t *testing.T) {
 func TestExpiryOfAClosedDestination(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.put("ok.a@dead.test")
-		w.exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES ('dead.test', 0, ?, 9, 1, 'refused')`,
-			noon.Add(1000*time.Hour).UnixNano())
 		w.clock.add(4*time.Hour + time.Second)
+		w.shut("dead.test", time.Hour)
 		w.step()
-		if n := w.notices(); len(n) != 1 || len(w.tr.seen()) > 1 {
+		if n := w.notices(); len(n) != 1 || len(w.tr.seen()) > 0 {
 			t.Errorf("%d notices", len(n))
 		}
 		w.clock.add(120 * time.Hour)
+		w.shut("dead.test", time.Hour)
 		w.step()
 		if it := w.item("ok.a@dead.test"); it.State != Failed || it.Word != "expired" || !strings.Contains(it.Text, "in 0 attempts") {
 			t.Errorf("%+v", it)
 		}
 	})
+}
+
+// shut closes a destination for some time, as some machine might.
+func (w *world) shut(domain string, d time.Duration) {
+	w.t.Helper()
+	w.exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, 0, ?, 9, 1, 'refused')
+		ON CONFLICT (dest, local) DO UPDATE SET blocked = excluded.blocked`, domain, store.Time(w.clock.now().Add(d)))
+}
+
+// QUE-3: a destination that is closed for longer than any closing lasts was closed
+// by a clock that was wrong. It is open, and no lane waits until then.
+func TestClosedByAWrongClock(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for name, then := range map[string]func(w *world){
+		"mail that is due is tried": func(*world) {},
+		"what has to be looked at is tried": func(w *world) {
+			w.clock.add(4*time.Hour + time.Second)
+		},
+		"a lane that waits is found": func(w *world) {
+			w.exec(`UPDATE lanes SET next = ?`, store.Time(noon.Add(year)))
+			if n := w.step(); n != 0 {
+				w.t.Errorf("%d attempts", n)
+			}
+			w.sweep(context.Background())
+		},
+		"other mail opens it": func(w *world) {
+			w.exec(`UPDATE lanes SET next = ?`, store.Time(noon.Add(year)))
+			env := mail(w.t, "ok.other@dead.test")
+			env.Account = "other"
+			w.enqueue(env)
+			if w.step(); w.item("ok.other@dead.test").State != Delivered {
+				w.t.Error("mail of another account was not tried")
+			}
+		},
+		"a failed attempt closes it for an hour": func(w *world) {
+			w.exec(`UPDATE lanes SET next = ?`, store.Time(noon.Add(year)))
+			env := mail(w.t, "later.other@dead.test")
+			env.Account = "other"
+			w.enqueue(env)
+			d := &dead{script: w.tr}
+			w.Direct = d
+			w.step()
+			d.up = true
+			w.clock.add(2 * time.Hour)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				w.put("ok.a@dead.test")
+				w.shut("dead.test", year)
+				then(w)
+				w.step()
+				if it := w.item("ok.a@dead.test"); it.State != Delivered {
+					t.Errorf("%+v", it)
+				}
+			})
+		})
+	}
 }
 
 // A closed destination is forgotten a day after nothing waits for it any more: no

@@ -200,7 +200,7 @@ func (s *settlement) write(tx *store.Tx) error {
 	if err := lowerLanes(tx, due); err != nil || !s.job.paceChanged {
 		return err
 	}
-	return saveDestination(tx, s.job.paceOf, s.job.pace, s.job.destText)
+	return saveDestination(tx, s.job.paceOf, s.job.pace, s.c.now, s.job.destText)
 }
 
 // contain makes a panic of what others plugged in an error like any other of theirs.

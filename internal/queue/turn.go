@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -106,7 +107,7 @@ func (c *claiming) open() ([]laneKey, map[destKey]int, error) {
 	for _, k := range cands {
 		d, known := shut[k.to]
 		c.q.board.told(k.to, d, known)
-		if d.blocked.After(c.now) {
+		if retry.Shut(d.blocked, c.now) {
 			at := store.Time(d.blocked)
 			blocked = append(blocked, &turn{laneKey: k, next: &at})
 			continue

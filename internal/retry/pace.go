@@ -84,11 +84,18 @@ func (p Pace) Allowed(now time.Time, limit int) int {
 	return int(p.window(limit))
 }
 
-// IsBlocked reports that nobody is to dial at now. A time further away than the
-// longest block is that of a clock that was wrong.
-func (p Pace) IsBlocked(now time.Time) bool {
+// IsBlocked reports that nobody is to dial at now.
+func (p Pace) IsBlocked(now time.Time) bool { return Shut(p.Blocked, now) }
+
+// Shut reports that a destination that is closed until a time is so at now. A
+// time further away than any closing lasts is that of a clock that was wrong.
+func Shut(until, now time.Time) bool { return now.Before(until) && until.Sub(now) <= LongestClosing() }
+
+// LongestClosing is the furthest that the end of a closing may lie ahead: the
+// longest, with room for its jitter and for clocks that are not quite alike.
+func LongestClosing() time.Duration {
 	all := blocks()
-	return now.Before(p.Blocked) && p.Blocked.Sub(now) <= 2*all[len(all)-1]
+	return 2 * all[len(all)-1]
 }
 
 // Dead reports that it was closed and has not answered since.
