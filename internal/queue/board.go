@@ -354,8 +354,10 @@ func (b *board) learn(k destKey, s retry.Signal, started, now time.Time, jitter 
 	d := b.dest(k)
 	old = d.pace
 	d.pace = old.After(s, started, now, b.perDest, jitter)
+	p = d.pace
 	b.list(d)
-	return old, d.pace
+	b.forget(d) // no job of its own may have made it: what was contacted is not always who it waited for
+	return old, p
 }
 
 // told takes over what the store says of a destination: other machines, and

@@ -3,6 +3,9 @@ package queue
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"waxwing/internal/retry"
 )
 
 func boardJob(domain string, local bool) *job {
@@ -42,6 +45,25 @@ func TestBoardTurns(t *testing.T) {
 	}
 	if n := len(b.close()); n != 2 || b.next() != nil {
 		t.Errorf("%d jobs came back", n)
+	}
+}
+
+// Whom an attempt contacted is not always who the job waited for: what is known of
+// those is bounded too.
+func TestBoardForgetsContacted(t *testing.T) {
+	t.Parallel()
+	b := newBoard(2, 1)
+	b.start()
+	now := time.Now()
+	b.learn(destKey{name: "quiet.test"}, retry.Neutral, now, now, 0.5)
+	if len(b.dests) != 0 {
+		t.Error("one of which nothing is known is remembered")
+	}
+	for i := range knownDests + 50 {
+		b.learn(destKey{name: fmt.Sprintf("%d.test", i)}, retry.Good, now, now, 0.5)
+	}
+	if n := len(b.dests); n != knownDests {
+		t.Errorf("%d are remembered, want %d", n, knownDests)
 	}
 }
 
