@@ -72,43 +72,64 @@ type lineError struct{ error }
 
 func (e lineError) Unwrap() error { return e.error }
 
+// brokenOff is an exchange that the client did not bring to its end after it had
+// an answer.
+type brokenOff struct{ error }
+
+func (e brokenOff) Unwrap() error        { return e.error }
+func (e brokenOff) Is(target error) bool { return target == ErrBrokenOff }
+
 // maxSteps bounds an exchange; SCRAM takes three.
 const maxSteps = 8
 
 func (c *conn) exchange(ex sasl.Server, response []byte) error {
+	answered := false // the client has got something for what it said: in SCRAM, a salt
 	for range maxSteps {
 		challenge, done, err := ex.Next(response)
-		if done || err != nil {
+		if err == nil && done {
+			return nil
+		}
+		if err == nil {
+			answered = answered || response != nil
+			response, err = c.ask(challenge)
+		}
+		switch {
+		case err == nil:
+		case answered && !errors.Is(err, sasl.ErrFailed) && !errors.Is(err, errDraining):
+			return brokenOff{err}
+		default:
 			return err
 		}
-		c.bw.WriteString("334 ")
-		c.bw.WriteString(base64.StdEncoding.EncodeToString(challenge))
-		c.bw.WriteString("\r\n")
-		line, err := c.readLine()
-		if err != nil {
-			return lineError{err}
-		}
-		if bytes.Equal(line, []byte("*")) {
-			return errCancelled
-		}
-		response = make([]byte, base64.StdEncoding.DecodedLen(len(line)))
-		n, err := base64.StdEncoding.Strict().Decode(response, line)
-		if err != nil {
-			return errBase64
-		}
-		response = response[:n]
 	}
 	return errors.New("authentication exchange too long")
 }
 
+// ask sends a challenge and reads the response.
+func (c *conn) ask(challenge []byte) ([]byte, error) {
+	c.bw.WriteString("334 ")
+	c.bw.WriteString(base64.StdEncoding.EncodeToString(challenge))
+	c.bw.WriteString("\r\n")
+	line, err := c.readLine()
+	if err != nil {
+		return nil, lineError{err}
+	}
+	if bytes.Equal(line, []byte("*")) {
+		return nil, errCancelled
+	}
+	response := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
+	n, err := base64.StdEncoding.Strict().Decode(response, line)
+	if err != nil {
+		return nil, errBase64
+	}
+	return response[:n], nil
+}
+
 // loggedIn turns an exchange's end into its reply.
 func (c *conn) loggedIn(ctx context.Context, mech string, ex sasl.Server, err error) *smtp.Reply {
-	var le lineError
-	if errors.As(err, &le) {
-		return c.lineFault(le.error)
-	}
-	if errors.Is(err, errCancelled) {
-		return smtp.NewReply(501, status(5, 7, 0), "authentication cancelled")
+	if !errors.Is(err, ErrBrokenOff) {
+		if r, ok := c.unfinished(err); ok {
+			return r
+		}
 	}
 	if t := c.srv.Trace.Login; t != nil {
 		t(mech, ex.Identity(), err)
@@ -129,6 +150,18 @@ func (c *conn) loggedIn(ctx context.Context, mech string, ex sasl.Server, err er
 	return c.loginFailed(err)
 }
 
+// unfinished is the reply, if any, to a client that cancelled or fell silent.
+func (c *conn) unfinished(err error) (r *smtp.Reply, ok bool) {
+	var le lineError
+	switch {
+	case errors.As(err, &le):
+		return c.lineFault(le.error), true
+	case errors.Is(err, errCancelled):
+		return smtp.NewReply(501, status(5, 7, 0), "authentication cancelled"), true
+	}
+	return nil, false
+}
+
 func (c *conn) loginFailed(err error) *smtp.Reply {
 	var syntax *sasl.SyntaxError
 	var own *smtp.Reply
@@ -142,6 +175,13 @@ func (c *conn) loginFailed(err error) *smtp.Reply {
 		r = smtp.NewReply(501, status(5, 5, 2), "%s", err)
 	case errors.As(err, &syntax):
 		r = smtp.NewReply(501, status(5, 5, 2), "%s", syntax)
+	default:
+		if u, ok := c.unfinished(err); ok {
+			r = u
+		}
+	}
+	if r == nil {
+		return nil // nobody is there to read it
 	}
 	if c.logins++; c.logins >= c.srv.limits().LoginFailures {
 		c.end("logins")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net/netip"
 
@@ -71,8 +72,16 @@ type ConnAuthenticator interface {
 
 // Watcher is an Authenticator that wants to know how exchanges ended, to slow
 // down and refuse addresses that guess (INB-3). Done is called once after each
-// exchange that Start began and that was not cancelled, before the reply is
-// sent; it may sleep. A reply replaces the one that would be sent, 421 closes.
+// exchange that Start began, before the reply is sent; it may sleep. It is not told
+// of those that the client cancelled, or left by hanging up, before it had an answer
+// to anything; err is ErrBrokenOff of those that ended like that, or in a response
+// that could not be read, afterwards. A reply replaces the one that would be sent, 421
+// closes.
 type Watcher interface {
 	Done(ctx context.Context, conn Conn, mech string, err error) *smtp.Reply
 }
+
+// ErrBrokenOff is an exchange that ended without success after the client had an
+// answer of the mechanism's, and before it was refused. What that answer tells, it
+// has learnt: in SCRAM, a salt.
+var ErrBrokenOff = errors.New("the authentication exchange was broken off")

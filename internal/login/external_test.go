@@ -276,6 +276,50 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// INB-3: who asks for salts and goes away, by "*", with what is no base64, or
+// without a word, has failed to log in like one with a wrong password: delayed, then
+// refused. Who goes before there was a salt has learnt nothing.
+func TestSaltProbes(t *testing.T) {
+	t.Parallel()
+	ours := newAuthority(t, "ours")
+	conf := &tls.Config{Certificates: []tls.Certificate{*ours.issue(nil)}}
+	for name, probe := range map[string]func(v *visitor){
+		"cancelled":  func(v *visitor) { v.say("*\r\n", "501 5.7.0") },
+		"no base64":  func(v *visitor) { v.say("!\r\n", "501 5.5.2") },
+		"too long":   func(v *visitor) { v.say(strings.Repeat("A", 20000)+"\r\n", "500 5.5.6") },
+		"hung up":    func(v *visitor) { v.Close() },
+		"hung up, 2": func(v *visitor) { v.Write([]byte("bi")); v.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log lockedBuffer
+			addr := door(t, &login.Checker{Accounts: company(t), Limits: login.Limits{Delay: -1, Failures: 3},
+				Log: slog.New(slog.NewTextHandler(&log, nil))}, conf)
+			for range 10 { // nothing is learnt
+				v, _ := visit(t, addr, nil)
+				v.say("AUTH SCRAM-SHA-256\r\n", "334 \r\n")
+				v.say("*\r\n", "501 5.7.0")
+				v.say("AUTH LOGIN\r\n", "334")
+				v.say("eW91\r\n", "334")
+				v.say("*\r\n", "501 5.7.0")
+			}
+			for i := range 3 {
+				v, _ := visit(t, addr, nil)
+				v.say("AUTH SCRAM-SHA-256\r\n", "334 \r\n")
+				v.say(base64.StdEncoding.EncodeToString([]byte("n,,n=you,r=abc"))+"\r\n", "334 cj1hYm")
+				probe(v)
+				for end := time.Now().Add(20 * time.Second); strings.Count(log.String(), "login failed") != i+1; time.Sleep(time.Millisecond) {
+					if time.Now().After(end) {
+						t.Fatalf("probe %d is not counted: %s", i, log.String())
+					}
+				}
+			}
+			v, _ := visit(t, addr, nil)
+			v.say("AUTH SCRAM-SHA-256 "+base64.StdEncoding.EncodeToString([]byte("n,,n=you,r=abc"))+"\r\n", "421 4.7.0")
+		})
+	}
+}
+
 // RFC 4954 §4: without an initial response an empty challenge asks for it.
 func TestExternalAsks(t *testing.T) {
 	t.Parallel()

@@ -65,11 +65,17 @@ func (c *Checker) refused(conn smtpserver.Conn) *smtp.Reply {
 	return smtp.NewReply(421, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many failed logins from your address, try again later")
 }
 
-// Done counts failures by address and delays the answer (INB-3). Only refused
-// credentials count: a client that breaks the syntax tells nothing about
-// passwords, and a store that fails is not its fault.
+// failed says whether an exchange ended as one that is to be counted. Refused
+// credentials are, and SCRAM exchanges that the client broke off when it had the
+// salt: asking for those of many users must not be free. A client that breaks the
+// syntax before learns nothing, and a store that fails is not its fault.
+func failed(mech string, err error) bool {
+	return errors.Is(err, sasl.ErrFailed) || sasl.IsScram(mech) && errors.Is(err, smtpserver.ErrBrokenOff)
+}
+
+// Done counts failures by address and delays the answer (INB-3).
 func (c *Checker) Done(ctx context.Context, conn smtpserver.Conn, mech string, err error) *smtp.Reply {
-	if !errors.Is(err, sasl.ErrFailed) {
+	if !failed(mech, err) {
 		return nil
 	}
 	addr := conn.Remote().Addr()
