@@ -94,7 +94,8 @@ type night struct {
 	came map[string][]arrival // by report-id and address
 }
 
-// arrival is a report that came, and after how many kills.
+// arrival is a report that came, and how many kills there were when its connection
+// was made: what a server sent before it died may be read after that.
 type arrival struct {
 	kills int64
 	what  string // hash of all of it
@@ -437,7 +438,7 @@ func (n *night) checkStore(s *store.Store, deliveries int) {
 	}
 }
 
-func (n *night) arrived(address string, report []byte, all []byte) {
+func (n *night) arrived(kills int64, address string, report []byte, all []byte) {
 	n.events.Add(1)
 	r, err := tlsrpt.Parse(bytes.NewReader(report), tlsrpt.Limits{})
 	if err != nil || r.Check() != nil {
@@ -454,7 +455,7 @@ func (n *night) arrived(address string, report []byte, all []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	key := r.ID + " " + address
-	n.came[key] = append(n.came[key], arrival{n.kills.Load(), hex.EncodeToString(h[:]), fmt.Sprintf("%d ok, %d failed", ok, failed)})
+	n.came[key] = append(n.came[key], arrival{kills, hex.EncodeToString(h[:]), fmt.Sprintf("%d ok, %d failed", ok, failed)})
 }
 
 // receiver takes reports by https, now and then slowly.
@@ -464,14 +465,20 @@ func (n *night) receiver() *httptest.Server {
 		if err != nil {
 			return // killed on the way
 		}
-		n.arrived(r.URL.Path, body, body)
+		n.arrived(r.Context().Value(killsKey{}).(int64), r.URL.Path, body, body)
 		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
 	}))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, killsKey{}, n.kills.Load())
+	}
 	srv.StartTLS()
 	n.t.Cleanup(srv.Close)
 	return srv
 }
+
+// killsKey is where a connection's context has the kills up to its beginning.
+type killsKey struct{}
 
 // mailHost takes reports by mail and returns its port.
 func (n *night) mailHost() int {
@@ -491,12 +498,13 @@ func (n *night) mailHost() int {
 type nightSink struct{ n *night }
 
 func (s nightSink) NewSession(context.Context, smtpserver.Conn) (smtpserver.Session, error) {
-	return &nightSession{n: s.n}, nil
+	return &nightSession{n: s.n, kills: s.n.kills.Load()}, nil
 }
 
 type nightSession struct {
-	n  *night
-	to string
+	n     *night
+	kills int64
+	to    string
 }
 
 func (s *nightSession) Mail(context.Context, wsmtp.MailParams) error {
@@ -532,7 +540,7 @@ func (s *nightSession) Data(_ context.Context, r io.Reader) (*wsmtp.Reply, error
 	}
 	// The trace field tells attempts apart; the rest is what was queued.
 	_, queued, _ := bytes.Cut(b, []byte("\r\nFrom:"))
-	s.n.arrived("mailto:"+s.to, report, queued)
+	s.n.arrived(s.kills, "mailto:"+s.to, report, queued)
 	time.Sleep(time.Duration(rand.IntN(5)) * time.Millisecond)
 	return wsmtp.NewReply(250, wsmtp.Enhanced{}, "taken"), nil
 }
