@@ -173,7 +173,7 @@ func TestSyntaxFaults(t *testing.T) {
 		minimal + "x = [1,\n":            5,
 		minimal + "kind = 'mx'\n":        5,
 		minimal + "[listen]\n":           5,
-		minimal + "[[listen]\nx = 1\n":   6,
+		minimal + "[[listen]\nx = 1\n":   5,
 		minimal + "\x00":                 5,
 		minimal + "s = \"\xff\"\n":       5,
 		minimal + "[delivery.minimum]\n": 0,
@@ -244,7 +244,7 @@ func TestListenerNeedsCertificate(t *testing.T) {
 
 func TestPositions(t *testing.T) {
 	t.Parallel()
-	got := positions("a = '''\nx]\n''' # [no]\nb.c = {d = 1, \"e f\" = [[1], [2,\n3]]}\n[[t]]\nk = \"\\\"\"\n[t.u]\nv = 1\n[[t]]\nk=2\n[t.'q.r']\n")
+	got := positions([]byte("a = '''\nx]\n''' # [no]\nb.c = {d = 1, \"e f\" = [[1], [2,\n3]]}\n[[t]]\nk = \"\\\"\"\n[t.u]\nv = 1\n[[t]]\nk=2\n[t.'q.r']\n"))
 	want := map[string]int{
 		"a": 1, "b.c": 4, "b.c.d": 4, "b.c.e f": 4, "b.c.e f[0]": 4, "b.c.e f[0][0]": 4, "b.c.e f[1]": 4, "b.c.e f[1][0]": 4, "b.c.e f[1][1]": 5,
 		"t[0]": 6, "t[0].k": 7, "t[0].u": 8, "t[0].u.v": 9, "t[1]": 10, "t[1].k": 11, "t[1].q.r": 12,
@@ -408,7 +408,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(Example()))
 	f.Add([]byte("a.b = {c = [1, '''x''']}\n[[d]]\ne = \"\\u00e9\""))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		positions(string(text))
+		positions(text)
 		c, err := Parse("w", text)
 		var errs Errors
 		if err != nil && (!errors.As(err, &errs) || len(errs) == 0 || c != nil) {

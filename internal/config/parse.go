@@ -9,7 +9,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // maxFile bounds the file, in octets.
@@ -68,15 +68,16 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, Errors{{File: name, Text: fmt.Sprintf("larger than %d octets: this is no configuration", maxFile)}}
 	}
 	var tree map[string]any
-	if _, err := toml.Decode(string(data), &tree); err != nil {
-		var pe toml.ParseError
-		if errors.As(err, &pe) {
-			return nil, Errors{{File: name, Line: pe.Position.Line, Key: pe.LastKey, Text: pe.Message}}
+	if err := toml.Unmarshal(data, &tree); err != nil {
+		var de *toml.DecodeError
+		if errors.As(err, &de) {
+			line, _ := de.Position()
+			return nil, Errors{{File: name, Line: line, Key: strings.Join(de.Key(), "."), Text: strings.TrimPrefix(de.Error(), "toml: ")}}
 		}
 		return nil, Errors{{File: name, Text: err.Error()}}
 	}
 	c := Default()
-	c.name, c.lines = name, positions(string(data))
+	c.name, c.lines = name, positions(data)
 	d := decoder{file: name, lines: c.lines}
 	d.table("", tree, reflect.ValueOf(c).Elem())
 	c.validate(&d)
