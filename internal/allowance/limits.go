@@ -70,40 +70,27 @@ func (s *Store) Today(ctx context.Context) (map[string]Today, error) {
 	}
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		clear(out)
-		rows, err := tx.Query(`SELECT account, messages, recipients FROM account_use WHERE day = ?`, dayOf(s.now()))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		err := tx.Each(func(r store.Row) error {
 			var account string
 			var c Count
-			if err := rows.Scan(&account, &c.Messages, &c.Recipients); err != nil {
-				return err
-			}
+			err := r.Scan(&account, &c.Messages, &c.Recipients)
 			t := at(account)
 			t.Used = c
 			out[account] = t
-		}
-		if err := rows.Err(); err != nil {
 			return err
-		}
-		limits, err := tx.Query(`SELECT account, messages, recipients FROM account_limits`)
+		}, `SELECT account, messages, recipients FROM account_use WHERE day = ?`, dayOf(s.now()))
 		if err != nil {
 			return err
 		}
-		defer limits.Close()
-		for limits.Next() {
+		return tx.Each(func(r store.Row) error {
 			var account string
 			var o Own
-			if err := limits.Scan(&account, &o.Messages, &o.Recipients); err != nil {
-				return err
-			}
+			err := r.Scan(&account, &o.Messages, &o.Recipients)
 			t := at(account)
 			t.Limit = o.over(s.Limit)
 			out[account] = t
-		}
-		return limits.Err()
+			return err
+		}, `SELECT account, messages, recipients FROM account_limits`)
 	})
 	return out, err
 }

@@ -175,20 +175,11 @@ func (s *Store) Remove(ctx context.Context, id int64) error {
 }
 
 func read(tx *store.Tx) ([]Rule, error) {
-	rs, err := tx.Query(`SELECT id, account, sender_domain, recipient_domain, note, created FROM hold_rules ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	var out []Rule
-	for rs.Next() {
+	return store.Collect(tx, func(row store.Row) (Rule, error) {
 		var r Rule
 		var created int64
-		if err := rs.Scan(&r.ID, &r.Account, &r.SenderDomain, &r.RecipientDomain, &r.Note, &created); err != nil {
-			return nil, err
-		}
+		err := row.Scan(&r.ID, &r.Account, &r.SenderDomain, &r.RecipientDomain, &r.Note, &created)
 		r.Created = store.FromTime(created)
-		out = append(out, r)
-	}
-	return out, rs.Err()
+		return r, err
+	}, `SELECT id, account, sender_domain, recipient_domain, note, created FROM hold_rules ORDER BY id`)
 }

@@ -359,19 +359,12 @@ func (r *Recorder) read(ctx context.Context, query string, args ...any) (Facts, 
 	var f Facts
 	err := r.Store.Read(ctx, func(tx *store.Tx) error {
 		f = Facts{}
-		rows, err := tx.Query(query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(func(r store.Row) error {
 			var g Facts
-			if err := scan(rows.Scan, &g); err != nil {
-				return err
-			}
+			err := scan(r.Scan, &g)
 			f = f.Merge(g)
-		}
-		return rows.Err()
+			return err
+		}, query, args...)
 	})
 	if err != nil {
 		return f, fmt.Errorf("read what is known of the domain: %w", err)

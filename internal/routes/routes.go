@@ -103,24 +103,19 @@ func (s *Store) read(ctx context.Context) (*Table, error) {
 }
 
 func (t *Table) readTransports(tx *store.Tx) error {
-	rows, err := tx.Query(`SELECT name, kind, settings, secrets FROM transports`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return tx.Each(func(r store.Row) error {
 		var name, kind, settings, secrets string
-		if err := rows.Scan(&name, &kind, &settings, &secrets); err != nil {
+		if err := r.Scan(&name, &kind, &settings, &secrets); err != nil {
 			return err
 		}
 		tr, err := decode(name, kind, settings, secrets)
 		if err != nil {
 			t.Broken[name] = err
-			continue
+			return nil
 		}
 		t.Transports[name] = tr
-	}
-	return rows.Err()
+		return nil
+	}, `SELECT name, kind, settings, secrets FROM transports`)
 }
 
 // secrets are what stands apart from the settings.
@@ -174,16 +169,11 @@ func strict(text string, v any) error {
 }
 
 func (t *Table) readRules(tx *store.Tx) error {
-	rows, err := tx.Query(`SELECT id, scope, owner, position, recipient, sender, min_attempts, need, transport FROM routes`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return tx.Each(func(row store.Row) error {
 		var r route.Rule
 		var scope, need, attempts int64
 		var recipient, sender string
-		if err := rows.Scan(&r.ID, &scope, &r.Owner, &r.Position, &recipient, &sender, &attempts, &need, &r.Transport); err != nil {
+		if err := row.Scan(&r.ID, &scope, &r.Owner, &r.Position, &recipient, &sender, &attempts, &need, &r.Transport); err != nil {
 			return err
 		}
 		r.Scope, r.MinAttempts = route.Scope(scope), int(attempts)
@@ -195,11 +185,11 @@ func (t *Table) readRules(tx *store.Tx) error {
 		if err != nil {
 			t.BadRule = fmt.Errorf("route %d: %w", r.ID, err)
 			t.Broken[fmt.Sprintf("route %d", r.ID)] = err
-			continue
+			return nil
 		}
 		t.Rules = append(t.Rules, r)
-	}
-	return rows.Err()
+		return nil
+	}, `SELECT id, scope, owner, position, recipient, sender, min_attempts, need, transport FROM routes`)
 }
 
 func pattern(s string, into *route.Pattern) (err error) {

@@ -198,19 +198,11 @@ func (s *Service) table(ctx context.Context) (map[dns.Name]Published, error) {
 		if gen, err = tx.Generation(Area); err != nil {
 			return err
 		}
-		rows, err := tx.Query(`SELECT domain, policy, id, changed FROM sts_published`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			p, err := scan(rows)
-			if err != nil {
-				return err
-			}
+		return tx.Each(func(r store.Row) error {
+			p, err := scan(r)
 			known[p.Domain] = p
-		}
-		return rows.Err()
+			return err
+		}, `SELECT domain, policy, id, changed FROM sts_published`)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the published MTA-STS policies: %w", err)
@@ -221,11 +213,11 @@ func (s *Service) table(ctx context.Context) (map[dns.Name]Published, error) {
 	return known, nil
 }
 
-func scan(rows *sql.Rows) (Published, error) {
+func scan(row store.Row) (Published, error) {
 	var p Published
 	var domain string
 	var changed int64
-	if err := rows.Scan(&domain, &p.Text, &p.ID, &changed); err != nil {
+	if err := row.Scan(&domain, &p.Text, &p.ID, &changed); err != nil {
 		return p, err
 	}
 	var err error

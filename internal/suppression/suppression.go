@@ -229,20 +229,11 @@ func (s *Store) Sweep(ctx context.Context) (n int64, err error) {
 }
 
 func query(tx *store.Tx, where string, args ...any) ([]Entry, error) {
-	rs, err := tx.Query(`SELECT account, address, manual, code, text, created, expires FROM suppressions `+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	var out []Entry
-	for rs.Next() {
+	return store.Collect(tx, func(r store.Row) (Entry, error) {
 		var e Entry
 		var created, expires int64
-		if err := rs.Scan(&e.Account, &e.Address, &e.Manual, &e.Code, &e.Text, &created, &expires); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&e.Account, &e.Address, &e.Manual, &e.Code, &e.Text, &created, &expires)
 		e.Created, e.Expires = store.FromTime(created), store.FromTime(expires)
-		out = append(out, e)
-	}
-	return out, rs.Err()
+		return e, err
+	}, `SELECT account, address, manual, code, text, created, expires FROM suppressions `+where, args...)
 }

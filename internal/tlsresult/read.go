@@ -2,7 +2,6 @@ package tlsresult
 
 import (
 	"cmp"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -42,40 +41,32 @@ func Rows(tx *store.Tx, day int64, f Filter) ([]Row, error) {
 		f.Max = 10_000
 	}
 	where, args := f.where(day)
-	rows, err := tx.Query(`SELECT r.id, r.domain, r.type, r.policy_domain, r.strings, r.mx, r.ok, r.ok_mail, r.failed FROM tls_rows AS r WHERE `+where+
+	var out []Row
+	at := map[string]int{}
+	err := tx.Each(func(row store.Row) error {
+		r := Row{Day: day}
+		var id, strings, mx string
+		if err := row.Scan(&id, &r.Domain, &r.Type, &r.PolicyDomain, &strings, &mx, &r.OK, &r.OKMail, &r.Failed); err != nil {
+			return err
+		}
+		if i, again := at[id]; again {
+			out[i].OK, out[i].OKMail, out[i].Failed = out[i].OK+r.OK, out[i].OKMail+r.OKMail, out[i].Failed+r.Failed
+			return nil
+		}
+		if len(out) == f.Max {
+			return nil
+		}
+		var err1, err2 error
+		r.Strings, err1 = unlist(strings)
+		r.MX, err2 = unlist(mx)
+		at[id] = len(out)
+		out = append(out, r)
+		return cmp.Or(err1, err2)
+	}, `SELECT r.id, r.domain, r.type, r.policy_domain, r.strings, r.mx, r.ok, r.ok_mail, r.failed FROM tls_rows AS r WHERE `+where+
 		` LIMIT ?`, append(args, f.Max*shardsOf(tx))...)
 	if err != nil {
 		return nil, fmt.Errorf("read TLS results: %w", err)
 	}
-	defer rows.Close()
-	var out []Row
-	at := map[string]int{}
-	for rows.Next() {
-		r := Row{Day: day}
-		var id, strings, mx string
-		if err := rows.Scan(&id, &r.Domain, &r.Type, &r.PolicyDomain, &strings, &mx, &r.OK, &r.OKMail, &r.Failed); err != nil {
-			return nil, fmt.Errorf("read TLS results: %w", err)
-		}
-		if i, again := at[id]; again {
-			out[i].OK, out[i].OKMail, out[i].Failed = out[i].OK+r.OK, out[i].OKMail+r.OKMail, out[i].Failed+r.Failed
-			continue
-		}
-		if len(out) == f.Max {
-			break
-		}
-		if r.Strings, err = unlist(strings); err != nil {
-			return nil, err
-		}
-		if r.MX, err = unlist(mx); err != nil {
-			return nil, err
-		}
-		at[id] = len(out)
-		out = append(out, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read TLS results: %w", err)
-	}
-	rows.Close()
 	if err := addDetails(tx, where, args, out, at); err != nil {
 		return nil, err
 	}
@@ -103,7 +94,7 @@ func (f Filter) where(day int64) (string, []any) {
 func unlist(s string) ([]string, error) {
 	var ss []string
 	if err := json.Unmarshal([]byte(s), &ss); err != nil {
-		return nil, fmt.Errorf("read TLS results: %w", err)
+		return nil, err
 	}
 	return ss, nil
 }
@@ -114,32 +105,27 @@ func addDetails(tx *store.Tx, where string, args []any, out []Row, at map[string
 	if !slices.ContainsFunc(out, func(r Row) bool { return r.Failed > 0 }) {
 		return nil // details stand only where sessions failed
 	}
-	rows, err := tx.Query(`SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, d.info, d.sessions
-		FROM tls_rows AS r CROSS JOIN tls_details AS d WHERE `+where+` AND d.day = r.day AND d.id = r.id AND d.shard = r.shard
-		ORDER BY d.id, d.detail, d.info`, args...)
-	if err != nil {
-		return fmt.Errorf("read TLS failures: %w", err)
-	}
-	defer rows.Close()
 	over := map[int]int{} // sessions of details that found no room, by row
 	all := make([][]keyed, len(out))
-	for rows.Next() {
+	err := tx.Each(func(row store.Row) error {
 		var id string
 		var k keyed
-		if k.Detail, err = scanDetail(rows, &id, &k.key); err != nil {
-			return err
-		}
+		d := &k.Detail
+		err := row.Scan(&id, &k.key, &d.Type, &d.SendingIP, &d.MXHostname, &d.HELO, &d.ReceiverIP, &d.Reason, &d.Info, &d.Count)
 		i, ok := at[id]
-		if !ok {
-			continue // the row itself is beyond the filter's maximum
+		if err != nil || !ok { // without its row, which is beyond the filter's maximum
+			return err
 		}
 		if n := len(all[i]); n > 0 && all[i][n-1].key == k.key { // another shard's
 			all[i][n-1].Count += k.Count
-			continue
+			return nil
 		}
 		all[i] = append(all[i], k)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}, `SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, d.info, d.sessions
+		FROM tls_rows AS r CROSS JOIN tls_details AS d WHERE `+where+` AND d.day = r.day AND d.id = r.id AND d.shard = r.shard
+		ORDER BY d.id, d.detail, d.info`, args...)
+	if err != nil {
 		return fmt.Errorf("read TLS failures: %w", err)
 	}
 	for i, list := range all {
@@ -165,31 +151,13 @@ type keyed struct {
 	key string
 }
 
-func scanDetail(rows *sql.Rows, id, detail *string) (delivery.Detail, error) {
-	var d delivery.Detail
-	err := rows.Scan(id, detail, &d.Type, &d.SendingIP, &d.MXHostname, &d.HELO, &d.ReceiverIP, &d.Reason, &d.Info, &d.Count)
-	if err != nil {
-		return d, fmt.Errorf("read TLS failures: %w", err)
-	}
-	return d, nil
-}
-
 // Days lists the days that have rows, newest first.
 func Days(tx *store.Tx) ([]int64, error) {
-	rows, err := tx.Query(`SELECT DISTINCT day FROM tls_rows ORDER BY day DESC`)
+	days, err := store.Column[int64](tx, `SELECT DISTINCT day FROM tls_rows ORDER BY day DESC`)
 	if err != nil {
 		return nil, fmt.Errorf("read the days of TLS results: %w", err)
 	}
-	defer rows.Close()
-	var days []int64
-	for rows.Next() {
-		var d int64
-		if err := rows.Scan(&d); err != nil {
-			return nil, fmt.Errorf("read the days of TLS results: %w", err)
-		}
-		days = append(days, d)
-	}
-	return days, rows.Err()
+	return days, nil
 }
 
 // Policy gives a row as an entry of a TLS report (RFC 8460 §4.4). What a detail
