@@ -3,7 +3,6 @@ package message
 import (
 	"errors"
 	"fmt"
-	"net/mail"
 	"strings"
 
 	"waxwing/dns"
@@ -17,7 +16,7 @@ const (
 
 // Address is one mailbox of an address list (RFC 5322 §3.4).
 type Address struct {
-	Name   string // display name, encoded words decoded; may be empty
+	Name   string // display name, decoded as far as it can be; may be empty
 	Local  string // left of the "@", without quoting
 	Domain string // right of it, as written; may be a literal in brackets
 }
@@ -52,28 +51,46 @@ func atext(c byte) bool {
 		strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
-// ParseAddressList parses the body of a From, To or Cc field. Groups are
-// flattened. Lists of more than 64 KiB or 2,000 addresses are refused.
+// ParseAddressList parses the body of a From, To or Cc field (TRA-8): comments,
+// folding white space and the obsolete forms of RFC 5322 §4.4 are read, groups are
+// flattened. What a display name or a comment says never makes it fail. Lists of
+// more than 64 KiB or 2,000 addresses are refused.
 func ParseAddressList(s string) ([]Address, error) {
-	if len(s) > maxAddressList {
-		return nil, fmt.Errorf("address list is longer than %d octets", maxAddressList)
-	}
-	list, err := mail.ParseAddressList(s)
+	boxes, err := readAddresses(s)
 	if err != nil {
-		return nil, fmt.Errorf("invalid address list: %s", strings.TrimPrefix(err.Error(), "mail: "))
+		return nil, err
 	}
-	if len(list) > maxAddresses {
-		return nil, fmt.Errorf("address list has more than %d addresses", maxAddresses)
-	}
-	out := make([]Address, len(list))
-	for i, a := range list {
-		at := strings.LastIndexByte(a.Address, '@')
-		if at < 0 {
-			return nil, fmt.Errorf("address %q has no domain", a.Address)
+	out := make([]Address, len(boxes))
+	for i, m := range boxes {
+		if m.Domain == "" {
+			return nil, fmt.Errorf("invalid address list: %q has no domain", clip(m.Local))
 		}
-		out[i] = Address{Name: a.Name, Local: a.Address[:at], Domain: a.Address[at+1:]}
+		out[i] = m.Address
 	}
 	return out, nil
+}
+
+// CompleteAddressList is ParseAddressList for text that may hold names of this
+// machine's users, as "root" or "root (Cron Daemon)". What complete returns for
+// such a name takes its place; all else of the text stays as it is.
+func CompleteAddressList(s string, complete func(local string) Address) (text string, list []Address, err error) {
+	boxes, err := readAddresses(s)
+	if err != nil {
+		return "", nil, err
+	}
+	var b strings.Builder
+	done := 0
+	for _, m := range boxes {
+		if m.Domain == "" {
+			full := complete(m.Local)
+			m.Local, m.Domain = full.Local, full.Domain
+			b.WriteString(s[done:m.start] + full.Addr())
+			done = m.end
+		}
+		list = append(list, m.Address)
+	}
+	b.WriteString(s[done:])
+	return b.String(), list, nil
 }
 
 // From is the mailboxes of the one From field a message has (RFC 5322 §3.6.2).

@@ -102,16 +102,22 @@ func EncodeWord(text string) string { return mime.QEncoding.Encode("utf-8", text
 // EncodePhrase writes a display name: as an atom, a quoted string, or encoded
 // words (RFC 5322 §3.2.5, RFC 2047 §5).
 func EncodePhrase(name string) string {
-	plain := true
+	plain, special := true, false
 	for i := range len(name) {
 		c := name[i]
-		if c >= 0x7f || c < ' ' {
-			return EncodeWord(name)
-		}
-		plain = plain && (atext(c) || c == ' ')
+		plain = plain && (atext(c) || c == ' ') && c < 0x7f
+		// RFC 2047 §5 (3): in a phrase fewer characters may stand as they are, and
+		// a reader would take the others for the end of the name.
+		special = special || c > ' ' && c < 0x7f && !atext(c)
 	}
-	if plain && !strings.Contains(name, "=?") {
+	switch {
+	case plain && !strings.Contains(name, "=?"):
 		return name
+	case strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c >= 0x7f }):
+		if special {
+			return mime.BEncoding.Encode("utf-8", name)
+		}
+		return EncodeWord(name)
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
 }

@@ -1,0 +1,172 @@
+package message
+
+import (
+	"bytes"
+	"net/mail"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// TRA-8: addresses by the grammar of RFC 5322, the obsolete one included.
+func TestAddressGrammar(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ in, want string }{
+		// RFC 5322, Appendix A.
+		{"John Doe <jdoe@machine.example>", "John Doe <jdoe@machine.example>"},
+		{`"Joe Q. Public" <john.q.public@example.com>`, "Joe Q. Public <john.q.public@example.com>"},
+		{"Mary Smith <mary@x.test>, jdoe@example.org, Who? <one@y.test>", "Mary Smith <mary@x.test>|jdoe@example.org|Who? <one@y.test>"},
+		{`<boss@nil.test>, "Giant; \"Big\" Box" <sysservices@example.net>`, `boss@nil.test|Giant; "Big" Box <sysservices@example.net>`},
+		{"A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;", "Ed Jones <c@a.test>|joe@where.test|John <jdoe@one.test>"},
+		{"Undisclosed recipients:;", ""},
+		{"Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete <pete@silly.test>"},
+		{"A Group(Some people)\r\n     :Chris Jones <c@(Chris's host.)public.example>,\r\n         joe@example.org,\r\n  John <jdoe@one.test> (my dear friend); (the end of the group)", "Chris Jones <c@public.example>|joe@example.org|John <jdoe@one.test>"},
+		{"(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;", ""},
+		{"Joe Q. Public <john.q.public@example.com>", "Joe Q. Public <john.q.public@example.com>"},
+		{"Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example", "Mary Smith <mary@example.net>|jdoe@test.example"},
+
+		{"Joe < joe@example.test >", "Joe <joe@example.test>"},
+		{"joe @ example . test", "joe@example.test"},
+		{"<@a.test,,@b.test:joe@example.test>", "joe@example.test"},
+		{`"a b" . "c".d@x.test`, `a b.c.d@x.test`},
+		{`"a\"\b" <"j\oe"@x.test>`, `a"b <joe@x.test>`},
+		{"joe@example.test (Joe)", "Joe <joe@example.test>"},
+		{"joe@example.test (=?utf-8?q?J=C3=B6?= (x))", "Jö (x) <joe@example.test>"},
+		{"joe@[192.0.2.1], joe@[ IPv6:2001:db8::1 ]", "joe@[192.0.2.1]|joe@[IPv6:2001:db8::1]"},
+		{",,joe@x.test,", "joe@x.test"},
+		{"a:;, b: c@x.test,, ;, d@x.test", "c@x.test|d@x.test"},
+		{"jörg@bücher.test, Jörg <j@x.test>", "jörg@bücher.test|Jörg <j@x.test>"},
+		{"J\xf6rg <j@x.test>", "J\uFFFDrg <j@x.test>"},
+		{"\"J\xf6rg\x01\" <j@x.test> (\xf6)", "J\uFFFDrg <j@x.test>"},
+		// Dots where they should not be: in use, and to be quoted when written.
+		{"abc.@x.test, a..b@x.test, .a@x.test", "abc.@x.test|a..b@x.test|.a@x.test"},
+		// Encoded words: adjacent ones, with a language, in quotes, unknown, broken.
+		{"=?utf-8?q?J=C3=B6?= =?utf-8?q?rg?= X <j@x.test>", "Jörg X <j@x.test>"},
+		{"=?utf-8?Q?J._D=C3=B6?= <j@x.test>", "J. Dö <j@x.test>"},
+		{"=?ISO-8859-1*de?Q?J=F6rg?= <j@x.test>", "Jörg <j@x.test>"},
+		{`"=?utf-8?q?J=C3=B6?=" <j@x.test>`, "=?utf-8?q?J=C3=B6?= <j@x.test>"},
+		{"=?x-unknown?q?J=F6?= <j@x.test>", "=?x-unknown?q?J=F6?= <j@x.test>"},
+		{"=?utf-8?b?!?= <j@x.test>", "=?utf-8?b?!?= <j@x.test>"},
+		{"=?utf-8?q?a=00=0D=0ABcc=3A?= <j@x.test>", "a   Bcc: <j@x.test>"},
+		{"=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?= <j@x.test>", "山田 <j@x.test>"},
+		{"=?cp1252?q?=80?= <j@x.test>", "€ <j@x.test>"},
+		{"=?shift_jis?q?=8E=52?= <j@x.test>", "山 <j@x.test>"},
+	} {
+		list, err := ParseAddressList(c.in)
+		if err != nil {
+			t.Errorf("%q: %v", c.in, err)
+			continue
+		}
+		var got []string
+		for _, a := range list {
+			text := a.Local + "@" + a.Domain
+			if a.Name != "" {
+				text = a.Name + " <" + text + ">"
+			}
+			got = append(got, text)
+		}
+		if text := strings.Join(got, "|"); text != c.want {
+			t.Errorf("%q: %q, want %q", c.in, text, c.want)
+		}
+	}
+}
+
+// What two readers could take for different addresses is none.
+func TestAddressGrammarRefuses(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"", " ", ",", "(x)", "<>", "Joe", "Joe <>", "Joe <joe>", "joe@", "@x.test", "joe@x.test bob@y.test", "Joe joe@x.test",
+		"joe@x.test <bob@y.test>", "joe@x.test Joe", "<joe@x.test", "joe@x.test>", "<joe@x.test> <bob@y.test>", "<joe@x.test> Joe",
+		"boss@y.test: joe@x.test;", ": joe@x.test;", "g: joe@x.test", "g: h: joe@x.test;;", "g: joe@x.test; bob@y.test", "joe@x.test;", "joe@x.test; bob@y.test",
+		"joe@x.test (", "joe@x.test )", `"joe@x.test`, `"a" "b"@x.test`, "a b@x.test", `""@x.test`, ".@x.test", "joe@x..test", "joe@.x.test", "joe@x.test.", "joe@x test",
+		`joe@"x.test"`, "joe@[1.2.3.4", "joe@[1.2.3.4]x", "joe@[a b]c", "joe@[\x01]", "<x.test:joe@x.test>", "<@x.test joe@x.test>", "<a@x.test,b@x.test>",
+		"joe@x.test\x00", "\x00joe@x.test", "joe\x01@x.test", "\"joe\x01\"@x.test", "jo\xf6@x.test", "joe@\xf6.test", "[joe]@x.test", "joe\\@x.test",
+		"joe@x@y.test", "=?utf-8?q?,?= <boss@y.test>,?= <joe@x.test>",
+	} {
+		if list, err := ParseAddressList(in); err == nil {
+			t.Errorf("%q is read as %v", in, list)
+		}
+	}
+}
+
+// from-charset.eml and from-cfws.eml (TRA-8): valid fields that were refused.
+func TestFromCases(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"from-charset.eml", "from-cfws.eml"} {
+		b, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _, err := SplitHeader(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := From(h); err != nil || len(list) != 1 || list[0].Addr() != "joe@example.test" {
+			t.Errorf("%s: %v %v", name, list, err)
+		}
+	}
+}
+
+// TRA-6: names of this machine are completed where they stand; nothing else moves.
+func TestCompleteAddressList(t *testing.T) {
+	t.Parallel()
+	complete := func(local string) Address { return Address{Local: local, Domain: "host.test"} }
+	for _, c := range []struct{ in, text, addrs string }{
+		{"root", "root@host.test", "root@host.test"},
+		{"root (Cron Daemon)", "root@host.test (Cron Daemon)", "root@host.test"},
+		{"Charlie <root>, joe@x.test,  (a) anna (b)", "Charlie <root@host.test>, joe@x.test,  (a) anna@host.test (b)", "root@host.test joe@x.test anna@host.test"},
+		{`"jo e", g: <  bob >;`, `"jo e"@host.test, g: <  bob@host.test >;`, `"jo e"@host.test bob@host.test`},
+		{"first . last", "first.last@host.test", "first.last@host.test"},
+		{"  joe@x.test ", "  joe@x.test ", "joe@x.test"},
+		{"g:;", "g:;", ""},
+	} {
+		text, list, err := CompleteAddressList(c.in, complete)
+		var addrs []string
+		for _, a := range list {
+			addrs = append(addrs, a.Addr())
+		}
+		if err != nil || text != c.text || strings.Join(addrs, " ") != c.addrs {
+			t.Errorf("%q: %q %v %v", c.in, text, addrs, err)
+		}
+		if again, _, err := CompleteAddressList(text, nil); err != nil || again != text {
+			t.Errorf("%q: not whole: %q %v", c.in, again, err)
+		}
+	}
+	if _, _, err := CompleteAddressList("Charlie Root", complete); err == nil {
+		t.Error("two words are an address")
+	}
+}
+
+// What is read can be written and read again; what net/mail reads, we read too,
+// and as the same addresses. It refuses much that is right, and decodes names.
+func FuzzParseAddressList(f *testing.F) {
+	for _, s := range []string{`"Doe, J." <"j doe"@example.org>, =?utf-8?q?J=C3=B6?= <jo@example.net>, team: a@b.example, c@[192.0.2.1];`,
+		"Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example", "root (Cron Daemon)", "a@b (c(d)\\)), g:;", "\xf6@x", `"\"`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		list, err := ParseAddressList(s)
+		for _, a := range list {
+			if !utf8.ValidString(a.Name) || strings.ContainsAny(a.Name, "\r\n\x00") {
+				t.Fatalf("%q: name %q", s, a.Name)
+			}
+			again, err := ParseAddressList(a.String())
+			if err != nil || len(again) != 1 || again[0].Local != a.Local || again[0].Domain != a.Domain {
+				t.Fatalf("%q: %q is read again as %v %v", s, a.String(), again, err)
+			}
+		}
+		theirs, errTheirs := mail.ParseAddressList(s)
+		if errTheirs != nil || bytes.ContainsAny([]byte(s), "\x7f") {
+			return
+		}
+		if err != nil || len(list) != len(theirs) {
+			t.Fatalf("%q: %v %v, net/mail has %v", s, list, err, theirs)
+		}
+		for i, a := range list {
+			if a.Local+"@"+a.Domain != theirs[i].Address {
+				t.Fatalf("%q: %v, net/mail has %v", s, a, theirs[i])
+			}
+		}
+	})
+}
