@@ -15,7 +15,7 @@ import (
 // lower layers. Layer 0 may import itself, acyclically (the compiler sees to that).
 var layers = map[int][]string{
 	0:  {"dns", "dns/dnstest", "smtp", "smtpclient", "smtpserver", "sasl", "dane", "mtasts", "tlsrpt", "message", "dsn", "dkim", "spf", "dmarc", "dmarcrpt", "socketmap", "proxyproto"},
-	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema"},
+	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema", "internal/turns"},
 	2:  {"internal/route", "internal/policy", "internal/retry", "internal/dnsrecords"},
 	3:  {"internal/store"},
 	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/mailboxes", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics"},

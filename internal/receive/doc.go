@@ -50,16 +50,17 @@ type Allowance interface {
 	Spend(ctx context.Context, account string, recipients int) (undo func(), err error)
 }
 
-// Report is mail to a report address, as it will be stored: with our Received field.
+// Report is mail to a report address, as it came: without our Received field.
 type Report struct {
 	Recipient string // local@domain as given in RCPT
 	Sender    string
-	Message   []byte // only valid during Take
+	Message   []byte // only valid during Take, and not to be changed: it may be a mapped file
 }
 
 // ReportSink takes reports out of the mail. A message that it does not take is
 // delivered as ordinary mail, with the reason in its header (RPT-14). An error
-// makes the client try again, so Take must not mind being given a report twice.
+// makes the client try again, so Take must not mind being given a report twice;
+// turns.ErrBusy says that too many are being looked at.
 // Safe for concurrent use.
 type ReportSink interface {
 	Take(ctx context.Context, r Report) (taken bool, reason string, err error)

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/turns"
 	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -157,7 +158,10 @@ func (s *mxSession) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) 
 	prefix := told.field()
 	env.Recipients = s.tx.rcpts
 	if len(s.reports) > 0 {
-		notes, err := s.takeReports(ctx, env, in, prefix)
+		notes, err := s.takeReports(ctx, env, in)
+		if errors.Is(err, turns.ErrBusy) {
+			return nil, refuse(451, 3, 2, "too many reports are being looked at, try again later").WithCause(err)
+		}
 		if err != nil {
 			return nil, localError(err)
 		}
@@ -226,16 +230,15 @@ func (b *MX) takeReport(ctx context.Context, r Report) (taken bool, reason strin
 // takeReports gives the message to the sink once for each report address, and
 // adds those that were not taken to env's recipients, with the header fields
 // that say why (RPT-14).
-func (s *mxSession) takeReports(ctx context.Context, env *delivery.Envelope, in *incoming, received []byte) ([]byte, error) {
+func (s *mxSession) takeReports(ctx context.Context, env *delivery.Envelope, in *incoming) ([]byte, error) {
 	msg, err := in.whole()
 	if err != nil {
 		return nil, err
 	}
 	msg = msg[:min(len(msg), maxReport+1)]
-	full := append(append(make([]byte, 0, len(received)+len(msg)), received...), msg...)
 	var notes []byte
 	for _, r := range s.reports {
-		taken, reason, err := s.b.takeReport(ctx, Report{Recipient: r.Address, Sender: env.Sender, Message: full})
+		taken, reason, err := s.b.takeReport(ctx, Report{Recipient: r.Address, Sender: env.Sender, Message: msg})
 		if err != nil {
 			return nil, err
 		}

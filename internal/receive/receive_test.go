@@ -27,6 +27,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/login"
 	"waxwing/internal/signing"
+	"waxwing/internal/turns"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
@@ -161,6 +162,8 @@ func (s *sink) Take(_ context.Context, r Report) (bool, string, error) {
 	switch {
 	case strings.Contains(text, "busy"):
 		return false, "", errors.New("database is away")
+	case strings.Contains(text, "crowd"):
+		return false, "", fmt.Errorf("no turn: %w", turns.ErrBusy)
 	case !strings.Contains(text, "a report"):
 		return false, "no DKIM signature", nil
 	}
@@ -517,6 +520,7 @@ func TestReports(t *testing.T) {
 		t.Errorf("got %+v %q", got.env.Recipients, got.body)
 	}
 	c.send("451 4.3.0", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\nbusy")
+	c.send("451 4.3.2", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\ncrowd")
 	before := len(s.taken)
 	c.send("250", "<a@x.test>", strings.TrimSpace(strings.Repeat("<tlsrpt@here.test> ", 20)), "A: b\r\n\r\na report")
 	if n := len(s.taken) - before; n != 1 {

@@ -29,8 +29,14 @@ var ErrTooMany = errors.New("too many TLS reports today")
 // TakePost takes in a report that came by HTTPS, JSON or gzip of JSON. It is
 // stored apart from those that DKIM authenticated, under the network it came from,
 // and feeds neither alerts nor advice (RPT-15). A reason says why it is refused
-// for good; the error is ErrTooMany or temporary.
+// for good; the error is ErrTooMany or temporary, turns.ErrBusy where it can come
+// again at once.
 func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) (reason string, err error) {
+	end, err := s.examining().Take(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	defer end()
 	r, err := tlsrpt.Parse(bytes.NewReader(body), tlsrpt.Limits{Input: maxPosted, Size: maxPostedJSON})
 	if err != nil {
 		return plain(err), nil

@@ -26,6 +26,7 @@ import (
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
+	"waxwing/internal/turns"
 )
 
 // Enqueuer takes a report mail in. EnqueueTx makes it part of tx; Wake, called
@@ -107,6 +108,9 @@ type Service struct {
 
 	client sync.Once
 	http   *http.Client
+
+	examineOnce sync.Once
+	examines    *turns.Turns
 
 	hookOnce sync.Once
 	hookHTTP *http.Client

@@ -23,7 +23,8 @@ const maxFile = 10 << 20
 // Take takes in a mail to a report address (RPT-14, RPT-17). Taken true: it is
 // stored, now or by an earlier copy, and need not be kept. Taken false: it is an
 // ordinary mail, and reason says in words fit for a header why. An error is
-// temporary: DNS or the database; the sender should come again.
+// temporary: DNS or the database, or turns.ErrBusy where too many are being
+// examined; the sender should come again.
 //
 // Mail to the return path of a report mail of ours is taken as its bounce (RPT-12).
 func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken bool, reason string, err error) {
@@ -31,9 +32,14 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if id, back, err := s.returned(ctx, local); err != nil {
 		return false, "", err
 	} else if back {
+		end, err := s.examining().Take(ctx, "")
+		if err != nil {
+			return false, "", err
+		}
+		defer end()
 		return s.takeBounce(ctx, id, msg)
 	}
-	h, _, err := message.SplitHeader(msg)
+	h, body, err := message.SplitHeader(msg)
 	if err != nil {
 		return false, "unreadable header: " + plain(err), nil
 	}
@@ -41,21 +47,15 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if err != nil {
 		return false, "no usable From domain: " + plain(err), nil
 	}
-	file, reason := reportFile(msg)
-	if reason != "" {
-		return false, reason, nil
-	}
-	vs, err := s.verifier().Verify(ctx, msg)
+	verifier := s.verifier(ctx, msg[:len(msg)-len(body)])
+	end, err := s.examining().Take(ctx, "")
 	if err != nil {
-		return false, "DKIM: " + plain(err), nil
+		return false, "", err
 	}
-	submitter, reason, err := authenticate(from, vs)
+	defer end()
+	submitter, r, reason, err := examine(ctx, verifier, from, msg)
 	if reason != "" || err != nil {
 		return false, reason, err
-	}
-	r, err := tlsrpt.Parse(bytes.NewReader(file), tlsrpt.Limits{Input: maxFile})
-	if err != nil {
-		return false, plain(err), nil
 	}
 	reason, err = s.keep(ctx, s.byMail(submitter), r)
 	if err != nil {
@@ -69,6 +69,28 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	s.count("in", "taken")
 	s.log().Info("TLS report received", "submitter", submitter, "report-id", clip(r.ID), "recipient", recipient)
 	return true, "", nil
+}
+
+// examine finds, authenticates and reads the report in a mail (RPT-14, RPT-16).
+// An error is temporary.
+func examine(ctx context.Context, v Verifier, from dns.Name, msg []byte) (submitter dns.Name, r *tlsrpt.Report, reason string, err error) {
+	file, reason := reportFile(msg)
+	if reason != "" {
+		return submitter, nil, reason, nil
+	}
+	vs, err := v.Verify(ctx, msg)
+	if err != nil {
+		return submitter, nil, "DKIM: " + plain(err), nil
+	}
+	submitter, reason, err = authenticate(from, vs)
+	if reason != "" || err != nil {
+		return submitter, nil, reason, err
+	}
+	r, err = tlsrpt.Parse(bytes.NewReader(file), tlsrpt.Limits{Input: maxFile})
+	if err != nil {
+		return submitter, nil, plain(err), nil
+	}
+	return submitter, r, "", nil
 }
 
 // plain is an error on one line.
@@ -158,19 +180,6 @@ func sameOrganisation(a, b dns.Name) bool {
 	}
 	ob, err := publicsuffix.EffectiveTLDPlusOne(b.ASCII())
 	return err == nil && oa == ob
-}
-
-func (s *Service) verifier() Verifier {
-	if s.Verifier != nil {
-		return s.Verifier
-	}
-	return dkimVerifier{s}
-}
-
-type dkimVerifier struct{ s *Service }
-
-func (v dkimVerifier) Verify(ctx context.Context, msg []byte) ([]dkim.Verification, error) {
-	return dkim.Verify(ctx, v.s.DNS, msg, dkim.Limits{Now: v.s.Now})
 }
 
 // origin is where a report came from, and what is demanded of it therefore.

@@ -15,14 +15,17 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"waxwing/internal/turns"
 )
 
 // Path is where reports are posted to.
 const Path = "/tlsrpt"
 
-// Sink keeps a report. A reason refuses it for good. ErrTooMany, which may be
-// wrapped, asks the source to come another day; any other error is temporary.
-// Safe for concurrent use.
+// Sink keeps a report; how many it unpacks at a time is its own matter. A reason
+// refuses the report for good. ErrTooMany, which may be wrapped, asks the source to
+// come another day, turns.ErrBusy in a moment; any other error is temporary. Safe
+// for concurrent use.
 type Sink interface {
 	TakePost(ctx context.Context, source netip.Addr, body []byte) (reason string, err error)
 }
@@ -32,8 +35,7 @@ const (
 	perHour     = 60   // requests of one source
 	maxSources  = 4096 // that are remembered
 	maxOfSite   = 64   // of them within one IPv6 /48, which is easily had
-	reading     = 32   // requests whose bodies come in at one time
-	concurrent  = 8    // that are unpacked and stored
+	reading     = 32   // requests whose bodies come in, or wait to be unpacked, at one time
 	atATime     = 2    // of them from one source
 	readTime    = 30 * time.Second
 	retryBusy   = time.Minute
@@ -49,8 +51,8 @@ type Handler struct {
 	// Count is told what came of each request, by its status; nil: nobody.
 	Count func(status int)
 
-	once       sync.Once
-	room, busy chan struct{}
+	once sync.Once
+	room chan struct{}
 
 	mu      sync.Mutex
 	hour    int64
@@ -63,7 +65,7 @@ type Handler struct {
 // never will be; 429 and 503 when another time is better (RFC 8460 §5.4, §5.5).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.once.Do(func() {
-		h.room, h.busy = make(chan struct{}, reading), make(chan struct{}, concurrent)
+		h.room = make(chan struct{}, reading)
 		h.sources, h.sites, h.open = map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[netip.Prefix]int{}
 	})
 	if h.Count != nil {
@@ -103,14 +105,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 		answer(w, status, why)
 		return
 	}
-	// Unpacked a body may be ten times as large, but no client can make this slow:
-	// the turn comes.
-	h.busy <- struct{}{}
-	defer func() { <-h.busy }()
 	reason, err := h.Sink.TakePost(r.Context(), source, body)
 	switch {
 	case errors.Is(err, h.TooMany) && h.TooMany != nil:
 		later(w, http.StatusTooManyRequests, untilMidnight(h.now()), "too many reports today")
+	case errors.Is(err, turns.ErrBusy):
+		later(w, http.StatusServiceUnavailable, retryBusy, "busy")
 	case err != nil:
 		h.log().Error("TLS report by HTTPS not kept", "source", source.String(), "error", err)
 		later(w, http.StatusServiceUnavailable, retryBusy, "try again later")

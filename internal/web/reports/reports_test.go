@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"waxwing/internal/turns"
 )
 
 var errFull = errors.New("full")
@@ -54,6 +56,7 @@ func TestAnswers(t *testing.T) {
 		"refused":     {sink{reason: "about no domain of this server"}, gz, "x", 400, "", "about no domain", true},
 		"today full":  {sink{err: errFull}, gz, "x", 429, "7201", "too many", true},
 		"store down":  {sink{err: errors.New("secret path")}, gz, "x", 503, "61", "try again", true},
+		"busy":        {sink{err: fmt.Errorf("no turn: %w", turns.ErrBusy)}, gz, "x", 503, "61", "busy", true},
 		"a form":      {sink{}, "application/x-www-form-urlencoded", "x", 415, "", "tlsrpt+gzip", false},
 		"no type":     {sink{}, "", "x", 415, "", "tlsrpt+gzip", false},
 		"empty":       {sink{}, gz, "", 400, "", "empty", false},
@@ -169,7 +172,7 @@ func TestSlowBodies(t *testing.T) {
 	const gz = "application/tlsrpt+gzip"
 	var wg sync.WaitGroup
 	var ends []*io.PipeWriter
-	for i := range concurrent * atATime {
+	for i := range reading / 2 {
 		in, out := io.Pipe()
 		ends = append(ends, out)
 		r := httptest.NewRequest(http.MethodPost, Path, in)
