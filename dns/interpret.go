@@ -136,7 +136,7 @@ func (r *reply) follow(answer []wire.RR, q question) error {
 		var cname *wire.CNAME
 		for _, rr := range answer {
 			h := rr.Header()
-			if h.Class != wire.ClassINET || !strings.EqualFold(strings.TrimSuffix(h.Name, "."), at.ascii) {
+			if h.Class != wire.ClassINET || !strings.EqualFold(strings.TrimSuffix(unescape(h.Name), "."), at.ascii) {
 				continue
 			}
 			if h.Rrtype == q.qtype {

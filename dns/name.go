@@ -63,6 +63,27 @@ func ParseLax(s string) (Name, error) {
 	return checked(s, t)
 }
 
+// ParseQuestion is ParseLax for names that are only asked for, such as those
+// that SPF macros make of local parts: labels may hold any printable ASCII but
+// backslashes (RFC 2181 §11: DNS itself restricts them not).
+func ParseQuestion(s string) (Name, error) {
+	if n, err := ParseLax(s); err == nil {
+		return n, nil
+	}
+	t := strings.ToLower(strings.TrimSuffix(s, "."))
+	for label := range strings.SplitSeq(t, ".") {
+		if label == "" {
+			return Name{}, fmt.Errorf("empty label in domain name %q", clip(s))
+		}
+		for i := range len(label) {
+			if c := label[i]; c < ' ' || c > '~' || c == '\\' {
+				return Name{}, fmt.Errorf("invalid domain name %q", clip(s))
+			}
+		}
+	}
+	return checked(s, t)
+}
+
 // MustParse is ParseLax for constants and tests; it panics on an error.
 func MustParse(s string) Name {
 	n, err := ParseLax(s)
