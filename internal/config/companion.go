@@ -21,8 +21,6 @@ type Companion struct {
 // On reports whether anything is asked of the companion.
 func (c Companion) On() bool { return c.Datagrams != "" || len(c.Policies) > 0 }
 
-// Endpoint is an address of net.Listen.
-type Endpoint struct{ Network, Address string }
 
 // Endpoint parses one of Policies.
 func (Companion) Endpoint(s string) (Endpoint, error) {
@@ -32,10 +30,11 @@ func (Companion) Endpoint(s string) (Endpoint, error) {
 		}
 		return Endpoint{"unix", path}, nil
 	}
-	if _, err := netip.ParseAddrPort(s); err != nil {
+	ap, err := parseAddrPort(s)
+	if err != nil {
 		return Endpoint{}, fmt.Errorf("%q is neither an IP address with a port, like \"127.0.0.1:8642\", nor \"unix:/path\"", s)
 	}
-	return Endpoint{"tcp", s}, nil
+	return TCP(ap), nil
 }
 
 // Relay is ReportRelay as a host and a port (0: not given); host is empty for a

@@ -40,7 +40,7 @@ const (
 
 // Listen is one listener.
 type Listen struct {
-	Address        netip.AddrPort `toml:"address" required:"true" example:"0.0.0.0:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address, \"[::]\" every address of both families."`
+	Address        netip.AddrPort `toml:"address" required:"true" example:"[::]:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address and no IPv6 one; \"[::]\", or the port alone as in \":25\", every address of both families."`
 	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (incoming TLS reports at /tlsrpt, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`

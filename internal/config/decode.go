@@ -98,7 +98,7 @@ func (d *decoder) value(path string, raw any, v reflect.Value, tag reflect.Struc
 		decodeText(d, path, raw, v, tag, "a domain name in quotes", parseName)
 		return
 	case *netip.AddrPort:
-		decodeText(d, path, raw, v, tag, "an address in quotes like \"0.0.0.0:25\"", parseAddrPort)
+		decodeText(d, path, raw, v, tag, "an address in quotes like \"[::]:25\"", parseAddrPort)
 		return
 	case *netip.Prefix:
 		decodeText(d, path, raw, v, tag, "a network in quotes like \"10.0.0.0/8\"", parsePrefix)
@@ -254,12 +254,18 @@ func parseName(s string) (dns.Name, error) {
 	return dns.ParseName(s)
 }
 
+// parseAddrPort reads what a listener binds. A port alone is every address, as in
+// package net; an IPv4 address is one however it is written.
 func parseAddrPort(s string) (netip.AddrPort, error) {
-	a, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return a, fmt.Errorf("%q is no IP address with a port; write \"192.0.2.1:25\", \"[2001:db8::1]:25\", or \"0.0.0.0:25\" for every IPv4 address", s)
+	text := s
+	if strings.HasPrefix(s, ":") {
+		text = "[::]" + s
 	}
-	return a, nil
+	a, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return a, fmt.Errorf("%q is no IP address with a port; write \"192.0.2.1:25\", \"[2001:db8::1]:25\", \"0.0.0.0:25\" for every IPv4 address, or \"[::]:25\" for every address", s)
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
 }
 
 // parsePrefix reads a network, or an address as the network of it alone.

@@ -140,13 +140,24 @@ func (c *Config) validateListen(d *decoder) {
 		if !l.Address.IsValid() {
 			continue
 		}
-		if first := slices.IndexFunc(c.Listen, func(o Listen) bool { return o.Address == l.Address }); first < i && l.Address.Port() != 0 {
-			d.fault(key+".address", "%s is listened on already, in line %d", l.Address, d.line(fmt.Sprintf("listen[%d].address", first)))
+		if first := slices.IndexFunc(c.Listen, func(o Listen) bool { return o.Address.IsValid() && overlap(o.Address, l.Address) }); first >= 0 && first < i {
+			d.fault(key+".address", "%s is listened on already, in line %d%s", l.Address, d.line(fmt.Sprintf("listen[%d].address", first)), overlapHint(c.Listen[first].Address, l.Address))
 		}
 		if l.Kind != MX && l.Kind != Metrics && l.Kind != "" && !tls {
 			d.fault(key+".kind", "%s needs a certificate: set cert_file and key_file in [tls]", l.Kind)
 		}
 	}
+}
+
+// overlapHint says why two addresses that look different are in each other's way.
+func overlapHint(first, second netip.AddrPort) string {
+	switch {
+	case first == second:
+		return ""
+	case first.Addr().Is6() && first.Addr().IsUnspecified(), second.Addr().Is6() && second.Addr().IsUnspecified():
+		return ": [::] is every address, of IPv4 too"
+	}
+	return ": 0.0.0.0 is every IPv4 address"
 }
 
 // Addrs is the resolvers as addresses with ports; system means those of

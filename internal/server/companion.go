@@ -71,11 +71,7 @@ func (s *Server) listenPolicies(p string) (net.Listener, error) {
 	if e.Network == "unix" {
 		return companion.Listen(e.Address, s.cfg.Companion.SocketGroup)
 	}
-	l, err := s.o.Listen(e.Network, e.Address)
-	if err != nil {
-		return nil, fmt.Errorf("listen for TLS policy lookups: %w%s", err, listenHint(err))
-	}
-	return l, nil
+	return s.bind("TLS policy lookups", e)
 }
 
 // relayReports sends TLS reports the way that companion.report_relay names.

@@ -53,9 +53,9 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
 	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster, Now: s.o.Now, Log: s.area("receive")}
 	for _, c := range s.cfg.Listen {
-		l, err := s.o.Listen("tcp", c.Address.String())
+		l, err := s.bind(string(c.Kind), config.TCP(c.Address))
 		if err != nil {
-			return fmt.Errorf("listen for %s: %w%s", c.Kind, err, listenHint(err))
+			return err
 		}
 		l = s.behindProxies(l, c)
 		bound := &listener{Listener: l, kind: c.Kind}
@@ -99,6 +99,21 @@ func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
 			log.Log(context.Background(), level, "a load balancer's connection was closed: it sent no good PROXY header", "proxy", proxy.String(), "word", why)
 		},
 	}
+}
+
+// bind opens a TCP listener; every one of the server's comes from here. Where the
+// kernel has no IPv6 at all, "every address of both families" is those of IPv4.
+func (s *Server) bind(what string, e config.Endpoint) (net.Listener, error) {
+	l, err := s.o.Listen(e.Network, e.Address)
+	if err != nil && e.Network == "tcp" && errors.Is(err, syscall.EAFNOSUPPORT) {
+		if _, port, perr := net.SplitHostPort(e.Address); perr == nil {
+			l, err = s.o.Listen("tcp4", net.JoinHostPort("0.0.0.0", port))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w%s", what, err, listenHint(err))
+	}
+	return l, nil
 }
 
 // listenHint says what to do when an address cannot be had.
