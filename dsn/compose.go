@@ -81,7 +81,7 @@ func (r Report) header() []message.Pair {
 	h := []message.Pair{
 		{Name: "Date", Value: message.FormatDate(r.Date)},
 		{Name: "From", Value: "Mail Delivery System <" + from + ">"},
-		{Name: "To", Value: "<" + r.To + ">"},
+		{Name: "To", Value: "<" + exact(r.To) + ">"},
 		{Name: "Subject", Value: r.subject()},
 		{Name: "Message-ID", Value: message.NewMessageID(r.Date, r.Random, r.Hostname)},
 	}
@@ -95,6 +95,16 @@ func (r Report) header() []message.Pair {
 		// RFC 3834 §5: so that no responder answers it.
 		message.Pair{Name: "Auto-Submitted", Value: "auto-replied"},
 		message.Pair{Name: "MIME-Version", Value: "1.0"})
+}
+
+// exact is an address as a header field may hold it (RFC 5322 §3.4.1): senders'
+// addresses come as they please.
+func exact(address string) string {
+	a, err := smtp.ParseReceived(address, true)
+	if err != nil {
+		return address
+	}
+	return a.String()
 }
 
 func (r Report) originalField(name string) string {

@@ -177,6 +177,21 @@ func TestLargeOriginalGoesBackAsHeader(t *testing.T) {
 	}
 }
 
+// A sender whose address has dots where none should be is told all the same, in a
+// header that keeps to RFC 5322.
+func TestSenderWithDots(t *testing.T) {
+	t.Parallel()
+	r := samples()["failure"]
+	r.To = "abc..def@docomo.test"
+	msg, err := r.Compose()
+	if err != nil || !bytes.Contains(msg, []byte("\r\nTo: <\"abc..def\"@docomo.test>\r\n")) {
+		t.Errorf("%v: %s", err, msg)
+	}
+	if back, err := Parse(msg); err != nil || back.To == "" {
+		t.Errorf("read back: %+v, %v", back, err)
+	}
+}
+
 func TestComposeRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Report){

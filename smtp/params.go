@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 // MailParams is a parsed MAIL command.
 type MailParams struct {
 	From       Address
+	Written    string // From as it came, where From.String() is not that
 	Null       bool   // the null reverse-path "<>"
 	Size       int64  // SIZE=, 0: not given
 	Body       string // "7BIT", "8BITMIME", "BINARYMIME"; "" not given
@@ -27,10 +29,18 @@ type MailParams struct {
 
 // RcptParams is a parsed RCPT command.
 type RcptParams struct {
-	To     Address
-	Notify []string // "NEVER" alone, or of "SUCCESS", "FAILURE", "DELAY"; nil: not given
-	ORcpt  string   // "addr-type;xtext" as given (RFC 3461 §4.2)
+	To      Address
+	Written string   // To as it came, where To.String() is not that
+	Notify  []string // "NEVER" alone, or of "SUCCESS", "FAILURE", "DELAY"; nil: not given
+	ORcpt   string   // "addr-type;xtext" as given (RFC 3461 §4.2)
 }
+
+// Sender is the address to pass on: as it came, "" for the null reverse-path. How
+// a local part is written is for nobody to change on the way (RFC 5321 §2.3.11).
+func (m MailParams) Sender() string { return cmp.Or(m.Written, m.From.String()) }
+
+// Recipient is the address to pass on, as it came.
+func (p RcptParams) Recipient() string { return cmp.Or(p.Written, p.To.String()) }
 
 var (
 	badSyntax = Enhanced{5, 5, 2}
@@ -42,14 +52,14 @@ var (
 // for a good command.
 func ParseMail(arg string, allowed Extensions) (MailParams, *Reply) {
 	var m MailParams
-	from, params, r := pathAndParams(arg, "FROM:", Enhanced{5, 1, 7})
+	from, written, params, r := pathAndParams(arg, "FROM:", Enhanced{5, 1, 7})
 	if r != nil {
 		return m, r
 	}
 	if from.Domain == "" && from.Local != "" {
 		return m, NewReply(501, Enhanced{5, 1, 7}, "Sender address lacks its domain")
 	}
-	m.From, m.Null = from, from.IsNull()
+	m.From, m.Written, m.Null = from, written, from.IsNull()
 	r = eachParam(params, func(key, value string, has bool) *Reply { return m.set(key, value, has, allowed) })
 	if r != nil {
 		return m, r
@@ -160,14 +170,14 @@ func (m *MailParams) setAuth(value string) *Reply {
 // with MAIL is for the caller to tell: allowed.SMTPUTF8 allows such addresses.
 func ParseRcpt(arg string, allowed Extensions) (RcptParams, *Reply) {
 	var p RcptParams
-	to, params, r := pathAndParams(arg, "TO:", Enhanced{5, 1, 3})
+	to, written, params, r := pathAndParams(arg, "TO:", Enhanced{5, 1, 3})
 	if r != nil {
 		return p, r
 	}
 	if to.IsNull() {
 		return p, NewReply(501, Enhanced{5, 1, 3}, "Recipient address is empty")
 	}
-	p.To = to
+	p.To, p.Written = to, written
 	r = eachParam(params, func(key, value string, _ bool) *Reply {
 		switch {
 		case key == "NOTIFY" && allowed.DSN:
@@ -218,18 +228,21 @@ func (p *RcptParams) setORcpt(value string) *Reply {
 
 // pathAndParams reads "FROM:<path> params". Space after the colon is an error
 // that many make and that misleads nobody.
-func pathAndParams(arg, prefix string, badPath Enhanced) (Address, string, *Reply) {
+func pathAndParams(arg, prefix string, badPath Enhanced) (a Address, written, rest string, r *Reply) {
 	if len(arg) < len(prefix) || !strings.EqualFold(arg[:len(prefix)], prefix) {
-		return Address{}, "", NewReply(501, badSyntax, "Syntax: %s<address> [parameters]", prefix)
+		return Address{}, "", "", NewReply(501, badSyntax, "Syntax: %s<address> [parameters]", prefix)
 	}
-	a, rest, err := ParsePath(strings.TrimLeft(arg[len(prefix):], " \t"), true)
+	a, written, rest, err := parsePath(strings.TrimLeft(arg[len(prefix):], " \t"), syntax{utf8: true, loose: true})
 	if err != nil {
-		return Address{}, "", NewReply(501, badPath, "Invalid address: %s", clean(err.Error()))
+		return Address{}, "", "", NewReply(501, badPath, "Invalid address: %s", clean(err.Error()))
 	}
 	if rest != "" && rest[0] != ' ' {
-		return Address{}, "", NewReply(501, badSyntax, "Space must follow the address")
+		return Address{}, "", "", NewReply(501, badSyntax, "Space must follow the address")
 	}
-	return a, rest, nil
+	if written == a.String() {
+		written = ""
+	}
+	return a, written, rest, nil
 }
 
 // eachParam calls set for each "key" or "key=value"; a key given twice is an error.

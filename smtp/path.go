@@ -60,54 +60,79 @@ func quote(s string) string {
 	return b.String()
 }
 
+// syntax is what an address may look like.
+type syntax struct {
+	utf8  bool // as in RFC 6531
+	loose bool // dots anywhere in a local part without quotes
+}
+
 // ParsePath reads the path in angle brackets at the start of s, and returns
 // what follows it. A source route is dropped (RFC 5321 §4.1.1.3); "<>" is the
 // zero Address. utf8 allows the addresses of RFC 6531.
 func ParsePath(s string, utf8 bool) (a Address, rest string, err error) {
+	a, _, rest, err = parsePath(s, syntax{utf8: utf8})
+	return a, rest, err
+}
+
+// parsePath is ParsePath; written is the address as it came.
+func parsePath(s string, like syntax) (a Address, written, rest string, err error) {
 	if !strings.HasPrefix(s, "<") {
-		return a, s, errors.New("path must stand in angle brackets, as in <local@domain>")
+		return a, "", s, errors.New("path must stand in angle brackets, as in <local@domain>")
 	}
 	p := s[1:]
 	if strings.HasPrefix(p, ">") {
-		return a, p[1:], nil
+		return a, written, p[1:], nil
 	}
 	if strings.HasPrefix(p, "@") {
 		if p, err = dropRoute(p); err != nil {
-			return a, s, err
+			return a, "", s, err
 		}
 	}
-	before := len(p)
-	a.Local, p, err = localPart(p, utf8)
+	before := p
+	a.Local, p, err = localPart(p, like)
 	if err != nil {
-		return Address{}, s, err
+		return Address{}, "", s, err
 	}
 	if strings.HasPrefix(p, "@") {
 		end := strings.IndexByte(p, '>')
 		if end < 0 {
-			return Address{}, s, errors.New("path lacks its closing bracket")
+			return Address{}, "", s, errors.New("path lacks its closing bracket")
 		}
 		a.Domain, p = p[1:end], p[end:]
-		if err := checkDomain(a.Domain, utf8); err != nil {
-			return Address{}, s, err
+		if err := checkDomain(a.Domain, like.utf8); err != nil {
+			return Address{}, "", s, err
 		}
 	} else if !strings.EqualFold(a.Local, "postmaster") {
-		return Address{}, s, errors.New("address lacks its domain")
+		return Address{}, "", s, errors.New("address lacks its domain")
 	}
 	if !strings.HasPrefix(p, ">") {
-		return Address{}, s, errors.New("path lacks its closing bracket")
+		return Address{}, "", s, errors.New("path lacks its closing bracket")
 	}
-	if before-len(p)+2 > MaxPath {
-		return Address{}, s, fmt.Errorf("path longer than %d octets", MaxPath)
+	written = before[:len(before)-len(p)]
+	if len(written)+2 > MaxPath {
+		return Address{}, "", s, fmt.Errorf("path longer than %d octets", MaxPath)
 	}
-	return a, p[1:], nil
+	return a, written, p[1:], nil
 }
 
-// ParseAddress parses "local@domain" without brackets; a domain is needed.
+// ParseAddress parses "local@domain" without brackets; a domain is needed. It is
+// for addresses that are to be ours.
 func ParseAddress(s string, utf8 bool) (Address, error) {
+	return parseAddress(s, syntax{utf8: utf8})
+}
+
+// ParseReceived is ParseAddress for addresses that others chose, as they stand in
+// received envelopes: without the quotes that RFC 5321 §4.1.2 wants around a local
+// part with a dot at an end or two in a row. Mailboxes that are called so exist.
+func ParseReceived(s string, utf8 bool) (Address, error) {
+	return parseAddress(s, syntax{utf8: utf8, loose: true})
+}
+
+func parseAddress(s string, like syntax) (Address, error) {
 	if s == "" || s[0] == '@' {
 		return Address{}, errors.New("address lacks its local part")
 	}
-	a, rest, err := ParsePath("<"+s+">", utf8)
+	a, _, rest, err := parsePath("<"+s+">", like)
 	if err != nil {
 		return Address{}, err
 	}
@@ -139,9 +164,9 @@ func dropRoute(p string) (string, error) {
 }
 
 // localPart reads a dot-string or a quoted string and returns it unquoted.
-func localPart(p string, utf8 bool) (local, rest string, err error) {
+func localPart(p string, like syntax) (local, rest string, err error) {
 	if strings.HasPrefix(p, `"`) {
-		return quotedString(p, utf8)
+		return quotedString(p, like.utf8)
 	}
 	end := strings.IndexAny(p, "@>")
 	if end < 0 {
@@ -151,10 +176,10 @@ func localPart(p string, utf8 bool) (local, rest string, err error) {
 	if local == "" {
 		return "", "", errors.New("address lacks its local part")
 	}
-	if !isDotString(local) {
+	if !isDotString(local) && !(like.loose && isLooseDots(local)) {
 		return "", "", errors.New("invalid character or dot in the local part; quote it")
 	}
-	return local, p[end:], checkUTF8(local, utf8)
+	return local, p[end:], checkUTF8(local, like.utf8)
 }
 
 func quotedString(p string, utf8 bool) (local, rest string, err error) {
@@ -208,6 +233,16 @@ func isDotString(s string) bool {
 		prev = c
 	}
 	return prev != '.'
+}
+
+// isLooseDots reports what would be a Dot-string if dots could stand anywhere.
+func isLooseDots(s string) bool {
+	for i := range len(s) {
+		if !isAtext(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func isAtext(c byte) bool {

@@ -222,6 +222,74 @@ func TestXtext(t *testing.T) {
 	}
 }
 
+// Mailboxes with dots where RFC 5321 wants none exist, and their owners write to us
+// and are written to: MAIL and RCPT take such addresses and keep every octet. What is
+// to be ours is held to the rules.
+func TestDotsBare(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, exact string }{ // exact "": refused
+		{"abc..def@docomo.test", `"abc..def"@docomo.test`},
+		{"abc.@docomo.test", `"abc."@docomo.test`},
+		{".abc@docomo.test", `".abc"@docomo.test`},
+		{"...@docomo.test", `"..."@docomo.test`},
+		{"..a+b..c@Docomo.Test", `"..a+b..c"@Docomo.Test`},
+		{"ab..c@[192.0.2.1]", `"ab..c"@[192.0.2.1]`},
+		{"д..м@пример.test", `"д..м"@пример.test`},
+		{`"abc..def"@docomo.test`, `"abc..def"@docomo.test`},
+		{`"abc"@docomo.test`, `abc@docomo.test`},
+		{`"a\b"@docomo.test`, `ab@docomo.test`},
+		{"abc.def@docomo.test", "abc.def@docomo.test"},
+		{"a,b@docomo.test", ""}, {"a b@docomo.test", ""}, {"a..b", ""}, {"a..b@", ""}, {"a..b@x..test", ""}, {"a..\x01@x.test", ""}, {"a..\xff@x.test", ""},
+	} {
+		m, mr := ParseMail("FROM:<@route.test:"+tt.in+"> SMTPUTF8", Extensions{SMTPUTF8: true})
+		p, pr := ParseRcpt("TO:<"+tt.in+">", Extensions{SMTPUTF8: true})
+		a, err := ParseReceived(tt.in, true)
+		if tt.exact == "" {
+			if mr == nil || pr == nil || err == nil {
+				t.Errorf("%q was taken: %v %v %v", tt.in, m.From, p.To, a)
+			}
+			continue
+		}
+		if mr != nil || pr != nil || err != nil {
+			t.Errorf("%q: %v %v %v", tt.in, mr, pr, err)
+			continue
+		}
+		if m.Sender() != tt.in || p.Recipient() != tt.in {
+			t.Errorf("%q is passed on as %q and %q", tt.in, m.Sender(), p.Recipient())
+		}
+		if m.From != a || p.To != a || a.String() != tt.exact {
+			t.Errorf("%q is %q, %q and %q", tt.in, m.From, p.To, a)
+		}
+		_, strict := ParseAddress(tt.in, true)
+		if ours := !strings.Contains(tt.exact, `"`) || tt.in[0] == '"'; (strict == nil) != ours {
+			t.Errorf("%q as an address of ours: %v", tt.in, strict)
+		}
+	}
+	if m := (MailParams{From: Address{"a", "b.test"}}); m.Sender() != "a@b.test" {
+		t.Errorf("of a sender that was not parsed: %q", m.Sender())
+	}
+}
+
+// FuzzReceived: what is taken is passed on octet for octet, and means the same
+// written exactly.
+func FuzzReceived(f *testing.F) {
+	for _, s := range []string{"a..b@x.test", ".@x.test", `"a..b"@x.test`, "a@x.test", `"a"@x.test`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := ParseReceived(s, true)
+		if err != nil {
+			return
+		}
+		if p, r := ParseRcpt("TO:<"+s+">", Extensions{SMTPUTF8: true}); r != nil || p.Recipient() != s || p.To != a {
+			t.Fatalf("%q is passed on as %q (%v)", s, p.Recipient(), r)
+		}
+		if b, err := ParseAddress(a.String(), true); (err != nil || b != a) && len(a.String()) <= MaxPath-2 {
+			t.Fatalf("%q: %q came back as %#v, %v", s, a, b, err)
+		}
+	})
+}
+
 func FuzzXtext(f *testing.F) {
 	f.Add("a+b=c")
 	f.Fuzz(func(t *testing.T, s string) {

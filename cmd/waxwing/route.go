@@ -189,7 +189,7 @@ func listRoutes(ctx context.Context, e env, s *routes.Store, asJSON bool) error 
 // subject makes what is tested of the flags and an address.
 func (r *routeFlags) subject(address string) (route.Subject, error) {
 	s := route.Subject{Account: r.account, Attempts: r.attempts, Own: r.transport}
-	a, err := smtp.ParseAddress(address, true)
+	a, err := smtp.ParseReceived(address, true)
 	if err != nil {
 		return s, usagef("%q is no address: %v", address, err)
 	}
@@ -197,7 +197,7 @@ func (r *routeFlags) subject(address string) (route.Subject, error) {
 		return s, usagef("%q: %v", address, err)
 	}
 	if r.from != "" {
-		from, err := smtp.ParseAddress(r.from, true)
+		from, err := smtp.ParseReceived(r.from, true)
 		if err != nil {
 			return s, usagef("-from: %q is no address: %v", r.from, err)
 		}

@@ -21,7 +21,6 @@ type Companion struct {
 // On reports whether anything is asked of the companion.
 func (c Companion) On() bool { return c.Datagrams != "" || len(c.Policies) > 0 }
 
-
 // Endpoint parses one of Policies.
 func (Companion) Endpoint(s string) (Endpoint, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {

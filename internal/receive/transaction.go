@@ -38,6 +38,9 @@ type transaction struct {
 // recipient makes a queue's recipient of RCPT's parameters.
 func recipient(p smtp.RcptParams, to smtp.Address, d delivery.RecipientDomain) delivery.Recipient {
 	r := delivery.Recipient{Address: to.String(), Domain: d, ORcpt: p.ORcpt}
+	if to == p.To {
+		r.Address = p.Recipient()
+	}
 	for _, n := range p.Notify {
 		switch n {
 		case "SUCCESS":
@@ -57,11 +60,25 @@ func recipient(p smtp.RcptParams, to smtp.Address, d delivery.RecipientDomain) d
 // one address is answered 250 and counts once.
 func (t *transaction) known(r delivery.Recipient) bool {
 	for i := range t.rcpts {
-		if t.rcpts[i].Address == r.Address && t.rcpts[i].Domain == r.Domain {
+		if t.rcpts[i].Domain == r.Domain && sameAddress(t.rcpts[i].Address, r.Address) {
 			return true
 		}
 	}
 	return false
+}
+
+// sameAddress reports that two addresses of one domain differ in quoting only (RFC
+// 5321 §4.1.2): they are one mailbox.
+func sameAddress(a, b string) bool {
+	if a == b {
+		return true
+	}
+	if !strings.Contains(a, `"`) && !strings.Contains(b, `"`) {
+		return false
+	}
+	x, err := smtp.ParseReceived(a, true)
+	y, yerr := smtp.ParseReceived(b, true)
+	return err == nil && yerr == nil && x.Local == y.Local
 }
 
 // need is the TLS need (RFC 8689 §4.1, INB-7): REQUIRETLS outranks the header.
@@ -100,7 +117,7 @@ func (t *transaction) release(now time.Time) time.Time {
 func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time) *delivery.Envelope {
 	return &delivery.Envelope{
 		ID:         store.NewID(),
-		Sender:     t.mail.From.String(),
+		Sender:     t.mail.Sender(),
 		Recipients: t.rcpts,
 		Need:       t.need(in.header),
 		Account:    conn.Identity(),

@@ -165,7 +165,7 @@ func (t *taking) take(ctx context.Context) *smtp.Reply {
 	if err != nil {
 		return deny(553, 1, 7, "the sender address cannot be read: %v", err)
 	}
-	err = session.Mail(ctx, smtp.MailParams{From: from, Null: t.req.From == "", Size: t.req.Size, SMTPUTF8: t.req.SMTPUTF8,
+	err = session.Mail(ctx, smtp.MailParams{From: from, Written: t.req.From, Null: t.req.From == "", Size: t.req.Size, SMTPUTF8: t.req.SMTPUTF8,
 		RequireTLS: t.req.RequireTLS, EnvID: t.req.EnvID, Ret: t.req.Ret})
 	if err != nil {
 		return asReply(err)
@@ -242,11 +242,11 @@ func (t *taking) sender() (smtp.Address, error) {
 // sent, so that the program can mend the list and hand in the whole again.
 func (t *taking) recipients(ctx context.Context, session smtpserver.Session) *smtp.Reply {
 	for _, to := range t.req.Recipients {
-		a, err := smtp.ParseAddress(to, true)
+		a, err := smtp.ParseReceived(to, true)
 		if err != nil {
 			return deny(553, 1, 3, "nothing was sent: the recipient %q cannot be read: %v", to, err)
 		}
-		if err := session.Rcpt(ctx, smtp.RcptParams{To: a, Notify: t.req.Notify}); err != nil {
+		if err := session.Rcpt(ctx, smtp.RcptParams{To: a, Written: to, Notify: t.req.Notify}); err != nil {
 			r := asReply(err)
 			return smtp.NewReply(r.Code, r.Enhanced, "nothing was sent: %s: %s", to, r.Text()).WithCause(r.Cause)
 		}

@@ -174,7 +174,7 @@ func (s *Store) Add(ctx context.Context, account, address, note string, expires 
 	if account == "" {
 		return errors.New("a suppression belongs to an account: name it")
 	}
-	a, err := smtp.ParseAddress(key(address), true)
+	a, err := smtp.ParseReceived(key(address), true)
 	if err != nil || a.Domain == "" {
 		return fmt.Errorf("%q is no address: write local@domain", address)
 	}

@@ -86,7 +86,7 @@ func (l *Local) commit(dtx delivery.Tx, copies map[int64]mailbox.Delivery, ids [
 
 // resolve finds the mailbox of a recipient, or says why there is none.
 func (l *Local) resolve(ctx context.Context, r delivery.Recipient) (account.Target, delivery.RecipientResult) {
-	addr, err := smtp.ParseAddress(r.Address, true)
+	addr, err := smtp.ParseReceived(r.Address, true)
 	if err != nil || r.Domain.IsLiteral() {
 		return account.Target{}, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 3}, "bad-address", "%s is no address of a mailbox here", r.Address)
 	}
