@@ -36,11 +36,17 @@ var (
 //
 // It is for one goroutine at a time and reads nothing beyond the end.
 type DataReader struct {
+	// BareEnds makes a bare CR or LF end the data at once, whatever else is wrong with
+	// it: another server may have seen the end there, or may see none where we do, so
+	// that nothing that follows can be told from commands (INB-13). Set before use.
+	BareEnds bool
+
 	br    *bufio.Reader
 	limit int64 // 0: none
 	total int64
 	state dataState
 	bad   error // found; returned at the end
+	first error // bare CR or LF
 	err   error // final
 }
 
@@ -84,7 +90,10 @@ func (r *DataReader) Read(p []byte) (int, error) {
 		if r.bad == nil {
 			n += wrote
 		}
-		if r.state == atEnd {
+		switch {
+		case r.BareEnds && r.first != nil:
+			r.err = r.first
+		case r.state == atEnd:
 			r.finish()
 		}
 	}
@@ -108,7 +117,7 @@ func (r *DataReader) Drain() error {
 }
 
 // InStep reports whether the end of the data was reached, so that a command follows.
-func (r *DataReader) InStep() bool { return r.state == atEnd }
+func (r *DataReader) InStep() bool { return r.state == atEnd && !(r.BareEnds && r.first != nil) }
 
 func (r *DataReader) account(wrote int) {
 	r.total += int64(wrote)
@@ -216,6 +225,9 @@ func (r *DataReader) step(c byte) bool {
 }
 
 func (r *DataReader) bare(err error) {
+	if r.first == nil {
+		r.first = err
+	}
 	if r.bad == nil {
 		r.bad = err
 	}

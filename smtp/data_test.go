@@ -211,6 +211,56 @@ func reference(in []byte) (msg []byte, rest []byte, err error) {
 	}
 }
 
+// INB-13: every way to write line ends and dots in up to six octets, however they
+// arrive. With BareEnds a bare CR or LF is an error at once, also where the message
+// is too large; without one nothing changes.
+func TestBareEnds(t *testing.T) {
+	t.Parallel()
+	const alphabet = "\r\n.a\x00"
+	var try func(in []byte, left int)
+	try = func(in []byte, left int) {
+		whole := append(bytes.Clone(in), "\r\n.\r\nNEXT\r\n"...)
+		_, _, werr := reference(whole)
+		for _, step := range []int{1, 2, 5, len(whole)} {
+			for _, limit := range []int64{0, 1} {
+				br := bufio.NewReaderSize(&pieces{whole, step}, 16)
+				r := NewDataReader(br, limit)
+				r.BareEnds = true
+				_, err := io.ReadAll(r)
+				if bare := errors.Is(err, ErrBareNewline); bare != (werr == ErrBareNewline) || bare == r.InStep() {
+					t.Fatalf("%q by %d, limit %d: %v; in step: %v", whole, step, limit, err, r.InStep())
+				}
+			}
+		}
+		if left == 0 {
+			return
+		}
+		for _, c := range []byte(alphabet) {
+			try(append(in, c), left-1)
+		}
+	}
+	n := 6
+	if testing.Short() {
+		n = 4
+	}
+	try(make([]byte, 0, 32), n)
+}
+
+// pieces reads s step octets at a time.
+type pieces struct {
+	s    []byte
+	step int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.s) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.s[:min(p.step, len(p.s))])
+	p.s = p.s[n:]
+	return n, nil
+}
+
 func FuzzDataReader(f *testing.F) {
 	for _, s := range []string{".\r\n", "a\r\n.\r\n", "a\n.\r\n.\r\n", "..\r\n.\r\n", "\r\r\n.\r\n", "\r\n.\r.\r\n"} {
 		f.Add([]byte(s), 1)

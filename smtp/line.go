@@ -3,6 +3,7 @@ package smtp
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 )
@@ -52,16 +53,16 @@ func (r *LineReader) ReadLine() ([]byte, error) {
 		}
 		return nil, err
 	}
-	if len(line) > r.max {
-		return nil, ErrLineTooLong
-	}
 	n := len(line) - 1
 	if n == 0 || line[n-1] != '\r' {
 		return nil, ErrBareLF
 	}
 	line = line[:n-1]
-	if bytes.IndexByte(line, '\r') >= 0 {
+	switch {
+	case bytes.IndexByte(line, '\r') >= 0:
 		return nil, ErrBareCR
+	case n+1 > r.max:
+		return nil, ErrLineTooLong
 	}
 	return line, nil
 }
@@ -70,10 +71,12 @@ func (r *LineReader) ReadLine() ([]byte, error) {
 // limit, and skips the rest.
 func (r *LineReader) long(first []byte) ([]byte, error) {
 	r.buf = append(r.buf[:0], first...)
-	total := len(first)
+	total, ends := len(first), lineEnds{}
+	ends.add(first)
 	for {
 		part, err := r.br.ReadSlice('\n')
 		total += len(part)
+		ends.add(part)
 		if total <= r.max {
 			r.buf = append(r.buf, part...)
 		}
@@ -85,8 +88,34 @@ func (r *LineReader) long(first []byte) ([]byte, error) {
 		case err != nil:
 			return r.buf, err
 		case total > r.max:
-			return nil, ErrLineTooLong
+			return nil, cmp.Or(ends.fault(), ErrLineTooLong)
 		}
 		return r.buf, nil
 	}
+}
+
+// lineEnds looks for a bare CR or LF in a line that is not kept.
+type lineEnds struct {
+	cr, bareCR bool // the last octet is a CR; one stands within the line
+}
+
+func (e *lineEnds) add(part []byte) {
+	for _, c := range part {
+		e.bareCR = e.bareCR || e.cr && c != '\n'
+		if c == '\n' {
+			return // the end; cr tells what stands before it
+		}
+		e.cr = c == '\r'
+	}
+}
+
+// fault is asked at the line's end.
+func (e *lineEnds) fault() error {
+	switch {
+	case e.bareCR:
+		return ErrBareCR
+	case !e.cr:
+		return ErrBareLF
+	}
+	return nil
 }

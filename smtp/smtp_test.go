@@ -25,6 +25,18 @@ func TestLineReader(t *testing.T) {
 			t.Errorf("line %d: %q, %v; want %q, %v", i, line, err, w.line, w.err)
 		}
 	}
+	// A line that is too long is no excuse for its ends (INB-13).
+	for _, size := range []int{16, 64} { // shorter than the line, and longer
+		for text, want := range map[string]error{long + "\n": ErrBareLF, long + "\r" + long + "\r\n": ErrBareCR, long + "\r\r\n": ErrBareCR, "\r" + long + "\n": ErrBareCR, long + "\r\n": ErrLineTooLong} {
+			r := NewLineReader(bufio.NewReaderSize(strings.NewReader(text+"NOOP\r\n"), 2*size), 30)
+			if _, err := r.ReadLine(); err != want && !(want == ErrBareCR && err == ErrBareLF) {
+				t.Errorf("%q: %v, want %v", text, err, want)
+			}
+			if line, err := r.ReadLine(); string(line) != "NOOP" || err != nil {
+				t.Errorf("%q: %q, %v follows", text, line, err)
+			}
+		}
+	}
 	endless := NewLineReader(bufio.NewReader(io.LimitReader(zeros{}, 1<<30)), 512)
 	if _, err := endless.ReadLine(); err != ErrEndless {
 		t.Errorf("a line without end: %v", err)

@@ -93,7 +93,7 @@ func (c *conn) endChunks(ctx context.Context, b *chunks, r *smtp.Reply, err erro
 	c.resetTransaction()
 	switch {
 	case b.err != nil && b.err != io.EOF:
-		r = c.dataFault(b.err)
+		r = c.chunkFault(b.err)
 	case err == nil && unread && (r == nil || r.Positive()):
 		r = asReply(errors.New("smtpserver: the session accepted a message without reading it"))
 	default:
@@ -104,6 +104,16 @@ func (c *conn) endChunks(ctx context.Context, b *chunks, r *smtp.Reply, err erro
 		c.tx = transaction{open: true, began: true, failed: true, rcpts: 1}
 	}
 	return c.skip(left, r)
+}
+
+// chunkFault is dataFault for BDAT. A bare CR or LF is refused as in DATA, for the
+// message may have to go on with DATA, and without BINARYMIME it is text (RFC 3030
+// §3); but the length says where a chunk ends, so that the dialogue stays in step.
+func (c *conn) chunkFault(err error) *smtp.Reply {
+	if errors.Is(err, smtp.ErrBareNewline) {
+		return smtp.NewReply(550, status(5, 6, 0), "message holds a bare CR or LF: lines must end in CRLF")
+	}
+	return c.dataFault(err)
 }
 
 // skip discards a chunk's octets, so that the next command can be read, and

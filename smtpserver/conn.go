@@ -285,6 +285,9 @@ func (c *conn) ioFault(err error) *smtp.Reply {
 // mistake counts a refused command and ends connections that make too many.
 func (c *conn) mistake(r *smtp.Reply) *smtp.Reply {
 	c.errors++
+	if c.ended != "" {
+		return r // it says why the connection ends
+	}
 	if c.errors > c.srv.limits().Errors {
 		c.end("errors")
 		return smtp.NewReply(421, status(4, 7, 0), "%s too many errors, closing connection", c.srv.Hostname)

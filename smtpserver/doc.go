@@ -10,8 +10,9 @@
 // written when the server next waits for input, so that a pipelined batch costs
 // one write. A connection is one goroutine.
 //
-// Stricter than the RFCs, on purpose (INB-2): lines end in CRLF, and a bare CR
-// or LF in a command or in a message is refused, so that no message can be
-// smuggled through us; commands sent in one go with STARTTLS end the
-// connection; a BDAT body is held to the same rule as DATA.
+// Stricter than the RFCs, on purpose (INB-2, INB-13): lines end in CRLF, and a
+// bare CR or LF in a command or in a message ends the connection, so that no
+// message can be smuggled through us; commands sent in one go with STARTTLS do
+// too. A BDAT body is held to the same rule, but the dialogue goes on: its length
+// says where it ends.
 package smtpserver

@@ -145,6 +145,7 @@ func (s *Server) run(ctx context.Context, c *conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.serve(ctx)
+	c.linger()
 	if t, ok := c.nc.(*tls.Conn); ok && c.ended != "lost" {
 		t.SetWriteDeadline(time.Now().Add(time.Second))
 		t.Close() // with close_notify

@@ -83,10 +83,14 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 	c.reply("DATA", smtp.NewReply(354, smtp.Enhanced{}, "end with <CRLF>.<CRLF>"))
 	c.await(false, c.srv.timeouts().Data, c.srv.timeouts().Message)
 	dr := smtp.NewDataReader(c.br, c.srv.limits().MessageSize)
+	dr.BareEnds = true
 	if c.srv.Hooks.Command != nil {
 		if h := c.hook(".", ""); h != nil {
-			dr.Drain()
+			fault := dr.Drain()
 			c.resetTransaction()
+			if errors.Is(fault, smtp.ErrBareNewline) {
+				return c.dataFault(fault)
+			}
 			return h
 		}
 	}
@@ -119,7 +123,10 @@ func (c *conn) verdict(r *smtp.Reply, err error) *smtp.Reply {
 func (c *conn) dataFault(err error) *smtp.Reply {
 	switch {
 	case errors.Is(err, smtp.ErrBareNewline):
-		return smtp.NewReply(550, status(5, 6, 0), "message holds a bare CR or LF: lines must end in CRLF")
+		// INB-13. Where the data ends, the client and we may not agree: what follows
+		// would be taken for commands that nobody has sent.
+		c.end("bare-newline")
+		return smtp.NewReply(521, status(5, 5, 2), "%s message data holds a bare CR or LF, closing connection: lines must end in CRLF", c.srv.Hostname)
 	case errors.Is(err, smtp.ErrTooLarge):
 		return smtp.NewReply(552, status(5, 3, 4), "message larger than %d octets", c.srv.limits().MessageSize)
 	}
