@@ -87,13 +87,40 @@ func parseTags(b []byte) (tags, error) {
 	return ts, nil
 }
 
+// decode64 reads base64string of RFC 6376 §3.5, in which the padding may be
+// missing and white space may stand anywhere.
 func decode64(s string) ([]byte, error) {
-	b, err := base64.StdEncoding.DecodeString(unspace(s))
-	if err != nil {
+	s = unspace(s)
+	padding := len(s) - len(strings.TrimRight(s, "="))
+	b, err := base64.RawStdEncoding.DecodeString(s[:len(s)-padding])
+	if err != nil || padding > 2 || padding > 0 && len(s)%4 != 0 {
 		return nil, errors.New("broken base64")
 	}
 	return b, nil
 }
+
+// decodeQP reads dkim-quoted-printable (RFC 6376 §2.11): white space does not
+// count. An "=" without two hexadecimal digits in upper case behind it stays: it
+// stands unencoded in addresses such as "bounce+joe=example.com".
+func decodeQP(s string) string {
+	s = unspace(s)
+	if !strings.Contains(s, "=") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '=' && i+2 < len(s) && upperHex(s[i+1]) && upperHex(s[i+2]) {
+			n, _ := strconv.ParseUint(s[i+1:i+3], 16, 8) // two digits: no error
+			b.WriteByte(byte(n))
+			i += 2
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func upperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
 
 // number reads a decimal of up to 12 digits (RFC 6376 §3.5, t=).
 func number(s string) (int64, error) {

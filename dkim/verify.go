@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"waxwing/dns"
 	"waxwing/message"
@@ -120,14 +121,19 @@ func (s *signature) parse(f message.Field) error {
 	return errors.Join(s.parseIdentity(ts), s.parseTimes(ts), s.parseForm(ts), s.parseHashes(ts))
 }
 
-// parseIdentity: i= must be within d= (RFC 6376 §3.5).
+// parseIdentity: i= is dkim-quoted-printable, and must be within d= (RFC 6376 §3.5).
 func (s *signature) parseIdentity(ts tags) error {
 	s.Identity = "@" + s.Domain.ASCII()
 	i, ok := ts.get("i")
 	if !ok {
 		return nil
 	}
-	s.Identity = unspace(i)
+	s.Identity = decodeQP(i)
+	if strings.ContainsFunc(s.Identity, func(c rune) bool { return c < ' ' || c == 0x7f || c == utf8.RuneError }) {
+		// It is told in fields and logs; no address holds such a thing.
+		s.Identity = "@" + s.Domain.ASCII()
+		return errors.New("i= holds a control character or is not UTF-8")
+	}
 	_, domain, found := cutLast(s.Identity, '@')
 	n, err := dns.ParseName(domain)
 	if !found || err != nil || !n.Under(s.Domain) {
