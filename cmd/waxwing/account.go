@@ -17,17 +17,32 @@ import (
 	"waxwing/internal/server"
 )
 
+func accountActions() []action {
+	return []action{
+		{"add", "NAME [-generate]", "make one; standard input holds its password"},
+		{"list", "", "all, with what they sent today"},
+		{"remove", "NAME", "forget one without addresses"},
+		{"password", "NAME [-generate]", "set another password"},
+		{"disable", "NAME", "let it log in no more; its mail is still taken"},
+		{"enable", "NAME", "let it log in again"},
+		{"limit", "NAME", "show or set what it may send in a day"},
+	}
+}
+
 // runAccount keeps accounts. Passwords come from standard input, so that they
 // stand in no process list and no shell history.
 func runAccount(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "remove", "password", "disable", "enable", "limit")
+	what, args, err := verb(e, "account", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "account "+what)
-	f.add(fs)
-	generate := fs.Bool("generate", false, "make a password and print it, instead of reading one line from standard input")
+	fs := flags(e, "account", what)
+	f.addJSON(fs, what, "list", "limit")
+	generate := new(bool)
+	if what == "add" || what == "password" {
+		fs.BoolVar(generate, "generate", false, "make a password and print it, instead of reading one line from standard input")
+	}
 	var messages, recipients dailyLimit
 	if what == "limit" {
 		fs.Var(&messages, "messages", "how many messages the account may send in a day: `N`, \"none\" or \"default\" (as the configuration says)")
@@ -38,10 +53,13 @@ func runAccount(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	if what == "list" {
+		if err := only(rest); err != nil {
+			return err
+		}
 		return withStore(ctx, e, f, func(o *opened) error { return listAccounts(ctx, e, o, accountList{json: f.json}) })
 	}
-	if len(rest) != 1 {
-		return usagef("%s needs one account name", what)
+	if err := wants(what, rest, "account"); err != nil {
+		return err
 	}
 	name := rest[0]
 	if what == "limit" {

@@ -5,22 +5,30 @@ import (
 	"time"
 )
 
+func addressActions() []action {
+	return []action{
+		{"add", "ADDRESS ACCOUNT", "let mail to an address go to an account"},
+		{"list", "", "all addresses"},
+		{"remove", "ADDRESS", "take no more mail for an address"},
+	}
+}
+
 // runAddress keeps which address leads to which account.
 func runAddress(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "remove")
+	what, args, err := verb(e, "address", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "address "+what)
-	f.add(fs)
+	fs := flags(e, "address", what)
+	f.addJSON(fs, what, "list")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	want := map[string]int{"add": 2, "list": 0, "remove": 1}[what]
-	if len(rest) != want {
-		return usagef("address add ADDRESS ACCOUNT, address remove ADDRESS, address list (\"*@domain\" is a domain's catchall)")
+	names := map[string][]string{"add": {"address", "account"}, "remove": {"address"}}[what]
+	if err := wants(what, rest, names...); err != nil {
+		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		switch what {

@@ -2,27 +2,37 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"waxwing/internal/config"
 )
 
+func configActions() []action {
+	return []action{
+		{"check", "[-config FILE]", "say all that is wrong with a configuration, with lines"},
+		{"describe", "", "the reference of all keys, in Markdown"},
+		{"example", "", "a complete file to start from"},
+	}
+}
+
 // runConfig checks a configuration and prints the reference.
 func runConfig(_ context.Context, e env, args []string) error {
-	what, args, err := verb(args, "check", "describe", "example")
+	what, args, err := verb(e, "config", args)
 	if err != nil {
 		return err
 	}
-	fs := flags(e, "config "+what)
-	path := fs.String("config", "waxwing.toml", "configuration `file`")
+	fs := flags(e, "config", what)
+	path := new(string)
+	if what == "check" {
+		fs.StringVar(path, "config", "waxwing.toml", "configuration `file`")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return usagef("unexpected %q", rest[0])
+	if err := only(rest); err != nil {
+		return err
 	}
 	switch what {
 	case "describe":
@@ -34,11 +44,6 @@ func runConfig(_ context.Context, e env, args []string) error {
 	cfg, err := loadConfig(*path)
 	if err == nil {
 		err = cfg.Check()
-	}
-	var all config.Errors
-	if errors.As(err, &all) {
-		fmt.Fprintln(e.stderr, all)
-		return errQuiet
 	}
 	if err != nil {
 		return err

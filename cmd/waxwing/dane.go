@@ -32,16 +32,24 @@ type daneCall struct {
 	arg                       string
 }
 
+func daneActions() []action {
+	return []action{
+		{"lookup", "HOST|DOMAIN", "the TLSA records of a host, or of a domain's hosts"},
+		{"verify", "HOST[:PORT]|DOMAIN", "connect, and hold certificates against the records"},
+		{"record", "FILE|HOST", "the record to publish for a certificate"},
+	}
+}
+
 // runDANE looks TLSA records up, verifies hosts against them, and makes them
 // (RFC 6698, RFC 7672).
 func runDANE(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "lookup", "verify", "record")
+	what, args, err := verb(e, "dane", args)
 	if err != nil {
 		return err
 	}
 	var c daneCall
-	fs := flags(e, "dane "+what)
-	c.add(fs)
+	fs := flags(e, "dane", what)
+	c.addJSON(fs, what)
 	if what == "record" {
 		fs.UintVar(&c.usage, "usage", 3, "certificate `usage`: 3 (the host's own key) or 2 (an authority's)")
 		fs.UintVar(&c.selector, "selector", 1, "`selector`: 1 (the public key) or 0 (the whole certificate)")
@@ -53,8 +61,8 @@ func runDANE(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) != 1 {
-		return usagef("%s needs %s", what, map[string]string{"lookup": "one host or domain", "verify": "one HOST[:PORT]", "record": "a certificate file or a host"}[what])
+	if err := wants(what, rest, map[string]string{"lookup": "host or domain", "verify": "HOST[:PORT]", "record": "certificate file or host"}[what]); err != nil {
+		return err
 	}
 	c.arg = rest[0]
 	ctx, cancel := context.WithTimeout(ctx, daneTimeout)
@@ -166,14 +174,12 @@ func (a *daneAnswer) tell(e env, asJSON bool, good, bad string) error {
 		}
 	} else {
 		a.print(e.stdout)
-		if a.OK {
-			fmt.Fprintf(e.stdout, "\n%s: %s\n", a.Name, good)
-		} else {
-			fmt.Fprintf(e.stdout, "\n%s: %s\n", a.Name, bad)
-		}
 	}
 	if !a.OK {
-		return errQuiet
+		return fmt.Errorf("%s: %s", a.Name, bad)
+	}
+	if !asJSON {
+		fmt.Fprintf(e.stdout, "\n%s: %s\n", a.Name, good)
 	}
 	return nil
 }

@@ -13,29 +13,44 @@ import (
 	"waxwing/internal/signing"
 )
 
+func dkimActions() []action {
+	return []action{
+		{"add", "DOMAIN [FLAGS]", "make a key and print the record to publish"},
+		{"list", "[DOMAIN]", "all keys, whether they sign, and their records"},
+		{"retire", "DOMAIN -selector S", "sign with it no more; its record stays for a while"},
+		{"remove", "DOMAIN -selector S", "forget a key for good"},
+	}
+}
+
 // runDKIM keeps the signing keys.
 func runDKIM(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "retire", "remove")
+	what, args, err := verb(e, "dkim", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "dkim "+what)
-	f.add(fs)
-	algorithm := fs.String("algorithm", "ed25519", "of a new key: ed25519 or rsa")
-	selector := fs.String("selector", "", "of the key; made from date and algorithm if empty")
+	fs := flags(e, "dkim", what)
+	f.addJSON(fs, what, "add", "list")
+	algorithm, selector := new(string), new(string)
+	switch what {
+	case "add":
+		fs.StringVar(algorithm, "algorithm", "ed25519", "`name`: ed25519 or rsa")
+		fs.StringVar(selector, "selector", "", "`name` of the key; made from date and algorithm if empty")
+	case "retire", "remove":
+		fs.StringVar(selector, "selector", "", "`name` of the key; \"waxwing dkim list\" shows them")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
 	domain := dns.Name{}
-	if len(rest) == 1 {
+	if what != "list" || len(rest) > 0 {
+		if err := wants(what, rest, "domain"); err != nil {
+			return err
+		}
 		if domain, err = dns.ParseName(rest[0]); err != nil {
 			return usagef("%v", err)
 		}
-	}
-	if len(rest) > 1 || what != "list" && len(rest) == 0 {
-		return usagef("%s needs one domain", what)
 	}
 	if (what == "retire" || what == "remove") && *selector == "" {
 		return usagef("%s needs -selector; \"waxwing dkim list\" shows them", what)
@@ -45,7 +60,7 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 		case "list":
 			return listKeys(ctx, e, o, domain, f.json)
 		case "add":
-			return addKey(ctx, e, o, domain, *selector, *algorithm)
+			return addKey(ctx, e, o, newKeyCall{domain, *selector, *algorithm, f.json})
 		case "retire":
 			err = o.signing.SetState(ctx, domain, *selector, signing.Retired)
 		default:
@@ -55,23 +70,33 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 	})
 }
 
-func addKey(ctx context.Context, e env, o *opened, domain dns.Name, selector, algorithm string) error {
-	key, err := newKey(algorithm)
+// newKeyCall is one call of "dkim add".
+type newKeyCall struct {
+	domain              dns.Name
+	selector, algorithm string
+	json                bool
+}
+
+func addKey(ctx context.Context, e env, o *opened, c newKeyCall) error {
+	key, err := newKey(c.algorithm)
 	if err != nil {
 		return err
 	}
-	if err := noteForeign(ctx, e, o, domain); err != nil {
+	if err := noteForeign(ctx, e, o, c.domain); err != nil {
 		return err
 	}
-	if selector == "" {
-		selector = time.Now().UTC().Format("2006-01") + "-" + algorithm
+	if c.selector == "" {
+		c.selector = time.Now().UTC().Format("2006-01") + "-" + c.algorithm
 	}
-	k, err := o.signing.AddKey(ctx, domain, selector, key)
+	k, err := o.signing.AddKey(ctx, c.domain, c.selector, key)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "%s._domainkey.%s. TXT %s\n", k.Selector, k.Domain, zoneText(k.Record))
-	return nil
+	if c.json {
+		return printJSON(e.stdout, newKeyRow(k))
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s._domainkey.%s. TXT %s\n", k.Selector, k.Domain, zoneText(k.Record))
+	return err
 }
 
 // zoneText is a text as a zone file has it: in strings of up to 255 octets (RFC
@@ -123,6 +148,10 @@ type keyRow struct {
 	Record    string    `json:"record"` // the TXT record to publish
 }
 
+func newKeyRow(k signing.Key) keyRow {
+	return keyRow{k.Domain, k.Selector, k.Algorithm, k.Services, string(k.State), k.Created, k.Record}
+}
+
 func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON bool) error {
 	all, err := o.signing.Keys(ctx, domain)
 	if err != nil {
@@ -131,7 +160,7 @@ func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON boo
 	rows := [][]string{}
 	objects := []keyRow{}
 	for _, k := range all {
-		objects = append(objects, keyRow{k.Domain, k.Selector, k.Algorithm, k.Services, string(k.State), k.Created, k.Record})
+		objects = append(objects, newKeyRow(k))
 		rows = append(rows, []string{k.Domain.Unicode(), k.Selector, k.Algorithm, string(k.State), k.Record})
 	}
 	if asJSON {

@@ -7,16 +7,24 @@ import (
 	"waxwing/internal/server"
 )
 
+func dnsActions() []action {
+	return []action{{"selftest", "", "test the configured resolvers as at the server's start"}}
+}
+
 // runDNS tests the resolver (DNS-6).
 func runDNS(ctx context.Context, e env, args []string) error {
-	_, args, err := verb(args, "selftest")
+	what, args, err := verb(e, "dns", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "dns selftest")
-	f.add(fs)
-	if _, err := parse(fs, args); err != nil {
+	fs := flags(e, "dns", what)
+	f.addJSON(fs, what)
+	rest, err := parse(fs, args)
+	if err == nil {
+		err = only(rest)
+	}
+	if err != nil {
 		return err
 	}
 	cfg, err := loadConfig(f.config)

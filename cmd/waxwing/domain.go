@@ -10,24 +10,35 @@ import (
 	"waxwing/internal/accounts"
 )
 
+func domainActions() []action {
+	return []action{
+		{"add", "DOMAIN", "take mail for a domain"},
+		{"list", "", "all domains"},
+		{"remove", "DOMAIN", "take no more mail for a domain without addresses"},
+	}
+}
+
 // runDomain keeps the list of hosted domains.
 func runDomain(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "remove")
+	what, args, err := verb(e, "domain", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "domain "+what)
-	f.add(fs)
+	fs := flags(e, "domain", what)
+	f.addJSON(fs, what, "list")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
 	if what == "list" {
+		if err := only(rest); err != nil {
+			return err
+		}
 		return withStore(ctx, e, f, func(o *opened) error { return listDomains(ctx, e, o, f.json) })
 	}
-	if len(rest) != 1 {
-		return usagef("%s needs one domain", what)
+	if err := wants(what, rest, "domain"); err != nil {
+		return err
 	}
 	name, err := dns.ParseName(rest[0])
 	if err != nil {

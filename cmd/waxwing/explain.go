@@ -72,16 +72,16 @@ func runExplain(ctx context.Context, e env, args []string) error {
 func parseExplain(e env, args []string) (*explaining, error) {
 	x := &explaining{}
 	fs := flags(e, "explain")
-	x.storeFlags.add(fs)
-	need := fs.String("need", "follow-policy", "what the sender asks of TLS: follow-policy, require-tls, tls-optional")
+	x.storeFlags.addJSON(fs, "")
+	need := fs.String("need", "follow-policy", "`what` the sender asks of TLS: follow-policy, require-tls, tls-optional")
 	fs.BoolVar(&x.req.Connect, "connect", false, "connect to every host, look at its certificate and extensions, and send nothing")
 	fs.StringVar(&x.from, "from", "", "explain a mail from this `address`, where routes look at that")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) != 1 {
-		return nil, usagef("it needs one address or domain")
+	if err := wants("explain", rest, "address or domain"); err != nil {
+		return nil, err
 	}
 	x.asked = rest[0]
 	if x.req.Need, err = delivery.ParseTLSNeed(*need); err != nil {

@@ -3,22 +3,31 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/holds"
 )
+
+func holdActions() []action {
+	return []action{
+		{"add", "CRITERIA", "hold new mail that meets all criteria"},
+		{"list", "", "all rules"},
+		{"remove", "ID", "forget one"},
+	}
+}
 
 // runHold keeps the rules by which new mail is held back (QUE-6). What it holds,
 // "queue unhold" releases.
 func runHold(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "remove")
+	what, args, err := verb(e, "hold", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
 	var r holds.Rule
-	fs := flags(e, "hold "+what)
-	f.add(fs)
+	fs := flags(e, "hold", what)
+	f.addJSON(fs, what, "add", "list")
 	if what == "add" {
 		fs.StringVar(&r.Account, "account", "", "mail that this `account` submits")
 		fs.StringVar(&r.SenderDomain, "sender-domain", "", "mail from addresses of this `domain`")
@@ -29,8 +38,9 @@ func runHold(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if what == "remove" && len(rest) != 1 || what != "remove" && len(rest) > 0 {
-		return usagef("hold add -account A -sender-domain D -domain D (all that are given must match), hold remove ID, hold list")
+	names := map[string][]string{"remove": {"rule's id"}}[what]
+	if err := wants(what, rest, names...); err != nil {
+		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		s := &holds.Store{DB: o.store}
@@ -39,14 +49,17 @@ func runHold(ctx context.Context, e env, args []string) error {
 			if r, err = s.Add(ctx, r); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(e.stdout, "%d: %s\n", r.ID, &r)
+			if f.json {
+				return printJSON(e.stdout, newHoldRow(&r))
+			}
+			_, err = fmt.Fprintf(e.stdout, "%s: %s\n", delivery.ID(r.ID), &r)
 			return err
 		case "remove":
-			id, err := strconv.ParseInt(rest[0], 10, 64)
+			id, err := parseID(rest[0], "waxwing hold list")
 			if err != nil {
-				return usagef("%q is no id of a rule; \"waxwing hold list\" shows them", rest[0])
+				return err
 			}
-			return s.Remove(ctx, id)
+			return s.Remove(ctx, int64(id))
 		}
 		return listHolds(ctx, e, s, f.json)
 	})
@@ -54,12 +67,16 @@ func runHold(ctx context.Context, e env, args []string) error {
 
 // holdRow is one rule as -json prints it.
 type holdRow struct {
-	ID           int64  `json:"id"`
-	Account      string `json:"account,omitempty"`
-	SenderDomain string `json:"sender_domain,omitempty"`
-	Domain       string `json:"recipient_domain,omitempty"`
-	Note         string `json:"note,omitempty"`
-	Created      string `json:"created"`
+	ID           delivery.ID `json:"id"`
+	Account      string      `json:"account,omitempty"`
+	SenderDomain string      `json:"sender_domain,omitempty"`
+	Domain       string      `json:"recipient_domain,omitempty"`
+	Note         string      `json:"note,omitempty"`
+	Created      time.Time   `json:"created"`
+}
+
+func newHoldRow(r *holds.Rule) holdRow {
+	return holdRow{delivery.ID(r.ID), r.Account, r.SenderDomain, r.RecipientDomain, r.Note, r.Created}
 }
 
 func listHolds(ctx context.Context, e env, s *holds.Store, asJSON bool) error {
@@ -69,9 +86,10 @@ func listHolds(ctx context.Context, e env, s *holds.Store, asJSON bool) error {
 	}
 	rows := []holdRow{}
 	cells := [][]string{}
-	for _, r := range all {
-		rows = append(rows, holdRow{r.ID, r.Account, r.SenderDomain, r.RecipientDomain, r.Note, moment(r.Created)})
-		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), or(r.Account, "*"), or(r.SenderDomain, "*"), or(r.RecipientDomain, "*"), moment(r.Created), r.Note})
+	for i := range all {
+		r := &all[i]
+		rows = append(rows, newHoldRow(r))
+		cells = append(cells, []string{delivery.ID(r.ID).String(), or(r.Account, "*"), or(r.SenderDomain, "*"), or(r.RecipientDomain, "*"), moment(r.Created), r.Note})
 	}
 	if asJSON {
 		return printJSON(e.stdout, rows)

@@ -22,6 +22,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/delivery"
 	"waxwing/internal/store/storetest"
 	wsmtp "waxwing/smtp"
 	"waxwing/smtpserver"
@@ -304,9 +305,9 @@ func (k *killed) check() {
 }
 
 // inbox is all messages of the mailbox, page by page.
-func (k *killed) inbox() (all []struct{ ID int64 }) {
-	for before := int64(0); ; {
-		var page []struct{ ID int64 }
+func (k *killed) inbox() (all []struct{ ID delivery.ID }) {
+	for before := delivery.ID(0); ; {
+		var page []struct{ ID delivery.ID }
 		if err := json.Unmarshal(k.command("", "mail", "list", "-json", "-limit", "1000", "-before", fmt.Sprint(before), "you"), &page); err != nil {
 			k.t.Fatal(err)
 		}
@@ -319,7 +320,7 @@ func (k *killed) inbox() (all []struct{ ID int64 }) {
 }
 
 // subjects counts the messages of the mailbox by id.
-func (k *killed) subjects(messages []struct{ ID int64 }) map[string]int {
+func (k *killed) subjects(messages []struct{ ID delivery.ID }) map[string]int {
 	t := k.t
 	counts := map[string]int{}
 	ids := make([]string, 0, len(messages))

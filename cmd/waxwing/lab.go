@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -20,8 +21,8 @@ func runLab(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return usagef("unexpected %q", rest[0])
+	if err := only(rest); err != nil {
+		return err
 	}
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
@@ -47,7 +48,7 @@ func runLab(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	if !l.AllOK() {
-		return errQuiet
+		return errors.New("stories went otherwise than they should: they are marked WRONG, and the reasons stand below the table")
 	}
 	if !*exit {
 		labStay(ctx, e, l)

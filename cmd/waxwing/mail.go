@@ -8,36 +8,49 @@ import (
 	"time"
 
 	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
 )
+
+func mailActions() []action {
+	return []action{
+		{"list", "ACCOUNT", "what lies in a mailbox, newest first"},
+		{"show", "ID …", "messages as they lie there"},
+	}
+}
 
 // runMail lists and prints delivered mail.
 func runMail(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "show")
+	what, args, err := verb(e, "mail", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "mail "+what)
-	f.add(fs)
+	fs := flags(e, "mail", what)
+	f.addJSON(fs, what, "list")
 	var l mailList
-	fs.StringVar(&l.box, "mailbox", "INBOX", "the `mailbox` to list")
-	fs.IntVar(&l.limit, "limit", 100, "list at most `N` messages, the newest first; 1000 at most")
-	fs.Int64Var(&l.before, "before", 0, "list what is older than the message with this `id`: the next page")
+	if what == "list" {
+		fs.StringVar(&l.box, "mailbox", "INBOX", "the `mailbox` to list")
+		fs.IntVar(&l.limit, "limit", 100, "list at most `N` messages, the newest first; 1000 at most")
+		fs.TextVar(&l.before, "before", delivery.ID(0), "list what is older than the message with this `id`: the next page")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 || what == "list" && len(rest) > 1 {
-		return usagef("mail list ACCOUNT, mail show ID …")
+	if what == "show" && len(rest) == 0 {
+		return usagef("show needs ids; \"waxwing mail list ACCOUNT\" shows them")
 	}
 	if what == "list" {
+		if err := wants(what, rest, "account"); err != nil {
+			return err
+		}
 		l.account, l.json = rest[0], f.json
 		return withStore(ctx, e, f, func(o *opened) error { return l.print(ctx, e, o) })
 	}
-	ids := make([]int64, len(rest))
+	ids := make([]delivery.ID, len(rest))
 	for i, s := range rest {
-		if ids[i], err = strconv.ParseInt(s, 10, 64); err != nil {
-			return usagef("%q is no message id; \"waxwing mail list ACCOUNT\" shows them", s)
+		if ids[i], err = parseID(s, "waxwing mail list ACCOUNT"); err != nil {
+			return err
 		}
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
@@ -52,13 +65,13 @@ func runMail(ctx context.Context, e env, args []string) error {
 
 // mailRow is one delivered message as -json prints it.
 type mailRow struct {
-	ID        int64     `json:"id"`
-	Account   string    `json:"account"`
-	Mailbox   string    `json:"mailbox"`
-	Sender    string    `json:"sender"`
-	Recipient string    `json:"recipient"`
-	Size      int64     `json:"size"` // octets
-	Received  time.Time `json:"received"`
+	ID        delivery.ID `json:"id"`
+	Account   string      `json:"account"`
+	Mailbox   string      `json:"mailbox"`
+	Sender    string      `json:"sender"`
+	Recipient string      `json:"recipient"`
+	Size      int64       `json:"size"` // octets
+	Received  time.Time   `json:"received"`
 }
 
 // mustExist keeps a mistyped name from looking like an empty mailbox.
@@ -78,7 +91,7 @@ func mustExist(ctx context.Context, o *opened, name string) error {
 // mailList is one call of "mail list".
 type mailList struct {
 	account, box string
-	before       int64
+	before       delivery.ID
 	limit        int
 	json         bool
 }
@@ -87,15 +100,16 @@ func (l mailList) print(ctx context.Context, e env, o *opened) error {
 	if err := mustExist(ctx, o, l.account); err != nil {
 		return err
 	}
-	all, err := o.mailboxes.Page(ctx, l.account, l.box, l.before, l.limit)
+	all, err := o.mailboxes.Page(ctx, l.account, l.box, int64(l.before), l.limit)
 	if err != nil {
 		return err
 	}
 	rows := [][]string{}
 	objects := []mailRow{}
 	for _, m := range all {
-		objects = append(objects, mailRow(m))
-		rows = append(rows, []string{strconv.FormatInt(m.ID, 10), moment(m.Received), m.Sender, m.Recipient, strconv.FormatInt(m.Size, 10)})
+		id := delivery.ID(m.ID)
+		objects = append(objects, mailRow{id, m.Account, m.Mailbox, m.Sender, m.Recipient, m.Size, m.Received})
+		rows = append(rows, []string{id.String(), moment(m.Received), m.Sender, m.Recipient, strconv.FormatInt(m.Size, 10)})
 	}
 	if l.json {
 		return printJSON(e.stdout, objects)
@@ -103,10 +117,10 @@ func (l mailList) print(ctx context.Context, e env, o *opened) error {
 	return table(e.stdout, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows)
 }
 
-func showMail(ctx context.Context, e env, o *opened, id int64) error {
-	c, _, err := o.mailboxes.Open(ctx, id)
+func showMail(ctx context.Context, e env, o *opened, id delivery.ID) error {
+	c, _, err := o.mailboxes.Open(ctx, int64(id))
 	if err != nil {
-		return fmt.Errorf("message %d: %w; \"waxwing mail list ACCOUNT\" shows those there are", id, err)
+		return fmt.Errorf("%w; \"waxwing mail list ACCOUNT\" shows those there are", err)
 	}
 	r, err := c.Open()
 	if err != nil {

@@ -55,10 +55,25 @@ func lookupPolicy(ctx context.Context, e env, config string, domain dns.Name, as
 	} else {
 		a.print(e.stdout)
 	}
-	if err == nil && !a.OK {
-		return errQuiet
+	if err == nil {
+		err = a.trouble()
 	}
 	return err
+}
+
+// trouble is why the domain is not protected as it should be; nil: it is.
+func (a stsAnswer) trouble() error {
+	switch {
+	case a.OK:
+		return nil
+	case a.Word == string(mtasts.NoRecord):
+		return fmt.Errorf("%s has no MTA-STS", a.Domain)
+	case a.Word != "":
+		return fmt.Errorf("the MTA-STS of %s cannot be used: %s", a.Domain, a.Word)
+	case a.HostsBad != "":
+		return fmt.Errorf("the policy of %s cannot be held against its hosts: %s", a.Domain, a.HostsBad)
+	}
+	return fmt.Errorf("the policy of %s does not list every host", a.Domain)
 }
 
 func findPolicy(ctx context.Context, look *server.Look, domain dns.Name) stsAnswer {

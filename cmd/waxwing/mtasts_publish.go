@@ -17,24 +17,28 @@ import (
 // (STS-11).
 func runPublish(ctx context.Context, e env, what string, args []string) error {
 	var f storeFlags
-	fs := flags(e, "mtasts "+what)
-	f.add(fs)
-	mode := fs.String("mode", "testing", "of a policy: testing, enforce or none")
-	age := fs.Duration("max-age", 7*24*time.Hour, "how long senders may keep the policy")
-	mx := fs.String("mx", "", "the hosts that take mail, with commas between; \"*.example.org\" is any one label; this server's name if empty")
+	fs := flags(e, "mtasts", what)
+	f.addJSON(fs, what, "publish", "published")
+	mode, age, mx := new(string), new(time.Duration), new(string)
+	if what == "publish" {
+		fs.StringVar(mode, "mode", "testing", "`mode` of the policy: testing, enforce or none")
+		fs.DurationVar(age, "max-age", 7*24*time.Hour, "how long senders may keep the policy, a `time` such as 168h")
+		fs.StringVar(mx, "mx", "", "the `hosts` that take mail, with commas between; \"*.example.org\" is any one label; this server's name if empty")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
 	var domain dns.Name
-	switch {
-	case what == "published" && len(rest) == 0:
-	case what == "published" || len(rest) != 1:
-		return usagef("mtasts publish DOMAIN [-mode M] [-mx HOSTS] [-max-age D], mtasts unpublish DOMAIN, mtasts published")
-	default:
+	if what == "published" {
+		err = only(rest)
+	} else if err = wants(what, rest, "domain"); err == nil {
 		if domain, err = dns.ParseName(rest[0]); err != nil {
-			return usagef("%v", err)
+			err = usagef("%v", err)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		s, err := server.STSPublish(o.cfg, o.store)
@@ -62,7 +66,14 @@ func runPublish(ctx context.Context, e env, what string, args []string) error {
 		if err != nil {
 			return err
 		}
-		return publish(ctx, e, s, domain, p)
+		got, err := s.Set(ctx, domain, p)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(e.stdout, newPublishedRow(got))
+		}
+		return tellPublished(e, got)
 	})
 }
 
@@ -86,25 +97,27 @@ func policyFrom(mode string, age time.Duration, mx string) (*mtasts.Policy, erro
 	return p, nil
 }
 
-func publish(ctx context.Context, e env, s *stspublish.Service, domain dns.Name, p *mtasts.Policy) error {
-	got, err := s.Set(ctx, domain, p)
-	if err != nil {
-		return err
-	}
+// tellPublished prints a policy, and what has to stand in DNS for it.
+func tellPublished(e env, got stspublish.Published) error {
+	domain := got.Domain
 	fmt.Fprintf(e.stdout, "Served at https://mta-sts.%s/.well-known/mta-sts.txt by the listeners of kind \"https\", with a certificate for mta-sts.%s:\n\n%s\n",
 		domain, domain, strings.ReplaceAll(got.Text, "\r\n", "\n"))
-	_, err = fmt.Fprintf(e.stdout, "Publish in DNS, the address first, the TXT record last:\n\n  mta-sts.%s.   A/AAAA   this server\n  _mta-sts.%s.  TXT      %q\n", domain, domain, got.Record())
+	_, err := fmt.Fprintf(e.stdout, "Publish in DNS, the address first, the TXT record last:\n\n  mta-sts.%s.   A/AAAA   this server\n  _mta-sts.%s.  TXT      %q\n", domain, domain, got.Record())
 	return err
 }
 
 // publishedRow is one policy as -json prints it.
 type publishedRow struct {
-	Domain  string   `json:"domain"`
-	Mode    string   `json:"mode"`
-	MX      []string `json:"mx"`
-	ID      string   `json:"id"`
-	Record  string   `json:"record"`
-	Changed string   `json:"changed"`
+	Domain  string    `json:"domain"`
+	Mode    string    `json:"mode"`
+	MX      []string  `json:"mx"`
+	ID      string    `json:"id"`
+	Record  string    `json:"record"`
+	Changed time.Time `json:"changed"`
+}
+
+func newPublishedRow(p stspublish.Published) publishedRow {
+	return publishedRow{Domain: p.Domain.ASCII(), Mode: string(p.Policy.Mode), MX: p.Policy.Patterns(), ID: p.ID, Record: p.Record(), Changed: p.Changed}
 }
 
 func listPublished(ctx context.Context, e env, s *stspublish.Service, asJSON bool) error {
@@ -116,9 +129,9 @@ func listPublished(ctx context.Context, e env, s *stspublish.Service, asJSON boo
 	rows := []publishedRow{}
 	cells := [][]string{}
 	for _, p := range all {
-		r := publishedRow{Domain: p.Domain.ASCII(), Mode: string(p.Policy.Mode), MX: p.Policy.Patterns(), ID: p.ID, Record: p.Record(), Changed: moment(p.Changed)}
+		r := newPublishedRow(p)
 		rows = append(rows, r)
-		cells = append(cells, []string{r.Domain, r.Mode, strings.Join(r.MX, " "), r.Record, r.Changed})
+		cells = append(cells, []string{r.Domain, r.Mode, strings.Join(r.MX, " "), r.Record, moment(r.Changed)})
 	}
 	if asJSON {
 		return printJSON(e.stdout, rows)

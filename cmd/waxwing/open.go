@@ -10,11 +10,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"reflect"
-	"strings"
+	"slices"
 	"text/tabwriter"
 
 	"waxwing/internal/accounts"
 	"waxwing/internal/config"
+	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
@@ -38,7 +39,14 @@ type storeFlags struct {
 
 func (f *storeFlags) add(fs *flag.FlagSet) {
 	fs.StringVar(&f.config, "config", "waxwing.toml", "configuration `file`")
-	fs.BoolVar(&f.json, "json", false, "print JSON")
+}
+
+// addJSON is add, for what prints an answer: always, or where the action is one of printing.
+func (f *storeFlags) addJSON(fs *flag.FlagSet, action string, printing ...string) {
+	f.add(fs)
+	if len(printing) == 0 || slices.Contains(printing, action) {
+		fs.BoolVar(&f.json, "json", false, "print JSON")
+	}
 }
 
 // withStore reads the configuration, opens the store, runs fn and closes it.
@@ -64,6 +72,16 @@ func loadConfig(path string) (*config.Config, error) {
 		return nil, fmt.Errorf("%w: say with -config where it is, or make one with \"waxwing quickstart\"", err)
 	}
 	return cfg, err
+}
+
+// parseID reads an identifier as logs and listings show it; list is the command
+// that shows them.
+func parseID(s, list string) (delivery.ID, error) {
+	id, err := delivery.ParseID(s)
+	if err != nil {
+		return 0, usagef("%q is no id; \"%s\" shows them", s, list)
+	}
+	return id, nil
 }
 
 // printJSON writes v indented. An empty list is [], never null.
@@ -94,21 +112,4 @@ func table(w io.Writer, head []string, rows [][]string) error {
 		line(r)
 	}
 	return tw.Flush()
-}
-
-// verb splits "list|add|…" commands: the first argument chooses.
-func verb(args []string, known ...string) (string, []string, error) {
-	if len(args) == 0 {
-		return "", nil, usagef("say what to do: %s", strings.Join(known, ", "))
-	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
-		// The flag set of any action tells the command's usage.
-		return known[0], []string{"-h"}, nil
-	}
-	for _, k := range known {
-		if args[0] == k {
-			return k, args[1:], nil
-		}
-	}
-	return "", nil, usagef("unknown action %q: one of %s", args[0], strings.Join(known, ", "))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"reflect"
@@ -24,39 +25,38 @@ type queueCall struct {
 	every  bool    // really everything
 }
 
+func queueActions() []action {
+	return []action{
+		{"list", "[FILTERS] [-all]", "what waits, and why; -all: what is over, too"},
+		{"show", "ID", "a message: every attempt, decision and answer"},
+		{"count", "", "how many recipients are in each state"},
+		{"closed", "", "what cannot be reached, and the next try"},
+		{"hold", "ID …|FILTERS", "keep mail back until it is released"},
+		{"unhold", "ID …|FILTERS", "release what is held"},
+		{"retry", "ID …|FILTERS", "try now"},
+		{"fail", "ID …|FILTERS", "return to the senders"},
+		{"drop", "ID …|FILTERS", "forget, and tell nobody"},
+		{"set-tls", "NEED ID …|FILTERS", "change what mail asks of TLS"},
+		{"set-transport", "NAME ID …|FILTERS", "which way mail takes; \"\": as the routes say"},
+	}
+}
+
 // runQueue shows what waits and what became of it, and changes it (QUE-6).
 func runQueue(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "show", "count", "closed", "hold", "unhold", "retry", "fail", "drop", "set-tls", "set-transport")
+	what, args, err := verb(e, "queue", args)
 	if err != nil {
 		return err
 	}
 	c := &queueCall{what: what}
-	fs := flags(e, "queue "+what)
-	c.add(fs)
-	chosen := c.filters(fs)
-	all := new(bool)
-	switch what {
-	case "closed":
-		fs.IntVar(&c.filter.Limit, "limit", 100, "at most `N` destinations, 1000")
-	case "list", "count", "show":
-		all = fs.Bool("all", false, "delivered and failed recipients too")
-		fs.Int64Var(&c.filter.After, "after", 0, "only recipients after this `id`, which list -json shows: the next page")
-		fs.IntVar(&c.filter.Limit, "limit", 100, "at most `N` recipients, 1000")
-	case "hold", "fail":
-		fs.StringVar(&c.action.Why, "why", "", "reason, for the listing and, with fail, for the sender")
-		fallthrough
-	default:
-		fs.BoolVar(&c.every, "everything", false, "everything in the queue, where neither an id nor a filter is given")
-	}
+	fs := flags(e, "queue", what)
+	c.addJSON(fs, what)
+	chosen := c.flags(fs)
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
 	if err := chosen(); err != nil {
 		return err
-	}
-	if *all {
-		c.filter.States = []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}
 	}
 	run, err := c.choose(rest)
 	if err != nil {
@@ -65,20 +65,52 @@ func runQueue(ctx context.Context, e env, args []string) error {
 	return withDesk(ctx, e, c.storeFlags, func(d control.Desk) error { return run(ctx, e, d) })
 }
 
+// flags are those of the action. The function returned reads those that need reading.
+func (c *queueCall) flags(fs *flag.FlagSet) func() error {
+	switch c.what {
+	case "show", "count":
+		return func() error { return nil }
+	case "closed":
+		fs.IntVar(&c.filter.Limit, "limit", 100, "at most `N` destinations, 1000")
+		return func() error { return nil }
+	case "list":
+		var after delivery.ID
+		all := fs.Bool("all", false, "delivered and failed recipients too")
+		fs.TextVar(&after, "after", after, "only recipients after this `id`, which list -json shows: the next page")
+		fs.IntVar(&c.filter.Limit, "limit", 100, "at most `N` recipients, 1000")
+		chosen := c.filters(fs)
+		return func() error {
+			c.filter.After = int64(after)
+			err := chosen()
+			if *all {
+				c.filter.States = []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}
+			}
+			return err
+		}
+	case "hold":
+		fs.StringVar(&c.action.Why, "why", "", "reason, for the listing")
+	case "fail":
+		fs.StringVar(&c.action.Why, "why", "", "reason, for the listing and the sender")
+	}
+	fs.BoolVar(&c.every, "everything", false, "everything in the queue, where neither an id nor a filter is given")
+	return c.filters(fs)
+}
+
 // choose reads the arguments that are no flags.
 func (c *queueCall) choose(rest []string) (func(context.Context, env, control.Desk) error, error) {
-	switch {
-	case c.what == "list" && len(rest) == 0:
-		return c.list, nil
-	case c.what == "count" && len(rest) == 0:
-		return c.count, nil
-	case c.what == "closed" && len(rest) == 0:
-		return c.closed, nil
-	case c.what == "show" && len(rest) == 1:
-		id, err := parseLogID(rest[0])
+	switch c.what {
+	case "list":
+		return c.list, only(rest)
+	case "count":
+		return c.count, only(rest)
+	case "closed":
+		return c.closed, only(rest)
+	case "show":
+		if err := wants("show", rest, "message's id"); err != nil {
+			return nil, err
+		}
+		id, err := parseID(rest[0], "waxwing queue list")
 		return func(ctx context.Context, e env, d control.Desk) error { return c.show(ctx, e, d, id) }, err
-	case c.what == "list" || c.what == "count" || c.what == "closed" || c.what == "show":
-		return nil, usagef("queue list [FILTERS], queue count, queue closed, queue show ID")
 	}
 	c.action.Verb = control.Verb(c.what)
 	rest, err := c.value(rest)
@@ -86,11 +118,11 @@ func (c *queueCall) choose(rest []string) (func(context.Context, env, control.De
 		return nil, err
 	}
 	for _, s := range rest {
-		id, err := parseLogID(s)
+		id, err := parseID(s, "waxwing queue list")
 		if err != nil {
 			return nil, err
 		}
-		c.ids = append(c.ids, id)
+		c.ids = append(c.ids, int64(id))
 	}
 	if len(c.ids) == 0 && !c.every && reflect.DeepEqual(c.filter, queue.Filter{}) {
 		return nil, usagef("%s what? Give message ids, filters (such as -domain), or -everything", c.what)
@@ -133,8 +165,8 @@ func (c *queueCall) filters(fs *flag.FlagSet) func() error {
 	fs.StringVar(&q.Word, "word", "", "only what is in its state for this `reason`, such as dane-no-match")
 	fs.StringVar(&q.Host, "host", "", "only what this `host` answered last")
 	state := fs.String("state", "", "only these `states`, with commas between: waiting, leased, held, delivered, failed")
-	need := fs.String("need", "", "only mail that asks for this of TLS: follow-policy, require-tls, tls-optional")
-	purpose := fs.String("purpose", "", "only mail, dsn, tls-report or dmarc-report")
+	need := fs.String("need", "", "only mail with this TLS `need`: follow-policy, require-tls, tls-optional")
+	purpose := fs.String("purpose", "", "only mail of this `purpose`: mail, dsn, tls-report, dmarc-report")
 	older := fs.Duration("older", 0, "only what was accepted longer ago than this `time`, such as 2h")
 	newer := fs.Duration("newer", 0, "only what was accepted within this `time`")
 	return func() error {
@@ -221,18 +253,20 @@ func (c *queueCall) act(ctx context.Context, e env, d control.Desk) error {
 			return err
 		}
 	}
+	// What is to be tried, and is being tried, is as it should be.
+	ok := sum.Done > 0 || c.action.Verb == control.Retry && sum.Busy > 0
 	if c.json {
 		if err := printJSON(e.stdout, map[string]int{"done": sum.Done, "busy": sum.Busy}); err != nil {
 			return err
 		}
-	} else {
+	}
+	switch {
+	case !ok:
+		return errors.New(c.told(sum))
+	case !c.json:
 		fmt.Fprintln(e.stdout, c.told(sum))
 	}
-	// What is to be tried, and is being tried, is as it should be.
-	if sum.Done > 0 || c.action.Verb == control.Retry && sum.Busy > 0 {
-		return nil
-	}
-	return errQuiet
+	return nil
 }
 
 // told is what an action came to, in words.
@@ -296,40 +330,42 @@ func (c *queueCall) closed(ctx context.Context, e env, d control.Desk) error {
 	return table(e.stdout, []string{"DOMAIN", "TRANSPORT", "SINCE", "NEXT TRY", "FAILURES", "WHY"}, cells)
 }
 
-// parseLogID reads a message's id as logs and listings show it.
-func parseLogID(s string) (int64, error) {
-	id, err := strconv.ParseInt(s, 36, 64)
-	if err != nil || id <= 0 {
-		return 0, usagef("%q is no message id; \"waxwing queue list\" shows them", s)
-	}
-	return id, nil
-}
-
 // queueRow is one recipient as -json prints it.
 type queueRow struct {
-	ID       int64     `json:"id"` // of the recipient, for -after
-	Message  string    `json:"message"`
-	State    string    `json:"state"`
-	Sender   string    `json:"sender"`
-	To       string    `json:"recipient"`
-	Need     string    `json:"need"`
-	Purpose  string    `json:"purpose"`
-	Account  string    `json:"account,omitempty"`
-	Via      string    `json:"transport,omitempty"` // its own; without one the routes choose
-	Accepted time.Time `json:"accepted"`
-	Due      time.Time `json:"due"`
-	Attempts int       `json:"attempts"`
-	Word     string    `json:"word,omitempty"`
-	Text     string    `json:"text,omitempty"`
-	Reply    string    `json:"reply,omitempty"`
-	Host     string    `json:"host,omitempty"`
-	TLS      string    `json:"tls,omitempty"`
+	ID       delivery.ID `json:"id"` // of the recipient, for -after
+	Message  delivery.ID `json:"message"`
+	State    string      `json:"state"`
+	Sender   string      `json:"sender"`
+	To       string      `json:"recipient"`
+	Need     string      `json:"need"`
+	Purpose  string      `json:"purpose"`
+	Account  string      `json:"account,omitempty"`
+	Via      string      `json:"transport,omitempty"` // its own; without one the routes choose
+	Accepted time.Time   `json:"accepted"`
+	Due      time.Time   `json:"due"`
+	Attempts int         `json:"attempts"`
+	Word     string      `json:"word,omitempty"`
+	Text     string      `json:"text,omitempty"`
+	Reply    string      `json:"reply,omitempty"`
+	Host     string      `json:"host,omitempty"`
+	TLS      string      `json:"tls,omitempty"`
 }
 
 func newQueueRow(i queue.Item) queueRow {
-	return queueRow{ID: i.Recipient.ID, Message: queue.LogID(i.Envelope.ID), State: i.State.String(), Sender: i.Envelope.Sender, To: i.Recipient.Address,
+	return queueRow{ID: delivery.ID(i.Recipient.ID), Message: delivery.ID(i.Envelope.ID), State: i.State.String(), Sender: i.Envelope.Sender, To: i.Recipient.Address,
 		Need: i.Envelope.Need.String(), Purpose: i.Envelope.Purpose.String(), Account: i.Envelope.Account, Via: i.Envelope.Transport, Accepted: i.Envelope.Accepted, Due: i.Due,
 		Attempts: i.Recipient.Attempts, Word: i.Word, Text: i.Text, Reply: i.Reply, Host: i.Host, TLS: i.TLS}
+}
+
+// attemptRow is one attempt at delivery as "queue show -json" prints it.
+type attemptRow struct {
+	ID        delivery.ID  `json:"id"`
+	Domain    string       `json:"domain"`
+	Transport string       `json:"transport"`
+	Owner     string       `json:"owner"` // the machine that made it
+	Started   time.Time    `json:"started"`
+	Ended     time.Time    `json:"ended"`
+	Detail    queue.Detail `json:"detail"`
 }
 
 func (c *queueCall) list(ctx context.Context, e env, d control.Desk) error {
@@ -342,7 +378,7 @@ func (c *queueCall) list(ctx context.Context, e env, d control.Desk) error {
 	for _, i := range items {
 		r := newQueueRow(i)
 		rows = append(rows, r)
-		cells = append(cells, []string{r.Message, r.State, moment(r.Due), strconv.Itoa(r.Attempts), "<" + r.Sender + ">", "<" + r.To + ">", r.Word})
+		cells = append(cells, []string{r.Message.String(), r.State, moment(r.Due), strconv.Itoa(r.Attempts), "<" + r.Sender + ">", "<" + r.To + ">", r.Word})
 	}
 	if c.json {
 		return printJSON(e.stdout, rows)
@@ -350,17 +386,21 @@ func (c *queueCall) list(ctx context.Context, e env, d control.Desk) error {
 	return table(e.stdout, []string{"MESSAGE", "STATE", "DUE", "TRIES", "FROM", "TO", "WHY"}, cells)
 }
 
-func (c *queueCall) show(ctx context.Context, e env, d control.Desk, id int64) error {
-	m, err := d.Show(ctx, id)
+func (c *queueCall) show(ctx context.Context, e env, d control.Desk, id delivery.ID) error {
+	m, err := d.Show(ctx, int64(id))
 	if err != nil {
-		return fmt.Errorf("message %s: %w", queue.LogID(id), err)
+		return fmt.Errorf("message %s: %w", id, err)
 	}
 	rows := []queueRow{}
 	for _, i := range m.Recipients {
 		rows = append(rows, newQueueRow(i))
 	}
 	if c.json {
-		return printJSON(e.stdout, map[string]any{"recipients": rows, "attempts": m.Attempts})
+		attempts := []attemptRow{}
+		for _, a := range m.Attempts {
+			attempts = append(attempts, attemptRow{delivery.ID(a.ID), a.Domain, a.Transport, a.Owner, a.Started, a.Ended, a.Detail})
+		}
+		return printJSON(e.stdout, map[string]any{"recipients": rows, "attempts": attempts})
 	}
 	env := m.Envelope
 	fmt.Fprintf(e.stdout, "message %s from <%s>, accepted %s, %d octets, %s\n", queue.LogID(env.ID), env.Sender, moment(env.Accepted), env.Size, env.Need)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"waxwing/dns"
@@ -16,15 +15,24 @@ import (
 	"waxwing/smtp"
 )
 
+func routeActions() []action {
+	return []action{
+		{"add", "TRANSPORT [CRITERIA]", "send mail that meets all criteria by a transport"},
+		{"list", "", "all routes, in the order in which they are asked"},
+		{"remove", "ID", "forget one"},
+		{"test", "ADDRESS", "say which way a mail would take, and why no other"},
+	}
+}
+
 // runRoute keeps which mail takes which transport.
 func runRoute(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "remove", "test")
+	what, args, err := verb(e, "route", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "route "+what)
-	f.add(fs)
+	fs := flags(e, "route", what)
+	f.addJSON(fs, what, "add", "list", "test")
 	var r routeFlags
 	switch what {
 	case "add":
@@ -36,8 +44,9 @@ func runRoute(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if want := map[string]int{"list": 0}; len(rest) != wanted(want, what, 1) {
-		return usagef("route add TRANSPORT [CRITERIA], route list, route remove ID, route test ADDRESS")
+	names := map[string][]string{"add": {"transport"}, "remove": {"route's id"}, "test": {"address"}}[what]
+	if err := wants(what, rest, names...); err != nil {
+		return err
 	}
 	switch what {
 	case "list":
@@ -47,12 +56,12 @@ func runRoute(ctx context.Context, e env, args []string) error {
 	case "test":
 		return withStore(ctx, e, f, func(o *opened) error { return testRoute(ctx, e, o, &r, rest[0], f.json) })
 	}
-	id, err := strconv.ParseInt(rest[0], 10, 64)
+	id, err := parseID(rest[0], "waxwing route list")
 	if err != nil {
-		return usagef("%q is no route; \"waxwing route list\" shows their numbers", rest[0])
+		return err
 	}
 	return withRoutes(ctx, e, f, func(s *routes.Store) error {
-		err := s.RemoveRule(ctx, id)
+		err := s.RemoveRule(ctx, int64(id))
 		if errors.Is(err, routes.ErrUnknown) {
 			return fmt.Errorf("%w; \"waxwing route list\" shows all", err)
 		}
@@ -139,26 +148,29 @@ func addRoute(ctx context.Context, e env, f storeFlags, r *routeFlags, transport
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(e.stdout, "route %d: %s\n", rule.ID, &rule)
+		if f.json {
+			return printJSON(e.stdout, newRouteRow(&rule))
+		}
+		_, err = fmt.Fprintf(e.stdout, "route %s: %s\n", delivery.ID(rule.ID), &rule)
 		return err
 	})
 }
 
 // routeRow is one route as -json prints it.
 type routeRow struct {
-	ID        int64  `json:"id"`
-	Scope     string `json:"scope"`
-	Owner     string `json:"owner,omitempty"`
-	To        string `json:"to,omitempty"`
-	From      string `json:"from,omitempty"`
-	Attempts  int    `json:"attempts,omitempty"`
-	Need      string `json:"need,omitempty"`
-	Transport string `json:"transport"`
-	Skipped   string `json:"skipped,omitempty"` // of route test: why it is not for this mail
+	ID        delivery.ID `json:"id"`
+	Scope     string      `json:"scope"`
+	Owner     string      `json:"owner,omitempty"`
+	To        string      `json:"to,omitempty"`
+	From      string      `json:"from,omitempty"`
+	Attempts  int         `json:"attempts,omitempty"`
+	Need      string      `json:"need,omitempty"`
+	Transport string      `json:"transport"`
+	Skipped   string      `json:"skipped,omitempty"` // of route test: why it is not for this mail
 }
 
 func newRouteRow(r *route.Rule) routeRow {
-	row := routeRow{ID: r.ID, Scope: r.Scope.String(), Owner: r.Owner, To: r.Recipient.String(), From: r.Sender.String(), Attempts: r.MinAttempts, Transport: r.Transport}
+	row := routeRow{ID: delivery.ID(r.ID), Scope: r.Scope.String(), Owner: r.Owner, To: r.Recipient.String(), From: r.Sender.String(), Attempts: r.MinAttempts, Transport: r.Transport}
 	if r.Need != nil {
 		row.Need = r.Need.String()
 	}
@@ -178,7 +190,7 @@ func listRoutes(ctx context.Context, e env, s *routes.Store, asJSON bool) error 
 	for i := range t.Rules {
 		r := &t.Rules[i]
 		objects = append(objects, newRouteRow(r))
-		rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.String()})
+		rows = append(rows, []string{delivery.ID(r.ID).String(), r.String()})
 	}
 	if asJSON {
 		return printJSON(e.stdout, objects)
@@ -244,11 +256,11 @@ func testRoute(ctx context.Context, e env, o *opened, r *routeFlags, address str
 		if hosted || choice.Rule == nil && s.Own != "" {
 			break
 		}
-		if choice.Rule != nil && row.ID == choice.Rule.ID {
-			fmt.Fprintf(e.stdout, "  route %d: this one\n", row.ID)
+		if choice.Rule != nil && row.ID == delivery.ID(choice.Rule.ID) {
+			fmt.Fprintf(e.stdout, "  route %s: this one\n", row.ID)
 			break
 		}
-		fmt.Fprintf(e.stdout, "  route %d, %s: no, %s\n", row.ID, &t.Rules[i], row.Skipped)
+		fmt.Fprintf(e.stdout, "  route %s, %s: no, %s\n", row.ID, &t.Rules[i], row.Skipped)
 	}
 	if !known {
 		return fmt.Errorf("there is no transport %s: the mail would wait; \"waxwing transport list\" shows all", choice.Transport)

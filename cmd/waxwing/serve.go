@@ -22,8 +22,8 @@ func runServe(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return usagef("unexpected %q", rest[0])
+	if err := only(rest); err != nil {
+		return err
 	}
 	cfg, err := loadConfig(*path)
 	if err != nil {

@@ -7,25 +7,42 @@ import (
 	"waxwing/internal/suppression"
 )
 
+func suppressionActions() []action {
+	return []action{
+		{"add", "ACCOUNT ADDRESS", "send no more of an account's mail to an address"},
+		{"list", "[ACCOUNT]", "who is left alone, until when, and why"},
+		{"remove", "ACCOUNT ADDRESS", "send to it again"},
+	}
+}
+
 // runSuppression keeps the recipients that an account sends no more mail to
 // (QUE-7).
 func runSuppression(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "list", "remove")
+	what, args, err := verb(e, "suppression", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "suppression "+what)
-	f.add(fs)
-	note := fs.String("note", "", "with add: why, shown to the sender")
-	last := fs.Duration("for", 0, "with add: for how long; 0 is for ever")
-	limit := fs.Int("limit", 1000, "with list: at most `N` entries")
+	fs := flags(e, "suppression", what)
+	f.addJSON(fs, what, "list")
+	note, last, limit := "", time.Duration(0), 0
+	switch what {
+	case "add":
+		fs.StringVar(&note, "note", "", "why, shown to the sender")
+		fs.DurationVar(&last, "for", 0, "for how long; 0 is for ever")
+	case "list":
+		fs.IntVar(&limit, "limit", 1000, "at most `N` entries")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if what == "list" && len(rest) > 1 || what != "list" && len(rest) != 2 {
-		return usagef("suppression add ACCOUNT ADDRESS [-note WHY] [-for TIME], suppression remove ACCOUNT ADDRESS, suppression list [ACCOUNT]")
+	names := []string{"account", "address"}
+	if what == "list" {
+		names = names[:min(len(rest), 1)] // one account's, or all
+	}
+	if err := wants(what, rest, names...); err != nil {
+		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		s := &suppression.Store{DB: o.store}
@@ -35,10 +52,10 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 				return err
 			}
 			var expires time.Time
-			if *last > 0 {
-				expires = time.Now().Add(*last)
+			if last > 0 {
+				expires = time.Now().Add(last)
 			}
-			return s.Add(ctx, rest[0], rest[1], *note, expires)
+			return s.Add(ctx, rest[0], rest[1], note, expires)
 		case "remove":
 			return s.Remove(ctx, rest[0], rest[1])
 		}
@@ -46,7 +63,7 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 		if len(rest) == 1 {
 			account = rest[0]
 		}
-		all, err := s.List(ctx, account, suppression.Entry{}, *limit)
+		all, err := s.List(ctx, account, suppression.Entry{}, limit)
 		if err != nil {
 			return err
 		}
@@ -56,25 +73,24 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 
 // suppressionRow is one entry as -json prints it.
 type suppressionRow struct {
-	Account string `json:"account"`
-	Address string `json:"address"`
-	Manual  bool   `json:"manual"`
-	Code    string `json:"code,omitempty"`
-	Text    string `json:"text,omitempty"`
-	Created string `json:"created"`
-	Expires string `json:"expires,omitempty"`
+	Account string    `json:"account"`
+	Address string    `json:"address"`
+	Manual  bool      `json:"manual"`
+	Code    string    `json:"code,omitempty"`
+	Text    string    `json:"text,omitempty"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 func printSuppressions(e env, all []suppression.Entry, asJSON bool) error {
 	rows := []suppressionRow{}
 	cells := [][]string{}
 	for _, x := range all {
-		r := suppressionRow{x.Account, x.Address, x.Manual, x.Code, x.Text, moment(x.Created), ""}
+		rows = append(rows, suppressionRow{x.Account, x.Address, x.Manual, x.Code, x.Text, x.Created, x.Expires})
 		until := "for ever"
 		if !x.Expires.IsZero() {
-			r.Expires, until = moment(x.Expires), moment(x.Expires)
+			until = moment(x.Expires)
 		}
-		rows = append(rows, r)
 		cells = append(cells, []string{x.Account, x.Address, moment(x.Created), until, or(x.Code, "by hand"), x.Text})
 	}
 	if asJSON {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,9 +19,34 @@ import (
 	"waxwing/tlsrpt"
 )
 
+func tlsrptActions() []action {
+	return []action{
+		{"results", "[-day D]", "what was counted on a day"},
+		{"send", "[-day D]", "make the daily run now, or show what it would send"},
+		{"sent", "", "the reports sent, to whom, and what became of them"},
+		{"outcomes", "[-day D]", "each policy domain of a day: reported, or why not"},
+		{"lookup", "DOMAIN", "where a domain wants its reports"},
+		{"suppress", "ACTION …", "report addresses that are left alone"},
+		{"reports", "[-domain D]", "the reports received"},
+		{"refused", "", "whose reports were beyond a day's limits"},
+		{"show", "ID", "a report, with the meaning of each failure and its cure"},
+		{"summary", "", "what others report, and what to do about it"},
+		{"parse", "FILE …", "report files: a mail, JSON, or JSON in gzip"},
+	}
+}
+
+// suppressActions are those of "tlsrpt suppress".
+func suppressActions() []action {
+	return []action{
+		{"list", "", "who is left alone, until when, and why"},
+		{"add", "ADDRESS [-days N] [-reason WHY]", "leave one alone"},
+		{"remove", "ADDRESS", "send to it again"},
+	}
+}
+
 // runTLSRPT shows and sends TLS reports (RFC 8460).
 func runTLSRPT(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "results", "send", "sent", "outcomes", "reports", "refused", "summary", "show", "parse", "lookup", "suppress")
+	what, args, err := verb(e, "tlsrpt", args)
 	if err != nil {
 		return err
 	}
@@ -33,27 +59,27 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 		return suppressReports(ctx, e, args)
 	}
 	var f storeFlags
-	var o tlsreport.SendOptions
-	fs := flags(e, "tlsrpt "+what)
-	f.add(fs)
-	dayText := fs.String("day", "", "UTC `day`, such as 2026-01-31; if empty, results shows today, send and outcomes take yesterday")
-	fs.StringVar(&o.Domain, "domain", "", "only this `domain`")
-	fs.BoolVar(&o.DryRun, "dry-run", false, "print what would be sent")
-	fs.BoolVar(&o.Partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
+	fs := flags(e, "tlsrpt", what)
+	if what == "parse" {
+		fs.BoolVar(&f.json, "json", false, "print JSON")
+	} else {
+		f.addJSON(fs, what)
+	}
+	var c reportCall
+	c.flags(fs, what)
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if *dayText != "" {
-		if o.Day, err = time.Parse(time.DateOnly, *dayText); err != nil {
-			return usagef("-day: %q is no day such as 2026-01-31", *dayText)
-		}
-	}
 	if what == "parse" {
 		return parseReports(e, rest, f.json)
 	}
-	if what == "show" && len(rest) != 1 || what != "show" && len(rest) > 0 {
-		return usagef("results|send|sent|outcomes|reports|refused take no arguments, show takes an id")
+	if err := wants(what, rest, map[string][]string{"show": {"report's id"}}[what]...); err != nil {
+		return err
+	}
+	o, err := c.options()
+	if err != nil {
+		return err
 	}
 	if what == "send" {
 		return withDesk(ctx, e, f, func(d control.Desk) error { return sendReports(ctx, e, d, o, f.json) })
@@ -77,6 +103,40 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 		}
 		return showReport(ctx, e, service, rest[0], f.json)
 	})
+}
+
+// reportCall is a day's reports as the flags choose them.
+type reportCall struct {
+	day string
+	o   tlsreport.SendOptions
+}
+
+// flags are those that an action looks at.
+func (c *reportCall) flags(fs *flag.FlagSet, what string) {
+	switch what {
+	case "results":
+		fs.StringVar(&c.day, "day", "", "UTC `day`, such as 2026-01-31; if empty, today")
+	case "send", "outcomes":
+		fs.StringVar(&c.day, "day", "", "UTC `day`, such as 2026-01-31; if empty, yesterday")
+	}
+	switch what {
+	case "results", "send", "sent", "outcomes", "reports":
+		fs.StringVar(&c.o.Domain, "domain", "", "only this `domain`")
+	}
+	if what == "send" {
+		fs.BoolVar(&c.o.DryRun, "dry-run", false, "print what would be sent")
+		fs.BoolVar(&c.o.Partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
+	}
+}
+
+func (c *reportCall) options() (tlsreport.SendOptions, error) {
+	var err error
+	if c.day != "" {
+		if c.o.Day, err = time.Parse(time.DateOnly, c.day); err != nil {
+			return c.o, usagef("-day: %q is no day such as 2026-01-31", c.day)
+		}
+	}
+	return c.o, nil
 }
 
 // sendReports makes the run now, in the running server if there is one.
@@ -137,7 +197,7 @@ func listSent(ctx context.Context, e env, s *tlsreport.Service, domain string, a
 		for _, d := range r.Deliveries {
 			to = append(to, d.URI+" "+d.State)
 		}
-		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), r.State, strings.Join(to, ", ")})
+		cells = append(cells, []string{r.ID.String(), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), r.State, strings.Join(to, ", ")})
 	}
 	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "STATE", "TO"}, cells)
 }
@@ -152,7 +212,7 @@ func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string
 	}
 	cells := [][]string{}
 	for _, r := range all {
-		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
+		cells = append(cells, []string{r.ID.String(), day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
 	}
 	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "BY", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells)
 }
@@ -180,9 +240,9 @@ func listRefused(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) 
 }
 
 func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {
-	id, err := strconv.ParseInt(idText, 10, 64)
+	id, err := parseID(idText, "waxwing tlsrpt reports")
 	if err != nil {
-		return usagef("%q is no report id; \"waxwing tlsrpt reports\" shows them", idText)
+		return err
 	}
 	r, raw, err := s.Show(ctx, id)
 	if err != nil {
@@ -220,7 +280,7 @@ func parseReports(e env, files []string, asJSON bool) error {
 		}
 	}
 	if failed {
-		return errQuiet
+		return errTold
 	}
 	return nil
 }

@@ -18,16 +18,19 @@ import (
 // reporter, with the failures' meaning and cure, and what to do (RPT-18, RPT-19).
 func summarizeReports(ctx context.Context, e env, args []string) error {
 	var f storeFlags
-	fs := flags(e, "tlsrpt summary")
-	f.add(fs)
+	fs := flags(e, "tlsrpt", "summary")
+	f.addJSON(fs, "summary")
 	domain := fs.String("domain", "", "only this `domain`")
 	days := fs.Int("days", 7, "how many `days` back; 31 are needed for advice on MTA-STS modes")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 || *days < 1 || *days > 3650 {
-		return usagef("summary takes no arguments, and 1 to 3650 -days")
+	if err := only(rest); err != nil {
+		return err
+	}
+	if *days < 1 || *days > 3650 {
+		return usagef("-days is 1 to 3650, not %d", *days)
 	}
 	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
 		d, err := s.Digest(ctx, *domain, *days)
@@ -116,14 +119,14 @@ func printFailures(w io.Writer, lines []tlsreport.Line) {
 // lookUpTLSRPT shows where a domain wants its TLS reports.
 func lookUpTLSRPT(ctx context.Context, e env, args []string) error {
 	var f storeFlags
-	fs := flags(e, "tlsrpt lookup DOMAIN")
-	f.add(fs)
+	fs := flags(e, "tlsrpt", "lookup")
+	f.addJSON(fs, "lookup")
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if len(rest) != 1 {
-		return usagef("lookup needs one domain")
+	if err := wants("lookup", rest, "domain"); err != nil {
+		return err
 	}
 	domain, err := dns.ParseName(rest[0])
 	if err != nil {
@@ -164,21 +167,31 @@ func printPublished(w io.Writer, p tlsreport.Published) {
 
 // suppressReports shows and changes which report addresses are left alone (RPT-12).
 func suppressReports(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "list", "add", "remove")
+	what, args, err := verb(e, "tlsrpt suppress", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "tlsrpt suppress "+what)
-	f.add(fs)
-	days := fs.Int("days", 0, "add: for so many `days`; 0 is until removed")
-	reason := fs.String("reason", "by hand", "add: `why`, for those who read the list")
+	fs := flags(e, "tlsrpt suppress", what)
+	f.addJSON(fs, what, "list")
+	days, reason := new(int), new(string)
+	if what == "add" {
+		fs.IntVar(days, "days", 0, "for so many `days`; 0 is until removed")
+		fs.StringVar(reason, "reason", "by hand", "`why`, for those who read the list")
+	}
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if (len(rest) == 1) == (what == "list") || len(rest) > 1 || *days < 0 || *days > 36500 {
-		return usagef("list takes no argument, add and remove take one report address")
+	address := []string{"report address"}
+	if what == "list" {
+		address = nil
+	}
+	if err := wants(what, rest, address...); err != nil {
+		return err
+	}
+	if *days < 0 || *days > 36500 {
+		return usagef("-days is 0 to 36500, not %d", *days)
 	}
 	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
 		switch what {

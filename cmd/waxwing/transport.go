@@ -11,21 +11,33 @@ import (
 	"strings"
 
 	"waxwing/dns"
+	"waxwing/internal/delivery"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
 	"waxwing/smtp"
 )
 
+func transportActions() []action {
+	return []action{
+		{"add", "NAME -kind KIND …", "make one; standard input holds its password"},
+		{"set", "NAME -kind KIND …", "change one as a whole, its password too"},
+		{"list", "", "all transports"},
+		{"show", "NAME", "one, with the routes that lead to it"},
+		{"test", "NAME", "go to its host as a mail would, and send nothing"},
+		{"remove", "NAME", "forget one that no route and no waiting mail names"},
+	}
+}
+
 // runTransport keeps the ways that mail can take. Passwords come from standard
 // input or a file, so that they stand in no process list and no shell history.
 func runTransport(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(args, "add", "set", "list", "show", "test", "remove")
+	what, args, err := verb(e, "transport", args)
 	if err != nil {
 		return err
 	}
 	var f storeFlags
-	fs := flags(e, "transport "+what)
-	f.add(fs)
+	fs := flags(e, "transport", what)
+	f.addJSON(fs, what, "list", "show", "test")
 	var t transportFlags
 	if what == "add" || what == "set" {
 		t.add(fs)
@@ -34,11 +46,14 @@ func runTransport(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if want := map[string]int{"list": 0}; len(rest) != wanted(want, what, 1) {
-		return usagef("transport list, transport add|set|show|test|remove NAME (add and set with -kind and its flags)")
-	}
 	if what == "list" {
+		if err := only(rest); err != nil {
+			return err
+		}
 		return withRoutes(ctx, e, f, func(s *routes.Store) error { return listTransports(ctx, e, s, f.json) })
+	}
+	if err := wants(what, rest, "name"); err != nil {
+		return err
 	}
 	name := rest[0]
 	switch what {
@@ -67,13 +82,6 @@ func runTransport(ctx context.Context, e env, args []string) error {
 		}
 		return hintTransport(err)
 	})
-}
-
-func wanted(m map[string]int, key string, def int) int {
-	if v, ok := m[key]; ok {
-		return v
-	}
-	return def
 }
 
 // hintTransport says where to look for what there is.
@@ -294,7 +302,7 @@ func showTransport(ctx context.Context, e env, s *routes.Store, name string, asJ
 	}
 	for i := range t.Rules {
 		if t.Rules[i].Transport == name {
-			fmt.Fprintf(e.stdout, "  route %d: %s\n", t.Rules[i].ID, &t.Rules[i])
+			fmt.Fprintf(e.stdout, "  route %s: %s\n", delivery.ID(t.Rules[i].ID), &t.Rules[i])
 		}
 	}
 	return nil

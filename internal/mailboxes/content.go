@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 )
 
@@ -57,12 +58,12 @@ func (r *reader) next() error {
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("message %d, part %d: %w", r.c.id, r.part, ErrNoSuchMessage)
+		return fmt.Errorf("message %s, part %d: %w", delivery.ID(r.c.id), r.part, ErrNoSuchMessage)
 	case err != nil:
-		return fmt.Errorf("message %d, part %d: %w", r.c.id, r.part, err)
+		return fmt.Errorf("message %s, part %d: %w", delivery.ID(r.c.id), r.part, err)
 	case len(r.rest) == 0 || r.read+int64(len(r.rest)) > r.c.size:
 		r.rest = nil
-		return fmt.Errorf("message %d, part %d is damaged", r.c.id, r.part)
+		return fmt.Errorf("message %s, part %d is damaged", delivery.ID(r.c.id), r.part)
 	}
 	r.part++
 	return nil

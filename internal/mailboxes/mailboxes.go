@@ -187,10 +187,10 @@ func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.M
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, mailbox.Message{}, ErrNoSuchMessage
+		err = ErrNoSuchMessage
 	}
 	if err != nil {
-		return nil, mailbox.Message{}, fmt.Errorf("message %d: %w", id, err)
+		return nil, mailbox.Message{}, fmt.Errorf("message %s: %w", delivery.ID(id), err)
 	}
 	return &content{db: s.DB, ctx: context.WithoutCancel(ctx), id: id, size: m.Size}, m, nil
 }

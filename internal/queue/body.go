@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 )
 
 // LogID is a message's identifier as logs, pages and DSNs show it.
-func LogID(id int64) string { return strconv.FormatInt(id, 36) }
+func LogID(id int64) string { return delivery.ID(id).String() }
 
 // body returns the content of a stored message: a small one loaded, a large
 // one read chunk by chunk as it is used.

@@ -243,7 +243,7 @@ func scanAttempts(tx *store.Tx, query string, args ...any) ([]Attempt, error) {
 		}
 		a.Started, a.Ended = store.FromTime(started), store.FromTime(ended)
 		if err := json.Unmarshal([]byte(detail), &a.Detail); err != nil {
-			return nil, fmt.Errorf("attempt %d: %w", a.ID, err)
+			return nil, fmt.Errorf("attempt %s: %w", LogID(a.ID), err)
 		}
 		out = append(out, a)
 	}

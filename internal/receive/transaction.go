@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -221,8 +220,8 @@ func (c *Common) accept(ctx context.Context, env *delivery.Envelope, content del
 	if err := c.Queue.Enqueue(ctx, env, content); err != nil {
 		return nil, localError(err)
 	}
-	id := strconv.FormatInt(env.ID, 36)
-	c.log().Info("message accepted", "id", id, "from", env.Sender, "recipients", len(env.Recipients),
+	id := delivery.ID(env.ID).String()
+	c.log().Info("message accepted", "message", id, "from", env.Sender, "recipients", len(env.Recipients),
 		"size", env.Size, "need", env.Need.String(), "account", env.Account, "peer", env.Peer)
 	return smtp.NewReply(250, smtp.Enhanced{Class: 2}, "message accepted as %s", id), nil
 }

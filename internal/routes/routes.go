@@ -183,8 +183,8 @@ func (t *Table) readRules(tx *store.Tx) error {
 		}
 		err := errors.Join(pattern(recipient, &r.Recipient), pattern(sender, &r.Sender), r.Check())
 		if err != nil {
-			t.BadRule = fmt.Errorf("route %d: %w", r.ID, err)
-			t.Broken[fmt.Sprintf("route %d", r.ID)] = err
+			t.BadRule = fmt.Errorf("route %s: %w", delivery.ID(r.ID), err)
+			t.Broken["route "+delivery.ID(r.ID).String()] = err
 			return nil
 		}
 		t.Rules = append(t.Rules, r)
@@ -358,7 +358,7 @@ func (s *Store) RemoveRule(ctx context.Context, id int64) error {
 	return s.change(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`DELETE FROM routes WHERE id = ?`, id)
 		if err == nil && n == 0 {
-			err = fmt.Errorf("route %d: %w", id, ErrUnknown)
+			err = fmt.Errorf("route %s: %w", delivery.ID(id), ErrUnknown)
 		}
 		return err
 	})

@@ -90,7 +90,7 @@ func (s *Service) noteFailure(tx *store.Tx, a alert, begin time.Time) error {
 	}
 	_, err = tx.Exec(`INSERT INTO tls_alerts (day, domain, created, told, submitter, report, ok, failed, types)
 		VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (day, domain) DO NOTHING`,
-		tlsresult.Day(now), a.domain, store.Time(now), a.submitter, a.report, a.ok, a.failed, string(types))
+		tlsresult.Day(now), a.domain, store.Time(now), a.submitter, delivery.ID(a.report), a.ok, a.failed, string(types))
 	return err
 }
 
@@ -190,12 +190,12 @@ func (s *Service) dueAlerts(ctx context.Context, now time.Time) ([]alert, error)
 
 // hookAlert is one domain in the JSON that the webhook gets.
 type hookAlert struct {
-	Domain   string   `json:"domain"`
-	Reporter string   `json:"reporter"`
-	Report   int64    `json:"report"` // id, for waxwing tlsrpt show
-	OK       int64    `json:"ok"`
-	Failed   int64    `json:"failed"`
-	Failures []failed `json:"failures"`
+	Domain   string      `json:"domain"`
+	Reporter string      `json:"reporter"`
+	Report   delivery.ID `json:"report"` // id, for waxwing tlsrpt show
+	OK       int64       `json:"ok"`
+	Failed   int64       `json:"failed"`
+	Failures []failed    `json:"failures"`
 }
 
 func alertBody(host dns.Name, due []alert) any {
@@ -205,7 +205,7 @@ func alertBody(host dns.Name, due []alert) any {
 		Alerts []hookAlert `json:"alerts"`
 	}{Event: "tlsrpt.first-failures", Host: host.ASCII()}
 	for _, a := range due {
-		out.Alerts = append(out.Alerts, hookAlert{a.domain, a.submitter, a.report, a.ok, a.failed, a.types})
+		out.Alerts = append(out.Alerts, hookAlert{a.domain, a.submitter, delivery.ID(a.report), a.ok, a.failed, a.types})
 	}
 	return out
 }
@@ -268,7 +268,7 @@ func alertText(due []alert) string {
 			meaning, cure := tlsrpt.Explain(f.Type)
 			fmt.Fprintf(&b, "      %s\n      %s\n", meaning, cure)
 		}
-		fmt.Fprintf(&b, "  The whole report: waxwing tlsrpt show %d\n", a.report)
+		fmt.Fprintf(&b, "  The whole report: waxwing tlsrpt show %s\n", delivery.ID(a.report))
 	}
 	b.WriteString("\nNo further mail of this kind is sent today.\n")
 	return b.String()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
@@ -42,17 +43,17 @@ func (f Filter) limit() int {
 
 // Received is a report that somebody sent us, one policy domain of it.
 type Received struct {
-	ID           int64     `json:"id"`
-	Source       string    `json:"source"`    // mail or https
-	Submitter    string    `json:"submitter"` // DKIM domain that authenticated it
-	ReportID     string    `json:"report-id"`
-	PolicyDomain string    `json:"policy-domain"`
-	Organization string    `json:"organization-name"`
-	Begin        time.Time `json:"start-datetime"`
-	End          time.Time `json:"end-datetime"`
-	At           time.Time `json:"received"`
-	OK           int64     `json:"ok"`
-	Failed       int64     `json:"failed"`
+	ID           delivery.ID `json:"id"`
+	Source       string      `json:"source"`    // mail or https
+	Submitter    string      `json:"submitter"` // DKIM domain that authenticated it
+	ReportID     string      `json:"report-id"`
+	PolicyDomain string      `json:"policy-domain"`
+	Organization string      `json:"organization-name"`
+	Begin        time.Time   `json:"start-datetime"`
+	End          time.Time   `json:"end-datetime"`
+	At           time.Time   `json:"received"`
+	OK           int64       `json:"ok"`
+	Failed       int64       `json:"failed"`
 }
 
 // Reports lists what others reported about us, newest first.
@@ -87,17 +88,17 @@ func (s *Service) Reports(ctx context.Context, f Filter) ([]Received, error) {
 
 // Sent is a report of ours.
 type Sent struct {
-	ID           int64      `json:"id"`
-	Day          string     `json:"day"`
-	PolicyDomain string     `json:"policy-domain"`
-	Host         bool       `json:"mx-host"`
-	ReportID     string     `json:"report-id"`
-	Created      time.Time  `json:"created"`
-	OK           int64      `json:"ok"`
-	Failed       int64      `json:"failed"`
-	Partial      bool       `json:"partial"`
-	State        string     `json:"state"` // sending, delivered, failed
-	Deliveries   []Delivery `json:"deliveries"`
+	ID           delivery.ID `json:"id"`
+	Day          string      `json:"day"`
+	PolicyDomain string      `json:"policy-domain"`
+	Host         bool        `json:"mx-host"`
+	ReportID     string      `json:"report-id"`
+	Created      time.Time   `json:"created"`
+	OK           int64       `json:"ok"`
+	Failed       int64       `json:"failed"`
+	Partial      bool        `json:"partial"`
+	State        string      `json:"state"` // sending, delivered, failed
+	Deliveries   []Delivery  `json:"deliveries"`
 }
 
 // Delivery is what became of a report at one address.
@@ -165,10 +166,10 @@ var ErrNoReport = errors.New("no such TLS report; see the ids of `waxwing tlsrpt
 
 // Show returns a report, received or sent, by its id: as data (Report.Text for
 // people) and as JSON, a sent one exactly as it went out.
-func (s *Service) Show(ctx context.Context, id int64) (*tlsrpt.Report, []byte, error) {
+func (s *Service) Show(ctx context.Context, id delivery.ID) (*tlsrpt.Report, []byte, error) {
 	var gz []byte
 	err := s.Store.Read(ctx, func(tx *store.Tx) error {
-		err := tx.Row(`SELECT json FROM tls_received WHERE id = ? UNION ALL SELECT json FROM tls_reports WHERE id = ?`, id, id).Scan(&gz)
+		err := tx.Row(`SELECT json FROM tls_received WHERE id = ? UNION ALL SELECT json FROM tls_reports WHERE id = ?`, int64(id), int64(id)).Scan(&gz)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoReport
 		}
@@ -179,7 +180,7 @@ func (s *Service) Show(ctx context.Context, id int64) (*tlsrpt.Report, []byte, e
 	}
 	r, err := tlsrpt.Parse(bytes.NewReader(gz), stored())
 	if err != nil {
-		return nil, nil, fmt.Errorf("stored report %d: %w", id, err)
+		return nil, nil, fmt.Errorf("stored report %s: %w", id, err)
 	}
 	j, err := r.JSON()
 	return r, j, err

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"waxwing/dsn"
+	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/message"
 )
@@ -114,7 +115,7 @@ func (s *Service) takeBounce(ctx context.Context, id int64, msg []byte) (taken b
 	if err != nil {
 		return false, "", fmt.Errorf("note the bounce of a TLS report: %w", err)
 	}
-	s.log().Info("TLS report came back", "delivery", id, "failed", v != accepted, "note", note)
+	s.log().Info("TLS report came back", "delivery", delivery.ID(id), "failed", v != accepted, "note", note)
 	return true, "", nil
 }
 

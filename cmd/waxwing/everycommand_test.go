@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// called is what one call of the program did.
+type called struct {
+	args           []string
+	code           int
+	stdout, stderr string
+}
+
+// call runs the program.
+func call(t *testing.T, args ...string) called {
+	t.Helper()
+	var out, err bytes.Buffer
+	c := called{args: args}
+	c.code = run(t.Context(), env{strings.NewReader(""), &out, &err}, args)
+	c.stdout, c.stderr = out.String(), err.String()
+	return c
+}
+
+// lines are all calls "COMMAND" and "COMMAND ACTION" that there are.
+func lines() [][]string {
+	var out [][]string
+	for _, c := range commands() {
+		if len(c.actions) == 0 {
+			out = append(out, []string{c.name})
+		}
+		for _, a := range c.actions {
+			if c.name == "tlsrpt" && a.verb == "suppress" {
+				continue
+			}
+			out = append(out, []string{c.name, a.verb})
+		}
+	}
+	for _, a := range suppressActions() {
+		out = append(out, []string{"tlsrpt", "suppress", a.verb})
+	}
+	return out
+}
+
+// staysUp are the commands that run until interrupted, or long.
+func staysUp(name string) bool { return slices.Contains([]string{"serve", "companion", "lab"}, name) }
+
+func with(line []string, more ...string) []string { return append(slices.Clone(line), more...) }
+
+// setUp makes a machine for trying out and returns the path of its configuration.
+func setUp(t *testing.T) (config string) {
+	t.Helper()
+	dir := t.TempDir()
+	if c := call(t, "quickstart", "-local", "-dir", filepath.Join(dir, "x"), "you@example.test"); c.code != exitDone {
+		t.Fatalf("quickstart: %+v", c)
+	}
+	return filepath.Join(dir, "x", "waxwing.toml")
+}
+
+// TestHelpOfEveryCommand (OPS-7): -h at every level goes to stdout, exits 0, and
+// fits a terminal of 80 columns.
+func TestHelpOfEveryCommand(t *testing.T) {
+	t.Parallel()
+	all := [][]string{{}, {"tlsrpt", "suppress"}}
+	for _, l := range lines() {
+		all = append(all, l)
+	}
+	for _, c := range commands() {
+		all = append(all, []string{c.name})
+	}
+	for _, l := range all {
+		if len(l) > 0 && l[0] == "sendmail" {
+			continue // its -h is sendmail's own flag; testdata/script/sendmail.txtar has its --help
+		}
+		c := call(t, with(l, "-h")...)
+		if c.code != exitDone || c.stderr != "" || !strings.Contains(c.stdout, "usage: waxwing") {
+			t.Errorf("%v -h: %+v", l, c)
+		}
+		for _, line := range strings.Split(c.stdout, "\n") {
+			// The flag package breaks no lines: what a flag says may be longer.
+			if !strings.HasPrefix(line, "  ") || !strings.HasPrefix(line, "  \t") && !strings.HasPrefix(line, "    ") {
+				if n := utf8.RuneCountInString(line); n > 80 {
+					t.Errorf("%v -h has a line of %d columns: %s", l, n, line)
+				}
+			}
+		}
+	}
+}
+
+// TestWrongUsageOfEveryCommand (OPS-7): nonsense is exit code 2, told on stderr with
+// the right usage, with nothing on stdout.
+func TestWrongUsageOfEveryCommand(t *testing.T) {
+	t.Parallel()
+	for _, l := range lines() {
+		if l[0] == "sendmail" {
+			continue // it keeps the exit codes of sysexits.h
+		}
+		wrong := [][]string{with(l, "-no-such-flag"), with(l, "a b", "c d", "e f", "g h"), with(l, "-config")}
+		if len(l) > 1 {
+			wrong = append(wrong, l[:1], with(l[:1], "no-such-action"), with(l[:1], ""))
+		}
+		for _, args := range wrong {
+			if l[0] == "mail" && l[1] == "show" && args[len(args)-1] == "g h" {
+				args = with(l, "a b") // it takes any number of ids
+			}
+			if slices.Equal(l, []string{"tlsrpt", "parse"}) && args[len(args)-1] == "g h" {
+				args = l // and this any number of files
+			}
+			c := call(t, args...)
+			if c.code != exitUsage || c.stdout != "" || !strings.Contains(c.stderr, "usage: waxwing "+l[0]) {
+				t.Errorf("%q: %+v", args, c)
+			}
+		}
+	}
+}
+
+// TestNoArgumentsToEveryCommand: without arguments a command does its work or says
+// what is missing, and never fails without a word.
+func TestNoArgumentsToEveryCommand(t *testing.T) {
+	t.Parallel()
+	config := setUp(t)
+	for _, l := range lines() {
+		if staysUp(l[0]) || l[0] == "sendmail" {
+			continue
+		}
+		args := l
+		if call(t, with(l, "-config", config, "-h")...).code == exitDone {
+			args = with(l, "-config", config)
+		}
+		c := call(t, args...)
+		switch {
+		case c.code == exitDone && strings.HasPrefix(c.stderr, "waxwing"), c.code != exitDone && c.stderr == "":
+			t.Errorf("%q: %+v", args, c)
+		case c.code != exitDone && c.stdout != "" && l[0] != "dns":
+			t.Errorf("%q fails and prints: %+v", args, c)
+		}
+	}
+}
+
+// fullDisk is a standard output that takes n octets and no more.
+type fullDisk struct{ left int }
+
+var errFull = errors.New("no space left on device")
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	n := min(d.left, len(b))
+	d.left -= n
+	if n < len(b) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+// TestFullDiskBehindEveryCommand: what cannot be written is a failure, told on
+// stderr, wherever the output ends.
+func TestFullDiskBehindEveryCommand(t *testing.T) {
+	t.Parallel()
+	config := setUp(t)
+	printed := 0
+	for _, args := range everyPrint(config) {
+		var out, stderr bytes.Buffer
+		code := run(t.Context(), env{strings.NewReader("a-good-password\n"), &out, &stderr}, args)
+		if out.Len() == 0 {
+			t.Errorf("%q prints nothing, with code %d: %s", args, code, stderr.String())
+			continue
+		}
+		printed++
+		args = again(args)
+		for _, room := range []int{0, out.Len() / 2} {
+			stderr.Reset()
+			got := run(t.Context(), env{strings.NewReader("a-good-password\n"), &fullDisk{room}, &stderr}, args)
+			if got != max(code, exitFailed) || !strings.Contains(stderr.String(), errFull.Error()) {
+				t.Errorf("%q with room for %d of %d octets: code %d, %s", args, room, out.Len(), got, stderr.String())
+			}
+			args = again(args)
+		}
+	}
+	if printed < 40 {
+		t.Errorf("only %d calls printed something", printed)
+	}
+}
+
+// again changes a call that works only once: the number in it becomes the next.
+func again(args []string) []string {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if before, n, ok := strings.Cut(a, "number"); ok {
+			var k int
+			fmt.Sscan(n, &k)
+			args[i] = fmt.Sprintf("%snumber%d", before, k+1)
+		}
+	}
+	return args
+}
+
+// everyPrint is a call of each command and action that prints something.
+func everyPrint(config string) [][]string {
+	c := func(args ...string) []string { return append(args, "-config", config) }
+	j := func(args ...string) []string { return append(args, "-json", "-config", config) }
+	dir := filepath.Dir(config)
+	report, _ := filepath.Abs(filepath.Join("..", "..", "tlsrpt", "testdata", "cry-inc", "rfc-example.json"))
+	all := [][]string{{"help"}, {"version"}, {"queue", "-h"}, {"queue", "list", "-h"}, {"config", "describe"}, {"config", "example"},
+		c("config", "check"), {"sendmail", "--help"}, {"tlsrpt", "parse", report}, {"tlsrpt", "parse", "-json", report},
+		c("hold", "add", "-account", "you"), j("hold", "add", "-domain", "far.test"),
+		c("transport", "show", "direct"), j("transport", "show", "direct"), c("route", "add", "direct"), j("route", "add", "direct", "-first"),
+		c("route", "test", "a@far.test"), j("route", "test", "a@far.test"), c("account", "limit", "you"), j("account", "limit", "you"),
+		c("account", "add", "-generate", "number1"), c("account", "password", "-generate", "you"),
+		c("dkim", "add", "example.test", "-selector", "number1"), j("dkim", "add", "example.test", "-selector", "number20"),
+		c("explain", "you@example.test"), j("explain", "you@example.test"), c("tlsrpt", "summary"), j("tlsrpt", "summary"),
+		c("queue", "count"), j("queue", "count"), {"quickstart", "-local", "-dir", filepath.Join(dir, "number1"), "you@example.test"}}
+	for _, l := range []string{"domain", "account", "address", "transport", "route", "dkim", "hold", "suppression", "queue", "mtasts", "tlsrpt suppress"} {
+		all = append(all, c(append(strings.Fields(l), "list")...), j(append(strings.Fields(l), "list")...))
+	}
+	for _, l := range []string{"queue closed", "mtasts published", "tlsrpt results", "tlsrpt sent", "tlsrpt outcomes", "tlsrpt reports", "tlsrpt refused", "tlsrpt send"} {
+		all = append(all, c(strings.Fields(l)...), j(strings.Fields(l)...))
+	}
+	return append(all, c("mail", "list", "you"), j("mail", "list", "you"))
+}
+
+// TestFullDiskOfTheSystem is the same with the real thing, where there is one.
+func TestFullDiskOfTheSystem(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full on this system")
+	}
+	defer full.Close()
+	var stderr bytes.Buffer
+	if code := run(context.Background(), env{strings.NewReader(""), full, &stderr}, []string{"version"}); code != exitFailed || !strings.Contains(stderr.String(), "no space left") {
+		t.Errorf("code %d, %s", code, stderr.String())
+	}
+}
