@@ -8,9 +8,10 @@ import (
 	"io"
 )
 
-// Faults of line ends. A bare CR or LF is refused wherever it stands: what one
-// server takes for a line end and the next does not is how a message is
-// smuggled into another (INB-2, RFC 5321 §2.3.8).
+// Faults of line ends. A bare CR or LF is refused in commands and in messages:
+// what one server takes for a line end and the next does not is how a message
+// is smuggled into another (INB-2, RFC 5321 §2.3.8). Replies are read by their
+// code (ReadReply).
 var (
 	ErrBareCR      = errors.New("CR without LF: lines must end in CRLF")
 	ErrBareLF      = errors.New("LF without CR: lines must end in CRLF")

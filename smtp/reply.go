@@ -27,6 +27,8 @@ type Reply struct {
 	Enhanced Enhanced // zero: none
 	Lines    []string // the text, without code and enhanced code; at least one, may be empty
 	Cause    error    // for the log only, never sent
+
+	Faults ReplyFaults // of a reply that was read: how it departs from the form
 }
 
 // NewReply makes a reply of one or more lines; text is split at "\n".

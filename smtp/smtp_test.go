@@ -352,7 +352,20 @@ func FuzzParams(f *testing.F) {
 func FuzzReply(f *testing.F) {
 	f.Add([]byte("250-a\r\n250 5.1.1 b\r\n"))
 	f.Add([]byte("550 5.1.1 x\r\n"))
+	f.Add([]byte("250\t5.1.1 x\n"))
+	f.Add([]byte("250-x\r\n550-y\nz\r250 a"))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		// However it is written: a code or an error, little of it kept, and a strict reading says the same.
+		lax, laxErr := ReadReply(bufio.NewReaderSize(&chunks{in, 3}, 16), ReplyLimits{Line: 20, Lines: 3})
+		if (lax == nil) == (laxErr == nil) && !(lax != nil && lax.Faults&FaultCut != 0) {
+			t.Fatalf("%q: %+v, %v", in, lax, laxErr)
+		}
+		if lax != nil && (lax.Code < 200 || lax.Code > 599 || len(lax.Lines) == 0 || len(lax.Lines) > 3 || len(lax.Text()) > 3*3*20+2) {
+			t.Fatalf("%q: %+v", in, lax)
+		}
+		if strict, err := ParseReply(bufio.NewReaderSize(&chunks{in, 3}, 16), ReplyLimits{Line: 20, Lines: 3}); err == nil && !reflect.DeepEqual(strict, lax) {
+			t.Fatalf("%q: strictly %+v, else %+v", in, strict, lax)
+		}
 		br := bufio.NewReaderSize(&chunks{in, 3}, 16)
 		r, err := ParseReply(br, ReplyLimits{})
 		if err != nil {

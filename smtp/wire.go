@@ -1,118 +1,11 @@
 package smtp
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
-
-// ReplyLimits bound what is read of one reply. The zero value is the default.
-type ReplyLimits struct {
-	Line  int // octets of one line, CRLF included; 0: 2048 (RFC 5321 §4.5.3.1.5 says 512, and some say more)
-	Lines int // lines of one reply; 0: 200
-}
-
-func (l ReplyLimits) orDefault() ReplyLimits {
-	if l.Line <= 0 {
-		l.Line = 2048
-	}
-	if l.Lines <= 0 {
-		l.Lines = 200
-	}
-	return l
-}
-
-// ReplySyntaxError is an answer that is no SMTP reply. The connection cannot
-// be used any more, for nobody knows where the next reply begins.
-type ReplySyntaxError struct {
-	Line   string // what came, cut and cleaned
-	Reason string
-	Err    error // ErrBareLF, …; may be nil
-}
-
-func (e *ReplySyntaxError) Error() string {
-	s := "malformed reply: " + e.Reason
-	if e.Line != "" {
-		s += fmt.Sprintf(": %q", e.Line)
-	}
-	return s
-}
-
-func (e *ReplySyntaxError) Unwrap() error { return e.Err }
-
-// ParseReply reads one reply, of one or more lines (SES-9). Errors are
-// *ReplySyntaxError and those of the connection. Control characters and bytes
-// that are not UTF-8 are replaced in the text. An enhanced code is taken as
-// such only if its class is that of the reply (RFC 2034 §4), and is then
-// removed from the text.
-func ParseReply(br *bufio.Reader, limits ReplyLimits) (*Reply, error) {
-	limits = limits.orDefault()
-	lr := NewLineReader(br, limits.Line)
-	// Most replies have one line.
-	room := &struct {
-		Reply
-		line [1]string
-	}{}
-	r := &room.Reply
-	r.Lines = room.line[:0]
-	for n := 0; ; n++ {
-		raw, err := lr.ReadLine()
-		if err != nil {
-			return nil, replyLineError(err)
-		}
-		if n == limits.Lines {
-			return nil, &ReplySyntaxError{Reason: fmt.Sprintf("more than %d lines", limits.Lines)}
-		}
-		code, more, text, reason := replyLine(raw)
-		if reason == "" && n > 0 && code != r.Code {
-			reason = "code differs from that of the line before"
-		}
-		if reason != "" {
-			return nil, &ReplySyntaxError{Line: clip(clean(string(raw))), Reason: reason}
-		}
-		r.Code = code
-		r.Lines = append(r.Lines, clean(text))
-		if !more {
-			r.takeEnhanced()
-			return r, nil
-		}
-	}
-}
-
-func replyLineError(err error) error {
-	switch {
-	case errors.Is(err, ErrLineTooLong), errors.Is(err, ErrEndless), errors.Is(err, ErrBareCR), errors.Is(err, ErrBareLF):
-		return &ReplySyntaxError{Reason: err.Error(), Err: err}
-	}
-	return err
-}
-
-// replyLine splits "250-text". The second digit is not looked at: codes such
-// as 571 are met.
-func replyLine(b []byte) (code int, more bool, text, reason string) {
-	if len(b) < 3 {
-		return 0, false, "", "no reply code"
-	}
-	for _, c := range b[:3] {
-		if c < '0' || c > '9' {
-			return 0, false, "", "no reply code"
-		}
-		code = code*10 + int(c-'0')
-	}
-	if code < 200 || code > 599 {
-		return 0, false, "", "reply code out of range"
-	}
-	if len(b) == 3 {
-		return code, false, "", ""
-	}
-	if b[3] != ' ' && b[3] != '-' {
-		return 0, false, "", "neither space nor hyphen after the code"
-	}
-	return code, b[3] == '-', string(b[4:]), ""
-}
 
 // takeEnhanced moves an enhanced code from the text to its field. The first
 // line decides; the others drop theirs if it is the same.

@@ -75,7 +75,6 @@ func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) e
 		x.c.fail(data)
 		return x.c.connError(StepFinal, data)
 	case !x.inStep(data):
-		// Without a 354 between, a reply too many would pass for the last one.
 		err := &smtp.ReplySyntaxError{Line: data.String(), Reason: "replies out of step with the commands"}
 		x.c.fail(err)
 		return x.c.connError(StepFinal, err)
@@ -83,18 +82,18 @@ func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) e
 	return x.settled(data)
 }
 
-// inStep reports that the replies are those that such commands have, and no
-// more came but the announcement that the peer closes.
+// inStep reports that data is the reply to BDAT. Without a 354 between, a reply too
+// many before it would pass for it, and the true one lie behind: so the replies must
+// be those that such commands have, and another one behind must not say otherwise.
 func (x *exchange) inStep(data *smtp.Reply) bool {
 	odd := func(r *smtp.Reply) bool { return r != nil && r.Code < 400 && (r.Code < 250 || r.Code > 252) }
-	if odd(x.reset) || odd(x.res.Mail) || odd(data) || slices.ContainsFunc(x.res.Rcpts, odd) {
+	if odd(x.reset) || odd(x.res.Mail) || data.Code/100 == 3 || slices.ContainsFunc(x.res.Rcpts, odd) {
 		return false
 	}
-	n := x.c.br.Buffered()
-	more, _ := x.c.br.Peek(min(n, 3))
-	if string(more) == "421" {
-		x.c.closing = true
+	x.c.settle(data)
+	if x.c.closing || x.c.br.Buffered() == 0 {
 		return true
 	}
-	return n == 0
+	next, _ := x.c.br.Peek(1)
+	return next[0] < '2' || next[0] > '5' || int(next[0]-'0') == data.Code/100
 }

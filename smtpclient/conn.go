@@ -88,11 +88,13 @@ type Conn struct {
 	esmtp    bool
 	mech     string // of the last Auth
 	tls      *tls.Conn
-	cork     *corked // below tls, where we made the handshake
-	firstTLS bool    // nothing was read over TLS yet
-	dirty    bool    // a transaction stands open: RSET before the next
-	closing  bool    // 421 was seen
-	mails    int     // MAIL commands answered
+	cork     *corked          // below tls, where we made the handshake
+	firstTLS bool             // nothing was read over TLS yet
+	dirty    bool             // a transaction stands open: RSET before the next
+	closing  bool             // 421 was seen, or the connection's end in a reply
+	faults   smtp.ReplyFaults // of the replies so far
+	retired  bool             // the reply to a message was malformed: no other goes over this connection (SES-13)
+	mails    int              // MAIL commands answered
 	dead     error
 }
 
@@ -136,8 +138,15 @@ func (c *Conn) TLSState() (tls.ConnectionState, bool) {
 }
 
 // Usable reports whether a further command makes sense: the connection did not
-// fail and the peer did not say 421.
-func (c *Conn) Usable() bool { return c.dead == nil && !c.closing }
+// fail, the peer did not say 421, and it answered the last message as it should.
+func (c *Conn) Usable() bool { return c.dead == nil && !c.closing && !c.retired }
+
+// Retired reports that the reply to a message was malformed, after which nothing
+// more than QUIT is said over the connection (SES-13).
+func (c *Conn) Retired() bool { return c.retired }
+
+// InForm reports that every reply so far had the form of RFC 5321 §4.2.
+func (c *Conn) InForm() bool { return c.faults == 0 }
 
 // Mails is how many MAIL commands the peer has answered (LIMITS MAILMAX, RFC 9422).
 func (c *Conn) Mails() int { return c.mails }
@@ -264,7 +273,7 @@ func (c *Conn) Quit(ctx context.Context) error {
 // Part says QUIT without waiting for its reply, and closes: for when nothing
 // that could still be said matters. It takes a moment at most.
 func (c *Conn) Part() error {
-	if c.dead != nil {
+	if c.dead != nil || c.closing {
 		return c.Close()
 	}
 	c.nc.SetDeadline(time.Now().Add(partTime))
@@ -336,9 +345,17 @@ func (c *Conn) deadline(ctx context.Context, at time.Time) {
 	}
 }
 
-// read reads one reply under the deadline that stands.
+// read reads one reply under the deadline that stands. It counts by its code
+// (SES-13), also where the connection's end cuts it short; but lines of different
+// classes may be replies to different commands.
 func (c *Conn) read(step Step) (*smtp.Reply, error) {
-	r, err := smtp.ParseReply(c.br, c.opts.Limits)
+	r, err := smtp.ReadReply(c.br, c.opts.Limits)
+	switch {
+	case err != nil && r != nil && (&ConnError{Err: err}).Closed():
+		c.closing, err = true, nil
+	case err == nil && r.Faults&smtp.FaultClass != 0:
+		err = &smtp.ReplySyntaxError{Line: r.String(), Reason: r.Faults.Text()}
+	}
 	if err != nil {
 		c.fail(err)
 		if c.firstTLS && tlsFault(err) {
@@ -346,11 +363,17 @@ func (c *Conn) read(step Step) (*smtp.Reply, error) {
 		}
 		return nil, c.connError(step, err)
 	}
+	c.heard(r)
+	return r, nil
+}
+
+// heard notes what a reply says of the connection.
+func (c *Conn) heard(r *smtp.Reply) {
 	c.firstTLS = false
+	c.faults |= r.Faults
 	if r.Code == 421 {
 		c.closing = true
 	}
-	return r, nil
 }
 
 // writeFailed is the error for a write that failed. The peer has often said
@@ -362,9 +385,9 @@ func (c *Conn) writeFailed(step Step, err error) error {
 		return c.connError(step, err)
 	}
 	c.nc.SetReadDeadline(time.Now().Add(afterWriteError))
-	r, rerr := smtp.ParseReply(c.br, c.opts.Limits)
+	r, rerr := smtp.ReadReply(c.br, c.opts.Limits)
 	switch {
-	case rerr == nil && r.Code >= 400:
+	case r != nil && r.Code >= 400:
 		return c.connError(step, r)
 	case rerr != nil && c.firstTLS && tlsFault(rerr):
 		return &HandshakeError{Err: rerr, After: true}

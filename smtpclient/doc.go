@@ -17,5 +17,8 @@
 //     whomever (RFC 3207 §6).
 //   - Each step has one deadline for the whole of its reply, and the message
 //     one that follows from its size, so that a peer that drips bytes gains nothing.
+//   - Replies count by their code, however they are written; the one that settles
+//     a message even where it is cut off. Its faults stand in smtp.Reply.Faults,
+//     and the connection carries no other message.
 //   - A message with a bare CR or LF is not sent (see smtp.DataWriter).
 package smtpclient

@@ -112,6 +112,9 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 		}
 		return x.res, nil
 	}
+	if err := c.cut(data); err != nil {
+		return x.res, err
+	}
 	if x.contradiction() {
 		return x.res, x.nonsense()
 	}
@@ -249,7 +252,7 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 			}
 			c.deadline(ctx, at)
 		}
-		r, err := c.read(cmd.step)
+		r, err := x.reply(ctx, cmd.step, d)
 		switch {
 		case err != nil && last != nil:
 			// It closed instead of carrying out what came after that command; unless
@@ -273,6 +276,19 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 		}
 	}
 	return nil
+}
+
+// reply reads that to one command, the end of the message included.
+func (x *exchange) reply(ctx context.Context, step Step, d time.Duration) (*smtp.Reply, error) {
+	if step != StepFinal {
+		return x.c.read(step)
+	}
+	r, err := x.c.verdict(ctx, d)
+	if err != nil {
+		x.c.fail(err)
+		return nil, x.c.connError(step, err)
+	}
+	return r, nil
 }
 
 // afterClosing is how long to wait for a peer that said 421 to close.
@@ -349,13 +365,15 @@ func (x *exchange) message(ctx context.Context) error {
 	if err := x.beforeFinal(ctx); err != nil {
 		return err
 	}
+	if err := x.early(); err != nil {
+		return err
+	}
 	c.deadline(ctx, time.Now().Add(c.t.Block))
 	if err := x.finish(); err != nil {
 		return x.bodyFailed(err)
 	}
 	x.res.DotSent = true
-	c.deadline(ctx, time.Now().Add(c.t.Final))
-	r, err := c.read(StepFinal)
+	r, err := c.final(ctx)
 	if err != nil {
 		return err
 	}

@@ -359,7 +359,7 @@ func (s *settlement) settled(ctx context.Context) {
 		}
 		s.q.Log.LogAttrs(ctx, slog.LevelInfo, v.outcome(), slog.String("message", LogID(s.job.ID)), slog.String("recipient", v.Address),
 			slog.String("word", string(v.result.Word)), slog.String("host", v.result.Host.ASCII()), slog.String("tls", v.result.TLS),
-			slog.String("reply", replyText(v.result.Reply)), slog.String("text", v.result.Text),
+			slog.String("reply", clean(replyText(v.result.Reply))), slog.String("text", v.result.Text),
 			slog.Int("attempts", v.Attempts+1), slog.Time("due", v.due))
 	}
 }

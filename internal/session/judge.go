@@ -46,7 +46,7 @@ func (v *visit) judge(ctx context.Context, batch []int, res *smtpclient.Transact
 		})
 		return nil, leave, true
 	}
-	if !v.conn.Usable() {
+	if !v.conn.Usable() && !v.conn.Retired() {
 		v.unsettled(&delivery.Failure{Word: ConnectionLost, Enhanced: enhBadConn, Text: "the host closed the connection before all recipients were sent"})
 		return nil, nextAddr, true
 	}
@@ -69,7 +69,10 @@ func (v *visit) recipient(i int, res *smtpclient.TransactionResult, rcpt *smtp.R
 		v.keep(rcpt)
 	case res.Data == nil && res.DotSent:
 		r.Outcome, r.Word, r.Enhanced = delivery.Deferred, Unanswered, enhBadConn
-		r.Text = "the message was sent in full, but the connection ended before the host answered"
+		r.Text = "the message was sent in full and no answer came, so nobody knows whether the host has it"
+		if f := v.facts.Err; f != nil {
+			r.Text += ": " + f.Text
+		}
 	case res.Data == nil:
 	case !res.Data.Positive():
 		v.refused(i, res.Data)
@@ -99,6 +102,7 @@ func (v *visit) refused(i int, reply *smtp.Reply) {
 	r := &v.results[i]
 	note(r, reply)
 	if !reply.Permanent() {
+		v.asked[i] = v.addr
 		return // 4xx: the next host
 	}
 	r.Outcome = delivery.Failed
@@ -112,6 +116,9 @@ func (v *visit) refused(i int, reply *smtp.Reply) {
 
 func note(r *delivery.RecipientResult, reply *smtp.Reply) {
 	r.Word, r.Reply, r.Text = RemoteReply, reply, bounded(reply.String())
+	if reply.Faults != 0 {
+		r.Text += " (the reply was malformed: " + reply.Faults.Text() + ")"
+	}
 	r.Enhanced, r.PolicyFailure = reply.Enhanced, false
 }
 

@@ -111,7 +111,7 @@ func (v *visit) keep4later(ctx context.Context) *kept {
 		return nil
 	}
 	n, limit := v.conn.Mails(), v.conn.Extensions().Limits.MailMax
-	if n >= pool.maxMessages() || limit > 0 && n >= limit || !v.conn.Usable() {
+	if n >= pool.maxMessages() || limit > 0 && n >= limit || !v.conn.Usable() || !v.conn.InForm() {
 		return nil
 	}
 	c := v.kept

@@ -30,8 +30,8 @@ func (v *visit) send(ctx context.Context) again {
 			v.tooSlow()
 			return leave
 		}
-		if limits.MailMax > 0 && v.conn.Mails() >= limits.MailMax {
-			return fresh // RFC 9422 §4: the host's limit for one connection
+		if v.conn.Retired() || limits.MailMax > 0 && v.conn.Mails() >= limits.MailMax {
+			return fresh // SES-13; RFC 9422 §4: the host's limit for one connection
 		}
 		n := v.batch(todo, limits)
 		over, a, done := v.transact(ctx, todo[:n])
@@ -65,11 +65,12 @@ func (v *visit) batch(todo []int, l smtp.Limits) int {
 	return n
 }
 
-// todo are the indices of the recipients that are pending.
+// todo are the indices of the recipients that are pending, and that this address
+// has not put off.
 func (v *visit) todo() []int {
 	var out []int
 	for i := range v.results {
-		if v.results[i].Outcome == delivery.Pending {
+		if v.results[i].Outcome == delivery.Pending && v.asked[i] != v.addr {
 			out = append(out, i)
 		}
 	}

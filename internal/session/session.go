@@ -141,6 +141,7 @@ type trip struct {
 	plan    *delivery.Plan // the request's, completed
 	attempt delivery.Attempt
 	results []delivery.RecipientResult
+	asked   []netip.Addr     // per recipient: the address whose 4xx it got, which is not asked again
 	content delivery.Content // as it will be sent
 	began   time.Time        // by the system's clock, as deadlines are
 	bounds  Bounds
@@ -158,6 +159,7 @@ func newTrip(c *Client, req Request) *trip {
 		t.plan.Login = c.Login
 	}
 	t.results = make([]delivery.RecipientResult, len(req.Recipients))
+	t.asked = make([]netip.Addr, len(req.Recipients))
 	for i, r := range req.Recipients {
 		t.results[i].ID = r.ID
 		t.results[i].Host = req.Plan.Host.Name

@@ -275,7 +275,7 @@ func (v *visit) keep(r *smtp.Reply) {
 // (RFC 5321 §4.1.1.10 would like that): results must not wait for a farewell.
 func (v *visit) quit(ctx context.Context) {
 	v.parted = true
-	if ended(ctx) || !v.conn.Usable() {
+	if ended(ctx) {
 		v.conn.Close()
 		return
 	}
