@@ -2,6 +2,16 @@ module waxwing
 
 go 1.26.0
 
+// What crypto/tls and crypto/x509 must be told for the whole process so that opportunistic
+// TLS takes any host rather than plaintext. Sessions that require TLS refuse what is weak of
+// it by themselves: internal/session/offer.go, docs/rfc-notes.md.
+godebug (
+	rsa1024min=0
+	tlsmaxrsasize=16384
+	tlssha1=1
+	x509negativeserial=1
+)
+
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/emersion/go-msgauth v0.7.0

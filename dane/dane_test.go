@@ -260,6 +260,12 @@ func TestUsable(t *testing.T) {
 	trailing.Data = append(trailing.Data, 0)
 	short := rr(3, 1, 1)
 	short.Data = short.Data[:31]
+	// A certificate that crypto/x509 does not parse: a curve that it does not know.
+	odd, oddTA := rr(3, 0, 0), rr(2, 0, 0)
+	for _, r := range []*dns.TLSA{&odd, &oddTA} {
+		i := bytes.Index(r.Data, []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07})
+		r.Data[i+7] = 9
+	}
 	swapped := dns.TLSA{Usage: 3, Selector: 1, MatchingType: 2, Data: rr(3, 1, 1).Data}
 	for _, c := range []struct {
 		name     string
@@ -271,6 +277,8 @@ func TestUsable(t *testing.T) {
 		{"usages 0 and 1", []dns.TLSA{rr(0, 0, 1), rr(1, 1, 1), rr(3, 1, 1)}, []dns.TLSA{rr(3, 1, 1)}, 2},
 		{"unknown parameters", []dns.TLSA{rr(4, 1, 1), rr(255, 1, 1), rr(3, 2, 1), rr(3, 1, 3)}, nil, 4},
 		{"malformed", []dns.TLSA{broken, trailing, short, swapped, {Usage: 3}, {Usage: 3, Selector: 1, MatchingType: 1}}, nil, 6},
+		// POL-10: matched octet by octet, so that nobody need read it; an anchor must be read.
+		{"full, not to be read", []dns.TLSA{odd, oddTA}, []dns.TLSA{odd}, 1},
 		{"full", []dns.TLSA{rr(3, 0, 0), rr(2, 1, 0)}, []dns.TLSA{rr(3, 0, 0), rr(2, 1, 0)}, 0},
 		{"best digest of the pair", []dns.TLSA{rr(3, 1, 1), rr(3, 1, 2), rr(3, 1, 0)}, []dns.TLSA{rr(3, 1, 2), rr(3, 1, 0)}, 0},
 		{"other selector stays", []dns.TLSA{rr(3, 1, 1), rr(3, 0, 2)}, []dns.TLSA{rr(3, 1, 1), rr(3, 0, 2)}, 0},
@@ -286,6 +294,21 @@ func TestUsable(t *testing.T) {
 				t.Errorf("got %v and %d unusable, want %v and %d", got, unusable, c.usable, c.unusable)
 			}
 		})
+	}
+}
+
+// POL-10: a DANE-EE record is held against the octets that were presented; nothing in
+// them is looked at.
+func TestEERaw(t *testing.T) {
+	t.Parallel()
+	cert := &x509.Certificate{Raw: []byte("any certificate"), RawSubjectPublicKeyInfo: []byte("any key")}
+	for selector := range uint8(2) {
+		for matching := range uint8(3) {
+			record := Record(Generate(cert, UsageEE, selector, matching))
+			if v, err := Verify([]Record{record}, nil, []*x509.Certificate{cert}, now); err != nil || v.Depth != 0 || v.Path != nil {
+				t.Errorf("3 %d %d: %+v, %v", selector, matching, v, err)
+			}
+		}
 	}
 }
 

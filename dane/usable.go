@@ -23,7 +23,7 @@ const (
 
 // Usable keeps the records that SMTP can use (DANE-1) and counts those it
 // cannot: usages 0 and 1 (RFC 7672 §3.1.3), unknown parameters, digests of a
-// wrong length, full data that does not parse. Of the usable ones it then
+// wrong length, full data that is no certificate or key. Of the usable ones it then
 // drops those whose digest is weaker than the best of their usage and selector
 // (RFC 7671 §9); these are in neither result. The order is kept.
 func Usable(rrs []dns.TLSA) (usable []Record, unusable int) {
@@ -63,10 +63,26 @@ func wellFormed(rr dns.TLSA) bool {
 		if rr.Selector == SelectorSPKI {
 			return isSPKI(rr.Data)
 		}
-		_, err := x509.ParseCertificate(rr.Data)
+		if rr.Usage == UsageEE {
+			return isCertificate(rr.Data)
+		}
+		_, err := x509.ParseCertificate(rr.Data) // chains are built with it
 		return err == nil
 	}
 	return false
+}
+
+// isCertificate reports whether der has the outer form of a certificate. A DANE-EE
+// record is matched octet by octet, so nothing in it need be understood: real
+// certificates have negative serial numbers, and keys that this Go does not know.
+func isCertificate(der []byte) bool {
+	var cert struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	rest, err := asn1.Unmarshal(der, &cert)
+	return err == nil && len(rest) == 0 && cert.TBS.Tag == asn1.TagSequence && cert.TBS.IsCompound
 }
 
 // isSPKI reports whether der is a SubjectPublicKeyInfo. The key itself is not

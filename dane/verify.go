@@ -38,6 +38,9 @@ type Verification struct {
 	// Depth of the certificate it matched: 0 the leaf, 1 its issuer, and so on.
 	// For a bare public key (2 1 0) it is the depth of the certificate that the key signed.
 	Depth int
+	// Path leads from the leaf to the trust anchor. Nil where the leaf itself matched:
+	// nothing was signed that matters.
+	Path []*x509.Certificate
 }
 
 // maxChain bounds the certificates looked at; the rest of a longer chain is
@@ -218,7 +221,7 @@ func (a *anchors) verify(now time.Time) (*Verification, error) {
 		}
 		for i, c := range a.certs {
 			if c.Equal(p[depth]) {
-				best = &Verification{Record: a.records[i], Depth: depth}
+				best = &Verification{Record: a.records[i], Depth: depth, Path: p}
 				break
 			}
 		}

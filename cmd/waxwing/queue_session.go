@@ -30,6 +30,12 @@ func printSession(e env, s *queue.SessionDetail) {
 // secured says in parts how the session was protected.
 func secured(s *queue.SessionDetail) []string {
 	parts := []string{tlsText(s.TLS, s.Reused)}
+	if s.SmallHello {
+		parts[0] += ": once more with a small TLS hello, after the first had failed"
+	}
+	if f := s.TLS; f != nil && f.Weak != nil {
+		parts = append(parts, "weak: "+string(f.Weak.Reason)+": "+f.Weak.Text)
+	}
 	if s.Plaintext {
 		parts[0] += ": once more without, after TLS had failed"
 	}

@@ -13,6 +13,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"waxwing/internal/sound"
 )
 
 // Files is a certificate in two PEM files. Its methods are safe for concurrent
@@ -46,6 +48,7 @@ func (f *Files) load() error {
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
 	}
+	pair.SupportedSignatureAlgorithms = sound.Signatures() // never SHA-1, whatever a client offers
 	f.current, f.stamp, f.checked = &pair, stamp, f.now()
 	return nil
 }

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"os"
 	"path/filepath"
@@ -89,5 +90,33 @@ func TestReload(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	if got := name(); got != "two.example.test" {
 		t.Errorf("after both files changed: %s is shown", got)
+	}
+}
+
+// POL-10: that SHA-1 is let through for old mail hosts is not for those who come here.
+func TestNeverSignsWithSHA1(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	files := localFiles(t.TempDir())
+	if err := MakeLocal(files, now, "one.example.test"); err != nil {
+		t.Fatal(err)
+	}
+	f := Files{Cert: files.Cert, Key: files.Key, Now: func() time.Time { return now }}
+	if err := f.Load(); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := f.Get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for schemes, want := range map[*[]tls.SignatureScheme]bool{
+		{tls.ECDSAWithSHA1, tls.PKCS1WithSHA1}:          false,
+		{tls.ECDSAWithSHA1, tls.ECDSAWithP256AndSHA256}: true,
+	} {
+		hello := &tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS12}, SignatureSchemes: *schemes,
+			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, SupportedCurves: []tls.CurveID{tls.CurveP256}, SupportedPoints: []uint8{0}}
+		if err := hello.SupportsCertificate(cert); (err == nil) != want {
+			t.Errorf("a client that knows %v: %v", *schemes, err)
+		}
 	}
 }

@@ -15,6 +15,20 @@ const (
 	TLSRequired                      // no mail without it
 )
 
+// TLSOffer is what a session offers and takes of TLS: versions, cipher suites, keys
+// and signatures. The zero value is the stricter one.
+type TLSOffer uint8
+
+// The offers (POL-10).
+const (
+	OfferSound TLSOffer = iota // TLS 1.2 and up, nothing that is broken
+	OfferAny                   // all that this program can speak: where plaintext would do, any TLS is better (RFC 7435)
+)
+
+var offerWords = [...]string{"sound", "any"}
+
+func (o TLSOffer) String() string { return offerWords[o] }
+
 // Check says what a session does with the result of a verification.
 type Check uint8
 
@@ -31,7 +45,12 @@ type Plan struct {
 	Host Host
 	Skip *Skip // set: the host is not to be used, and everything below but Reports and Basis is empty
 
-	TLS       TLSLevel
+	TLS   TLSLevel
+	Offer TLSOffer
+	// SmallHello allows, after a handshake that failed for what may lie in the size
+	// or the novelty of our hello, one more with a small and older one.
+	SmallHello bool
+
 	PKIX      Check
 	PKIXName  dns.Name // the name the certificate must carry: the MX host
 	DANE      Check

@@ -90,7 +90,13 @@ type Session struct {
 	// domain, since it was counted with an earlier message to that domain, or
 	// turned out dead before it served this one (SES-6, RPT-2).
 	Repeat bool
-	TLS    *TLSFacts
+	// SmallHello: the session stands in the place of the one before it, whose
+	// handshake failed, and began with a smaller hello.
+	SmallHello bool
+	// Again: a session with a small hello took the place of this one, and is the one
+	// that counts (RPT-2).
+	Again bool
+	TLS   *TLSFacts
 	// Failure of TLS, classified at its source (SES-4): nil if TLS went as the
 	// plan wanted, or if the session never came so far.
 	TLSFailure *TLSFailure
@@ -123,6 +129,8 @@ type TLSFacts struct {
 	KeyExchange string // "X25519MLKEM768"
 	Fingerprint string // SHA-256 of the leaf certificate, hexadecimal
 	Resumed     bool
+	// Weak is why the session is less than one that requires TLS would take; nil: it is not.
+	Weak *TLSFailure `json:"Weak,omitempty"`
 }
 
 // Observation is what one session, or one host skipped by policy, adds to one

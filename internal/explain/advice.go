@@ -34,6 +34,7 @@ const (
 	adviceTLSRPT      = "tlsrpt-record"
 	adviceResolver    = "resolver"
 	adviceUnreachable = "unreachable"
+	adviceSmallHello  = "small-hello"
 	adviceNotTold     = "last-seen-unreadable"
 )
 
@@ -278,12 +279,25 @@ func (a *adviser) contact(h Host, c Contact) {
 	case c.TLSFailure != nil:
 		a.fault(h.Name, string(c.TLSFailure.Word), "%s (%s)", cure(c.TLSFailure.Word, h.Name), c.TLSFailure.Text)
 	}
+	a.weak(h, c, tls)
 	if c.DANE != nil && !c.DANE.OK {
 		a.mismatch(h, c)
 	}
 	a.certificate(h, c)
 	if a.e.Need == delivery.RequireTLS.String() && c.TLS != nil && !c.RequireTLS {
 		a.fault(h.Name, string(policy.RequireTLSNotOffered), "it does not offer REQUIRETLS (RFC 8689): switch it on, or let the sender do without")
+	}
+}
+
+// weak is about TLS that is better than none and proves nothing (POL-10).
+func (a *adviser) weak(h Host, c Contact, required bool) {
+	if c.TLS != nil && c.TLS.Weak != nil {
+		f := c.TLS.Weak
+		a.add(Advice{Word: string(f.Reason), Fault: required || h.DANE == "usable" || a.e.MTASTS.Mode == string(mtasts.ModeTesting), For: h.Name,
+			Text: fmt.Sprintf("%s (%s); mail goes there only because nothing better is asked for", cure(f.Reason, h.Name), clean(f.Text))})
+	}
+	if c.SmallHello {
+		a.better(h.Name, adviceSmallHello, "it, or something on the way, cannot take a TLS hello that offers post-quantum key exchange: update its TLS, or the firewall before it; each mail costs two connections")
 	}
 }
 

@@ -28,6 +28,7 @@ type Contact struct {
 	Offers     []string           `json:"extensions,omitempty"` // over TLS, if TLS came about
 	StartTLS   bool               `json:"starttls"`
 	RequireTLS bool               `json:"requiretls"`
+	SmallHello bool               `json:"small_hello,omitempty"` // TLS came about only with a small hello
 	TLS        *delivery.TLSFacts `json:"tls,omitempty"`
 	TLSFailure *Reason            `json:"tls_failure,omitempty"`
 	Failure    *Reason            `json:"failure,omitempty"` // of the connection
@@ -108,7 +109,7 @@ func Look(ctx context.Context, p Prober, plan delivery.Plan, addr netip.Addr) Co
 
 // newContact tells a probe, and what the plan makes of it. It is pure.
 func newContact(plan delivery.Plan, p session.Probe) Contact {
-	c := Contact{Address: p.Addr.String(), StartTLS: p.StartTLS, RequireTLS: p.RequireTLS, TLS: p.TLS,
+	c := Contact{Address: p.Addr.String(), StartTLS: p.StartTLS, RequireTLS: p.RequireTLS, SmallHello: p.SmallHello, TLS: p.TLS,
 		PKIX: verdict(p.PKIX), DANE: verdict(p.DANE), Offers: p.Plain}
 	if p.Greeting != nil {
 		c.Greeting = clean(p.Greeting.String())

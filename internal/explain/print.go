@@ -178,6 +178,12 @@ func (c Contact) Print(w io.Writer) {
 	}
 	if c.TLS != nil {
 		fmt.Fprintf(w, "    %s, %s, %s\n", c.TLS.Version, c.TLS.Cipher, c.TLS.KeyExchange)
+		if c.SmallHello {
+			fmt.Fprintf(w, "    only with a small TLS hello: the host closed or refused the first, which offers post-quantum key exchange\n")
+		}
+		if f := c.TLS.Weak; f != nil {
+			fmt.Fprintf(w, "    weak: %s: %s\n", f.Reason, clean(f.Text))
+		}
 	}
 	for i, x := range c.Chain {
 		fmt.Fprintf(w, "    certificate %d: %s, %s, issued by %s, valid from %s to %s\n", i, x.Subject, x.Key, x.Issuer, day(x.NotBefore), day(x.NotAfter))

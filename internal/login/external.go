@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"waxwing/internal/account"
+	"waxwing/internal/sound"
 	"waxwing/sasl"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -70,6 +71,10 @@ func (e *External) addresses(conn smtpserver.Conn) []string {
 		return nil
 	}
 	leaf, now := cs.PeerCertificates[0], e.now()
+	if weak := sound.Weakness(cs); weak != nil { // then TLS has not seen to it
+		e.log().Info("client certificate not taken", "remote", conn.Remote().Addr().String(), "reason", weak.Reason)
+		return nil
+	}
 	if address, ok := e.Pinned[sha256.Sum256(leaf.Raw)]; ok {
 		if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 			return nil
@@ -83,7 +88,10 @@ func (e *External) addresses(conn smtpserver.Conn) []string {
 	for _, c := range cs.PeerCertificates[1:] {
 		rest.AddCert(c)
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: e.Roots, Intermediates: rest, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	paths, err := leaf.Verify(x509.VerifyOptions{Roots: e.Roots, Intermediates: rest, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err == nil {
+		err = sound.WeakPath(paths)
+	}
 	if err != nil {
 		e.log().Info("client certificate not verified", "remote", conn.Remote().Addr().String(), "error", err)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -59,6 +60,19 @@ func (a *authority) issue(change func(*x509.Certificate), emails ...string) *tls
 	if change != nil {
 		change(tpl)
 	}
+	der, err := x509.CreateCertificate(rand.Reader, tpl, a.cert, key.Public(), a.key)
+	must(a.t, err)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// small makes a certificate with an RSA key of a size that proves nothing; crypto/rsa
+// lets it for the sake of old mail hosts (go.mod).
+func (a *authority) small(email string) *tls.Certificate {
+	a.t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 768)
+	must(a.t, err)
+	tpl := &x509.Certificate{SerialNumber: big.NewInt(3), EmailAddresses: []string{email}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, tpl, a.cert, key.Public(), a.key)
 	must(a.t, err)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
@@ -203,6 +217,7 @@ func TestClientCertificates(t *testing.T) {
 		{"another authority", theirs.issue(nil, "you@example.test"), "", none},
 		{"over", ours.issue(over, "you@example.test"), "", none},
 		{"for servers", ours.issue(forServers, "you@example.test"), "", none},
+		{"a key that proves nothing", ours.small("you@example.test"), "", none}, // POL-10
 		{"no certificate", nil, "", none},
 		{"pinned", self, "", "you"},
 		{"pinned, and not who it says", self, "boss", failed},

@@ -218,11 +218,21 @@ func (r *rules) fill(p *delivery.Plan, s subject) {
 		p.TLS = delivery.TLSRequired
 	}
 	p.PlaintextFallback = p.TLS == delivery.TLSOpportunistic && r.fallback
+	Offer(p)
 	switch {
 	case r.strict:
 		p.RequireTLSVerb = delivery.CheckRequire
 	case r.in.Need == delivery.RequireTLS:
 		p.RequireTLSVerb = delivery.CheckReport
+	}
+}
+
+// Offer sets what a session may offer and take of TLS (POL-10). Where mail would go
+// in plaintext, any TLS is better; where TLS is required, only what proves something.
+func Offer(p *delivery.Plan) {
+	p.Offer, p.SmallHello = delivery.OfferAny, true
+	if p.TLS == delivery.TLSRequired {
+		p.Offer = delivery.OfferSound
 	}
 }
 

@@ -91,7 +91,7 @@ func TestPairs(t *testing.T) {
 func samePlans(a, b []delivery.Plan) bool {
 	return slices.EqualFunc(a, b, func(p, q delivery.Plan) bool {
 		same := p.Host.Name == q.Host.Name && p.TLS == q.TLS && p.PKIX == q.PKIX && p.DANE == q.DANE && p.SNI == q.SNI &&
-			p.PlaintextFallback == q.PlaintextFallback && p.RequireTLSVerb == q.RequireTLSVerb && len(p.Reports) == len(q.Reports)
+			p.PlaintextFallback == q.PlaintextFallback && p.Offer == q.Offer && p.SmallHello == q.SmallHello && p.RequireTLSVerb == q.RequireTLSVerb && len(p.Reports) == len(q.Reports)
 		if !same || (p.Skip == nil) != (q.Skip == nil) {
 			return false
 		}
@@ -223,7 +223,7 @@ func (c *checker) stop(s *delivery.Failure) {
 
 func (c *checker) skipped(p *delivery.Plan) {
 	c.want(c.words[p.Skip.Cause] && p.Skip.Text != "", "every skip has a cause and a text")
-	empty := p.TLS == 0 && p.PKIX == 0 && p.DANE == 0 && p.TLSA == nil && p.SNI.IsZero() && !p.PlaintextFallback && p.RequireTLSVerb == 0
+	empty := p.TLS == 0 && p.Offer == 0 && !p.SmallHello && p.PKIX == 0 && p.DANE == 0 && p.TLSA == nil && p.SNI.IsZero() && !p.PlaintextFallback && p.RequireTLSVerb == 0
 	c.want(empty, "a skipped host has nothing else in its plan")
 	if p.Host.Fail != nil {
 		c.want(p.Reports == nil, "a host without address is no session")
@@ -249,6 +249,8 @@ func (c *checker) used(p *delivery.Plan) {
 	enforced := c.mode() == mtasts.ModeEnforce && !c.in.Domain.IsZero()
 	verified := p.PKIX == delivery.CheckRequire || p.DANE == delivery.CheckRequire
 	c.want(!verified || p.TLS == delivery.TLSRequired, "verification needs TLS")
+	c.want((p.Offer == delivery.OfferAny) == (p.TLS == delivery.TLSOpportunistic), "POL-10: required TLS is sound, any TLS beats plaintext")
+	c.want(p.SmallHello, "POL-10: a hello that is not understood is tried smaller")
 	c.want(!p.PlaintextFallback || p.TLS == delivery.TLSOpportunistic, "POL-8: no fallback where anything is required")
 	c.want(!p.PlaintextFallback || c.in.Purpose != delivery.DMARCReport && !c.in.NoPlaintext, "POL-3: no fallback for DMARC reports, nor where forbidden")
 	c.want(p.PKIX == delivery.CheckNone || p.PKIXName == name, "PKIX checks the MX host's name")
@@ -313,7 +315,7 @@ func (c *checker) stronger(why string, e delivery.Decision) {
 	}
 	for i, p := range c.d.Plans {
 		q := e.Plans[i]
-		ok := q.Skip != nil || p.Skip == nil && q.TLS >= p.TLS && q.PKIX >= p.PKIX && q.DANE >= p.DANE && (p.PlaintextFallback || !q.PlaintextFallback)
+		ok := q.Skip != nil || p.Skip == nil && q.TLS >= p.TLS && q.Offer <= p.Offer && q.PKIX >= p.PKIX && q.DANE >= p.DANE && (p.PlaintextFallback || !q.PlaintextFallback)
 		c.want(ok, why+" weakens a plan")
 	}
 }

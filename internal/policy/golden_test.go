@@ -318,6 +318,12 @@ the decision for a real address, with the same words as here.
   testing asks for reports only.
 - Where both apply, both must pass. Where neither does, TLS is used if the
   host offers it, without verification (RFC 7435).
+- Where TLS is required, it is TLS 1.2 or 1.3 with parameters that are not broken
+  (no RC4, no 3DES, no SHA-1 signature of the handshake, no RSA key under 1024
+  bits). Where it is not, any TLS is better than none: TLS 1.0 and up with all
+  that this server can speak, modern first.
+- A handshake that fails for what may be our hello is tried once more with a
+  smaller and older one, which old hosts understand.
 - What fails is never sent over something weaker: the message waits, the next
   host is tried, and only the end of the retry schedule returns it. The one
   retry in plaintext on the same host exists only where nothing was published.

@@ -129,8 +129,8 @@ func decisionWords() []entry {
 		{NoName, "a verified certificate is asked for, and an address literal has no name to verify", "write to a domain instead of an address"},
 		{NoHosts, "no host is known for the domain", "check its MX and address records"},
 		{Skipped, "the host is not used", "the reason stands beside it"},
-		{TLSRequired, "nothing is sent without TLS, and what stands beside it is verified", none},
-		{Opportunistic, "TLS is used where the host offers it, without verification", "publish TLSA records or an MTA-STS policy to have it verified"},
+		{TLSRequired, "nothing is sent without sound TLS (1.2 or later, no broken cipher), and what stands beside it is verified", none},
+		{Opportunistic, "TLS is used where the host offers it, whatever its version, without verification", "publish TLSA records or an MTA-STS policy to have it verified"},
 		{PlaintextFallback, "if TLS fails, the same host is tried once more without", "publish TLSA records or an MTA-STS policy, which forbid this"},
 	}
 }
@@ -184,7 +184,9 @@ func connectionWords() []entry {
 		{TLSTimeout, "the TLS handshake took too long", waits},
 		{TLSClosed, "the host closed the connection within the TLS handshake", "check the host's log and its TLS configuration"},
 		{"tls-not-tls", "the host answered the TLS handshake with something else", "check for something on the way that changes SMTP"},
-		{"tls-version", "the host knows no TLS version that this server speaks: 1.2 or 1.3", "update the host's TLS"},
+		{"tls-version", "the host speaks no TLS version that will do: TLS 1.2 or 1.3 where TLS is required, 1.0 at least elsewhere", "update the host's TLS"},
+		{"tls-weak-cipher", "the host chose a cipher suite that is broken: RC4 or 3DES", "have the host offer AES or ChaCha20 and prefer them"},
+		{"tls-weak-signature", "the host signed the TLS handshake with SHA-1", "update the host's TLS"},
 		{"tls-handshake", "the TLS handshake failed", "check the host's TLS configuration"},
 	}
 }
@@ -221,6 +223,8 @@ func certificateWords() []entry {
 		{"cert-chain-too-long", "the chain is longer than one of its authorities allows", chain},
 		{"cert-critical-extension", "the certificate has a critical extension that is not known", "issue it without"},
 		{"cert-weak-algorithm", "the certificate is signed by an algorithm that is broken", "issue it anew"},
+		{"cert-weak-key", "an RSA key of the host's certificate, or of its chain, has fewer than 1024 bits", "issue it anew with an RSA key of 2048 bits or an ECDSA key"},
+		{"cert-unknown-key", "the host's certificate holds a key that this server's TLS does not know: DSA, Ed448, or a curve other than P-256, P-384 and P-521", "issue it with an RSA or ECDSA P-256 key"},
 		{"cert-invalid", "the host's certificate is not valid", "issue it anew"},
 		{RootsUnavailable, "this server has no list of public authorities", "install the system's CA certificates"},
 	}

@@ -45,6 +45,7 @@ type SessionDetail struct {
 	Addr       string             `json:"addr"`
 	Started    time.Time          `json:"started"`
 	Reused     bool               `json:"reused,omitempty"` // made for an earlier message and kept (SES-6)
+	SmallHello bool               `json:"small_hello,omitempty"`
 	Plaintext  bool               `json:"plaintext,omitempty"`
 	TLS        *delivery.TLSFacts `json:"tls,omitempty"`
 	TLSFailure string             `json:"tls_failure,omitempty"` // reason word and text
@@ -90,7 +91,7 @@ func encodeDetail(res *delivery.Result, vs []verdict) string {
 }
 
 func sessionDetail(s delivery.Session) SessionDetail {
-	d := SessionDetail{Addr: s.Addr.String(), Started: s.Started, Reused: s.Reused, Plaintext: s.Plaintext, TLS: s.TLS,
+	d := SessionDetail{Addr: s.Addr.String(), Started: s.Started, Reused: s.Reused, SmallHello: s.SmallHello, Plaintext: s.Plaintext, TLS: s.TLS,
 		PKIX: verdictText(s.PKIX), DANE: verdictText(s.DANE), Transcript: s.Transcript}
 	if s.TLSFailure != nil {
 		d.TLSFailure = failureText(s.TLSFailure)

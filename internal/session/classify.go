@@ -17,6 +17,7 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/sound"
 	"waxwing/smtpclient"
 	"waxwing/tlsrpt"
 )
@@ -57,6 +58,7 @@ func classifyPKIX(err error, leaf *x509.Certificate, now time.Time) *delivery.TL
 		weak      x509.InsecureAlgorithmError
 		violation x509.ConstraintViolationError
 		roots     x509.SystemRootsError
+		weakChain *sound.KeyError
 	)
 	fail := func(t tlsrpt.ResultType, why delivery.Reason) *delivery.TLSFailure {
 		return tlsFailure(t, why, "%v", err)
@@ -78,6 +80,8 @@ func classifyPKIX(err error, leaf *x509.Certificate, now time.Time) *delivery.TL
 		return fail(tlsrpt.CertificateNotTrusted, CertCriticalExtension)
 	case errors.As(err, &weak):
 		return fail(tlsrpt.CertificateNotTrusted, CertWeakAlgorithm)
+	case errors.As(err, &weakChain):
+		return fail(tlsrpt.CertificateNotTrusted, CertWeakKey)
 	case errors.As(err, &violation):
 		return fail(tlsrpt.CertificateNotTrusted, CertNotCA)
 	case errors.As(err, &roots):
@@ -192,8 +196,13 @@ func classifyHandshake(hs *smtpclient.HandshakeError) *delivery.TLSFailure {
 	case strings.Contains(text, "unsupported protocol version"):
 		why = TLSVersion
 	case strings.Contains(text, "failed to parse certificate"):
-		// crypto/tls has no type for it.
+		// crypto/tls has no type for it, nor for the next one.
 		why, t = CertMalformed, tlsrpt.CertificateNotTrusted
+		if strings.Contains(text, "unsupported elliptic curve") {
+			why = CertUnknownKey
+		}
+	case strings.Contains(text, "unsupported type of public key"), strings.Contains(text, "RSA key larger than"):
+		why, t = CertUnknownKey, tlsrpt.CertificateNotTrusted
 	}
 	return tlsFailure(t, why, "TLS handshake: %s", text)
 }

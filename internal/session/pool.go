@@ -39,6 +39,7 @@ type poolKey struct {
 	port           uint16
 	host           delivery.MXHost
 	tls            delivery.TLSLevel
+	offer          delivery.TLSOffer
 	implicit       bool
 	fallback       bool
 	pkix, dane     delivery.Check
@@ -59,7 +60,7 @@ func keyOf(c *Client, p *delivery.Plan, job *delivery.Job, addr netip.Addr) (poo
 		return poolKey{}, false
 	}
 	k := poolKey{
-		client: c, addr: addr, port: p.Port, host: p.Host.Name, tls: p.TLS, implicit: p.ImplicitTLS, fallback: p.PlaintextFallback,
+		client: c, addr: addr, port: p.Port, host: p.Host.Name, tls: p.TLS, offer: offered(p), implicit: p.ImplicitTLS, fallback: p.PlaintextFallback,
 		pkix: p.PKIX, dane: p.DANE, pkixName: p.PKIXName, sni: p.SNI, purpose: job.Purpose,
 		names: nameList(p.DANENames), records: recordSet(p),
 	}

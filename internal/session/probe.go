@@ -21,6 +21,7 @@ type Probe struct {
 	Hello      bool        // Plain holds the host's answer
 	StartTLS   bool
 	RequireTLS bool
+	SmallHello bool // TLS came about only with a small hello
 	TLS        *delivery.TLSFacts
 	Chain      []*x509.Certificate // as presented, also where the handshake failed after it
 	PKIX       *delivery.Verdict   // nil: no certificate was seen
@@ -37,7 +38,9 @@ const maxOffers = 50
 // says goodbye. It makes both verifications, whatever the plan asks for, and goes
 // on where they fail. Sessions are classified just as those that carry mail.
 func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) Probe {
-	plan.TLS, plan.PKIX, plan.DANE = delivery.TLSOpportunistic, delivery.CheckReport, delivery.CheckNone
+	plan.Offer = offered(&plan) // as a mail would
+	plan.TLS, plan.RequireTLSVerb = delivery.TLSOpportunistic, delivery.CheckNone
+	plan.PKIX, plan.DANE = delivery.CheckReport, delivery.CheckNone
 	if len(plan.TLSA) > 0 {
 		plan.DANE = delivery.CheckReport
 	}
@@ -47,15 +50,23 @@ func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr)
 	if plan.SNI.IsZero() {
 		plan.SNI = plan.PKIXName
 	}
-	p := &probe{c: c, plan: plan, found: Probe{Addr: addr}}
-	p.run(ctx)
-	return p.found
+	first := &probe{c: c, plan: plan, found: Probe{Addr: addr}}
+	first.run(ctx)
+	if f := first.found.TLSFailure; f == nil || !plan.SmallHello || !smallMayHelp(f.Reason) {
+		return first.found
+	}
+	second := &probe{c: c, plan: plan, small: true, found: Probe{Addr: addr, SmallHello: true}}
+	if second.run(ctx); second.found.TLS == nil {
+		return first.found
+	}
+	return second.found
 }
 
 // probe is a Probe under way.
 type probe struct {
 	c     *Client
 	plan  delivery.Plan
+	small bool
 	conn  *smtpclient.Conn
 	found Probe
 }
@@ -118,7 +129,7 @@ func (p *probe) secured() {
 }
 
 func (p *probe) handshake(ctx context.Context, begin func(context.Context, *tls.Config) error) error {
-	check := &verifier{plan: &p.plan, roots: p.c.Roots, now: p.c.now}
+	check := &verifier{plan: &p.plan, small: p.small, roots: p.c.Roots, now: p.c.now}
 	conf := check.config()
 	conf.VerifyConnection = func(cs tls.ConnectionState) error {
 		p.found.Chain = cs.PeerCertificates[:min(len(cs.PeerCertificates), maxChain)]
@@ -130,7 +141,10 @@ func (p *probe) handshake(ctx context.Context, begin func(context.Context, *tls.
 		return err
 	}
 	cs, _ := p.conn.TLSState()
-	p.found.TLS = facts(cs)
+	if err := check.unsound(&cs); err != nil {
+		return err
+	}
+	p.found.TLS = facts(&cs)
 	return nil
 }
 

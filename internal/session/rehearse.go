@@ -26,6 +26,7 @@ const (
 	StepHello       StepName = "EHLO"
 	StepStartTLS    StepName = "STARTTLS"
 	StepCertificate StepName = "certificate"
+	StepSmallHello  StepName = "small hello"
 	StepPlaintext   StepName = "plaintext"
 	StepLogin       StepName = "AUTH"
 	StepReset       StepName = "RSET"
@@ -42,7 +43,7 @@ type Step struct {
 // Rehearsal is a session made as for a mail, up to where MAIL would be said.
 type Rehearsal struct {
 	Addr      netip.Addr
-	Steps     []Step           // the last one is not OK if Failure is set, nor is one before StepPlaintext
+	Steps     []Step           // the last one is not OK if Failure is set, nor is one before StepSmallHello or StepPlaintext
 	Session   delivery.Session // what was found
 	Secured   bool             // over TLS
 	Travelled string           // as mail would: none, unverified, pkix, dane, dane+pkix
@@ -66,10 +67,11 @@ func (c *Client) Rehearse(ctx context.Context, plan delivery.Plan, addr netip.Ad
 	quick.Timeouts = impatient(c.Timeouts.WithDefaults())
 	t := newTrip(&quick, Request{Plan: plan, Job: &delivery.Job{}, Recipients: []delivery.Recipient{{}}})
 	r := Rehearsal{Addr: addr}
-	for _, plain := range []bool{false, true} {
-		v := &visit{trip: t, addr: addr, plain: plain, rehearsal: &r, facts: delivery.Session{Addr: addr, Plaintext: plain, Started: quick.now()}}
-		next, ok := v.establish(ctx)
-		if ok {
+	for next := fresh; ; {
+		v := t.visit(addr, next == smaller, next == plaintext)
+		v.rehearsal, v.facts.Started = &r, quick.now()
+		var ok bool
+		if next, ok = v.establish(ctx); ok {
 			v.rehearseReset(ctx)
 		}
 		if v.conn != nil && !v.parted {
@@ -82,12 +84,15 @@ func (c *Client) Rehearse(ctx context.Context, plan delivery.Plan, addr netip.Ad
 		if last := len(r.Steps) - 1; r.Failure != nil && last >= 0 {
 			r.Steps[last].OK, r.Steps[last].Text = false, string(r.Failure.Word)+": "+r.Failure.Text
 		}
-		if ok || next != plaintext {
-			break
+		switch {
+		case !ok && next == smaller:
+			v.begin(StepSmallHello)
+		case !ok && next == plaintext:
+			v.begin(StepPlaintext)
+		default:
+			return r
 		}
-		v.begin(StepPlaintext)
 	}
-	return r
 }
 
 func impatient(t smtpclient.Timeouts) smtpclient.Timeouts {
@@ -112,8 +117,11 @@ func (v *visit) rehearseReset(ctx context.Context) {
 func (v *visit) begin(name StepName) {
 	if r := v.rehearsal; r != nil {
 		r.Steps = append(r.Steps, Step{Name: name})
-		if name == StepPlaintext {
-			last := &r.Steps[len(r.Steps)-1]
+		last := &r.Steps[len(r.Steps)-1]
+		switch name {
+		case StepSmallHello:
+			last.OK, last.Text = true, "a mail would be tried once more, with a small and older TLS hello"
+		case StepPlaintext:
 			last.OK, last.Text = true, "a mail would be tried once more, without TLS"
 		}
 	}
@@ -145,7 +153,11 @@ func (v *visit) stepText(name StepName) string {
 	case StepHello:
 		return v.facts.HELO + " offers " + strings.Join(v.offered(), ", ")
 	case StepTLS, StepStartTLS:
-		return strings.Join(slices.DeleteFunc([]string{v.facts.TLS.Version, v.facts.TLS.Cipher, v.facts.TLS.KeyExchange}, func(s string) bool { return s == "" }), ", ")
+		parts := []string{v.facts.TLS.Version, v.facts.TLS.Cipher, v.facts.TLS.KeyExchange}
+		if f := v.facts.TLS.Weak; f != nil {
+			parts = append(parts, "weak: "+string(f.Reason))
+		}
+		return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 	case StepLogin:
 		return v.loginText()
 	case StepReset:

@@ -109,6 +109,7 @@ type again uint8
 const (
 	leave     again = iota // nothing more with this host
 	nextAddr               // the next address of this host
+	smaller                // the same address once more, with a small TLS hello (POL-10)
 	plaintext              // the same address once more, without TLS (POL-3)
 	fresh                  // the same address over a new connection
 )
@@ -116,11 +117,11 @@ const (
 // address does with one address what can be done: over a connection that is
 // kept, over a new one, and once without TLS if the plan allows it.
 func (t *trip) address(ctx context.Context, addr netip.Addr) again {
-	a, plain := fresh, false
+	a, small, plain := fresh, false, false
 	if v := t.reuse(addr); v != nil {
 		a = t.session(ctx, v)
 	}
-	for a == fresh || a == plaintext {
+	for a == fresh || a == smaller || a == plaintext {
 		if t.pending() == 0 || ended(ctx) {
 			return leave
 		}
@@ -128,10 +129,16 @@ func (t *trip) address(ctx context.Context, addr netip.Addr) again {
 			t.tooSlow()
 			return leave
 		}
-		plain = plain || a == plaintext
-		a = t.session(ctx, &visit{trip: t, addr: addr, plain: plain, facts: delivery.Session{Addr: addr, Plaintext: plain}})
+		small, plain = small || a == smaller, plain || a == plaintext
+		a = t.session(ctx, t.visit(addr, small, plain))
 	}
 	return a
+}
+
+// visit is a visit over a new connection.
+func (t *trip) visit(addr netip.Addr, small, plain bool) *visit {
+	return &visit{trip: t, addr: addr, small: small, plain: plain,
+		facts: delivery.Session{Addr: addr, SmallHello: small && !plain, Plaintext: plain}}
 }
 
 // trip is one Carry: the state that its sessions share.

@@ -149,6 +149,11 @@ func TestNoTLS(t *testing.T) {
 			tlsrpt.ValidationFailure, TLSVersion},
 		// The same, from a server that does not say so but chooses what it knows.
 		{"old version chosen", &peer{cert: &p.good, handshake: oldServerHello}, tlsrpt.ValidationFailure, TLSVersion},
+		{"SSL 3.0", &peer{cert: &p.good, handshake: func(nc net.Conn) {
+			nc.Read(make([]byte, 4096))
+			nc.Write([]byte{21, 3, 0, 0, 2, 2, 70}) // protocol_version, in an SSL 3.0 record
+			nc.Read(make([]byte, 1))
+		}}, tlsrpt.ValidationFailure, TLSVersion},
 		{"injection", &peer{cert: &p.good, answer: to("STARTTLS", "220 go on\n250 injected")}, tlsrpt.ValidationFailure, StartTLSInjection},
 		// A server that wants a client certificate says so after the handshake.
 		{"late alert", &peer{cert: &p.good, config: func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }},

@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/sound"
 	"waxwing/tlsrpt"
 )
 
@@ -18,11 +20,13 @@ const maxChain = 32
 // verifier makes the plan's checks on one TLS session and keeps both verdicts.
 type verifier struct {
 	plan  *delivery.Plan
+	small bool // a small hello
 	roots *x509.CertPool
 	cache *keyedCache // nil: no resumption
 	now   func() time.Time
 	pkix  *delivery.Verdict
 	dane  *delivery.Verdict
+	weak  bool // the session is less than sound, which the plan allows
 }
 
 // config is the TLS configuration for the plan's host. crypto/tls's own
@@ -31,7 +35,6 @@ type verifier struct {
 func (v *verifier) config() *tls.Config {
 	config := &tls.Config{
 		ServerName:         v.plan.SNI.ASCII(),
-		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // replaced by VerifyConnection
 		VerifyConnection:   v.verify,
 		Time:               v.now,
@@ -39,6 +42,7 @@ func (v *verifier) config() *tls.Config {
 		// octets early. Nobody looks at part of a mail.
 		DynamicRecordSizingDisabled: true,
 	}
+	applyOffer(config, offered(v.plan), v.small)
 	if v.cache != nil {
 		config.ClientSessionCache = v.cache
 	}
@@ -57,11 +61,27 @@ func (v *verifier) verify(cs tls.ConnectionState) error {
 	if cs.DidResume && (failed(v.pkix) || failed(v.dane)) {
 		v.cache.forget()
 	}
+	if f := v.unsound(&cs); f != nil {
+		return f
+	}
 	if v.plan.DANE == delivery.CheckRequire && failed(v.dane) {
 		return v.dane.Failure
 	}
 	if v.plan.PKIX == delivery.CheckRequire && failed(v.pkix) {
 		return v.pkix.Failure
+	}
+	return nil
+}
+
+// unsound is why a plan that wants a sound session cannot have this one. The
+// signature of the handshake is known only at its end, so it is asked twice.
+func (v *verifier) unsound(cs *tls.ConnectionState) error {
+	if offered(v.plan) == delivery.OfferAny {
+		return nil
+	}
+	if f := sound.Weakness(cs); f != nil {
+		v.cache.forget()
+		return f
 	}
 	return nil
 }
@@ -80,7 +100,11 @@ func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verdict {
 	for _, c := range chain[1:min(len(chain), maxChain)] {
 		opts.Intermediates.AddCert(c)
 	}
-	if _, err := leaf.Verify(opts); err != nil {
+	paths, err := leaf.Verify(opts)
+	if err == nil {
+		err = sound.WeakPath(paths)
+	}
+	if err != nil {
 		return &delivery.Verdict{Failure: classifyPKIX(err, leaf, now)}
 	}
 	// A zero name would match nothing; x509 takes it for "any".
@@ -102,6 +126,9 @@ func (v *verifier) verifyDANE(chain []*x509.Certificate) *delivery.Verdict {
 	if err != nil {
 		return &delivery.Verdict{Failure: classifyDANE(err)}
 	}
+	if err := sound.WeakPath([][]*x509.Certificate{found.Path}); err != nil {
+		return &delivery.Verdict{Failure: classifyPKIX(err, chain[0], v.now())}
+	}
 	return &delivery.Verdict{Matched: recordText(found.Record)}
 }
 
@@ -110,12 +137,10 @@ func noCertificate() *delivery.TLSFailure {
 }
 
 // facts are what is kept of a TLS session with the delivery (SES-4).
-func facts(cs tls.ConnectionState) *delivery.TLSFacts {
+func facts(cs *tls.ConnectionState) *delivery.TLSFacts {
 	f := &delivery.TLSFacts{
-		Version: versionName(cs.Version), Cipher: tls.CipherSuiteName(cs.CipherSuite), Resumed: cs.DidResume,
-	}
-	if cs.CurveID != 0 {
-		f.KeyExchange = cs.CurveID.String()
+		Version: versionName(cs.Version), Cipher: tls.CipherSuiteName(cs.CipherSuite), KeyExchange: keyExchange(cs),
+		Resumed: cs.DidResume, Weak: sound.Weakness(cs),
 	}
 	if len(cs.PeerCertificates) > 0 {
 		sum := sha256.Sum256(cs.PeerCertificates[0].Raw)
@@ -125,13 +150,7 @@ func facts(cs tls.ConnectionState) *delivery.TLSFacts {
 }
 
 func versionName(v uint16) string {
-	switch v {
-	case tls.VersionTLS12:
-		return "TLS1.2"
-	case tls.VersionTLS13:
-		return "TLS1.3"
-	}
-	return tls.VersionName(v)
+	return strings.ReplaceAll(tls.VersionName(v), " ", "")
 }
 
 // release lets go of what only the handshake needed. Later handshakes do not
@@ -141,9 +160,12 @@ func (v *verifier) release() { v.plan, v.roots, v.cache = nil, nil, nil }
 func passed(d *delivery.Verdict) bool { return d != nil && d.Failure == nil }
 
 // travelled is how mail over this TLS session travels, in one word: what was
-// verified, whether or not that was required.
+// verified, whether or not that was required. Under parameters that are broken a
+// certificate says nothing of who is at the other end.
 func (v *verifier) travelled() string {
 	switch pk, da := passed(v.pkix), passed(v.dane); {
+	case v.weak:
+		return "unverified"
 	case pk && da:
 		return "dane+pkix"
 	case da:

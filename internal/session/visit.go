@@ -19,6 +19,7 @@ type visit struct {
 	*trip
 	addr   netip.Addr
 	plain  bool  // the plaintext retry
+	small  bool  // the retry with a small hello
 	kept   *kept // where the connection comes from; nil: new
 	conn   *smtpclient.Conn
 	check  *verifier // nil in plaintext
@@ -154,7 +155,7 @@ func (v *visit) secure(ctx context.Context) error {
 
 // encrypt makes the handshake, with the plan's checks in it.
 func (v *visit) encrypt(ctx context.Context, start func(context.Context, *tls.Config) error) error {
-	check := &verifier{plan: v.plan, roots: v.c.Roots, now: v.c.now}
+	check := &verifier{plan: v.plan, small: v.small, roots: v.c.Roots, now: v.c.now}
 	// Under REQUIRETLS each message has a TLS session of its own.
 	if v.c.Resume != nil && v.plan.RequireTLSVerb == delivery.CheckNone {
 		check.cache = &keyedCache{shared: v.c.Resume, key: sessionKey(v.plan)}
@@ -164,9 +165,12 @@ func (v *visit) encrypt(ctx context.Context, start func(context.Context, *tls.Co
 	if err != nil {
 		return err
 	}
-	v.check = check
 	cs, _ := v.conn.TLSState()
-	v.facts.TLS = facts(cs)
+	if err := check.unsound(&cs); err != nil {
+		return err
+	}
+	v.check, v.facts.TLS = check, facts(&cs)
+	check.weak = v.facts.TLS.Weak != nil
 	v.end()
 	return nil
 }
@@ -192,7 +196,11 @@ func (v *visit) insecure(ctx context.Context, err error) again {
 	if demanding(v.plan) {
 		v.each(delivery.Pending, func(r *delivery.RecipientResult) { r.PolicyFailure = true })
 	}
-	if mayRetryPlain(v.plan) {
+	switch {
+	case v.plan.SmallHello && !v.small && smallMayHelp(f.Reason):
+		v.facts.Again = true
+		return smaller
+	case mayRetryPlain(v.plan):
 		return plaintext
 	}
 	return nextAddr

@@ -1,6 +1,9 @@
 package session
 
-import "waxwing/internal/delivery"
+import (
+	"waxwing/internal/delivery"
+	"waxwing/internal/sound"
+)
 
 // The reason words of this package; with those of dane.Error and the ones that
 // classify.go makes of TLS alerts and STARTTLS replies, the set is closed.
@@ -43,8 +46,10 @@ const (
 	TLSTimeout         delivery.Reason = "tls-timeout"
 	TLSClosed          delivery.Reason = "tls-closed"
 	TLSNotTLS          delivery.Reason = "tls-not-tls"
-	TLSVersion         delivery.Reason = "tls-version"
+	TLSVersion                         = sound.Version
 	TLSHandshake       delivery.Reason = "tls-handshake" // and "tls-alert-…"
+	TLSWeakCipher                      = sound.Cipher
+	TLSWeakSignature                   = sound.Signature
 
 	CertMissing           delivery.Reason = "cert-missing"
 	CertMalformed         delivery.Reason = "cert-malformed"
@@ -60,6 +65,8 @@ const (
 	CertChainTooLong      delivery.Reason = "cert-chain-too-long"
 	CertCriticalExtension delivery.Reason = "cert-critical-extension"
 	CertWeakAlgorithm     delivery.Reason = "cert-weak-algorithm"
+	CertWeakKey                           = sound.Key
+	CertUnknownKey        delivery.Reason = "cert-unknown-key"
 	CertInvalid           delivery.Reason = "cert-invalid"
 	RootsUnavailable      delivery.Reason = "roots-unavailable" // ours, not the peer's fault
 )

@@ -90,7 +90,8 @@ func settled(res *delivery.Result) bool {
 // retry of POL-3, whose TLS failure was counted with the session before it.
 func isSession(s *delivery.Session) bool {
 	// SES-6: a kept session counts with the first message to a domain only.
-	if !s.Connected || !s.Greeted || s.Plaintext || s.Repeat {
+	// POL-10: of two handshakes with one host the second is the session.
+	if !s.Connected || !s.Greeted || s.Plaintext || s.Repeat || s.Again {
 		return false
 	}
 	// A session that ended before it came to TLS says nothing about it: EHLO
@@ -181,6 +182,11 @@ func failures(p *delivery.Policy, s *delivery.Session) []delivery.TLSFailure {
 		verdict = s.DANE
 	default:
 		return out
+	}
+	// A session that a plan requiring TLS would not have taken meets no policy that
+	// asks for a verified host (POL-10): mode testing must show what enforce would refuse.
+	if s.TLS != nil && s.TLS.Weak != nil {
+		out = append(out, *s.TLS.Weak)
 	}
 	switch {
 	case verdict != nil && verdict.Failure != nil:

@@ -142,6 +142,14 @@ func TestSession(t *testing.T) {
 		{"all TLSA unusable: TLS is enough", []delivery.Policy{with(tlsa(mx1), tlsrpt.TLSAInvalid, "tlsa-unusable")},
 			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "tlsa-invalid/tlsa-unusable"}}},
+		{"POL-10: weak TLS is TLS where nothing is asked for", []delivery.Policy{none()}, session(weak), []tally{{tlsrpt.PolicyNone, 1, 0, ""}}},
+		{"POL-10: mode testing shows what enforce would refuse", []delivery.Policy{tlsa(mx1), sts()},
+			session(func(s *delivery.Session) { weak(s); s.DANE, s.PKIX = passed, &delivery.Verdict{Failure: pkix} }),
+			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "validation-failure/tls-version"}, {tlsrpt.PolicySTS, 0, 1, "validation-failure/tls-version certificate-expired/certificate-expired"}}},
+		{"POL-10: a small hello followed, which counts", []delivery.Policy{none()},
+			session(func(s *delivery.Session) {
+				s.TLS, s.TLSFailure, s.Again = nil, fails(tlsrpt.ValidationFailure, "tls-closed"), true
+			}), nil},
 		{"nobody verified: no success", []delivery.Policy{sts()}, session(nil), []tally{{tlsrpt.PolicySTS, 0, 1, "validation-failure/not-verified"}}},
 		{"our own fault is not theirs", []delivery.Policy{sts()},
 			session(func(s *delivery.Session) {
@@ -158,6 +166,10 @@ func TestSession(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %v", tt.name, got, tt.want)
 		}
 	}
+}
+
+func weak(s *delivery.Session) {
+	s.TLS = &delivery.TLSFacts{Version: "TLS1.0", Weak: fails(tlsrpt.ValidationFailure, "tls-version")}
 }
 
 func job() *delivery.Job {
@@ -299,7 +311,7 @@ func anySession(t *rapid.T) delivery.Session {
 		HELO: rapid.SampledFrom([]string{"", "h"}).Draw(t, "helo"),
 		PKIX: rapid.SampledFrom(verdicts).Draw(t, "pkix"), DANE: rapid.SampledFrom(verdicts).Draw(t, "dane"),
 	}
-	s.TLS = rapid.SampledFrom([]*delivery.TLSFacts{nil, {}}).Draw(t, "tls")
+	s.TLS = rapid.SampledFrom([]*delivery.TLSFacts{nil, {}, {Weak: fails(tlsrpt.ValidationFailure, "tls-version")}}).Draw(t, "tls")
 	s.Err = rapid.SampledFrom([]*delivery.Failure{nil, {}}).Draw(t, "err")
 	s.TLSFailure = rapid.SampledFrom([]*delivery.TLSFailure{nil, fails(tlsrpt.ValidationFailure, "handshake-failure"),
 		fails(tlsrpt.CertificateExpired, "certificate-expired")}).Draw(t, "tls failure")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -53,6 +54,9 @@ func (busyLogins) Start(context.Context, string, smtpserver.Conn) (sasl.Server, 
 	return nil, smtp.NewReply(454, smtp.Enhanced{Class: 4, Subject: 7}, "the directory is away")
 }
 
+// refuseHello fails every TLS handshake.
+func refuseHello(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no") }
+
 // TestRehearse: a rehearsal goes as far as a mail would, login included, sends
 // nothing, and says in words what to do (TRA-2, TRA-3).
 func TestRehearse(t *testing.T) {
@@ -100,9 +104,15 @@ func TestRehearse(t *testing.T) {
 		{name: "no TLS, any", host: noTLS, alter: func(t *route.Transport) {
 			t.Kind, t.Security, t.User, t.Password = route.Smarthost, route.SecurityAny, "", ""
 		}, steps: "connect greeting EHLO RSET"},
-		{name: "TLS broken, any", host: func(s *smtpserver.Server) { s.TLS.MaxVersion = tls.VersionTLS11; s.TLS.MinVersion = tls.VersionTLS10 }, alter: func(t *route.Transport) {
+		{name: "TLS broken, any", host: func(s *smtpserver.Server) { s.TLS.GetConfigForClient = refuseHello }, alter: func(t *route.Transport) {
 			t.Kind, t.Security, t.User, t.Password = route.Smarthost, route.SecurityAny, "", ""
-		}, steps: "connect greeting EHLO STARTTLS plaintext connect greeting EHLO RSET", texts: []string{"STARTTLS: tls-version: ", "plaintext: a mail would be tried once more"}},
+		}, steps: "connect greeting EHLO STARTTLS small hello connect greeting EHLO STARTTLS plaintext connect greeting EHLO RSET",
+			texts: []string{"STARTTLS: tls-alert-internal-error: ", "small hello: a mail would be tried once more", "plaintext: a mail would be tried once more"}},
+		{name: "TLS old, any", host: func(s *smtpserver.Server) { s.TLS.MaxVersion = tls.VersionTLS11; s.TLS.MinVersion = tls.VersionTLS10 }, alter: func(t *route.Transport) {
+			t.Kind, t.Security, t.User, t.Password = route.Smarthost, route.SecurityAny, "", ""
+		}, steps: way + "RSET", texts: []string{"STARTTLS: TLS1.1, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, X25519, weak: tls-version"}, advice: "the transport has none"},
+		{name: "TLS old, verified", host: func(s *smtpserver.Server) { s.TLS.MaxVersion = tls.VersionTLS11; s.TLS.MinVersion = tls.VersionTLS10 },
+			steps: "connect greeting EHLO STARTTLS small hello connect greeting EHLO STARTTLS", word: session.TLSVersion, advice: "update the host's TLS"},
 		{name: "another authority", host: stranger, steps: "connect greeting EHLO STARTTLS", word: session.CertSelfSigned, advice: "an authority of your own"},
 		{name: "TLS expected from the start", alter: func(t *route.Transport) { t.Implicit = true }, steps: "connect TLS", word: session.TLSNotTLS, advice: "leave -implicit-tls out"},
 		{name: "nobody there", alter: func(t *route.Transport) { t.Port = 9 }, steps: "connect", word: session.ConnectRefused, advice: "listens on port 9"},
@@ -123,7 +133,7 @@ func TestRehearse(t *testing.T) {
 				steps += " " + string(s.Name)
 				told += "\n" + string(s.Name) + ": " + s.Text
 				last := i == len(r.Steps)-1
-				bad := last && c.word != "" || !last && r.Steps[i+1].Name == session.StepPlaintext
+				bad := last && c.word != "" || !last && (r.Steps[i+1].Name == session.StepPlaintext || r.Steps[i+1].Name == session.StepSmallHello)
 				if s.OK == bad || s.Text == "" || bad && last && !strings.HasPrefix(s.Text, string(c.word)+": ") {
 					t.Errorf("step %d: %+v", i, s)
 				}

@@ -55,6 +55,7 @@ func relayDecision(t *route.Transport, in policy.Input) delivery.Decision {
 		if t.Kind == route.Submission {
 			// RFC 8314 §3: never in plaintext; the transport's check says so too.
 			p.TLS, p.PlaintextFallback = delivery.TLSRequired, false
+			policy.Offer(p)
 		}
 	}
 	strict := in.Need == delivery.RequireTLS && !in.NullSender

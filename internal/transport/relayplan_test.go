@@ -155,6 +155,8 @@ func checkRelayPlan(t *testing.T, c relayCase, p *delivery.Plan) {
 		t.Fatalf("%v: TLS is not required: %+v", c, p)
 	case c.kind == route.Submission && (p.TLS != delivery.TLSRequired || p.PlaintextFallback):
 		t.Fatalf("%v: submission without TLS: %+v", c, p)
+	case (p.Offer == delivery.OfferAny) != (p.TLS == delivery.TLSOpportunistic) || !p.SmallHello: // POL-10
+		t.Fatalf("%v: offers %s TLS: %+v", c, p.Offer, p)
 	case c.security == route.SecurityDANE && p.DANE != delivery.CheckRequire:
 		t.Fatalf("%v: no DANE: %+v", c, p)
 	case c.dane == delivery.DANEUsable && !c.address && (p.DANE != delivery.CheckRequire || p.PKIX == delivery.CheckRequire):
