@@ -139,7 +139,7 @@ func (c *conn) loggedIn(ctx context.Context, mech string, ex sasl.Server, err er
 	}
 	if w, ok := c.srv.Auth.(Watcher); ok {
 		c.flush()
-		if r := w.Done(ctx, c, mech, err); r != nil {
+		if r := w.Done(ctx, c, ex, err); r != nil {
 			return r
 		}
 	}

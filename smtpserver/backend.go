@@ -72,13 +72,13 @@ type ConnAuthenticator interface {
 
 // Watcher is an Authenticator that wants to know how exchanges ended, to slow
 // down and refuse addresses that guess (INB-3). Done is called once after each
-// exchange that Start began, before the reply is sent; it may sleep. It is not told
-// of those that the client cancelled, or left by hanging up, before it had an answer
-// to anything; err is ErrBrokenOff of those that ended like that, or in a response
-// that could not be read, afterwards. A reply replaces the one that would be sent, 421
-// closes.
+// exchange that Start began, with what Start returned, before the reply is sent; it
+// may sleep. It is not told of those that the client cancelled, or left by hanging
+// up, before it had an answer to anything; err is ErrBrokenOff of those that ended
+// like that, or in a response that could not be read, afterwards. A reply replaces
+// the one that would be sent, 421 closes.
 type Watcher interface {
-	Done(ctx context.Context, conn Conn, mech string, err error) *smtp.Reply
+	Done(ctx context.Context, conn Conn, ex sasl.Server, err error) *smtp.Reply
 }
 
 // ErrBrokenOff is an exchange that ended without success after the client had an

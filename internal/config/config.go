@@ -138,7 +138,7 @@ type Limits struct {
 	MaxMessageSize   Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
 	MaxRecipients    int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
 	CommandTimeout   time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
-	FailedLogins     int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one IPv4 address or IPv6 /64 network within 15 minutes after which it is refused for as long. Each is answered later than the one before."`
+	FailedLogins     int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one IPv4 address or IPv6 /64 network within 15 minutes after which it is refused for as long, but for accounts that have logged in from there lately. Each is answered later than the one before. Guesses of one account from many networks take turns, up to 10 seconds apart."`
 
 	MessagesPerDay   int `toml:"messages_per_day" min:"0" max:"1000000000" doc:"Messages that one account may send in a day (UTC), on all machines together; more are refused with 450 until the next. It is what a stolen password is worth. \"waxwing account limit\" sets another limit for one account. 0: no limit."`
 	RecipientsPerDay int `toml:"recipients_per_day" min:"0" max:"1000000000" doc:"Recipients of all messages that one account may send in a day. 0: no limit."`

@@ -1,10 +1,12 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"slices"
+	"strings"
 
 	"waxwing/internal/account"
 	"waxwing/internal/sound"
@@ -48,11 +50,21 @@ func (e *External) Start(ctx context.Context, mech string, conn smtpserver.Conn)
 	if mech != sasl.External {
 		return e.Checker.Start(ctx, mech, conn)
 	}
-	if r := e.refused(conn); r != nil {
+	a := e.newAttempt(mech, conn)
+	if r := a.barred(); r != nil {
 		return nil, r
 	}
 	addresses := e.addresses(conn)
-	return sasl.NewExternalServer(func(authzid string) (string, error) { return e.decide(ctx, addresses, authzid) }), nil
+	a.Server = sasl.NewExternalServer(func(authzid string) (string, error) {
+		// Without a name of its own, the exchange goes by what the certificate says first.
+		if err := a.begin(ctx, cmp.Or(authzid, strings.Join(addresses[:min(len(addresses), 1)], ""))); err != nil {
+			return "", err
+		}
+		name, err := e.decide(ctx, addresses, authzid)
+		a.stands = name
+		return name, err
+	})
+	return a, nil
 }
 
 const (

@@ -356,5 +356,8 @@ func TestExternalAsks(t *testing.T) {
 		v.say("AUTH EXTERNAL Ym9zcw==\r\n", "535 5.7.8")
 	}
 	v, _ = visit(t, addr, cert)
-	v.say("AUTH EXTERNAL =\r\n", "421 4.7.0")
+	v.say("AUTH EXTERNAL Ym9zcw==\r\n", "421 4.7.0")
+	// But the network is home to the one who has logged in there.
+	v, _ = visit(t, addr, cert)
+	v.say("AUTH EXTERNAL =\r\n", "235 2.7.0")
 }

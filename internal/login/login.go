@@ -8,6 +8,9 @@
 // machine of a store. What is left is that salts are an account's: addresses of
 // one account that are spelt differently share theirs, those that several accounts
 // have in several domains can be counted, and a salt goes with its password.
+//
+// Guessing is slowed down by network and by name (decide, a pure function, over
+// what memory holds of both), and what it costs is bounded (Limits).
 package login
 
 import (
@@ -16,6 +19,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -23,8 +27,11 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"waxwing/dns"
 	"waxwing/internal/account"
+	"waxwing/internal/turns"
 	"waxwing/sasl"
+	"waxwing/smtp"
 )
 
 // Accounts finds accounts. Implementations are safe for concurrent use.
@@ -37,6 +44,8 @@ type Accounts interface {
 	// StandIns are the accounts of which one lends its salt to a user for whom Login
 	// finds none.
 	StandIns(ctx context.Context, user string) (accounts []string, err error)
+	// IsHosted says whether a domain is ours: the log shows its addresses.
+	IsHosted(ctx context.Context, domain dns.Name) (bool, error)
 }
 
 // Checker verifies logins. Its fields are not changed once it is in use; it is
@@ -50,28 +59,18 @@ type Checker struct {
 	// same on every machine: so must these be (func Secret). Nil: of this process.
 	Secret []byte
 
+	// Count is told of each exchange, by how it ended: ok, failed, broken-off, refused,
+	// busy or error; nil: nobody.
+	Count func(mechanism, result string)
+
 	once    sync.Once
-	secret  [secretSize]byte // of this process: keys the cache
+	secret  [secretSize]byte // of this process: keys the cache and the memory
 	made    []byte           // keys the made-up credentials
 	decoy   account.Credentials
-	slots   chan struct{} // argon2 computations at the same time
+	hashing turns.Turns // at argon2id
 	cache   cache
-	failing failing
-	flights singleflight.Group // of verifications, by cacheKey
-}
-
-// Limits bound what logins may cost. Zero values mean the defaults given.
-type Limits struct {
-	Parallel int           // argon2id computations at the same time; 4
-	Cache    int           // passwords remembered as verified; 1000
-	CacheFor time.Duration // 10 min
-	// Failures from one address (IPv6: one /64) before it is refused, and how
-	// long it then is; 20 in 15 min. Before that each failure is answered late:
-	// after Delay times the failures so far, up to 10 s.
-	Failures int
-	Window   time.Duration
-	Delay    time.Duration // 500 ms; negative: none
-	Tracked  int           // addresses remembered; 10000
+	memory  memory
+	flights singleflight.Group // of verifications
 }
 
 func (c *Checker) now() time.Time {
@@ -88,6 +87,12 @@ func (c *Checker) log() *slog.Logger {
 	return c.Log
 }
 
+func (c *Checker) count(mechanism, result string) {
+	if c.Count != nil {
+		c.Count(mechanism, result)
+	}
+}
+
 func (c *Checker) limits() Limits { return c.Limits.orDefault() }
 
 func (c *Checker) prepare() {
@@ -97,7 +102,8 @@ func (c *Checker) prepare() {
 		if len(c.made) == 0 {
 			c.made = c.secret[:]
 		}
-		c.slots = make(chan struct{}, c.limits().Parallel)
+		l := c.limits()
+		c.hashing = turns.Turns{AtOnce: l.Parallel, Waiting: l.Waiting, Known: l.Waiting, Each: hashingEach, Wait: l.Wait}
 		// A password that nobody has: its hash is what unknown users are checked
 		// against, at the same cost as a real one.
 		decoy, err := account.NewCredentials(rand.Text())
@@ -111,26 +117,34 @@ func (c *Checker) prepare() {
 // maxPassword keeps absurd passwords away from the hash.
 const maxPassword = 1024
 
+// hashingEach is how many passwords of one network are hashed or wait for it.
+const hashingEach = 8
+
 // Password checks a user's password and returns the account. Wrong passwords,
-// unknown users and accounts that may not log in are all sasl.ErrFailed; any
-// other error is the store's.
+// unknown users and accounts that may not log in are all sasl.ErrFailed; an error
+// that is turns.ErrBusy, or any other, says that it was not checked.
 func (c *Checker) Password(ctx context.Context, user, password string) (string, error) {
+	return (&attempt{c: c, user: user}).password(ctx, password)
+}
+
+func (a *attempt) password(ctx context.Context, password string) (string, error) {
+	c := a.c
 	c.prepare()
 	if len(password) > maxPassword {
 		return "", sasl.ErrFailed
 	}
-	name, cred, known, err := c.find(ctx, user)
+	cred, known, err := a.find(ctx)
 	if err != nil {
 		return "", err
 	}
-	key := c.cacheKey(name, cred.PasswordHash, password)
+	key := c.cacheKey(a.stands, cred.PasswordHash, password)
 	if known && c.cache.has(key, c.now()) {
-		return name, nil
+		return a.stands, nil
 	}
 	if !known {
 		cred = c.decoy
 	}
-	ok, err := c.share(ctx, key, cred.PasswordHash, password)
+	ok, err := a.share(ctx, cred.PasswordHash, password)
 	if err != nil {
 		return "", err
 	}
@@ -138,14 +152,17 @@ func (c *Checker) Password(ctx context.Context, user, password string) (string, 
 		return "", sasl.ErrFailed
 	}
 	c.cache.put(key, c.now(), c.limits())
-	return name, nil
+	return a.stands, nil
 }
 
 // share verifies, once for all that ask the same at the same time: a client
-// that opens many connections costs one argon2id, not one each.
-func (c *Checker) share(ctx context.Context, key [32]byte, hash, password string) (bool, error) {
-	same := c.flights.DoChan(string(key[:]), func() (any, error) {
-		return c.verify(context.WithoutCancel(ctx), hash, password)
+// that opens many connections costs one argon2id, not one each. The same is the
+// name as it was typed, too: else those who try one password with many names would
+// wait for one argon2id where none of them is there, and for one each where they are.
+func (a *attempt) share(ctx context.Context, hash, password string) (bool, error) {
+	key := mac(a.c.secret[:], "flight", a.user, hash, password)
+	same := a.c.flights.DoChan(string(key[:]), func() (any, error) {
+		return a.verify(context.WithoutCancel(ctx), hash, password)
 	})
 	select {
 	case r := <-same:
@@ -156,25 +173,26 @@ func (c *Checker) share(ctx context.Context, key [32]byte, hash, password string
 	}
 }
 
-// verify runs argon2id, not too often at the same time: each takes some 20 MiB.
-func (c *Checker) verify(ctx context.Context, hash, password string) (bool, error) {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return false, ctx.Err()
+// verify runs argon2id when its turn has come: each takes some 20 MiB.
+func (a *attempt) verify(ctx context.Context, hash, password string) (bool, error) {
+	end, err := a.c.hashing.Take(ctx, a.caller())
+	if errors.Is(err, turns.ErrBusy) {
+		err = errors.Join(err, smtp.NewReply(454, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many logins at this moment, try again in a minute"))
 	}
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	return account.VerifyPassword(hash, password)
 }
 
-// find returns the account that a user name stands for, and its credentials. It
-// asks for those of nobody too: time must not tell who is there.
-func (c *Checker) find(ctx context.Context, user string) (name string, cred account.Credentials, known bool, err error) {
-	if name, err = c.Accounts.Login(ctx, user); err != nil {
-		return "", account.Credentials{}, false, err
+// find returns the credentials of the account that the name stands for. It asks for
+// those of nobody too: time must not tell who is there.
+func (a *attempt) find(ctx context.Context) (cred account.Credentials, known bool, err error) {
+	if a.stands, err = a.c.Accounts.Login(ctx, a.user); err != nil {
+		return account.Credentials{}, false, err
 	}
-	cred, known, err = c.Accounts.Credentials(ctx, name)
-	return name, cred, known, err
+	return a.c.Accounts.Credentials(ctx, a.stands)
 }
 
 // cacheKey is an HMAC over the account, the stored hash (so that a changed
@@ -203,27 +221,33 @@ func mac(key []byte, parts ...string) (sum [32]byte) {
 // made-up ones, and never known. The store is asked the same for everybody: time
 // must not tell who is there.
 func (c *Checker) Scram(ctx context.Context, mech, user string) (sasl.Credentials, string, bool, error) {
+	return (&attempt{c: c, mech: mech, user: user}).keys(ctx)
+}
+
+func (a *attempt) keys(ctx context.Context) (sasl.Credentials, string, bool, error) {
+	c := a.c
 	c.prepare()
-	name, err := c.Accounts.Login(ctx, user)
+	name, err := c.Accounts.Login(ctx, a.user)
 	if err != nil {
 		return sasl.Credentials{}, "", false, err
 	}
-	lenders, err := c.Accounts.StandIns(ctx, user)
+	a.stands = name
+	lenders, err := c.Accounts.StandIns(ctx, a.user)
 	if err != nil {
 		return sasl.Credentials{}, "", false, err
 	}
 	from := name
 	if from == "" && len(lenders) > 0 {
-		from = c.lender(lenders, user)
+		from = c.lender(lenders, a.user)
 	}
 	cred, ok, err := c.Accounts.Credentials(ctx, from)
 	if err != nil {
 		return sasl.Credentials{}, "", false, err
 	}
-	if s := scramOf(cred, mech); ok && len(s.StoredKey) > 0 {
+	if s := scramOf(cred, a.mech); ok && len(s.StoredKey) > 0 {
 		return sasl.Credentials(s), name, name != "", nil
 	}
-	return c.madeUp(mech, user), "", false, nil
+	return c.madeUp(a.mech, a.user), "", false, nil
 }
 
 // lender picks one of several accounts for a user who is not there, always the same

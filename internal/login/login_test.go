@@ -5,13 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/sasl"
 	"waxwing/smtp"
@@ -52,6 +52,10 @@ func (p *people) Credentials(_ context.Context, name string) (account.Credential
 }
 
 func (p *people) StandIns(context.Context, string) ([]string, error) { return nil, p.fail }
+
+func (p *people) IsHosted(_ context.Context, d dns.Name) (bool, error) {
+	return d.ASCII() == "here.test", p.fail
+}
 
 func TestPassword(t *testing.T) {
 	t.Parallel()
@@ -166,60 +170,57 @@ func (g guest) HELO() string                         { return "" }
 func (g guest) ESMTP() bool                          { return true }
 func (g guest) Identity() string                     { return "" }
 
-// INB-3: failures delay, then refuse; by address, for a while.
+// try is one exchange of PLAIN from an address: the reply of Start, the error of the
+// exchange.
+func (c *Checker) try(t *testing.T, from, user, password string) (*smtp.Reply, error) {
+	t.Helper()
+	g := guest{netip.MustParseAddr(from)}
+	ex, r := c.Start(t.Context(), sasl.Plain, g)
+	if r != nil {
+		return r, nil
+	}
+	_, done, err := ex.Next([]byte("\x00" + user + "\x00" + password))
+	if done != (err == nil) {
+		t.Errorf("done %v, %v", done, err)
+	}
+	c.Done(t.Context(), g, ex, err)
+	return nil, err
+}
+
+// is421 reports a refusal, at the start or when the name is known.
+func is421(r *smtp.Reply, err error) bool {
+	return r != nil && r.Code == 421 || errors.As(err, &r) && r.Code == 421
+}
+
+// INB-3: failures delay, then refuse; by network, for a while.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1e9, 0)
-	c := &Checker{Accounts: newPeople(), Now: func() time.Time { return now }, Limits: Limits{Failures: 3, Window: time.Minute, Delay: -1, Tracked: 5}}
-	bad, near, good := guest{netip.MustParseAddr("2001:db8::1")}, guest{netip.MustParseAddr("2001:db8::2")}, guest{netip.MustParseAddr("192.0.2.1")}
-	start := func(g guest) *smtp.Reply {
-		_, r := c.Start(t.Context(), sasl.Plain, g)
-		return r
-	}
+	p := newPeople()
+	c := &Checker{Accounts: p, Now: func() time.Time { return now }, Limits: Limits{Failures: 3, Window: time.Minute, Delay: -1}}
+	const bad, near, good = "2001:db8::1", "2001:db8::2", "192.0.2.1"
 	for range 3 {
-		if r := start(bad); r != nil {
-			t.Fatalf("refused too early: %v", r)
-		}
-		if r := c.Done(t.Context(), bad, sasl.Plain, fmt.Errorf("wrapped: %w", sasl.ErrFailed)); r != nil {
-			t.Fatal(r)
+		if r, err := c.try(t, bad, "joe", "wrong horse"); r != nil || !errors.Is(err, sasl.ErrFailed) {
+			t.Fatalf("refused too early: %v %v", r, err)
 		}
 	}
-	c.Done(t.Context(), good, sasl.Plain, errors.New("the store's fault does not count"))
-	if r := start(bad); r == nil || r.Code != 421 {
+	if r, _ := c.try(t, bad, "joe", "correct horse"); r == nil || r.Code != 421 {
 		t.Errorf("not refused: %v", r)
 	}
-	if start(near) == nil {
+	if r, _ := c.try(t, near, "joe", "correct horse"); r == nil {
 		t.Error("the neighbour in the same /64 is not refused")
 	}
-	if r := start(good); r != nil {
-		t.Errorf("another address is refused: %v", r)
+	p.fail = errors.New("the store's fault does not count")
+	for range 5 {
+		c.try(t, good, "joe", "correct horse")
+	}
+	p.fail = nil
+	if r, err := c.try(t, good, "joe", "correct horse"); r != nil || err != nil {
+		t.Errorf("another address is refused: %v %v", r, err)
 	}
 	now = now.Add(time.Minute)
-	if r := start(bad); r != nil {
-		t.Errorf("still refused after the window: %v", r)
-	}
-	for i := range 20 {
-		c.failing.add(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), now, c.limits())
-	}
-	if n := len(c.failing.by); n > 5 {
-		t.Errorf("%d addresses tracked, the limit is 5", n)
-	}
-}
-
-func TestDelay(t *testing.T) {
-	t.Parallel()
-	var f failing
-	l := Limits{}.orDefault()
-	now := time.Unix(1e9, 0)
-	for i, want := range []time.Duration{500 * time.Millisecond, time.Second, 1500 * time.Millisecond} {
-		if got := f.add(netip.MustParseAddr("192.0.2.1"), now, l); got != want {
-			t.Errorf("failure %d: %s, want %s", i+1, got, want)
-		}
-	}
-	for range 100 {
-		if got := f.add(netip.MustParseAddr("192.0.2.1"), now, l); got > 10*time.Second {
-			t.Fatalf("delay %s", got)
-		}
+	if r, err := c.try(t, bad, "joe", "correct horse"); r != nil || err != nil {
+		t.Errorf("still refused after the window: %v %v", r, err)
 	}
 }
 

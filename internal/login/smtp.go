@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"waxwing/sasl"
@@ -24,25 +23,45 @@ func (c *Checker) Mechanisms(tls bool) []string {
 	return []string{sasl.ScramSHA256Plus, sasl.ScramSHA256, sasl.ScramSHA1Plus, sasl.ScramSHA1, sasl.Plain, sasl.Login}
 }
 
-// Start begins an exchange, or refuses an address that has failed too often.
+// Start begins an exchange, or refuses a network that has failed too often.
 func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) (sasl.Server, *smtp.Reply) {
-	if r := c.refused(conn); r != nil {
+	a := c.newAttempt(mech, conn)
+	if r := a.barred(); r != nil {
 		return nil, r
 	}
-	verify := func(user, password string) (string, error) { return c.Password(ctx, user, password) }
+	verify := func(user, password string) (string, error) {
+		if err := a.begin(ctx, user); err != nil {
+			return "", err
+		}
+		return a.password(ctx, password)
+	}
 	switch {
 	case mech == sasl.Plain:
-		return sasl.NewPlainServer(verify), nil
+		a.Server = sasl.NewPlainServer(verify)
 	case mech == sasl.Login:
-		return sasl.NewLoginServer(verify), nil
-	case !sasl.IsScram(mech):
-		return nil, smtp.NewReply(504, smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}, "mechanism not offered")
+		a.Server = sasl.NewLoginServer(verify)
+	case sasl.IsScram(mech):
+		return a.scram(ctx, conn)
+	default:
+		return nil, notOffered()
 	}
+	return a, nil
+}
+
+func notOffered() *smtp.Reply {
+	return smtp.NewReply(504, smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}, "mechanism not offered")
+}
+
+// scram is the exchange of one of the SCRAM mechanisms.
+func (a *attempt) scram(ctx context.Context, conn smtpserver.Conn) (sasl.Server, *smtp.Reply) {
 	s := sasl.ScramServer{
-		Mechanism:   mech,
+		Mechanism:   a.mech,
 		PlusOffered: true,
 		Lookup: func(user string) (sasl.Credentials, string, bool, error) {
-			return c.Scram(ctx, mech, user)
+			if err := a.begin(ctx, user); err != nil {
+				return sasl.Credentials{}, "", false, err
+			}
+			return a.keys(ctx)
 		},
 	}
 	if cs := conn.TLS(); cs != nil {
@@ -50,42 +69,48 @@ func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) 
 	}
 	srv, err := sasl.NewScramServer(s)
 	if err != nil {
-		return nil, smtp.NewReply(504, smtp.Enhanced{Class: 5, Subject: 5, Detail: 4}, "mechanism not offered")
+		return nil, notOffered()
 	}
-	return srv, nil
+	a.Server = srv
+	return a, nil
 }
 
-// refused is the reply to an address that has failed too often.
-func (c *Checker) refused(conn smtpserver.Conn) *smtp.Reply {
-	addr := conn.Remote().Addr()
-	if !c.failing.refused(addr, c.now(), c.limits()) {
+// barred is the reply to a network that has failed too often, unless it is a name's
+// home: then it depends on the name.
+func (a *attempt) barred() *smtp.Reply {
+	if !a.c.memory.barred(a.pair.network, a.c.now(), a.c.limits()) {
 		return nil
 	}
-	c.log().Info("login refused", "word", "login-limit", "remote", addr.String())
-	return smtp.NewReply(421, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many failed logins from your address, try again later")
+	return a.refused()
 }
 
-// failed says whether an exchange ended as one that is to be counted. Refused
-// credentials are, and SCRAM exchanges that the client broke off when it had the
-// salt: asking for those of many users must not be free. A client that breaks the
-// syntax before learns nothing, and a store that fails is not its fault.
-func failed(mech string, err error) bool {
-	return errors.Is(err, sasl.ErrFailed) || sasl.IsScram(mech) && errors.Is(err, smtpserver.ErrBrokenOff)
-}
-
-// Done counts failures by address and delays the answer (INB-3).
-func (c *Checker) Done(ctx context.Context, conn smtpserver.Conn, mech string, err error) *smtp.Reply {
-	if !failed(mech, err) {
+// Done counts how an exchange ended, and delays the answer to a failure (INB-3).
+func (c *Checker) Done(ctx context.Context, _ smtpserver.Conn, ex sasl.Server, err error) *smtp.Reply {
+	a, ok := ex.(*attempt)
+	if !ok {
 		return nil
 	}
-	addr := conn.Remote().Addr()
-	wait := c.failing.add(addr, c.now(), c.limits())
-	c.log().Info("login failed", "remote", addr.String(), "mechanism", mech, "delay", wait)
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+	word, how := result(a.mech, err)
+	if word != "refused" { // counted where it was
+		c.count(a.mech, word)
 	}
+	wait := c.settle(a, how)
+	if how != failure {
+		return nil
+	}
+	c.log().Info("login failed", "remote", a.from, "mechanism", a.mech, "result", word, "login", a.shown(ctx), "account", a.stands, "delay", wait)
+	// A context that ended shortens it: nobody waits for the answer then.
+	_ = sleep(ctx, wait)
 	return nil
+}
+
+// settle tells the memory how an attempt ended.
+func (c *Checker) settle(a *attempt, how ending) time.Duration {
+	switch {
+	case a.begun:
+		return c.memory.end(a.pair, a.home, how, c.now(), c.limits())
+	case how == failure: // before there was a name
+		return c.memory.stray(a.pair.network, c.now(), c.limits())
+	}
+	return 0
 }

@@ -34,6 +34,7 @@ type Metrics struct {
 	posts         *prometheus.CounterVec
 	httpsRefused  prometheus.Counter
 	overLimit     *prometheus.CounterVec
+	logins        *prometheus.CounterVec
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
 }
@@ -62,11 +63,12 @@ func New() *Metrics {
 		posts:         counter("waxwing_tlsrpt_posts_total", "Requests to post a TLS report by HTTPS, by the status that answered them.", "status"),
 		httpsRefused:  prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_https_connections_refused_total", Help: "HTTPS connections closed because their network had as many open as one may have."}),
 		overLimit:     counter("waxwing_account_limit_refusals_total", "Refusals of mail beyond what an account may send in a day, by limit (messages, recipients).", "limit"),
+		logins:        counter("waxwing_logins_total", "Logins by mechanism and result (ok, failed, broken-off, refused, busy, error).", "mechanism", "result"),
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.httpsRefused, m.overLimit, m.proxies, m.resolverState)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.httpsRefused, m.overLimit, m.logins, m.proxies, m.resolverState)
 	return m
 }
 
@@ -170,6 +172,13 @@ func (m *Metrics) Accepted(listener string) {
 func (m *Metrics) OverLimit(limit string) {
 	if m != nil {
 		m.overLimit.WithLabelValues(limit).Inc()
+	}
+}
+
+// Login counts a login that was tried. Mechanism is one that is offered.
+func (m *Metrics) Login(mechanism, result string) {
+	if m != nil {
+		m.logins.WithLabelValues(mechanism, result).Inc()
 	}
 }
 

@@ -49,7 +49,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		// and because a resumed session proves less.
 		conf = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get, SessionTicketsDisabled: true, Time: s.o.Now}
 	}
-	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Secret: secret,
+	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Secret: secret, Count: s.Metrics.Login,
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
 	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster, Now: s.o.Now, Log: s.area("receive")}
 	for _, c := range s.cfg.Listen {

@@ -10,6 +10,7 @@ import (
 
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
+	"waxwing/internal/turns"
 	"waxwing/tlsrpt"
 )
 
@@ -32,7 +33,7 @@ var ErrTooMany = errors.New("too many TLS reports today")
 // for good; the error is ErrTooMany or temporary, turns.ErrBusy where it can come
 // again at once.
 func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) (reason string, err error) {
-	end, err := s.examining().Take(ctx, "")
+	end, err := s.examining().Take(ctx, turns.Caller{})
 	if err != nil {
 		return "", err
 	}

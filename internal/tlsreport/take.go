@@ -13,6 +13,7 @@ import (
 	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/store"
+	"waxwing/internal/turns"
 	"waxwing/message"
 	"waxwing/tlsrpt"
 )
@@ -32,7 +33,7 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if id, back, err := s.returned(ctx, local); err != nil {
 		return false, "", err
 	} else if back {
-		end, err := s.examining().Take(ctx, "")
+		end, err := s.examining().Take(ctx, turns.Caller{})
 		if err != nil {
 			return false, "", err
 		}
@@ -48,7 +49,7 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 		return false, "no usable From domain: " + plain(err), nil
 	}
 	verifier := s.verifier(ctx, msg[:len(msg)-len(body)])
-	end, err := s.examining().Take(ctx, "")
+	end, err := s.examining().Take(ctx, turns.Caller{})
 	if err != nil {
 		return false, "", err
 	}

@@ -18,6 +18,7 @@ var ErrBusy = errors.New("too much of this is under way: try again later")
 type Turns struct {
 	AtOnce  int           // turns at the same time; at least 1
 	Waiting int           // callers that wait for one; 0: nobody waits
+	Known   int           // further callers that wait, if they are known
 	Each    int           // of one party, waiting and at work; 0: no bound of its own
 	Wait    time.Duration // how long one waits at most; 0: as long as its context
 
@@ -27,16 +28,22 @@ type Turns struct {
 	parties map[string]int
 }
 
-// Take waits for a turn and returns the function that ends it. Who is the party that
-// asks. The error is ErrBusy or that of ctx.
-func (t *Turns) Take(ctx context.Context, who string) (end func(), err error) {
+// Caller is who asks for a turn.
+type Caller struct {
+	Party string // Each bounds what one party has; "" is a party too
+	Known bool   // has a place to wait where strangers have taken theirs
+}
+
+// Take waits for a turn and returns the function that ends it. The error is ErrBusy
+// or that of ctx.
+func (t *Turns) Take(ctx context.Context, who Caller) (end func(), err error) {
 	slots, now, err := t.enter(who)
 	if err != nil {
 		return nil, err
 	}
 	end = sync.OnceFunc(func() {
 		<-slots
-		t.leave(who)
+		t.leave(who.Party)
 	})
 	if now {
 		return end, nil
@@ -56,34 +63,38 @@ func (t *Turns) Take(ctx context.Context, who string) (end func(), err error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	t.leave(who)
+	t.leave(who.Party)
 	return nil, err
 }
 
 // enter counts a caller in; now says that it has its turn already.
-func (t *Turns) enter(who string) (slots chan struct{}, now bool, err error) {
+func (t *Turns) enter(who Caller) (slots chan struct{}, now bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.slots == nil {
 		t.slots = make(chan struct{}, max(t.AtOnce, 1))
 		t.parties = map[string]int{}
 	}
-	if t.Each > 0 && t.parties[who] >= t.Each {
+	if t.Each > 0 && t.parties[who.Party] >= t.Each {
 		return nil, false, ErrBusy
 	}
 	if t.waiting == 0 { // else it would pass those who wait
 		select {
 		case t.slots <- struct{}{}:
-			t.parties[who]++
+			t.parties[who.Party]++
 			return t.slots, true, nil
 		default:
 		}
 	}
-	if t.waiting >= t.Waiting {
+	room := t.Waiting
+	if who.Known {
+		room += t.Known
+	}
+	if t.waiting >= room {
 		return nil, false, ErrBusy
 	}
 	t.waiting++
-	t.parties[who]++
+	t.parties[who.Party]++
 	return t.slots, false, nil
 }
 
@@ -93,10 +104,10 @@ func (t *Turns) waited() {
 	t.waiting--
 }
 
-func (t *Turns) leave(who string) {
+func (t *Turns) leave(party string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.parties[who]--; t.parties[who] <= 0 {
-		delete(t.parties, who)
+	if t.parties[party]--; t.parties[party] <= 0 {
+		delete(t.parties, party)
 	}
 }

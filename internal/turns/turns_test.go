@@ -18,7 +18,7 @@ func TestBounds(t *testing.T) {
 		var working, most, done, busy atomic.Int64
 		for range 10 {
 			go func() {
-				end, err := turns.Take(t.Context(), "")
+				end, err := turns.Take(t.Context(), Caller{})
 				if errors.Is(err, ErrBusy) {
 					busy.Add(1)
 					return
@@ -53,25 +53,25 @@ func TestEach(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		turns := &Turns{AtOnce: 1, Waiting: 10, Each: 2}
-		end, err := turns.Take(t.Context(), "greedy")
+		end, err := turns.Take(t.Context(), Caller{Party: "greedy"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		second := make(chan error)
 		go func() {
-			end, err := turns.Take(t.Context(), "greedy")
+			end, err := turns.Take(t.Context(), Caller{Party: "greedy"})
 			if err == nil {
 				end()
 			}
 			second <- err
 		}()
 		synctest.Wait()
-		if _, err := turns.Take(t.Context(), "greedy"); !errors.Is(err, ErrBusy) {
+		if _, err := turns.Take(t.Context(), Caller{Party: "greedy"}); !errors.Is(err, ErrBusy) {
 			t.Errorf("a third of one party: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := turns.Take(ctx, "other"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := turns.Take(ctx, Caller{Party: "other"}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("another party does not wait: %v", err)
 		}
 		end()
@@ -82,4 +82,29 @@ func TestEach(t *testing.T) {
 			t.Errorf("left behind: %d wait, %v, %d slots", turns.waiting, turns.parties, len(turns.slots))
 		}
 	})
+}
+
+// Who is known waits where strangers no longer may.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	turns := &Turns{AtOnce: 1, Known: 1}
+	end, err := turns.Take(t.Context(), Caller{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := turns.Take(t.Context(), Caller{Party: "stranger"}); !errors.Is(err, ErrBusy) {
+		t.Errorf("a stranger waits: %v", err)
+	}
+	done := make(chan error)
+	go func() {
+		end, err := turns.Take(t.Context(), Caller{Party: "friend", Known: true})
+		if err == nil {
+			end()
+		}
+		done <- err
+	}()
+	end()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

@@ -1,0 +1,149 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"waxwing/internal/account"
+	"waxwing/internal/turns"
+	"waxwing/sasl"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+// attempt is one exchange, from Start to Done.
+type attempt struct {
+	sasl.Server
+	c    *Checker
+	mech string
+	pair pair   // its network, and the name once there is one
+	from string // the address, for the log
+
+	user   string // as it was typed; "" until then
+	stands string // the account that the name stands for, may it log in or not; "" is none
+	home   bool
+	begun  bool // the memory waits for its end
+}
+
+func (c *Checker) newAttempt(mech string, conn smtpserver.Conn) *attempt {
+	addr := conn.Remote().Addr()
+	return &attempt{c: c, mech: mech, pair: pair{network: network(addr)}, from: addr.String()}
+}
+
+// begin is called once the name is known and before its credentials are looked at:
+// it refuses, or waits for the attempt's turn. The error is a *smtp.Reply, or ctx's.
+func (a *attempt) begin(ctx context.Context, user string) error {
+	c := a.c
+	c.prepare()
+	a.user, a.pair.name = user, c.nameKey(user)
+	ruling, home := c.memory.begin(a.pair, c.now(), c.limits())
+	a.home = home
+	switch ruling.verdict {
+	case refuse:
+		return a.refused()
+	case comeBack:
+		return errors.Join(turns.ErrBusy, smtp.NewReply(454, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0},
+			"too many logins with this name have failed lately, try again in a minute"))
+	}
+	a.begun = true
+	return sleep(ctx, ruling.wait)
+}
+
+// refused is the answer to a network, or to a name, that has failed too often.
+func (a *attempt) refused() *smtp.Reply {
+	a.c.log().Info("login refused", "word", "login-limit", "remote", a.from, "mechanism", a.mech)
+	a.c.count(a.mech, "refused")
+	return smtp.NewReply(421, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0}, "too many failed logins from your address, try again later")
+}
+
+// caller is who asks for a turn at the hash.
+func (a *attempt) caller() turns.Caller {
+	return turns.Caller{Party: a.pair.network.String(), Known: a.home}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// nameKey is the same for the spellings of one name, whether or not it is anybody's.
+func (c *Checker) nameKey(user string) (k nameKey) {
+	l := account.ParseLogin(user)
+	sum := mac(c.secret[:], "name", l.Local, l.Domain.ASCII())
+	copy(k[:], sum[:])
+	return k
+}
+
+// result is how an exchange ended, in a word for the metric and for the memory.
+// Refused credentials are failures, and SCRAM exchanges that the client broke off
+// when it had the salt: asking for those of many users must not be free. A client
+// that breaks the syntax before learns nothing, and a store that fails is not its
+// fault.
+func result(mech string, err error) (word string, how ending) {
+	var syntax *sasl.SyntaxError
+	var reply *smtp.Reply
+	switch {
+	case err == nil:
+		return "ok", success
+	case errors.Is(err, sasl.ErrFailed):
+		return "failed", failure
+	case errors.Is(err, turns.ErrBusy):
+		return "busy", undecided
+	case errors.As(err, &reply) && reply.Code == 421:
+		return "refused", undecided
+	case errors.Is(err, smtpserver.ErrBrokenOff) && sasl.IsScram(mech):
+		return "broken-off", failure
+	case errors.Is(err, smtpserver.ErrBrokenOff), errors.As(err, &syntax):
+		return "broken-off", undecided
+	}
+	return "error", undecided
+}
+
+// shown is the name for the log. What is the name of an account, or an address of a
+// domain of ours, is shown as it was typed. Anything else may be a password that
+// got into the wrong field: it is shown as a mark, the same for one name until a
+// restart, so that it can be seen how often one is tried.
+func (a *attempt) shown(ctx context.Context) string {
+	l := account.ParseLogin(a.user)
+	ours, err := false, error(nil)
+	if l.IsAddress() {
+		ours, err = a.c.Accounts.IsHosted(ctx, l.Domain)
+	}
+	switch {
+	case a.user == "":
+		return ""
+	case a.stands != "" || ours && err == nil:
+		return printable(a.user)
+	}
+	return fmt.Sprintf("unknown-%x", a.pair.name[:4])
+}
+
+// maxShown bounds a name in the log, in octets.
+const maxShown = 100
+
+// printable is one line of valid text.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
+	}
+	return s
+}
