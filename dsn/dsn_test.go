@@ -64,9 +64,14 @@ func samples() map[string]Report {
 	redacted.Recipients, redacted.RequireTLS, redacted.Redact = fail.Recipients, true, true
 	delay.Hold = "until;2026-11-22T11:00:00Z"
 	mixed.Hold = "for;3600"
+	unknown := report()
+	unknown.Recipients = []Recipient{{
+		Address: "bob@example.net", Action: Failed, Status: smtp.Enhanced{Class: 4, Subject: 4, Detail: 7}, LastAttempt: at, Unanswered: at.Add(-100 * time.Hour),
+		Text: "Delivery failed for 5 days, in 21 attempts. The last one: connection refused",
+	}}
 	optional := report()
 	optional.Recipients, optional.TLSOptional = fail.Recipients, true
-	return map[string]Report{"optional": optional, "failure": fail, "full": full, "delay": delay, "success": success, "mixed": mixed, "policy": policy, "utf8": utf8, "requiretls": secret, "redacted": redacted}
+	return map[string]Report{"optional": optional, "failure": fail, "full": full, "delay": delay, "success": success, "mixed": mixed, "policy": policy, "utf8": utf8, "requiretls": secret, "redacted": redacted, "unknown": unknown}
 }
 
 func TestGolden(t *testing.T) {

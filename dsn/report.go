@@ -32,11 +32,14 @@ type Recipient struct {
 	// PolicyFirstFail: a published policy could not be met; when and how it was
 	// first seen failing (POL-6). It is told beside Text.
 	PolicyFirstFail string
-	RemoteMTA       string     // name of the server that answered, empty: none did
-	RemoteAddr      netip.Addr // its address
-	LastAttempt     time.Time  // zero: left out
-	RetryUntil      time.Time  // for Delayed
-	LogID           string     // our own id, to find it in the log (Final-Log-ID)
+	// Unanswered: when the message was sent in full to a server that never answered,
+	// so that a recipient that is Failed or Delayed may have it; zero: it was not.
+	Unanswered  time.Time
+	RemoteMTA   string     // name of the server that answered, empty: none did
+	RemoteAddr  netip.Addr // its address
+	LastAttempt time.Time  // zero: left out
+	RetryUntil  time.Time  // for Delayed
+	LogID       string     // our own id, to find it in the log (Final-Log-ID)
 }
 
 // Report is one notification, about one or more recipients of one message.

@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,8 +11,10 @@ const wrapAt = 72
 
 func (r Report) subject() string {
 	switch {
-	case r.has(Failed):
+	case r.hasFailed():
 		return "Your message could not be delivered"
+	case r.has(Failed):
+		return "It is not known whether your message was delivered"
 	case r.has(Delayed):
 		return "Your message is delayed"
 	case r.has(Delivered):
@@ -20,15 +23,26 @@ func (r Report) subject() string {
 	return "Your message was passed on"
 }
 
+// unknown reports that nobody knows whether the recipient has the message, and
+// that it is not tried again (SES-13).
+func (rc Recipient) unknown() bool { return rc.Action == Failed && !rc.Unanswered.IsZero() }
+
+// hasFailed reports a recipient who certainly does not have the message.
+func (r Report) hasFailed() bool {
+	return slices.ContainsFunc(r.Recipients, func(rc Recipient) bool { return rc.Action == Failed && !rc.unknown() })
+}
+
 // lead is what is said of all recipients with one action, before their names.
 var lead = []struct {
-	action Action
-	text   string
+	action  Action
+	unknown bool
+	text    string
 }{
-	{Failed, "Your message could not be delivered to the recipients below. It will not be tried again for them."},
-	{Delayed, "Your message has not been delivered yet to the recipients below. It is being tried again; you need not send it again."},
-	{Delivered, "Your message was delivered to the mailboxes of the recipients below. This does not say that anybody has read it."},
-	{Relayed, "Your message was passed on to a server that sends no notices of success, for the recipients below. You will hear no more of it unless something goes wrong there."},
+	{Failed, false, "Your message could not be delivered to the recipients below. It will not be tried again for them."},
+	{Failed, true, "It is not known whether your message reached the recipients below. It was sent in full, and the server did not say whether it has taken it. It will not be tried again for them."},
+	{Delayed, false, "Your message has not been delivered yet to the recipients below. It is being tried again; you need not send it again."},
+	{Delivered, false, "Your message was delivered to the mailboxes of the recipients below. This does not say that anybody has read it."},
+	{Relayed, false, "Your message was passed on to a server that sends no notices of success, for the recipients below. You will hear no more of it unless something goes wrong there."},
 }
 
 // words is the part for people.
@@ -36,16 +50,15 @@ func (r Report) words() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "This is the mail server %s.\n", r.Hostname)
 	for _, l := range lead {
-		if !r.has(l.action) {
+		some := slices.DeleteFunc(slices.Clone(r.Recipients), func(rc Recipient) bool { return rc.Action != l.action || rc.unknown() != l.unknown })
+		if len(some) == 0 {
 			continue
 		}
 		b.WriteString("\n")
 		wrap(&b, "", l.text)
-		for _, rc := range r.Recipients {
-			if rc.Action == l.action {
-				b.WriteString("\n")
-				rc.words(&b)
-			}
+		for _, rc := range some {
+			b.WriteString("\n")
+			rc.words(&b)
 		}
 	}
 	r.about(&b)
@@ -61,8 +74,14 @@ func (rc Recipient) words(b *strings.Builder) {
 	if rc.PolicyFirstFail != "" {
 		wrap(b, "    ", "First seen: "+printable(rc.PolicyFirstFail))
 	}
+	if !rc.Unanswered.IsZero() {
+		wrap(b, "    ", "Sent in full and not answered: "+day(rc.Unanswered))
+	}
 	if rc.Action == Failed || rc.Action == Delayed {
 		meaning, cure := advice(rc.status(), rc.PolicyFirstFail != "")
+		if rc.unknown() {
+			meaning, cure = "The recipient may have the message, once or several times, or not at all.", "Ask the recipient whether it arrived before you send it again."
+		}
 		wrap(b, "    ", "What it means: "+meaning)
 		if rc.Action == Failed {
 			wrap(b, "    ", "What you can do: "+cure)

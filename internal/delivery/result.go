@@ -63,6 +63,9 @@ type RecipientResult struct {
 	TLS      string // none, unverified, pkix, dane, dane+pkix: how the mail that was accepted travelled
 	// PolicyFailure: the cause was a policy that could not be met (POL-6).
 	PolicyFailure bool
+	// Unknown: the message was sent in full and no answer came, so the recipient may
+	// have it (SES-13).
+	Unknown bool
 	// DSNRelayed: the next hop offered DSN and was given NOTIFY and ORCPT, so a
 	// success notice is its to send (RFC 3461 §5.2).
 	DSNRelayed bool

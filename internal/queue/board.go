@@ -19,6 +19,7 @@ type row struct {
 	delayTold   bool
 	firstFail   string
 	firstFailAt time.Time
+	unanswered  time.Time // when it was first sent in full to a host that never answered; zero: never
 	account     string
 	need        *delivery.TLSNeed // an operator's, for this recipient
 	via         *string           // the same, of the transport

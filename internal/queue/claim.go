@@ -29,7 +29,7 @@ const (
 	attention = `SELECT id, dest, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
 	// returned are the columns that a claim reads; scanRow knows their order.
 	returned = `) RETURNING id, message, address, domain, dest, local, orcpt, notify, attempts, last_attempt,
-		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host`
+		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host, unanswered`
 )
 
 const (
@@ -169,18 +169,18 @@ func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
 	var out []row
 	for rs.Next() {
 		var r row
-		var last, failAt, notify int64
+		var last, failAt, notify, unanswered int64
 		var need *int64
 		var addrs string
 		err := rs.Scan(&r.ID, &r.message, &r.Address, &r.domain, &r.dest, &r.local, &r.ORcpt, &notify, &r.Attempts, &last,
 			&r.delayTold, &r.firstFail, &failAt, &addrs, &r.account, &need, &r.via,
-			&r.last.word, &r.last.text, &r.last.reply, &r.last.host)
+			&r.last.word, &r.last.text, &r.last.reply, &r.last.host, &unanswered)
 		if err != nil {
 			return nil, err
 		}
 		r.Attempts-- // this one is counted in the row
 		r.Local, r.Notify = r.local, delivery.Notify(notify)
-		r.LastAttempt, r.firstFailAt = store.FromTime(last), store.FromTime(failAt)
+		r.LastAttempt, r.firstFailAt, r.unanswered = store.FromTime(last), store.FromTime(failAt), store.FromTime(unanswered)
 		r.FirstFail = firstFailText(r.firstFail, r.firstFailAt)
 		r.LastAddrs = parseAddrs(addrs)
 		if need != nil {

@@ -81,6 +81,9 @@ func judgeAll(j *job, rows []row, res *delivery.Result, c circumstances) []verdi
 				v.firstFail, v.firstFailAt = or(rr.Text, string(rr.Word)), res.Started
 				v.FirstFail = firstFailText(v.firstFail, v.firstFailAt)
 			}
+			if rr.Unknown && r.unanswered.IsZero() {
+				v.unanswered = res.Ended
+			}
 			v.tell = tell(&j.Envelope, v, c)
 			v.delayTold = r.delayTold || v.tell == dsn.Delayed
 		}

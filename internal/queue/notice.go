@@ -139,7 +139,7 @@ func dsnRecipient(j *job, v *verdict, c circumstances) dsn.Recipient {
 		RemoteAddr: rr.Addr, RemoteMTA: rr.Host.ASCII(), LastAttempt: v.LastAttempt, LogID: LogID(j.ID),
 	}
 	if v.tell == dsn.Failed || v.tell == dsn.Delayed {
-		r.PolicyFirstFail = v.FirstFail
+		r.PolicyFirstFail, r.Unanswered = v.FirstFail, v.unanswered
 	}
 	if v.tell == dsn.Delayed {
 		r.RetryUntil = j.Start().Add(c.schedule.Expire)

@@ -234,11 +234,11 @@ func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
 			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.dest, v.delayTold, store.Time(v.attend), v.ID, number)
 	}
 	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, local = ?, dest = ?, attend = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
-		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?
+		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?, unanswered = ?
 		WHERE id = ? AND claim = ? AND state = 1`,
 		int64(v.state), store.Time(v.due), v.local, v.dest, store.Time(v.attend), store.Time(v.LastAttempt), v.delayTold,
 		clean(v.firstFail), store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
-		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS,
+		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS, store.Time(v.unanswered),
 		v.ID, number)
 }
 

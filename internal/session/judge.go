@@ -68,7 +68,7 @@ func (v *visit) recipient(i int, res *smtpclient.TransactionResult, rcpt *smtp.R
 		v.refused(i, rcpt)
 		v.keep(rcpt)
 	case res.Data == nil && res.DotSent:
-		r.Outcome, r.Word, r.Enhanced = delivery.Deferred, Unanswered, enhBadConn
+		r.Outcome, r.Word, r.Enhanced, r.Unknown = delivery.Deferred, Unanswered, enhBadConn, true
 		r.Text = "the message was sent in full and no answer came, so nobody knows whether the host has it"
 		if f := v.facts.Err; f != nil {
 			r.Text += ": " + f.Text
