@@ -16,6 +16,9 @@ type Name struct {
 	ascii string
 }
 
+// nameOctets are the ASCII characters of host names, as they are typed.
+const nameOctets = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
+
 // lookup is the IDNA profile for names that are looked up (RFC 5891 §5).
 var lookup = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
 
@@ -31,6 +34,11 @@ func ParseName(s string) (Name, error) {
 	}
 	if !utf8.ValidString(t) {
 		return Name{}, fmt.Errorf("invalid domain name %q: not UTF-8", clip(s))
+	}
+	for i := range len(t) {
+		if c := t[i]; c < utf8.RuneSelf && !strings.ContainsRune(nameOctets, rune(c)) {
+			return Name{}, fmt.Errorf("invalid domain name %q: %q cannot stand in one", clip(s), c)
+		}
 	}
 	a, err := lookup.ToASCII(t)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/server"
@@ -62,6 +63,9 @@ func runAccount(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	name := rest[0]
+	if err := account.CheckName(name); err != nil {
+		return usageError{err.Error()}
+	}
 	if what == "limit" {
 		return limitAccount(ctx, e, f, name, messages, recipients)
 	}

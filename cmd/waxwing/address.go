@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
+
+	"waxwing/internal/account"
 )
 
 func addressActions() []action {
@@ -29,6 +32,11 @@ func runAddress(ctx context.Context, e env, args []string) error {
 	names := map[string][]string{"add": {"address", "account"}, "remove": {"address"}}[what]
 	if err := wants(what, rest, names...); err != nil {
 		return err
+	}
+	if len(rest) > 0 && !strings.HasPrefix(rest[0], account.CatchAll+"@") {
+		if _, _, err := parseAddress(rest[0]); err != nil {
+			return err
+		}
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		switch what {

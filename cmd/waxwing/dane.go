@@ -102,9 +102,9 @@ type daneAnswer struct {
 
 // find looks up the hosts of c.arg, or c.arg itself where it has no MX records.
 func (c *daneCall) find(ctx context.Context, name string, port uint16) (*server.Look, delivery.Destination, *daneAnswer, error) {
-	d, err := dns.ParseName(name)
+	d, err := parseDomain(name)
 	if err != nil {
-		return nil, delivery.Destination{}, nil, usagef("%v", err)
+		return nil, delivery.Destination{}, nil, err
 	}
 	cfg, err := loadConfig(c.config)
 	if err != nil {

@@ -48,8 +48,8 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 		if err := wants(what, rest, "domain"); err != nil {
 			return err
 		}
-		if domain, err = dns.ParseName(rest[0]); err != nil {
-			return usagef("%v", err)
+		if domain, err = parseDomain(rest[0]); err != nil {
+			return err
 		}
 	}
 	if (what == "retire" || what == "remove") && *selector == "" {

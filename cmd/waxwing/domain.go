@@ -40,9 +40,9 @@ func runDomain(ctx context.Context, e env, args []string) error {
 	if err := wants(what, rest, "domain"); err != nil {
 		return err
 	}
-	name, err := dns.ParseName(rest[0])
+	name, err := parseDomain(rest[0])
 	if err != nil {
-		return usagef("%v", err)
+		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		if what == "add" {

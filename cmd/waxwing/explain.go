@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
@@ -24,9 +23,11 @@ const (
 // explaining is a call of "waxwing explain".
 type explaining struct {
 	storeFlags
-	asked string // address or domain
-	from  string
-	req   explain.Request
+	asked  string // address or domain
+	local  string // of the address; "" of a domain
+	from   string
+	sender string // local part of from
+	req    explain.Request
 }
 
 // runExplain says what would happen to a mail. It uses the store for what is
@@ -44,14 +45,14 @@ func runExplain(ctx context.Context, e env, args []string) error {
 				return err
 			}
 			if hosted {
-				return explainHosted(ctx, e, o, x.asked, d, x.json)
+				return x.hosted(ctx, e, o)
 			}
 		}
 		room, err := server.Explainer(o.cfg, o.store)
 		if err != nil {
 			return err
 		}
-		if err := x.sender(ctx, o); err != nil {
+		if err := x.account(ctx, o); err != nil {
 			return err
 		}
 		limit := explainTimeout
@@ -83,28 +84,44 @@ func parseExplain(e env, args []string) (*explaining, error) {
 	if err := wants("explain", rest, "address or domain"); err != nil {
 		return nil, err
 	}
-	x.asked = rest[0]
+	if err := x.who(rest[0]); err != nil {
+		return nil, err
+	}
 	if x.req.Need, err = delivery.ParseTLSNeed(*need); err != nil {
 		return nil, usagef("-need: %v", err)
 	}
-	if x.req.Domain, err = delivery.ParseRecipientDomain(x.asked[strings.LastIndexByte(x.asked, '@')+1:]); err != nil {
-		return nil, usagef("%v", err)
+	if x.from == "" {
+		return x, nil
 	}
-	if x.from != "" {
-		if x.req.Sender, err = dns.ParseName(x.from[strings.LastIndexByte(x.from, '@')+1:]); err != nil {
-			return nil, usagef("-from: %v", err)
-		}
+	from, d, err := parseAddress(x.from)
+	if err != nil {
+		return nil, parseFlag("from", err)
 	}
+	x.sender, x.req.Sender = from.Local, d.Name // an address literal has no name
 	return x, nil
 }
 
-// sender finds the account that has the address of -from, as far as there is one.
-func (x *explaining) sender(ctx context.Context, o *opened) error {
-	at := strings.LastIndexByte(x.from, '@')
-	if at < 0 {
+// who reads what is asked about: an address, or a domain.
+func (x *explaining) who(s string) error {
+	x.asked = s
+	if !strings.Contains(s, "@") {
+		var err error
+		if x.req.Domain, err = delivery.ParseRecipientDomain(s); err != nil {
+			return usageError{err.Error()}
+		}
 		return nil
 	}
-	t, err := o.accounts.Resolve(ctx, x.from[:at], x.req.Sender)
+	a, d, err := parseAddress(s)
+	x.local, x.req.Domain = a.Local, d
+	return err
+}
+
+// account finds the account that has the address of -from, as far as there is one.
+func (x *explaining) account(ctx context.Context, o *opened) error {
+	if x.from == "" || x.req.Sender.IsZero() {
+		return nil
+	}
+	t, err := o.accounts.Resolve(ctx, x.sender, x.req.Sender)
 	if errors.Is(err, accounts.ErrNoSuchAddress) || errors.Is(err, accounts.ErrNotHosted) {
 		return nil
 	}
@@ -121,12 +138,13 @@ type hosted struct {
 	Mailbox string `json:"mailbox,omitempty"`
 }
 
-// explainHosted says where mail to an address, or a whole domain, of ours goes.
-func explainHosted(ctx context.Context, e env, o *opened, asked string, d delivery.RecipientDomain, asJSON bool) error {
+// hosted says where mail to an address, or a whole domain, of ours goes.
+func (x *explaining) hosted(ctx context.Context, e env, o *opened) error {
+	d, asked := x.req.Domain, x.asked
 	h := hosted{Domain: d.String(), Hosted: true,
 		Summary: fmt.Sprintf("%s is hosted here: its mail goes into mailboxes of this server, and no TLS policy is asked for.", d)}
-	if at := strings.LastIndexByte(asked, '@'); at >= 0 {
-		t, err := o.accounts.Resolve(ctx, asked[:at], d.Name)
+	if x.local != "" {
+		t, err := o.accounts.Resolve(ctx, x.local, d.Name)
 		switch {
 		case errors.Is(err, accounts.ErrNoSuchAddress):
 			h.Summary = fmt.Sprintf("%s is hosted here, but nobody has the address %s: the mail would be refused. \"waxwing address add\" makes it.", d, asked)
@@ -137,7 +155,7 @@ func explainHosted(ctx context.Context, e env, o *opened, asked string, d delive
 			h.Summary = fmt.Sprintf("%s is hosted here: mail to %s goes into the mailbox %s of the account %s.", d, asked, t.Mailbox, t.Account)
 		}
 	}
-	if asJSON {
+	if x.json {
 		return printJSON(e.stdout, h)
 	}
 	_, err := fmt.Fprintln(e.stdout, h.Summary)

@@ -50,9 +50,9 @@ func runMTASTS(ctx context.Context, e env, args []string) error {
 	if err := wants(what, rest, "domain"); err != nil {
 		return err
 	}
-	domain, err := dns.ParseName(rest[0])
+	domain, err := parseDomain(rest[0])
 	if err != nil {
-		return usagef("%v", err)
+		return err
 	}
 	if what == "lookup" {
 		return lookupPolicy(ctx, e, f.config, domain, f.json)

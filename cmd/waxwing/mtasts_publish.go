@@ -33,9 +33,7 @@ func runPublish(ctx context.Context, e env, what string, args []string) error {
 	if what == "published" {
 		err = only(rest)
 	} else if err = wants(what, rest, "domain"); err == nil {
-		if domain, err = dns.ParseName(rest[0]); err != nil {
-			err = usagef("%v", err)
-		}
+		domain, err = parseDomain(rest[0])
 	}
 	if err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 
 	"waxwing/internal/accounts"
 	"waxwing/internal/config"
-	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
@@ -72,16 +71,6 @@ func loadConfig(path string) (*config.Config, error) {
 		return nil, fmt.Errorf("%w: say with -config where it is, or make one with \"waxwing quickstart\"", err)
 	}
 	return cfg, err
-}
-
-// parseID reads an identifier as logs and listings show it; list is the command
-// that shows them.
-func parseID(s, list string) (delivery.ID, error) {
-	id, err := delivery.ParseID(s)
-	if err != nil {
-		return 0, usagef("%q is no id; \"%s\" shows them", s, list)
-	}
-	return id, nil
 }
 
 // printJSON writes v indented. An empty list is [], never null.

@@ -184,24 +184,33 @@ func (c *queueCall) filters(fs *flag.FlagSet) func() error {
 			}
 			q.Need = &n
 		}
-		if err := c.domains(); err != nil {
+		if err := c.names(); err != nil {
 			return err
 		}
 		return c.words(*state, *purpose)
 	}
 }
 
-// domains brings the domains of the filter into the form of the rows.
-func (c *queueCall) domains() error {
-	for _, d := range []*string{&c.filter.Domain, &c.filter.SenderDomain} {
+// names brings the domains of the filter into the form of the rows, and refuses what
+// could match nothing.
+func (c *queueCall) names() error {
+	for name, d := range map[string]*string{"domain": &c.filter.Domain, "sender-domain": &c.filter.SenderDomain} {
 		if *d == "" {
 			continue
 		}
 		r, err := delivery.ParseRecipientDomain(*d)
 		if err != nil {
-			return usagef("%v", err)
+			return parseFlag(name, err)
 		}
 		*d = r.String()
+	}
+	for name, a := range map[string]string{"rcpt": c.filter.Address, "sender": c.filter.Sender} {
+		if a == "" {
+			continue
+		}
+		if _, _, err := parseAddress(a); err != nil {
+			return parseFlag(name, err)
+		}
 	}
 	return nil
 }

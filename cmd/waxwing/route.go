@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"strings"
 
-	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
-	"waxwing/smtp"
 )
 
 func routeActions() []action {
@@ -104,9 +102,9 @@ func (r *routeFlags) rule(transport string) (route.Rule, error) {
 	case r.account != "":
 		rule.Scope, rule.Owner = route.OfAccount, r.account
 	case r.domain != "":
-		d, err := dns.ParseName(r.domain)
+		d, err := parseDomain(r.domain)
 		if err != nil {
-			return rule, usagef("-domain: %v", err)
+			return rule, parseFlag("domain", err)
 		}
 		rule.Scope, rule.Owner = route.OfDomain, d.ASCII()
 	}
@@ -201,19 +199,16 @@ func listRoutes(ctx context.Context, e env, s *routes.Store, asJSON bool) error 
 // subject makes what is tested of the flags and an address.
 func (r *routeFlags) subject(address string) (route.Subject, error) {
 	s := route.Subject{Account: r.account, Attempts: r.attempts, Own: r.transport}
-	a, err := smtp.ParseReceived(address, true)
-	if err != nil {
-		return s, usagef("%q is no address: %v", address, err)
-	}
-	if s.Recipient, err = delivery.ParseRecipientDomain(a.Domain); err != nil {
-		return s, usagef("%q: %v", address, err)
+	var err error
+	if _, s.Recipient, err = parseAddress(address); err != nil {
+		return s, err
 	}
 	if r.from != "" {
-		from, err := smtp.ParseReceived(r.from, true)
+		_, from, err := parseAddress(r.from)
 		if err != nil {
-			return s, usagef("-from: %q is no address: %v", r.from, err)
+			return s, parseFlag("from", err)
 		}
-		s.Sender, _ = dns.ParseName(from.Domain) // an address literal has no domain, and matches none
+		s.Sender = from.Name // an address literal has none, and matches none
 	}
 	if r.need != "" {
 		if s.Need, err = delivery.ParseTLSNeed(r.need); err != nil {

@@ -44,6 +44,11 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 	if err := wants(what, rest, names...); err != nil {
 		return err
 	}
+	if len(rest) == 2 {
+		if _, _, err := parseAddress(rest[1]); err != nil {
+			return err
+		}
+	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		s := &suppression.Store{DB: o.store}
 		switch what {

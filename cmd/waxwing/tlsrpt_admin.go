@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"waxwing/dns"
 	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
 	"waxwing/tlsrpt"
@@ -128,9 +127,9 @@ func lookUpTLSRPT(ctx context.Context, e env, args []string) error {
 	if err := wants("lookup", rest, "domain"); err != nil {
 		return err
 	}
-	domain, err := dns.ParseName(rest[0])
+	domain, err := parseDomain(rest[0])
 	if err != nil {
-		return usagef("%v", err)
+		return err
 	}
 	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
 		p, err := s.Lookup(ctx, domain)
@@ -189,6 +188,11 @@ func suppressReports(ctx context.Context, e env, args []string) error {
 	}
 	if err := wants(what, rest, address...); err != nil {
 		return err
+	}
+	if len(rest) > 0 && !strings.Contains(rest[0], ":") { // mailto: or https: says what it is
+		if _, _, err := parseAddress(rest[0]); err != nil {
+			return err
+		}
 	}
 	if *days < 0 || *days > 36500 {
 		return usagef("-days is 0 to 36500, not %d", *days)

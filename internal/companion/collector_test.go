@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -373,6 +374,30 @@ func TestBind(t *testing.T) {
 	defer second.Close()
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o660 {
 		t.Errorf("mode %v, %v", fi.Mode(), err)
+	}
+}
+
+// TestGroup: a group is given by name or number; own is one that who runs the test may use.
+func TestGroup(t *testing.T) {
+	t.Parallel()
+	own := os.Getgid()
+	path := filepath.Join(t.TempDir(), "s")
+	c, err := Bind(path, strconv.Itoa(own))
+	if err != nil {
+		t.Fatalf("group by number: %v", err)
+	}
+	defer c.Close()
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); !ok || int(st.Gid) != own || fi.Mode().Perm() != 0o660 {
+		t.Errorf("mode %v, %+v", fi.Mode(), fi.Sys())
+	}
+	for _, bad := range []string{"-1", "4294967296", "1x", "no-such-group-here"} {
+		if id, err := groupID(bad); err == nil {
+			t.Errorf("%q is group %d", bad, id)
+		}
 	}
 }
 

@@ -82,16 +82,25 @@ func makeWay(network, path string) error {
 	return nil
 }
 
+// groupID is the number of a group that is given by name, or by number: a container
+// often has no name for the group of its host.
+func groupID(group string) (int, error) {
+	g, err := user.LookupGroup(group)
+	if err == nil {
+		return strconv.Atoi(g.Gid)
+	}
+	if id, nan := strconv.ParseUint(group, 10, 31); nan == nil {
+		return int(id), nil
+	}
+	return 0, err
+}
+
 // permit lets Postfix write into the socket.
 func permit(path, group string) error {
 	mode := fs.FileMode(0o666)
 	if group != "" {
 		mode = 0o660
-		g, err := user.LookupGroup(group)
-		if err != nil {
-			return fmt.Errorf("the group of the socket %s: %w", path, err)
-		}
-		id, err := strconv.Atoi(g.Gid)
+		id, err := groupID(group)
 		if err != nil {
 			return fmt.Errorf("the group of the socket %s: %w", path, err)
 		}

@@ -14,7 +14,7 @@ import (
 type Companion struct {
 	Datagrams   string   `toml:"datagrams" example:"/var/spool/postfix/run/tlsrpt/tlsrpt.sock" doc:"Socket into which Postfix 3.10 and later reports its TLS sessions (smtp_tlsrpt_socket_name names the same file, as Postfix sees it from its queue directory). Empty: none."`
 	Policies    []string `toml:"policies" doc:"Where smtp_tls_policy_maps is answered: IP addresses with a port like \"127.0.0.1:8642\", or \"unix:\" and the path of a socket. Use loopback addresses: nobody is asked who they are."`
-	SocketGroup string   `toml:"socket_group" example:"postfix" doc:"Group whose members alone may write to the sockets; who runs Waxwing must be one of them. Empty: everybody who can reach their directory."`
+	SocketGroup string   `toml:"socket_group" example:"postfix" doc:"Group, by name or number, whose members alone may write to the sockets; who runs Waxwing must be one of them. Empty: everybody who can reach their directory."`
 	ReportRelay string   `toml:"report_relay" example:"/usr/sbin/sendmail" doc:"Who is handed the TLS reports: the path of a program sendmail, or a mail server's \"host\" or \"host:port\". Empty: Waxwing delivers them to the hosts of their recipients itself."`
 }
 

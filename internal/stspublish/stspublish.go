@@ -51,9 +51,14 @@ type Service struct {
 type Unsafe struct {
 	Domain dns.Name
 	Hosts  []dns.Name // named by MX, not listed
+	NoMX   bool       // the domain has no MX records, and is its own host
 }
 
 func (u *Unsafe) Error() string {
+	if u.NoMX {
+		return fmt.Sprintf("%s has no MX records, so that senders deliver to the host of that name (RFC 5321 §5.1), which the policy does not list: publish MX records first, or list %s itself",
+			u.Domain, u.Domain)
+	}
 	names := make([]string, len(u.Hosts))
 	for i, h := range u.Hosts {
 		names[i] = h.ASCII()
@@ -78,7 +83,7 @@ func Check(domain dns.Name, p *mtasts.Policy, mx []dns.MX) error {
 		}
 	}
 	if len(mx) == 0 && !p.Matches(domain) { // RFC 5321 §5.1: the domain is its own host
-		u.Hosts = append(u.Hosts, domain)
+		u.Hosts, u.NoMX = append(u.Hosts, domain), true
 	}
 	if len(u.Hosts) > 0 {
 		return u
@@ -108,6 +113,9 @@ func (s *Service) Set(ctx context.Context, domain dns.Name, p *mtasts.Policy) (P
 	mx, err := s.DNS.LookupMX(ctx, domain)
 	if err != nil {
 		return Published{}, fmt.Errorf("whether the policy fits the MX records of %s cannot be seen: %w", domain, err)
+	}
+	if mx.NXDomain && p.Mode != mtasts.ModeNone {
+		return Published{}, fmt.Errorf("%s does not exist in DNS: publish its MX records first", domain)
 	}
 	if err := Check(domain, p, mx.Records); err != nil {
 		return Published{}, err

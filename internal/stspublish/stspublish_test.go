@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 		"none restricts not":  {policy(mtasts.ModeNone), mx("x.example.test"), ""},
 		"nothing listed":      {policy(mtasts.ModeEnforce), mx("x.example.test"), "at least one"},
 		"no MX, itself":       {policy(mtasts.ModeEnforce, "example.test"), nil, ""},
-		"no MX, itself not":   {policy(mtasts.ModeEnforce, "mx.example.test"), nil, "example.test"},
+		"no MX, itself not":   {policy(mtasts.ModeEnforce, "mx.example.test"), nil, "has no MX records"},
 		"null MX":             {policy(mtasts.ModeEnforce, "mx.example.test"), []dns.MX{{Null: true}}, ""},
 		"more listed than MX": {policy(mtasts.ModeEnforce, "a.example.test", "b.example.test"), mx("a.example.test"), ""},
 	} {
