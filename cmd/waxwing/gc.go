@@ -19,9 +19,9 @@ func gcPercent(live uint64) int {
 }
 
 // spareGC keeps the collector at gcPercent from now on, unless the environment says
-// how often to collect (GOGC, GOMEMLIMIT).
+// how often to collect (GOGC). Near the memory limit it collects more often.
 func spareGC() {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+	if os.Getenv("GOGC") != "" {
 		return
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}

@@ -32,7 +32,8 @@ func runServe(ctx context.Context, e env, args []string) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log), Version: version})
+	log := newLog(e.stderr, cfg.Log)
+	s, err := server.New(ctx, server.Options{Config: cfg, Log: log, Version: version})
 	if err != nil {
 		return err
 	}
@@ -48,6 +49,8 @@ func runServe(ctx context.Context, e env, args []string) error {
 		defer pprof.StopCPUProfile()
 	}
 	spareGC()
+	limit, of := limitMemory()
+	log.Info("memory", "limit", limit, "of", of)
 	return s.Run(ctx)
 }
 
