@@ -63,6 +63,10 @@ type RecipientResult struct {
 	TLS      string // none, unverified, pkix, dane, dane+pkix: how the mail that was accepted travelled
 	// PolicyFailure: the cause was a policy that could not be met (POL-6).
 	PolicyFailure bool
+	// Unfit, of a Pending one: the host takes other mail, and cannot take this for
+	// want of an extension or for its size. It is for good once every host of the
+	// domain has said so in one attempt (SES-14).
+	Unfit bool
 	// Unknown: the message was sent in full and no answer came, so the recipient may
 	// have it (SES-13).
 	Unknown bool

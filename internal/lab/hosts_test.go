@@ -212,3 +212,41 @@ func TestUnknownOutcomeBounce(t *testing.T) {
 		t.Errorf("the bounce says\n%s", human)
 	}
 }
+
+// SES-14: a message that the first host cannot take for its size goes to the
+// second; while that one cannot be reached it waits, and where both cannot take
+// it the sender is told at once.
+func TestWhatOneHostCannotTake(t *testing.T) {
+	t.Parallel()
+	w := newDays(t)
+	small, large := &oddHost{offers: []string{"SIZE 100"}}, &oddHost{final: "250 2.0.0 taken\r\n", offers: []string{"SIZE 100000"}}
+	w.publishOdd("next.test", small, large)
+	w.publishOdd("wait.test", small, nil)
+	w.publishOdd("both.test", small, &oddHost{offers: []string{"SIZE 200"}})
+	body := strings.Repeat("Hello\r\n", 100)
+	if it := w.settled(Mail{To: "x@next.test", Body: body}); it.State != queue.Delivered || len(large.received()) != 1 || it.Recipient.Attempts != 1 {
+		t.Errorf("%v after %d attempts: %s", it.State, it.Recipient.Attempts, it.Text)
+	}
+	if it := w.settled(Mail{To: "x@both.test", Body: body}); it.State != queue.Failed || it.Recipient.Attempts != 1 {
+		t.Errorf("%v after %d attempts: %s", it.State, it.Recipient.Attempts, it.Text)
+	}
+	if status := w.bounce("x@both.test").Recipients[0].Status.String(); status != "5.3.4" {
+		t.Errorf("the bounce has status %s", status)
+	}
+	w.must(w.sender.Submit(w.ctx, Mail{From: w.sender.Address(), To: "x@wait.test", Body: body}))
+	var it queue.Item
+	w.waitFor("the first attempt", func() bool {
+		items, err := w.sender.Queue.List(w.ctx, queue.Filter{Address: "x@wait.test", States: everyState()})
+		w.must(err)
+		if len(items) == 1 {
+			it = items[0]
+		}
+		return it.Recipient.Attempts > 0 && it.State != queue.Leased
+	})
+	if it.State != queue.Waiting || it.Word != "size-exceeded" {
+		t.Errorf("%v %s: %s", it.State, it.Word, it.Text)
+	}
+	if n := len(small.received()); n != 0 {
+		t.Errorf("the small host took %d", n)
+	}
+}

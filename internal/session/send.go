@@ -16,7 +16,11 @@ import (
 func (v *visit) send(ctx context.Context) again {
 	if f := v.fits(); f != nil {
 		v.facts.Err = f
-		v.settleAll(delivery.Failed, f)
+		if f.Permanent {
+			v.settleAll(delivery.Failed, f)
+		} else {
+			v.unfit(v.todo(), f)
+		}
 		return leave
 	}
 	v.refuseUnsendable()
@@ -65,19 +69,30 @@ func (v *visit) batch(todo []int, l smtp.Limits) int {
 	return n
 }
 
+// unfit leaves recipients to the next host, since this one cannot take the message
+// (SES-14). One that an address of this host put off keeps that reason.
+func (v *visit) unfit(which []int, f *delivery.Failure) {
+	for _, i := range which {
+		if r := &v.results[i]; !v.asked[i].IsValid() {
+			r.Word, r.Text, r.Enhanced, r.Reply, r.PolicyFailure, r.Unfit = f.Word, f.Text, f.Enhanced, nil, false, true
+		}
+	}
+}
+
 // todo are the indices of the recipients that are pending, and that this address
-// has not put off.
+// has not put off and can take.
 func (v *visit) todo() []int {
 	var out []int
 	for i := range v.results {
-		if v.results[i].Outcome == delivery.Pending && v.asked[i] != v.addr {
+		if r := &v.results[i]; r.Outcome == delivery.Pending && v.asked[i] != v.addr && !r.Unfit {
 			out = append(out, i)
 		}
 	}
 	return out
 }
 
-// fits holds the message against what the host offers (SES-8).
+// fits holds the message against what the host offers (SES-8). A failure that is
+// not permanent is this host's alone.
 func (v *visit) fits() *delivery.Failure {
 	ext, job := v.conn.Extensions(), v.req.Job
 	host := v.plan.Host.Name
@@ -90,7 +105,7 @@ func (v *visit) fits() *delivery.Failure {
 	}
 	v.sender = sender
 	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && v.needsUTF8() {
-		return &delivery.Failure{Word: SMTPUTF8Missing, Permanent: true, Enhanced: enhUTF8,
+		return &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
 			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
 	}
 	if job.EightBit && !ext.EightBitMIME {
@@ -99,7 +114,7 @@ func (v *visit) fits() *delivery.Failure {
 		}
 	}
 	if size := v.content.Size(); ext.MaxSize > 0 && size > ext.MaxSize {
-		return &delivery.Failure{Word: SizeExceeded, Permanent: true, Enhanced: enhTooBig,
+		return &delivery.Failure{Word: SizeExceeded, Enhanced: enhTooBig,
 			Text: fmt.Sprintf("the message has %d octets, and %s takes at most %d", size, host, ext.MaxSize)}
 	}
 	return nil
@@ -107,7 +122,7 @@ func (v *visit) fits() *delivery.Failure {
 
 // convert makes the content 7bit, or says why it stays as it is.
 func (v *visit) convert() *delivery.Failure {
-	f := &delivery.Failure{Word: EightBitMissing, Permanent: true, Enhanced: enhConvert,
+	f := &delivery.Failure{Word: EightBitMissing, Enhanced: enhConvert,
 		Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", v.plan.Host.Name)}
 	if v.c.To7Bit == nil {
 		return f
@@ -121,7 +136,8 @@ func (v *visit) convert() *delivery.Failure {
 	return nil
 }
 
-// refuseUnsendable settles recipients whose own address this host cannot take.
+// refuseUnsendable leaves recipients to the next host whose own address this one
+// cannot take, and settles those that no host may be given.
 func (v *visit) refuseUnsendable() {
 	utf8 := v.conn.Extensions().SMTPUTF8
 	for _, i := range v.todo() {
@@ -131,8 +147,8 @@ func (v *visit) refuseUnsendable() {
 			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, BadEnvelope, enhBadParams, "the recipient's address holds a control character"
 		case utf8:
 		case !sendable(addr):
-			r.Outcome, r.Word, r.Enhanced = delivery.Failed, SMTPUTF8Missing, enhUTF8
-			r.Text = fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", v.plan.Host.Name)
+			v.unfit([]int{i}, &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
+				Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", v.plan.Host.Name)})
 		}
 	}
 }

@@ -19,13 +19,13 @@ func TestLowerOffers(t *testing.T) {
 		ext    []string
 		change func(*rig)
 		want   delivery.Outcome
-		enh    string
+		enh    string // of a Pending one: the host is unfit for it (SES-14)
 		mail   string // begins the MAIL command
 	}{
 		{"size told", []string{"SIZE"}, func(*rig) {}, delivery.Delivered, "", "MAIL FROM:<from@sender.test> SIZE=25"},
-		{"size exceeded", []string{"SIZE 10"}, func(*rig) {}, delivery.Failed, "5.3.4", ""},
+		{"size exceeded", []string{"SIZE 10"}, func(*rig) {}, delivery.Pending, "5.3.4", ""},
 		{"8bit", []string{"8BITMIME"}, func(r *rig) { r.req.Job.EightBit = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test> BODY=8BITMIME"},
-		{"8bit missing", nil, func(r *rig) { r.req.Job.EightBit = true }, delivery.Failed, "5.6.3", ""},
+		{"8bit missing", nil, func(r *rig) { r.req.Job.EightBit = true }, delivery.Pending, "5.6.3", ""},
 		{"8bit converted", nil, func(r *rig) {
 			r.req.Job.EightBit = true
 			r.client.To7Bit = func(c delivery.Content) (delivery.Content, error) { return c, nil }
@@ -33,16 +33,16 @@ func TestLowerOffers(t *testing.T) {
 		{"utf8", []string{"SMTPUTF8", "8BITMIME"}, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test> SMTPUTF8"},
 		{"utf8 missing", nil, func(r *rig) {
 			r.req.Job.SMTPUTF8, r.req.Content = true, delivery.Bytes("Subject: ä\r\n\r\nx\r\n")
-		}, delivery.Failed, "5.6.7", ""},
+		}, delivery.Pending, "5.6.7", ""},
 		{"utf8 perhaps in a part", []string{"8BITMIME"}, func(r *rig) {
 			r.req.Job.SMTPUTF8, r.req.Job.EightBit = true, true
-		}, delivery.Failed, "5.6.7", ""},
+		}, delivery.Pending, "5.6.7", ""},
 		{"utf8 allowed and not needed", nil, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
-		{"utf8 address", nil, func(r *rig) { r.req.Recipients[0].Address = "ä@rcpt.test" }, delivery.Failed, "5.6.7", ""},
+		{"utf8 address", nil, func(r *rig) { r.req.Recipients[0].Address = "ä@rcpt.test" }, delivery.Pending, "5.6.7", ""},
 		{"utf8 domains", nil, func(r *rig) {
 			r.req.Job.Sender, r.req.Recipients[0].Address = "from@bücher.test", "to@bücher.test"
 		}, delivery.Delivered, "", "MAIL FROM:<from@xn--bcher-kva.test>"},
-		{"utf8 sender", nil, func(r *rig) { r.req.Job.Sender = "ä@sender.test" }, delivery.Failed, "5.6.7", ""},
+		{"utf8 sender", nil, func(r *rig) { r.req.Job.Sender = "ä@sender.test" }, delivery.Pending, "5.6.7", ""},
 		{"control in address", nil, func(r *rig) { r.req.Recipients[0].Address = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
 		{"control in sender", nil, func(r *rig) { r.req.Job.Sender = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
 	} {
@@ -50,12 +50,43 @@ func TestLowerOffers(t *testing.T) {
 		r := newRig(t, network{addr1: mx})
 		tt.change(r)
 		res := r.carry().Recipients[0]
-		if res.Outcome != tt.want || tt.enh != "" && res.Enhanced.String() != tt.enh {
+		if res.Outcome != tt.want || res.Unfit != (tt.want == delivery.Pending) || tt.enh != "" && res.Enhanced.String() != tt.enh {
 			t.Errorf("%s: %v %s %s", tt.name, res.Outcome, res.Enhanced, res.Text)
 		}
 		if tt.mail != "" && mx.saw(tt.mail) != 1 || tt.mail == "" && mx.saw("MAIL") != 0 {
 			t.Errorf("%s: peer saw %q", tt.name, mx.seen)
 		}
+	}
+}
+
+// SES-14: among several recipients only those whose address needs SMTPUTF8 are left
+// to the next host, with that reason, whatever becomes of the others.
+func TestUnfitRecipients(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"", drop, "450 4.2.0 later", "550 5.0.0 no"} {
+		r := newRig(t, network{addr1: {answer: to(".", how)}})
+		r.rcpts(2)
+		r.req.Recipients[0].Address = "ä@rcpt.test"
+		res := r.carry().Recipients
+		if res[0].Outcome != delivery.Pending || !res[0].Unfit || res[0].Word != SMTPUTF8Missing || res[1].Unfit {
+			t.Errorf("%q: %+v", how, res)
+		}
+	}
+	// A host that lacks it at one address and puts off at another is no host that cannot.
+	one := &peer{ext: []string{"SIZE 100"}, step: func(_, _ int, verb string) string {
+		if verb == "RCPT" {
+			return "450 4.2.0 later"
+		}
+		if verb == "." || verb == "DATA" {
+			return drop
+		}
+		return ""
+	}}
+	r := newRig(t, network{addr1: one, addr2: {ext: []string{"SIZE 10"}}})
+	r.addrs(addr1, addr2)
+	r.rcpts(1)
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Unfit {
+		t.Errorf("%+v", res)
 	}
 }
 

@@ -57,7 +57,8 @@ type Report struct {
 	Attempt delivery.Attempt
 	// Recipients has one result for each of Request.Recipients, in their order.
 	// Pending means that this host did not settle it and the next may be tried;
-	// Word, Text and Reply then say why, for when there is no next.
+	// Word, Text and Reply then say why, for when there is no next, and Unfit that
+	// the host cannot take it.
 	Recipients []delivery.RecipientResult
 }
 
@@ -211,9 +212,11 @@ func (t *trip) settleAll(o delivery.Outcome, f *delivery.Failure) {
 	t.each(delivery.Pending, func(r *delivery.RecipientResult) { r.Outcome = o })
 }
 
+// each calls fn for the recipients with an outcome, without those that the host
+// cannot take: they took no part, and keep their reason.
 func (t *trip) each(o delivery.Outcome, fn func(*delivery.RecipientResult)) {
 	for i := range t.results {
-		if t.results[i].Outcome == o {
+		if t.results[i].Outcome == o && !t.results[i].Unfit {
 			fn(&t.results[i])
 		}
 	}
@@ -222,7 +225,11 @@ func (t *trip) each(o delivery.Outcome, fn func(*delivery.RecipientResult)) {
 // session has one visit do over its connection what can be done.
 func (t *trip) session(ctx context.Context, v *visit) again {
 	v.facts.Started = t.c.now()
-	t.each(delivery.Pending, func(r *delivery.RecipientResult) { r.Addr = v.addr })
+	for i := range t.results {
+		if r := &t.results[i]; r.Outcome == delivery.Pending {
+			r.Addr, r.Unfit = v.addr, false
+		}
+	}
 	a := v.run(ctx)
 	t.attempt.Sessions = append(t.attempt.Sessions, v.facts)
 	if l := t.c.Log; l != nil && l.Enabled(ctx, slog.LevelDebug) {

@@ -102,6 +102,8 @@ type tour struct {
 	pending []delivery.Recipient
 	settled map[int64]delivery.RecipientResult
 	best    map[int64]delivery.RecipientResult // of those pending: the best reason so far
+	hosts   int                                // of the domain, those that are skipped included
+	unfit   map[int64]int                      // how many of them cannot take the message for a recipient
 	late    func() bool                        // no further host is begun
 }
 
@@ -114,7 +116,7 @@ const tourTime = 20 * time.Minute
 // newTour begins with the reasons that stand before any host is dialled.
 func newTour(job *delivery.Job, dec delivery.Decision) *tour {
 	t := &tour{job: job, pending: job.Recipients, settled: map[int64]delivery.RecipientResult{}, best: map[int64]delivery.RecipientResult{},
-		late: func() bool { return false }}
+		hosts: len(dec.Plans), unfit: map[int64]int{}, late: func() bool { return false }}
 	for _, p := range dec.Plans {
 		if p.Skip != nil {
 			t.all(delivery.RecipientResult{Word: p.Skip.Cause, Text: p.Skip.Text, Host: p.Host.Name, PolicyFailure: true})
@@ -186,6 +188,9 @@ func (t *tour) take(results []delivery.RecipientResult) {
 	for _, rr := range results {
 		if rr.Outcome == delivery.Pending {
 			t.reason(rr)
+			if rr.Unfit {
+				t.unfit[rr.ID]++
+			}
 		} else {
 			t.settled[rr.ID] = rr
 		}
@@ -225,6 +230,16 @@ func (t *tour) verdict(in policy.Input, res *delivery.Result) {
 	}
 }
 
+// unfit is what becomes of a recipient that some of a domain's hosts could not take
+// the message for, with the class of its status: it is for good only once every
+// host was asked (SES-14). One that could not be asked may be the one that can.
+func unfit(hosts, said int) (delivery.Outcome, int) {
+	if said == hosts {
+		return delivery.Failed, 5
+	}
+	return delivery.Deferred, 4
+}
+
 // results are those of all recipients in the job's order; who is pending still
 // is deferred.
 func (t *tour) results() []delivery.RecipientResult {
@@ -240,8 +255,11 @@ func (t *tour) results() []delivery.RecipientResult {
 		}
 		if rr.Outcome == delivery.Pending {
 			rr.Outcome = delivery.Deferred
+			if rr.Unfit {
+				rr.Outcome, rr.Enhanced.Class = unfit(t.hosts, t.unfit[r.ID])
+			}
 		}
-		rr.ID = r.ID
+		rr.ID, rr.Unfit = r.ID, false
 		out[i] = rr
 	}
 	return out
