@@ -43,8 +43,9 @@ type Collector struct {
 
 const (
 	defaultQueue = 20_000
-	queueOctets  = 64 << 20
-	batch        = 500
+	queueOctets  = 16 << 20
+	batch        = 500              // datagrams stored together
+	batchOctets  = 2 << 20          // and what they have at most; one may have more
 	lastReads    = 1000             // more than the kernel holds
 	lastChance   = 10 * time.Second // to store what is left when told to stop
 	longestPause = 30 * time.Second
@@ -141,7 +142,7 @@ func (c *Collector) put(q *intake, b []byte, flags int) {
 func (c *Collector) drain(ctx context.Context, q *intake) {
 	for {
 		if c.heldDatagrams == 0 {
-			b := q.take(batch)
+			b := q.take(batch, batchOctets)
 			if len(b) == 0 {
 				return
 			}

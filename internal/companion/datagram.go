@@ -18,6 +18,7 @@ const (
 	maxDatagram = 256 << 10
 	maxPolicies = 64
 	maxDetails  = 100
+	maxStrings  = 64  // of a policy's text, as tlsresult keeps them
 	maxText     = 256 // octets of one string of a detail, as in tlsresult (RPT-1)
 )
 
@@ -127,13 +128,12 @@ const (
 )
 
 func (p *wirePolicy) observation(domain dns.Name) (delivery.Observation, error) {
-	o := delivery.Observation{RecipientDomain: domain, PolicyDomain: domain, Strings: p.Strings, MX: p.MX}
+	o := delivery.Observation{RecipientDomain: domain, PolicyDomain: domain, Strings: few(p.Strings), MX: few(p.MX)}
 	switch p.Type {
 	case wireTLSA:
 		o.Type = tlsrpt.PolicyTLSA
 		// The data of a TLSA record is written in upper case by Postfix, in lower
 		// case by us; a machine that has both must not count two policies.
-		o.Strings = slices.Clone(p.Strings)
 		for i, s := range o.Strings {
 			o.Strings[i] = strings.ToLower(s)
 		}
@@ -162,6 +162,20 @@ func (p *wirePolicy) observation(domain dns.Name) (delivery.Observation, error) 
 		return o, fmt.Errorf("the final result is %d, neither 0 nor 1", p.Failed)
 	}
 	return o, nil
+}
+
+// few are those of a policy's text that will be kept, long enough for tlsresult to
+// cut: a batch of datagrams waits for the store, and each could hold a hundred
+// thousand empty strings.
+func few(ss []string) []string {
+	var out []string
+	for _, s := range ss[:min(len(ss), maxStrings)] {
+		if len(s) > 4*maxText {
+			s = strings.Clone(s[:4*maxText])
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // details are the failures of one session, none twice, so that no detail counts

@@ -1,6 +1,9 @@
 package companion
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // intake is the bounded queue between the reader of datagrams and the writer.
 type intake struct {
@@ -32,19 +35,22 @@ func (q *intake) put(b []byte) bool {
 	return true
 }
 
-// take removes up to n of the oldest.
-func (q *intake) take(n int) [][]byte {
+// take removes up to n of the oldest with up to octets together, and at least one.
+func (q *intake) take(n, octets int) [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n = min(n, len(q.items))
-	out := q.items[:n:n]
-	q.items = q.items[n:]
+	taken, size := 0, 0
+	for taken < min(n, len(q.items)) && (taken == 0 || size+len(q.items[taken]) <= octets) {
+		size += len(q.items[taken])
+		taken++
+	}
+	out := slices.Clone(q.items[:taken])
+	clear(q.items[:taken]) // the array behind lives on
+	q.items = q.items[taken:]
 	if len(q.items) == 0 {
 		q.items = nil
 	}
-	for _, b := range out {
-		q.bytes -= len(b)
-	}
+	q.bytes -= size
 	return out
 }
 

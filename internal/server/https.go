@@ -29,10 +29,7 @@ func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) f
 	mux.Handle("GET "+policies.Path, &policies.Handler{Source: s.STSPublish, Log: s.area("mta-sts")})
 	conf = conf.Clone()
 	conf.NextProtos = []string{"h2", "http/1.1"}
-	srv := &http.Server{
-		Handler: mux, TLSConfig: conf, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, ErrorLog: log.New(httpLog{s}, "", 0),
-	}
+	srv := bounded(&http.Server{Handler: mux, TLSConfig: conf, ErrorLog: log.New(httpLog{s}, "", 0)})
 	fair := &fairListener{Listener: l, most: s.cfg.Limits.ConnectionsPerIP, refused: s.Metrics.HTTPSRefused}
 	limited := netutil.LimitListener(fair, or(c.MaxConnections, s.cfg.Limits.MaxConnections))
 	return func(ctx context.Context) error {

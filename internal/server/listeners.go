@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"waxwing/internal/config"
 	"waxwing/internal/login"
@@ -51,7 +52,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 	}
 	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Secret: secret, Count: s.Metrics.Login,
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
-	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster, Now: s.o.Now, Log: s.area("receive")}
+	common := s.receiving()
 	for _, c := range s.cfg.Listen {
 		l, err := s.bind(string(c.Kind), config.TCP(c.Address))
 		if err != nil {
@@ -79,6 +80,12 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// receiving is what all that takes mail in has in common.
+func (s *Server) receiving() receive.Common {
+	return receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
+		TempDir: s.spool, Now: s.o.Now, Log: s.area("receive")}
 }
 
 // behindProxies takes the PROXY headers of the listener's load balancers off
@@ -200,11 +207,15 @@ func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, e
 	return r.reports.Take(ctx, m.Recipient, m.Message)
 }
 
+// metricsConnections are those of scrapers at one time, and of whoever else comes.
+const metricsConnections = 100
+
 // serveMetrics serves /metrics for Prometheus.
 func (s *Server) serveMetrics(l net.Listener) func(context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	srv := bounded(&http.Server{Handler: mux, WriteTimeout: time.Minute})
+	l = netutil.LimitListener(l, metricsConnections)
 	return func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { srv.Close() })
 		defer stop()

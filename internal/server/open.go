@@ -35,6 +35,16 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stor
 	return s, nil
 }
 
+// makeSpool makes the directory for long messages that are coming in. It is in the
+// data directory, where there is room and nobody else reads; a /tmp may be memory.
+func makeSpool(cfg *config.Config) (string, error) {
+	dir := filepath.Join(cfg.DataDir, "spool")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("the directory for incoming messages: %w; data_dir must be writable", err)
+	}
+	return dir, nil
+}
+
 // magic is what every SQLite database begins with (sqlite.org/fileformat2.html §1.3).
 const magic = "SQLite format 3\x00"
 

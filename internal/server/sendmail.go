@@ -24,7 +24,7 @@ func (s *Server) listenSendmail() error {
 	if c.Socket == "" {
 		return nil
 	}
-	common := receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster, Now: s.o.Now, Log: s.area("receive")}
+	common := s.receiving()
 	srv := &submitsocket.Server{Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
 		Recipients: s.cfg.Limits.MaxRecipients, Log: s.area("sendmail")}
 	for _, u := range c.User {

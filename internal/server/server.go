@@ -81,6 +81,7 @@ type Server struct {
 	own       []netip.Addr         // addresses of ours that others deliver to
 	collector *companion.Collector // nil: none
 	control   net.Listener         // nil: the data directory takes no sockets
+	spool     string               // directory for long messages that are coming in
 }
 
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
@@ -106,7 +107,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions)}
-	if err = s.build(ctx); err == nil {
+	if s.spool, err = makeSpool(o.Config); err == nil {
+		err = s.build(ctx)
+	}
+	if err == nil {
 		err = s.listenSendmail()
 	}
 	if err == nil {

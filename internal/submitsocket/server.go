@@ -2,6 +2,7 @@ package submitsocket
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -193,7 +193,7 @@ func (t *taking) read() *smtp.Reply {
 	if err != nil {
 		return deny(500, 5, 2, "the request cannot be read: %v", err)
 	}
-	dec := json.NewDecoder(strings.NewReader(string(line)))
+	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&t.req); err != nil {
 		return deny(500, 5, 2, "the request cannot be read: %v", err)
