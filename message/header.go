@@ -268,3 +268,21 @@ func fieldName(field string) (name, fault string) {
 	}
 	return name, ""
 }
+
+// MboxLines is the length of the lines at msg's start that mailbox files have
+// between messages, "From joe@example.org Mon Nov 23 …" or ">From …": programs
+// that read such files hand them on, and they are no part of the message.
+func MboxLines(msg []byte) int {
+	n := 0
+	for {
+		line := msg[n:]
+		end := bytes.IndexByte(line, '\n') + 1
+		if end == 0 || !bytes.HasPrefix(line, []byte("From ")) && !bytes.HasPrefix(line, []byte(">From ")) {
+			return n
+		}
+		if _, fault := fieldName(string(line[:end])); fault == "" { // "From : joe@example.org"
+			return n
+		}
+		n += end
+	}
+}

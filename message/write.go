@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"mime"
 	"mime/quotedprintable"
 	"strings"
@@ -61,18 +62,18 @@ func (e Entity) write(b *bytes.Buffer) {
 	encode(b, enc, e.Body)
 }
 
-// encode writes body in an encoding.
-func encode(b *bytes.Buffer, enc Encoding, body []byte) {
+// encode writes body in an encoding. Its writers keep their errors themselves, or
+// have none.
+func encode(w io.Writer, enc Encoding, body []byte) {
 	switch enc {
 	case QuotedPrintable:
-		w := quotedprintable.NewWriter(b)
-		// A bytes.Buffer takes every write.
-		_, _ = w.Write(body)
-		_ = w.Close()
+		qp := quotedprintable.NewWriter(w)
+		_, _ = qp.Write(body)
+		_ = qp.Close()
 	case Base64:
-		writeBase64(b, body)
+		writeBase64(w, body)
 	default:
-		b.Write(body)
+		_, _ = w.Write(body)
 	}
 }
 
@@ -169,14 +170,14 @@ func shortLines(body []byte) bool {
 	return true
 }
 
-func writeBase64(b *bytes.Buffer, body []byte) {
+func writeBase64(w io.Writer, body []byte) {
 	const octets = 57 // 76 characters, RFC 2045 §6.8
-	line := make([]byte, base64.StdEncoding.EncodedLen(octets))
+	line := make([]byte, base64.StdEncoding.EncodedLen(octets), base64.StdEncoding.EncodedLen(octets)+2)
 	for len(body) > 0 {
 		n := min(octets, len(body))
+		size := base64.StdEncoding.EncodedLen(n)
 		base64.StdEncoding.Encode(line, body[:n])
-		b.Write(line[:base64.StdEncoding.EncodedLen(n)])
-		b.WriteString("\r\n")
+		_, _ = w.Write(append(line[:size], eol...))
 		body = body[n:]
 	}
 }

@@ -239,6 +239,7 @@ func messageWords() []entry {
 		{"smtputf8-not-offered", "the message needs SMTPUTF8, which the host does not offer", "write to an address without special characters"},
 		{"8bitmime-not-offered", "the message holds 8-bit text, which the host does not take, and it is signed and cannot be changed", "send it in 7-bit form"},
 		{"size-exceeded", "the message is larger than the host takes", "send less"},
+		{"line-too-long", "a line of the message is longer than SMTP can carry on, and the message is signed or cannot be encoded anew", "have it sent again in quoted-printable or base64"},
 		{"bare-newline", "the message holds a bare CR or LF, which no SMTP session can carry safely", "send it with CRLF line ends"},
 		{"bad-envelope", "an address cannot be written in SMTP", "correct the address"},
 		{"content-unreadable", "the stored message could not be read", "look at this server's log"},

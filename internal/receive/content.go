@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type incoming struct {
 	mapped   []byte
 	eight    bool
 	nul      bool
+	long     bool
 }
 
 // read takes the message from r: whole, or its first inMemory octets and
@@ -51,7 +53,7 @@ func read(r io.Reader) (in *incoming, more bool, err error) {
 		b = b[:len(b)+n]
 		*in.buf = b
 		if err == io.EOF {
-			in.parse()
+			in.begin()
 			return in, false, nil
 		}
 		if err != nil {
@@ -59,8 +61,15 @@ func read(r io.Reader) (in *incoming, more bool, err error) {
 			return nil, false, err
 		}
 	}
-	in.parse()
+	in.begin()
 	return in, true, nil
+}
+
+// begin looks at the first part of the message, or the whole.
+func (in *incoming) begin() {
+	b := *in.buf
+	*in.buf = b[:copy(b, b[message.MboxLines(b):])]
+	in.parse()
 }
 
 // parse finds where the header ends. A line that is no field ends it as an empty
@@ -129,17 +138,26 @@ func (in *incoming) head() []byte {
 	return b[:len(b)-len(in.body)]
 }
 
-// spill writes the message, with what r still holds, to a file that has no name.
-func (in *incoming) spill(dir string, r io.Reader) error {
+// nameless makes a file that no crash leaves behind.
+func nameless(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "waxwing-message-*")
 	if err != nil {
-		return fmt.Errorf("temporary file for a long message: %w", err)
+		return nil, fmt.Errorf("temporary file for a long message: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("unlink the temporary file of a long message: %w", err)
+	}
+	return f, nil
+}
+
+// spill writes the message, with what r still holds, to a file that has no name.
+func (in *incoming) spill(dir string, r io.Reader) error {
+	f, err := nameless(dir)
+	if err != nil {
+		return err
 	}
 	in.file = f
-	// Without a name nothing is left behind by a crash.
-	if err := os.Remove(f.Name()); err != nil {
-		return fmt.Errorf("unlink the temporary file of a long message: %w", err)
-	}
 	w := &counter{w: f}
 	for _, part := range [][]byte{in.head(), in.body} {
 		if _, err := w.Write(part); err != nil {
@@ -149,21 +167,29 @@ func (in *incoming) spill(dir string, r io.Reader) error {
 	if _, err := io.Copy(w, r); err != nil {
 		return err // of the connection or of the disk
 	}
-	in.fileSize, in.eight, in.nul = w.n, w.eight, w.nul
+	in.counted(w)
 	return nil
 }
 
-// counter counts what goes through and looks for octets above 127 and for NUL.
+// counted notes what was written to the file.
+func (in *incoming) counted(w *counter) {
+	in.fileSize, in.eight, in.nul, in.long = w.n, w.eight, w.nul, w.lines.Long
+}
+
+// counter counts what goes through and looks for octets above 127, for NUL and for
+// lines that are too long.
 type counter struct {
 	w     io.Writer
 	n     int64
 	eight bool
 	nul   bool
+	lines message.LineMeter
 }
 
 func (c *counter) Write(p []byte) (int, error) {
 	c.eight = c.eight || message.EightBit(p)
 	c.nul = c.nul || hasNUL(p)
+	_, _ = c.lines.Write(p)
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
@@ -212,23 +238,58 @@ func (in *incoming) eightBit() bool {
 	return message.EightBit(*in.buf)
 }
 
-// sevenBits rewrites a short message with octets above 127 into one without,
-// and says whether it did. A long one, or one that cannot be, stays as it is.
-func (in *incoming) sevenBits() bool {
-	if in.file != nil || !in.eightBit() {
-		return false
+// longLine reports a line that SMTP cannot carry on.
+func (in *incoming) longLine() bool {
+	if in.file != nil {
+		return in.long
 	}
+	return message.LongLine(in.head()) || message.LongLine(in.body)
+}
+
+// sevenBits rewrites a message with octets above 127 into one without, and says
+// whether it did. One that cannot be stays as it is.
+func (in *incoming) sevenBits(dir string) (done bool, err error) {
+	if !in.eightBit() {
+		return false, nil
+	}
+	cannot, err := in.convert(message.Need{SevenBit: true}, dir)
+	return cannot == nil && err == nil, err
+}
+
+// convert rewrites the message as needed, a long one to a new file in dir. cannot
+// says why the message cannot be converted, err what failed here; after either it
+// is what it was.
+func (in *incoming) convert(need message.Need, dir string) (cannot, err error) {
 	msg, err := in.whole()
 	if err != nil {
-		return false
+		return nil, err
 	}
-	b, err := message.To7Bit(msg)
-	if err != nil || message.EightBit(b) {
-		return false
+	if in.file == nil {
+		var b bytes.Buffer
+		if err := message.Convert(&b, msg, need); err != nil {
+			return err, nil
+		}
+		text := b.Bytes()
+		*in = incoming{buf: &text}
+		in.parse()
+		return nil, nil
 	}
-	*in = incoming{buf: &b}
-	in.parse()
-	return true
+	f, err := nameless(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &counter{w: f}
+	bw := bufio.NewWriterSize(w, 64<<10)
+	cannot = message.Convert(bw, msg, need)
+	if err = bw.Flush(); err != nil || cannot != nil {
+		f.Close()
+		return cannot, err
+	}
+	syscall.Munmap(in.mapped)
+	in.file.Close()
+	in.file, in.mapped = f, nil
+	in.counted(w)
+	return nil, nil
 }
 
 func hasNUL(b []byte) bool { return bytes.IndexByte(b, 0) >= 0 }

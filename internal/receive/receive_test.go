@@ -398,10 +398,10 @@ func TestLongMessage(t *testing.T) {
 	c := serve(t, b, &login.Checker{Accounts: people{}})
 	c.login()
 	line := strings.Repeat("x", 98) + "\r\n"
-	body := strings.Repeat(line, 30000) + "\xff" // 3 MB
+	body := strings.Repeat(line, 30000) + "end" // 3 MB
 	c.send("250", "<joe@here.test>", "<ann@here.test>", "From: joe@here.test\r\nBcc: secret@x.test\r\nDate: today\r\nMessage-ID: <1@x>\r\n\r\n"+body)
 	got := q.last(t)
-	if !got.file || !got.env.EightBit {
+	if !got.file || got.env.EightBit {
 		t.Errorf("file %v, eight %v", got.file, got.env.EightBit)
 	}
 	rest := "From: joe@here.test\r\nDate: today\r\nMessage-ID: <1@x>\r\n\r\n" + body + "\r\n"

@@ -141,18 +141,46 @@ func (s *submission) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error)
 		return nil, fail
 	}
 	defer in.close()
-	signature, err := s.b.sign(ctx, from, in)
-	if err == nil && len(signature) > 0 && in.sevenBits() {
-		// RFC 6376 §5.3: what is signed should need no conversion on its way, for that
-		// would break the signature; a host without 8BITMIME could not be given it.
-		signature, err = s.b.sign(ctx, from, in)
+	if r := s.b.shorten(in); r != nil {
+		return nil, r
 	}
+	signature, err := s.b.sealed(ctx, from, in)
 	if err != nil {
 		return nil, localError(err)
 	}
 	env := s.tx.envelope(s.conn, in, s.b.now())
 	received := s.b.received(s.conn, env, s.tx.mail.RequireTLS).field()
 	return s.spend(ctx, env, in.content(append(received, signature...)))
+}
+
+// shorten rewrites a message with lines that SMTP cannot carry (RFC 5321
+// §4.5.3.1.6) before it is signed; where MIME has no way, it is refused (INB-13).
+func (b *Submission) shorten(in *incoming) *smtp.Reply {
+	if !in.longLine() {
+		return nil
+	}
+	cannot, err := in.convert(message.Need{ShortLines: true}, b.TempDir)
+	switch {
+	case err != nil:
+		return localError(err)
+	case cannot != nil:
+		return refuse(550, 6, 0, "the message has a line of more than 998 octets, and it cannot be encoded anew: %s", cannot)
+	}
+	return nil
+}
+
+// sealed signs a message, made seven bits first if it is signed at all: what is
+// signed should need no conversion on its way, for that would break the signature,
+// and a host without 8BITMIME could not be given it (RFC 6376 §5.3).
+func (b *Submission) sealed(ctx context.Context, from dns.Name, in *incoming) ([]byte, error) {
+	signature, err := b.sign(ctx, from, in)
+	if err != nil || len(signature) == 0 {
+		return nil, err
+	}
+	if done, err := in.sevenBits(b.TempDir); err != nil || !done {
+		return signature, err
+	}
+	return b.sign(ctx, from, in)
 }
 
 // sign returns the DKIM-Signature fields, none without a signer.
@@ -199,6 +227,11 @@ func (s *submission) complete(ctx context.Context, in *incoming) (dns.Name, *smt
 	}
 	if !h.Has("Date") {
 		h.Prepend("Date", message.FormatDate(s.b.now()))
+		in.edited = true
+	}
+	if !h.Has("MIME-Version") && !h.Has("DKIM-Signature") && (h.Has("Content-Type") || h.Has("Content-Transfer-Encoding")) {
+		// RFC 2045 §4: without it, what is declared counts only for some readers (TRA-7).
+		h.Prepend("MIME-Version", "1.0")
 		in.edited = true
 	}
 	return from, nil

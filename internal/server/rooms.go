@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -143,9 +144,9 @@ func (s *Server) buildDelivery() error {
 	return nil
 }
 
-// to7Bit converts a message for a host without 8BITMIME (SES-8). It reads it
-// into memory, bounded by what the listeners accept.
-func to7Bit(c delivery.Content) (delivery.Content, error) {
+// convert rewrites a message for its way on (SES-8, INB-13). It reads it into
+// memory, bounded by what the listeners accept.
+func convert(c delivery.Content, need message.Need) (delivery.Content, error) {
 	r, err := c.Open()
 	if err != nil {
 		return nil, err
@@ -155,8 +156,11 @@ func to7Bit(c delivery.Content) (delivery.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err = message.To7Bit(b)
-	return delivery.Bytes(b), err
+	var out bytes.Buffer
+	if err := message.Convert(&out, b, need); err != nil {
+		return nil, err
+	}
+	return delivery.Bytes(out.Bytes()), nil
 }
 
 // isSelf knows this server by its name and by the addresses that it takes mail

@@ -3,11 +3,13 @@ package session
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
@@ -108,8 +110,9 @@ func (v *visit) fits() *delivery.Failure {
 		return &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
 			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
 	}
-	if job.EightBit && !ext.EightBitMIME {
-		if f := v.convert(); f != nil {
+	need := message.Need{SevenBit: job.EightBit && !ext.EightBitMIME, ShortLines: v.longLines()}
+	if need != (message.Need{}) {
+		if f := v.convert(need); f != nil {
 			return f
 		}
 	}
@@ -120,14 +123,35 @@ func (v *visit) fits() *delivery.Failure {
 	return nil
 }
 
-// convert makes the content 7bit, or says why it stays as it is.
-func (v *visit) convert() *delivery.Failure {
-	f := &delivery.Failure{Word: EightBitMissing, Enhanced: enhConvert,
-		Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", v.plan.Host.Name)}
-	if v.c.To7Bit == nil {
+// longLines reports lines that SMTP cannot carry (INB-13). Mail of accounts has
+// none, for submission has seen to it; what came in over MX, and notifications
+// that return such mail, are looked through when they travel on.
+func (v *visit) longLines() bool {
+	if v.req.Job.Account != "" {
+		return false
+	}
+	r, err := v.content.Open()
+	if err != nil {
+		return false // sending will tell
+	}
+	defer r.Close()
+	var m message.LineMeter
+	_, _ = io.Copy(&m, r) // as above
+	return m.Long
+}
+
+// convert makes the content as needed, or says why it stays as it is.
+func (v *visit) convert(need message.Need) *delivery.Failure {
+	f := &delivery.Failure{Word: LineTooLong, Permanent: true, Enhanced: enhMedia,
+		Text: "a line of the message has more than 998 octets, which SMTP cannot carry"}
+	if need.SevenBit {
+		f = &delivery.Failure{Word: EightBitMissing, Enhanced: enhConvert,
+			Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", v.plan.Host.Name)}
+	}
+	if v.c.Convert == nil {
 		return f
 	}
-	content, err := v.c.To7Bit(v.req.Content)
+	content, err := v.c.Convert(v.req.Content, need)
 	if err != nil {
 		f.Text += ": " + bounded(err.Error())
 		return f

@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/message"
 )
+
+var longLine = delivery.Bytes("Subject: x\r\n\r\n" + strings.Repeat("x", 999) + "\r\n")
 
 // SES-8.
 func TestLowerOffers(t *testing.T) {
@@ -28,8 +32,28 @@ func TestLowerOffers(t *testing.T) {
 		{"8bit missing", nil, func(r *rig) { r.req.Job.EightBit = true }, delivery.Pending, "5.6.3", ""},
 		{"8bit converted", nil, func(r *rig) {
 			r.req.Job.EightBit = true
-			r.client.To7Bit = func(c delivery.Content) (delivery.Content, error) { return c, nil }
+			r.client.Convert = func(c delivery.Content, n message.Need) (delivery.Content, error) {
+				if n != (message.Need{SevenBit: true}) {
+					return nil, errors.New("another need")
+				}
+				return c, nil
+			}
 		}, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
+		// INB-13: what came with long lines is mended where it travels on, if it can be.
+		{"long line", nil, func(r *rig) { r.req.Content = longLine }, delivery.Failed, "5.6.0", ""},
+		{"long line converted", nil, func(r *rig) {
+			r.req.Content = longLine
+			r.client.Convert = func(_ delivery.Content, n message.Need) (delivery.Content, error) {
+				if n != (message.Need{ShortLines: true}) {
+					return nil, errors.New("another need")
+				}
+				return delivery.Bytes("Subject: x\r\n\r\nshort\r\n"), nil
+			}
+		}, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
+		{"long line of a signed message", nil, func(r *rig) {
+			r.req.Content = longLine
+			r.client.Convert = func(delivery.Content, message.Need) (delivery.Content, error) { return nil, message.ErrSigned }
+		}, delivery.Failed, "5.6.0", ""},
 		{"utf8", []string{"SMTPUTF8", "8BITMIME"}, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test> SMTPUTF8"},
 		{"utf8 missing", nil, func(r *rig) {
 			r.req.Job.SMTPUTF8, r.req.Content = true, delivery.Bytes("Subject: ä\r\n\r\nx\r\n")

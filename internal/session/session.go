@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
@@ -37,11 +38,12 @@ type Client struct {
 	// a plan's own count first.
 	ImplicitTLS bool
 	Login       *delivery.Login
-	// To7Bit turns a message with octets above 127 into one without, for hosts
-	// that do not offer 8BITMIME (SES-8). Nil, or an error: such a message fails.
-	To7Bit func(delivery.Content) (delivery.Content, error)
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger     // nil: discard
+	// Convert rewrites a message that a host could not be given as it is: one with
+	// octets above 127 without 8BITMIME (SES-8), one with lines that are too long
+	// (INB-13). Nil, or an error: such a message fails.
+	Convert func(delivery.Content, message.Need) (delivery.Content, error)
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: discard
 }
 
 // Request is one message for one host.

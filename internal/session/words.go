@@ -26,6 +26,7 @@ const (
 	SMTPUTF8Missing   delivery.Reason = "smtputf8-not-offered"
 	EightBitMissing   delivery.Reason = "8bitmime-not-offered"
 	SizeExceeded      delivery.Reason = "size-exceeded"
+	LineTooLong       delivery.Reason = "line-too-long"
 
 	LeaseLost         delivery.Reason = "lease-lost"
 	ContentUnreadable delivery.Reason = "content-unreadable"
