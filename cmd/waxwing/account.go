@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"waxwing/internal/account"
@@ -20,7 +15,7 @@ import (
 
 func accountActions() []action {
 	return []action{
-		{"add", "NAME [-generate]", "make one; standard input holds its password"},
+		{"add", "NAME [-generate]", "make one; its password is asked for, or read from standard input"},
 		{"list", "", "all, with what they sent today"},
 		{"remove", "NAME", "forget one without addresses"},
 		{"password", "NAME [-generate]", "set another password"},
@@ -30,8 +25,7 @@ func accountActions() []action {
 	}
 }
 
-// runAccount keeps accounts. Passwords come from standard input, so that they
-// stand in no process list and no shell history.
+// runAccount keeps accounts.
 func runAccount(ctx context.Context, e env, args []string) error {
 	what, args, err := verb(e, "account", args)
 	if err != nil {
@@ -42,7 +36,7 @@ func runAccount(ctx context.Context, e env, args []string) error {
 	f.addJSON(fs, what, "list", "limit")
 	generate := new(bool)
 	if what == "add" || what == "password" {
-		fs.BoolVar(generate, "generate", false, "make a password and print it, instead of reading one line from standard input")
+		fs.BoolVar(generate, "generate", false, "make a password and print it, instead of asking for one or reading it from the first line of standard input")
 	}
 	var messages, recipients dailyLimit
 	if what == "limit" {
@@ -59,6 +53,9 @@ func runAccount(ctx context.Context, e env, args []string) error {
 		}
 		return withStore(ctx, e, f, func(o *opened) error { return listAccounts(ctx, e, o, accountList{json: f.json}) })
 	}
+	if (what == "add" || what == "password") && len(rest) == 2 {
+		return usagef("a password is no argument: others could read it in the list of processes, and it stays in the shell's history; it is asked for, or read from standard input")
+	}
 	if err := wants(what, rest, "account"); err != nil {
 		return err
 	}
@@ -71,8 +68,11 @@ func runAccount(ctx context.Context, e env, args []string) error {
 	}
 	password := ""
 	if what == "add" || what == "password" {
-		if password, err = askPassword(e, *generate); err != nil {
-			return err
+		password = newPassword()
+		if !*generate {
+			if password, err = askPassword(ctx, e, wanted{of: name, isNew: true}); err != nil {
+				return err
+			}
 		}
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
@@ -97,28 +97,6 @@ func runAccount(ctx context.Context, e env, args []string) error {
 		}
 		return nil
 	})
-}
-
-func askPassword(e env, generate bool) (string, error) {
-	if generate {
-		return newPassword(), nil
-	}
-	line, err := bufio.NewReader(e.stdin).ReadString('\n')
-	password := strings.TrimRight(line, "\r\n")
-	if password == "" {
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the password from standard input: %w", err)
-		}
-		return "", errors.New("no password on standard input: give one on the first line, or use -generate")
-	}
-	return password, nil
-}
-
-// newPassword has 120 bits.
-func newPassword() string {
-	b := make([]byte, 15)
-	rand.Read(b)
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b))
 }
 
 // dailyLimit is a flag that may be left out.

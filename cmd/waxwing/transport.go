@@ -19,7 +19,7 @@ import (
 
 func transportActions() []action {
 	return []action{
-		{"add", "NAME -kind KIND …", "make one; standard input holds its password"},
+		{"add", "NAME -kind KIND …", "make one; its password is asked for, or read from standard input"},
 		{"set", "NAME -kind KIND …", "change one as a whole, its password too"},
 		{"list", "", "all transports"},
 		{"show", "NAME", "one, with the routes that lead to it"},
@@ -70,7 +70,7 @@ func runTransport(ctx context.Context, e env, args []string) error {
 			return hintTransport(err)
 		})
 	}
-	tr, err := t.transport(e, name)
+	tr, err := t.transport(ctx, e, name)
 	if err != nil {
 		return err
 	}
@@ -117,11 +117,11 @@ func (t *transportFlags) add(fs *flag.FlagSet) {
 	fs.UintVar(&t.port, "port", 0, "smarthost, submission: `port` (default 25; 587 for submission; 465 is TLS from the start)")
 	fs.BoolVar(&t.implicit, "implicit-tls", false, "submission: TLS from the start on a port other than 465")
 	fs.StringVar(&t.security, "security", "", "smarthost, submission: verified (the default), dane, tls or any")
-	fs.StringVar(&t.user, "user", "", "smarthost, submission: log in as `user`; the password is the first line of standard input")
+	fs.StringVar(&t.user, "user", "", "smarthost, submission: log in as `user`; the password is asked for, or the first line of standard input")
 	fs.StringVar(&t.passwordFile, "password-file", "", "read the password from the first line of `file` instead")
 	fs.StringVar(&t.mechanisms, "mechanisms", "", "SASL `mechanisms` allowed, separated by commas (default: the strongest offered)")
 	fs.StringVar(&t.proxy, "proxy", "", "socks5: `host:port` of the proxy")
-	fs.StringVar(&t.proxyUser, "proxy-user", "", "socks5: `user` at the proxy; the password is the first line of standard input")
+	fs.StringVar(&t.proxyUser, "proxy-user", "", "socks5: `user` at the proxy; the password is asked for, or the first line of standard input")
 	fs.StringVar(&t.proxyPasswordFile, "proxy-password-file", "", "read the proxy's password from the first line of `file` instead")
 	fs.StringVar(&t.public, "public", "", "socks5: `addresses` that mail then comes from, separated by commas, for the SPF check")
 	fs.IntVar(&t.code, "code", 0, "fail: SMTP `code`, 4xx to let mail wait, 5xx to return it")
@@ -130,7 +130,7 @@ func (t *transportFlags) add(fs *flag.FlagSet) {
 }
 
 // transport makes a Transport of the flags. Their faults are wrong usage.
-func (t *transportFlags) transport(e env, name string) (route.Transport, error) {
+func (t *transportFlags) transport(ctx context.Context, e env, name string) (route.Transport, error) {
 	tr := route.Transport{Name: name, Kind: route.Kind(t.kind), Family: route.Family(t.family), Port: uint16(t.port), Implicit: t.implicit,
 		Security: route.Security(t.security), User: t.user, Proxy: t.proxy, ProxyUser: t.proxyUser, Code: t.code, Text: t.text}
 	var errs []error
@@ -163,10 +163,10 @@ func (t *transportFlags) transport(e env, name string) (route.Transport, error) 
 		tr.Mechanisms = strings.Split(strings.ToUpper(t.mechanisms), ",")
 	}
 	if len(errs) == 0 {
-		if tr.Password, err = secret(e, t.user, t.passwordFile); err != nil {
+		if tr.Password, err = secret(ctx, e, t.user, t.passwordFile); err != nil {
 			return tr, err
 		}
-		if tr.ProxyPassword, err = secret(e, t.proxyUser, t.proxyPasswordFile); err != nil {
+		if tr.ProxyPassword, err = secret(ctx, e, t.proxyUser, t.proxyPasswordFile); err != nil {
 			return tr, err
 		}
 		if err := tr.Check(); err != nil {
@@ -195,12 +195,12 @@ func addressList(s string) ([]netip.Addr, error) {
 }
 
 // secret reads the password of a user; none without one.
-func secret(e env, user, file string) (route.Secret, error) {
+func secret(ctx context.Context, e env, user, file string) (route.Secret, error) {
 	if user == "" {
 		return "", nil
 	}
 	if file == "" {
-		password, err := askPassword(e, false)
+		password, err := askPassword(ctx, e, wanted{of: user})
 		return route.Secret(password), err
 	}
 	password, err := firstLine(file)
