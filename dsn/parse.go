@@ -28,17 +28,18 @@ func Parse(msg []byte) (*Report, error) {
 	r := &Report{Date: date(h.Get("Date")), From: firstAddress(h, "From"), To: firstAddress(h, "To")}
 	found := false
 	err = message.Walk(msg, message.Limits{}, func(p message.Part) error {
+		body, _ := p.Body() // what cannot be decoded costs this part (QUE-13)
 		switch p.MediaType {
 		case "message/delivery-status", "message/global-delivery-status":
 			found = true
-			return r.readStatus(p.Body)
+			return r.readStatus(body)
 		case "message/rfc822", "message/global":
-			r.Original, r.Full = p.Body, true
+			r.Original, r.Full = body, true
 		case "text/rfc822-headers", "message/global-headers":
-			r.Original = p.Body
+			r.Original = body
 		case "text/plain":
 			if r.Human == "" {
-				r.Human = string(p.Body)
+				r.Human = string(body)
 			}
 		}
 		return nil

@@ -43,7 +43,7 @@ func TestTo7Bit(t *testing.T) {
 func leaves(t *testing.T, msg []byte) []string {
 	t.Helper()
 	var l []string
-	if err := Walk(msg, Limits{}, func(p Part) error { l = append(l, p.MediaType+":"+string(p.Body)); return nil }); err != nil {
+	if err := Walk(msg, Limits{}, func(p Part) error { l = append(l, p.MediaType+":"+bodyOf(p)); return nil }); err != nil {
 		t.Fatalf("%v\n%s", err, msg)
 	}
 	return l

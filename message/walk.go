@@ -19,7 +19,7 @@ type Limits struct {
 	Size  int64 // decoded octets of all leaves together, 32 MiB
 }
 
-// Part is a leaf of a MIME tree as Walk meets it.
+// Part is a leaf of a MIME tree as Walk meets it. It is valid until fn returns.
 type Part struct {
 	Header    Header
 	MediaType string            // lower case; "text/plain" where none is given or it is broken
@@ -27,7 +27,45 @@ type Part struct {
 	Filename  string            // from Content-Disposition, or the name parameter; the last path element only
 	Depth     int               // 0: the message itself
 	Parent    string            // media type of the enclosing multipart; empty at depth 0
-	Body      []byte            // decoded
+	// Fault is why the part is not wholly what it says: a transfer encoding that is not
+	// known, whose octets are then given as they are, or a header that cannot be read.
+	Fault error
+
+	raw    []byte
+	enc    string
+	walker *walker
+}
+
+// Reader gives the part's decoded octets, which are made as they are read. An error
+// of it is a broken encoding.
+func (p Part) Reader() io.Reader {
+	switch p.enc {
+	case "base64":
+		return base64.NewDecoder(base64.RawStdEncoding, &base64Text{rest: p.raw})
+	case "quoted-printable":
+		return quotedprintable.NewReader(bytes.NewReader(p.raw))
+	}
+	return bytes.NewReader(p.raw)
+}
+
+// Body gives the part's decoded octets, within what is left of the walk's Size. The
+// error wraps ErrLimit, or is Fault or a broken encoding; what could be decoded is
+// given with it.
+func (p Part) Body() ([]byte, error) {
+	left := p.walker.limits.Size - p.walker.size
+	if p.enc == "" && int64(len(p.raw)) <= left {
+		p.walker.size += int64(len(p.raw))
+		return p.raw, p.Fault
+	}
+	body, err := io.ReadAll(io.LimitReader(p.Reader(), left+1))
+	if int64(len(body)) > left {
+		return nil, fmt.Errorf("%w: more than %d octets", ErrLimit, p.walker.limits.Size)
+	}
+	p.walker.size += int64(len(body))
+	if err != nil {
+		return body, fmt.Errorf("%s part: broken %s: %w", p.MediaType, p.enc, err)
+	}
+	return body, p.Fault
 }
 
 // ErrLimit is wrapped by the errors of Walk for messages beyond its limits.
@@ -38,8 +76,8 @@ var ErrLimit = errors.New("message is beyond the limits")
 // fn's error ends the walk and is returned.
 //
 // What is merely sloppy is read as a mail reader would: a multipart that ends
-// early, white space in base64, a missing content type. A body whose encoding
-// is broken is an error.
+// early, white space in base64, a missing content type, comments in it. The fault of
+// one part costs that part: nothing is decoded that fn does not ask for.
 func Walk(msg []byte, limits Limits, fn func(Part) error) error {
 	if limits.Depth <= 0 {
 		limits.Depth = 8
@@ -57,7 +95,7 @@ func Walk(msg []byte, limits Limits, fn func(Part) error) error {
 type walker struct {
 	limits Limits
 	parts  int   // seen so far
-	size   int64 // decoded so far
+	size   int64 // given out so far
 	fn     func(Part) error
 }
 
@@ -67,23 +105,36 @@ func (w *walker) entity(raw []byte, depth int, parent string) error {
 	}
 	h, body, err := SplitHeader(raw)
 	if err != nil {
-		return err
+		if depth == 0 {
+			return err
+		}
+		return w.fn(Part{MediaType: "text/plain", Depth: depth, Parent: parent, Fault: err, raw: raw, walker: w})
 	}
-	p := Part{Header: h, Depth: depth, Parent: parent}
+	p := Part{Header: h, Depth: depth, Parent: parent, raw: body, walker: w}
 	p.MediaType, p.Params = mediaType(h, parent)
 	if boundary := p.Params["boundary"]; strings.HasPrefix(p.MediaType, "multipart/") && boundary != "" {
 		return w.multipart(body, boundary, p.MediaType, depth+1)
 	}
-	if p.Body, err = w.decode(h, body); err != nil {
-		return fmt.Errorf("%s part: %w", p.MediaType, err)
-	}
+	p.enc, p.Fault = transferEncoding(h)
 	p.Filename = filename(h, p.Params)
 	return w.fn(p)
 }
 
+// transferEncoding is "" where the octets stand as they are. RFC 2045 §6.4: of an
+// encoding that is not known nothing can be said but that.
+func transferEncoding(h Header) (string, error) {
+	switch enc := strings.ToLower(strings.TrimSpace(withoutComments(h.Get("Content-Transfer-Encoding")))); enc {
+	case "base64", "quoted-printable":
+		return enc, nil
+	case "", "7bit", "8bit", "binary", "7-bit", "8-bit":
+		return "", nil
+	default:
+		return "", fmt.Errorf("unknown transfer encoding %q", clip(enc))
+	}
+}
+
 func mediaType(h Header, parent string) (string, map[string]string) {
-	typ, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if typ != "" && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) {
+	if typ, params := typed(h.Get("Content-Type")); typ != "" {
 		return typ, params
 	}
 	if parent == "multipart/digest" { // RFC 2046 §5.1.5
@@ -94,7 +145,7 @@ func mediaType(h Header, parent string) (string, map[string]string) {
 
 func filename(h Header, params map[string]string) string {
 	name := params["name"]
-	if _, d, _ := mime.ParseMediaType(h.Get("Content-Disposition")); d["filename"] != "" {
+	if _, d := typed(h.Get("Content-Disposition")); d["filename"] != "" {
 		name = d["filename"]
 	}
 	// RFC 2183 §2.3: a path in it is nobody's business.
@@ -103,6 +154,85 @@ func filename(h Header, params map[string]string) string {
 		return ""
 	}
 	return name
+}
+
+// typed reads the value of a Content-Type or a field like it, comments in it or not.
+// Of parameters that are not all well formed those are given that can be read.
+func typed(value string) (string, map[string]string) {
+	value = withoutComments(value)
+	typ, params, err := mime.ParseMediaType(value)
+	if err == nil {
+		return typ, params
+	}
+	first, rest, _ := strings.Cut(value, ";")
+	typ = strings.ToLower(strings.TrimSpace(first))
+	if strings.ContainsAny(typ, " \t\"<>") {
+		return "", nil
+	}
+	params = map[string]string{}
+	for rest != "" {
+		var one string
+		one, rest = cutParameter(rest)
+		name, text, _ := strings.Cut(one, "=")
+		name, text = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(text)
+		if _, again := params[name]; name != "" && !again {
+			params[name] = unquoted(text)
+		}
+	}
+	return typ, params
+}
+
+// cutParameter cuts at the first semicolon outside quotes.
+func cutParameter(s string) (one, rest string) {
+	inQuotes := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && inQuotes:
+			i++
+		case s[i] == '"':
+			inQuotes = !inQuotes
+		case s[i] == ';' && !inQuotes:
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+// unquoted takes the quotes off a value; a path of Windows keeps its backslashes, as
+// mime.ParseMediaType has it.
+func unquoted(s string) string {
+	inner, ok := strings.CutPrefix(s, `"`)
+	if !ok {
+		return s
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `\"`, `"`)
+}
+
+// withoutComments leaves the comments of a structured field out (RFC 5322 §3.2.2).
+// One that does not end is no comment.
+func withoutComments(s string) string {
+	if !strings.Contains(s, "(") {
+		return s
+	}
+	var b strings.Builder
+	inQuotes := false
+	for i := 0; i < len(s); i++ {
+		switch n := 0; {
+		case s[i] == '\\' && inQuotes && i+1 < len(s):
+			b.WriteByte(s[i])
+			i++
+		case s[i] == '"':
+			inQuotes = !inQuotes
+		case s[i] == '(' && !inQuotes:
+			if n = commentEnd(s[i:]); n > 0 {
+				b.WriteByte(' ')
+				i += n - 1
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // multipart cuts body at its boundary lines (RFC 2046 §5.1.1).
@@ -152,47 +282,29 @@ func trimEOL(b []byte) []byte {
 	return bytes.TrimSuffix(b, []byte{'\r'})
 }
 
-// decode undoes the transfer encoding, within what is left of the size limit.
-func (w *walker) decode(h Header, body []byte) ([]byte, error) {
-	var out []byte
-	var err error
-	switch enc := strings.ToLower(h.Get("Content-Transfer-Encoding")); enc {
-	case "base64":
-		out, err = decodeBase64(body)
-	case "quoted-printable":
-		out, err = io.ReadAll(quotedprintable.NewReader(bytes.NewReader(body)))
-	case "", "7bit", "8bit", "binary":
-		out = body
-	default:
-		err = fmt.Errorf("unknown transfer encoding %q", clip(enc))
-	}
-	if err != nil {
-		return nil, err
-	}
-	// Neither encoding grows when decoded, so out is bounded by the message.
-	if w.size += int64(len(out)); w.size > w.limits.Size {
-		return nil, fmt.Errorf("%w: more than %d octets", ErrLimit, w.limits.Size)
-	}
-	return out, nil
-}
-
-// decodeBase64 skips what is not of the alphabet (RFC 2045 §6.8) and stops at
+// base64Text is base64 without what is not of the alphabet (RFC 2045 §6.8), up to
 // the padding.
-func decodeBase64(body []byte) ([]byte, error) {
-	clean := make([]byte, 0, len(body))
-	for _, c := range body {
+type base64Text struct{ rest []byte }
+
+func (t *base64Text) Read(into []byte) (n int, err error) {
+	for i, c := range t.rest {
+		if n == len(into) {
+			t.rest = t.rest[i:]
+			return n, nil
+		}
 		if c == '=' {
 			break
 		}
 		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/' {
-			clean = append(clean, c)
+			into[n] = c
+			n++
 		}
 	}
-	n, err := base64.RawStdEncoding.Decode(clean, clean)
-	if err != nil {
-		return nil, fmt.Errorf("broken base64: %w", err)
+	t.rest = nil
+	if n == 0 {
+		return 0, io.EOF
 	}
-	return clean[:n], nil
+	return n, nil
 }
 
 func clip(s string) string {

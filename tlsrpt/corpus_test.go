@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"waxwing/message"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/*/*.want")
@@ -24,34 +22,46 @@ var corpus = map[string]struct {
 	policies, details, ok, failed int
 	addsUp                        bool
 }{
-	"cry-inc/google.json":                       {"2025-05-22T00:00:00Z_foo-bar.io", 1, 0, 1, 0, true},
-	"cry-inc/microsoft.json":                    {"133925885310113267+random.net", 2, 0, 4, 0, true},
-	"cry-inc/no-contact.json":                   {"123_456", 1, 0, 1, 0, true},
-	"cry-inc/no-policy.json":                    {"2025-03-27T00:00:00Z_foo-bar.io", 1, 0, 1, 0, true},
-	"cry-inc/no_ip_and_mx.json":                 {"1234567890+", 1, 1, 0, 3, true},
-	"cry-inc/rfc-example.json":                  {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
-	"isseis/tlsrpt_failure.eml":                 {"2026-02-08T00:00:00Z_example.com", 1, 1, 4523, 2, true},
-	"isseis/tlsrpt_success_google_1.eml":        {"2026-05-11T00:00:00Z_example.com", 1, 0, 1, 0, true},
-	"isseis/tlsrpt_success_google_2.eml":        {"2026-05-12T00:00:00Z_example.com", 1, 0, 4, 0, true},
-	"isseis/tlsrpt_success_microsoft.eml":       {"134232617934286362+example.com", 1, 0, 2, 0, true},
-	"parsedmarc/google.com_smtp_tls_report.eml": {"2024-09-03T00:00:00Z_cardinalhealth.ca", 1, 0, 48, 0, true},
-	"parsedmarc/mail.ru.json":                   {"b28254de-7b2e-be36-bb5c-4c3b92da8b25@mail.ru", 1, 2, 0, 1, true}, // overlapping details
-	"parsedmarc/rfc8460.json":                   {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
-	"parsedmarc/smtp_tls.json":                  {"2024-01-09T00:00:00Z_example.com", 1, 2, 0, 3, true},
-	"robalexdev/report-2.json":                  {"2025-08-04T00:00:00Z_example.org", 1, 0, 13, 0, true},
-	"robalexdev/report.json":                    {"report-id-from-report.json", 1, 0, 99, 102, false}, // failures without details
-	"robalexdev/test.eml":                       {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
-	"robalexdev/testing.json":                   {"report-id-of-report-over-email-1234", 1, 3, 5326, 303, true},
-	"cry-inc/dmarc-reports/acme.xml":            {},
-	"cry-inc/dmarc-reports/aol.xml":             {},
-	"cry-inc/dmarc-reports/gmxnet.xml":          {},
-	"cry-inc/dmarc-reports/google.xml":          {},
-	"cry-inc/dmarc-reports/hardfail.xml":        {},
-	"cry-inc/dmarc-reports/mailru.xml":          {},
-	"cry-inc/dmarc-reports/outlook.xml":         {},
-	"cry-inc/dmarc-reports/solamora.xml":        {},
-	"cry-inc/dmarc-reports/webde.xml":           {},
-	"cry-inc/dmarc-reports/yahoo.xml":           {},
+	"cry-inc/google.json":                                {"2025-05-22T00:00:00Z_foo-bar.io", 1, 0, 1, 0, true},
+	"cry-inc/microsoft.json":                             {"133925885310113267+random.net", 2, 0, 4, 0, true},
+	"cry-inc/no-contact.json":                            {"123_456", 1, 0, 1, 0, true},
+	"cry-inc/no-policy.json":                             {"2025-03-27T00:00:00Z_foo-bar.io", 1, 0, 1, 0, true},
+	"cry-inc/no_ip_and_mx.json":                          {"1234567890+", 1, 1, 0, 3, true},
+	"cry-inc/rfc-example.json":                           {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
+	"isseis/tlsrpt_failure.eml":                          {"2026-02-08T00:00:00Z_example.com", 1, 1, 4523, 2, true},
+	"isseis/tlsrpt_success_google_1.eml":                 {"2026-05-11T00:00:00Z_example.com", 1, 0, 1, 0, true},
+	"isseis/tlsrpt_success_google_2.eml":                 {"2026-05-12T00:00:00Z_example.com", 1, 0, 4, 0, true},
+	"isseis/tlsrpt_success_microsoft.eml":                {"134232617934286362+example.com", 1, 0, 2, 0, true},
+	"parsedmarc/google.com_smtp_tls_report.eml":          {"2024-09-03T00:00:00Z_cardinalhealth.ca", 1, 0, 48, 0, true},
+	"parsedmarc/mail.ru.json":                            {"b28254de-7b2e-be36-bb5c-4c3b92da8b25@mail.ru", 1, 2, 0, 1, true}, // overlapping details
+	"parsedmarc/rfc8460.json":                            {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
+	"parsedmarc/smtp_tls.json":                           {"2024-01-09T00:00:00Z_example.com", 1, 2, 0, 3, true},
+	"robalexdev/report-2.json":                           {"2025-08-04T00:00:00Z_example.org", 1, 0, 13, 0, true},
+	"robalexdev/report.json":                             {"report-id-from-report.json", 1, 0, 99, 102, false}, // failures without details
+	"robalexdev/test.eml":                                {"5065427c-23d3-47ca-b6e0-946ea0e8c4be", 1, 3, 5326, 303, true},
+	"robalexdev/testing.json":                            {"report-id-of-report-over-email-1234", 1, 3, 5326, 303, true},
+	"use/a01-no-policy-domain.json":                      {"2026-01-11_example.org", 0, 0, 0, 0, true}, // noted
+	"use/a02-good-plus-no-policy-domain.json":            {"2026-01-11_example.org", 1, 0, 5, 0, true},
+	"use/b01-gzip-trailing-crlf.json.gz":                 {"2026-01-11_example.org", 1, 0, 5, 0, true},
+	"use/c01-times.json":                                 {"2026-01-11_example.org", 1, 0, 5, 0, true},
+	"use/m-application-tlsrpt-with--json-name--mail.eml": {"n2", 1, 0, 7, 0, true},
+	"use/m-good-policy-beside-one-without-policy-do.eml": {"n32", 1, 0, 7, 0, true},
+	"use/m-gzip-with-trailing-crlf-inside-base64.eml":    {"n30", 1, 1, 7, 1, true},
+	"use/m-text-part-broken-base64.eml":                  {"n21", 1, 1, 7, 1, true},
+	"use/m-text-part-unknown-cte.eml":                    {"n20", 1, 1, 7, 1, true},
+	"use/m-two-gz-attachments--first-is-no-report--.eml": {"n29", 1, 1, 7, 1, true},
+	"use/tlsreport-content-type-comment.eml":             {"r1@example.net", 1, 0, 5, 0, true},
+	"use/tlsreport-unknown-cte-text.eml":                 {"r1@example.net", 1, 0, 5, 0, true},
+	"cry-inc/dmarc-reports/acme.xml":                     {},
+	"cry-inc/dmarc-reports/aol.xml":                      {},
+	"cry-inc/dmarc-reports/gmxnet.xml":                   {},
+	"cry-inc/dmarc-reports/google.xml":                   {},
+	"cry-inc/dmarc-reports/hardfail.xml":                 {},
+	"cry-inc/dmarc-reports/mailru.xml":                   {},
+	"cry-inc/dmarc-reports/outlook.xml":                  {},
+	"cry-inc/dmarc-reports/solamora.xml":                 {},
+	"cry-inc/dmarc-reports/webde.xml":                    {},
+	"cry-inc/dmarc-reports/yahoo.xml":                    {},
 }
 
 // want is what a .want file holds: the whole report as parsed, its sums, what
@@ -135,14 +145,24 @@ func corpusFiles(t *testing.T) (files, wants map[string]bool) {
 
 func parsed(t *testing.T, path string) want {
 	t.Helper()
-	r, err := Parse(bytes.NewReader(reportIn(t, path)), Limits{})
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return want{Refused: err.Error()}
+		t.Fatal(err)
 	}
-	w := want{Report: r}
-	w.OK, w.Failed = r.Totals()
-	if err := r.Check(); err != nil {
-		w.Check = err.Error()
+	var w want
+	err = Find(data, Limits{}, func(r *Report) error {
+		if w.Report != nil {
+			t.Errorf("%s: a second report", path)
+		}
+		w.Report = r
+		w.OK, w.Failed = r.Totals()
+		if err := r.Check(); err != nil {
+			w.Check = err.Error()
+		}
+		return nil
+	})
+	if err != nil {
+		w.Refused = err.Error()
 	}
 	return w
 }
@@ -164,27 +184,4 @@ func compareWant(t *testing.T, path string, w want) {
 	if expected, err := os.ReadFile(path); err != nil || !bytes.Equal(expected, got.Bytes()) {
 		t.Errorf("%s: %v; got\n%s", path, err, got.Bytes())
 	}
-}
-
-// reportIn is a file, or the report attached to it.
-func reportIn(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasSuffix(path, ".eml") {
-		return data
-	}
-	var found []byte
-	err = message.Walk(data, message.Limits{}, func(p message.Part) error {
-		if p.MediaType == MediaGzip || p.MediaType == MediaJSON {
-			found = p.Body
-		}
-		return nil
-	})
-	if err != nil || found == nil {
-		t.Fatalf("%s: no report found: %v", path, err)
-	}
-	return found
 }

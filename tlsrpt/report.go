@@ -25,6 +25,8 @@ type Report struct {
 	Contact      string    // an address; may be empty in what others send
 	ID           string
 	Policies     []PolicyResult
+	// Notes say what of a report of somebody else's was left out, and why.
+	Notes []string `json:",omitempty"`
 }
 
 // PolicyResult is what came of the sessions under one policy.
@@ -55,6 +57,7 @@ type wireReport struct {
 	Contact      string       `json:"contact-info"`
 	ID           string       `json:"report-id"`
 	Policies     []wireResult `json:"policies"`
+	Notes        []string     `json:"notes,omitempty"` // ours: RFC 8460 has no such member
 }
 
 type wireRange struct {
@@ -104,12 +107,12 @@ func (r *Report) Encode() ([]byte, error) {
 }
 
 // JSON gives the report in the form of RFC 8460 §4.4 without checking it, for
-// showing what others sent.
+// showing what others sent; with the notes, where there are any.
 func (r *Report) JSON() ([]byte, error) {
 	w := wireReport{
 		Organization: valid(r.Organization), Contact: valid(r.Contact), ID: valid(r.ID),
 		Range:    wireRange{r.Begin.UTC().Format(time.RFC3339), r.End.UTC().Format(time.RFC3339)},
-		Policies: make([]wireResult, 0, len(r.Policies)),
+		Policies: make([]wireResult, 0, len(r.Policies)), Notes: validAll(r.Notes),
 	}
 	for _, p := range r.Policies {
 		w.Policies = append(w.Policies, p.wire())

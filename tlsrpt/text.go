@@ -22,6 +22,9 @@ func (r *Report) Text() string {
 	for i := range r.Policies {
 		r.Policies[i].text(&b)
 	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "\nNote: %s\n", printable(n))
+	}
 	if err := r.Check(); err != nil {
 		fmt.Fprintf(&b, "\nNote: the report does not add up: %s\n", printable(err.Error()))
 	}

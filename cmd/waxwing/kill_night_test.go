@@ -532,7 +532,9 @@ func (s *nightSession) Data(_ context.Context, r io.Reader) (*wsmtp.Reply, error
 	var report []byte
 	err = message.Walk(b, message.Limits{}, func(p message.Part) error {
 		if p.MediaType == tlsrpt.MediaGzip {
-			report = slices.Clone(p.Body)
+			body, err := p.Body()
+			report = slices.Clone(body)
+			return err
 		}
 		return nil
 	})

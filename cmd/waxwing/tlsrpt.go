@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 	"waxwing/internal/control"
 	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
-	"waxwing/message"
 	"waxwing/tlsrpt"
 )
 
@@ -267,13 +264,13 @@ func parseReports(e env, files []string, asJSON bool) error {
 	}
 	failed := false
 	for _, name := range files {
-		r, err := readReport(name)
-		if err == nil {
-			var raw []byte
-			if raw, err = r.JSON(); err == nil {
-				err = printReport(e, r, raw, asJSON)
+		err := readReports(name, func(r *tlsrpt.Report) error {
+			raw, err := r.JSON()
+			if err != nil {
+				return err
 			}
-		}
+			return printReport(e, r, raw, asJSON)
+		})
 		if err != nil {
 			fmt.Fprintf(e.stderr, "%s: %v\n", name, err)
 			failed = true
@@ -288,51 +285,19 @@ func parseReports(e env, files []string, asJSON bool) error {
 // maxReportFile bounds what is read of one file.
 const maxReportFile = 16 << 20
 
-func readReport(name string) (*tlsrpt.Report, error) {
+// readReports calls fn for each report in a file: as for reports that come in (RPT-26).
+func readReports(name string, fn func(*tlsrpt.Report) error) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxReportFile+1))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(b) > maxReportFile {
-		return nil, fmt.Errorf("larger than %d MiB: no TLS report is", maxReportFile>>20)
+		return fmt.Errorf("larger than %d MiB: no TLS report is", maxReportFile>>20)
 	}
-	if r, err := tlsrpt.Parse(bytes.NewReader(b), tlsrpt.Limits{}); err == nil || !looksLikeMail(b) {
-		return r, err
-	}
-	return reportInMail(b)
-}
-
-func looksLikeMail(b []byte) bool {
-	b = bytes.TrimLeft(b, "\ufeff \t\r\n")
-	return len(b) > 0 && b[0] != '{' && !bytes.HasPrefix(b, []byte{0x1f, 0x8b})
-}
-
-// reportInMail reads the first attachment of a mail that is a report.
-func reportInMail(b []byte) (*tlsrpt.Report, error) {
-	var found *tlsrpt.Report
-	stop := errors.New("found")
-	last := errors.New("the mail has no TLS report attached")
-	err := message.Walk(b, message.Limits{}, func(p message.Part) error {
-		r, err := tlsrpt.Parse(bytes.NewReader(p.Body), tlsrpt.Limits{})
-		if err != nil {
-			if p.MediaType == tlsrpt.MediaGzip || p.MediaType == tlsrpt.MediaJSON {
-				last = err
-			}
-			return nil
-		}
-		found = r
-		return stop
-	})
-	if found == nil {
-		if err != nil && !errors.Is(err, stop) {
-			return nil, err
-		}
-		return nil, last
-	}
-	return found, nil
+	return tlsrpt.Find(b, tlsrpt.Limits{Input: maxReportFile}, fn)
 }

@@ -188,7 +188,7 @@ func (s *Service) Show(ctx context.Context, id delivery.ID) (*tlsrpt.Report, []b
 
 // stored are the limits for what this server stored itself.
 func stored() tlsrpt.Limits {
-	return tlsrpt.Limits{Input: 64 << 20, Size: 256 << 20, Policies: 100_000, Details: 10_000_000}
+	return tlsrpt.Limits{Input: 64 << 20, Size: 256 << 20, Policies: 100_000, Details: 10_000_000, Own: true}
 }
 
 // Outcome is what came of one policy domain on one day: reported or why not.

@@ -1,7 +1,6 @@
 package tlsreport
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +37,23 @@ func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) 
 		return "", err
 	}
 	defer end()
-	r, err := tlsrpt.Parse(bytes.NewReader(body), tlsrpt.Limits{Input: maxPosted, Size: maxPostedJSON})
-	if err != nil {
-		return plain(err), nil
+	var posted string
+	var fault error
+	why := tlsrpt.Find(body, tlsrpt.Limits{Input: maxPosted, Size: maxPostedJSON}, func(r *tlsrpt.Report) error {
+		posted, fault = s.keepPosted(ctx, source, r)
+		return fault
+	})
+	switch {
+	case fault != nil:
+		return "", fault
+	case why != nil:
+		return plain(why), nil
 	}
+	return posted, nil
+}
+
+// keepPosted stores one report that was posted.
+func (s *Service) keepPosted(ctx context.Context, source netip.Addr, r *tlsrpt.Report) (reason string, err error) {
 	from := network(source)
 	o := origin{source: "https", submitter: from, maxSize: maxPostedKept, admit: func(tx *store.Tx, n int) error {
 		return s.admit(tx, from, int64(n))
@@ -55,7 +67,7 @@ func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) 
 		s.count("in", "over-cap")
 	case err == nil && reason == "":
 		s.count("in", "posted")
-		s.log().Info("TLS report received", "source", "https", "from", from, "report-id", clip(r.ID))
+		s.log().Info("TLS report received", "source", "https", "from", from, "report-id", clip(r.ID), "left-out", r.Notes)
 	}
 	return reason, err
 }

@@ -281,7 +281,7 @@ func TestReportMail(t *testing.T) {
 		if want := "sender.example!a.example!1795219200!1795305599!domain.json.gz"; p.Filename != want {
 			t.Errorf("file %q, want %q", p.Filename, want)
 		}
-		rep, err := tlsrpt.Parse(bytes.NewReader(p.Body), tlsrpt.Limits{})
+		rep, err := tlsrpt.Parse(p.Reader(), tlsrpt.Limits{})
 		if err == nil && (rep.ID != id || rep.Contact != "tls-reports@sender.example" || rep.Policies[0].Success != 1) {
 			t.Errorf("report %+v", rep)
 		}

@@ -1,9 +1,8 @@
 package tlsreport
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,44 +53,56 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 		return false, "", err
 	}
 	defer end()
-	submitter, r, reason, err := examine(ctx, verifier, from, msg)
+	submitter, reason, err := examine(ctx, verifier, from, msg)
 	if reason != "" || err != nil {
 		return false, reason, err
 	}
-	reason, err = s.keep(ctx, s.byMail(submitter), r)
-	if err != nil {
-		if reason, err = s.full(ctx, err); err != nil {
-			return false, "", fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
-		}
-	}
-	if reason != "" {
-		return false, reason, nil
-	}
-	s.count("in", "taken")
-	s.log().Info("TLS report received", "submitter", submitter, "report-id", clip(r.ID), "recipient", recipient)
-	return true, "", nil
+	return s.takeAll(ctx, submitter, recipient, msg)
 }
 
-// examine finds, authenticates and reads the report in a mail (RPT-14, RPT-16).
-// An error is temporary.
-func examine(ctx context.Context, v Verifier, from dns.Name, msg []byte) (submitter dns.Name, r *tlsrpt.Report, reason string, err error) {
-	file, reason := reportFile(msg)
-	if reason != "" {
-		return submitter, nil, reason, nil
+// takeAll stores every report of a mail that was authenticated (RPT-26). The mail is
+// taken if one of them is stored; the reason is the first one's.
+func (s *Service) takeAll(ctx context.Context, submitter dns.Name, recipient string, msg []byte) (taken bool, reason string, err error) {
+	var temporary error
+	why := tlsrpt.Find(msg, tlsrpt.Limits{Input: maxFile}, func(r *tlsrpt.Report) error {
+		refused, err := s.keep(ctx, s.byMail(submitter), r)
+		if err != nil {
+			if refused, err = s.full(ctx, err); err != nil {
+				temporary = fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
+				return temporary
+			}
+		}
+		if refused != "" {
+			reason = cmp.Or(reason, refused)
+			return nil
+		}
+		taken = true
+		s.count("in", "taken")
+		s.log().Info("TLS report received", "submitter", submitter, "report-id", clip(r.ID), "recipient", recipient, "left-out", r.Notes)
+		return nil
+	})
+	switch {
+	case temporary != nil:
+		return false, "", temporary
+	case taken:
+		return true, "", nil
+	case reason == "" && why != nil:
+		reason = plain(why)
+	}
+	return false, reason, nil
+}
+
+// examine authenticates a mail that holds a report (RPT-14, RPT-16). An error is
+// temporary.
+func examine(ctx context.Context, v Verifier, from dns.Name, msg []byte) (submitter dns.Name, reason string, err error) {
+	if err := tlsrpt.Contains(msg); err != nil {
+		return submitter, plain(err), nil
 	}
 	vs, err := v.Verify(ctx, msg)
 	if err != nil {
-		return submitter, nil, "DKIM: " + plain(err), nil
+		return submitter, "DKIM: " + plain(err), nil
 	}
-	submitter, reason, err = authenticate(from, vs)
-	if reason != "" || err != nil {
-		return submitter, nil, reason, err
-	}
-	r, err = tlsrpt.Parse(bytes.NewReader(file), tlsrpt.Limits{Input: maxFile})
-	if err != nil {
-		return submitter, nil, plain(err), nil
-	}
-	return submitter, r, "", nil
+	return authenticate(from, vs)
 }
 
 // plain is an error on one line.
@@ -102,39 +113,6 @@ func plain(err error) string {
 		}
 		return r
 	}, clip(err.Error()))
-}
-
-// errFound ends the walk over a mail's parts.
-var errFound = errors.New("found")
-
-// reportFile finds the report among the parts of a mail: by its media type, or
-// where that says nothing, by its file name.
-func reportFile(msg []byte) (file []byte, reason string) {
-	err := message.Walk(msg, message.Limits{Size: maxFile}, func(p message.Part) error {
-		if isReport(p.MediaType, p.Filename) {
-			file = p.Body
-			return errFound
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, errFound):
-		return file, ""
-	case err != nil:
-		return nil, "unreadable mail: " + plain(err)
-	}
-	return nil, "no TLS report attached"
-}
-
-func isReport(mediaType, filename string) bool {
-	switch mediaType {
-	case tlsrpt.MediaGzip, tlsrpt.MediaJSON:
-		return true
-	case "application/gzip", "application/x-gzip", "application/json", "application/octet-stream":
-		f := strings.ToLower(filename)
-		return strings.HasSuffix(f, ".json.gz") || strings.HasSuffix(f, ".json")
-	}
-	return false
 }
 
 // authenticate decides RPT-14: a passing signature of the From domain or of a
@@ -208,7 +186,11 @@ func (s *Service) keep(ctx context.Context, o origin, r *tlsrpt.Report) (reason 
 		return "", err
 	}
 	if len(order) == 0 {
-		return "the report is about no domain of this server", nil
+		reason := "the report is about no domain of this server"
+		if len(r.Notes) > 0 {
+			reason += "; " + r.Notes[0]
+		}
+		return reason, nil
 	}
 	slices.Sort(order) // as for intakes: all lock their rows in one order
 	files := make([][]byte, len(order))

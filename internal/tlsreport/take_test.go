@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -434,14 +435,21 @@ func TestTakeCorpus(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	mails := corpusMails(t)
-	if len(mails) != 18 {
+	if len(mails) != 29 {
 		t.Errorf("%d reports in the corpora", len(mails))
 	}
 	for path, msg := range mails {
 		r := newRig(t, storetest.Open(t))
 		r.Verifier = passes{}
 		r.Hosted = func(context.Context, dns.Name) (bool, error) { return true, nil }
-		if taken, reason, err := r.Take(ctx, "r@example", msg); !taken || err != nil {
+		taken, reason, err := r.Take(ctx, "r@example", msg)
+		if strings.HasSuffix(path, "a01-no-policy-domain.json") { // RPT-26: nothing is left of it
+			if taken || err != nil || reason != "the report is about no domain of this server; policy 1 was left out: no policy-domain" {
+				t.Errorf("%s: %v %s %v", path, taken, reason, err)
+			}
+			continue
+		}
+		if !taken || err != nil {
 			t.Errorf("%s: %s %v", path, reason, err)
 		}
 		for _, got := range r.reports(t) {
@@ -451,6 +459,41 @@ func TestTakeCorpus(t *testing.T) {
 		}
 		if len(r.reports(t)) == 0 {
 			t.Errorf("%s: taken, and nothing is stored", path)
+		}
+	}
+}
+
+// RPT-26: two reports in one mail are two; what was left out of one is stored with it
+// and shown, by mail and by HTTPS alike.
+func TestTakeTwoWithNotes(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	file := func(id string) string {
+		return `{"organization-name":"O","date-range":{"start-datetime":"2026-11-20t00:00z","end-datetime":"2026-11-20T23:59:60Z"},"report-id":"` + id +
+			`","policies":[{"policy":{"policy-type":"no-policy-found"},"summary":{"total-successful-session-count":1}},` +
+			`{"policy":{"policy-type":"sts","policy-domain":"ours.example"},"summary":{"total-successful-session-count":3,"total-failure-session-count":0}}]}`
+	}
+	msg := "From: <a@reporter.example>\r\nContent-Type: multipart/mixed (two); boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\n%\r\n" +
+		"--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" + file("one") + "\r\n--b\r\nContent-Type: application/octet-stream\r\n\r\n" + file("two") + "\r\n--b--\r\n"
+	r := newRig(t, storetest.Open(t))
+	r.Verifier = passes{}
+	r.Hosted = func(_ context.Context, n dns.Name) (bool, error) { return n.ASCII() == "ours.example", nil }
+	for range 2 { // a second copy changes nothing
+		if taken, reason, err := r.Take(ctx, "r@ours.example", []byte(msg)); !taken || err != nil {
+			t.Fatal(reason, err)
+		}
+	}
+	if reason, err := r.TakePost(ctx, netip.MustParseAddr("192.0.2.1"), []byte(file("three"))); reason != "" || err != nil {
+		t.Fatal(reason, err)
+	}
+	got := r.reports(t)
+	if len(got) != 3 {
+		t.Fatalf("%d reports", len(got))
+	}
+	for _, g := range got {
+		rep, _, err := r.Show(ctx, g.ID)
+		if err != nil || g.OK != 3 || !slices.Equal(rep.Notes, []string{"policy 1 was left out: no policy-domain"}) || !strings.Contains(rep.Text(), "Note: policy 1 was left out") {
+			t.Errorf("%+v: %+v, %v", g, rep, err)
 		}
 	}
 }

@@ -148,7 +148,7 @@ func accepts(r *http.Request) (why string) {
 	}
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch t {
-	case "application/tlsrpt+gzip", "application/tlsrpt+json", "application/json", "application/gzip", "application/x-gzip":
+	case "application/tlsrpt+gzip", "application/tlsrpt+json", "application/tlsrpt", "application/json", "application/gzip", "application/x-gzip", "application/octet-stream":
 		return ""
 	}
 	if err != nil {
