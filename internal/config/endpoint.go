@@ -9,13 +9,9 @@ type Endpoint struct{ Network, Address string }
 // "tcp" for both families: who writes an IPv4 address wants IPv4 alone. "[::]" is
 // both.
 func TCP(ap netip.AddrPort) Endpoint {
-	a := ap.Addr().Unmap()
-	network := "tcp6"
-	switch {
-	case a.Is4():
+	a, network := ap.Addr().Unmap(), "tcp"
+	if a.Is4() && a.IsUnspecified() {
 		network = "tcp4"
-	case a.IsUnspecified():
-		network = "tcp"
 	}
 	return Endpoint{network, netip.AddrPortFrom(a, ap.Port()).String()}
 }

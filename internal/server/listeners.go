@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -112,10 +113,8 @@ func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
 // kernel has no IPv6 at all, "every address of both families" is those of IPv4.
 func (s *Server) bind(what string, e config.Endpoint) (net.Listener, error) {
 	l, err := s.o.Listen(e.Network, e.Address)
-	if err != nil && e.Network == "tcp" && errors.Is(err, syscall.EAFNOSUPPORT) {
-		if _, port, perr := net.SplitHostPort(e.Address); perr == nil {
-			l, err = s.o.Listen("tcp4", net.JoinHostPort("0.0.0.0", port))
-		}
+	if port, every := strings.CutPrefix(e.Address, "[::]"); every && errors.Is(err, syscall.EAFNOSUPPORT) {
+		l, err = s.o.Listen("tcp4", "0.0.0.0"+port)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w%s", what, err, listenHint(err))
