@@ -106,9 +106,10 @@ func (c *conn) exchange(ex sasl.Server, response []byte) error {
 
 // ask sends a challenge and reads the response.
 func (c *conn) ask(challenge []byte) ([]byte, error) {
-	c.bw.WriteString("334 ")
-	c.bw.WriteString(base64.StdEncoding.EncodeToString(challenge))
-	c.bw.WriteString("\r\n")
+	w := c.out()
+	w.WriteString("334 ")
+	w.WriteString(base64.StdEncoding.EncodeToString(challenge))
+	w.WriteString("\r\n")
 	line, err := c.readLine()
 	if err != nil {
 		return nil, lineError{err}
@@ -145,6 +146,7 @@ func (c *conn) loggedIn(ctx context.Context, mech string, ex sasl.Server, err er
 	}
 	if err == nil {
 		c.identity = ex.Identity()
+		c.srv.Peers.LoggedIn(c.remote.Addr())
 		return smtp.NewReply(235, status(2, 7, 0), "authentication succeeded")
 	}
 	return c.loginFailed(err)

@@ -64,7 +64,7 @@ func (c *conn) bdat(ctx context.Context, arg string) *smtp.Reply {
 		return c.skip(now.size, r)
 	}
 	c.tx.began = true
-	b := &chunks{c: c, ctx: ctx, now: now, until: time.Now().Add(c.srv.timeouts().Message)}
+	b := &chunks{c: c, ctx: ctx, now: now, until: time.Now().Add(c.timeouts().Message)}
 	b.begin()
 	r, err := c.session.Data(ctx, b)
 	return c.endChunks(ctx, b, r, err)
@@ -89,7 +89,7 @@ func (c *conn) endChunks(ctx context.Context, b *chunks, r *smtp.Reply, err erro
 		return nil
 	}
 	unread := b.err == nil // a session that stopped early
-	left, last := b.now.size, b.now.last
+	left, last, worth := b.now.size, b.now.last, len(c.tx.seen)
 	c.resetTransaction()
 	switch {
 	case b.err != nil && b.err != io.EOF:
@@ -97,7 +97,7 @@ func (c *conn) endChunks(ctx context.Context, b *chunks, r *smtp.Reply, err erro
 	case err == nil && unread && (r == nil || r.Positive()):
 		r = asReply(errors.New("smtpserver: the session accepted a message without reading it"))
 	default:
-		r = c.verdict(r, err)
+		r = c.verdict(r, err, worth)
 	}
 	if !last {
 		// RFC 3030 §2: the chunks that follow are refused until RSET.
@@ -123,9 +123,9 @@ func (c *conn) skip(n int64, r *smtp.Reply) *smtp.Reply {
 		c.end("bdat-size")
 		return r
 	}
-	c.await(false, c.srv.timeouts().Data, c.srv.timeouts().Message)
+	c.await(false, c.timeouts().Data, c.timeouts().Message)
 	for n > 0 {
-		d, err := c.br.Discard(int(min(n, 1<<20)))
+		d, err := c.reader().Discard(int(min(n, 1<<20)))
 		n -= int64(d)
 		if err != nil {
 			return c.ioFault(err)
@@ -146,7 +146,7 @@ func (b *chunks) begin() {
 	if b.total+b.now.size > b.c.srv.limits().MessageSize || b.now.size > b.c.srv.limits().MessageSize {
 		b.err = smtp.ErrTooLarge
 	}
-	b.c.await(false, b.c.srv.timeouts().Data, time.Until(b.until))
+	b.c.await(false, b.c.timeouts().Data, time.Until(b.until))
 }
 
 // Read returns the errors of smtp.DataReader, and io.EOF after the last chunk.
@@ -180,7 +180,7 @@ func (b *chunks) Read(p []byte) (int, error) {
 }
 
 func (b *chunks) octets(p []byte) (int, error) {
-	n, err := b.c.br.Read(p[:min(int64(len(p)), b.now.size)])
+	n, err := b.c.reader().Read(p[:min(int64(len(p)), b.now.size)])
 	b.now.size -= int64(n)
 	b.total += int64(n)
 	if n > 0 && !b.proper(p[:n]) {
@@ -286,10 +286,7 @@ func (b *chunks) between(cmd smtp.Command, r *smtp.Reply) {
 			r = c.dispatch(b.ctx, cmd)
 		}
 	}
-	if r != nil && r.Permanent() {
-		r = c.mistake(r)
-	}
-	c.reply(cmd.Verb, r)
+	c.reply(cmd.Verb, c.judge(cmd.Verb, r))
 	if c.ended != "" {
 		b.err = errInterrupted
 	}

@@ -17,10 +17,7 @@ func (c *conn) command(ctx context.Context, line []byte) {
 	if r == nil {
 		r = c.dispatch(ctx, cmd)
 	}
-	if r != nil && r.Code >= 500 && r.Code < 600 {
-		r = c.mistake(r)
-	}
-	c.reply(cmd.Verb, r)
+	c.reply(cmd.Verb, c.judge(cmd.Verb, r))
 }
 
 // parse splits the line and applies what holds for every command.

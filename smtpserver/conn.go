@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,20 +24,15 @@ const (
 	maxCommand = 4096
 )
 
-const (
-	readBuffer  = 16 << 10
-	writeBuffer = 4 << 10
-)
-
 // conn is one connection. All fields belong to its goroutine but those of wait.
 type conn struct {
 	srv    *Server
-	raw    *wire    // the TCP connection
-	nc     net.Conn // raw, or TLS over it
-	br     *bufio.Reader
-	bw     *bufio.Writer
-	lines  *smtp.LineReader
-	log    *slog.Logger
+	raw    *wire             // the TCP connection
+	nc     net.Conn          // raw, or TLS over it
+	in     *inbox            // nil while an idle client is waited for
+	bw     *bufio.Writer     // nil while there is nothing to say
+	first  [firstOctets]byte // what ended the wait of an idle client
+	unread []byte            // of first
 	remote netip.AddrPort
 	local  netip.AddrPort
 
@@ -53,6 +47,9 @@ type conn struct {
 	utf8     bool // the last MAIL had SMTPUTF8: replies may hold UTF-8
 
 	commands, mails, errors, logins int
+	accepted                        int  // recipients of accepted messages: they make up for errors
+	counted                         bool // by the gate
+	known                           bool // when it connected (package peers)
 
 	ended string // why the connection is to be closed; empty while it goes on
 	wait  wait
@@ -62,6 +59,7 @@ type conn struct {
 type transaction struct {
 	open   bool
 	rcpts  int
+	seen   recipients // different ones among them
 	utf8   bool
 	failed bool // a BDAT failed: RFC 3030 §2, only RSET helps
 	began  bool // BDAT was seen: DATA and RCPT are out of order
@@ -72,38 +70,21 @@ type wait struct {
 	mu       sync.Mutex
 	idle     time.Duration // per read
 	until    time.Time     // in all
+	armed    time.Time     // when the running read began; zero: none runs
 	command  bool          // waiting for a command: may be interrupted
+	wake     chan struct{} // not nil while an answer waits: closed to end that
 	draining atomic.Bool
 }
 
 var errDraining = errors.New("server is shutting down")
 
-// Buffers are reused between connections, since most are short.
-var (
-	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
-	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeBuffer) }}
-)
-
 func newConn(s *Server, nc net.Conn) *conn {
 	w := &wire{Conn: nc}
-	c := &conn{srv: s, raw: w, nc: w, remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
-	c.log = s.logger().With("remote", c.remote.String())
-	c.br = readers.Get().(*bufio.Reader)
-	c.br.Reset(input{c})
-	c.bw = writers.Get().(*bufio.Writer)
-	c.bw.Reset(output{c})
-	c.lines = smtp.NewLineReader(c.br, maxLine)
-	return c
+	return &conn{srv: s, raw: w, nc: w, remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
 }
 
-// release gives the buffers back. The connection is closed by then.
-func (c *conn) release() {
-	c.br.Reset(nil)
-	c.bw.Reset(nil)
-	readers.Put(c.br)
-	writers.Put(c.bw)
-	c.br, c.bw = nil, nil
-}
+// log is made when there is something to say: most connections have nothing.
+func (c *conn) log() *slog.Logger { return c.srv.logger().With("remote", c.remote.String()) }
 
 func addrPort(a net.Addr) netip.AddrPort {
 	if t, ok := a.(*net.TCPAddr); ok {
@@ -111,56 +92,6 @@ func addrPort(a net.Addr) netip.AddrPort {
 		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	}
 	return netip.AddrPort{}
-}
-
-// input is what br reads from: before it waits for the client it sends all
-// replies, and it sets the deadline.
-type input struct{ c *conn }
-
-func (in input) Read(p []byte) (int, error) {
-	c := in.c
-	if err := c.flush(); err != nil {
-		return 0, err
-	}
-	if err := c.arm(); err != nil {
-		return 0, err
-	}
-	n, err := c.nc.Read(p)
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.wait.draining.Load() {
-		return n, errDraining
-	}
-	return n, err
-}
-
-type output struct{ c *conn }
-
-func (out output) Write(p []byte) (int, error) {
-	c := out.c
-	if err := c.raw.SetWriteDeadline(time.Now().Add(c.srv.timeouts().Write)); err != nil {
-		return 0, err
-	}
-	return c.nc.Write(p)
-}
-
-func (c *conn) flush() error {
-	if c.bw.Buffered() == 0 {
-		return nil
-	}
-	return c.bw.Flush()
-}
-
-// arm sets the read deadline. Deadlines are the socket's, so the wall clock's.
-func (c *conn) arm() error {
-	c.wait.mu.Lock()
-	defer c.wait.mu.Unlock()
-	if c.wait.command && c.wait.draining.Load() {
-		return errDraining
-	}
-	at := time.Now().Add(c.wait.idle)
-	if at.After(c.wait.until) {
-		at = c.wait.until
-	}
-	return c.raw.SetReadDeadline(at)
 }
 
 // await says what is waited for next.
@@ -178,6 +109,28 @@ func (c *conn) drain() {
 	if c.wait.command {
 		c.raw.SetReadDeadline(time.Unix(1, 0))
 	}
+	if c.wait.wake != nil {
+		close(c.wait.wake)
+		c.wait.wake = nil
+	}
+}
+
+// hurry holds a read that has begun to the timeout of a crowded server.
+func (c *conn) hurry(limit time.Duration) {
+	c.wait.mu.Lock()
+	defer c.wait.mu.Unlock()
+	if c.wait.armed.IsZero() || c.wait.idle <= limit || c.wait.command && c.wait.draining.Load() {
+		return
+	}
+	c.wait.idle = limit
+	c.raw.SetReadDeadline(earlier(c.wait.armed.Add(limit), c.wait.until))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // The live view (Conn).
@@ -193,11 +146,8 @@ func (c *conn) Identity() string                     { return c.identity }
 // serve runs the dialogue to its end.
 func (c *conn) serve(ctx context.Context) {
 	defer c.closeSession()
-	if c.srv.ImplicitTLS {
-		if err := c.handshake(ctx); err != nil {
-			c.ended = "tls"
-			return
-		}
+	if c.srv.ImplicitTLS && !c.firstTLS(ctx) {
+		return
 	}
 	c.greet()
 	for c.ended == "" {
@@ -209,6 +159,18 @@ func (c *conn) serve(ctx context.Context) {
 		c.command(ctx, line)
 	}
 	c.flush()
+}
+
+// firstTLS is the handshake that a connection begins with (RFC 8314).
+func (c *conn) firstTLS(ctx context.Context) bool {
+	if c.counted {
+		defer c.srv.gate.EndTLS(c.remote.Addr())
+	}
+	if err := c.handshake(ctx); err != nil {
+		c.end("tls")
+		return false
+	}
+	return true
 }
 
 func (c *conn) greet() {
@@ -237,9 +199,9 @@ func (c *conn) readLine() ([]byte, error) {
 	if c.wait.draining.Load() {
 		return nil, errDraining
 	}
-	t := c.srv.timeouts().Command
+	t := c.timeouts().Command
 	c.await(true, t, t)
-	line, err := c.lines.ReadLine()
+	line, err := c.nextLine()
 	c.wait.mu.Lock()
 	c.wait.command = false
 	c.wait.mu.Unlock()
@@ -256,7 +218,7 @@ func (c *conn) lineFault(err error) *smtp.Reply {
 		c.end("bare-newline")
 		return smtp.NewReply(500, status(5, 5, 2), "bare CR or LF in a command: lines must end in CRLF")
 	case errors.Is(err, smtp.ErrLineTooLong):
-		return c.mistake(smtp.NewReply(500, status(5, 5, 6), "line too long"))
+		return c.mistake("", smtp.NewReply(500, status(5, 5, 6), "line too long"))
 	case errors.Is(err, smtp.ErrEndless):
 		c.end("endless-line")
 		return smtp.NewReply(421, status(4, 5, 0), "%s line without end, closing connection", c.srv.Hostname)
@@ -280,19 +242,6 @@ func (c *conn) ioFault(err error) *smtp.Reply {
 		c.end("lost")
 	}
 	return nil
-}
-
-// mistake counts a refused command and ends connections that make too many.
-func (c *conn) mistake(r *smtp.Reply) *smtp.Reply {
-	c.errors++
-	if c.ended != "" {
-		return r // it says why the connection ends
-	}
-	if c.errors > c.srv.limits().Errors {
-		c.end("errors")
-		return smtp.NewReply(421, status(4, 7, 0), "%s too many errors, closing connection", c.srv.Hostname)
-	}
-	return r
 }
 
 func (c *conn) closeSession() {
@@ -329,10 +278,10 @@ func (c *conn) reply(verb string, r *smtp.Reply) {
 		c.end("421")
 	}
 	if r.Cause != nil {
-		c.log.Info("refused", "verb", verb, "reply", r.String(), "cause", r.Cause.Error())
+		c.log().Info("refused", "verb", verb, "reply", r.String(), "cause", r.Cause.Error())
 	}
 	if t := c.srv.Trace.Command; t != nil {
 		t(verb, r)
 	}
-	writeReply(c.bw, r, replyForm{enhanced: !c.srv.Offer.NoEnhanced, utf8: c.utf8})
+	writeReply(c.out(), r, replyForm{enhanced: !c.srv.Offer.NoEnhanced, utf8: c.utf8})
 }

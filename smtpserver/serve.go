@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -20,11 +19,14 @@ func (s *Server) limits() Limits {
 	return Limits{
 		Connections:        cmp.Or(l.Connections, 1000),
 		ConnectionsPerAddr: cmp.Or(l.ConnectionsPerAddr, 50),
+		ConnectionsPerNet:  l.ConnectionsPerNet, // package peers has the defaults of these
+		Handshakes:         l.Handshakes,
+		Waiting:            l.Waiting,
 		MessageSize:        cmp.Or(l.MessageSize, 50<<20),
 		Recipients:         cmp.Or(l.Recipients, 1000),
 		Transactions:       cmp.Or(l.Transactions, 1000),
 		Commands:           cmp.Or(l.Commands, 1000),
-		Errors:             cmp.Or(l.Errors, 50),
+		Errors:             cmp.Or(l.Errors, 19),
 		LoginFailures:      cmp.Or(l.LoginFailures, 3),
 	}
 }
@@ -35,10 +37,31 @@ func (s *Server) timeouts() Timeouts {
 		Command:   cmp.Or(t.Command, 5*time.Minute),
 		Data:      cmp.Or(t.Data, 3*time.Minute),
 		Message:   cmp.Or(t.Message, time.Hour),
-		Handshake: cmp.Or(t.Handshake, time.Minute),
+		Handshake: cmp.Or(t.Handshake, 30*time.Second),
 		Write:     cmp.Or(t.Write, time.Minute),
 		Drain:     cmp.Or(t.Drain, 30*time.Second),
+		Crowded:   cmp.Or(t.Crowded, 10*time.Second),
 	}
+}
+
+// hurried are the timeouts of a crowded server. Who is known keeps the time that a
+// message takes: over a slow line it is long.
+func (t Timeouts) hurried(known bool) Timeouts {
+	for _, d := range []*time.Duration{&t.Command, &t.Data, &t.Handshake, &t.Write} {
+		*d = min(*d, t.Crowded)
+	}
+	if !known {
+		t.Message = min(t.Message, 10*t.Crowded)
+	}
+	return t
+}
+
+func (c *conn) timeouts() Timeouts {
+	t := c.srv.timeouts()
+	if c.srv.gate.Crowded() {
+		t = t.hurried(c.known || c.identity != "")
+	}
+	return t
 }
 
 func (s *Server) logger() *slog.Logger {
@@ -53,6 +76,7 @@ func (s *Server) prepare() {
 		if s.TLS != nil {
 			s.wireTLS = noting(s.TLS)
 		}
+		s.gate.Ledger, s.gate.TLS = s.Peers, s.ImplicitTLS
 	})
 }
 
@@ -119,17 +143,13 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
 		t(addr, refused)
 	}
 	if refused != "" {
-		s.logger().Info("connection refused", "remote", addr.String(), "word", refused)
-		if !s.ImplicitTLS {
-			// A fresh socket's buffer takes this at once; the deadline is for odd ones.
-			nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-			nc.Write([]byte("421 4.7.0 " + s.Hostname + " too many connections, try again later\r\n"))
-		}
-		nc.Close()
+		s.refuse(nc, addr, refused)
 		return
 	}
 	c := newConn(s, nc)
+	c.counted, c.known = true, s.Peers.Known(addr)
 	live.add(c)
+	live.crowded(s.gate.Crowded(), s.timeouts().Crowded)
 	go func() {
 		defer func() {
 			live.remove(c)
@@ -154,7 +174,9 @@ func (s *Server) run(ctx context.Context, c *conn) {
 	if t := s.Trace.Disconnected; t != nil {
 		t(c.remote.Addr(), c.ended)
 	}
-	c.log.Debug("disconnected", "why", c.ended)
+	if l := s.logger(); l.Enabled(ctx, slog.LevelDebug) {
+		c.log().Debug("disconnected", "why", c.ended)
+	}
 }
 
 // ServeConn serves a single connection, such as one end of a net.Pipe, without
@@ -173,7 +195,21 @@ type crowd struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	draining bool
+	hurried  bool // since it became crowded
 	wg       sync.WaitGroup
+}
+
+// crowded tells the state of the server. When it becomes crowded, those who wait
+// already are held to limit; whoever comes later has it from the start.
+func (w *crowd) crowded(is bool, limit time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if is && !w.hurried {
+		for c := range w.conns {
+			c.hurry(limit)
+		}
+	}
+	w.hurried = is
 }
 
 func (w *crowd) add(c *conn) {
@@ -215,53 +251,6 @@ func (w *crowd) wait(grace time.Duration, stop func()) {
 	})
 	defer t.Stop()
 	w.wg.Wait()
-}
-
-// gate counts connections (INB-3).
-type gate struct {
-	mu    sync.Mutex
-	total int
-	by    map[netip.Addr]int
-}
-
-// neighbourhood is what counts as one client: an IPv4 address, an IPv6 /64.
-func neighbourhood(a netip.Addr) netip.Addr {
-	if a.Is4() || !a.IsValid() {
-		return a
-	}
-	p, err := a.WithZone("").Prefix(64)
-	if err != nil {
-		return a
-	}
-	return p.Addr()
-}
-
-func (g *gate) enter(a netip.Addr, l Limits) (refused string) {
-	a = neighbourhood(a)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case g.total >= l.Connections:
-		return "limit-total"
-	case g.by[a] >= l.ConnectionsPerAddr:
-		return "limit-address"
-	}
-	if g.by == nil {
-		g.by = map[netip.Addr]int{}
-	}
-	g.total++
-	g.by[a]++
-	return ""
-}
-
-func (g *gate) leave(a netip.Addr) {
-	a = neighbourhood(a)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.total--
-	if g.by[a]--; g.by[a] <= 0 {
-		delete(g.by, a)
-	}
 }
 
 // asReply is the reply for an error of the backend.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"waxwing/peers"
 	"waxwing/smtp"
 )
 
@@ -26,27 +27,37 @@ type Server struct {
 	Auth        Authenticator // nil: no AUTH
 	Limits      Limits
 	Timeouts    Timeouts
-	Offer       Offer
-	Hooks       Hooks
-	Now         func() time.Time // nil: time.Now
-	Log         *slog.Logger     // nil: discard
-	Trace       Trace
+	// Peers remembers how clients have behaved, for all servers that share it. Nil:
+	// nothing is remembered from one connection to the next.
+	Peers *peers.Ledger
+	Offer Offer
+	Hooks Hooks
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: discard
+	Trace Trace
 
 	once    sync.Once
 	wireTLS *tls.Config // TLS, with the presented certificate noted (see certificate.go)
 	gate    gate
+	refused refusals
 }
 
 // Limits bound what clients can have. Zero values mean the defaults given.
 type Limits struct {
 	Connections        int   // in all; 1000
 	ConnectionsPerAddr int   // per IPv4 address or IPv6 /64; 50
+	ConnectionsPerNet  int   // per IPv4 /24 or IPv6 /48; 200
+	Handshakes         int   // TLS handshakes at one time; 200
+	Waiting            int   // clients at one time whose errors are answered late; 100
 	MessageSize        int64 // octets, announced with SIZE; 50 MiB
 	Recipients         int   // per transaction, announced as RCPTMAX; 1000
 	Transactions       int   // per connection, announced as MAILMAX; 1000
 	Commands           int   // per connection, counted anew after each message accepted; 1000
-	Errors             int   // refused commands per connection before 421; 50
-	LoginFailures      int   // per connection before 421; 3
+	// Errors are the refused recipients and commands of one connection that are
+	// answered; the next one is answered 421. 19. Errors of earlier connections, and of
+	// neighbours, count too where there are Peers, whose Patience then sets the limit.
+	Errors        int
+	LoginFailures int // per connection before 421; 3
 }
 
 // Timeouts are how long a client may keep us waiting. Zero values mean the
@@ -57,9 +68,12 @@ type Timeouts struct {
 	// Message bounds the whole of one message's transfer, so that a client that
 	// drips octets cannot hold a slot for ever; 1 h.
 	Message   time.Duration
-	Handshake time.Duration // TLS; 1 min
+	Handshake time.Duration // TLS; 30 s
 	Write     time.Duration // for a reply to be taken; 1 min
-	Drain     time.Duration // after Serve's context ended, for messages under way; 30 s
+	// Crowded takes the place of all those above that are longer, and ten times Crowded
+	// that of Message, while nearly all connections are taken; 10 s.
+	Crowded time.Duration
+	Drain   time.Duration // after Serve's context ended, for messages under way; 30 s
 }
 
 // Offer switches extensions off; REQUIRETLS alone is switched on, because it is
@@ -99,9 +113,11 @@ var Drop = &smtp.Reply{Code: 0}
 // Trace tells observers what happens; nil fields are not called. The functions
 // are called on the connection's goroutine and must be quick.
 type Trace struct {
-	Connected    func(remote netip.Addr, refused string) // refused: "", "limit-total", "limit-address"
+	Connected    func(remote netip.Addr, refused string) // refused: "", or a peers.Word
 	Disconnected func(remote netip.Addr, why string)     // "quit", "closed", "timeout", "drain", "errors", …
-	Command      func(verb string, reply *smtp.Reply)
-	TLS          func(cs *tls.ConnectionState, err error)
-	Login        func(mech, identity string, err error)
+	// Erred tells of an error of the client's and what becomes of its answer.
+	Erred   func(remote netip.Addr, answer peers.Answer)
+	Command func(verb string, reply *smtp.Reply)
+	TLS     func(cs *tls.ConnectionState, err error)
+	Login   func(mech, identity string, err error)
 }

@@ -20,6 +20,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"waxwing/peers"
 	"waxwing/sasl"
 	"waxwing/smtp"
 )
@@ -346,7 +347,7 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte("EHLO x\r\nAUTH SCRAM-SHA-256 bixhPWEsbj1qb2Uscj1h\r\n\r\nAUTH PLAIN AGpvZQBzZWNyZXQ=\r\nMAIL FROM:<a@b.c> SMTPUTF8 AUTH=<>\r\n"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		box := &mailbox{}
-		s := &Server{Hostname: "mx.test", Backend: box, Auth: doorman{plain: true}, Limits: Limits{MessageSize: 1000}}
+		s := &Server{Hostname: "mx.test", Backend: box, Auth: doorman{plain: true}, Limits: Limits{MessageSize: 1000}, Peers: &peers.Ledger{Patience: peers.Patience{Step: 1}}}
 		near, far := net.Pipe()
 		done := make(chan struct{})
 		go func() { s.ServeConn(context.Background(), far); close(done) }()

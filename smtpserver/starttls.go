@@ -17,12 +17,18 @@ func (c *conn) starttls(ctx context.Context, arg string) *smtp.Reply {
 		return smtp.NewReply(502, status(5, 5, 1), "STARTTLS is not offered")
 	case arg != "":
 		return noArgument("STARTTLS", arg)
-	case c.br.Buffered() > 0:
+	case c.reader().Buffered() > 0:
 		// RFC 3207 §4, and INB-2: what came along in plaintext could have been
 		// put there by anybody and must not be taken for what the TLS client says.
 		c.end("pipelined-starttls")
 		return smtp.NewReply(554, status(5, 5, 1), "commands pipelined with STARTTLS, closing connection")
 	}
+	if !c.srv.gate.BeginTLS(c.srv.limits().Shares(), c.remote.Addr()) {
+		// Not 454: a client for whom TLS is optional would go on in plaintext.
+		c.end("limit-tls")
+		return smtp.NewReply(421, status(4, 7, 0), "%s too many TLS handshakes at one time, try again later", c.srv.Hostname)
+	}
+	defer c.srv.gate.EndTLS(c.remote.Addr())
 	c.reply("STARTTLS", smtp.NewReply(220, status(2, 0, 0), "go ahead"))
 	if err := c.flush(); err != nil {
 		c.end("lost")
@@ -36,9 +42,13 @@ func (c *conn) starttls(ctx context.Context, arg string) *smtp.Reply {
 
 // handshake changes to TLS. Everything learnt before is forgotten (RFC 3207 §4.2).
 func (c *conn) handshake(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.srv.timeouts().Handshake)
+	limit := c.timeouts().Handshake
+	if c.srv.gate.HurryTLS(c.srv.limits().Shares()) {
+		limit = min(limit, c.timeouts().Crowded)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tc, err := c.secure(ctx)
+	tc, err := c.secure(ctx, limit)
 	if err == nil && tc == nil {
 		err = errors.New("no TLS configuration")
 	}
@@ -50,21 +60,20 @@ func (c *conn) handshake(ctx context.Context) error {
 		t(&cs, err)
 	}
 	if err != nil {
-		c.log.Info("TLS handshake failed", "err", err)
+		c.log().Info("TLS handshake failed", "err", err)
 		return err
 	}
 	c.closeSession()
 	c.nc, c.tls, c.mechs = tc, &cs, nil
-	c.br.Reset(input{c})
-	c.bw.Reset(output{c})
+	c.release()
 	c.helo, c.esmtp, c.identity, c.tx = "", false, "", transaction{}
 	c.ext = smtp.Extensions{}
 	return nil
 }
 
-func (c *conn) secure(ctx context.Context) (*tls.Conn, error) {
+func (c *conn) secure(ctx context.Context, limit time.Duration) (*tls.Conn, error) {
 	// Whatever deadline the last command set is not the handshake's.
-	c.raw.SetDeadline(time.Now().Add(c.srv.timeouts().Handshake))
+	c.raw.SetDeadline(time.Now().Add(limit))
 	defer c.raw.SetDeadline(time.Time{})
 	if h := c.srv.Hooks.TLS; h != nil {
 		return h(ctx, c.raw)

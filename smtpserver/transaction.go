@@ -51,6 +51,7 @@ func (c *conn) rcpt(ctx context.Context, arg string) *smtp.Reply {
 		return asReply(err)
 	}
 	c.tx.rcpts++
+	c.tx.seen.add(p.To)
 	c.commands-- // bounded by its own limit, which may be as large
 	return smtp.NewReply(250, status(2, 1, 5), "OK")
 }
@@ -81,8 +82,8 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 		return r
 	}
 	c.reply("DATA", smtp.NewReply(354, smtp.Enhanced{}, "end with <CRLF>.<CRLF>"))
-	c.await(false, c.srv.timeouts().Data, c.srv.timeouts().Message)
-	dr := smtp.NewDataReader(c.br, c.srv.limits().MessageSize)
+	c.await(false, c.timeouts().Data, c.timeouts().Message)
+	dr := smtp.NewDataReader(c.reader(), c.srv.limits().MessageSize)
 	dr.BareEnds = true
 	if c.srv.Hooks.Command != nil {
 		if h := c.hook(".", ""); h != nil {
@@ -96,16 +97,17 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 	}
 	r, err := c.session.Data(ctx, dr)
 	// Stay in step, whatever the session did; a fault in the data outranks its reply.
-	fault := dr.Drain()
+	fault, worth := dr.Drain(), len(c.tx.seen)
 	c.resetTransaction()
 	if fault != nil {
 		return c.dataFault(fault)
 	}
-	return c.verdict(r, err)
+	return c.verdict(r, err, worth)
 }
 
-// verdict is the final reply to a message that was read to its end.
-func (c *conn) verdict(r *smtp.Reply, err error) *smtp.Reply {
+// verdict is the final reply to a message that was read to its end, for so many
+// recipients.
+func (c *conn) verdict(r *smtp.Reply, err error, recipients int) *smtp.Reply {
 	if err != nil {
 		return asReply(err)
 	}
@@ -113,7 +115,7 @@ func (c *conn) verdict(r *smtp.Reply, err error) *smtp.Reply {
 		return asReply(errors.New("smtpserver: the session gave no reply"))
 	}
 	if r.Positive() {
-		c.commands, c.errors = 0, 0
+		c.delivered(recipients)
 	}
 	return r
 }

@@ -133,12 +133,24 @@ const (
 
 // Limits are bounds (INB-3).
 type Limits struct {
-	MaxConnections   int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener."`
-	ConnectionsPerIP int           `toml:"connections_per_ip" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 address or IPv6 /64 network."`
-	MaxMessageSize   Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
-	MaxRecipients    int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
-	CommandTimeout   time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
-	FailedLogins     int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one IPv4 address or IPv6 /64 network within 15 minutes after which it is refused for as long, but for accounts that have logged in from there lately. Each is answered later than the one before. Guesses of one account from many networks take turns, up to 10 seconds apart."`
+	MaxConnections         int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener."`
+	ConnectionsPerIP       int           `toml:"connections_per_ip" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 address or IPv6 /64 network."`
+	ConnectionsPerNetwork  int           `toml:"connections_per_network" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 /24 or IPv6 /48 network; at least connections_per_ip. A listener whose connections are nearly all taken gives clients that it does not know a fifth of both, and keeps the last tenth for those that it knows: who has logged in or delivered mail within known_for."`
+	CrowdedTimeout         time.Duration `toml:"crowded_timeout" min:"1s" max:"1h" doc:"How long a client may take for a command, or between the octets of a message, while four fifths of a listener's connections are taken."`
+	KnownFor               time.Duration `toml:"known_for" min:"1m" max:"8760h" doc:"How long a client is known after it has logged in or delivered mail that was accepted. It is forgotten when the server stops."`
+	ConnectionsPerMinute   int           `toml:"connections_per_minute" min:"1" max:"1000000" doc:"Connections in a minute from one client (IPv4 address or IPv6 /64) that is not known, on all listeners together; a third of them may come at once."`
+	TLSHandshakes          int           `toml:"tls_handshakes" min:"4" max:"1000000" doc:"TLS handshakes at one time on one listener for mail. One client has a quarter of them, one network half, clients that are not known four fifths."`
+	TLSHandshakesPerMinute int           `toml:"tls_handshakes_per_minute" min:"1" max:"1000000" doc:"TLS handshakes in a minute of one client that is not known, on all listeners together; a third of them may come at once."`
+	ErrorsFree             int           `toml:"errors_free" min:"1" max:"1000000" doc:"Errors of one client (refused recipients, unknown commands, failed logins, VRFY) that are answered at once. Each further one is answered later than the one before. Recipients of accepted messages make up for as many errors, so that a mailing list with some dead addresses does not wait. Errors of a client's earlier connections count, and of its network (IPv4 /24, IPv6 /48) every fifth."`
+	ErrorsEnd              int           `toml:"errors_end" min:"2" max:"1000000" doc:"The error that ends the connection, with 421. Until some errors are forgiven, further connections of the client are answered 421 too."`
+	ErrorDelay             time.Duration `toml:"error_delay" min:"1ms" max:"1m" doc:"How much later each error beyond errors_free is answered than the one before."`
+	ErrorDelayMax          time.Duration `toml:"error_delay_max" min:"1ms" max:"5m" doc:"How long an answer to an error waits at most."`
+	ErrorsForgiven         time.Duration `toml:"errors_forgiven" min:"1m" max:"720h" doc:"How long it takes until errors_end errors are forgiven; fewer take less."`
+	ErrorsWaiting          int           `toml:"errors_waiting" min:"1" max:"1000000" doc:"Answers to errors that wait at one time, on one listener; of one client a quarter, of one network half. Where there is no more room, the connection ends."`
+	MaxMessageSize         Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
+	MaxRecipients          int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
+	CommandTimeout         time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
+	FailedLogins           int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one IPv4 address or IPv6 /64 network within 15 minutes after which it is refused for as long, but for accounts that have logged in from there lately. Each is answered later than the one before. Guesses of one account from many networks take turns, up to 10 seconds apart."`
 
 	MessagesPerDay   int `toml:"messages_per_day" min:"0" max:"1000000000" doc:"Messages that one account may send in a day (UTC), on all machines together; more are refused with 450 until the next. It is what a stolen password is worth. \"waxwing account limit\" sets another limit for one account. 0: no limit."`
 	RecipientsPerDay int `toml:"recipients_per_day" min:"0" max:"1000000000" doc:"Recipients of all messages that one account may send in a day. 0: no limit."`

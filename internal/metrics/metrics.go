@@ -32,11 +32,11 @@ type Metrics struct {
 	messages      *prometheus.CounterVec
 	reports       *prometheus.CounterVec
 	posts         *prometheus.CounterVec
-	httpsRefused  prometheus.Counter
 	overLimit     *prometheus.CounterVec
 	logins        *prometheus.CounterVec
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
+	clients       *clients
 }
 
 // New returns fresh counters, registered together with those of the Go runtime
@@ -61,14 +61,14 @@ func New() *Metrics {
 		messages:      counter("waxwing_messages_accepted_total", "Messages answered with 250, by listener kind.", "listener"),
 		reports:       counter("waxwing_tlsrpt_reports_total", "TLS reports by direction (in, out) and result.", "direction", "result"),
 		posts:         counter("waxwing_tlsrpt_posts_total", "Requests to post a TLS report by HTTPS, by the status that answered them.", "status"),
-		httpsRefused:  prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_https_connections_refused_total", Help: "HTTPS connections closed because their network had as many open as one may have."}),
 		overLimit:     counter("waxwing_account_limit_refusals_total", "Refusals of mail beyond what an account may send in a day, by limit (messages, recipients).", "limit"),
 		logins:        counter("waxwing_logins_total", "Logins by mechanism and result (ok, failed, broken-off, refused, busy, error).", "mechanism", "result"),
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.httpsRefused, m.overLimit, m.logins, m.proxies, m.resolverState)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState)
+	m.clients = newClients(m.Registry)
 	return m
 }
 
@@ -201,13 +201,6 @@ func (m *Metrics) PostureDropped(n int) {
 func (m *Metrics) Posted(status int) {
 	if m != nil {
 		m.posts.WithLabelValues(strconv.Itoa(status)).Inc()
-	}
-}
-
-// HTTPSRefused counts one connection that was closed for its network's sake.
-func (m *Metrics) HTTPSRefused() {
-	if m != nil {
-		m.httpsRefused.Inc()
 	}
 }
 

@@ -7,11 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
-	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"waxwing/internal/config"
 	"waxwing/internal/tlsreport"
@@ -30,8 +26,9 @@ func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) f
 	conf = conf.Clone()
 	conf.NextProtos = []string{"h2", "http/1.1"}
 	srv := bounded(&http.Server{Handler: mux, TLSConfig: conf, ErrorLog: log.New(httpLog{s}, "", 0)})
-	fair := &fairListener{Listener: l, most: s.cfg.Limits.ConnectionsPerIP, refused: s.Metrics.HTTPSRefused}
-	limited := netutil.LimitListener(fair, or(c.MaxConnections, s.cfg.Limits.MaxConnections))
+	gated := s.gated(l, c, true)
+	gated.crowd = func(is bool) { srv.SetKeepAlivesEnabled(!is) } // which ends the idle ones
+	srv.ConnState = shaken
 	return func(ctx context.Context) error {
 		done := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {
@@ -42,7 +39,7 @@ func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) f
 				srv.Close()
 			}
 		})
-		err := srv.ServeTLS(limited, "", "")
+		err := srv.ServeTLS(gated, "", "")
 		if !stop() {
 			<-done
 		}
@@ -51,79 +48,6 @@ func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) f
 		}
 		return nil
 	}
-}
-
-// fairListener closes what one network opens beyond most connections at a time:
-// no stranger may take the room of all others. Fields are set before its first use.
-type fairListener struct {
-	net.Listener
-	most    int
-	refused func()
-
-	mu   sync.Mutex
-	open map[netip.Prefix]int
-}
-
-// Accept returns the next connection of a network that has room.
-func (l *fairListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		p, ok := networkOf(c.RemoteAddr())
-		if ok && l.enter(p) {
-			return &fairConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(p) })}, nil
-		}
-		l.refused()
-		c.Close()
-	}
-}
-
-func (l *fairListener) enter(p netip.Prefix) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open == nil {
-		l.open = map[netip.Prefix]int{}
-	}
-	if l.open[p] >= l.most {
-		return false
-	}
-	l.open[p]++
-	return true
-}
-
-func (l *fairListener) leave(p netip.Prefix) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open[p]--; l.open[p] <= 0 {
-		delete(l.open, p)
-	}
-}
-
-// networkOf is what counts as one client: an IPv4 address or an IPv6 /64.
-func networkOf(a net.Addr) (netip.Prefix, bool) {
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	addr := ap.Addr().Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	p, err := addr.Prefix(bits)
-	return p, err == nil
-}
-
-type fairConn struct {
-	net.Conn
-	leave func()
-}
-
-func (c *fairConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
 }
 
 // httpLog takes what net/http has to say of single connections.

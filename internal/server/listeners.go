@@ -15,14 +15,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"waxwing/internal/config"
 	"waxwing/internal/login"
 	"waxwing/internal/receive"
 	"waxwing/internal/tlsreport"
 	"waxwing/proxyproto"
-	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
 
@@ -64,7 +62,9 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		s.listeners = append(s.listeners, bound)
 		switch c.Kind {
 		case config.Metrics:
-			bound.serve = s.serveMetrics(l)
+			gated := s.gated(l, c, false)
+			gated.limits.Connections = metricsConnections
+			bound.serve = s.serveMetrics(gated)
 		case config.HTTPS:
 			if conf == nil {
 				return fmt.Errorf("listen on %s: https needs a certificate: set tls.cert_file and tls.key_file", c.Address)
@@ -139,19 +139,15 @@ const maxHold = 60 * 24 * time.Hour
 // smtpServer is the front of one SMTP listener.
 func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, common receive.Common) (*smtpserver.Server, error) {
 	lim := s.cfg.Limits
-	kind := string(c.Kind)
+	kind, limits := string(c.Kind), s.shares(c)
+	limits.MessageSize, limits.Recipients = int64(or(c.MaxMessageSize, lim.MaxMessageSize)), lim.MaxRecipients
 	srv := &smtpserver.Server{
 		Hostname: s.cfg.Hostname.ASCII(), TLS: conf, ImplicitTLS: c.Kind == config.Submissions,
-		Limits: smtpserver.Limits{Connections: or(c.MaxConnections, lim.MaxConnections), ConnectionsPerAddr: lim.ConnectionsPerIP,
-			MessageSize: int64(or(c.MaxMessageSize, lim.MaxMessageSize)), Recipients: lim.MaxRecipients},
-		Timeouts: smtpserver.Timeouts{Command: lim.CommandTimeout},
+		Limits: limits, Peers: s.peers,
+		Timeouts: smtpserver.Timeouts{Command: lim.CommandTimeout, Crowded: lim.CrowdedTimeout},
 		Offer:    smtpserver.Offer{RequireTLS: true},
-		Trace: smtpserver.Trace{Command: func(verb string, r *smtp.Reply) {
-			if verb == "." && r.Positive() {
-				s.Metrics.Accepted(kind)
-			}
-		}},
-		Now: s.o.Now, Log: s.area("smtp").With("listener", kind),
+		Trace:    s.trace(kind),
+		Now:      s.o.Now, Log: s.area("smtp").With("listener", kind),
 	}
 	if c.Kind == config.MX {
 		srv.Backend = &receive.MX{Common: common, DNS: s.DNS, Reports: reportSink{s.TLSReport}, IsReport: s.isReport}
@@ -214,7 +210,6 @@ func (s *Server) serveMetrics(l net.Listener) func(context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
 	srv := bounded(&http.Server{Handler: mux, WriteTimeout: time.Minute})
-	l = netutil.LimitListener(l, metricsConnections)
 	return func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { srv.Close() })
 		defer stop()

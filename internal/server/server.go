@@ -35,6 +35,7 @@ import (
 	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/transport"
+	"waxwing/peers"
 )
 
 // Options are a configuration and, for tests and the lab, what stands in for
@@ -80,6 +81,7 @@ type Server struct {
 	listeners []*listener
 	own       []netip.Addr         // addresses of ours that others deliver to
 	collector *companion.Collector // nil: none
+	peers     *peers.Ledger        // how clients have behaved
 	control   net.Listener         // nil: the data directory takes no sockets
 	spool     string               // directory for long messages that are coming in
 }
@@ -106,7 +108,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions)}
+	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now)}
 	if s.spool, err = makeSpool(o.Config); err == nil {
 		err = s.build(ctx)
 	}
