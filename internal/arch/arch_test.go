@@ -16,7 +16,7 @@ import (
 var layers = map[int][]string{
 	0:  {"dns", "dns/dnstest", "smtp", "smtpclient", "smtpserver", "sasl", "dane", "mtasts", "tlsrpt", "message", "dsn", "dkim", "spf", "dmarc", "dmarcrpt", "sieve", "socketmap", "proxyproto", "peers"},
 	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema", "internal/turns"},
-	2:  {"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords"},
+	2:  {"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"},
 	3:  {"internal/store"},
 	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/mailboxes", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics"},
 	5:  {"internal/transport", "internal/dnscheck"},
@@ -34,7 +34,7 @@ var free = map[string]bool{"internal/arch": true, "internal/lab": true, "interna
 var labUsers = map[string]bool{"cmd/waxwing": true, "internal/lab": true, "internal/lab/stories": true}
 
 // pure packages choose and do no I/O (the architecture's one law).
-var pure = []string{"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords"}
+var pure = []string{"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"}
 
 // impure are imports that a pure package must not have.
 var impure = map[string]bool{"net": true, "os": true, "database/sql": true, "context": true, "log/slog": true, "net/http": true, "io": true, "time/tzdata": true}

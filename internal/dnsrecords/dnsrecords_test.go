@@ -1,0 +1,119 @@
+package dnsrecords
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	wire "github.com/miekg/dns"
+
+	"waxwing/dns"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden file")
+
+func example() (Host, []Domain) {
+	h := Host{
+		Name: dns.MustParse("mx.example.net"), Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
+		Outgoing: []netip.Addr{netip.MustParseAddr("198.51.100.7")},
+		Keys:     []Key{{SPKI: []byte{1, 2, 3}}, {SPKI: []byte{4, 5, 6}, Next: true}}, Reports: "tls-reports",
+		CAA: []string{"letsencrypt.org; validationmethods=tls-alpn-01"},
+	}
+	long := "v=DKIM1; k=rsa; p=" + strings.Repeat("A", 392)
+	return h, []Domain{
+		{Name: dns.MustParse("example.org"), DKIM: []DKIMKey{{"2026a", long}, {"2026b", "v=DKIM1; k=ed25519; p=BBBB"}}, DMARC: "reject",
+			DMARCTo: "dmarc-reports@example.org", TLSReports: "tls-reports@example.org", STSID: "20260101", Extra: []string{"include:_spf.example.com"},
+			Services: []ServicePort{{"_submissions", 465}, {"_imaps", 993}, {"_imap", 0}}, Autoconfig: true},
+		{Name: dns.MustParse("mx.example.net"), DMARC: "none", DMARCTo: "reports@other.example"},
+		{Name: dns.MustParse("bücher.example")},
+	}
+}
+
+// TestGolden is what is printed for a host and three domains (DNS-R).
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	var b strings.Builder
+	show := func(title string, rs []Record) {
+		b.WriteString("; " + title + "\n")
+		for _, r := range rs {
+			b.WriteString(r.Zone() + " ; " + string(r.Purpose) + "\n")
+		}
+	}
+	show("host", ForHost(h))
+	for _, d := range domains {
+		show(d.Name.ASCII(), ForDomain(d, h))
+	}
+	const file = "testdata/records.zone"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// TestZoneFile: a name server reads each line as the record that is meant.
+func TestZoneFile(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	all := ForHost(h)
+	for _, d := range domains {
+		all = append(all, ForDomain(d, h)...)
+	}
+	all = append(all, Record{Name: h.Name, Type: "TXT", Value: "a \"quote\", a \\, an \xff and " + strings.Repeat("x", 600), TTL: 1})
+	for _, r := range all {
+		rr, err := wire.NewRR(r.Zone())
+		if err != nil {
+			t.Errorf("%s: %v", r.Zone(), err)
+			continue
+		}
+		if rr.Header().Name != r.Name.ASCII()+"." || wire.TypeToString[rr.Header().Rrtype] != r.Type || int(rr.Header().Ttl) != r.TTL {
+			t.Errorf("%s was read as %s", r.Zone(), rr)
+		}
+		txt, ok := rr.(*wire.TXT)
+		if !ok {
+			continue
+		}
+		for _, s := range txt.Txt {
+			if n := len(s) - 3*strings.Count(s, `\2`) - strings.Count(s, `\"`) - strings.Count(s, `\\`); n > 255 {
+				t.Errorf("a character-string of %d octets: %q", n, s)
+			}
+		}
+		if !strings.Contains(r.Value, `\`) && strings.Join(txt.Txt, "") != r.Value {
+			t.Errorf("%q was read as %q", r.Value, txt.Txt)
+		}
+	}
+}
+
+// TestPurposes: each has its line of explanation, and the order of publishing is
+// kept: nothing makes senders strict before the rest is there.
+func TestPurposes(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	seen := map[Purpose]bool{}
+	for _, rs := range [][]Record{ForHost(h), ForDomain(domains[0], h), ForDomain(domains[1], h)} {
+		for i, r := range rs {
+			seen[r.Purpose] = true
+			if r.Purpose.Why() == "" {
+				t.Errorf("%s is not explained", r.Purpose)
+			}
+			if r.Purpose == STS && i != len(rs)-1 {
+				t.Error("the MTA-STS record is not the last")
+			}
+		}
+	}
+	for p := range whys {
+		if !seen[p] {
+			t.Errorf("no record is for %s", p)
+		}
+	}
+}
