@@ -31,6 +31,7 @@ type incoming struct {
 	buf    *[]byte // the message, or its first part
 	body   []byte  // of *buf: what follows the header, its empty line included
 	edited bool    // header is to be written anew
+	share  share   // of the memory for all
 
 	file     *os.File // the message, if it is long: header (as edited), then body
 	fileSize int64
@@ -40,14 +41,22 @@ type incoming struct {
 	long     bool
 }
 
-// read takes the message from r: whole, or its first inMemory octets and
-// more = true. The caller closes it.
-func read(r io.Reader) (in *incoming, more bool, err error) {
-	in = &incoming{buf: buffers.Get().(*[]byte)}
+// read takes the message from r: whole, or its first octets and more = true. These
+// are inMemory; where the memory for all is used up, only what each message has of
+// its own, if that holds the header. The caller closes it.
+func (c *Common) read(r io.Reader) (in *incoming, more bool, err error) {
+	in = &incoming{buf: buffers.Get().(*[]byte), share: share{of: c.Memory}}
 	b := (*in.buf)[:0]
 	for len(b) < inMemory {
 		if len(b) == cap(b) {
-			b = append(make([]byte, 0, min(4*cap(b), inMemory)), b...)
+			size := ownMemory
+			if cap(b) >= ownMemory {
+				size = min(4*cap(b), inMemory)
+			}
+			if !in.share.resize(size) {
+				break
+			}
+			b = append(make([]byte, 0, size), b...)
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -60,6 +69,10 @@ func read(r io.Reader) (in *incoming, more bool, err error) {
 			in.close()
 			return nil, false, err
 		}
+	}
+	if len(b) < inMemory && !wholeHeader(b) {
+		in.close()
+		return nil, false, errCrowded
 	}
 	in.begin()
 	return in, true, nil
@@ -119,9 +132,8 @@ func (in *incoming) close() {
 	if in.file != nil {
 		in.file.Close()
 	}
-	if in.buf != nil && cap(*in.buf) <= inMemory {
-		buffers.Put(in.buf)
-	}
+	in.giveBuffer()
+	in.share.resize(0)
 	*in = incoming{}
 }
 
@@ -164,6 +176,7 @@ func (in *incoming) spill(dir string, r io.Reader) error {
 			return fmt.Errorf("write a long message: %w", err)
 		}
 	}
+	in.detach()
 	if _, err := io.Copy(w, r); err != nil {
 		return err // of the connection or of the disk
 	}
@@ -270,7 +283,7 @@ func (in *incoming) convert(need message.Need, dir string) (cannot, err error) {
 			return err, nil
 		}
 		text := b.Bytes()
-		*in = incoming{buf: &text}
+		*in = incoming{buf: &text, share: in.share}
 		in.parse()
 		return nil, nil
 	}

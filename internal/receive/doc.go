@@ -77,6 +77,7 @@ type Common struct {
 	// Nil: postmaster at Hostname.
 	Postmaster func(ctx context.Context) (string, error)
 	TempDir    string           // for messages beyond 1 MiB; empty: os.TempDir
+	Memory     *Memory          // for all messages that are coming in; nil: unbounded
 	Now        func() time.Time // nil: time.Now
 	Log        *slog.Logger     // nil: discard
 	Rand       io.Reader        // for Message-IDs; nil: crypto/rand

@@ -145,10 +145,13 @@ func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireT
 }
 
 // take reads a message and refuses loops. The caller closes what it returns.
-// A message that is longer than inMemory is in its file afterwards; edit is
-// called before that, once the header is known, and may be nil.
+// A long message is in its file afterwards; edit is called before that, once the
+// header is known, and may be nil.
 func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming, *smtp.Reply) {
-	in, more, err := read(r)
+	in, more, err := c.read(r)
+	if errors.Is(err, errCrowded) {
+		return nil, refuse(452, 3, 1, "too much mail is coming in at this moment, try again later").WithCause(err)
+	}
 	if err != nil {
 		return nil, localError(err) // the server answers for faults of the data itself
 	}

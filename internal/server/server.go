@@ -26,6 +26,7 @@ import (
 	"waxwing/internal/metrics"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
+	"waxwing/internal/receive"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/signing"
@@ -84,6 +85,7 @@ type Server struct {
 	peers     *peers.Ledger        // how clients have behaved
 	control   net.Listener         // nil: the data directory takes no sockets
 	spool     string               // directory for long messages that are coming in
+	incoming  receive.Memory       // for all of them
 }
 
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
@@ -109,6 +111,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now)}
+	s.incoming.Limit = incomingMemory
 	if s.spool, err = makeSpool(o.Config); err == nil {
 		err = s.build(ctx)
 	}
