@@ -86,7 +86,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 // receiving is what all that takes mail in has in common.
 func (s *Server) receiving() receive.Common {
 	return receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
-		TempDir: s.spool, Memory: &s.incoming, Now: s.o.Now, Log: s.area("receive")}
+		TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive")}
 }
 
 // incomingMemory is for messages that are coming in, beyond 64 KiB of each. Where it is

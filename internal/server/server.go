@@ -85,7 +85,7 @@ type Server struct {
 	peers     *peers.Ledger        // how clients have behaved
 	control   net.Listener         // nil: the data directory takes no sockets
 	spool     string               // directory for long messages that are coming in
-	incoming  receive.Memory       // for all of them
+	incoming  *receive.Memory      // for all of them
 }
 
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
@@ -110,8 +110,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now)}
-	s.incoming.Limit = incomingMemory
+	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now),
+		incoming: &receive.Memory{Limit: incomingMemory}}
 	if s.spool, err = makeSpool(o.Config); err == nil {
 		err = s.build(ctx)
 	}
