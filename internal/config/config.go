@@ -158,8 +158,10 @@ type Limits struct {
 
 // Sendmail is the submission socket (TRA-5).
 type Sendmail struct {
-	Socket string         `toml:"socket" example:"/run/waxwing/sendmail.sock" doc:"Path of the unix socket. Everybody on the machine may connect; who may send is told by the user id at the other end, which the kernel names. Empty: no socket."`
-	User   []SendmailUser `toml:"user" doc:"One table for each user of this machine who may send."`
+	Socket             string         `toml:"socket" example:"/run/waxwing/sendmail.sock" doc:"Path of the unix socket. Everybody on the machine may connect; who may send is told by the user id at the other end, which the kernel names. Empty: no socket."`
+	MaxConnections     int            `toml:"max_connections" min:"1" max:"10000" doc:"Messages handed in at one time."`
+	ConnectionsPerUser int            `toml:"connections_per_user" min:"1" max:"10000" doc:"Messages handed in at one time by programs of one user of this machine. More wait for their turn, up to a minute and up to 200; what is beyond is answered 451."`
+	User               []SendmailUser `toml:"user" doc:"One table for each user of this machine who may send."`
 }
 
 // SendmailUser is one user of the machine.

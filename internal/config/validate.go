@@ -46,7 +46,8 @@ func Default() *Config {
 			MaxMessageSize: 50 << 20, MaxRecipients: 1000,
 			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerDay: 1000, RecipientsPerDay: 5000,
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Sendmail: Sendmail{MaxConnections: 100, ConnectionsPerUser: 25},
+		Log:      Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -34,9 +35,18 @@ type Server struct {
 	// Limits; zero values mean the defaults given.
 	MessageSize int64         // octets; 50 MiB
 	Recipients  int           // per message; 1000
-	Connections int           // at one time; 100
-	Timeout     time.Duration // for one message, from connection to answer; 10 min
+	Connections int           // messages at one time; 100
+	PerUser     int           // of them, one user's; 25
+	Waiting     int           // programs of one user that wait for their turn; 200
+	Wait        time.Duration // for a turn; 1 min
+	Idle        time.Duration // for the next octets of the program; 30 s
+	Timeout     time.Duration // for one message, from its turn to the answer; 10 min
 	Log         *slog.Logger  // nil: discard
+	// Count is told of each connection, and why it was refused: "unknown-user",
+	// "limit-user" (too many of its user wait), "limit-total" (it waited too long). Nil:
+	// nobody. Ended is told of the end of each that was not refused.
+	Count func(refused string)
+	Ended func()
 	// Peer names the user id at the other end; nil: the kernel does (SO_PEERCRED).
 	Peer func(nc net.Conn) (uid uint32, err error)
 }
@@ -61,18 +71,12 @@ func or[T comparable](v, def T) T {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	q, told := s.queues(), refusals{}
 	var work sync.WaitGroup
 	defer work.Wait()
-	slots := make(chan struct{}, or(s.Connections, 100))
 	for {
-		select {
-		case slots <- struct{}{}: // others wait in the listener's queue
-		case <-ctx.Done():
-			return nil
-		}
 		nc, err := l.Accept()
 		if err != nil {
-			<-slots
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -83,62 +87,161 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			time.Sleep(50 * time.Millisecond) // out of file descriptors, most likely
 			continue
 		}
+		t := &taking{s: s, nc: nc}
+		if reply := t.identify(); reply != nil {
+			// Who may not send costs no goroutine and no turn.
+			s.count("unknown-user")
+			t.dismiss(ctx, told, reply)
+			continue
+		}
+		if !q.enter(t.uid) {
+			s.count("limit-user")
+			t.dismiss(ctx, told, busy("too many programs of the user with the id %d are handing in mail", t.uid))
+			continue
+		}
 		work.Go(func() {
-			defer func() { <-slots }()
-			s.serve(ctx, nc)
+			defer q.leave(t.uid)
+			s.serve(ctx, q, t)
 		})
 	}
+}
+
+func (s *Server) count(refused string) {
+	if s.Count != nil {
+		s.Count(refused)
+	}
+}
+
+func busy(format string, args ...any) *smtp.Reply {
+	return deny(451, 3, 2, format+": try again", args...)
 }
 
 // stopGrace is how long a program may go on sending when the server stops.
 const stopGrace = 5 * time.Second
 
-// serve answers one connection.
-func (s *Server) serve(ctx context.Context, nc net.Conn) {
-	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(or(s.Timeout, 10*time.Minute)))
-	// A program that is slow to send does not keep the server from stopping.
-	stop := context.AfterFunc(ctx, func() { nc.SetReadDeadline(time.Now().Add(stopGrace)) })
-	defer stop()
-	t := &taking{s: s, br: bufio.NewReader(nc)}
-	reply := t.refuse(nc)
-	if reply == nil {
-		// The message is taken or refused as a whole even if the server stops meanwhile.
-		reply = t.take(context.WithoutCancel(ctx))
-	}
-	level := slog.LevelInfo
-	if !reply.Positive() {
-		level = slog.LevelWarn
-	}
-	s.log().Log(ctx, level, "local submission", "uid", t.uid, "account", t.user.Account, "from", t.req.From,
-		"recipients", len(t.req.Recipients), "size", t.req.Size, "reply", reply.Error())
-	if err := writeLine(nc, toAnswer(reply)); err != nil {
-		s.log().Warn("local submission: the program did not wait for the answer", "uid", t.uid, "error", err)
+// serve answers one connection of a user who may send, when it is its turn.
+func (s *Server) serve(ctx context.Context, q *queues, t *taking) {
+	defer t.nc.Close()
+	end, err := q.turn(ctx, t.uid)
+	if err != nil {
+		s.count("limit-total")
+		t.answer(ctx, busy("too much mail is being handed in"))
 		return
 	}
-	t.drain(nc)
+	s.count("")
+	defer func() {
+		if s.Ended != nil {
+			s.Ended()
+		}
+	}()
+	t.end = time.Now().Add(or(s.Timeout, 10*time.Minute))
+	t.nc.SetWriteDeadline(t.end)
+	// A program that is slow to send does not keep the server from stopping.
+	stop := context.AfterFunc(ctx, func() { t.stop(time.Now().Add(stopGrace)) })
+	defer stop()
+	t.br = bufio.NewReader(t)
+	// The message is taken or refused as a whole even if the server stops meanwhile.
+	answered := t.answer(ctx, t.take(context.WithoutCancel(ctx)))
+	end() // what still comes needs no turn
+	if answered {
+		t.drain()
+	}
 }
 
 // taking is one message on its way in.
 type taking struct {
 	s    *Server
+	nc   net.Conn
 	br   *bufio.Reader
 	uid  uint32
 	user User
 	req  Request
+
+	mu  sync.Mutex
+	end time.Time // nothing is read later
+}
+
+// Read gives the program a while for each piece of what it sends.
+func (t *taking) Read(p []byte) (int, error) {
+	if err := t.arm(); err != nil {
+		return 0, err
+	}
+	return t.nc.Read(p)
+}
+
+func (t *taking) arm() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := time.Now().Add(or(t.s.Idle, 30*time.Second))
+	if t.end.Before(at) {
+		at = t.end
+	}
+	return t.nc.SetReadDeadline(at)
+}
+
+// stop lets nothing be read after end.
+func (t *taking) stop(end time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end = end
+	t.nc.SetReadDeadline(end)
+}
+
+// answer logs and writes the answer, and reports whether it could be written.
+func (t *taking) answer(ctx context.Context, reply *smtp.Reply) bool {
+	t.log(ctx, reply)
+	if err := writeLine(t.nc, toAnswer(reply)); err != nil {
+		t.s.log().Warn("local submission: the program did not wait for the answer", "uid", t.uid, "error", err)
+		return false
+	}
+	return true
+}
+
+func (t *taking) log(ctx context.Context, reply *smtp.Reply) {
+	level := slog.LevelInfo
+	if !reply.Positive() {
+		level = slog.LevelWarn
+	}
+	t.s.log().Log(ctx, level, "local submission", "uid", t.uid, "account", t.user.Account, "from", t.req.From,
+		"recipients", len(t.req.Recipients), "size", t.req.Size, "reply", reply.Error())
+}
+
+// refusals are when the log was told last that a user was refused without a turn: a
+// program that tries again and again must not fill it.
+type refusals map[uint32]time.Time
+
+const (
+	tellEvery  = time.Minute
+	maxRefused = 1000 // users that are remembered
+)
+
+// dismiss refuses without a turn. The socket's buffer takes the answer at once; a
+// program that is gone misses nothing.
+func (t *taking) dismiss(ctx context.Context, told refusals, reply *smtp.Reply) {
+	if now := time.Now(); now.Sub(told[t.uid]) >= tellEvery {
+		if len(told) >= maxRefused {
+			maps.DeleteFunc(told, func(uint32, time.Time) bool { return true })
+		}
+		told[t.uid] = now
+		t.log(ctx, reply)
+	}
+	t.nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	_ = writeLine(t.nc, toAnswer(reply))
+	t.nc.Close()
 }
 
 func deny(code int, subject, detail int, format string, args ...any) *smtp.Reply {
 	return smtp.NewReply(code, smtp.Enhanced{Class: code / 100, Subject: subject, Detail: detail}, format, args...)
 }
 
-// refuse is the reply to who may not submit; nil for who may.
-func (t *taking) refuse(nc net.Conn) *smtp.Reply {
+// identify finds out whose program it is: the reply to who may not submit, nil for
+// who may.
+func (t *taking) identify() *smtp.Reply {
 	peer := t.s.Peer
 	if peer == nil {
 		peer = peerUID
 	}
-	uid, err := peer(nc)
+	uid, err := peer(t.nc)
 	if err != nil {
 		return deny(451, 3, 0, "this server cannot tell which user is asking").WithCause(err)
 	}
@@ -256,8 +359,8 @@ func (t *taking) recipients(ctx context.Context, session smtpserver.Session) *sm
 
 // drain reads what the program still sends, for a moment: closing with octets
 // unread could take the answer away from it.
-func (t *taking) drain(nc net.Conn) {
-	nc.SetDeadline(time.Now().Add(5 * time.Second))
+func (t *taking) drain() {
+	t.stop(time.Now().Add(5 * time.Second))
 	// Nothing depends on it.
 	_, _ = io.Copy(io.Discard, io.LimitReader(t.br, or(t.s.MessageSize, 50<<20)))
 }

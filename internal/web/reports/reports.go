@@ -52,7 +52,7 @@ type Handler struct {
 	Count func(status int)
 
 	once sync.Once
-	room chan struct{}
+	room places
 
 	mu      sync.Mutex
 	hour    int64
@@ -65,7 +65,6 @@ type Handler struct {
 // never will be; 429 and 503 when another time is better (RFC 8460 §5.4, §5.5).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.once.Do(func() {
-		h.room = make(chan struct{}, reading)
 		h.sources, h.sites, h.open = map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[netip.Prefix]int{}
 	})
 	if h.Count != nil {
@@ -93,14 +92,21 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 		answer(w, http.StatusUnsupportedMediaType, why)
 		return
 	}
-	select {
-	case h.room <- struct{}{}:
-		defer func() { <-h.room }()
-	default:
+	// Real time, whatever Now says: deadlines are the connection's. Not every
+	// ResponseWriter has one; the server's own timeouts hold then.
+	set := http.NewResponseController(w).SetReadDeadline
+	p, ok := h.room.enter(reading, time.Now(), func() { _ = set(time.Unix(1, 0)) })
+	if !ok {
 		later(w, http.StatusServiceUnavailable, retryBusy, "busy")
 		return
 	}
-	body, status, why := h.read(w, r)
+	defer h.room.leave(p)
+	_ = set(time.Now().Add(readTime))
+	body, status, why := read(w, r, p)
+	if !h.room.finish(p) {
+		later(w, http.StatusRequestTimeout, retryBusy, "too slow while others wait")
+		return
+	}
 	if why != "" {
 		answer(w, status, why)
 		return
@@ -123,11 +129,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 }
 
 // read takes the body in, in bounded time and size.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, status int, why string) {
-	// Real time, whatever Now says: the deadline is the connection's. Not every
-	// ResponseWriter has one; the server's own timeouts hold then.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+func read(w http.ResponseWriter, r *http.Request, p *place) (body []byte, status int, why string) {
+	body, err := io.ReadAll(&counted{http.MaxBytesReader(w, r.Body, maxBody), p})
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
