@@ -140,7 +140,7 @@ func (p *peer) say(line, want string) string {
 func TestNew(t *testing.T) {
 	t.Parallel()
 	s := run(t, parse(t, config.MX, config.Submission, config.Submissions, config.Metrics))
-	v := reflect.ValueOf(*s.Server)
+	v := reflect.ValueOf(s.Server).Elem()
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if k := v.Field(i).Kind(); f.IsExported() && (k == reflect.Pointer || k == reflect.Interface || k == reflect.Func) && v.Field(i).IsNil() {
