@@ -25,6 +25,13 @@ func (r Report) Compose() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	if r.ASCII {
+		var ok bool
+		if r.To, ok = smtp.ASCIIAddress(r.To); !ok {
+			return nil, fmt.Errorf("delivery status notification in US-ASCII: %q cannot be written so", r.To)
+		}
+		r.From, _ = smtp.ASCIIAddress(r.From) // what cannot be written so is found below
+	}
 	parts := []message.Entity{
 		{
 			Type:   "text/plain",
@@ -49,6 +56,9 @@ func (r Report) Compose() ([]byte, error) {
 		b.Write(message.Fold(f.Name, f.Value))
 	}
 	b.Write(body.Write())
+	if r.ASCII && message.EightBit(b.Bytes()) {
+		return nil, errors.New("delivery status notification in US-ASCII holds more than that")
+	}
 	return b.Bytes(), nil
 }
 
@@ -85,7 +95,7 @@ func (r Report) header() []message.Pair {
 		{Name: "Subject", Value: r.subject()},
 		{Name: "Message-ID", Value: message.NewMessageID(r.Date, r.Random, r.Hostname)},
 	}
-	if id := r.originalField("Message-ID"); id != "" && len(id) < 500 && !r.Redact {
+	if id := r.originalField("Message-ID"); id != "" && len(id) < 500 && !r.Redact && (r.global() || !message.EightBit([]byte(id))) {
 		h = append(h, message.Pair{Name: "In-Reply-To", Value: id}, message.Pair{Name: "References", Value: id})
 	}
 	if r.TLSOptional && !r.RequireTLS {
@@ -106,6 +116,9 @@ func exact(address string) string {
 	}
 	return a.String()
 }
+
+// global reports that the notification may be written with UTF-8 in its fields.
+func (r Report) global() bool { return r.SMTPUTF8 && !r.ASCII }
 
 func (r Report) originalField(name string) string {
 	h, _, err := message.SplitHeader(r.Original)
@@ -136,7 +149,7 @@ func (r Report) status() message.Entity {
 	}
 	for _, rc := range r.Recipients {
 		b.WriteString("\r\n")
-		for _, f := range rc.fields(r.SMTPUTF8) {
+		for _, f := range rc.fields(r.global()) {
 			add(f.Name, f.Value)
 		}
 	}
@@ -165,7 +178,7 @@ func (rc Recipient) fields(utf8 bool) []message.Pair {
 		add("Remote-MTA", remoteMTA(rc))
 	}
 	if rc.Reply != nil {
-		add("Diagnostic-Code", "smtp; "+clip(ascii(rc.Reply.String()), maxDiagnostic))
+		add("Diagnostic-Code", "smtp; "+foldable(clip(ascii(rc.Reply.String()), maxDiagnostic)))
 	}
 	if !rc.LastAttempt.IsZero() {
 		add("Last-Attempt-Date", message.FormatDate(rc.LastAttempt))
@@ -222,7 +235,9 @@ func (r Report) returned() (message.Entity, bool) {
 	// RFC 8689 §5: RET=FULL is disregarded. RFC 3461 §6.2: in full only if
 	// there is a failure to tell.
 	if r.Full && !r.RequireTLS && r.has(Failed) && len(r.Original) <= MaxReturn {
-		return r.part("message/rfc822", "message/global", "The message", r.Original), true
+		if whole, ok := r.whole(); ok {
+			return whole, true
+		}
 	}
 	header := r.Original
 	if i := bytes.Index(header, []byte("\r\n\r\n")); i >= 0 {
@@ -234,16 +249,38 @@ func (r Report) returned() (message.Entity, bool) {
 	return r.part("text/rfc822-headers", "message/global-headers", "The message's header", header), true
 }
 
+// whole is the message as it is returned. RFC 2046 §5.2.1 has no encoding for
+// message/rfc822, so what a host might not take is converted inside, where that
+// can be done.
+func (r Report) whole() (message.Entity, bool) {
+	original := r.Original
+	need := message.Need{SevenBit: r.ASCII, ShortLines: true}
+	if !(r.SMTPUTF8 && message.EightBit(original)) && !need.Met(original) {
+		var b bytes.Buffer
+		if err := message.Convert(&b, original, need); err != nil || !need.Met(b.Bytes()) {
+			return message.Entity{}, false
+		}
+		original = b.Bytes()
+	}
+	return r.part("message/rfc822", "message/global", "The message", original), true
+}
+
 // part labels what is returned; the global types are for messages that were
-// SMTPUTF8 and do hold more than US-ASCII in their header (RFC 6533 §4.4).
+// SMTPUTF8 and do hold more than US-ASCII in their header (RFC 6533 §4.4). They
+// may be encoded (§4.5).
 func (r Report) part(typ, global, description string, body []byte) message.Entity {
+	enc := message.Auto
 	if r.SMTPUTF8 && message.EightBit(body) {
 		typ = global
+		if r.ASCII || message.LongLine(body) {
+			enc = message.QuotedPrintable
+		}
 	}
 	return message.Entity{
-		Type:   typ,
-		Fields: []message.Pair{{Name: "Content-Description", Value: description}},
-		Body:   body,
+		Type:     typ,
+		Encoding: enc,
+		Fields:   []message.Pair{{Name: "Content-Description", Value: description}},
+		Body:     body,
 	}
 }
 
@@ -267,6 +304,19 @@ func ascii(s string) string {
 		}
 		return c
 	}, s)
+}
+
+// foldable puts a blank into words that no line can hold.
+func foldable(s string) string {
+	const most = 900
+	words := strings.Split(s, " ")
+	for i, w := range words {
+		for n := most; n < len(w); n += most + 1 {
+			w = w[:n] + " " + w[n:]
+		}
+		words[i] = w
+	}
+	return strings.Join(words, " ")
 }
 
 func clip(s string, n int) string {

@@ -60,6 +60,11 @@ func samples() map[string]Report {
 	utf8.Original = []byte("Subject: Grüße\r\n\r\nHällo\r\n")
 	utf8.Full = true
 	utf8.Recipients = []Recipient{{Address: "jörg@bücher.example", Original: `utf-8;j\x{F6}rg@b\x{FC}cher.example`, Action: Failed, Status: smtp.Enhanced{Class: 5, Subject: 6, Detail: 7}, Text: "The server offers no SMTPUTF8."}}
+	ascii := utf8
+	ascii.ASCII, ascii.To, ascii.Random = true, "alice@grüße.example", bytes.NewReader(make([]byte, 100))
+	latin := report()
+	latin.ASCII, latin.Full, latin.Recipients = true, true, []Recipient{failure()}
+	latin.Original = []byte("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\xfc\xdfe\r\n")
 	secret.Recipients, secret.Full, secret.RequireTLS = fail.Recipients, true, true
 	redacted.Recipients, redacted.RequireTLS, redacted.Redact = fail.Recipients, true, true
 	delay.Hold = "until;2026-11-22T11:00:00Z"
@@ -71,7 +76,7 @@ func samples() map[string]Report {
 	}}
 	optional := report()
 	optional.Recipients, optional.TLSOptional = fail.Recipients, true
-	return map[string]Report{"optional": optional, "failure": fail, "full": full, "delay": delay, "success": success, "mixed": mixed, "policy": policy, "utf8": utf8, "requiretls": secret, "redacted": redacted, "unknown": unknown}
+	return map[string]Report{"optional": optional, "failure": fail, "full": full, "delay": delay, "success": success, "mixed": mixed, "policy": policy, "utf8": utf8, "requiretls": secret, "redacted": redacted, "unknown": unknown, "ascii": ascii, "latin": latin}
 }
 
 func TestGolden(t *testing.T) {
@@ -100,6 +105,14 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// readdressed is whom a notification goes to as it is written.
+func readdressed(r Report) string {
+	if r.ASCII {
+		r.To, _ = smtp.ASCIIAddress(r.To)
+	}
+	return r.To
+}
+
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	for name, r := range samples() {
@@ -111,7 +124,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if got.Hostname != r.Hostname || got.EnvID != r.EnvID || !got.Arrival.Equal(r.Arrival) || got.To != r.To || got.ReceivedBy != r.ReceivedBy || !got.Date.Equal(r.Date) {
+		if got.Hostname != r.Hostname || got.EnvID != r.EnvID || !got.Arrival.Equal(r.Arrival) || got.To != readdressed(r) || got.ReceivedBy != r.ReceivedBy || !got.Date.Equal(r.Date) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		if len(got.Recipients) != len(r.Recipients) {
@@ -274,4 +287,33 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// QUE-12, INB-13: whatever a server says and a message holds, the notification
+// holds no line that SMTP cannot carry: it is signed, and nobody could mend it.
+func TestShortLines(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3000)
+	for _, original := range []string{"Subject: x\r\n\r\n" + long + "\r\n", "Subject: " + long + "\r\n\r\nx\r\n", "Subject: ä" + long + "\r\n\r\nä" + long + "\r\n",
+		"MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nä" + long + "\r\n--b--\r\n"} {
+		for _, full := range []bool{false, true} {
+			for _, utf8 := range []bool{false, true} {
+				for _, ascii := range []bool{false, true} {
+					r := report()
+					r.Original, r.Full, r.SMTPUTF8, r.ASCII = []byte(original), full, utf8, ascii
+					rc := failure()
+					rc.Reply = &smtp.Reply{Code: 550, Lines: []string{long, "ä" + long}}
+					rc.Text = long
+					r.Recipients = []Recipient{rc}
+					got, err := r.Compose()
+					if err != nil || message.LongLine(got) || ascii && message.EightBit(got) {
+						t.Errorf("%.30q full %v, SMTPUTF8 %v, ASCII %v: %v, long %v", original, full, utf8, ascii, err, message.LongLine(got))
+					}
+					if back, err := Parse(got); err != nil || len(back.Original) == 0 {
+						t.Errorf("%.30q full %v, SMTPUTF8 %v, ASCII %v: %v", original, full, utf8, ascii, err)
+					}
+				}
+			}
+		}
+	}
 }

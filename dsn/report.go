@@ -70,6 +70,9 @@ type Report struct {
 	// SMTPUTF8: the original was, so the notification's reader can take UTF-8
 	// (RFC 6533). The notification must then be sent with SMTPUTF8.
 	SMTPUTF8 bool
+	// ASCII writes the notification in US-ASCII throughout, for hosts that offer no
+	// SMTPUTF8 or 8BITMIME (RFC 6533 §3, §4.5).
+	ASCII bool
 
 	Human string // the part for people, where a notification was read; Compose writes its own
 

@@ -47,6 +47,24 @@ func (a Address) String() string {
 	return local + "@" + a.Domain
 }
 
+// ASCIIAddress is an address for a host without SMTPUTF8: only its domain may hold
+// more than US-ASCII, and goes as A-labels (RFC 6531 §3.2). False where that is
+// not enough.
+func ASCIIAddress(addr string) (string, bool) {
+	if isASCII(addr) {
+		return addr, true
+	}
+	at := strings.LastIndexByte(addr, '@')
+	if at < 0 || !isASCII(addr[:at]) {
+		return addr, false
+	}
+	name, err := dns.ParseName(addr[at+1:])
+	if err != nil {
+		return addr, false
+	}
+	return addr[:at+1] + name.ASCII(), true
+}
+
 func quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')

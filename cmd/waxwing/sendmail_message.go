@@ -14,6 +14,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/message"
+	"waxwing/smtp"
 )
 
 // maxSendmail bounds a message on standard input, in octets.
@@ -36,6 +37,26 @@ func (o *outgoing) smtputf8() bool {
 		return true
 	}
 	return message.EightBit([]byte(strings.Join(o.recipients, "")))
+}
+
+// toASCII writes the domains of the message as A-labels, and reports that a server
+// without SMTPUTF8 can then take it (SES-17).
+func (o *outgoing) toASCII() bool {
+	from, ok := smtp.ASCIIAddress(o.from)
+	if !ok {
+		return false
+	}
+	recipients := make([]string, len(o.recipients))
+	for i, r := range o.recipients {
+		if recipients[i], ok = smtp.ASCIIAddress(r); !ok {
+			return false
+		}
+	}
+	if message.EightBit(o.header.Bytes()) && !o.header.ALabels() {
+		return false
+	}
+	o.from, o.recipients = from, recipients
+	return true
 }
 
 // readMessage reads standard input with any line ends and gives it CRLF. Unless

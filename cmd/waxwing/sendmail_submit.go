@@ -230,23 +230,20 @@ func (s *submission) judge(res *smtpclient.TransactionResult) error {
 // transaction fits the message to what the server offers.
 func (s *submission) transaction() (smtpclient.Transaction, error) {
 	ext, o := s.conn.Extensions(), s.o
-	msg := o.bytes()
 	var t smtpclient.Transaction
 	unable := func(what string) (smtpclient.Transaction, error) {
 		return t, exitError{exUnavailable, fmt.Errorf("%s does not offer %s: the message was not sent", s.conf.Server, what)}
 	}
-	t.Mail = smtpclient.MailOptions{From: o.from}
+	if o.smtputf8() && !ext.SMTPUTF8 && !o.toASCII() {
+		return unable("SMTPUTF8, which the addresses or the header need")
+	}
+	msg := o.bytes()
+	t.Mail = smtpclient.MailOptions{From: o.from, SMTPUTF8: o.smtputf8()}
 	if o.need == delivery.RequireTLS {
 		if !ext.RequireTLS {
 			return unable("REQUIRETLS, which was asked for")
 		}
 		t.Mail.RequireTLS = true
-	}
-	if o.smtputf8() {
-		if !ext.SMTPUTF8 {
-			return unable("SMTPUTF8, which the addresses or the header need")
-		}
-		t.Mail.SMTPUTF8 = true
 	}
 	if message.EightBit(msg) {
 		if ext.EightBitMIME {

@@ -236,6 +236,13 @@ func (b Bytes) Size() int64 { return int64(len(b)) }
 // Open never fails.
 func (b Bytes) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 
+// TwoForms is a Content that is kept in a second form of US-ASCII, for hosts that
+// cannot be given the first for want of SMTPUTF8 or 8BITMIME (QUE-12).
+type TwoForms struct {
+	Content
+	ASCII Content
+}
+
 // Lease is the hold on a Job (QUE-2). Extend makes sure that it lasts at least
 // d from now; an error means that it is lost and the message must not be
 // completed: another owner may be sending it.

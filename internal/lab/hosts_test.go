@@ -250,3 +250,33 @@ func TestWhatOneHostCannotTake(t *testing.T) {
 		t.Errorf("the small host took %d", n)
 	}
 }
+
+// SES-17: a message for a domain with U-labels, written with them, goes in A-label
+// form to a host without SMTPUTF8, its body as it is; the signature stays good.
+func TestULabelDomain(t *testing.T) {
+	t.Parallel()
+	w := newDays(t)
+	h := &oddHost{final: "250 2.0.0 taken\r\n", offers: []string{"8BITMIME"}}
+	w.publishOdd("xn--bcher-kva.test", h)
+	it := w.settled(Mail{To: "x@bücher.test", Header: []string{"From: <" + w.sender.Address() + ">", "To: <x@bücher.test>", "Subject: hello"}, Body: "Grüße"})
+	got := h.received()
+	if it.State != queue.Delivered || len(got) != 1 {
+		t.Fatalf("%v: %s", it.State, it.Text)
+	}
+	if got[0].To[0] != "TO:<x@xn--bcher-kva.test>" || strings.Contains(got[0].From, "SMTPUTF8") {
+		t.Errorf("MAIL %s, RCPT %v", got[0].From, got[0].To)
+	}
+	head, body, _ := strings.Cut(string(got[0].Data), "\r\n\r\n")
+	for _, want := range []string{"To: <x@xn--bcher-kva.test>", "for <x@xn--bcher-kva.test>", "DKIM-Signature:"} {
+		if !strings.Contains(head, want) {
+			t.Errorf("%q is not in\n%s", want, head)
+		}
+	}
+	if !strings.Contains(body, "Gr") {
+		t.Errorf("the body is %q", body)
+	}
+	// An address that needs SMTPUTF8 as such comes back.
+	if it := w.settled(Mail{To: "jörg@bücher.test", Body: "x"}); it.State != queue.Failed || it.Word != "smtputf8-not-offered" {
+		t.Errorf("%v %s: %s", it.State, it.Word, it.Text)
+	}
+}

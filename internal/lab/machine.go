@@ -21,6 +21,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/server"
+	"waxwing/message"
 	"waxwing/mtasts"
 	"waxwing/sasl"
 	"waxwing/smtpclient"
@@ -239,7 +240,8 @@ func (m *Machine) hand(ctx context.Context, port uint16, mail Mail, login func(*
 		return err
 	}
 	res, err := c.Transaction(ctx, smtpclient.Transaction{
-		Mail:  smtpclient.MailOptions{From: mail.From, RequireTLS: mail.Need == delivery.RequireTLS},
+		Mail: smtpclient.MailOptions{From: mail.From, RequireTLS: mail.Need == delivery.RequireTLS,
+			SMTPUTF8: message.EightBit([]byte(mail.From + mail.To + strings.Join(mail.Header, "")))},
 		Rcpts: []smtpclient.RcptOptions{{To: mail.To}}, Body: strings.NewReader(mail.text()),
 	})
 	if err != nil {

@@ -269,7 +269,7 @@ func deleteMessage(tx *store.Tx, id int64) error {
 	}
 	for _, stmt := range []string{
 		`DELETE FROM attempts WHERE message = ?`, `DELETE FROM bodies WHERE message = ?`,
-		`DELETE FROM chunks WHERE message = ?`, `DELETE FROM messages WHERE id = ?`,
+		`DELETE FROM chunks WHERE message = ?`, `DELETE FROM ascii_forms WHERE message = ?`, `DELETE FROM messages WHERE id = ?`,
 	} {
 		if _, err := tx.Exec(stmt, id); err != nil {
 			return err

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +24,16 @@ const (
 	maxReturnedHeader = 256 << 10
 )
 
+// notification is one that is to be queued.
+type notification struct {
+	env   *delivery.Envelope
+	text  delivery.Bytes
+	ascii delivery.Bytes // the same in US-ASCII, where text is not; nil: there is none (QUE-12)
+}
+
 // compose makes the one notification about what an attempt came to. It is made
 // of what strangers wrote: whatever it does, the outcome will be settled.
-func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumstances) (env *delivery.Envelope, msg delivery.Bytes, err error) {
+func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumstances) (n notification, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			q.Log.Error("panic in a notification", "message", LogID(j.ID), "panic", p, "stack", string(debug.Stack()))
@@ -34,42 +43,70 @@ func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumsta
 	at := strings.LastIndexByte(j.Sender, '@')
 	domain, err := delivery.ParseRecipientDomain(j.Sender[at+1:])
 	if at < 1 || err != nil {
-		return nil, nil, fmt.Errorf("the sender %q is no address to write to: %w", j.Sender, err)
+		return n, fmt.Errorf("the sender %q is no address to write to: %w", j.Sender, err)
 	}
 	report, err := q.report(ctx, j, told, c)
 	if err != nil {
-		return nil, nil, err
+		return n, err
 	}
-	text, err := report.Compose()
-	if err != nil {
-		return nil, nil, fmt.Errorf("compose: %w", err)
+	if n.text, n.ascii, err = q.write(ctx, j, report); err != nil {
+		return n, err
 	}
-	if q.Sign != nil {
-		fields, err := q.Sign(ctx, text)
-		if err != nil {
-			q.Log.Warn("notification goes unsigned", "message", LogID(j.ID), "error", err)
-		} else {
-			text = append(fields, text...)
-		}
-	}
-	env = &delivery.Envelope{
+	n.env = &delivery.Envelope{
 		ID:      store.NewID(),
 		Purpose: delivery.DSN,
 		Ref:     LogID(j.ID),
 		// RFC 8689 §5: protected as the original was.
 		Need:     j.Need,
-		EightBit: eightBit(text),
+		EightBit: eightBit(n.text),
 		// RFC 6533 §3: only what needs it asks for it, else it might not arrive.
-		SMTPUTF8: j.SMTPUTF8 && (eightBit(text) || eightBit([]byte(j.Sender))),
+		SMTPUTF8: j.SMTPUTF8 && (eightBit(n.text) || eightBit([]byte(j.Sender))),
 		Accepted: c.now,
-		Size:     int64(len(text)),
+		Size:     int64(len(n.text)),
 		Peer:     "notification about " + LogID(j.ID),
 		Recipients: []delivery.Recipient{{
 			ID: store.NewID(), Address: j.Sender, Domain: domain, Notify: delivery.NotifyNever,
 			Local: q.senderIsLocal(ctx, domain),
 		}},
 	}
-	return env, text, nil
+	return n, nil
+}
+
+// write writes a notification as it is best read, and, where that is not US-ASCII,
+// a second time for hosts that cannot be given it. Both are one message: whichever
+// goes has the same Message-ID.
+func (q *Queue) write(ctx context.Context, j *job, r dsn.Report) (text, ascii delivery.Bytes, err error) {
+	var seed [64]byte
+	rand.Read(seed[:])
+	r.Random = bytes.NewReader(seed[:])
+	plain, err := r.Compose()
+	if err != nil {
+		return nil, nil, fmt.Errorf("compose: %w", err)
+	}
+	text = q.signed(ctx, j, plain)
+	if !eightBit(text) {
+		return text, nil, nil
+	}
+	r.ASCII, r.Random = true, bytes.NewReader(seed[:])
+	plain, err = r.Compose()
+	if err != nil { // the sender's address needs SMTPUTF8
+		q.Log.Info("notification can only go to a host with SMTPUTF8", "message", LogID(j.ID), "sender", j.Sender, "why", err)
+		return text, nil, nil
+	}
+	return text, q.signed(ctx, j, plain), nil
+}
+
+// signed is a notification with its signature, or without if it cannot be made.
+func (q *Queue) signed(ctx context.Context, j *job, text []byte) delivery.Bytes {
+	if q.Sign == nil {
+		return text
+	}
+	fields, err := q.Sign(ctx, text)
+	if err != nil {
+		q.Log.Warn("notification goes unsigned", "message", LogID(j.ID), "error", err)
+		return text
+	}
+	return append(fields, text...)
 }
 
 // senderIsLocal may say no where it cannot tell: the first attempt asks again.

@@ -261,13 +261,10 @@ func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
 		j.Minimum = q.Minimum(ctx, j.Domain)
 		job.Minimum = j.Minimum
 	}
-	c := j.content
-	if c == nil {
-		var err error
-		if c, err = q.body(ctx, j.ID, j.Size); err != nil {
-			q.Log.Error("cannot read a queued message", "message", LogID(j.ID), "error", err)
-			return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "the queued message could not be read")}
-		}
+	c, err := q.content(ctx, j)
+	if err != nil {
+		q.Log.Error("cannot read a queued message", "message", LogID(j.ID), "error", err)
+		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "the queued message could not be read")}
 	}
 	res := transport.Deliver(ctx, job, c)
 	res.Recipients = append(res.Recipients, refused...)

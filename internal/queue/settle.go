@@ -28,6 +28,7 @@ type settlement struct {
 	detail   string
 	notice   *delivery.Envelope // a DSN to be queued, or nil
 	body     delivery.Bytes
+	ascii    delivery.Bytes // its form in US-ASCII; nil: body is that, or there is none
 }
 
 // The ways in which a settlement fails that another try, with something
@@ -115,14 +116,14 @@ func (s *settlement) prepare(ctx context.Context) {
 	if s.q.History > 0 {
 		s.detail = encodeDetail(s.res, s.verdicts)
 	}
-	s.notice, s.body = nil, nil
+	s.notice, s.body, s.ascii = nil, nil, nil
 	if told := told(s.verdicts); len(told) > 0 {
-		env, body, err := s.q.compose(ctx, s.job, told, s.c)
+		n, err := s.q.compose(ctx, s.job, told, s.c)
 		if err != nil {
 			s.q.Log.Error("no notification could be made for the sender", "message", LogID(s.job.ID), "sender", s.job.Sender, "error", err)
 			return
 		}
-		s.notice, s.body = env, body
+		s.notice, s.body, s.ascii = n.env, n.text, n.ascii
 	}
 }
 
@@ -194,6 +195,9 @@ func (s *settlement) write(tx *store.Tx) error {
 	}
 	if s.notice != nil {
 		if err := s.q.insert(tx, s.notice, s.body, nil); err != nil {
+			return err
+		}
+		if err := insertForm(tx, s.notice.ID, s.ascii); err != nil {
 			return err
 		}
 	}
@@ -281,6 +285,11 @@ func (s *settlement) finish(tx *store.Tx, n int) error {
 	}
 	if s.q.History < 0 {
 		return deleteMessage(tx, s.job.ID)
+	}
+	if s.job.Purpose == delivery.DSN {
+		if err := deleteForm(tx, s.job.ID); err != nil {
+			return err
+		}
 	}
 	return deleteBody(tx, s.job.ID, s.job.Size)
 }

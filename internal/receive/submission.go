@@ -221,6 +221,8 @@ func (s *submission) complete(ctx context.Context, in *incoming) (dns.Name, *smt
 	for _, name := range []string{"Bcc", "Resent-Bcc", "Return-Path"} {
 		in.edited = h.Del(name) > 0 || in.edited
 	}
+	// SES-17: before it is signed, so that hosts without SMTPUTF8 can be given it, too.
+	in.edited = h.ALabels() || in.edited
 	if !h.Has("Message-ID") {
 		h.Prepend("Message-ID", message.NewMessageID(s.b.now(), s.b.Rand, from))
 		in.edited = true

@@ -139,7 +139,8 @@ func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireT
 		id: env.ID, now: env.Accepted,
 	}
 	if len(env.Recipients) == 1 {
-		t.rcpt = env.Recipients[0].Address
+		// A-labels, so that the field alone does not make the message need SMTPUTF8 (SES-17).
+		t.rcpt, _ = smtp.ASCIIAddress(env.Recipients[0].Address)
 	}
 	return t
 }

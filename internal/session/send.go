@@ -101,16 +101,17 @@ func (v *visit) fits() *delivery.Failure {
 	if strings.ContainsFunc(job.Sender, control) {
 		return &delivery.Failure{Word: BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: "the sender's address holds a control character"}
 	}
+	v.form()
 	sender, ok := job.Sender, true
 	if !ext.SMTPUTF8 {
-		sender, ok = downgrade(job.Sender)
+		sender, ok = smtp.ASCIIAddress(job.Sender)
 	}
 	v.sender = sender
-	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && v.needsUTF8() {
+	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && !v.ascii && v.needsUTF8() {
 		return &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
 			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
 	}
-	need := message.Need{SevenBit: job.EightBit && !ext.EightBitMIME, ShortLines: v.longLines()}
+	need := message.Need{SevenBit: job.EightBit && !ext.EightBitMIME && !v.ascii, ShortLines: v.longLines()}
 	if need != (message.Need{}) {
 		if f := v.convert(need); f != nil {
 			return f
@@ -121,6 +122,17 @@ func (v *visit) fits() *delivery.Failure {
 			Text: fmt.Sprintf("the message has %d octets, and %s takes at most %d", size, host, ext.MaxSize)}
 	}
 	return nil
+}
+
+// form chooses between the two forms in which a notification may be kept: the one
+// in US-ASCII is for a host that cannot be given the other (QUE-12).
+func (v *visit) form() {
+	ext, job := v.conn.Extensions(), v.req.Job
+	v.content, v.ascii = v.req.Content, false
+	two, ok := v.req.Content.(delivery.TwoForms)
+	if ok && (job.SMTPUTF8 && !ext.SMTPUTF8 || job.EightBit && !ext.EightBitMIME) {
+		v.content, v.ascii = two.ASCII, true
+	}
 }
 
 // longLines reports lines that SMTP cannot carry (INB-13). Mail of accounts has
@@ -151,7 +163,7 @@ func (v *visit) convert(need message.Need) *delivery.Failure {
 	if v.c.Convert == nil {
 		return f
 	}
-	content, err := v.c.Convert(v.req.Content, need)
+	content, err := v.c.Convert(v.content, need)
 	if err != nil {
 		f.Text += ": " + bounded(err.Error())
 		return f
@@ -170,16 +182,16 @@ func (v *visit) refuseUnsendable() {
 		case strings.ContainsFunc(addr, control) || strings.ContainsFunc(v.req.Recipients[i].ORcpt, control):
 			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, BadEnvelope, enhBadParams, "the recipient's address holds a control character"
 		case utf8:
-		case !sendable(addr):
+		case !asciiForm(addr):
 			v.unfit([]int{i}, &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
 				Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", v.plan.Host.Name)})
 		}
 	}
 }
 
-// sendable reports an address that a host without SMTPUTF8 can take.
-func sendable(addr string) bool {
-	_, ok := downgrade(addr)
+// asciiForm reports an address that a host without SMTPUTF8 can take.
+func asciiForm(addr string) bool {
+	_, ok := smtp.ASCIIAddress(addr)
 	return ok
 }
 
@@ -216,11 +228,11 @@ func (v *visit) mail(batch []int) smtpclient.MailOptions {
 	if ext.Size {
 		m.Size = v.content.Size()
 	}
-	if job.EightBit && ext.EightBitMIME {
+	if job.EightBit && ext.EightBitMIME && !v.ascii {
 		m.Body = "8BITMIME"
 	}
 	if ext.SMTPUTF8 {
-		m.SMTPUTF8 = job.SMTPUTF8 || !ascii(job.Sender) ||
+		m.SMTPUTF8 = job.SMTPUTF8 && !v.ascii || !ascii(job.Sender) ||
 			slices.ContainsFunc(batch, func(i int) bool { return !ascii(v.req.Recipients[i].Address) })
 	}
 	// RFC 8689 §4.2.1: only over TLS, and only where offered there.
@@ -244,7 +256,7 @@ func (v *visit) rcpt(r *delivery.Recipient) smtpclient.RcptOptions {
 		o.Notify, o.ORcpt = notify(r.Notify), r.ORcpt
 	}
 	if !ext.SMTPUTF8 {
-		o.To, _ = downgrade(o.To)
+		o.To, _ = smtp.ASCIIAddress(o.To)
 		o.ORcpt = downgradeORcpt(o.ORcpt)
 	}
 	return o

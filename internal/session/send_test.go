@@ -58,14 +58,27 @@ func TestLowerOffers(t *testing.T) {
 		{"utf8 missing", nil, func(r *rig) {
 			r.req.Job.SMTPUTF8, r.req.Content = true, delivery.Bytes("Subject: ä\r\n\r\nx\r\n")
 		}, delivery.Pending, "5.6.7", ""},
-		{"utf8 perhaps in a part", []string{"8BITMIME"}, func(r *rig) {
+		{"utf8 in the header of a part", []string{"8BITMIME"}, func(r *rig) {
 			r.req.Job.SMTPUTF8, r.req.Job.EightBit = true, true
+			r.req.Content = delivery.Bytes("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Description: ä\r\n\r\nx\r\n--b--\r\n")
 		}, delivery.Pending, "5.6.7", ""},
+		// SES-17: what only a body holds is for 8BITMIME.
+		{"utf8 in a body", []string{"8BITMIME"}, func(r *rig) {
+			r.req.Job.SMTPUTF8, r.req.Job.EightBit = true, true
+			r.req.Job.Sender, r.req.Recipients[0].Address = "from@bücher.test", "to@bücher.test"
+			r.req.Content = delivery.Bytes("Subject: x\r\n\r\nä\r\n")
+		}, delivery.Delivered, "", "MAIL FROM:<from@xn--bcher-kva.test> BODY=8BITMIME"},
 		{"utf8 allowed and not needed", nil, func(r *rig) { r.req.Job.SMTPUTF8 = true }, delivery.Delivered, "", "MAIL FROM:<from@sender.test>"},
 		{"utf8 address", nil, func(r *rig) { r.req.Recipients[0].Address = "ä@rcpt.test" }, delivery.Pending, "5.6.7", ""},
 		{"utf8 domains", nil, func(r *rig) {
-			r.req.Job.Sender, r.req.Recipients[0].Address = "from@bücher.test", "to@bücher.test"
+			r.req.Job.Sender, r.req.Recipients[0].Address, r.req.Job.SMTPUTF8 = "from@bücher.test", "to@bücher.test", true
 		}, delivery.Delivered, "", "MAIL FROM:<from@xn--bcher-kva.test>"},
+		// QUE-12: a notification in two forms.
+		{"two forms, the first fits", []string{"SMTPUTF8", "8BITMIME"}, twoForms, delivery.Delivered, "", "MAIL FROM:<> BODY=8BITMIME SMTPUTF8"},
+		{"two forms, no SMTPUTF8", []string{"8BITMIME"}, twoForms, delivery.Delivered, "", "MAIL FROM:<>"},
+		{"two forms, no 8BITMIME", []string{"SMTPUTF8"}, twoForms, delivery.Delivered, "", "MAIL FROM:<>"},
+		{"two forms, none of them", nil, twoForms, delivery.Delivered, "", "MAIL FROM:<>"},
+		{"two forms, too large", []string{"SIZE 10"}, twoForms, delivery.Pending, "5.3.4", ""},
 		{"utf8 sender", nil, func(r *rig) { r.req.Job.Sender = "ä@sender.test" }, delivery.Pending, "5.6.7", ""},
 		{"control in address", nil, func(r *rig) { r.req.Recipients[0].Address = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
 		{"control in sender", nil, func(r *rig) { r.req.Job.Sender = "a@b>\r\nDATA" }, delivery.Failed, "5.5.4", ""},
@@ -79,6 +92,15 @@ func TestLowerOffers(t *testing.T) {
 		}
 		if tt.mail != "" && mx.saw(tt.mail) != 1 || tt.mail == "" && mx.saw("MAIL") != 0 {
 			t.Errorf("%s: peer saw %q", tt.name, mx.seen)
+		}
+		if two, ok := r.req.Content.(delivery.TwoForms); ok && tt.want == delivery.Delivered {
+			want := two.ASCII
+			if len(tt.ext) == 2 {
+				want = two.Content
+			}
+			if got := mx.received()[0].data; got != string(want.(delivery.Bytes)) || len(tt.ext) < 2 && strings.ContainsAny(mx.seen[1], "8") {
+				t.Errorf("%s: %q arrived, announced as %q", tt.name, got, mx.seen[1])
+			}
 		}
 	}
 }
@@ -112,6 +134,12 @@ func TestUnfitRecipients(t *testing.T) {
 	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Unfit {
 		t.Errorf("%+v", res)
 	}
+}
+
+// twoForms makes the request that of a notification.
+func twoForms(r *rig) {
+	r.req.Job.Sender, r.req.Job.SMTPUTF8, r.req.Job.EightBit = "", true, true
+	r.req.Content = delivery.TwoForms{Content: delivery.Bytes("Subject: ä\r\n\r\nä\r\n"), ASCII: delivery.Bytes("Subject: x\r\n\r\nplain\r\n")}
 }
 
 func TestDSN(t *testing.T) {

@@ -25,6 +25,7 @@ type visit struct {
 	check  *verifier // nil in plaintext
 	facts  delivery.Session
 	sender string // as it will be sent
+	ascii  bool   // the content is sent in its form of US-ASCII
 	good   bool   // the last transaction went well enough for another
 	proven bool   // a message that began with RSET was accepted over the connection
 	parted bool   // the connection is no longer ours
