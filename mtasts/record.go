@@ -17,27 +17,49 @@ type Record struct {
 
 const recordVersion = "v=STSv1"
 
-// ParseRecord takes the TXT records found at _mta-sts.<domain> (STS-1). The
-// words of its errors are NoRecord, MultipleRecords and RecordSyntax.
+// ParseRecord takes the TXT records found at _mta-sts.<domain> (STS-1, STS-12). The
+// words of its errors are NoRecord, MultipleRecords and RecordSyntax: the last two are
+// for records that mean to be MTA-STS, so that their owner can be told; to RFC 8461
+// §3.1 they are as good as none.
 func ParseRecord(txts []string) (*Record, *Error) {
-	var found []string
+	var found, meant []string
 	for _, t := range txts {
-		if t == recordVersion || strings.HasPrefix(t, recordVersion+";") {
+		switch {
+		case isRecord(t):
 			found = append(found, t)
+		case meansRecord(t):
+			meant = append(meant, t)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return nil, &Error{Word: NoRecord, Detail: fmt.Sprintf(`none of %d TXT records begins with "v=STSv1;"`, len(txts))}
-	case 1:
-	default:
+	switch {
+	case len(found) > 1:
 		return nil, &Error{Word: MultipleRecords, Detail: fmt.Sprintf(`%d TXT records begin with "v=STSv1;", remove all but one`, len(found))}
+	case len(found) == 0 && len(meant) > 0:
+		return nil, &Error{Word: RecordSyntax, Detail: fmt.Sprintf(`the record %q must begin with "v=STSv1;", in these letters`, clip(meant[0]))}
+	case len(found) == 0:
+		return nil, &Error{Word: NoRecord, Detail: fmt.Sprintf(`none of %d TXT records begins with "v=STSv1;"`, len(txts))}
 	}
 	rec, err := parseRecord(found[0])
 	if err != nil {
 		return nil, &Error{Word: RecordSyntax, Detail: err.Error(), Err: err}
 	}
 	return rec, nil
+}
+
+// isRecord: the version, and a delimiter or the end behind it. White space before the
+// semicolon belongs to the delimiter (RFC 8461 §3.1, sts-field-delim).
+func isRecord(txt string) bool {
+	rest, ok := strings.CutPrefix(txt, recordVersion)
+	rest = strings.TrimLeft(rest, " \t")
+	return ok && (rest == "" || rest[0] == ';')
+}
+
+// meansRecord: written by somebody who wanted a record, and not as RFC 8461 has it.
+// Of other versions nothing is known.
+func meansRecord(txt string) bool {
+	txt = strings.TrimLeft(txt, " \t\"'")
+	n := len(recordVersion)
+	return len(txt) >= n && strings.EqualFold(txt[:n], recordVersion) && (len(txt) == n || !strings.Contains(alphanumeric, txt[n:n+1]))
 }
 
 // parseRecord follows the grammar of RFC 8461 §3.1; of a repeated field the

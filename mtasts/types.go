@@ -57,6 +57,10 @@ const (
 	PolicySyntax    Word = "policy-syntax"
 )
 
+// AsNone: what the word says of the record leaves the domain without MTA-STS, by RFC
+// 8461 §3.1, and no policy of the domain can have failed.
+func (w Word) AsNone() bool { return w == NoRecord || w == MultipleRecords || w == RecordSyntax }
+
 // Error is why a domain's record or policy could not be had.
 type Error struct {
 	Word       Word

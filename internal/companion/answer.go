@@ -172,7 +172,7 @@ func (q Question) attributes() string {
 // §4.3.2.2); nil where there is none to report.
 func (q Question) fault() *delivery.PolicyFailure {
 	f := q.Finding.Failure
-	if f == nil || f.Word == mtasts.NoRecord {
+	if f == nil || f.Word.AsNone() {
 		return nil
 	}
 	pf := &delivery.PolicyFailure{Type: tlsrpt.STSPolicyFetchError, Reason: delivery.Reason(f.Word), Text: f.Error()}

@@ -83,6 +83,7 @@ type DANE struct {
 
 // Finding is what is known of a domain's MTA-STS at one moment (STS-6 to STS-9).
 type Finding struct {
+	Looked  bool           // the domain's record was looked up for it
 	Policy  *mtasts.Policy // in force; nil: none
 	ID      string         // of the record the policy belongs to
 	Fresh   bool           // record looked up in this attempt, not merely cached (RFC 8461 §5.1)

@@ -62,6 +62,10 @@ type Plan struct {
 	PlaintextFallback bool
 	RequireTLSVerb    Check // CheckRequire: the host must offer REQUIRETLS and MAIL carries it; CheckReport: use it where offered (null sender, POL-4)
 
+	// Waived is what a plan that does not follow TLSOptional would require (POL-5); zero
+	// where this one does not, or where it would require nothing either.
+	Waived Demands
+
 	// Of hosts that the operator names (TRA-1); zero for direct delivery.
 	Port        uint16 // 0: the transport's, 25
 	ImplicitTLS bool   // TLS begins before the greeting (RFC 8314 §3.3), as on port 465
@@ -70,6 +74,9 @@ type Plan struct {
 	Reports []Policy // what TLSRPT reports this host's sessions are counted under (POL-7)
 	Basis   Basis
 }
+
+// Demands are what a plan requires of a session.
+type Demands struct{ TLS, PKIX, DANE bool }
 
 // Login is what a session logs in with (TRA-2). It holds a secret and prints
 // without it.

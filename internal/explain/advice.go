@@ -34,6 +34,7 @@ const (
 	adviceTLSRPT      = "tlsrpt-record"
 	adviceResolver    = "resolver"
 	adviceUnreachable = "unreachable"
+	adviceOurWay      = "our-way-out"
 	adviceSmallHello  = "small-hello"
 	adviceNotTold     = "last-seen-unreadable"
 )
@@ -55,6 +56,7 @@ func Advise(e Explanation) []Advice {
 	for _, h := range e.Hosts {
 		a.host(h)
 	}
+	a.ourWay()
 	a.reports()
 	if e.SeenFail != "" {
 		a.add(Advice{Word: adviceNotTold, Text: "what deliveries have seen of the domain could not be read: " + e.SeenFail})
@@ -108,9 +110,7 @@ func (a *adviser) stop() {
 	}
 	_, text := policy.Explain(s.Word)
 	switch s.Word {
-	case "no-such-domain", "null-mx", policy.RequireTLSUnverified, policy.RequireTLSNotOffered, policy.RequireTLSUntrustedName, policy.NoName:
-		a.add(Advice{Word: string(s.Word), Fault: true, Text: text})
-	case "mx-self":
+	case "no-such-domain", "null-mx", "mx-self":
 		a.add(Advice{Word: string(s.Word), Fault: true, Text: text})
 	case policy.DNSError, "dns-timeout", "dns-servfail", "dns-refused":
 		a.add(Advice{Word: string(s.Word), Fault: true, For: a.e.Domain, Text: cure("dns-servfail", a.e.Domain)})
@@ -246,8 +246,11 @@ func (a *adviser) host(h Host) {
 	case "failed":
 		a.unanswered(h)
 	}
-	if s := h.Skip; s != nil && (s.Word == policy.DANERequired || s.Word == policy.RequireTLSUntrustedName || s.Word == policy.NoName) {
+	if s := h.Skip; s != nil && h.Fail == nil && (s.Word == policy.DANERequired || s.Word == policy.RequireTLSUntrustedName || s.Word == policy.NoName) {
 		_, text := policy.Explain(s.Word)
+		if a.e.Stop != nil && a.e.Stop.Word != s.Word { // not of all hosts
+			text = h.Name + ": " + text
+		}
 		a.add(Advice{Word: string(s.Word), Fault: true, Text: text})
 	}
 	for _, c := range h.Contacts {
@@ -271,7 +274,7 @@ func (a *adviser) contact(h Host, c Contact) {
 	tls := h.Verify != "" && (h.TLS == "required" || h.Verify != "none")
 	switch {
 	case c.Failure != nil:
-		a.fault(h.Name, adviceUnreachable, "%s at %s (%s): see that it answers on port 25, or take it out of the MX and address records; if other hosts fail too, our own way out is blocked", c.Failure.Meaning, c.Address, c.Failure.Text)
+		a.unreachable(h, c)
 		return
 	case c.TLSFailure != nil && c.TLSFailure.Word == session.StartTLSNotOffered:
 		a.add(Advice{Word: string(c.TLSFailure.Word), Fault: tls, For: h.Name, Text: "it does not offer STARTTLS, so mail to it can be read on the way: configure a certificate and switch TLS on"})
@@ -286,6 +289,54 @@ func (a *adviser) contact(h Host, c Contact) {
 	a.certificate(h, c)
 	if a.e.Need == delivery.RequireTLS.String() && c.TLS != nil && !c.RequireTLS {
 		a.fault(h.Name, string(policy.RequireTLSNotOffered), "it does not offer REQUIRETLS (RFC 8689): switch it on, or let the sender do without")
+	}
+}
+
+// unreachable is about a connection that came to nothing, by its cause (SES-16).
+func (a *adviser) unreachable(h Host, c Contact) {
+	f := c.Failure
+	switch f.Word {
+	case session.ConnectTimeout, session.ConnectUnreachable:
+		if a.e.cutOff(c.Address) {
+			return // told once, of ourselves
+		}
+		a.fault(h.Name, adviceUnreachable, "%s at %s (%s): see that it answers on port 25, or take it out of the MX and address records", f.Meaning, c.Address, f.Text)
+	case session.ConnectRefused, session.ConnectFailed:
+		a.fault(h.Name, adviceUnreachable, "%s at %s (%s): see that its mail server runs and listens there, or take it out of the MX and address records", f.Meaning, c.Address, f.Text)
+	case session.GreetingReply, session.HelloReply:
+		a.fault(h.Name, string(f.Word), "%s at %s (%s): it answers, and turns this server away: the answer says why, often for the address that we come from", f.Meaning, c.Address, f.Text)
+	default:
+		a.fault(h.Name, string(f.Word), "%s at %s (%s): something listens there that does not speak SMTP with us: see its log, and what stands before it", f.Meaning, c.Address, f.Text)
+	}
+}
+
+// cutOff: no address of that kind could be reached at any host, while more than one
+// was tried: the fault lies rather on our side of the way.
+func (e *Explanation) cutOff(address string) bool {
+	v6, tried := strings.Contains(address, ":"), 0
+	for _, h := range e.Hosts {
+		for _, c := range h.Contacts {
+			if strings.Contains(c.Address, ":") != v6 {
+				continue
+			}
+			if c.Failure == nil || c.Failure.Word != session.ConnectTimeout && c.Failure.Word != session.ConnectUnreachable {
+				return false
+			}
+			tried++
+		}
+	}
+	return tried > 1
+}
+
+// ourWay is about our own way out.
+func (a *adviser) ourWay() {
+	for _, kind := range []struct{ address, name, advice string }{
+		{"0.0.0.0", "IPv4", "see whether this machine's network lets connections to port 25 out: many do not"},
+		{"::", "IPv6", "see whether this machine has IPv6 at all and lets connections to port 25 out by it; hosts are tried over IPv4 too"},
+	} {
+		if a.e.cutOff(kind.address) {
+			a.add(Advice{Word: adviceOurWay, Fault: true, Text: "no " + kind.name + " address of any host could be reached, which points to our own way out: " + kind.advice})
+		}
 	}
 }
 

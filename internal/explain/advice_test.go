@@ -93,7 +93,36 @@ func TestAdvise(t *testing.T) {
 		{"refused", nil, func(e *Explanation) {
 			*contact(e) = Contact{Address: "192.0.2.1", Failure: &Reason{Word: "connect-refused", Meaning: "m"}}
 		},
-			adviceUnreachable, "mx.a.test", "fault", "m at 192.0.2.1"},
+			adviceUnreachable, "mx.a.test", "fault", "m at 192.0.2.1 (): see that its mail server runs"},
+		// SES-16: what a host said is not that it cannot be reached.
+		{"turned away", nil, func(e *Explanation) {
+			*contact(e) = Contact{Address: "192.0.2.1", Failure: &Reason{Word: "greeting-reply", Meaning: "m", Text: "554 listed"}}
+		}, "greeting-reply", "mx.a.test", "fault", "m at 192.0.2.1 (554 listed): it answers, and turns this server away"},
+		{"timeout of one", nil, func(e *Explanation) {
+			*contact(e) = Contact{Address: "192.0.2.1", Failure: &Reason{Word: "connect-timeout", Meaning: "m"}}
+		}, adviceUnreachable, "mx.a.test", "fault", "see that it answers on port 25"},
+		{"timeout of all", nil, func(e *Explanation) {
+			*contact(e) = Contact{Address: "192.0.2.1", Failure: &Reason{Word: "connect-timeout", Meaning: "m"}}
+			e.Hosts[0].Contacts = append(e.Hosts[0].Contacts, Contact{Address: "192.0.2.2", Failure: &Reason{Word: "connect-unreachable", Meaning: "m"}})
+		}, adviceOurWay, "", "fault", "no IPv4 address of any host could be reached"},
+		{"no IPv6 here", nil, func(e *Explanation) {
+			for _, a := range []string{"2001:db8::1", "2001:db8::2"} {
+				e.Hosts[0].Contacts = append(e.Hosts[0].Contacts, Contact{Address: a, Failure: &Reason{Word: "connect-unreachable", Meaning: "m"}})
+			}
+		}, adviceOurWay, "", "fault", "whether this machine has IPv6 at all"},
+		{"something else listens", nil, func(e *Explanation) {
+			*contact(e) = Contact{Address: "192.0.2.1", Failure: &Reason{Word: "protocol-error", Meaning: "m"}}
+		}, "protocol-error", "mx.a.test", "fault", "does not speak SMTP"},
+		{"POL-10: weak TLS", plain, func(e *Explanation) {
+			e.MTASTS.Mode, e.MTASTS.MX, e.MTASTS.MaxAge = "enforce", []string{"mx.a.test"}, 1209600
+			contact(e).TLS = &delivery.TLSFacts{Weak: &delivery.TLSFailure{Reason: "tls-version", Text: "TLS 1.0"}}
+		}, "tls-version", "mx.a.test", "better", "update the host's TLS (TLS 1.0)"},
+		{"POL-10: small hello", nil, func(e *Explanation) { contact(e).SmallHello = true }, adviceSmallHello, "mx.a.test", "better", "post-quantum"},
+		// SES-16: several causes over several hosts are told apart.
+		{"REQUIRETLS to an untrusted name", nil, func(e *Explanation) {
+			e.Hosts[0].Skip, e.Hosts[0].Contacts = &Reason{Word: policy.RequireTLSUntrustedName}, nil
+			e.Stop = &Reason{Word: policy.RequireTLSUntrustedName}
+		}, "requiretls-untrusted-name", "", "fault", "sign the domain with DNSSEC"},
 		{"no STARTTLS where required", nil, func(e *Explanation) { *contact(e) = Contact{TLSFailure: &Reason{Word: policy.StartTLSNotOffered}} },
 			"starttls-not-offered", "mx.a.test", "fault", "switch TLS on"},
 		{"handshake", nil, func(e *Explanation) { *contact(e) = Contact{TLSFailure: &Reason{Word: "tls-version", Text: "x"}} }, "tls-version", "mx.a.test", "fault", "update the host's TLS (x)"},

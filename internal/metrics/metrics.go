@@ -37,6 +37,7 @@ type Metrics struct {
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
 	clients       *clients
+	outbound      outbound
 }
 
 // New returns fresh counters, registered together with those of the Go runtime
@@ -53,11 +54,11 @@ func New() *Metrics {
 		posture:      prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_posture_dropped_total", Help: "Facts about recipient domains that were lost: too many waited to be written, or writing failed again and again."}),
 		requireTLS:   counter("waxwing_requiretls_unsupported_total", "Recipients whose REQUIRETLS message failed or waits because a host could not honour it, by reason word.", "reason"),
 		ignored:      counter("waxwing_tls_optional_ignored_total", "Findings set aside because the message said TLS-Required: No, by cause.", "cause"),
-		sts:          counter("waxwing_mtasts_lookups_total", "MTA-STS findings used for a delivery (none, testing, enforce, or the error word).", "result"),
+		sts:          counter("waxwing_mtasts_lookups_total", "Lookups of a domain's MTA-STS for a delivery, by what was found (none, testing, enforce, or the error word).", "result"),
 		tlsFailures:  counter("waxwing_tls_failures_total", "Failed TLS sessions by result type of RFC 8460 and reason word.", "type", "reason"),
 		recipients:   counter("waxwing_recipients_settled_total", "Recipients settled by an attempt, by transport, outcome and how the connection was secured.", "transport", "outcome", "tls"),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waxwing_delivery_seconds", Help: "Duration of delivery attempts.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 3, 11)}, []string{"transport", "tls"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waxwing_delivery_seconds", Help: "Duration of delivery attempts, by transport, how the connection was secured, result (delivered, deferred, failed) and number of the attempt (1, 2-4, 5+).",
+			Buckets: prometheus.ExponentialBuckets(0.005, 3, 11)}, []string{"transport", "tls", "result", "attempt"}),
 		messages:      counter("waxwing_messages_accepted_total", "Messages answered with 250, by listener kind.", "listener"),
 		reports:       counter("waxwing_tlsrpt_reports_total", "TLS reports by direction (in, out) and result.", "direction", "result"),
 		posts:         counter("waxwing_tlsrpt_posts_total", "Requests to post a TLS report by HTTPS, by the status that answered them.", "status"),
@@ -69,6 +70,7 @@ func New() *Metrics {
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState)
 	m.clients = newClients(m.Registry)
+	m.outbound = newOutbound(m.Registry)
 	return m
 }
 
@@ -87,18 +89,23 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 			m.requireTLS.WithLabelValues(string(r.Word)).Inc()
 		}
 	}
-	m.duration.WithLabelValues(res.Transport, tls).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
+	m.duration.WithLabelValues(res.Transport, tls, attemptResult(res.Recipients), attemptNumber(job)).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
 	if job.Local {
 		return
 	}
 	m.destination(&res.Destination)
-	m.sts.WithLabelValues(stsResult(res.Finding)).Inc()
+	if res.Finding.Looked {
+		m.sts.WithLabelValues(stsResult(res.Finding)).Inc()
+	}
 	for cause, n := range res.Decision.Ignored {
 		m.ignored.WithLabelValues(string(cause)).Add(float64(n))
 	}
-	for _, a := range res.Attempts {
-		for _, s := range a.Sessions {
-			m.session(s)
+	for i := range res.Attempts {
+		a := &res.Attempts[i]
+		m.waived(a)
+		for j := range a.Sessions {
+			m.session(a.Sessions[j])
+			m.outbound.dialled(res.Transport, &a.Sessions[j])
 		}
 	}
 }

@@ -22,19 +22,38 @@ func TestAttempt(t *testing.T) {
 		Transport: "direct", Started: start, Ended: start.Add(time.Second),
 		Destination: delivery.Destination{MXSecure: true, Hosts: []delivery.Host{
 			{DANE: delivery.DANE{State: delivery.DANEUsable}}, {DANE: delivery.DANE{State: delivery.DANEFailed}}}},
-		Finding:  delivery.Finding{Policy: &mtasts.Policy{Mode: mtasts.ModeEnforce}},
+		Finding:  delivery.Finding{Looked: true, Policy: &mtasts.Policy{Mode: mtasts.ModeEnforce}},
 		Decision: delivery.Decision{Ignored: map[delivery.Reason]int{"tlsa-unusable": 2}},
 		Attempts: []delivery.Attempt{{Sessions: []delivery.Session{
-			{TLSFailure: failure, DANE: &delivery.Verdict{Failure: failure}}, {Plaintext: true}}}},
+			{Connected: true, TLSFailure: failure, DANE: &delivery.Verdict{Failure: failure}}, {Connected: true, Plaintext: true}}}},
 		Recipients: []delivery.RecipientResult{
 			{Outcome: delivery.Delivered, TLS: "dane"},
 			{Outcome: delivery.Failed, Word: "requiretls-not-offered", PolicyFailure: true}},
 	})
 	m.Attempt(&delivery.Job{}, &delivery.Result{Transport: "direct",
 		Destination: delivery.Destination{Fail: &delivery.Failure{Word: "null-mx"}},
-		Finding:     delivery.Finding{Failure: &mtasts.Error{Word: mtasts.Fetch}}})
+		Finding:     delivery.Finding{Looked: true, Failure: &mtasts.Error{Word: mtasts.Fetch}}})
+	// STS-14: where MTA-STS was not looked at, nothing is counted.
+	m.Attempt(&delivery.Job{}, &delivery.Result{Transport: "relay", Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}},
+		Attempts: []delivery.Attempt{{Sessions: []delivery.Session{
+			{Err: &delivery.Failure{Word: "connect-refused"}}, {Err: &delivery.Failure{Word: "connect-timeout"}}, {Err: &delivery.Failure{Word: "connect-unreachable"}},
+			{Err: &delivery.Failure{Word: "canceled"}}, {Err: &delivery.Failure{Word: "connect-failed"}}, {Connected: true, Reused: true},
+			{Connected: true, TLS: &delivery.TLSFacts{Weak: &delivery.TLSFailure{Reason: "tls-version"}}}}}}})
+	// SES-15: each cause once a session, where a plan without TLSOptional would have stopped.
+	m.Attempt(&delivery.Job{Envelope: delivery.Envelope{Recipients: []delivery.Recipient{{Attempts: 4}}}}, &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{
+		Plan:     delivery.Plan{Waived: delivery.Demands{TLS: true, DANE: true}},
+		Sessions: []delivery.Session{{Connected: true, TLS: &delivery.TLSFacts{}, DANE: &delivery.Verdict{Failure: failure}, PKIX: &delivery.Verdict{Failure: failure}}}}}})
 	m.Attempt(&delivery.Job{Local: true}, &delivery.Result{Transport: "local", Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}})
 	want := `
+# HELP waxwing_connections_total Connections dialled for a delivery, by transport and result (ok, refused, timeout, unreachable, canceled, error).
+# TYPE waxwing_connections_total counter
+waxwing_connections_total{result="canceled",transport="relay"} 1
+waxwing_connections_total{result="error",transport="relay"} 1
+waxwing_connections_total{result="ok",transport="direct"} 3
+waxwing_connections_total{result="ok",transport="relay"} 1
+waxwing_connections_total{result="refused",transport="relay"} 1
+waxwing_connections_total{result="timeout",transport="relay"} 1
+waxwing_connections_total{result="unreachable",transport="relay"} 1
 # HELP waxwing_dane_hosts_total Hosts of destinations by what their TLSA lookup came to (none, usable, unusable, failed).
 # TYPE waxwing_dane_hosts_total counter
 waxwing_dane_hosts_total{state="failed"} 1
@@ -42,8 +61,9 @@ waxwing_dane_hosts_total{state="usable"} 1
 # HELP waxwing_destinations_total Destinations looked up for a delivery, by the DNSSEC state of their MX answer (secure, other) or the reason word of the failure.
 # TYPE waxwing_destinations_total counter
 waxwing_destinations_total{result="null-mx"} 1
+waxwing_destinations_total{result="other"} 2
 waxwing_destinations_total{result="secure"} 1
-# HELP waxwing_mtasts_lookups_total MTA-STS findings used for a delivery (none, testing, enforce, or the error word).
+# HELP waxwing_mtasts_lookups_total Lookups of a domain's MTA-STS for a delivery, by what was found (none, testing, enforce, or the error word).
 # TYPE waxwing_mtasts_lookups_total counter
 waxwing_mtasts_lookups_total{result="enforce"} 1
 waxwing_mtasts_lookups_total{result="fetch"} 1
@@ -57,16 +77,21 @@ waxwing_posture_dropped_total 7
 # TYPE waxwing_recipients_settled_total counter
 waxwing_recipients_settled_total{outcome="delivered",tls="dane",transport="direct"} 1
 waxwing_recipients_settled_total{outcome="delivered",tls="none",transport="local"} 1
+waxwing_recipients_settled_total{outcome="deferred",tls="none",transport="relay"} 1
 waxwing_recipients_settled_total{outcome="failed",tls="none",transport="direct"} 1
 # HELP waxwing_requiretls_unsupported_total Recipients whose REQUIRETLS message failed or waits because a host could not honour it, by reason word.
 # TYPE waxwing_requiretls_unsupported_total counter
 waxwing_requiretls_unsupported_total{reason="requiretls-not-offered"} 1
 # HELP waxwing_tls_failures_total Failed TLS sessions by result type of RFC 8460 and reason word.
 # TYPE waxwing_tls_failures_total counter
-waxwing_tls_failures_total{reason="dane-no-match",type="validation-failure"} 1
+waxwing_tls_failures_total{reason="dane-no-match",type="validation-failure"} 2
 # HELP waxwing_tls_optional_ignored_total Findings set aside because the message said TLS-Required: No, by cause.
 # TYPE waxwing_tls_optional_ignored_total counter
+waxwing_tls_optional_ignored_total{cause="dane-no-match"} 1
 waxwing_tls_optional_ignored_total{cause="tlsa-unusable"} 2
+# HELP waxwing_tls_weak_sessions_total TLS sessions that were taken although they prove nothing, because plaintext would have been taken too, by reason word.
+# TYPE waxwing_tls_weak_sessions_total counter
+waxwing_tls_weak_sessions_total{reason="tls-version"} 1
 `
 	m.PostureDropped(7)
 	names := []string{}
@@ -78,6 +103,37 @@ waxwing_tls_optional_ignored_total{cause="tlsa-unusable"} 2
 	if err := testutil.GatherAndCompare(m.Registry, strings.NewReader(want), names...); err != nil {
 		t.Error(err)
 	}
+	// SES-15: result and number of the attempt.
+	labels := map[string]uint64{}
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, x := range f.GetMetric() {
+			if f.GetName() != "waxwing_delivery_seconds" {
+				continue
+			}
+			key := ""
+			for _, l := range x.GetLabel() {
+				key += l.GetName() + "=" + l.GetValue() + " "
+			}
+			labels[key] = x.GetHistogram().GetSampleCount()
+		}
+	}
+	for key, n := range map[string]uint64{
+		"attempt=1 result=delivered tls=dane transport=direct ": 1, "attempt=1 result=delivered tls=none transport=local ": 1, "attempt=1 result=deferred tls=none transport=relay ": 1,
+		"attempt=1 result=failed tls=none transport=direct ": 1, "attempt=5+ result=failed tls=none transport=direct ": 1,
+	} {
+		if labels[key] != n {
+			t.Errorf("%s: %d of %d: %v", key, labels[key], n, labels)
+		}
+	}
+	for before, want := range map[int]string{0: "1", 1: "2-4", 3: "2-4", 4: "5+", 40: "5+"} {
+		if got := attemptNumber(&delivery.Job{Envelope: delivery.Envelope{Recipients: []delivery.Recipient{{}, {Attempts: before}}}}); got != want {
+			t.Errorf("after %d attempts: %s", before, got)
+		}
+	}
 }
 
 // TestNil: a server without metrics counts nothing and does not fall over.
@@ -87,5 +143,6 @@ func TestNil(t *testing.T) {
 	m.Attempt(&delivery.Job{}, &delivery.Result{})
 	m.Accepted("mx")
 	m.Report("in", "taken")
+	m.PolicyFetched("ok", time.Second)
 	m.SelfTest("signed", true)
 }

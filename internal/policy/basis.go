@@ -52,8 +52,9 @@ const usualFacts = 6
 
 // stsBasis adds what MTA-STS says.
 func (r *rules) stsBasis(b delivery.Basis, s subject) delivery.Basis {
-	if r.failure != nil {
-		b = append(b, delivery.Fact{Word: delivery.Reason(r.failure.Word), Text: r.failure.Error()})
+	// A record that cannot be used is told as well: its owner meant something by it (STS-12).
+	if f := r.in.Finding.Failure; f != nil && f.Word != mtasts.NoRecord {
+		b = append(b, delivery.Fact{Word: delivery.Reason(f.Word), Text: f.Error()})
 	}
 	switch {
 	case r.policy == nil && r.in.Finding.Policy != nil:

@@ -70,7 +70,7 @@ func newRules(in Input) *rules {
 	if p := in.Finding.Policy; p != nil && p.Mode != mtasts.ModeNone {
 		r.policy = p
 	}
-	if f := in.Finding.Failure; f != nil && f.Word != mtasts.NoRecord {
+	if f := in.Finding.Failure; f != nil && !f.Word.AsNone() {
 		r.failure = f
 	}
 	return r
@@ -141,6 +141,9 @@ func (r *rules) plan(h delivery.Host) delivery.Plan {
 		return p
 	}
 	r.fill(&p, s)
+	if r.lenient {
+		p.Waived = r.waived(s)
+	}
 	conclude(&p)
 	return p
 }
@@ -291,7 +294,7 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 		}
 	}
 	return &delivery.Failure{
-		Word: first.Skip.Cause, Permanent: first.Skip.Permanent, Enhanced: enhanced(*first),
+		Word: oneCause(tried, SeveralCauses), Permanent: first.Skip.Permanent, Enhanced: enhanced(*first),
 		Text: summary("no host can be used", tried),
 	}
 }

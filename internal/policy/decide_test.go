@@ -274,6 +274,12 @@ func (c *checker) used(p *delivery.Plan) {
 	}
 }
 
+// fails: the finding holds a failure that is reported. A record that cannot be used is
+// as good as none (STS-12).
+func fails(f delivery.Finding) bool {
+	return f.Failure != nil && f.Failure.Word != mtasts.NoRecord && f.Failure.Word != mtasts.MultipleRecords && f.Failure.Word != mtasts.RecordSyntax
+}
+
 // reports: POL-7.
 func (c *checker) reports(p *delivery.Plan) {
 	f := c.in.Finding
@@ -293,7 +299,7 @@ func (c *checker) reports(p *delivery.Plan) {
 			c.want(r.Domain == domain, "POL-7: sts is reported under the recipient domain")
 			c.want(p.Skip != nil || r.Needs != delivery.NeedPKIX || p.PKIX != delivery.CheckNone, "a session that is judged by MTA-STS checks PKIX")
 			mismatch := c.mode() != mtasts.ModeNone && !f.Policy.Matches(p.Host.Name.Name)
-			failed := f.Failure != nil && f.Failure.Word != mtasts.NoRecord
+			failed := fails(f)
 			c.want((r.Failed != nil) == (mismatch || failed), "POL-7: sts fails for a mismatch or a finding's failure")
 		case tlsrpt.PolicyNone:
 			none++
@@ -302,7 +308,7 @@ func (c *checker) reports(p *delivery.Plan) {
 	}
 	applies := c.in.Destination.MXSecure && p.Host.DANE.State != delivery.DANENone || c.in.Minimum == delivery.MinDANE
 	c.want((tlsa == 1) == applies && tlsa < 2, "POL-7: tlsa is reported where DANE applies")
-	applies = c.mode() != mtasts.ModeNone || f.Failure != nil && f.Failure.Word != mtasts.NoRecord
+	applies = c.mode() != mtasts.ModeNone || fails(f)
 	c.want((sts == 1) == applies && sts < 2, "POL-7: sts is reported where MTA-STS applies or fails")
 	c.want((none == 1) == (tlsa+sts == 0) && none < 2, "POL-7: no-policy-found stands alone")
 }

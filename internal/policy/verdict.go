@@ -46,9 +46,20 @@ func Verdict(tried []Tried) *delivery.Failure {
 		}
 	}
 	return &delivery.Failure{
-		Word: RequireTLSUnverified, Permanent: true, Enhanced: codeNoTLS,
+		Word: oneCause(tried, RequireTLSUnverified), Permanent: true, Enhanced: codeNoTLS,
 		Text: summary("the sender asked for REQUIRETLS, and no host can be reached over verified TLS", tried),
 	}
+}
+
+// oneCause is the reason that all hosts share, or several where they differ: then no
+// one of them stands for the others, and the text names each (SES-16).
+func oneCause(tried []Tried, several delivery.Reason) delivery.Reason {
+	for _, t := range tried {
+		if t.Reason == "" || t.Reason != tried[0].Reason {
+			return several
+		}
+	}
+	return tried[0].Reason
 }
 
 // Judge reads from a host that was skipped or tried, and did not take the

@@ -20,6 +20,7 @@ const (
 	RequireTLSUntrustedName delivery.Reason = "requiretls-untrusted-name"
 	NoName                  delivery.Reason = "no-name-to-verify"
 	NoHosts                 delivery.Reason = "no-hosts"
+	SeveralCauses           delivery.Reason = "several-causes"
 
 	// How a RequireTLS message fails (POL-4).
 	RequireTLSNotOffered delivery.Reason = "requiretls-not-offered"
@@ -127,6 +128,7 @@ func decisionWords() []entry {
 		{RequireTLSNotOffered, "REQUIRETLS was asked for, and the host does not offer it", "send without REQUIRETLS, or have the receiving side switch it on"},
 		{RequireTLSUnverified, "REQUIRETLS was asked for, and no host can be reached over verified TLS", "see what came of each host; or send without REQUIRETLS"},
 		{NoName, "a verified certificate is asked for, and an address literal has no name to verify", "write to a domain instead of an address"},
+		{SeveralCauses, "no host can be used, and not all for the same reason: each stands with its host", "see what is said of each host"},
 		{NoHosts, "no host is known for the domain", "check its MX and address records"},
 		{Skipped, "the host is not used", "the reason stands beside it"},
 		{TLSRequired, "nothing is sent without sound TLS (1.2 or later, no broken cipher), and what stands beside it is verified", none},

@@ -128,7 +128,7 @@ func (s *Server) buildDelivery() error {
 	}
 	d := s.cfg.Delivery
 	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}
-	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts")}
+	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts"), Fetched: s.Metrics.PolicyFetched}
 	s.own = ownAddrs(s.cfg, net.InterfaceAddrs)
 	s.STSPublish = &stspublish.Service{Store: s.Store, DNS: s.DNS, Now: s.o.Now}
 	s.Direct = &transport.Direct{

@@ -29,6 +29,8 @@ type Cache struct {
 	Log     *slog.Logger     // nil: discard
 	Rand    func() float64   // in [0, 1), for jitter; nil: math/rand/v2
 	Every   time.Duration    // how often Run looks for what is due; 0: one minute
+	// Fetched is told of every fetch over HTTPS, "ok" or the word of its error (STS-14); nil: nobody.
+	Fetched func(result string, took time.Duration)
 
 	mu      sync.Mutex
 	flights map[dns.Name]*flight
@@ -52,12 +54,18 @@ func (c *Cache) Find(ctx context.Context, d delivery.RecipientDomain) delivery.F
 	if d.IsLiteral() || d.Name.IsZero() {
 		return delivery.Finding{}
 	}
-	v, e, _, err := c.consult(ctx, d.Name)
-	switch {
-	case err != nil:
+	v, e, l, err := c.consult(ctx, d.Name)
+	if err != nil {
 		return c.unknown(d.Name, err)
-	case v.fetch:
-		return c.fetchOnce(ctx, d.Name, false)
+	}
+	if l.err != nil && l.err.Word.AsNone() && l.err.Word != mtasts.NoRecord { // STS-12
+		c.log().Info("MTA-STS record cannot be used, the domain counts as having none", "domain", d.Name.ASCII(), "reason", string(l.err.Word), "detail", l.err.Detail)
+	}
+	v.finding.Looked = true
+	if v.fetch {
+		f := c.fetchOnce(ctx, d.Name, false)
+		f.Looked = true
+		return f
 	}
 	now := c.now()
 	switch {
@@ -177,7 +185,9 @@ func (c *Cache) fetch(ctx context.Context, domain dns.Name, always bool) (_ deli
 
 // fetchPolicy fetches over HTTPS and keeps what comes, or that nothing came.
 func (c *Cache) fetchPolicy(ctx context.Context, domain dns.Name, e *Entry, id string) (_ delivery.Finding, ok bool) {
+	began := c.now()
 	policy, text, ferr := c.Fetcher.Fetch(ctx, domain)
+	c.told(ferr, c.now().Sub(began))
 	if ferr != nil && ctx.Err() != nil {
 		return interrupted(ctx), false
 	}
@@ -202,6 +212,16 @@ func (c *Cache) fetchPolicy(ctx context.Context, domain dns.Name, e *Entry, id s
 		c.log().Warn("MTA-STS policy not kept", "domain", domain.ASCII(), "err", err)
 	}
 	return finding, true
+}
+
+func (c *Cache) told(err *mtasts.Error, took time.Duration) {
+	switch {
+	case c.Fetched == nil:
+	case err != nil:
+		c.Fetched(string(err.Word), took)
+	default:
+		c.Fetched("ok", took)
+	}
 }
 
 func (c *Cache) now() time.Time {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,6 +206,39 @@ func TestFind(t *testing.T) {
 			t.Errorf("no domain: %v", got)
 		}
 	})
+}
+
+// STS-14: a finding says whether the record was looked up, and every fetch is timed. STS-12:
+// a record that cannot be used is told in the log.
+func TestLookedAndFetched(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	var fetches []string
+	r.cache.Fetched = func(result string, took time.Duration) { fetches = append(fetches, fmt.Sprint(result, " ", took)) }
+	if f := r.find(); !f.Looked {
+		t.Errorf("no record: %+v", f)
+	}
+	if f := r.cache.Find(t.Context(), delivery.RecipientDomain{Literal: netip.MustParseAddr("192.0.2.1")}); f.Looked {
+		t.Errorf("address literal: %+v", f)
+	}
+	r.record("1")
+	for range 2 { // the second from the cache: the record alone is looked up
+		if f := r.find(); !f.Looked {
+			t.Errorf("%+v", f)
+		}
+	}
+	r.host.set("", notFound)
+	r.record("2")
+	r.find()
+	if want := []string{"ok 0s", "no-policy 0s"}; !slices.Equal(fetches, want) {
+		t.Errorf("fetches %q, want %q", fetches, want)
+	}
+	r.record("")
+	r.text("v=stsv1; id=3")
+	r.find()
+	if !strings.Contains(r.log.String(), "MTA-STS record cannot be used") || !strings.Contains(r.log.String(), "reason=record-syntax") {
+		t.Errorf("log: %s", r.log)
+	}
 }
 
 // TestFailures covers STS-7.

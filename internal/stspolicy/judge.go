@@ -47,7 +47,7 @@ func judgeNoRecord(e *Entry, old delivery.Finding, err *mtasts.Error) verdict {
 	case err.Word == mtasts.DNSTemporary:
 		return verdict{finding: old}
 	case err.Word != mtasts.NoRecord:
-		// A faulty record is the domain's to mend, and so reported.
+		// A faulty record is the domain's to mend, and so told (STS-12).
 		old.Failure = err
 		return verdict{finding: old}
 	case old.Policy == nil || old.Policy.Mode == mtasts.ModeNone:

@@ -1,11 +1,14 @@
 package tlsreport
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"waxwing/internal/delivery"
+	"waxwing/internal/policy"
 	"waxwing/tlsrpt"
 )
 
@@ -26,6 +29,7 @@ const (
 	AdviseTLSA        = "tlsa"         // TLSA records and host do not agree
 	AdviseDNSSEC      = "dnssec"       // signatures fail
 	AdviseStartTLS    = "starttls"     // a host without STARTTLS
+	AdviseTLS         = "tls"          // TLS with a host does not come about
 	AdvisePolicy      = "policy"       // the MTA-STS policy cannot be had
 	AdviseHeld        = "held-by-mode" // failures under enforce
 )
@@ -34,6 +38,7 @@ const (
 	testingDays      = 30 // days in mode testing after which enforce is advised
 	testingReporters = 2  // distinct ones that must have seen it
 	adviceWindow     = 3  // failures older than this many days are over
+	maxAdvice        = 30 // causes told of one domain: reporters name what hosts they like
 )
 
 // Advise reads the lines of a digest on the UTC day today (YYYY-MM-DD) and
@@ -82,12 +87,37 @@ func (v view) daysAgo(day string) int {
 	return int(v.today.Sub(t) / (24 * time.Hour))
 }
 
-// trouble is one kind of failure at one place and the days it was seen on.
-type trouble struct {
+// cause is one cause of failures at one place. Causes that want different cures are
+// told apart (SES-16).
+type cause struct {
 	word, host string
-	days       []string
-	reporters  []string
-	types      []tlsrpt.ResultType
+	typ        tlsrpt.ResultType
+	reason     delivery.Reason // where the failure's reason begins with a word of ours
+}
+
+// trouble is a cause with the days it was seen on.
+type trouble struct {
+	cause
+	days      []string
+	reporters []string
+}
+
+// causeOf is what a failure comes from; its word is "" where it says too little.
+func causeOf(p tlsrpt.PolicyType, f *Failure) cause {
+	c := cause{typ: f.Type, host: f.MXHost}
+	first, _, _ := strings.Cut(f.Reason, " ")
+	if meaning, _ := policy.Explain(delivery.Reason(first)); meaning != "" {
+		c.reason = delivery.Reason(first)
+	}
+	switch c.word = word(p, f.Type); {
+	case f.Type == tlsrpt.ValidationFailure && c.reason == policy.STSMXMismatch:
+		c.word = AdvisePolicy
+	case f.Type == tlsrpt.ValidationFailure && (strings.HasPrefix(first, "tls-") || strings.HasPrefix(first, "starttls-")) && c.reason != "":
+		c.word = AdviseTLS
+	case c.word == AdvisePolicy:
+		c.host = ""
+	}
+	return c
 }
 
 // word is which advice a failure belongs to; "" where the type says too little.
@@ -114,52 +144,46 @@ func word(p tlsrpt.PolicyType, t tlsrpt.ResultType) string {
 // failures says what is failing now, by kind and host.
 func (v view) failures() []Advice {
 	var all []*trouble
-	held := &trouble{word: AdviseHeld}
+	held := &trouble{cause: cause{word: AdviseHeld}}
 	for i := range v.lines {
 		l := &v.lines[i]
 		if l.Failed > 0 && l.Mode == "enforce" {
-			held.seen(l, "")
+			held.seen(l)
 		}
-		for _, f := range l.Failures {
-			w := word(l.Policy, f.Type)
-			if w == "" {
+		for j := range l.Failures {
+			c := causeOf(l.Policy, &l.Failures[j])
+			if c.word == "" {
 				continue
 			}
-			host := f.MXHost
-			if w == AdvisePolicy {
-				host = ""
-			}
-			at := slices.IndexFunc(all, func(t *trouble) bool { return t.word == w && t.host == host })
+			at := slices.IndexFunc(all, func(t *trouble) bool { return t.cause == c })
 			if at < 0 {
-				all = append(all, &trouble{word: w, host: host})
+				all = append(all, &trouble{cause: c})
 				at = len(all) - 1
 			}
-			all[at].seen(l, f.Type)
+			all[at].seen(l)
 		}
 	}
 	if len(held.days) > 0 {
 		all = append(all, held)
 	}
-	slices.SortFunc(all, func(a, b *trouble) int { return strings.Compare(a.word+" "+a.host, b.word+" "+b.host) })
+	slices.SortFunc(all, func(a, b *trouble) int {
+		return cmp.Or(cmp.Compare(a.word, b.word), cmp.Compare(a.host, b.host), cmp.Compare(a.typ, b.typ), cmp.Compare(a.reason, b.reason))
+	})
 	var out []Advice
 	for _, t := range all {
-		if since, ok := v.goingOn(t.days); ok {
+		if since, ok := v.goingOn(t.days); ok && len(out) < maxAdvice {
 			out = append(out, v.advice(t, since))
 		}
 	}
 	return out
 }
 
-func (t *trouble) seen(l *Line, typ tlsrpt.ResultType) {
-	add := func(list []string, s string) []string {
-		if slices.Contains(list, s) {
-			return list
-		}
-		return append(list, s)
+func (t *trouble) seen(l *Line) {
+	if !slices.Contains(t.days, l.Day) {
+		t.days = append(t.days, l.Day)
 	}
-	t.days, t.reporters = add(t.days, l.Day), add(t.reporters, l.Reporter)
-	if typ != "" && !slices.Contains(t.types, typ) {
-		t.types = append(t.types, typ)
+	if !slices.Contains(t.reporters, l.Reporter) {
+		t.reporters = append(t.reporters, l.Reporter)
 	}
 }
 
@@ -196,21 +220,38 @@ func (v view) advice(t *trouble, since string) Advice {
 		host = "a host"
 	}
 	by := reporters(len(t.reporters))
+	what := string(t.typ)
+	_, cure := tlsrpt.Explain(t.typ)
+	if t.reason != "" {
+		what += ", " + string(t.reason)
+	}
 	switch t.word {
 	case AdviseCertificate:
-		_, cure := tlsrpt.Explain(t.types[0])
-		a.Text = fmt.Sprintf("The certificate of %s is failing %s (%s), %s say. %s", host, ago, typeList(t.types), by, cure)
+		if _, own := policy.Explain(t.reason); own != "" {
+			cure = capital(own) + "."
+		}
+		a.Text = fmt.Sprintf("The certificate of %s is failing %s (%s), %s say. %s", host, ago, what, by, cure)
 	case AdviseTLSA:
 		a.Urgent = true
-		a.Text = fmt.Sprintf("The TLSA records published for %s do not match what it serves, %s (%s), %s say. Publish the record of the certificate in use: waxwing dane record.", host, ago, typeList(t.types), by)
+		a.Text = fmt.Sprintf("The TLSA records published for %s do not match what it serves, %s (%s), %s say. Publish the record of the certificate in use: waxwing dane record.", host, ago, what, by)
+		if t.typ != tlsrpt.ValidationFailure {
+			meaning, _ := tlsrpt.Explain(t.typ)
+			a.Text = fmt.Sprintf("%s That is so for %s %s (%s), %s say. %s", meaning, host, ago, what, by, cure)
+		}
 	case AdviseDNSSEC:
 		a.Urgent = true
-		a.Text = fmt.Sprintf("DNSSEC fails for %s %s, %s say. Check the DS record, the expiry of the signatures and the last key change.", host, ago, by)
+		a.Text = fmt.Sprintf("DNSSEC fails for %s %s (%s), %s say. Check the DS record, the expiry of the signatures and the last key change.", host, ago, what, by)
 	case AdviseStartTLS:
 		a.Text = fmt.Sprintf("%s did not offer STARTTLS %s, %s say. Switch it on there, and look for a firewall that strips it.", capital(host), ago, by)
+	case AdviseTLS:
+		meaning, own := policy.Explain(t.reason)
+		a.Text = fmt.Sprintf("TLS with %s does not come about %s (%s), %s say: %s. %s.", host, ago, what, by, meaning, capital(own))
 	case AdvisePolicy:
-		_, cure := tlsrpt.Explain(t.types[0])
-		a.Text = fmt.Sprintf("The MTA-STS policy cannot be used %s (%s), %s say. %s", ago, typeList(t.types), by, cure)
+		if t.reason == policy.STSMXMismatch {
+			a.Text = fmt.Sprintf("The MTA-STS policy does not name %s, %s (%s), %s say. Add the host to the policy and give the record a new id, or remove the host from the MX records.", host, ago, what, by)
+			break
+		}
+		a.Text = fmt.Sprintf("The MTA-STS policy cannot be used %s (%s), %s say. %s", ago, what, by, cure)
 	case AdviseHeld:
 		a.Urgent = true
 		a.Text = fmt.Sprintf("Sessions fail under the MTA-STS policy in mode enforce %s, %s say: their mail is held up or returned. Cure the cause; until then mode testing lets mail through.", ago, by)
@@ -223,15 +264,6 @@ func reporters(n int) string {
 		return "the reports of 1 sender"
 	}
 	return fmt.Sprintf("the reports of %d senders", n)
-}
-
-func typeList(ts []tlsrpt.ResultType) string {
-	words := make([]string, len(ts))
-	for i, t := range ts {
-		words[i] = string(t)
-	}
-	slices.Sort(words)
-	return strings.Join(words, ", ")
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

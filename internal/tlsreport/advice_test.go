@@ -42,6 +42,13 @@ func failing(p tlsrpt.PolicyType, t tlsrpt.ResultType, host string) func(*Line) 
 	}
 }
 
+func reasoned(p tlsrpt.PolicyType, t tlsrpt.ResultType, reason string) func(*Line) {
+	return func(l *Line) {
+		failing(p, t, "mx1")(l)
+		l.Failures[0].Reason = reason
+	}
+}
+
 // RPT-19.
 func TestAdvise(t *testing.T) {
 	t.Parallel()
@@ -75,8 +82,18 @@ func TestAdvise(t *testing.T) {
 		{"validation failure under sts says too little", on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.ValidationFailure, "mx1")), "", nil},
 		{"DNSSEC", on("a", []int{1}, failing(tlsrpt.PolicyTLSA, tlsrpt.DNSSECInvalid, "")), "dnssec", []string{"DNSSEC fails for a host"}},
 		{"STARTTLS", on("a", []int{1}, failing(tlsrpt.PolicyNone, tlsrpt.StartTLSNotSupported, "mx1")), "starttls", []string{"Mx1 did not offer"}},
-		{"policy host", append(on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.STSPolicyFetchError, "")), on("b", []int{2}, failing(tlsrpt.PolicySTS, tlsrpt.STSWebPKIInvalid, "x"))...), "policy",
-			[]string{"since 2 days (sts-policy-fetch-error, sts-webpki-invalid), the reports of 2 senders say"}},
+		{"policy host", append(on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.STSPolicyFetchError, "")), on("b", []int{2}, failing(tlsrpt.PolicySTS, tlsrpt.STSWebPKIInvalid, "x"))...), "policy policy",
+			[]string{"since yesterday (sts-policy-fetch-error), the reports of 1 sender say. Make https", "since 2 days (sts-webpki-invalid), the reports of 1 sender say. Give mta-sts"}},
+		{"SES-16: two faults of one certificate", append(on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.CertificateExpired, "mx1")), on("b", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.CertificateHostMismatch, "mx1"))...),
+			"certificate certificate", []string{"(certificate-expired), the reports of 1 sender say. Renew", "(certificate-host-mismatch), the reports of 1 sender say. Give the host"}},
+		{"SES-16: the reason is ours", on("a", []int{1}, reasoned(tlsrpt.PolicySTS, tlsrpt.CertificateNotTrusted, "cert-weak-algorithm")), "certificate",
+			[]string{"(certificate-not-trusted, cert-weak-algorithm), the reports of 1 sender say. Issue it anew."}},
+		{"SES-16: no handshake is no mismatch", on("a", []int{1}, reasoned(tlsrpt.PolicyTLSA, tlsrpt.ValidationFailure, "tls-version TLS handshake: …")), "tls",
+			[]string{"TLS with mx1 does not come about since yesterday (validation-failure, tls-version), the reports of 1 sender say: the host speaks no TLS version"}},
+		{"SES-16: a host that the policy lacks", on("a", []int{1}, reasoned(tlsrpt.PolicySTS, tlsrpt.ValidationFailure, "sts-mx-mismatch")), "policy",
+			[]string{"policy does not name mx1"}},
+		{"SES-16: TLSA by reason", append(on("a", []int{1}, reasoned(tlsrpt.PolicyTLSA, tlsrpt.ValidationFailure, "dane-no-match")), on("b", []int{1}, failing(tlsrpt.PolicyTLSA, tlsrpt.DANERequired, "mx1"))...), "tlsa tlsa",
+			[]string{"do not match what it serves, since yesterday (validation-failure, dane-no-match)", "insists on DANE"}},
 		{"enforce and failing", on("a", []int{1}, func(l *Line) {
 			failing(tlsrpt.PolicySTS, tlsrpt.CertificateHostMismatch, "mx1")(l)
 			l.Mode = "enforce"

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"waxwing/internal/delivery"
@@ -102,6 +103,7 @@ type tour struct {
 	pending []delivery.Recipient
 	settled map[int64]delivery.RecipientResult
 	best    map[int64]delivery.RecipientResult // of those pending: the best reason so far
+	causes  map[int64][]cause                  // of those pending: why each host did not settle them
 	hosts   int                                // of the domain, those that are skipped included
 	unfit   map[int64]int                      // how many of them cannot take the message for a recipient
 	late    func() bool                        // no further host is begun
@@ -116,16 +118,18 @@ const tourTime = 20 * time.Minute
 // newTour begins with the reasons that stand before any host is dialled.
 func newTour(job *delivery.Job, dec delivery.Decision) *tour {
 	t := &tour{job: job, pending: job.Recipients, settled: map[int64]delivery.RecipientResult{}, best: map[int64]delivery.RecipientResult{},
-		hosts: len(dec.Plans), unfit: map[int64]int{}, late: func() bool { return false }}
+		causes: map[int64][]cause{}, hosts: len(dec.Plans), unfit: map[int64]int{}, late: func() bool { return false }}
 	for _, p := range dec.Plans {
 		if p.Skip != nil {
-			t.all(delivery.RecipientResult{Word: p.Skip.Cause, Text: p.Skip.Text, Host: p.Host.Name, PolicyFailure: true})
+			t.all(delivery.RecipientResult{Word: p.Skip.Cause, Text: p.Skip.Text, Host: p.Host.Name,
+				PolicyFailure: p.Host.Fail == nil}) // a host without an address breaks no policy
 		}
 	}
 	if f := dec.Stop; f != nil {
 		rr := failure(f)
-		rr.PolicyFailure = len(dec.Plans) > 0 // every host was skipped
-		t.best = map[int64]delivery.RecipientResult{}
+		// Every host was skipped, one at least for a policy.
+		rr.PolicyFailure = slices.ContainsFunc(dec.Plans, func(p delivery.Plan) bool { return p.Host.Fail == nil })
+		t.best, t.causes = map[int64]delivery.RecipientResult{}, map[int64][]cause{} // its text names them all
 		t.all(rr)
 	}
 	return t
@@ -150,6 +154,7 @@ func (t *tour) all(rr delivery.RecipientResult) {
 
 // reason keeps the better of two reasons; of equal ones the first.
 func (t *tour) reason(rr delivery.RecipientResult) {
+	t.causes[rr.ID] = append(t.causes[rr.ID], cause{rr.Host, rr.Word, rr.Text})
 	old, ok := t.best[rr.ID]
 	if !ok || worth(rr) > worth(old) {
 		t.best[rr.ID] = rr
@@ -227,6 +232,7 @@ func (t *tour) verdict(in policy.Input, res *delivery.Result) {
 		rr := failure(f)
 		rr.ID, rr.PolicyFailure = r.ID, true
 		t.best[r.ID] = rr
+		delete(t.causes, r.ID) // its text names them all
 	}
 }
 
@@ -254,7 +260,7 @@ func (t *tour) results() []delivery.RecipientResult {
 				Enhanced: smtp.Enhanced{Class: 4, Subject: 4}}
 		}
 		if rr.Outcome == delivery.Pending {
-			rr.Outcome = delivery.Deferred
+			rr.Outcome, rr.Text = delivery.Deferred, withOthers(rr, t.causes[r.ID])
 			if rr.Unfit {
 				rr.Outcome, rr.Enhanced.Class = unfit(t.hosts, t.unfit[r.ID])
 			}

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/policy"
 	"waxwing/internal/session"
 	"waxwing/mtasts"
 	"waxwing/smtp"
@@ -138,6 +139,33 @@ func TestBestReason(t *testing.T) {
 		if rr.Word != c.want || rr.Outcome != delivery.Deferred || rr.PolicyFailure != (c.want == "dane-no-match") {
 			t.Errorf("%s: %+v", c.name, rr)
 		}
+	}
+}
+
+// SES-16: a host without an address breaks no policy, and several hosts are told apart.
+func TestCauses(t *testing.T) {
+	t.Parallel()
+	f := hosts("mx1.b.test", "mx2.b.test", "mx3.b.test")
+	f.dest.Hosts[0].Addrs, f.dest.Hosts[0].Fail = nil, &delivery.Failure{Word: "dns-timeout", Text: "no answer from the name servers"}
+	p := &peers{hosts: map[string]map[string]delivery.RecipientResult{
+		"mx2.b.test": {"a": {Word: "connect-refused", Text: "refused", Host: f.dest.Hosts[1].Name}},
+		"mx3.b.test": {"a": {Word: refused4.Word, Reply: refused4.Reply, Text: "451 later", Host: f.dest.Hosts[2].Name}}}}
+	rr := deliver(t, f, p, job("a")).Recipients[0]
+	if rr.PolicyFailure || rr.Word != "remote-reply" || rr.Text != "451 later; other hosts: mx1.b.test: no answer from the name servers; mx2.b.test: refused" {
+		t.Errorf("%+v", rr)
+	}
+	// All skipped, for different causes: the text names each.
+	f = hosts("mx1.b.test", "mx2.b.test")
+	f.dest.MXSecure = true
+	f.dest.Hosts[0].Addrs, f.dest.Hosts[0].Fail = nil, &delivery.Failure{Word: "no-such-host", Permanent: true, Text: "no such host"}
+	f.dest.Hosts[1].DANE = delivery.DANE{State: delivery.DANEFailed, Base: dns.MustParse("mx2.b.test"), Fail: &delivery.Failure{Word: "dns-bogus", Text: "validation failed"}}
+	rr = deliver(t, f, &peers{}, job("a")).Recipients[0]
+	if rr.Word != policy.SeveralCauses || !rr.PolicyFailure || rr.Text != "no host can be used: mx1.b.test: no such host; mx2.b.test: validation failed" {
+		t.Errorf("%+v", rr)
+	}
+	f.dest.Hosts = f.dest.Hosts[1:]
+	if rr = deliver(t, f, &peers{}, job("a")).Recipients[0]; rr.Word != "dns-bogus" {
+		t.Errorf("%+v", rr)
 	}
 }
 
