@@ -14,7 +14,7 @@ import (
 // layers is docs/architecture.md as data: a package imports only packages of
 // lower layers. Layer 0 may import itself, acyclically (the compiler sees to that).
 var layers = map[int][]string{
-	0:  {"dns", "dns/dnstest", "smtp", "smtpclient", "smtpserver", "sasl", "dane", "mtasts", "tlsrpt", "message", "dsn", "dkim", "spf", "dmarc", "dmarcrpt", "sieve", "socketmap", "proxyproto", "peers"},
+	0:  {"dns", "dns/dnstest", "smtp", "smtpclient", "smtpserver", "sasl", "dane", "mtasts", "tlsrpt", "message", "dsn", "dkim", "spf", "dmarc", "dmarcrpt", "sieve", "imap", "socketmap", "proxyproto", "peers"},
 	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema", "internal/turns"},
 	2:  {"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"},
 	3:  {"internal/store"},
