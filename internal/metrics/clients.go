@@ -23,7 +23,7 @@ func newClients(r prometheus.Registerer) *clients {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	c := &clients{
-		connections: counter("waxwing_connections_total", "Connections accepted, by listener kind.", "listener"),
+		connections: counter("waxwing_client_connections_total", "Connections accepted, by listener kind.", "listener"),
 		open:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_connections_open", Help: "Connections open now, by listener kind."}, []string{"listener"}),
 		refused:     counter("waxwing_connections_refused_total", "Connections refused, by listener kind and reason (limit-total, limit-strangers, limit-address, limit-network, limit-rate, limit-errors, limit-tls; sendmail: limit-total, limit-user, unknown-user).", "listener", "reason"),
 		ended:       counter("waxwing_connections_ended_total", "Connections that ended, by listener kind and reason (quit, closed, lost, timeout, errors, ...).", "listener", "reason"),

@@ -38,7 +38,7 @@ func TestHarvesterIsCounted(t *testing.T) {
 		`waxwing_client_errors_total{answered="at-once",listener="mx"} 10`,
 		`waxwing_client_errors_total{answered="late",listener="mx"} 9`,
 		`waxwing_client_errors_total{answered="end",listener="mx"} 1`,
-		`waxwing_connections_total{listener="mx"} 1`,
+		`waxwing_client_connections_total{listener="mx"} 1`,
 		`waxwing_connections_refused_total{listener="mx",reason="limit-errors"} 1`,
 		`waxwing_connections_refused_total{listener="submission",reason="limit-errors"} 1`,
 	} {
