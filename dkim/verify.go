@@ -11,11 +11,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"waxwing/dns"
+	"waxwing/internal/guard"
 	"waxwing/message"
 )
 
@@ -212,7 +212,7 @@ func (s *signature) parseHashes(ts tags) error {
 
 // fetch looks the keys of all signatures up that are not settled yet.
 func fetch(ctx context.Context, r dns.Resolver, sigs []*signature) {
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for _, s := range sigs {
 		if s.Err == nil {
 			wg.Go(func() { s.fetch(ctx, r) })

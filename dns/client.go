@@ -11,6 +11,8 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
+
+	"waxwing/internal/guard"
 )
 
 // Server is one recursive resolver.
@@ -35,8 +37,9 @@ type Client struct {
 	Cache    *Cache        // nil: nothing is cached
 	// Dial connects to a server over "udp" or "tcp"; nil: net.Dialer. What it
 	// returns for "udp" must keep the borders of messages.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	Now  func() time.Time // nil: time.Now
+	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	Now   func() time.Time // nil: time.Now
+	Guard *guard.Guard     // contains panics
 
 	sockets sockets
 

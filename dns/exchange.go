@@ -114,7 +114,7 @@ func (c *Client) connect(ctx context.Context, network, addr string, end time.Tim
 		conn, err := c.sockets.get(ctx, addr)
 		return conn, func(fit bool) {
 			if fit {
-				c.sockets.put(addr, conn)
+				c.sockets.put(c.Guard, addr, conn)
 			} else {
 				conn.Close()
 			}

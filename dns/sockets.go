@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"waxwing/internal/guard"
 )
 
 // sockets keeps UDP sockets to resolvers on this machine for further questions: to
@@ -49,7 +51,7 @@ func (s *sockets) get(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // put takes back a socket on which nothing is under way.
-func (s *sockets) put(addr string, c net.Conn) {
+func (s *sockets) put(g *guard.Guard, addr string, c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.idle[addr]) >= maxIdleSockets {
@@ -62,13 +64,17 @@ func (s *sockets) put(addr string, c net.Conn) {
 	s.idle[addr] = append(s.idle[addr], idleSocket{c, time.Now()})
 	if !s.sweeping {
 		s.sweeping = true
-		time.AfterFunc(socketIdle, s.sweep)
+		s.sweepIn(g, socketIdle)
 	}
+}
+
+func (s *sockets) sweepIn(g *guard.Guard, d time.Duration) {
+	time.AfterFunc(d, g.Func(guard.Resolver, func() { s.sweep(g) }))
 }
 
 // sweep closes what has been idle for too long, and comes again while anything is
 // kept.
-func (s *sockets) sweep() {
+func (s *sockets) sweep(g *guard.Guard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweeping = false
@@ -84,6 +90,6 @@ func (s *sockets) sweep() {
 		s.sweeping = true
 	}
 	if s.sweeping {
-		time.AfterFunc(socketIdle/2, s.sweep)
+		s.sweepIn(g, socketIdle/2)
 	}
 }

@@ -132,7 +132,7 @@ func TestIdleSocketsAreClosed(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	s := &sockets{idle: map[string][]idleSocket{"x": {{near, time.Now().Add(-socketIdle)}}}}
-	s.sweep()
+	s.sweep(nil)
 	if _, err := near.Write([]byte{0}); err == nil || len(s.idle) > 0 || s.sweeping {
 		t.Errorf("an idle socket is kept: %v, %v", err, s.idle)
 	}

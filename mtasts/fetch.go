@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/guard"
 )
 
 // Fetcher gets policies over HTTPS (STS-2). It is safe for concurrent use. It
@@ -28,6 +29,7 @@ type Fetcher struct {
 	AllowPrivate bool             // dial private and loopback addresses too (DST-4)
 	Timeout      time.Duration    // of the whole fetch; 0: one minute
 	Now          func() time.Time // for certificates; nil: time.Now
+	Guard        *guard.Guard     // contains panics
 }
 
 const (
@@ -89,8 +91,15 @@ func (f *Fetcher) addrs(ctx context.Context, host dns.Name) ([]netip.Addr, *Erro
 // get makes the request, on a connection of its own.
 func (f *Fetcher) get(ctx context.Context, host dns.Name, addrs []netip.Addr) ([]byte, *Error) {
 	transport := &http.Transport{
-		Proxy:       nil, // RFC 8461 §3.3: the environment must not choose who answers
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) { return f.dial(ctx, network, addrs) },
+		Proxy: nil, // RFC 8461 §3.3: the environment must not choose who answers
+		DialContext: func(ctx context.Context, network, _ string) (c net.Conn, err error) {
+			// net/http calls it on a goroutine of its own.
+			err = f.Guard.Try(guard.Fetch, func() (err error) {
+				c, err = f.dial(ctx, network, addrs)
+				return err
+			}, "host", host.ASCII())
+			return c, err
+		},
 		TLSClientConfig: &tls.Config{
 			ServerName: host.ASCII(), RootCAs: f.Roots, MinVersion: tls.VersionTLS12, Time: f.Now,
 		},

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"waxwing/internal/guard"
 )
 
 // Listener takes headers off the connections of another listener. Its fields
@@ -25,6 +27,7 @@ type Listener struct {
 	// "garbage", "timeout", "lost", "empty" (lost before any octet, as a bare check of
 	// the port does), or "limit-pending". Nil: nobody. It must be quick.
 	Refused func(proxy netip.Addr, why string)
+	Guard   *guard.Guard // contains panics
 
 	once   sync.Once
 	ctx    context.Context
@@ -47,7 +50,7 @@ func (l *Listener) start(run bool) {
 		l.ready = make(chan accepted)
 		l.slots = make(chan struct{}, cmp.Or(l.Pending, 1000))
 		if run {
-			go l.run()
+			l.Guard.Go(guard.Proxy, l.run)
 		}
 	})
 }
@@ -74,22 +77,35 @@ func (l *Listener) run() {
 	defer l.cancel()
 	for {
 		nc, err := l.Listener.Accept()
-		switch {
-		case err != nil:
+		if err != nil {
 			l.hand(accepted{err: err})
 			if l.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-		case !l.owes(nc):
-			l.hand(accepted{nc: nc})
-		default:
-			select {
-			case l.slots <- struct{}{}:
-				go l.greet(nc)
-			default:
-				l.refuse(nc, "limit-pending")
-			}
+			continue
 		}
+		l.contained(nc, l.take)
+	}
+}
+
+// contained has fn work on a connection, and closes that after a panic.
+func (l *Listener) contained(nc net.Conn, fn func(net.Conn)) {
+	if !l.Guard.Do(guard.Proxy, func() { fn(nc) }) {
+		nc.Close()
+	}
+}
+
+// take hands a connection on, at once or when its header was read.
+func (l *Listener) take(nc net.Conn) {
+	if !l.owes(nc) {
+		l.hand(accepted{nc: nc})
+		return
+	}
+	select {
+	case l.slots <- struct{}{}:
+		l.Guard.Go(guard.Proxy, func() { l.contained(nc, l.greet) })
+	default:
+		l.refuse(nc, "limit-pending")
 	}
 }
 

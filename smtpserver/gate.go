@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"waxwing/internal/guard"
 	"waxwing/peers"
 )
 
@@ -47,10 +48,10 @@ func (s *Server) refuse(nc net.Conn, addr netip.Addr, why string) {
 		s.dismiss(nc)
 		return
 	}
-	time.AfterFunc(refusalDelay, func() {
+	time.AfterFunc(refusalDelay, s.Guard.Func(guard.SMTP, func() {
 		defer s.refused.kept.Add(-1)
 		s.dismiss(nc)
-	})
+	}))
 }
 
 // dismiss says 421, where it can be said.

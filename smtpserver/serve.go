@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"waxwing/internal/guard"
 	"waxwing/smtp"
 )
 
@@ -93,13 +94,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	live := &crowd{conns: map[*conn]struct{}{}}
-	unhook := context.AfterFunc(ctx, func() { l.Close(); live.drain() })
+	unhook := context.AfterFunc(ctx, s.Guard.Func(guard.SMTP, func() { l.Close(); live.drain() }))
 	defer unhook()
 	err := s.accept(work, l, live)
 	if ctx.Err() == nil {
 		live.drain()
 	}
-	live.wait(s.timeouts().Drain, stop)
+	live.wait(s.timeouts().Drain, s.Guard, stop)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -120,7 +121,9 @@ func (s *Server) accept(ctx context.Context, l net.Listener, live *crowd) error 
 			return err
 		}
 		pause = 5 * time.Millisecond
-		s.admit(ctx, nc, live)
+		if !s.Guard.Do(guard.SMTP, func() { s.admit(ctx, nc, live) }) {
+			nc.Close()
+		}
 	}
 }
 
@@ -139,6 +142,17 @@ func passing(err error) bool {
 func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
 	addr := addrPort(nc.RemoteAddr()).Addr()
 	refused := s.gate.enter(addr, s.limits())
+	var c *conn
+	admitted := false
+	defer func() {
+		if refused != "" || admitted {
+			return
+		}
+		if c != nil { // a panic
+			live.remove(c)
+		}
+		s.gate.leave(addr)
+	}()
 	if t := s.Trace.Connected; t != nil {
 		t(addr, refused)
 	}
@@ -146,17 +160,18 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
 		s.refuse(nc, addr, refused)
 		return
 	}
-	c := newConn(s, nc)
+	c = newConn(s, nc)
 	c.counted, c.known = true, s.Peers.Known(addr)
 	live.add(c)
 	live.crowded(s.gate.Crowded(), s.timeouts().Crowded)
-	go func() {
+	admitted = true
+	s.Guard.Go(guard.SMTP, func() {
 		defer func() {
 			live.remove(c)
 			s.gate.leave(addr)
 		}()
 		s.run(ctx, c)
-	}()
+	})
 }
 
 // run serves one connection to its end.
@@ -164,13 +179,13 @@ func (s *Server) run(ctx context.Context, c *conn) {
 	// A connection's context ends with it, so that lookups made for it do too.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.serve(ctx)
+	defer c.raw.Close()
+	s.dialogue(ctx, c)
 	c.linger()
 	if t, ok := c.nc.(*tls.Conn); ok && c.ended != "lost" {
 		t.SetWriteDeadline(time.Now().Add(time.Second))
 		t.Close() // with close_notify
 	}
-	c.raw.Close()
 	if t := s.Trace.Disconnected; t != nil {
 		t(c.remote.Addr(), c.ended)
 	}
@@ -185,7 +200,7 @@ func (s *Server) run(ctx context.Context, c *conn) {
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	s.prepare()
 	c := newConn(s, nc)
-	stop := context.AfterFunc(ctx, c.drain)
+	stop := context.AfterFunc(ctx, s.Guard.Func(guard.SMTP, c.drain))
 	defer stop()
 	s.run(context.WithoutCancel(ctx), c)
 }
@@ -240,15 +255,15 @@ func (w *crowd) drain() {
 }
 
 // wait returns when all have ended; after grace they are closed and stop is called.
-func (w *crowd) wait(grace time.Duration, stop func()) {
-	t := time.AfterFunc(grace, func() {
+func (w *crowd) wait(grace time.Duration, g *guard.Guard, stop func()) {
+	t := time.AfterFunc(grace, g.Func(guard.SMTP, func() {
 		stop()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for c := range w.conns {
 			c.raw.Close()
 		}
-	})
+	}))
 	defer t.Stop()
 	w.wg.Wait()
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"waxwing/internal/guard"
 	"waxwing/peers"
 	"waxwing/smtp"
 )
@@ -34,6 +35,7 @@ type Server struct {
 	Hooks Hooks
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: discard
+	Guard *guard.Guard     // contains panics
 	Trace Trace
 
 	once    sync.Once

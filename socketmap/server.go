@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"waxwing/internal/guard"
 )
 
 // Server answers lookups. Its fields are set before the first Serve.
@@ -20,6 +22,7 @@ type Server struct {
 	Idle    time.Duration // a connection without a request for so long is closed; 0: 5 min
 	Timeout time.Duration // of one lookup; 0: 60 s (Postfix waits 100 s)
 	Log     *slog.Logger  // nil: discard
+	Guard   *guard.Guard  // contains panics
 }
 
 const (
@@ -61,7 +64,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			c.Close()
 			continue
 		}
-		wg.Go(func() {
+		s.Guard.In(&wg, guard.Socketmap, func() {
 			defer func() { <-room }()
 			s.converse(ctx, c)
 		})
@@ -119,7 +122,10 @@ func (s *Server) answer(ctx context.Context, b []byte) Reply {
 	}
 	ctx, cancel := context.WithTimeout(ctx, or(s.Timeout, defaultTimeout))
 	defer cancel()
-	return s.Lookup(ctx, req)
+	// Postfix keeps mail whose lookup fails for now.
+	reply := Temp("internal error")
+	s.Guard.Do(guard.Socketmap, func() { reply = s.Lookup(ctx, req) }, "key", clip(req.Key))
+	return reply
 }
 
 func (s *Server) log() *slog.Logger {

@@ -25,11 +25,11 @@ func cached[V any](ctx context.Context, s *Store, know func(*cache) (V, bool), a
 		return v, err
 	}
 	ok := false
-	s.mu.Lock()
-	if s.cache.gen == gen && s.cache.hosted != nil {
-		v, ok = know(&s.cache)
-	}
-	s.mu.Unlock()
+	s.locked(func(c *cache) {
+		if c.gen == gen && c.hosted != nil {
+			v, ok = know(c)
+		}
+	})
 	if ok {
 		return v, nil
 	}
@@ -38,23 +38,30 @@ func cached[V any](ctx context.Context, s *Store, know func(*cache) (V, bool), a
 		if err != nil {
 			return err
 		}
-		s.mu.Lock()
-		s.cache.at(gen)
-		v, ok = know(&s.cache)
-		s.mu.Unlock()
+		s.locked(func(c *cache) {
+			c.at(gen)
+			v, ok = know(c)
+		})
 		if ok {
 			return nil
 		}
 		v, err = ask(tx, func(note func(*cache)) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.cache.gen == gen {
-				note(&s.cache)
-			}
+			s.locked(func(c *cache) {
+				if c.gen == gen {
+					note(c)
+				}
+			})
 		})
 		return err
 	})
 	return v, err
+}
+
+// locked runs fn on the cache. A panic of it must not keep everybody else out.
+func (s *Store) locked(fn func(*cache)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(&s.cache)
 }
 
 // IsHosted reports whether mail for the domain is received here.

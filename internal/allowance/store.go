@@ -110,14 +110,21 @@ func (s *Store) with(account string, fn func(*share) error) error {
 			s.shares[account] = sh
 		}
 		s.mu.Unlock()
-		sh.mu.Lock()
-		if !sh.gone {
-			defer sh.mu.Unlock()
-			sh.used = s.now()
-			return fn(sh)
+		if here, err := sh.with(s.now, fn); here {
+			return err
 		}
-		sh.mu.Unlock()
 	}
+}
+
+// with runs fn on the share, locked, if it is still one that counts.
+func (sh *share) with(now func() time.Time, fn func(*share) error) (here bool, err error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.gone {
+		return false, nil
+	}
+	sh.used = now()
+	return true, fn(sh)
 }
 
 // ensure makes sh.free cover need.

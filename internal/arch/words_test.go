@@ -15,7 +15,7 @@ import (
 
 // reasonWord finds reason words where they are made: constants, and fields of
 // failures and results.
-var reasonWord = regexp.MustCompile(`(?:\bdelivery\.Reason\s*=\s*|\bWord:\s*|\bReason:\s*)"([a-z][a-z0-9-]*)"`)
+var reasonWord = regexp.MustCompile(`(?:\bdelivery\.Reason\s*=\s*|\bWord:\s*|\bReason:\s*|\bword\w+\s*=\s*|\bdelivery\.(?:Deferred|Failed), )"([a-z][a-z0-9-]*)"`)
 
 // TestReasonsAreExplained: every reason word of the program has a meaning in
 // package policy, so that explain, queue and reports never show a bare word.

@@ -15,6 +15,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
 )
@@ -33,12 +34,15 @@ type Collector struct {
 	Now     func() time.Time // nil: time.Now
 	Metrics *Metrics         // nil: none
 	Log     *slog.Logger     // nil: discard
+	Guard   *guard.Guard     // contains panics
 
 	fullOnce, badOnce sometimes
 	policies          policies
+	raw               [][]byte               // a batch that is not read yet
 	held              []delivery.Observation // of a batch that is not stored yet
 	heldID            int64                  // that batch's, whatever became of a commit
 	heldDatagrams     int
+	heldPanics        int
 }
 
 const (
@@ -46,6 +50,7 @@ const (
 	queueOctets  = 16 << 20
 	batch        = 500              // datagrams stored together
 	batchOctets  = 2 << 20          // and what they have at most; one may have more
+	maxPanics    = 3                // over one batch
 	lastReads    = 1000             // more than the kernel holds
 	lastChance   = 10 * time.Second // to store what is left when told to stop
 	longestPause = 30 * time.Second
@@ -61,18 +66,20 @@ func (c *Collector) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	read := make(chan error, 1)
-	go func() { read <- c.read(q) }()
+	c.Guard.Go(guard.Datagram, func() {
+		read <- c.Guard.Keep(ctx, guard.Datagram, func(context.Context) error { return c.read(q) })
+	})
 	for {
 		select {
 		case <-q.filled:
-			c.drain(ctx, q)
+			c.empty(ctx, q)
 			continue
 		case err := <-read:
 			c.Conn.Close()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastChance)
 			defer cancel()
-			c.drain(last, q)
-			if n := c.heldDatagrams + q.len(); n > 0 {
+			c.empty(last, q)
+			if n := c.heldDatagrams + len(c.raw) + q.len(); n > 0 {
 				c.Metrics.datagram(lost, n)
 				logger(c.Log).Error("TLSRPT datagrams were lost: they could not be stored before the end", "datagrams", n)
 			}
@@ -82,6 +89,26 @@ func (c *Collector) Run(ctx context.Context) error {
 			return fmt.Errorf("read TLSRPT datagrams: %w", err)
 		}
 	}
+}
+
+// empty stores what q holds, whatever panics meanwhile.
+func (c *Collector) empty(ctx context.Context, q *intake) {
+	for !c.Guard.Do(guard.Datagram, func() { c.drain(ctx, q) }) {
+		c.giveUp()
+	}
+}
+
+// giveUp counts the batch as lost over which storing has panicked too often. It
+// reports whether that is so.
+func (c *Collector) giveUp() bool {
+	if c.heldPanics++; c.heldPanics < maxPanics {
+		return false
+	}
+	n := c.heldDatagrams + len(c.raw)
+	c.Metrics.datagram(lost, n)
+	logger(c.Log).Error("TLSRPT datagrams were lost: reading or storing them panics", "datagrams", n)
+	c.raw, c.held, c.heldDatagrams, c.heldPanics = nil, nil, 0, 0
+	return true
 }
 
 // read fills q until the socket is closed, or its deadline has passed and the
@@ -142,18 +169,20 @@ func (c *Collector) put(q *intake, b []byte, flags int) {
 func (c *Collector) drain(ctx context.Context, q *intake) {
 	for {
 		if c.heldDatagrams == 0 {
-			b := q.take(batch, batchOctets)
-			if len(b) == 0 {
+			if len(c.raw) == 0 {
+				c.raw = q.take(batch, batchOctets)
+			}
+			if len(c.raw) == 0 {
 				return
 			}
-			c.held, c.heldDatagrams = c.observe(b)
-			c.heldID = store.NewID()
+			c.held, c.heldDatagrams = c.observe(c.raw)
+			c.raw, c.heldID = nil, store.NewID()
 		}
 		if len(c.held) > 0 && !c.Off && !c.save(ctx, c.heldID, c.held) {
 			return
 		}
 		c.Metrics.datagram(stored, c.heldDatagrams)
-		c.held, c.heldDatagrams = nil, 0
+		c.held, c.heldDatagrams, c.heldPanics = nil, 0, 0
 	}
 }
 
@@ -163,7 +192,11 @@ func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagra
 	day := tlsresult.Day(now)
 	faultOf := func(d dns.Name) *delivery.PolicyFailure { return c.Faults.of(d, now) }
 	for _, b := range batch {
-		o, err := observe(b, faultOf)
+		var o observed
+		err := c.Guard.Try(guard.Datagram, func() (err error) {
+			o, err = observe(b, faultOf)
+			return err
+		})
 		switch {
 		case err != nil:
 			c.Metrics.datagram(malformed, 1)
@@ -207,6 +240,9 @@ func (c *Collector) save(ctx context.Context, id int64, obs []delivery.Observati
 		}
 		if ctx.Err() != nil {
 			return false
+		}
+		if guard.Contained(err) && c.giveUp() {
+			return true
 		}
 		logger(c.Log).Error("TLS results of Postfix not stored", "err", err, "again-in", pause)
 		t := time.NewTimer(pause)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/socketmap"
 )
 
@@ -65,10 +65,10 @@ func (r *Resolver) lookup(ctx context.Context, req socketmap.Request) socketmap.
 		return socketmap.NotFound()
 	}
 	d := delivery.RecipientDomain{Name: q.Domain}
-	var wg sync.WaitGroup
-	wg.Go(func() { q.Finding = r.STS.Find(ctx, d) })
+	var both guard.Group
+	both.Go(func() { q.Finding = r.STS.Find(ctx, d) })
 	q.Destination = r.Finder.Find(ctx, d)
-	wg.Wait()
+	both.Wait()
 	if ctx.Err() != nil {
 		return socketmap.Temp("the lookups of " + q.Domain.ASCII() + " took too long")
 	}

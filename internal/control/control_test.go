@@ -16,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/queue"
 	"waxwing/internal/routes"
 	"waxwing/internal/store"
@@ -77,6 +78,11 @@ func item() queue.Item {
 
 func serve(t *testing.T, d Desk) string {
 	t.Helper()
+	return serveGuarded(t, d, nil)
+}
+
+func serveGuarded(t *testing.T, d Desk, g *guard.Guard) string {
+	t.Helper()
 	dir := t.TempDir()
 	l, err := Listen(dir)
 	if err != nil {
@@ -84,7 +90,7 @@ func serve(t *testing.T, d Desk) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- (&Server{Desk: d, Program: "1.2.3"}).Serve(ctx, l) }()
+	go func() { ended <- (&Server{Desk: d, Program: "1.2.3", Guard: g}).Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

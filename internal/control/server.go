@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"waxwing/internal/guard"
 	"waxwing/internal/queue"
 	"waxwing/internal/tlsreport"
 )
@@ -21,6 +22,7 @@ type Server struct {
 	Desk    Desk
 	Program string       // version of the program, for people
 	Log     *slog.Logger // nil: discard
+	Guard   *guard.Guard // contains panics
 }
 
 type peerKey struct{}
@@ -46,13 +48,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		},
 		ErrorLog: slog.NewLogLogger(s.log().Handler(), slog.LevelDebug),
 	}
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, s.Guard.Func(guard.Control, func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if srv.Shutdown(last) != nil {
 			srv.Close()
 		}
-	})
+	}))
 	defer stop()
 	if err := srv.Serve(newBounded(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -81,7 +83,9 @@ func (s *Server) handler() http.Handler {
 			answer(w, http.StatusForbidden, f)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		if !s.Guard.Do(guard.Control, func() { mux.ServeHTTP(w, r) }, "path", r.URL.Path) {
+			answer(w, http.StatusInternalServerError, failure{wordFailed, "internal error of the server; it is in its log"})
+		}
 	})
 }
 

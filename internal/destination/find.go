@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 )
 
 // Finder finds destinations. It is safe for concurrent use; its fields must
@@ -160,7 +160,7 @@ func (f *Finder) hosts(ctx context.Context, cs []candidate, t target) []hostFact
 		out[0] = f.host(ctx, cs[0], t)
 		return out
 	}
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for i, c := range cs {
 		wg.Go(func() { out[i] = f.host(ctx, c, t) })
 	}
@@ -172,7 +172,7 @@ func (f *Finder) hosts(ctx context.Context, cs []candidate, t target) []hostFact
 // records (RFC 7672 §2.2.2).
 func (f *Finder) host(ctx context.Context, c candidate, t target) hostFacts {
 	h := hostFacts{candidate: c, lookups: make(lookups, 0, 4)}
-	var wg sync.WaitGroup
+	var wg guard.Group
 	wg.Go(func() { h.v6, h.v6err = f.DNS.LookupAAAA(ctx, c.name) })
 	h.v4, h.v4err = f.DNS.LookupA(ctx, c.name)
 	wg.Wait()

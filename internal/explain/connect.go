@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 	"unicode"
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/policy"
 	"waxwing/internal/session"
 )
@@ -72,7 +72,7 @@ const (
 
 // connect looks at every address of every host, and at the policy host.
 func (x *Explainer) connect(ctx context.Context, req Request, dec delivery.Decision, e *Explanation) {
-	var all sync.WaitGroup
+	var all guard.Group
 	if x.Fetcher != nil && e.MTASTS.Looked && (e.MTASTS.ID != "" || e.MTASTS.Mode != "") {
 		all.Go(func() { e.MTASTS.Live = x.live(ctx, req, e.MTASTS) })
 	}

@@ -29,6 +29,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/account"
+	"waxwing/internal/guard"
 	"waxwing/internal/turns"
 	"waxwing/sasl"
 	"waxwing/smtp"
@@ -55,6 +56,7 @@ type Checker struct {
 	Limits   Limits
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: discard
+	Guard    *guard.Guard     // contains panics
 	// Secret keys the made-up credentials. Real ones outlive a restart and are the
 	// same on every machine: so must these be (func Secret). Nil: of this process.
 	Secret []byte
@@ -161,9 +163,7 @@ func (a *attempt) password(ctx context.Context, password string) (string, error)
 // wait for one argon2id where none of them is there, and for one each where they are.
 func (a *attempt) share(ctx context.Context, hash, password string) (bool, error) {
 	key := mac(a.c.secret[:], "flight", a.user, hash, password)
-	same := a.c.flights.DoChan(string(key[:]), func() (any, error) {
-		return a.verify(context.WithoutCancel(ctx), hash, password)
-	})
+	same := a.c.flight(string(key[:]), func() (bool, error) { return a.verify(context.WithoutCancel(ctx), hash, password) })
 	select {
 	case r := <-same:
 		ok, _ := r.Val.(bool)
@@ -171,6 +171,18 @@ func (a *attempt) share(ctx context.Context, hash, password string) (bool, error
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+}
+
+// flight runs verify, on a goroutine of its own, for all that wait for the same key.
+func (c *Checker) flight(key string, verify func() (bool, error)) <-chan singleflight.Result {
+	return c.flights.DoChan(key, func() (any, error) {
+		ok := false
+		err := c.Guard.Try(guard.Login, func() (err error) {
+			ok, err = verify()
+			return err
+		})
+		return ok, err
+	})
 }
 
 // verify runs argon2id when its turn has come: each takes some 20 MiB.

@@ -12,6 +12,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 )
 
 // Metrics is a set of counters with a registry of its own. Methods are safe
@@ -38,6 +39,7 @@ type Metrics struct {
 	resolverState *prometheus.GaugeVec
 	clients       *clients
 	outbound      outbound
+	panics        *prometheus.CounterVec
 }
 
 // New returns fresh counters, registered together with those of the Go runtime
@@ -67,8 +69,12 @@ func New() *Metrics {
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
+	m.panics = counter("waxwing_panics_total", "Panics that were contained, by the area whose work panicked.", "area")
+	for _, k := range guard.Areas() {
+		m.panics.WithLabelValues(string(k.Area)) // 0 from the start, so that the first one shows as an increase
+	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
 	return m
@@ -166,6 +172,13 @@ func orNone(s string) string {
 		return "none"
 	}
 	return s
+}
+
+// Panicked counts a panic that was contained (OPS-9).
+func (m *Metrics) Panicked(a guard.Area) {
+	if m != nil {
+		m.panics.WithLabelValues(string(a)).Inc()
+	}
 }
 
 // Accepted counts a message answered with 250.

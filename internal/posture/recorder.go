@@ -141,12 +141,16 @@ func (r *Recorder) signals() {
 	}
 }
 
+func (r *Recorder) prepare() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signals()
+}
+
 // Run writes what was noted until ctx ends, and then what is left. It never
 // fails: what cannot be written is tried again, and after a while logged and forgotten.
 func (r *Recorder) Run(ctx context.Context) error {
-	r.mu.Lock()
-	r.signals()
-	r.mu.Unlock()
+	r.prepare()
 	sweep := time.NewTicker(24 * time.Hour)
 	defer sweep.Stop()
 	for ctx.Err() == nil {

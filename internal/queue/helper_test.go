@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -107,6 +108,8 @@ type world struct {
 	clock *clock
 	tr    *script
 	log   *bytes.Buffer
+
+	panicked []guard.Area // of a world that only steps
 }
 
 type syncWriter struct {
@@ -127,8 +130,10 @@ func newWorld(t testing.TB, s *store.Store, owner string) *world {
 		Rand: func() float64 { return 0.5 },
 		Log:  slog.New(slog.NewTextHandler(&syncWriter{w: buf}, nil)),
 	}
+	w := &world{Queue: q, t: t, clock: c, tr: tr, log: buf}
+	q.Guard = &guard.Guard{Log: q.Log, Count: func(a guard.Area) { w.panicked = append(w.panicked, a) }}
 	q.setup()
-	return &world{Queue: q, t: t, clock: c, tr: tr, log: buf}
+	return w
 }
 
 // mail is an envelope from alice to the given addresses.
@@ -177,7 +182,7 @@ func (w *world) step() int {
 		w.t.Fatal(err)
 	}
 	for _, j := range jobs {
-		w.perform(j)
+		w.contained(j)
 	}
 	return len(jobs)
 }

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"waxwing/dns"
 	"waxwing/dsn"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -34,12 +34,14 @@ type notification struct {
 // compose makes the one notification about what an attempt came to. It is made
 // of what strangers wrote: whatever it does, the outcome will be settled.
 func (q *Queue) compose(ctx context.Context, j *job, told []verdict, c circumstances) (n notification, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			q.Log.Error("panic in a notification", "message", LogID(j.ID), "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+	err = q.Guard.Try(guard.Notice, func() (err error) {
+		n, err = q.notify(ctx, j, told, c)
+		return err
+	}, j.attrs()...)
+	return n, err
+}
+
+func (q *Queue) notify(ctx context.Context, j *job, told []verdict, c circumstances) (n notification, err error) {
 	at := strings.LastIndexByte(j.Sender, '@')
 	domain, err := delivery.ParseRecipientDomain(j.Sender[at+1:])
 	if at < 1 || err != nil {

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/retry"
 	"waxwing/internal/store"
 	"waxwing/smtp"
@@ -101,9 +102,10 @@ type Queue struct {
 	Grace          time.Duration // how long Run lets attempts go on when told to stop; 0: 20 s
 	History        time.Duration // how long settled messages are kept (QUE-8); 0: 7 days, negative: not at all
 
-	Now  func() time.Time // nil: time.Now
-	Rand func() float64   // in [0,1), for jitter; nil: math/rand/v2
-	Log  *slog.Logger     // nil: discard
+	Now   func() time.Time // nil: time.Now
+	Rand  func() float64   // in [0,1), for jitter; nil: math/rand/v2
+	Log   *slog.Logger     // nil: discard
+	Guard *guard.Guard     // contains panics
 
 	once  sync.Once
 	board *board

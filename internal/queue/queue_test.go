@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -205,7 +207,7 @@ func TestBrokenTransport(t *testing.T) {
 				t.Errorf("%s: %+v", c.to, it)
 			}
 		}
-		if !strings.Contains(w.log.String(), "panic in a delivery") {
+		if !slices.Contains(w.panicked, guard.Delivery) {
 			t.Error("the panic was not logged")
 		}
 	})
@@ -395,7 +397,7 @@ func TestSurprises(t *testing.T) {
 		w.Sign = func(context.Context, []byte) ([]byte, error) { panic("signer") }
 		w.put("never.b@b.test")
 		w.step()
-		if w.item("never.b@b.test").State != Failed || !strings.Contains(w.log.String(), "panic in a notification") {
+		if w.item("never.b@b.test").State != Failed || !slices.Contains(w.panicked, guard.Notice) {
 			t.Error("a panic in a notification undid the outcome")
 		}
 		w.Sign = nil
@@ -404,6 +406,9 @@ func TestSurprises(t *testing.T) {
 		w.step()
 		if w.item("ok.c@b.test").State != Delivered {
 			t.Error("a panic in a hook undid the outcome")
+		}
+		if !slices.Contains(w.panicked, guard.Settle) {
+			t.Error("the panic in a hook was not counted")
 		}
 	})
 }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -35,9 +35,25 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 	q.board.start()
 	var helpers sync.WaitGroup
-	helpers.Go(func() { q.every(ctx, q.Lease/4, q.renew) })
-	helpers.Go(func() { q.every(ctx, sweepEvery, q.sweep) })
-	helpers.Go(func() { q.rerouter(ctx) })
+	help := func(run func(context.Context)) {
+		q.Guard.In(&helpers, guard.Queue, func() { q.keep(ctx, run) })
+	}
+	help(func(ctx context.Context) { q.every(ctx, q.Lease/4, q.renew) })
+	help(func(ctx context.Context) { q.every(ctx, sweepEvery, q.sweep) })
+	help(q.rerouter)
+	q.keep(ctx, q.passes)
+	q.stop(ctx)
+	helpers.Wait()
+	return nil
+}
+
+// keep runs a loop until ctx ends, whatever panics in it.
+func (q *Queue) keep(ctx context.Context, run func(context.Context)) {
+	_ = q.Guard.Keep(ctx, guard.Queue, func(ctx context.Context) error { run(ctx); return nil }) // run has no error
+}
+
+// passes looks for work, again and again until ctx ends.
+func (q *Queue) passes(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause := q.pass(ctx)
 		timer := time.NewTimer(pause)
@@ -48,9 +64,6 @@ func (q *Queue) Run(ctx context.Context) error {
 		}
 		timer.Stop()
 	}
-	q.stop(ctx)
-	helpers.Wait()
-	return nil
 }
 
 // every calls fn now and then until ctx ends.
@@ -71,7 +84,7 @@ func (q *Queue) every(ctx context.Context, d time.Duration, fn func(context.Cont
 func (q *Queue) stop(ctx context.Context) {
 	q.giveBack(context.WithoutCancel(ctx), q.board.close(), q.Now())
 	ended := make(chan struct{})
-	go func() { q.board.workers.Wait(); close(ended) }()
+	q.Guard.Go(guard.Queue, func() { q.board.workers.Wait(); close(ended) })
 	t := time.NewTimer(q.Grace)
 	defer t.Stop()
 	renewal := time.NewTicker(max(q.Lease/4, time.Millisecond))
@@ -169,24 +182,18 @@ func (q *Queue) dueAt(t time.Time) {
 // start starts whatever may start.
 func (q *Queue) start() {
 	for j := q.board.next(); j != nil; j = q.board.next() {
-		go q.work(j)
+		q.Guard.Go(guard.Queue, func() { q.work(j) })
 	}
 }
 
 func (q *Queue) work(j *job) {
 	defer func() {
-		// Nothing that one message does may end the server, which would meet it
-		// again after its start. The lease runs out.
-		if p := recover(); p != nil {
-			q.Log.Error("panic in the queue: the message will be tried again when its lease ends",
-				"message", LogID(j.ID), "domain", j.rows[0].domain, "panic", p, "stack", string(debug.Stack()))
-		}
 		if q.board.done(j) {
 			q.Wake()
 		}
 		q.start()
 	}()
-	q.perform(j)
+	q.contained(j)
 }
 
 // perform makes one attempt and settles it.
@@ -210,14 +217,8 @@ func (q *Queue) perform(j *job) {
 	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)
 }
 
-// attempt runs the transport and contains its panics.
-func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
-	defer func() {
-		if p := recover(); p != nil {
-			q.Log.Error("panic in a delivery", "message", LogID(j.ID), "domain", j.rows[0].domain, "panic", p, "stack", string(debug.Stack()))
-			res = delivery.Result{Recipients: all(j, delivery.Deferred, "internal-error", "an internal error of this server; it is in its log")}
-		}
-	}()
+// try asks what may stand in the way of an attempt, and makes it.
+func (q *Queue) try(ctx context.Context, j *job) delivery.Result {
 	if j.Domain == (delivery.RecipientDomain{}) {
 		return delivery.Result{Recipients: all(j, delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
 	}

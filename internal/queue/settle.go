@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
@@ -67,6 +67,11 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 		}
 		if s.mend(err) {
 			continue
+		}
+		var hook *hookError // mend knows how often to try those
+		if guard.Contained(err) && !errors.As(err, &hook) {
+			q.giveUp(ctx, j)
+			return
 		}
 		if try == settleTries || errors.Is(err, store.ErrClosed) {
 			q.Log.Error("outcome not stored: the message will be tried again when its lease ends",
@@ -208,14 +213,8 @@ func (s *settlement) write(tx *store.Tx) error {
 }
 
 // contain makes a panic of what others plugged in an error like any other of theirs.
-func (s *settlement) contain(fn func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.q.Log.Error("panic while settling", "message", LogID(s.job.ID), "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return fn()
+func (s *settlement) contain(fn func() error) error {
+	return s.q.Guard.Try(guard.Settle, fn, s.job.attrs()...)
 }
 
 func (s *settlement) delivered() []int64 {

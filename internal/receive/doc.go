@@ -17,6 +17,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 )
 
 // Enqueuer makes a message durable. When Enqueue returns nil, the message is
@@ -80,6 +81,7 @@ type Common struct {
 	Memory     *Memory          // for all messages that are coming in; nil: unbounded
 	Now        func() time.Time // nil: time.Now
 	Log        *slog.Logger     // nil: discard
+	Guard      *guard.Guard     // contains panics
 	Rand       io.Reader        // for Message-IDs; nil: crypto/rand
 }
 

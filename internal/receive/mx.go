@@ -49,7 +49,7 @@ type reportRecipient struct {
 
 // NewSession never refuses.
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	return &mxSession{b: b, conn: conn, name: lookUpName(ctx, b.DNS, conn.Remote().Addr())}, nil
+	return &mxSession{b: b, conn: conn, name: lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())}, nil
 }
 
 func (s *mxSession) Reset() { s.tx, s.reports = transaction{}, nil }

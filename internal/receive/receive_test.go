@@ -614,7 +614,7 @@ func TestReverse(t *testing.T) {
 		{pointers{}, "from c ([192.0.2.1])\r\n"},
 	} {
 		tr := trace{helo: "c", addr: addr, hostname: "mx.test", protocol: "SMTP", now: noon}
-		tr.name, tr.secure = lookUpName(t.Context(), tt.p, addr).result(t.Context())
+		tr.name, tr.secure = lookUpName(t.Context(), nil, tt.p, addr).result(t.Context())
 		if got := string(tr.field()); !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/guard"
 )
 
 // Times for finding a client's name. It is only told in Received, so a message
@@ -25,17 +26,17 @@ type reverse struct {
 }
 
 // lookUpName starts the search, which ends with ctx. Nil where there is nothing to ask.
-func lookUpName(ctx context.Context, r dns.Resolver, addr netip.Addr) *reverse {
+func lookUpName(ctx context.Context, g *guard.Guard, r dns.Resolver, addr netip.Addr) *reverse {
 	if r == nil || !addr.IsValid() || addr.IsLoopback() {
 		return nil
 	}
 	v := &reverse{done: make(chan struct{})}
-	go func() {
+	g.Go(guard.Reverse, func() {
 		defer close(v.done)
 		ctx, cancel := context.WithTimeout(ctx, reverseTimeout)
 		defer cancel()
 		v.find(ctx, r, addr)
-	}()
+	}, "remote", addr.String())
 	return v
 }
 

@@ -44,14 +44,14 @@ func (s *Server) buildCompanion() error {
 			return err
 		}
 		s.collector = &companion.Collector{Conn: conn, Store: s.Store, Off: !s.cfg.TLSRPT.Send, Faults: &faults, Now: s.o.Now,
-			Metrics: counters, Log: s.area("companion")}
+			Metrics: counters, Log: s.area("companion"), Guard: s.guard}
 	}
 	resolver := &companion.Resolver{
 		// The addresses are Postfix's to judge; private ones are none of our business.
 		Finder: &destination.Finder{DNS: s.DNS, AllowPrivate: true, MaxHosts: companionHosts},
 		STS:    s.STS, Faults: &faults, Now: s.o.Now, Metrics: counters, Log: s.area("companion"),
 	}
-	srv := &socketmap.Server{Lookup: resolver.Lookup, Log: s.area("companion")}
+	srv := &socketmap.Server{Lookup: resolver.Lookup, Log: s.area("companion"), Guard: s.guard}
 	for _, p := range c.Policies {
 		l, err := s.listenPolicies(p)
 		if err != nil {

@@ -34,7 +34,7 @@ func (s *Server) buildControl() error {
 
 // serveControl answers commands until ctx ends.
 func (s *Server) serveControl(ctx context.Context, l net.Listener) error {
-	srv := &control.Server{Desk: s.desk(), Program: s.o.Version, Log: s.area("control")}
+	srv := &control.Server{Desk: s.desk(), Program: s.o.Version, Log: s.area("control"), Guard: s.guard}
 	return srv.Serve(ctx, l)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/config"
+	"waxwing/internal/guard"
 	"waxwing/peers"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -60,6 +61,8 @@ type gateListener struct {
 	net.Listener
 	gate   peers.Gate
 	limits peers.Limits
+	guard  *guard.Guard
+	area   guard.Area
 	count  func(refused string) // "": accepted
 	ended  func()
 	crowd  func(is bool) // it became nearly full, or is so no more; nil: nobody is told
@@ -70,10 +73,10 @@ type gateListener struct {
 }
 
 // gated puts a gate before a listener that serves HTTP.
-func (s *Server) gated(l net.Listener, c config.Listen, withTLS bool) *gateListener {
+func (s *Server) gated(l net.Listener, c config.Listen, area guard.Area) *gateListener {
 	kind := string(c.Kind)
 	return &gateListener{
-		Listener: l, limits: s.shares(c).Shares(), gate: peers.Gate{Ledger: s.peers, TLS: withTLS},
+		Listener: l, guard: s.guard, area: area, limits: s.shares(c).Shares(), gate: peers.Gate{Ledger: s.peers, TLS: area == guard.HTTPS},
 		count: func(refused string) { s.Metrics.Connected(kind, refused) },
 		ended: func() { s.Metrics.Disconnected(kind, "closed") },
 	}
@@ -86,20 +89,39 @@ func (l *gateListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		addr := addrOf(nc)
-		adm := l.gate.Enter(l.limits, addr)
-		l.count(string(adm.Refused))
-		if adm.Refused != "" {
-			nc.Close()
-			continue
+		var g net.Conn
+		l.guard.Do(l.area, func() { g = l.admit(nc) })
+		if g != nil {
+			return g, nil
 		}
-		l.tell()
-		g := &gatedConn{Conn: nc, l: l, addr: addr}
-		if l.gate.TLS {
-			g.shaken = sync.OnceFunc(func() { l.gate.EndTLS(addr) })
-		}
-		return g, nil
+		nc.Close()
 	}
+}
+
+// admit returns nil for a connection that is refused.
+func (l *gateListener) admit(nc net.Conn) net.Conn {
+	addr := addrOf(nc)
+	adm := l.gate.Enter(l.limits, addr)
+	admitted := false
+	defer func() {
+		if adm.Refused == "" && !admitted { // a panic
+			l.gate.Leave(addr)
+			if l.gate.TLS {
+				l.gate.EndTLS(addr)
+			}
+		}
+	}()
+	l.count(string(adm.Refused))
+	if adm.Refused != "" {
+		return nil
+	}
+	l.tell()
+	g := &gatedConn{Conn: nc, l: l, addr: addr}
+	if l.gate.TLS {
+		g.shaken = sync.OnceFunc(func() { l.gate.EndTLS(addr) })
+	}
+	admitted = true
+	return g
 }
 
 // tell passes a change of the state on. What is told closes connections, each of
@@ -112,11 +134,11 @@ func (l *gateListener) tell() {
 	defer l.mu.Unlock()
 	if is := l.gate.Crowded(); is != l.crowded {
 		l.crowded = is
-		go func() {
+		l.guard.Go(l.area, func() {
 			l.telling.Lock()
 			defer l.telling.Unlock()
 			l.crowd(l.gate.Crowded())
-		}()
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"waxwing/internal/config"
+	"waxwing/internal/guard"
 	"waxwing/internal/login"
 	"waxwing/internal/receive"
 	"waxwing/internal/tlsreport"
@@ -49,7 +50,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		// and because a resumed session proves less.
 		conf = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get, SessionTicketsDisabled: true, Time: s.o.Now}
 	}
-	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Secret: secret, Count: s.Metrics.Login,
+	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Guard: s.guard, Secret: secret, Count: s.Metrics.Login,
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
 	common := s.receiving()
 	for _, c := range s.cfg.Listen {
@@ -62,7 +63,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 		s.listeners = append(s.listeners, bound)
 		switch c.Kind {
 		case config.Metrics:
-			gated := s.gated(l, c, false)
+			gated := s.gated(l, c, guard.Metrics)
 			gated.limits.Connections = metricsConnections
 			bound.serve = s.serveMetrics(gated)
 		case config.HTTPS:
@@ -86,7 +87,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 // receiving is what all that takes mail in has in common.
 func (s *Server) receiving() receive.Common {
 	return receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
-		TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive")}
+		TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive"), Guard: s.guard}
 }
 
 // incomingMemory is for messages that are coming in, beyond 64 KiB of each. Where it is
@@ -101,7 +102,7 @@ func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
 	}
 	log, kind := s.area("proxy").With("listener", string(c.Kind)), string(c.Kind)
 	return &proxyproto.Listener{
-		Listener: l, From: c.ProxyFrom, Pending: or(c.MaxConnections, s.cfg.Limits.MaxConnections),
+		Listener: l, Guard: s.guard, From: c.ProxyFrom, Pending: or(c.MaxConnections, s.cfg.Limits.MaxConnections),
 		Refused: func(proxy netip.Addr, why string) {
 			s.Metrics.ProxyRefused(kind, why)
 			level := slog.LevelInfo
@@ -151,7 +152,7 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 		Timeouts: smtpserver.Timeouts{Command: lim.CommandTimeout, Crowded: lim.CrowdedTimeout},
 		Offer:    smtpserver.Offer{RequireTLS: true},
 		Trace:    s.trace(kind),
-		Now:      s.o.Now, Log: s.area("smtp").With("listener", kind),
+		Now:      s.o.Now, Log: s.area("smtp").With("listener", kind), Guard: s.guard,
 	}
 	if c.Kind == config.MX {
 		srv.Backend = &receive.MX{Common: common, DNS: s.DNS, Reports: reportSink{s.TLSReport}, IsReport: s.isReport}
@@ -213,7 +214,7 @@ const metricsConnections = 100
 func (s *Server) serveMetrics(l net.Listener) func(context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
-	srv := bounded(&http.Server{Handler: mux, WriteTimeout: time.Minute})
+	srv := bounded(&http.Server{Handler: s.guarded(guard.Metrics, mux), WriteTimeout: time.Minute})
 	return func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { srv.Close() })
 		defer stop()

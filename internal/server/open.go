@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"waxwing/internal/config"
+	"waxwing/internal/guard"
 	"waxwing/internal/schema"
 	"waxwing/internal/store"
 )
@@ -18,7 +19,11 @@ import (
 // OpenStore opens the store that cfg names and brings its tables up to date.
 // Commands that need no running server use it too.
 func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*store.Store, error) {
-	o := store.Options{Postgres: cfg.Postgres, Migrations: schema.FS, Log: log}
+	return openStore(ctx, cfg, log, nil)
+}
+
+func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger, g *guard.Guard) (*store.Store, error) {
+	o := store.Options{Postgres: cfg.Postgres, Migrations: schema.FS, Log: log, Guard: g}
 	if cfg.Postgres == "" {
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 			return nil, fmt.Errorf("data_dir %s cannot be made: %w", cfg.DataDir, err)

@@ -51,7 +51,7 @@ func TestPoolLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := pool(cfg.Delivery)
+	p := pool(cfg.Delivery, nil)
 	if want := (&session.Pool{MaxMessages: 3, Idle: 7 * time.Second, MaxIdle: 200}); p.MaxMessages != want.MaxMessages || p.Idle != want.Idle || p.MaxIdle != want.MaxIdle {
 		t.Errorf("%d messages, %s, %d connections", p.MaxMessages, p.Idle, p.MaxIdle)
 	}

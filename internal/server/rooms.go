@@ -50,7 +50,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resolver.Now = s.o.Now
+	resolver.Now, resolver.Guard = s.o.Now, s.guard
 	s.DNS = resolver
 	s.Accounts = &accounts.Store{DB: s.Store, Now: s.o.Now}
 	s.Allowance = Allowance(s.cfg, s.Store)
@@ -127,8 +127,8 @@ func (s *Server) buildDelivery() error {
 		return err
 	}
 	d := s.cfg.Delivery
-	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}
-	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts"), Fetched: s.Metrics.PolicyFetched}
+	fetcher := &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now, Guard: s.guard}
+	s.STS = &stspolicy.Cache{Store: s.Store, DNS: s.DNS, Fetcher: fetcher, Now: s.o.Now, Log: s.area("mta-sts"), Guard: s.guard, Fetched: s.Metrics.PolicyFetched}
 	s.own = ownAddrs(s.cfg, net.InterfaceAddrs)
 	s.STSPublish = &stspublish.Service{Store: s.Store, DNS: s.DNS, Now: s.o.Now}
 	s.Direct = &transport.Direct{
@@ -266,7 +266,7 @@ func (s *Server) buildReports() error {
 	s.TLSReport = &tlsreport.Service{
 		Store: s.Store, DNS: s.DNS, Signer: s.Signing, AllowPrivate: s.cfg.Delivery.AllowPrivate,
 		Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, Success: tlsreport.Success(r.ReportSuccess), Off: !r.Send,
-		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"),
+		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"), Guard: s.guard,
 		HostNames: s.hostNames(), Send: s.reportsTo, Cap: r.MaxPerOrg, Webhook: r.AlertWebhook,
 		PerReporter: r.MaxPerReporter, PerDay: r.MaxReceived, OctetsPerDay: int64(r.MaxOctets), Count: s.Metrics.Report,
 		Roots: roots, Dial: s.o.Dialer.DialContext,
@@ -347,7 +347,7 @@ func (s *Server) buildQueue() {
 		Hostname:    s.cfg.Hostname.ASCII(),
 		Postmaster:  "postmaster@" + s.cfg.Hostname.ASCII(),
 		Concurrency: d.Concurrency, PerDestination: d.ConcurrencyPerDomain,
-		Now: s.o.Now, Log: s.area("queue"),
+		Now: s.o.Now, Log: s.area("queue"), Guard: s.guard,
 	}
 	s.TLSReport.Enqueuer = s.Queue
 }

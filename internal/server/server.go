@@ -7,23 +7,22 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
+	"waxwing/internal/guard"
 	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
+	"waxwing/internal/panics"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/receive"
@@ -78,6 +77,7 @@ type Server struct {
 	resume    tls.ClientSessionCache // and TLS sessions
 	cfg       *config.Config
 	log       *slog.Logger
+	guard     *guard.Guard
 	o         Options
 	listeners []*listener
 	own       []netip.Addr         // addresses of ours that others deliver to
@@ -106,12 +106,14 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Dialer == nil {
 		o.Dialer = &net.Dialer{KeepAlive: -1} // every step of a session has a time of its own
 	}
-	db, err := OpenStore(ctx, o.Config, o.Log)
-	if err != nil {
+	s := &Server{cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now),
+		incoming: &receive.Memory{Limit: incomingMemory}}
+	s.guard = &guard.Guard{Log: o.Log, Count: s.Metrics.Panicked}
+	s.pool = pool(o.Config.Delivery, s.guard)
+	var err error
+	if s.Store, err = openStore(ctx, o.Config, o.Log, s.guard); err != nil {
 		return nil, err
 	}
-	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), pool: pool(o.Config.Delivery), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now),
-		incoming: &receive.Memory{Limit: incomingMemory}}
 	if s.spool, err = makeSpool(o.Config); err == nil {
 		err = s.build(ctx)
 	}
@@ -132,8 +134,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 }
 
 // pool keeps connections as the configuration says (SES-6).
-func pool(d config.Delivery) *session.Pool {
-	return &session.Pool{MaxMessages: d.KeepMessages, Idle: d.KeepIdle, MaxIdle: d.KeepConnections}
+func pool(d config.Delivery, g *guard.Guard) *session.Pool {
+	return &session.Pool{Guard: g, MaxMessages: d.KeepMessages, Idle: d.KeepIdle, MaxIdle: d.KeepConnections}
 }
 
 // Close releases what New took. It is not needed after Run.
@@ -160,60 +162,46 @@ func (s *Server) Run(ctx context.Context) error {
 	front, stopFront := context.WithCancel(ctx)
 	defer stopFront()
 
-	var services errgroup.Group
-	start := func(name string, run func(context.Context) error) {
-		services.Go(func() error {
-			err := run(back)
-			if err != nil && back.Err() == nil {
-				stopFront()
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			return nil
-		})
+	services := &crew{guard: s.guard, failed: stopFront}
+	start := func(name string, area guard.Area, run func(context.Context) error) {
+		services.start(back, name, area, run)
 	}
-	start("queue", s.Queue.Run)
-	start("MTA-STS refresh", s.STS.Run)
-	start("TLS reports", s.TLSReport.Run)
-	start("resolver self-test", s.selfTests)
-	start("change watcher", s.watch)
-	start("suppressions", s.sweep)
-	start("daily limits", s.Allowance.Run)
-	start("posture", s.Posture.Run)
+	start("queue", guard.Queue, s.Queue.Run)
+	start("MTA-STS refresh", guard.Refresh, s.STS.Run)
+	start("TLS reports", guard.Reports, s.TLSReport.Run)
+	start("resolver self-test", guard.SelfTest, s.selfTests)
+	start("change watcher", guard.Watcher, s.watch)
+	start("sweeper", guard.Sweeper, s.sweep)
+	start("daily limits", guard.Allowance, s.Allowance.Run)
+	start("posture", guard.Posture, s.Posture.Run)
 	if s.collector != nil {
-		start("TLSRPT datagrams", s.collector.Run)
+		start("TLSRPT datagrams", guard.Datagram, s.collector.Run)
 	}
 
-	var faces errgroup.Group
-	faces.Go(func() error { // where there are no listeners
-		<-front.Done()
+	faces := &crew{guard: s.guard, failed: stopFront}
+	faces.start(front, "front", guard.Listener, func(ctx context.Context) error { // where there are no listeners
+		<-ctx.Done()
 		return nil
 	})
 	if s.control != nil {
-		faces.Go(func() error {
-			if err := s.serveControl(front, s.control); err != nil && front.Err() == nil {
+		faces.start(front, "control", guard.Control, func(ctx context.Context) error {
+			if err := s.serveControl(ctx, s.control); err != nil && ctx.Err() == nil {
 				s.log.Error("commands cannot reach this server any more, and use its store instead", "error", err)
 			}
 			return nil
 		})
 	}
 	for _, l := range s.listeners {
-		faces.Go(func() error {
-			err := l.serve(front)
-			if err != nil && front.Err() == nil {
-				stopFront()
-				return fmt.Errorf("listener %s: %w", l.Addr(), err)
-			}
-			return nil
-		})
+		faces.start(front, "listener "+l.Addr().String(), guard.Listener, l.serve)
 	}
 	for _, l := range s.listeners {
 		s.log.Info("listening", "kind", string(l.kind), "address", l.Addr().String())
 	}
 	s.log.Info("serving", "hostname", s.cfg.Hostname.ASCII(), "listeners", len(s.listeners))
-	err := faces.Wait() // ends when front does
+	err := faces.wait() // ends when front does
 	s.log.Info("draining")
 	stopBack()
-	err = errors.Join(err, services.Wait())
+	err = errors.Join(err, services.wait())
 	return errors.Join(err, s.Close())
 }
 
@@ -227,14 +215,17 @@ func (s *Server) Addr(kind config.Kind) net.Addr {
 	return nil
 }
 
-// sweep forgets suppressions whose time is over, once an hour (QUE-7). Until
-// then they are ignored.
+// sweep forgets suppressions whose time is over, once an hour (QUE-7; until
+// then they are ignored), and panics that are long past.
 func (s *Server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
 		if _, err := s.Suppression.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("suppressions that are over were not removed", "error", err)
+		}
+		if err := panics.Sweep(ctx, s.Store, s.o.Now()); err != nil && ctx.Err() == nil {
+			s.log.Error("the store was not tidied", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/smtpclient"
 )
 
@@ -22,6 +23,7 @@ type Pool struct {
 	MaxMessages int           // messages over one connection; 0: 100
 	Idle        time.Duration // how long a connection is kept unused; 0: 5 s
 	MaxIdle     int           // connections kept at one time, all hosts together; 0: 200
+	Guard       *guard.Guard  // contains panics
 
 	mu     sync.Mutex
 	idle   map[poolKey][]*kept // each in the order in which they came
@@ -201,7 +203,7 @@ func (p *Pool) insert(c *kept) *kept {
 	c.el = p.oldest.PushBack(c)
 	p.idle[c.key] = append(p.idle[c.key], c)
 	if p.timer == nil {
-		p.timer = time.AfterFunc(p.idleTime(), p.expire)
+		p.timer = time.AfterFunc(p.idleTime(), p.Guard.Func(guard.Pool, p.expire))
 	}
 	if p.oldest.Len() > p.maxIdle() {
 		return p.first()
@@ -243,20 +245,24 @@ func (p *Pool) expired(now time.Time) []*kept {
 // Close parts with all connections that are kept, and keeps none from then on.
 // It does not wait for the peers.
 func (p *Pool) Close() error {
+	for _, c := range p.closeAll() {
+		c.conn.Part()
+	}
+	return nil
+}
+
+// closeAll takes all connections out, and lets none in any more.
+func (p *Pool) closeAll() (out []*kept) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = true
-	var out []*kept
 	for p.oldest != nil && p.oldest.Len() > 0 {
 		out = append(out, p.first())
 	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.mu.Unlock()
-	for _, c := range out {
-		c.conn.Part()
-	}
-	return nil
+	return out
 }
 
 // Len is how many connections are kept now.

@@ -5,11 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"waxwing/internal/guard"
 )
 
 // How often a transaction is tried that met a conflict, and the first wait
@@ -29,11 +30,11 @@ const pgConns = 16
 type pgEngine struct {
 	writes, reads *sql.DB
 	bind          rebinder
-	log           *slog.Logger
+	guard         *guard.Guard
 }
 
 func openPostgres(ctx context.Context, o Options) (*pgEngine, error) {
-	e := &pgEngine{log: o.Log}
+	e := &pgEngine{guard: o.Guard}
 	for _, db := range []**sql.DB{&e.writes, &e.reads} {
 		var err error
 		if *db, err = sql.Open("pgx", o.Postgres); err != nil {
@@ -95,13 +96,8 @@ func (e *pgEngine) write(ctx context.Context, _ urgency, fn func(*Tx) error) err
 }
 
 // guarded is one try of a write, in which a panic is an error.
-func (e *pgEngine) guarded(ctx context.Context, fn func(*Tx) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(e.log, p)
-		}
-	}()
-	return e.once(ctx, e.writes, nil, fn)
+func (e *pgEngine) guarded(ctx context.Context, fn func(*Tx) error) error {
+	return contained(e.guard, func() error { return e.once(ctx, e.writes, nil, fn) })
 }
 
 func (e *pgEngine) once(ctx context.Context, db *sql.DB, o *sql.TxOptions, fn func(*Tx) error) error {

@@ -97,7 +97,7 @@ func (e *sqliteEngine) start(ctx context.Context, o Options) error {
 		}
 		e.readers <- r
 	}
-	e.writer = newWriter(w, o.Log)
+	e.writer = newWriter(w, o)
 	return nil
 }
 

@@ -15,6 +15,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+
+	"waxwing/internal/guard"
 )
 
 // Options say where the database is. Exactly one of Path and Postgres is used;
@@ -24,6 +26,7 @@ type Options struct {
 	Postgres   string // a URL, postgres://user:password@host/database
 	Migrations fs.FS  // goose files, see package schema; nil: the schema is left as it is
 	Log        *slog.Logger
+	Guard      *guard.Guard // contains panics
 }
 
 // Store is an open database. All methods may be called at the same time from

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"waxwing/internal/guard"
 )
 
 // Limits of one group: members that wait for its commit wait no longer than
@@ -36,9 +37,12 @@ type writer struct {
 	s     *session
 	check checkpointer
 	log   *slog.Logger
+	guard *guard.Guard
 	queue chan *member
 	ended chan struct{}
 	now   func() time.Time
+
+	under []*member // those of the transaction under way; the writing goroutine's
 
 	mu     sync.RWMutex
 	closed bool
@@ -61,9 +65,9 @@ const (
 	gone
 )
 
-func newWriter(s *session, log *slog.Logger) *writer {
-	w := &writer{s: s, check: checkpointer{log: log}, log: log, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now}
-	go w.run()
+func newWriter(s *session, o Options) *writer {
+	w := &writer{s: s, check: checkpointer{log: o.Log}, log: o.Log, guard: o.Guard, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now}
+	w.guard.Go(guard.Store, w.run)
 	return w
 }
 
@@ -148,31 +152,47 @@ func (w *writer) enter(m *member) error {
 // ends the goroutine (t.FailNow does).
 func (w *writer) runMember(m *member, tx *Tx, fn func(*Tx) error) {
 	err := errors.New("store: the writing goroutine ended in the middle of its transaction")
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(w.log, p)
-		}
-		m.ran <- tx.finish(err)
-	}()
-	err = fn(tx)
+	defer func() { m.ran <- tx.finish(err) }()
+	err = contained(w.guard, func() error { return fn(tx) })
 }
 
-// panicked logs a panic of fn with its stack, and is the error to return for it.
-func panicked(log *slog.Logger, p any) error {
-	log.Error("panic in a transaction", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-	return fmt.Errorf("store: panic in the transaction: %v", p)
+// contained makes a panic of a transaction its error.
+func contained(g *guard.Guard, fn func() error) error {
+	err := g.Try(guard.Store, fn)
+	if guard.Contained(err) {
+		err = fmt.Errorf("store: in the transaction: %w", err)
+	}
+	return err
 }
 
 func (w *writer) run() {
 	defer close(w.ended)
 	for m := range w.queue {
-		w.group(w.gather(m))
+		err := contained(w.guard, func() error { w.commit(w.gather(m)); return nil })
+		if err != nil {
+			w.abandon(err)
+		}
+		w.under = nil
+	}
+}
+
+// abandon tells all members that are under way that a panic of the engine has ended
+// their transaction: nobody may wait for ever.
+func (w *writer) abandon(err error) {
+	w.s.do("ROLLBACK") // fails where there is none
+	for _, m := range w.under {
+		m.state.CompareAndSwap(waiting, taken)
+		select {
+		case m.done <- err:
+		default: // it was told
+		}
 	}
 }
 
 // gather is first and, where it is in no hurry, those that come while it waits.
 func (w *writer) gather(first *member) []*member {
 	ms := []*member{first}
+	defer func() { w.under = append(w.under, ms...) }()
 	if first.when != soon {
 		return ms
 	}
@@ -194,8 +214,8 @@ func (w *writer) gather(first *member) []*member {
 	return ms
 }
 
-// group commits ms and those that wait behind them in one transaction.
-func (w *writer) group(ms []*member) {
+// commit commits ms and those that wait behind them in one transaction.
+func (w *writer) commit(ms []*member) {
 	if err := w.s.do("BEGIN IMMEDIATE"); err != nil {
 		for _, m := range ms {
 			w.refuse(m, fmt.Errorf("begin to write: %w", engineError(err)))
@@ -240,6 +260,7 @@ func (w *writer) next() []*member {
 	select {
 	case m, ok := <-w.queue:
 		if ok {
+			w.under = append(w.under, m)
 			return []*member{m}
 		}
 	default:
@@ -257,9 +278,9 @@ func (w *writer) lend(m *member, in *[]*member) error {
 		m.done <- engineError(err)
 		return err
 	}
-	slow := time.AfterFunc(longHold, func() {
+	slow := time.AfterFunc(longHold, w.guard.Func(guard.Store, func() {
 		w.log.Warn("a transaction keeps all other writers waiting; does it wait for the network, or call Write again?")
-	})
+	}))
 	m.turn <- &Tx{ctx: m.ctx, run: uninterrupted{w.s}}
 	err := <-m.ran
 	slow.Stop()

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/mtasts"
 )
@@ -27,6 +28,7 @@ type Cache struct {
 	Fetcher Fetcher
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: discard
+	Guard   *guard.Guard     // contains panics
 	Rand    func() float64   // in [0, 1), for jitter; nil: math/rand/v2
 	Every   time.Duration    // how often Run looks for what is due; 0: one minute
 	// Fetched is told of every fetch over HTTPS, "ok" or the word of its error (STS-14); nil: nobody.

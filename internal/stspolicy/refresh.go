@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/mtasts"
 )
@@ -53,7 +54,7 @@ func (c *Cache) RefreshDue(ctx context.Context) error {
 		}
 		var wg sync.WaitGroup
 		for _, e := range due {
-			wg.Go(func() { c.refresh(ctx, &e) })
+			c.Guard.In(&wg, guard.Refresh, func() { c.contained(ctx, &e) })
 		}
 		wg.Wait()
 	}
@@ -101,6 +102,19 @@ func (c *Cache) claim(ctx context.Context) ([]Entry, error) {
 		return nil, fmt.Errorf("claiming MTA-STS policies to refresh: %w", err)
 	}
 	return out, nil
+}
+
+// contained refreshes one row. One over which that panics is not looked at again
+// before its next turn; until then, or until it runs out, its policy stays.
+func (c *Cache) contained(ctx context.Context, e *Entry) {
+	work := *e
+	if c.Guard.Do(guard.Refresh, func() { c.refresh(ctx, &work) }, "domain", e.Domain.ASCII()) {
+		return
+	}
+	e.Due = nextDue(e, c.now(), c.rand())
+	if err := c.postpone(ctx, e); err != nil && ctx.Err() == nil {
+		c.log().Warn("MTA-STS cache not updated", "domain", e.Domain.ASCII(), "err", err)
+	}
 }
 
 // refresh checks the record of one row, and fetches where STS-10 says so. The

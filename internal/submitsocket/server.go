@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"waxwing/internal/guard"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
@@ -42,6 +43,7 @@ type Server struct {
 	Idle        time.Duration // for the next octets of the program; 30 s
 	Timeout     time.Duration // for one message, from its turn to the answer; 10 min
 	Log         *slog.Logger  // nil: discard
+	Guard       *guard.Guard  // contains panics
 	// Count is told of each connection, and why it was refused: "unknown-user",
 	// "limit-user" (too many of its user wait), "limit-total" (it waited too long). Nil:
 	// nobody. Ended is told of the end of each that was not refused.
@@ -87,23 +89,30 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			time.Sleep(50 * time.Millisecond) // out of file descriptors, most likely
 			continue
 		}
-		t := &taking{s: s, nc: nc}
-		if reply := t.identify(); reply != nil {
-			// Who may not send costs no goroutine and no turn.
-			s.count("unknown-user")
-			t.dismiss(ctx, told, reply)
-			continue
+		if !s.Guard.Do(guard.Sendmail, func() { s.admit(ctx, nc, q, told, &work) }) {
+			nc.Close()
 		}
-		if !q.enter(t.uid) {
-			s.count("limit-user")
-			t.dismiss(ctx, told, busy("too many programs of the user with the id %d are handing in mail", t.uid))
-			continue
-		}
-		work.Go(func() {
-			defer q.leave(t.uid)
-			s.serve(ctx, q, t)
-		})
 	}
+}
+
+// admit has work answer a connection, or refuses it.
+func (s *Server) admit(ctx context.Context, nc net.Conn, q *queues, told refusals, work *sync.WaitGroup) {
+	t := &taking{s: s, nc: nc}
+	if reply := t.identify(); reply != nil {
+		// Who may not send costs no goroutine and no turn.
+		s.count("unknown-user")
+		t.dismiss(ctx, told, reply)
+		return
+	}
+	if !q.enter(t.uid) {
+		s.count("limit-user")
+		t.dismiss(ctx, told, busy("too many programs of the user with the id %d are handing in mail", t.uid))
+		return
+	}
+	s.Guard.In(work, guard.Sendmail, func() {
+		defer q.leave(t.uid)
+		s.serve(ctx, q, t)
+	})
 }
 
 func (s *Server) count(refused string) {
@@ -128,6 +137,7 @@ func (s *Server) serve(ctx context.Context, q *queues, t *taking) {
 		t.answer(ctx, busy("too much mail is being handed in"))
 		return
 	}
+	defer end() // after a panic
 	s.count("")
 	defer func() {
 		if s.Ended != nil {
@@ -137,11 +147,13 @@ func (s *Server) serve(ctx context.Context, q *queues, t *taking) {
 	t.end = time.Now().Add(or(s.Timeout, 10*time.Minute))
 	t.nc.SetWriteDeadline(t.end)
 	// A program that is slow to send does not keep the server from stopping.
-	stop := context.AfterFunc(ctx, func() { t.stop(time.Now().Add(stopGrace)) })
+	stop := context.AfterFunc(ctx, s.Guard.Func(guard.Sendmail, func() { t.stop(time.Now().Add(stopGrace)) }))
 	defer stop()
 	t.br = bufio.NewReader(t)
 	// The message is taken or refused as a whole even if the server stops meanwhile.
-	answered := t.answer(ctx, t.take(context.WithoutCancel(ctx)))
+	reply := deny(421, 3, 0, "internal error of this server; it is in its log")
+	s.Guard.Do(guard.Sendmail, func() { reply = t.take(context.WithoutCancel(ctx)) }, "uid", t.uid)
+	answered := t.answer(ctx, reply)
 	end() // what still comes needs no turn
 	if answered {
 		t.drain()

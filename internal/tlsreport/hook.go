@@ -27,24 +27,34 @@ func (s *Service) nextHook(ctx context.Context) (bool, error) {
 	if h == nil || err != nil {
 		return false, err
 	}
-	a := s.post(ctx, s.hookClient(), s.Webhook, "application/json", []byte(h.body))
-	if ctx.Err() != nil {
-		return false, nil
-	}
+	return true, s.contain(ctx, h, func() error {
+		a := s.post(ctx, s.hookClient(), s.Webhook, "application/json", []byte(h.body))
+		if ctx.Err() != nil {
+			return nil
+		}
+		return s.hooked(ctx, h, a)
+	})
+}
+
+// hooked settles a try.
+func (s *Service) hooked(ctx context.Context, h *hook, a answer) error {
 	now := s.now()
-	next := a.next(h.tries, now)
-	if a.state == "waiting" && next.After(h.expires) {
+	if a.state == "waiting" && a.next(h.tries, now).After(h.expires) {
 		a.state = "failed"
 	}
-	err = s.write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE tls_hooks SET state = ?, due = ?, note = ? WHERE id = ? AND claim = ?`, a.state, store.Time(next), clip(a.note), h.id, h.claim)
-		return err
-	})
+	err := s.write(ctx, func(tx *store.Tx) error { return h.settle(tx, a, now) })
 	if err != nil {
-		return true, fmt.Errorf("settle the alert to the webhook: %w", err)
+		return fmt.Errorf("settle the alert to the webhook: %w", err)
 	}
 	s.log().Info("alert posted", "state", a.state, "try", h.tries, "result", a.note)
-	return true, nil
+	return nil
+}
+
+// settle notes the result of a try, if the alert is still ours.
+func (h *hook) settle(tx *store.Tx, a answer, now time.Time) error {
+	_, err := tx.Exec(`UPDATE tls_hooks SET state = ?, due = ?, note = ? WHERE id = ? AND claim = ?`,
+		a.state, store.Time(a.next(h.tries, now)), clip(a.note), h.id, h.claim)
+	return err
 }
 
 func (s *Service) claimHook(ctx context.Context) (*hook, error) {

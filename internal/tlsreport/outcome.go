@@ -47,36 +47,45 @@ func failure(rr delivery.RecipientResult) verdict {
 	return refused
 }
 
-// finish ends one delivery and, when it was the last or was accepted, settles
-// its report: delivered as soon as one address took it (RFC 8460 §3).
+// finish ends one delivery, and remembers what its address did.
 func finish(tx *store.Tx, id int64, v verdict, note string, now time.Time) error {
 	state := "accepted"
 	if v != accepted {
 		state = "failed"
 	}
+	uri, err := end(tx, id, state, note, now)
+	if uri == "" || err != nil {
+		return err
+	}
+	return judgeAddress(tx, uri, v, note, now)
+}
+
+// end ends one delivery and, when it was the last or was accepted, settles its
+// report: delivered as soon as one address took it (RFC 8460 §3). It returns the
+// address; "" where the delivery is not known any more.
+func end(tx *store.Tx, id int64, state, note string, now time.Time) (uri string, err error) {
 	var report int64
-	var uri string
-	err := tx.Row(`SELECT report, uri FROM tls_deliveries WHERE id = ?`, id).Scan(&report, &uri)
+	err = tx.Row(`SELECT report, uri FROM tls_deliveries WHERE id = ?`, id).Scan(&report, &uri)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return fmt.Errorf("settle a TLS report: %w", err)
+		return "", fmt.Errorf("settle a TLS report: %w", err)
 	}
 	// All deliveries of a report settle one after the other, else two machines
 	// could each overlook the other's.
 	if err := tx.Row(`SELECT id FROM tls_reports WHERE id = ?`+tx.Wait(), report).Scan(&report); errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return "", nil
 	} else if err != nil {
-		return fmt.Errorf("settle a TLS report: %w", err)
+		return "", fmt.Errorf("settle a TLS report: %w", err)
 	}
 	if err := record(tx, id, now, state+": "+note); err != nil {
-		return err
+		return "", err
 	}
 	_, err = tx.Exec(`UPDATE tls_deliveries SET state = ?, note = ?, tries = tries + 1, changed = ?, due = 0 WHERE id = ?`,
 		state, clip(note), store.Time(now), id)
 	if err != nil {
-		return fmt.Errorf("settle a TLS report: %w", err)
+		return "", fmt.Errorf("settle a TLS report: %w", err)
 	}
 	q, args := `UPDATE tls_reports SET state = 'delivered' WHERE id = ?`, []any{report}
 	if state != "accepted" {
@@ -85,9 +94,9 @@ func finish(tx *store.Tx, id int64, v verdict, note string, now time.Time) error
 		args = []any{report, report}
 	}
 	if _, err := tx.Exec(q, args...); err != nil {
-		return fmt.Errorf("settle a TLS report: %w", err)
+		return "", fmt.Errorf("settle a TLS report: %w", err)
 	}
-	return judgeAddress(tx, uri, v, note, now)
+	return uri, nil
 }
 
 // record keeps one try (RPT-10).

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/tlsrpt"
 )
@@ -39,17 +40,24 @@ func (s *Service) nextPost(ctx context.Context) (bool, error) {
 	if p == nil || err != nil {
 		return false, err
 	}
-	a := s.post(ctx, s.httpClient(), p.uri, tlsrpt.MediaGzip, p.gzip)
-	if ctx.Err() != nil {
-		return false, nil // stopped, not failed: it comes back when the claim runs out
-	}
+	return true, s.contain(ctx, p, func() error {
+		a := s.post(ctx, s.httpClient(), p.uri, tlsrpt.MediaGzip, p.gzip)
+		if ctx.Err() != nil {
+			return nil // stopped, not failed: it comes back when the claim runs out
+		}
+		return s.posted(ctx, p, a)
+	})
+}
+
+// posted settles a try.
+func (s *Service) posted(ctx context.Context, p *post, a answer) error {
 	now := s.now()
-	err = s.write(ctx, func(tx *store.Tx) error { return p.settle(tx, a, now) })
+	err := s.write(ctx, func(tx *store.Tx) error { return p.settle(tx, a, now) })
 	if err != nil && !errors.Is(err, errLost) {
-		return true, fmt.Errorf("settle the TLS report to %s: %w", p.uri, err)
+		return fmt.Errorf("settle the TLS report to %s: %w", p.uri, err)
 	}
 	s.log().Info("TLS report posted", "uri", p.uri, "state", a.state, "try", p.tries, "result", a.note)
-	return true, nil
+	return nil
 }
 
 func (s *Service) claimPost(ctx context.Context) (*post, error) {
@@ -88,14 +96,19 @@ func (s *Service) claimPost(ctx context.Context) (*post, error) {
 	return got, nil
 }
 
+// ours is errLost where another machine has the delivery.
+func (p *post) ours(tx *store.Tx, now time.Time) error {
+	n, err := tx.Exec(`UPDATE tls_deliveries SET changed = ? WHERE id = ? AND claim = ? AND state = 'waiting'`, store.Time(now), p.id, p.claim)
+	if err == nil && n != 1 {
+		err = errLost
+	}
+	return err
+}
+
 // settle notes the result of a try, if the delivery is still ours.
 func (p *post) settle(tx *store.Tx, a answer, now time.Time) error {
-	n, err := tx.Exec(`UPDATE tls_deliveries SET changed = ? WHERE id = ? AND claim = ? AND state = 'waiting'`, store.Time(now), p.id, p.claim)
-	if err != nil {
+	if err := p.ours(tx, now); err != nil {
 		return err
-	}
-	if n != 1 {
-		return errLost
 	}
 	next := a.next(p.tries, now)
 	switch {
@@ -109,7 +122,7 @@ func (p *post) settle(tx *store.Tx, a answer, now time.Time) error {
 	if err := record(tx, p.id, now, a.note); err != nil {
 		return err
 	}
-	_, err = tx.Exec(`UPDATE tls_deliveries SET due = ?, tries = tries + 1, note = ? WHERE id = ?`, store.Time(next), clip(a.note), p.id)
+	_, err := tx.Exec(`UPDATE tls_deliveries SET due = ?, tries = tries + 1, note = ? WHERE id = ?`, store.Time(next), clip(a.note), p.id)
 	return err
 }
 
@@ -192,7 +205,7 @@ func (s *Service) newClient(private bool) *http.Client {
 	if s.HTTP != nil {
 		c = *s.HTTP
 	} else {
-		d := dialer{dns: s.DNS, allowPrivate: private, connect: s.Dial}
+		d := dialer{dns: s.DNS, allowPrivate: private, connect: s.Dial, guard: s.Guard}
 		c.Transport = &http.Transport{DialContext: d.dial, TLSHandshakeTimeout: 20 * time.Second,
 			TLSClientConfig:       &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12, Time: s.Now},
 			ResponseHeaderTimeout: 40 * time.Second, MaxResponseHeaderBytes: maxAnswer, IdleConnTimeout: 30 * time.Second,
@@ -205,12 +218,22 @@ func (s *Service) newClient(private bool) *http.Client {
 // dialer connects to the addresses that our own resolver gives for a name, by
 // the address rule of DST-4. Proxies of the environment are not used.
 type dialer struct {
+	guard        *guard.Guard
 	dns          dns.Resolver
 	allowPrivate bool
 	connect      func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
 }
 
-func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (d dialer) dial(ctx context.Context, network, address string) (c net.Conn, err error) {
+	// net/http calls it on a goroutine of its own.
+	err = d.guard.Try(guard.ReportPost, func() (err error) {
+		c, err = d.find(ctx, network, address)
+		return err
+	}, "address", address)
+	return c, err
+}
+
+func (d dialer) find(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err

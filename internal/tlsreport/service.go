@@ -23,6 +23,7 @@ import (
 	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
@@ -103,8 +104,9 @@ type Service struct {
 	Postmaster func(ctx context.Context) (string, error)
 	Webhook    string // https URL that gets the same as JSON; "": none
 
-	Now func() time.Time // nil: time.Now
-	Log *slog.Logger     // nil: discard
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: discard
+	Guard *guard.Guard     // contains panics
 
 	client sync.Once
 	http   *http.Client
@@ -172,10 +174,19 @@ func (s *Service) Run(ctx context.Context) error {
 // called at the latest.
 func (s *Service) Step(ctx context.Context) (time.Time, error) {
 	var errs []error
-	if !s.Off {
-		errs = append(errs, s.planDays(ctx), s.drain(ctx, s.nextUnit), s.drain(ctx, s.nextPost))
+	var all guard.Group // a panic of one must not keep the others from being done
+	do := func(work func(context.Context) error) {
+		all.Do(func() { errs = append(errs, work(ctx)) })
 	}
-	errs = append(errs, s.alerts(ctx), s.drain(ctx, s.nextHook), s.pruneHourly(ctx))
+	if !s.Off {
+		do(s.planDays)
+		do(func(ctx context.Context) error { return s.drain(ctx, s.nextUnit) })
+		do(func(ctx context.Context) error { return s.drain(ctx, s.nextPost) })
+	}
+	do(s.alerts)
+	do(func(ctx context.Context) error { return s.drain(ctx, s.nextHook) })
+	do(s.pruneHourly)
+	all.Wait()
 	next, err := s.nextDue(ctx)
 	return next, errors.Join(append(errs, err)...)
 }
@@ -187,7 +198,7 @@ func (s *Service) drain(ctx context.Context, work func(context.Context) (bool, e
 		return err
 	}
 	errs := make([]error, workers)
-	var wg sync.WaitGroup
+	var wg guard.Group
 	for i := range workers {
 		wg.Go(func() {
 			for ctx.Err() == nil {

@@ -28,6 +28,7 @@ const (
 	unitInvalid  = "invalid"
 	unitExpired  = "expired"
 	unitSkipped  = "skipped"
+	unitFailed   = "failed" // over it this server panics
 )
 
 // unit is one report to be made, or found not worth making.

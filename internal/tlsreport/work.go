@@ -27,7 +27,10 @@ func (s *Service) nextUnit(ctx context.Context) (bool, error) {
 	if u == nil || err != nil {
 		return false, err
 	}
-	_, err = s.work(ctx, u)
+	err = s.contain(ctx, u, func() error {
+		_, err := s.work(ctx, u)
+		return err
+	})
 	if err != nil && ctx.Err() == nil {
 		// The unit comes back when its claim runs out; the others go on.
 		s.log().Error("TLS report", "policy-domain", u.name, "day", u.date(), "err", err)
@@ -113,7 +116,7 @@ func retryLookup(u *unit, now time.Time) (due time.Time, expired bool) {
 type Made struct {
 	PolicyDomain string         `json:"policy-domain"`
 	Host         bool           `json:"mx-host"` // the policy domain is an MX host (RPT-6)
-	State        string         `json:"state"`   // open (DNS failed for now), reported, none, invalid, expired, skipped
+	State        string         `json:"state"`   // open (DNS failed for now), reported, none, invalid, expired, skipped, failed (an internal error)
 	Note         string         `json:"note,omitempty"`
 	RUA          []string       `json:"rua,omitempty"`
 	Report       *tlsrpt.Report `json:"-"`

@@ -117,8 +117,16 @@ func (r *Router) deliverer(t *routes.Table, name string) (Deliverer, error) {
 		}
 		return nil, errors.New("there is none of that name")
 	}
+	m, old := r.make(t, name, tr)
+	r.close(old)
+	return m.d, m.err
+}
+
+// make is what was built for the transport, or is built now; old is to be closed.
+func (r *Router) make(t *routes.Table, name string, tr route.Transport) (m made, old []made) {
 	r.mu.Lock()
-	old := r.refresh(t)
+	defer r.mu.Unlock()
+	old = r.refresh(t)
 	m, ok := r.made[name]
 	if !ok || !m.of.Equal(&tr) {
 		m = made{of: tr}
@@ -128,9 +136,7 @@ func (r *Router) deliverer(t *routes.Table, name string) (Deliverer, error) {
 		}
 		r.made[name] = m
 	}
-	r.mu.Unlock()
-	r.close(old)
-	return m.d, m.err
+	return m, old
 }
 
 // refresh forgets what was built for transports that are gone or changed, and returns it.

@@ -1,0 +1,24 @@
+package dns
+
+import (
+	"testing"
+	"time"
+
+	"waxwing/internal/guard"
+	"waxwing/internal/guard/guardtest"
+)
+
+// OPS-9: sockets are swept on a goroutine that no question waits for.
+func TestPanicInSweep(t *testing.T) {
+	t.Parallel()
+	watch := guardtest.New()
+	s := &sockets{idle: map[string][]idleSocket{"127.0.0.1:53": {{conn: nil, since: time.Unix(0, 0)}}}}
+	s.sweepIn(&watch.Guard, 0)
+	for !watch.Saw(guard.Resolver, 1) {
+		if t.Context().Err() != nil {
+			t.Fatalf("counted: %v", watch.Seen())
+		}
+	}
+	s.mu.Lock() // it is not held any more
+	s.mu.Unlock()
+}

@@ -1,0 +1,42 @@
+// Package guardtest watches what a guard.Guard contains, for tests.
+package guardtest
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+
+	"waxwing/internal/guard"
+)
+
+// Watch is a guard that logs to nobody, and remembers whose work panicked.
+type Watch struct {
+	guard.Guard
+	mu   sync.Mutex
+	seen []guard.Area
+}
+
+// New returns a guard that has seen nothing.
+func New() *Watch {
+	w := &Watch{}
+	w.Log = slog.New(slog.DiscardHandler)
+	w.Count = func(a guard.Area) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.seen = append(w.seen, a)
+	}
+	return w
+}
+
+// Seen is the area of each panic, in the order in which they came.
+func (w *Watch) Seen() []guard.Area {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.seen)
+}
+
+// Saw reports that there were n panics, all of one area.
+func (w *Watch) Saw(area guard.Area, n int) bool {
+	seen := w.Seen()
+	return len(seen) == n && !slices.ContainsFunc(seen, func(a guard.Area) bool { return a != area })
+}

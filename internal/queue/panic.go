@@ -1,0 +1,91 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
+	"waxwing/internal/panics"
+	"waxwing/internal/store"
+)
+
+// Nothing that one message does may end the server, or keep it busy for ever
+// (OPS-9). A panic in an attempt defers the message, and with panics.Most of them
+// it is returned to its sender. A message that panics in that too is held, for an
+// operator to look at.
+
+const (
+	wordInternal = "internal-error"
+	textInternal = "an internal error of this server; it is in its log"
+)
+
+// attempt makes one attempt and contains its panics.
+func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
+	if q.Guard.Do(guard.Delivery, func() { res = q.try(ctx, j) }, j.attrs()...) {
+		return res
+	}
+	outcome := delivery.Deferred
+	if q.panicked(ctx, j) >= panics.Most {
+		outcome = delivery.Failed
+	}
+	return delivery.Result{Recipients: all(j, outcome, wordInternal, textInternal)}
+}
+
+// contained performs a job, and gives it up after a panic outside of the attempt.
+func (q *Queue) contained(j *job) {
+	if !q.Guard.Do(guard.Queue, func() { q.perform(j) }, j.attrs()...) {
+		q.Guard.Do(guard.Queue, func() { q.giveUp(q.board.context(), j) }, j.attrs()...)
+	}
+}
+
+func (j *job) attrs() []any { return []any{"message", LogID(j.ID), "domain", j.rows[0].domain} }
+
+// panicked counts a panic over a job; 0 where the store did not take the count.
+func (q *Queue) panicked(ctx context.Context, j *job) int {
+	unit := fmt.Sprintf("%d %s", j.ID, j.rows[0].domain)
+	n, err := panics.Count(context.WithoutCancel(ctx), q.Store, guard.Delivery, unit, q.Now())
+	if err != nil {
+		q.Log.Error("a panic was not counted", "message", LogID(j.ID), "error", err)
+	}
+	return n
+}
+
+// giveUp ends what perform could not bring to its end.
+func (q *Queue) giveUp(ctx context.Context, j *job) {
+	ctx = context.WithoutCancel(ctx)
+	switch n := q.panicked(ctx, j); {
+	case n < panics.Most:
+		q.Log.Error("the message will be tried again when its lease ends", j.attrs()...)
+	case n == panics.Most:
+		now := q.Now()
+		res := delivery.Result{Started: now, Ended: now, Recipients: all(j, delivery.Failed, wordInternal, textInternal)}
+		j.operator = true // no attempt of this is told
+		q.settle(ctx, j, &res, false)
+	default:
+		q.park(ctx, j)
+	}
+}
+
+// park holds a job whose settling panics, by the simplest of statements.
+func (q *Queue) park(ctx context.Context, j *job) {
+	held := int64(0)
+	err := q.Store.Write(ctx, func(tx *store.Tx) error {
+		held = 0
+		for _, id := range j.lease.ids {
+			n, err := tx.Exec(`UPDATE recipients SET state = 2, owner = '', claim = 0, word = ?, text = ? WHERE id = ? AND claim = ? AND state = 1`,
+				wordInternal, textInternal, id, j.lease.number)
+			if err != nil {
+				return err
+			}
+			held += n
+		}
+		return nil
+	})
+	if err != nil {
+		q.Log.Error("a message that panics could not be held", append(j.attrs(), "error", err)...)
+		return
+	}
+	q.Log.Error("held: neither delivering nor returning the message works; when the fault is mended, let it go on by \"waxwing queue unhold\"",
+		append(j.attrs(), "recipients", held)...)
+}

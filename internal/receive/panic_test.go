@@ -1,0 +1,33 @@
+package receive
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"waxwing/dns"
+	"waxwing/internal/guard"
+	"waxwing/internal/guard/guardtest"
+)
+
+type brokenResolver struct{ dns.Resolver }
+
+func (brokenResolver) LookupPTR(context.Context, netip.Addr) (dns.Answer[dns.Name], error) {
+	panic("PTR")
+}
+
+// OPS-9: where the search for a client's name panics, there is none, and nobody waits.
+func TestPanicInReverse(t *testing.T) {
+	t.Parallel()
+	watch := guardtest.New()
+	v := lookUpName(t.Context(), &watch.Guard, brokenResolver{}, netip.MustParseAddr("192.0.2.1"))
+	<-v.done
+	if name, secure := v.result(t.Context()); !name.IsZero() || secure {
+		t.Errorf("%v, %v", name, secure)
+	}
+	for !watch.Saw(guard.Reverse, 1) { // it is counted a moment later
+		if t.Context().Err() != nil {
+			t.Fatalf("counted: %v", watch.Seen())
+		}
+	}
+}
