@@ -266,10 +266,15 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(msg)
 	}
+	f.Add([]byte(notice(perMessage+perBob+perAnn, "message/global-delivery-status", "Content-Transfer-Encoding: base64\n")))
+	f.Add([]byte("X-Failed-Recipients: a@b.example\n\na@b.example: 550 no\n"))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		r, err := Parse(msg)
 		if err != nil {
 			return
+		}
+		if len(r.Recipients) == 0 || len(r.Recipients) > maxRecipients {
+			t.Fatalf("%q: %d recipients", msg, len(r.Recipients))
 		}
 		// What was read can be written again, and read again.
 		r.Date, r.To, r.Hostname, r.Full = at, "a@example.org", dns.MustParse("mx.example.org"), false

@@ -2,55 +2,99 @@ package dsn
 
 import (
 	"errors"
-	"fmt"
-	"net/mail"
-	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 
-	"waxwing/dns"
 	"waxwing/message"
-	"waxwing/smtp"
 )
 
-// maxRecipients bounds the groups of fields that Parse reads.
-const maxRecipients = 1000
+// Bounds of Parse.
+const (
+	maxRecipients = 1000
+	maxNested     = 3       // notices within notices
+	maxHuman      = 1 << 20 // octets of the part for people
+)
 
-// Parse reads a notification, ours or another's. Original is its third part,
-// Full where that is a whole message. Fields that cannot be read are left
-// empty; a message that is no notification at all is an error.
-func Parse(msg []byte) (*Report, error) {
-	h, _, err := message.SplitHeader(msg)
+// Parse reads a notification, ours or another's, as it comes (QUE-13): fields that
+// cannot be read are left empty, and what is wrong with a part costs that part.
+// Original is the third part, Full where that is a whole message. A message that
+// is no notification at all is an error.
+func Parse(msg []byte) (*Report, error) { return parse(msg, 0) }
+
+func parse(msg []byte, depth int) (*Report, error) {
+	h, body, err := message.SplitHeader(msg)
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{Date: date(h.Get("Date")), From: firstAddress(h, "From"), To: firstAddress(h, "To")}
-	found := false
+	var enclosed [][]byte
 	err = message.Walk(msg, message.Limits{}, func(p message.Part) error {
-		body, _ := p.Body() // what cannot be decoded costs this part (QUE-13)
-		switch p.MediaType {
-		case "message/delivery-status", "message/global-delivery-status":
-			found = true
-			return r.readStatus(body)
-		case "message/rfc822", "message/global":
-			r.Original, r.Full = body, true
-		case "text/rfc822-headers", "message/global-headers":
-			r.Original = body
-		case "text/plain":
-			if r.Human == "" {
-				r.Human = string(body)
-			}
+		if inner := r.readPart(p); inner != nil {
+			enclosed = append(enclosed, inner)
 		}
 		return nil
 	})
+	if len(r.Recipients) == 0 {
+		r.readExim(h, body)
+	}
+	if len(r.Recipients) > 0 {
+		return r, nil
+	}
+	for _, inner := range enclosed {
+		if depth == maxNested {
+			break
+		}
+		if nested, err := parse(inner, depth+1); err == nil {
+			return nested, nil // a notice that somebody passed on
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !found || len(r.Recipients) == 0 {
-		return nil, errors.New("message has no delivery status")
+	return nil, errors.New("message has no delivery status")
+}
+
+// readPart takes what a part tells, and returns the message that it encloses.
+func (r *Report) readPart(p message.Part) (enclosed []byte) {
+	switch p.MediaType {
+	case "message/delivery-status", "message/global-delivery-status":
+		body, _ := p.Body() // what could be decoded of it
+		r.readStatus(body)
+	case "message/rfc822", "message/global":
+		body, err := p.Body()
+		if err == nil && r.Original == nil {
+			r.Original, r.Full = body, true
+		}
+		return body
+	case "text/rfc822-headers", "message/rfc822-headers", "message/global-headers":
+		if body, err := p.Body(); err == nil && r.Original == nil {
+			r.Original = body
+		}
+	case "text/plain":
+		if r.Human == "" {
+			body, _ := p.Body()
+			r.Human = string(body[:min(len(body), maxHuman)])
+		}
 	}
-	return r, nil
+	return nil
+}
+
+// readExim reads what Exim sent before it knew RFC 3464: its field names those that
+// failed for good, and the text says why.
+func (r *Report) readExim(h message.Header, body []byte) {
+	list, err := message.ParseAddressList(h.Get("X-Failed-Recipients"))
+	if err != nil {
+		return
+	}
+	for _, a := range list[:min(len(list), maxRecipients)] {
+		rc := Recipient{Address: a.Addr(), Action: Failed, Reply: quotedReply(r.Human, a.Addr())}
+		if rc.Reply != nil {
+			rc.Status = rc.Reply.Enhanced
+		}
+		if rc.Status.IsZero() {
+			rc.Status.Class = 5
+		}
+		r.Recipients = append(r.Recipients, rc)
+	}
 }
 
 func firstAddress(h message.Header, name string) string {
@@ -61,105 +105,11 @@ func firstAddress(h message.Header, name string) string {
 	return list[0].Addr()
 }
 
-// readStatus reads the groups of fields that empty lines part (RFC 3464 §2.1).
-func (r *Report) readStatus(body []byte) error {
-	h, rest, err := message.SplitHeader(body)
-	if err != nil {
-		return fmt.Errorf("delivery status: %w", err)
+// word is the first word of a field's value, without comments.
+func word(s string) string {
+	s, _, _ = strings.Cut(s, "(")
+	if f := strings.Fields(s); len(f) > 0 {
+		return f[0]
 	}
-	r.EnvID = h.Get("Original-Envelope-Id")
-	r.Arrival = date(h.Get("Arrival-Date"))
-	_, r.ReceivedBy = typed(h.Get("Received-From-MTA"))
-	_, host := typed(h.Get("Reporting-MTA"))
-	if n, err := dns.ParseLax(host); err == nil {
-		r.Hostname = n
-	}
-	for len(rest) > 0 {
-		h, rest, err = message.SplitHeader(rest)
-		if err != nil {
-			return fmt.Errorf("delivery status: %w", err)
-		}
-		if !h.Has("Final-Recipient") {
-			continue // more empty lines than needed
-		}
-		if len(r.Recipients) == maxRecipients {
-			return fmt.Errorf("delivery status for more than %d recipients", maxRecipients)
-		}
-		r.Recipients = append(r.Recipients, recipient(h))
-	}
-	return nil
-}
-
-func recipient(h message.Header) Recipient {
-	var rc Recipient
-	typ, addr := typed(h.Get("Final-Recipient"))
-	rc.Address = addr
-	if plain, ok := decodeUnitext(addr); ok && strings.EqualFold(typ, "utf-8") {
-		rc.Address = plain
-	}
-	rc.Original = h.Get("Original-Recipient")
-	rc.Action = Action(strings.ToLower(h.Get("Action")))
-	rc.Status = enhanced(h.Get("Status"))
-	_, mta := typed(h.Get("Remote-MTA"))
-	mta, comment, _ := strings.Cut(mta, " (")
-	rc.RemoteMTA = mta
-	comment = strings.TrimPrefix(strings.Trim(comment, "[])"), "IPv6:")
-	if a, err := netip.ParseAddr(comment); err == nil {
-		rc.RemoteAddr = a
-	}
-	if typ, diag := typed(h.Get("Diagnostic-Code")); strings.EqualFold(typ, "smtp") {
-		rc.Reply = reply(diag)
-	}
-	rc.LastAttempt = date(h.Get("Last-Attempt-Date"))
-	rc.RetryUntil = date(h.Get("Will-Retry-Until"))
-	rc.LogID = h.Get("Final-Log-ID")
-	return rc
-}
-
-// typed splits "type; value".
-func typed(s string) (typ, value string) {
-	typ, value, _ = strings.Cut(s, ";")
-	return strings.TrimSpace(typ), strings.TrimSpace(value)
-}
-
-func date(s string) time.Time {
-	t, err := mail.ParseDate(s)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
-// enhanced reads "5.1.1", with anything after it.
-func enhanced(s string) smtp.Enhanced {
-	word, _, _ := strings.Cut(strings.TrimSpace(s), " ")
-	var n [3]int
-	parts := strings.Split(word, ".")
-	if len(parts) != 3 {
-		return smtp.Enhanced{}
-	}
-	for i, p := range parts {
-		v, err := strconv.ParseUint(p, 10, 16)
-		if err != nil || v > 999 {
-			return smtp.Enhanced{}
-		}
-		n[i] = int(v)
-	}
-	return smtp.Enhanced{Class: n[0], Subject: n[1], Detail: n[2]}
-}
-
-// reply reads a diagnostic code of type smtp: code, enhanced code, text.
-func reply(s string) *smtp.Reply {
-	code, text, _ := strings.Cut(s, " ")
-	n, err := strconv.Atoi(code)
-	if err != nil || n < 200 || n > 599 {
-		return nil
-	}
-	r := &smtp.Reply{Code: n, Lines: []string{text}}
-	if e := enhanced(text); !e.IsZero() {
-		r.Enhanced = e
-		_, rest, _ := strings.Cut(text, " ")
-		r.Lines = []string{rest}
-	}
-	return r
+	return ""
 }

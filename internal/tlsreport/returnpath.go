@@ -146,8 +146,11 @@ func readBounce(msg []byte) (v verdict, note, reason string) {
 // bounceText is what the other side said.
 func bounceText(r dsn.Recipient) string {
 	words := r.Status.String()
-	if r.Reply != nil {
+	switch {
+	case r.Reply != nil:
 		words = r.Reply.String()
+	case r.Text != "":
+		words += " " + r.Text
 	}
 	if r.RemoteMTA != "" {
 		words += " (" + r.RemoteMTA + ")"
