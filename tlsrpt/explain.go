@@ -1,8 +1,19 @@
 package tlsrpt
 
+import "strings"
+
 // Explain says in plain words what a result type means for the receiving side
-// and what most likely cures it. A type it does not know gets a general answer.
-func Explain(t ResultType) (meaning, cure string) {
+// and what most likely cures it, for a policy domain ("" where it is not known). A
+// type it does not know gets a general answer.
+func Explain(t ResultType, domain string) (meaning, cure string) {
+	meaning, cure = explain(t)
+	if domain != "" {
+		cure = strings.ReplaceAll(cure, "DOMAIN", domain)
+	}
+	return meaning, cure
+}
+
+func explain(t ResultType) (meaning, cure string) {
 	switch t {
 	case StartTLSNotSupported:
 		return "The mail host did not offer STARTTLS, or refused it.",

@@ -274,7 +274,10 @@ func TestExplain(t *testing.T) {
 	t.Parallel()
 	seen := map[string]ResultType{}
 	for _, rt := range append(ResultTypes(), "something-else") {
-		m, c := Explain(rt)
+		m, c := Explain(rt, "a.test")
+		if strings.Contains(c, "DOMAIN") {
+			t.Errorf("%s: the domain is not put into %q", rt, c)
+		}
 		if m == "" || c == "" || seen[m] != "" {
 			t.Errorf("%s: meaning %q (as %q), cure %q", rt, m, seen[m], c)
 		}

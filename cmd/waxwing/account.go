@@ -15,7 +15,7 @@ import (
 
 func accountActions() []action {
 	return []action{
-		{"add", "NAME [-generate]", "make one; its password is asked for, or read from standard input"},
+		{"add", "NAME [-generate]", "make one; asks for its password"},
 		{"list", "", "all, with what they sent today"},
 		{"remove", "NAME", "forget one without addresses"},
 		{"password", "NAME [-generate]", "set another password"},
@@ -200,7 +200,7 @@ func listAccounts(ctx context.Context, e env, o *opened, l accountList) error {
 	if l.json {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e.stdout, []string{"ACCOUNT", "STATE", "SINCE", "MESSAGES TODAY", "RECIPIENTS TODAY"}, rows)
+	return table(e, []string{"ACCOUNT", "STATE", "SINCE", "MESSAGES TODAY", "RECIPIENTS TODAY"}, rows)
 }
 
 func ofLimit(used, limit int64) string {

@@ -73,5 +73,5 @@ func listAddresses(ctx context.Context, e env, o *opened, asJSON bool) error {
 	if asJSON {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e.stdout, []string{"ADDRESS", "ACCOUNT", "MAILBOX"}, rows)
+	return table(e, []string{"ADDRESS", "ACCOUNT", "MAILBOX"}, rows)
 }

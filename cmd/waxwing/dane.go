@@ -106,11 +106,11 @@ func (c *daneCall) find(ctx context.Context, name string, port uint16) (*server.
 	if err != nil {
 		return nil, delivery.Destination{}, nil, err
 	}
-	cfg, err := loadConfig(c.config)
+	o, err := loadOptions(c.config)
 	if err != nil {
 		return nil, delivery.Destination{}, nil, err
 	}
-	look, err := server.Looking(cfg, port)
+	look, err := server.Looking(o, port)
 	if err != nil {
 		return nil, delivery.Destination{}, nil, err
 	}
@@ -173,7 +173,11 @@ func (a *daneAnswer) tell(e env, asJSON bool, good, bad string) error {
 			return err
 		}
 	} else {
+		e, end := e.prose()
 		a.print(e.stdout)
+		if err := end(); err != nil {
+			return err
+		}
 	}
 	if !a.OK {
 		return fmt.Errorf("%s: %s", a.Name, bad)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"waxwing/internal/control"
 	"waxwing/internal/server"
@@ -25,8 +24,7 @@ func withDesk(ctx context.Context, e env, f storeFlags, fn func(control.Desk) er
 		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
-		log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		desk, err := server.Desk(o.cfg, o.store, log)
+		desk, err := server.Desk(o.options, o.store)
 		if err != nil {
 			return err
 		}

@@ -166,5 +166,5 @@ func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON boo
 	if asJSON {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e.stdout, []string{"DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "TXT RECORD"}, rows)
+	return table(e, []string{"DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "TXT RECORD"}, rows)
 }

@@ -77,7 +77,7 @@ func listDomains(ctx context.Context, e env, o *opened, asJSON bool) error {
 	if asJSON {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e.stdout, []string{"DOMAIN", "SINCE"}, rows)
+	return table(e, []string{"DOMAIN", "SINCE"}, rows)
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02") }

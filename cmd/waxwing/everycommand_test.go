@@ -25,7 +25,7 @@ func call(t *testing.T, args ...string) called {
 	t.Helper()
 	var out, err bytes.Buffer
 	c := called{args: args}
-	c.code = run(t.Context(), env{strings.NewReader(""), &out, &err}, args)
+	c.code = run(t.Context(), env{stdin: strings.NewReader(""), stdout: &out, stderr: &err}, args)
 	c.stdout, c.stderr = out.String(), err.String()
 	return c
 }
@@ -167,7 +167,7 @@ func TestFullDiskBehindEveryCommand(t *testing.T) {
 	printed := 0
 	for _, args := range everyPrint(config) {
 		var out, stderr bytes.Buffer
-		code := run(t.Context(), env{strings.NewReader("a-good-password\n"), &out, &stderr}, args)
+		code := run(t.Context(), env{stdin: strings.NewReader("a-good-password\n"), stdout: &out, stderr: &stderr}, args)
 		if out.Len() == 0 {
 			t.Errorf("%q prints nothing, with code %d: %s", args, code, stderr.String())
 			continue
@@ -176,7 +176,7 @@ func TestFullDiskBehindEveryCommand(t *testing.T) {
 		args = again(args)
 		for _, room := range []int{0, out.Len() / 2} {
 			stderr.Reset()
-			got := run(t.Context(), env{strings.NewReader("a-good-password\n"), &fullDisk{room}, &stderr}, args)
+			got := run(t.Context(), env{stdin: strings.NewReader("a-good-password\n"), stdout: &fullDisk{room}, stderr: &stderr}, args)
 			if got != max(code, exitFailed) || !strings.Contains(stderr.String(), errFull.Error()) {
 				t.Errorf("%q with room for %d of %d octets: code %d, %s", args, room, out.Len(), got, stderr.String())
 			}
@@ -234,7 +234,7 @@ func TestFullDiskOfTheSystem(t *testing.T) {
 	}
 	defer full.Close()
 	var stderr bytes.Buffer
-	if code := run(context.Background(), env{strings.NewReader(""), full, &stderr}, []string{"version"}); code != exitFailed || !strings.Contains(stderr.String(), "no space left") {
+	if code := run(context.Background(), env{stdin: strings.NewReader(""), stdout: full, stderr: &stderr}, []string{"version"}); code != exitFailed || !strings.Contains(stderr.String(), "no space left") {
 		t.Errorf("code %d, %s", code, stderr.String())
 	}
 }

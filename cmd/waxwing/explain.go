@@ -48,7 +48,7 @@ func runExplain(ctx context.Context, e env, args []string) error {
 				return x.hosted(ctx, e, o)
 			}
 		}
-		room, err := server.Explainer(o.cfg, o.store)
+		room, err := server.Explainer(o.options, o.store)
 		if err != nil {
 			return err
 		}
@@ -65,8 +65,9 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		if x.json {
 			return printJSON(e.stdout, answer)
 		}
+		e, end := e.prose()
 		answer.Print(e.stdout)
-		return nil
+		return end()
 	})
 }
 

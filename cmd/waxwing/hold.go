@@ -94,5 +94,5 @@ func listHolds(ctx context.Context, e env, s *holds.Store, asJSON bool) error {
 	if asJSON {
 		return printJSON(e.stdout, rows)
 	}
-	return table(e.stdout, []string{"ID", "ACCOUNT", "SENDER DOMAIN", "RECIPIENT DOMAIN", "SINCE", "NOTE"}, cells)
+	return table(e, []string{"ID", "ACCOUNT", "SENDER DOMAIN", "RECIPIENT DOMAIN", "SINCE", "NOTE"}, cells)
 }

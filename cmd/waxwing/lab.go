@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
-	"waxwing/internal/config"
+	"waxwing/internal/cli"
 	"waxwing/internal/lab"
 )
 
@@ -51,34 +52,35 @@ func runLab(ctx context.Context, e env, args []string) error {
 		return errors.New("stories went otherwise than they should: they are marked WRONG, and the reasons stand below the table")
 	}
 	if !*exit {
-		labStay(ctx, e, l)
+		return labStay(ctx, e, l)
 	}
 	return nil
 }
 
-const labIntroduction = `A small internet on loopback: DNS with signed, unsigned and bogus zones, mail hosts good and bad,
-MTA-STS policy hosts, and two Waxwings. One sends a mail to every domain below; the other receives the
-next day's TLS reports, DKIM-signed, about what happened. Everything runs over real sockets and real TLS.
+const labIntroduction = `A small internet on loopback: DNS with signed, unsigned and bogus zones, mail
+hosts good and bad, MTA-STS policy hosts, and two Waxwings. One sends a mail to
+every domain below; the other receives the next day's TLS reports, DKIM-signed,
+about what happened. Everything runs over real sockets and real TLS.
 
 `
 
+// labTable prints the stories. In a narrow terminal what was published gives way
+// first, then the report, then the decision.
 func labTable(e env, l *lab.Lab) error {
-	cells := [][]string{}
+	t := cli.Table{Columns: []cli.Column{{Head: "DOMAIN"}, {Head: "PUBLISHED", Rank: 3, Wrap: 24}, {Head: "DECIDED", Rank: 1, Wrap: 20},
+		{Head: "MAIL", Wrap: 10}, {Head: "REPORTED NEXT DAY", Rank: 2, Wrap: 25}, {Head: ""}}}
 	good := 0
-	for _, r := range l.Rows {
-		mark := "ok"
+	for i := range l.Rows {
+		r := &l.Rows[i]
+		mark := cli.Cell{Text: "WRONG", Tone: cli.Bad}
 		if r.OK {
 			good++
-		} else {
-			mark = "WRONG"
+			mark = cli.Cell{Text: "ok", Tone: cli.Good}
 		}
-		outcome := r.Outcome
-		if r.Status != "" {
-			outcome += " " + r.Status
-		}
-		cells = append(cells, []string{r.Domain, r.Published, short(r.Decision, 40), outcome, or(r.TLS, "-"), labReport(r), mark})
+		t.Rows = append(t.Rows, []cli.Cell{{Text: r.Domain}, {Text: r.Published}, {Text: r.Decision}, labOutcome(r), {Text: labReport(r)}, mark})
 	}
-	if err := table(e.stdout, []string{"DOMAIN", "PUBLISHED", "DECIDED", "MAIL", "TLS", "NEXT DAY'S REPORT SAID", ""}, cells); err != nil {
+	left, err := t.Write(e.stdout, e.terminal)
+	if err != nil {
 		return err
 	}
 	for _, r := range l.Rows {
@@ -87,27 +89,44 @@ func labTable(e env, l *lab.Lab) error {
 		}
 	}
 	fmt.Fprintf(e.stdout, "\n%d stories, %d went as they should.\n", len(l.Rows), good)
-	return nil
+	return tellLeft(e, left)
 }
 
-func labReport(r lab.Row) string {
+// labOutcome is what became of the mail, and by what it was protected.
+func labOutcome(r *lab.Row) cli.Cell {
+	tone := map[string]cli.Tone{"delivered": cli.Good, "waiting": cli.Waits}[r.Outcome]
+	text := words(r.Outcome, r.Status)
+	switch r.TLS {
+	case "":
+	case "none":
+		text += ", plaintext"
+	default:
+		text += ", " + r.TLS
+	}
+	return cli.Cell{Text: text, Tone: tone}
+}
+
+// labReport is what the next day's report said, without what it counted nothing of.
+func labReport(r *lab.Row) string {
 	var parts []string
 	for _, c := range r.Report {
-		s := fmt.Sprintf("%s %d ok, %d failed", c.PolicyType, c.Successful, c.Failed)
-		for t := range c.Failures {
-			s += " " + string(t)
+		s := fmt.Sprintf("%s: ", c.PolicyType)
+		switch {
+		case c.Failed == 0:
+			s += fmt.Sprintf("%d ok", c.Successful)
+		case c.Successful == 0:
+			s += fmt.Sprintf("%d failed", c.Failed)
+		default:
+			s += fmt.Sprintf("%d ok, %d failed", c.Successful, c.Failed)
 		}
-		parts = append(parts, s)
+		types := []string{}
+		for t := range c.Failures {
+			types = append(types, string(t))
+		}
+		slices.Sort(types)
+		parts = append(parts, words(append([]string{s}, types...)...))
 	}
 	return or(strings.Join(parts, "; "), "-")
-}
-
-// short cuts what a table has no room for; -json has it whole.
-func short(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }
 
 func or(s, def string) string {
@@ -117,17 +136,29 @@ func or(s, def string) string {
 	return s
 }
 
-// labStay leaves the lab up to be played with.
-func labStay(ctx context.Context, e env, l *lab.Lab) {
-	s := l.Sender
+// labStay leaves the lab up to be played with. Each line of the hint works as it
+// stands, typed in another terminal.
+func labStay(ctx context.Context, e env, l *lab.Lab) error {
+	if err := l.Open(); err != nil {
+		return err
+	}
+	program, sender, receiver := or(e.program, "waxwing"), shellWord(l.Sender.Config), shellWord(l.Receiver.Config)
 	fmt.Fprintf(e.stdout, `
-The lab stays up until interrupted (Ctrl-C). Its sender takes mail at %s (STARTTLS, user %s, password %s):
-  swaks --server %s --tls --auth-user %s --auth-password %s --from %s --to you@dane-mismatch.test
-Ask it why, and see what it reported:
-  waxwing explain -config %s dane-mismatch.test
-  waxwing queue list -all -config %s
-  waxwing tlsrpt reports -config %s
-`, s.Addr(config.Submission), s.Account, s.Password, s.Addr(config.Submission), s.Account, s.Password, s.Address(),
-		s.Config, s.Config, l.Receiver.Config)
+The lab stays up until interrupted (Ctrl-C). In another terminal, ask it why:
+
+  %[1]s explain -config %[2]s dane-mismatch.test
+  %[1]s explain -connect -config %[2]s dane-mismatch.test
+  %[1]s dane verify -config %[2]s dane-ee.test
+  %[1]s queue list -config %[2]s
+
+what was reported, on both sides:
+
+  %[1]s tlsrpt sent -config %[2]s
+  %[1]s tlsrpt summary -config %[3]s
+`, program, sender, receiver)
+	if l.Sender.Sendmail != "" {
+		fmt.Fprintf(e.stdout, "\nor send a mail of your own:\n\n  printf 'Subject: hello\\n\\nhello\\n' | %s sendmail -C %s you@sts-enforce.test\n", program, shellWord(l.Sender.Sendmail))
+	}
 	<-ctx.Done()
+	return nil
 }

@@ -114,7 +114,7 @@ func (l mailList) print(ctx context.Context, e env, o *opened) error {
 	if l.json {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e.stdout, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows)
+	return table(e, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows, "OCTETS", "TO")
 }
 
 func showMail(ctx context.Context, e env, o *opened, id delivery.ID) error {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"syscall"
 
+	"waxwing/internal/cli"
 	"waxwing/internal/config"
 )
 
@@ -27,6 +28,25 @@ const (
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	terminal       cli.Terminal // what stdout is
+	program        string       // how the program is called, for lines that are to be typed; "": waxwing
+}
+
+// prose is e with a standard output that breaks long lines as the terminal wants it,
+// for text with few or no columns. Its end must be called.
+func (e env) prose() (_ env, end func() error) {
+	p := cli.NewProse(e.stdout, e.terminal)
+	e.stdout = p
+	return e, p.Flush
+}
+
+// systemEnv is that of the process.
+func systemEnv() env {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = os.Args[0]
+	}
+	return env{os.Stdin, os.Stdout, os.Stderr, cli.TerminalOf(os.Stdout, os.Getenv), programName(os.Args[0], exe, isFile)}
 }
 
 // usageError is a wrong call: exit code 2.
@@ -41,7 +61,7 @@ var errTold = errors.New("failed")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{os.Stdin, os.Stdout, os.Stderr}, programArgs(os.Args))
+	code := run(ctx, systemEnv(), programArgs(os.Args))
 	stop()
 	os.Exit(code)
 }

@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("WAXWING_RUN") != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		code := run(ctx, env{os.Stdin, os.Stdout, os.Stderr}, programArgs(os.Args))
+		code := run(ctx, systemEnv(), programArgs(os.Args))
 		stop()
 		os.Exit(code)
 	}

@@ -58,7 +58,7 @@ func runMTASTS(ctx context.Context, e env, args []string) error {
 		return lookupPolicy(ctx, e, f.config, domain, f.json)
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
-		cache, err := server.STSCache(o.cfg, o.store)
+		cache, err := server.STSCache(o.options, o.store)
 		if err != nil {
 			return err
 		}
@@ -136,5 +136,5 @@ func listPolicies(ctx context.Context, e env, o *opened, asJSON bool) error {
 	if asJSON {
 		return printJSON(e.stdout, rows)
 	}
-	return table(e.stdout, []string{"DOMAIN", "MODE", "ID", "MX", "VALID UNTIL", "FAILURE"}, cells)
+	return table(e, []string{"DOMAIN", "MODE", "ID", "MX", "VALID UNTIL", "FAILURE"}, cells, "ID", "VALID UNTIL")
 }

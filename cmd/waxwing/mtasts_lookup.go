@@ -39,11 +39,11 @@ type stsHost struct {
 
 // lookupPolicy looks a domain's MTA-STS up as a stranger would, past the cache.
 func lookupPolicy(ctx context.Context, e env, config string, domain dns.Name, asJSON bool) error {
-	cfg, err := loadConfig(config)
+	o, err := loadOptions(config)
 	if err != nil {
 		return err
 	}
-	look, err := server.Looking(cfg, 0)
+	look, err := server.Looking(o, 0)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func runPublish(ctx context.Context, e env, what string, args []string) error {
 		return err
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
-		s, err := server.STSPublish(o.cfg, o.store)
+		s, err := server.STSPublish(o.options, o.store)
 		if err != nil {
 			return err
 		}
@@ -134,5 +134,5 @@ func listPublished(ctx context.Context, e env, s *stspublish.Service, asJSON boo
 	if asJSON {
 		return printJSON(e.stdout, rows)
 	}
-	return table(e.stdout, []string{"DOMAIN", "MODE", "MX", "TXT RECORD", "SINCE"}, cells)
+	return table(e, []string{"DOMAIN", "MODE", "MX", "TXT RECORD", "SINCE"}, cells)
 }

@@ -11,10 +11,13 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
-	"text/tabwriter"
+	"strings"
+	"time"
 
 	"waxwing/internal/accounts"
+	"waxwing/internal/cli"
 	"waxwing/internal/config"
+	"waxwing/internal/lab"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
@@ -23,6 +26,7 @@ import (
 
 // opened is the store and the rooms over it, for commands that need no server.
 type opened struct {
+	options   server.Options
 	cfg       *config.Config
 	store     *store.Store
 	accounts  *accounts.Store
@@ -50,18 +54,41 @@ func (f *storeFlags) addJSON(fs *flag.FlagSet, action string, printing ...string
 
 // withStore reads the configuration, opens the store, runs fn and closes it.
 func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error) error {
-	cfg, err := loadConfig(f.config)
+	o, err := loadOptions(f.config)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	db, err := server.OpenStore(ctx, cfg, log)
+	o.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	db, err := server.OpenStore(ctx, o.Config, o.Log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return fn(&opened{cfg: cfg, store: db, accounts: &accounts.Store{DB: db},
-		mailboxes: &mailboxes.Store{DB: db}, signing: &signing.Service{Store: db, Log: log}})
+	return fn(&opened{options: o, cfg: o.Config, store: db, accounts: &accounts.Store{DB: db, Now: o.Now},
+		mailboxes: &mailboxes.Store{DB: db, Now: o.Now}, signing: &signing.Service{Store: db, Now: o.Now, Log: o.Log}})
+}
+
+// loadOptions reads the configuration, and where it is one of a lab that stays up,
+// has what is made of it go the lab's way.
+func loadOptions(path string) (server.Options, error) {
+	cfg, err := loadConfig(path)
+	if err != nil {
+		return server.Options{}, err
+	}
+	o := server.Options{Config: cfg, Now: time.Now}
+	w, err := lab.WorldOf(path)
+	if w != nil {
+		o.Now, o.Dialer = w.Now, w
+	}
+	return o, err
+}
+
+// now is the time on the machine of a configuration.
+func now(path string) time.Time {
+	if w, err := lab.WorldOf(path); err == nil && w != nil {
+		return w.Now()
+	}
+	return time.Now()
 }
 
 // loadConfig reads the configuration, and says what to do where there is none.
@@ -84,21 +111,38 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// table writes rows under a heading, columns aligned.
-func table(w io.Writer, head []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	line := func(cells []string) {
-		for i, c := range cells {
-			if i > 0 {
-				fmt.Fprint(tw, "\t")
-			}
-			fmt.Fprint(tw, c)
+// table writes rows under a heading, columns aligned. In a terminal that is too
+// narrow, texts take several lines, and the columns of giveWay are left out, the
+// first of them first.
+func table(e env, head []string, rows [][]string, giveWay ...string) error {
+	const narrowest = 12
+	var t cli.Table
+	for _, h := range head {
+		c := cli.Column{Head: h, Wrap: narrowest}
+		if i := slices.Index(giveWay, h); i >= 0 {
+			c.Rank = len(giveWay) - i
 		}
-		fmt.Fprintln(tw)
+		t.Columns = append(t.Columns, c)
 	}
-	line(head)
 	for _, r := range rows {
-		line(r)
+		cells := make([]cli.Cell, len(r))
+		for i, c := range r {
+			cells[i].Text = c
+		}
+		t.Rows = append(t.Rows, cells)
 	}
-	return tw.Flush()
+	left, err := t.Write(e.stdout, e.terminal)
+	if err == nil {
+		err = tellLeft(e, left)
+	}
+	return err
+}
+
+// tellLeft says which columns a table had no room for.
+func tellLeft(e env, left []string) error {
+	if len(left) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(e.stdout, "Not shown for want of room: %s (-json has all).\n", strings.Join(left, ", "))
+	return err
 }

@@ -170,7 +170,7 @@ func (c *queueCall) filters(fs *flag.FlagSet) func() error {
 	older := fs.Duration("older", 0, "only what was accepted longer ago than this `time`, such as 2h")
 	newer := fs.Duration("newer", 0, "only what was accepted within this `time`")
 	return func() error {
-		now := time.Now()
+		now := now(c.config)
 		if *older > 0 {
 			q.Accepted.Before = now.Add(-*older)
 		}
@@ -309,7 +309,7 @@ func (c *queueCall) count(ctx context.Context, e env, d control.Desk) error {
 	if c.json {
 		return printJSON(e.stdout, byWord)
 	}
-	return table(e.stdout, []string{"STATE", "RECIPIENTS"}, cells)
+	return table(e, []string{"STATE", "RECIPIENTS"}, cells)
 }
 
 // closedRow is one destination that cannot be reached, as -json prints it.
@@ -336,7 +336,7 @@ func (c *queueCall) closed(ctx context.Context, e env, d control.Desk) error {
 	if c.json {
 		return printJSON(e.stdout, rows)
 	}
-	return table(e.stdout, []string{"DOMAIN", "TRANSPORT", "SINCE", "NEXT TRY", "FAILURES", "WHY"}, cells)
+	return table(e, []string{"DOMAIN", "TRANSPORT", "SINCE", "NEXT TRY", "FAILURES", "WHY"}, cells, "FAILURES", "SINCE")
 }
 
 // queueRow is one recipient as -json prints it.
@@ -392,7 +392,7 @@ func (c *queueCall) list(ctx context.Context, e env, d control.Desk) error {
 	if c.json {
 		return printJSON(e.stdout, rows)
 	}
-	return table(e.stdout, []string{"MESSAGE", "STATE", "DUE", "TRIES", "FROM", "TO", "WHY"}, cells)
+	return table(e, []string{"MESSAGE", "STATE", "DUE", "TRIES", "FROM", "TO", "WHY"}, cells, "FROM", "TRIES", "DUE")
 }
 
 func (c *queueCall) show(ctx context.Context, e env, d control.Desk, id delivery.ID) error {
@@ -411,6 +411,7 @@ func (c *queueCall) show(ctx context.Context, e env, d control.Desk, id delivery
 		}
 		return printJSON(e.stdout, map[string]any{"recipients": rows, "attempts": attempts})
 	}
+	e, end := e.prose()
 	env := m.Envelope
 	fmt.Fprintf(e.stdout, "message %s from <%s>, accepted %s, %d octets, %s\n", queue.LogID(env.ID), env.Sender, moment(env.Accepted), env.Size, env.Need)
 	for _, r := range rows {
@@ -425,7 +426,7 @@ func (c *queueCall) show(ctx context.Context, e env, d control.Desk, id delivery
 		fmt.Fprintf(e.stdout, "\nattempt %d, %s, %s by %s\n", i+1, moment(a.Started), a.Transport, a.Owner)
 		printAttempt(e, a)
 	}
-	return nil
+	return end()
 }
 
 func printAttempt(e env, a queue.Attempt) {

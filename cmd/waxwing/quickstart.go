@@ -233,19 +233,19 @@ func (q *quickstart) undo() {
 }
 
 func (q *quickstart) tell(e env) {
-	in := ""
+	program, in := or(e.program, "waxwing"), ""
 	if wd, err := os.Getwd(); err == nil && wd != q.dir {
-		in = " -config " + filepath.Join(q.dir, "waxwing.toml")
+		in = " -config " + shellWord(filepath.Join(q.dir, "waxwing.toml"))
 	}
 	fmt.Fprintf(e.stdout, `Waxwing is set up for trying out in %s.
 
   account   %s   address %s
   password  %s   (shown this once)
 
-Start it:            waxwing serve%s
+Start it:            %s serve%s
 Send a first mail:   swaks --server 127.0.0.1:%d --tls --auth-user %s --auth-password %s \
                        --from %s --to %s
-Read it:             waxwing mail list%s %s   (and "mail show" with an id of that list)
+Read it:             %s mail list%s %s   (and "mail show" with an id of that list)
 Its certificate is signed by an authority made for this set-up: %s
-`, q.dir, q.account, q.address, q.password, in, q.ports["submission"], q.account, q.password, q.address, q.address, in, q.account, q.ca)
+`, q.dir, q.account, q.address, q.password, program, in, q.ports["submission"], q.account, q.password, shellWord(q.address), shellWord(q.address), program, in, q.account, q.ca)
 }

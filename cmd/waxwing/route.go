@@ -193,7 +193,7 @@ func listRoutes(ctx context.Context, e env, s *routes.Store, asJSON bool) error 
 	if asJSON {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e.stdout, []string{"ID", "ROUTE"}, rows)
+	return table(e, []string{"ID", "ROUTE"}, rows)
 }
 
 // subject makes what is tested of the flags and an address.

@@ -293,7 +293,7 @@ func TestSendmailSubmits(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out, errs bytes.Buffer
-			e := env{strings.NewReader("From: a@b.test\nTo: x@y.test\nSubject: x\n\nhello\n"), &out, &errs}
+			e := env{stdin: strings.NewReader("From: a@b.test\nTo: x@y.test\nSubject: x\n\nhello\n"), stdout: &out, stderr: &errs}
 			code := run(t.Context(), e, append([]string{"sendmail", "-C", file}, strings.Fields(c.args)...))
 			if code != c.code || !strings.Contains(errs.String(), c.stderr) || (code == 0) != (errs.Len() == 0) || out.Len() > 0 {
 				t.Errorf("exit code %d: %s%s", code, errs.String(), out.String())
@@ -327,7 +327,7 @@ func TestSendmailUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var errs bytes.Buffer
-	code := run(t.Context(), env{strings.NewReader("Subject: x\n\nhi\n"), io.Discard, &errs}, []string{"sendmail", "-C", file, "-f", "a@b.test", "x@y.test"})
+	code := run(t.Context(), env{stdin: strings.NewReader("Subject: x\n\nhi\n"), stdout: io.Discard, stderr: &errs}, []string{"sendmail", "-C", file, "-f", "a@b.test", "x@y.test"})
 	if code != exTempFail || !strings.Contains(errs.String(), "the message was not sent") {
 		t.Errorf("%d %s", code, errs.String())
 	}

@@ -58,7 +58,7 @@ func runSuppression(ctx context.Context, e env, args []string) error {
 			}
 			var expires time.Time
 			if last > 0 {
-				expires = time.Now().Add(last)
+				expires = now(f.config).Add(last)
 			}
 			return s.Add(ctx, rest[0], rest[1], note, expires)
 		case "remove":
@@ -101,5 +101,5 @@ func printSuppressions(e env, all []suppression.Entry, asJSON bool) error {
 	if asJSON {
 		return printJSON(e.stdout, rows)
 	}
-	return table(e.stdout, []string{"ACCOUNT", "ADDRESS", "SINCE", "UNTIL", "WHY", "TEXT"}, cells)
+	return table(e, []string{"ACCOUNT", "ADDRESS", "SINCE", "UNTIL", "WHY", "TEXT"}, cells, "SINCE", "TEXT")
 }

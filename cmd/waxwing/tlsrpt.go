@@ -74,7 +74,7 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 	if err := wants(what, rest, map[string][]string{"show": {"report's id"}}[what]...); err != nil {
 		return err
 	}
-	o, err := c.options()
+	o, err := c.options(what, now(f.config))
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func runTLSRPT(ctx context.Context, e env, args []string) error {
 		return withDesk(ctx, e, f, func(d control.Desk) error { return sendReports(ctx, e, d, o, f.json) })
 	}
 	return withStore(ctx, e, f, func(op *opened) error {
-		service, err := server.Reports(op.cfg, op.store)
+		service, err := server.Reports(op.options, op.store)
 		if err != nil {
 			return err
 		}
@@ -126,9 +126,14 @@ func (c *reportCall) flags(fs *flag.FlagSet, what string) {
 	}
 }
 
-func (c *reportCall) options() (tlsreport.SendOptions, error) {
+func (c *reportCall) options(what string, now time.Time) (tlsreport.SendOptions, error) {
 	var err error
-	if c.day != "" {
+	switch {
+	case c.day == "" && what == "results":
+		c.o.Day = now
+	case c.day == "" && what == "outcomes":
+		c.o.Day = now.Add(-24 * time.Hour)
+	case c.day != "":
 		if c.o.Day, err = time.Parse(time.DateOnly, c.day); err != nil {
 			return c.o, usagef("-day: %q is no day such as 2026-01-31", c.day)
 		}
@@ -159,9 +164,6 @@ func sendReports(ctx context.Context, e env, d control.Desk, o tlsreport.SendOpt
 }
 
 func listResults(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
-	if o.Day.IsZero() {
-		o.Day = time.Now()
-	}
 	rows, err := s.Results(ctx, o.Day, o.Domain)
 	if err != nil {
 		return err
@@ -177,7 +179,7 @@ func listResults(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.S
 		}
 		cells = append(cells, []string{r.Domain, string(r.Type), r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), strings.Join(why, ", ")})
 	}
-	return table(e.stdout, []string{"DOMAIN", "POLICY", "POLICY DOMAIN", "OK", "FAILED", "WHY"}, cells)
+	return table(e, []string{"DOMAIN", "POLICY", "POLICY DOMAIN", "OK", "FAILED", "WHY"}, cells)
 }
 
 func listSent(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {
@@ -196,7 +198,7 @@ func listSent(ctx context.Context, e env, s *tlsreport.Service, domain string, a
 		}
 		cells = append(cells, []string{r.ID.String(), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), r.State, strings.Join(to, ", ")})
 	}
-	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "STATE", "TO"}, cells)
+	return table(e, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "STATE", "TO"}, cells, "STATE")
 }
 
 func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {
@@ -211,7 +213,7 @@ func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string
 	for _, r := range all {
 		cells = append(cells, []string{r.ID.String(), day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
 	}
-	return table(e.stdout, []string{"ID", "DAY", "POLICY DOMAIN", "BY", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells)
+	return table(e, []string{"ID", "DAY", "POLICY DOMAIN", "BY", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells, "ORGANIZATION", "BY", "FROM")
 }
 
 func listRefused(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) error {
@@ -233,7 +235,7 @@ func listRefused(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) 
 		}
 		cells = append(cells, []string{r.Day, from, about, strconv.FormatInt(r.Stored, 10), strconv.FormatInt(r.Octets, 10), strconv.FormatInt(r.Refused, 10)})
 	}
-	return table(e.stdout, []string{"DAY", "FROM", "ABOUT", "STORED", "OCTETS", "REFUSED"}, cells)
+	return table(e, []string{"DAY", "FROM", "ABOUT", "STORED", "OCTETS", "REFUSED"}, cells)
 }
 
 func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {
@@ -253,8 +255,11 @@ func printReport(e env, r *tlsrpt.Report, raw []byte, asJSON bool) error {
 		_, err := fmt.Fprintf(e.stdout, "%s\n", raw)
 		return err
 	}
-	_, err := io.WriteString(e.stdout, r.Text())
-	return err
+	e, end := e.prose()
+	if _, err := io.WriteString(e.stdout, r.Text()); err != nil {
+		return err
+	}
+	return end()
 }
 
 // parseReports prints report files: mails, JSON, or JSON in gzip (RPT-20).

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
@@ -39,14 +38,14 @@ func summarizeReports(ctx context.Context, e env, args []string) error {
 		if f.json {
 			return printJSON(e.stdout, d)
 		}
-		return printDigest(e.stdout, d)
+		return printDigest(e, d)
 	})
 }
 
 // withReports opens the report service.
 func withReports(ctx context.Context, e env, f storeFlags, fn func(*tlsreport.Service) error) error {
 	return withStore(ctx, e, f, func(o *opened) error {
-		s, err := server.Reports(o.cfg, o.store)
+		s, err := server.Reports(o.options, o.store)
 		if err != nil {
 			return err
 		}
@@ -54,9 +53,9 @@ func withReports(ctx context.Context, e env, f storeFlags, fn func(*tlsreport.Se
 	})
 }
 
-func printDigest(w io.Writer, d tlsreport.Digest) error {
+func printDigest(e env, d tlsreport.Digest) error {
 	if len(d.Lines) == 0 {
-		_, err := fmt.Fprintf(w, "no reports about %s to %s\n", d.From, d.Until)
+		_, err := fmt.Fprintf(e.stdout, "no reports about %s to %s\n", d.From, d.Until)
 		return err
 	}
 	cells := [][]string{}
@@ -71,9 +70,11 @@ func printDigest(w io.Writer, d tlsreport.Digest) error {
 		}
 		cells = append(cells, []string{l.Domain, l.Day, by, policy, strconv.FormatInt(l.OK, 10), strconv.FormatInt(l.Failed, 10)})
 	}
-	if err := table(w, []string{"DOMAIN", "DAY", "REPORTER", "POLICY", "OK", "FAILED"}, cells); err != nil {
+	if err := table(e, []string{"DOMAIN", "DAY", "REPORTER", "POLICY", "OK", "FAILED"}, cells); err != nil {
 		return err
 	}
+	e, end := e.prose()
+	w := e.stdout
 	printFailures(w, d.Lines)
 	for i, a := range d.Advice {
 		if i == 0 {
@@ -88,7 +89,7 @@ func printDigest(w io.Writer, d tlsreport.Digest) error {
 	if d.Truncated {
 		fmt.Fprint(w, "\nThere are more reports than were summed up: ask for one -domain, or fewer -days.\n")
 	}
-	return nil
+	return end()
 }
 
 // printFailures lists the failures below the table, each type explained once.
@@ -200,9 +201,9 @@ func suppressReports(ctx context.Context, e env, args []string) error {
 	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
 		switch what {
 		case "add":
-			until := time.Now().AddDate(100, 0, 0)
+			until := now(f.config).AddDate(100, 0, 0)
 			if *days > 0 {
-				until = time.Now().AddDate(0, 0, *days)
+				until = now(f.config).AddDate(0, 0, *days)
 			}
 			return s.Suppress(ctx, rest[0], until, *reason)
 		case "remove":
@@ -232,14 +233,11 @@ func listSuppressions(ctx context.Context, e env, s *tlsreport.Service, asJSON b
 		}
 		cells = append(cells, []string{tlsrpt.Printable(x.Address), day(x.Since), day(x.Until), how, tlsrpt.Printable(x.Reason)})
 	}
-	return table(e.stdout, []string{"ADDRESS", "SINCE", "UNTIL", "HOW", "WHY"}, cells)
+	return table(e, []string{"ADDRESS", "SINCE", "UNTIL", "HOW", "WHY"}, cells)
 }
 
 // listOutcomes shows what came of each policy domain on a day.
 func listOutcomes(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
-	if o.Day.IsZero() {
-		o.Day = time.Now().Add(-24 * time.Hour)
-	}
 	all, err := s.Outcomes(ctx, o.Day, o.Domain)
 	if err != nil {
 		return err
@@ -255,5 +253,5 @@ func listOutcomes(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.
 		}
 		cells = append(cells, []string{x.PolicyDomain, kind, x.State, strings.Join(x.RUA, " "), tlsrpt.Printable(x.Note)})
 	}
-	return table(e.stdout, []string{"POLICY DOMAIN", "AS", "STATE", "TO", "NOTE"}, cells)
+	return table(e, []string{"POLICY DOMAIN", "AS", "STATE", "TO", "NOTE"}, cells)
 }

@@ -19,7 +19,7 @@ import (
 
 func transportActions() []action {
 	return []action{
-		{"add", "NAME -kind KIND …", "make one; its password is asked for, or read from standard input"},
+		{"add", "NAME -kind KIND …", "make one; asks for its password"},
 		{"set", "NAME -kind KIND …", "change one as a whole, its password too"},
 		{"list", "", "all transports"},
 		{"show", "NAME", "one, with the routes that lead to it"},
@@ -239,7 +239,7 @@ func listTransports(ctx context.Context, e env, s *routes.Store, asJSON bool) er
 	for _, tr := range all {
 		rows = append(rows, []string{tr.Name, string(tr.Kind), settings(&tr)})
 	}
-	return table(e.stdout, []string{"NAME", "KIND", "SETTINGS"}, rows)
+	return table(e, []string{"NAME", "KIND", "SETTINGS"}, rows)
 }
 
 // settings is a transport in a few words, without its secrets.

@@ -28,7 +28,7 @@ func testTransport(ctx context.Context, e env, o *opened, f storeFlags, name str
 	if !tr.Relays() {
 		return fmt.Errorf("transport %s is of kind %s and has no host of its own: \"waxwing explain -connect ADDRESS\" looks at a recipient's", name, tr.Kind)
 	}
-	router, err := server.Ways(o.cfg, o.store)
+	router, err := server.Ways(o.options, o.store)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,9 @@ func testTransport(ctx context.Context, e env, o *opened, f storeFlags, name str
 	if f.json {
 		err = printJSON(e.stdout, told)
 	} else {
+		e, end := e.prose()
 		told.print(e)
+		err = end()
 	}
 	if err == nil && !told.Good {
 		err = errors.New("no address of the host would get mail now")

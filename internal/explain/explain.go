@@ -46,7 +46,9 @@ type Explainer struct {
 	Routes  Routes
 	// Seen is what deliveries have shown of a domain.
 	Seen func(ctx context.Context, domain dns.Name) (posture.Facts, error)
-	Now  func() time.Time // nil: time.Now
+	// LastFailure is the last delivery to a domain that failed; nil: none is known.
+	LastFailure func(ctx context.Context, domain delivery.RecipientDomain) (*Failed, error)
+	Now         func() time.Time // nil: time.Now
 }
 
 // Request is the question.
@@ -74,9 +76,20 @@ type Explanation struct {
 	TLSRPT   []TLSRPT       `json:"tlsrpt,omitempty"`
 	Hosts    []Host         `json:"hosts"`
 	Stop     *Reason        `json:"stop,omitempty"` // why nothing would be dialled
+	Failed   *Failed        `json:"last_failure,omitempty"`
 	Seen     *posture.Facts `json:"last_seen,omitempty"`
 	SeenFail string         `json:"last_seen_error,omitempty"`
 	Advice   []Advice       `json:"advice,omitempty"`
+}
+
+// Failed is a delivery from here that failed.
+type Failed struct {
+	Reason
+	At      time.Time   `json:"at"`
+	Host    string      `json:"host,omitempty"`
+	Reply   string      `json:"reply,omitempty"` // what the host answered
+	Message delivery.ID `json:"message"`         // for "waxwing queue show"
+	State   string      `json:"state"`           // waiting, leased, failed
 }
 
 // Lookup is one DNS lookup.
@@ -165,14 +178,7 @@ func (x *Explainer) Domain(ctx context.Context, req Request) Explanation {
 		x.connect(ctx, req, dec, &e)
 		e.Outcome = outcome(e.Hosts)
 	}
-	if x.Seen != nil && !d.IsLiteral() {
-		switch f, err := x.Seen(ctx, d.Name); {
-		case err != nil:
-			e.SeenFail = err.Error()
-		case f.Known():
-			e.Seen = &f
-		}
-	}
+	x.seen(ctx, d, &e)
 	e.Summary = summary(dec)
 	if e.Way = x.way(ctx, req); e.Way != nil {
 		if e.Way.direct() {
@@ -183,6 +189,29 @@ func (x *Explainer) Domain(ctx context.Context, req Request) Explanation {
 	}
 	e.Advice = Advise(e)
 	return e
+}
+
+// seen adds what earlier deliveries from here have met.
+func (x *Explainer) seen(ctx context.Context, d delivery.RecipientDomain, e *Explanation) {
+	if x.LastFailure != nil {
+		f, err := x.LastFailure(ctx, d)
+		if err != nil {
+			e.SeenFail = err.Error()
+		}
+		if f != nil {
+			f.Meaning, _ = policy.Explain(f.Word)
+			e.Failed = f
+		}
+	}
+	if x.Seen == nil || d.IsLiteral() {
+		return
+	}
+	switch f, err := x.Seen(ctx, d.Name); {
+	case err != nil:
+		e.SeenFail = err.Error()
+	case f.Known():
+		e.Seen = &f
+	}
 }
 
 // mtaSTS tells the finding; where the plan ended before MTA-STS was looked at,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -173,5 +174,32 @@ func TestNoResolver(t *testing.T) {
 	}
 	if x.MTASTS.Looked {
 		t.Error("MTA-STS counts as looked at")
+	}
+}
+
+// TestLastFailure: the reason of the last failed delivery is repeated, and what
+// cannot be read is said.
+func TestLastFailure(t *testing.T) {
+	t.Parallel()
+	domain, _ := delivery.ParseRecipientDomain("plain.test")
+	x := explainer(t)
+	for _, tt := range []struct {
+		failed *explain.Failed
+		err    error
+		want   string
+	}{
+		{&explain.Failed{Reason: explain.Reason{Word: "dane-no-match", Text: "none matches"}, At: time.Date(2026, 1, 30, 1, 2, 3, 0, time.UTC), Host: "mx.plain.test", Message: 36, State: "waiting"}, nil,
+			"\nThe last delivery from here that failed, 2026-01-30 01:02:03Z at mx.plain.test: dane-no-match (none matches): the host's certificate matches none of its TLSA records\n  message 10 still waits\n"},
+		{&explain.Failed{Reason: explain.Reason{Word: "remote-reply"}, Reply: "550 5.1.1 no such user\x1b[1m", Message: 1, State: "failed"}, nil,
+			"  the host answered 550 5.1.1 no such user [1m\n  message 1 was returned to its sender\n"},
+		{nil, errors.New("the store is gone"), "what deliveries have seen of the domain could not be read: the store is gone"},
+		{nil, nil, ""},
+	} {
+		x.LastFailure = func(context.Context, delivery.RecipientDomain) (*explain.Failed, error) { return tt.failed, tt.err }
+		var b bytes.Buffer
+		x.Domain(t.Context(), explain.Request{Domain: domain}).Print(&b)
+		if !strings.Contains(b.String(), tt.want) || (tt.failed == nil) == strings.Contains(b.String(), "The last delivery") {
+			t.Errorf("%s\nlacks %s", b.String(), tt.want)
+		}
 	}
 }

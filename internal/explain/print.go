@@ -69,6 +69,7 @@ func (e Explanation) Print(w io.Writer) {
 	if e.Outcome != "" {
 		fmt.Fprintf(w, "%s\n", e.Outcome)
 	}
+	e.Failed.print(w)
 	if len(e.Lookups) > 0 {
 		fmt.Fprintf(w, "\nWhat DNS says of %s:\n", e.Domain)
 	}
@@ -109,6 +110,22 @@ func (e Explanation) Print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%s, for who runs %s: %s\n", kind, a.For, a.Text)
 	}
+}
+
+func (f *Failed) print(w io.Writer) {
+	if f == nil {
+		return
+	}
+	host := ""
+	if f.Host != "" {
+		host = " at " + f.Host
+	}
+	fmt.Fprintf(w, "\nThe last delivery from here that failed, %s%s: %s\n", moment(f.At), host, cmp.Or(f.line(), "no reason was kept"))
+	if f.Reply != "" {
+		fmt.Fprintf(w, "  the host answered %s\n", clean(f.Reply))
+	}
+	what := map[string]string{"failed": "was returned to its sender", "leased": "is being tried again just now"}[f.State]
+	fmt.Fprintf(w, "  message %s %s\n", f.Message, cmp.Or(what, "still waits"))
 }
 
 func (e Explanation) printSTS(w io.Writer) {

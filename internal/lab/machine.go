@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type Machine struct {
 	Password string
 	Dir      string
 	Config   string // path of its waxwing.toml
+	Sendmail string // path of the sendmail.toml for programs that send as the user; "": this system cannot
 
 	net  *Internet
 	addr netip.Addr
@@ -76,7 +78,7 @@ func (n *Internet) StartMachine(ctx context.Context, spec MachineSpec) (*Machine
 		return nil, err
 	}
 	m.Server, err = server.New(ctx, server.Options{Config: cfg, Log: spec.Log, Now: n.Clock.Now, Dialer: n.Network,
-		Roots: n.Root.Pool(), Listen: n.Network.ListenAt})
+		Listen: n.Network.ListenAt})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (m *Machine) Stop() error {
 }
 
 func (m *Machine) configure(cert tls.Certificate, extra string) (*config.Config, error) {
-	certFile, keyFile := filepath.Join(m.Dir, "host.crt"), filepath.Join(m.Dir, "host.key")
+	certFile, keyFile, rootsFile := filepath.Join(m.Dir, "host.crt"), filepath.Join(m.Dir, "host.key"), filepath.Join(m.Dir, "roots.crt")
 	var chain []byte
 	for _, der := range cert.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
@@ -105,15 +107,34 @@ func (m *Machine) configure(cert tls.Certificate, extra string) (*config.Config,
 		return nil, err
 	}
 	m.Config = filepath.Join(m.Dir, "waxwing.toml")
-	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + extra
-	for path, data := range map[string][]byte{
-		certFile: chain, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), m.Config: []byte(text),
-	} {
+	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + m.programs() + extra
+	files := map[string][]byte{
+		rootsFile: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.net.Root.Cert.Raw}),
+		certFile:  chain, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), m.Config: []byte(text),
+	}
+	if m.Sendmail != "" {
+		files[m.Sendmail] = fmt.Appendf(nil, "socket = %q\nfrom = %q\n", filepath.Join(m.Dir, "sendmail.sock"), m.Address())
+	}
+	for path, data := range files {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return nil, err
 		}
 	}
 	return config.Load(m.Config)
+}
+
+// programs is the part of the configuration that lets who runs the lab send as
+// the user without a password (TRA-5), and names the file for "waxwing sendmail
+// -C". It is empty where the system does not tell who is at a socket's other end, or
+// the directory's path is too long for a socket.
+func (m *Machine) programs() string {
+	const longest = 107
+	socket := filepath.Join(m.Dir, "sendmail.sock")
+	if runtime.GOOS != "linux" || len(socket) > longest {
+		return ""
+	}
+	m.Sendmail = filepath.Join(m.Dir, "sendmail.toml")
+	return fmt.Sprintf("[sendmail]\nsocket = %q\n[[sendmail.user]]\nuser = \"%d\"\naccount = %q\n", socket, os.Getuid(), m.Account)
 }
 
 // Retries are far apart, so that a story sees the first attempt.
@@ -131,6 +152,7 @@ kind = "https"
 [tls]
 cert_file = %q
 key_file = %q
+roots_file = %q
 [resolver]
 servers = [%q]
 selftest = { signed = %q, bogus = %q, large = %q }

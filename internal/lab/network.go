@@ -61,18 +61,40 @@ func (n *Network) Close(ap netip.AddrPort) {
 // DialContext dials the listener that stands for address; an address nobody
 // listens on is refused. It is a session.Dialer.
 func (n *Network) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return dialFor(ctx, network, address, func(ap netip.AddrPort) (string, bool) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		l := n.listen[ap]
+		if l == nil {
+			return "", false
+		}
+		return l.Addr().String(), true
+	})
+}
+
+// dialFor dials the listener that find names for address.
+func dialFor(ctx context.Context, network, address string, find func(netip.AddrPort) (string, bool)) (net.Conn, error) {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	n.mu.Lock()
-	l := n.listen[ap]
-	n.mu.Unlock()
-	if l == nil {
+	to, ok := find(ap)
+	if !ok {
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(ap), Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, network, l.Addr().String())
+	return d.DialContext(ctx, network, to)
+}
+
+// listeners are the addresses in use, each with where it listens in fact.
+func (n *Network) listeners() map[netip.AddrPort]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make(map[netip.AddrPort]string, len(n.listen))
+	for ap, l := range n.listen {
+		out[ap] = l.Addr().String()
+	}
+	return out
 }
 
 // ListenAt is Listen in the form of net.Listen, for a server's listeners.

@@ -226,8 +226,8 @@ func (l *Lab) look(ctx context.Context, r *Row, it queue.Item) error {
 		decisions = append(decisions, decision(h))
 		r.Basis = append(r.Basis, h.Basis.String())
 	}
-	if detail.Stop != "" {
-		decisions = append(decisions, "stop: "+detail.Stop)
+	if len(detail.Hosts) == 0 {
+		decisions = append(decisions, "stop, "+it.Word)
 	}
 	r.Decision = strings.Join(decisions, "; ")
 	return nil

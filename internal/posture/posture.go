@@ -105,12 +105,25 @@ func sessions(attempts []delivery.Attempt) (startTLS, requireTLS Word) {
 				requireTLS = and(requireTLS, yes(s.RequireTLS))
 			case s.TLSFailure != nil && s.TLSFailure.Reason == policy.StartTLSNotOffered:
 				startTLS = and(startTLS, No)
-			case s.TLSFailure != nil:
+			case s.TLSFailure == nil, passing(s.TLSFailure.Reason):
+			case refusedBy(s.DANE, s.TLSFailure), refusedBy(s.PKIX, s.TLSFailure):
+				startTLS = and(startTLS, Yes) // TLS came about: the certificate, or a record about it, is at fault
+			default:
 				startTLS = and(startTLS, Broken)
 			}
 		}
 	}
 	return startTLS, requireTLS
+}
+
+// refusedBy reports that a session ended because a verification went against it.
+func refusedBy(v *delivery.Verdict, f *delivery.TLSFailure) bool {
+	return v != nil && v.Failure != nil && v.Failure.Reason == f.Reason
+}
+
+// passing reports a failure that may be nobody's fault but the moment's.
+func passing(w delivery.Reason) bool {
+	return w == policy.StartTLSTimeout || w == policy.StartTLSLost || w == policy.TLSTimeout
 }
 
 func dnssec(d delivery.Destination) Word {

@@ -81,7 +81,24 @@ func TestObserve(t *testing.T) {
 				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "dane-no-match"}
 				s.DANE = &delivery.Verdict{Failure: s.TLSFailure}
 			})}
+		}, "yes no no broken "},
+		{"the certificate is untrusted", func(r *delivery.Result) {
+			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "cert-unknown-authority"}
+				s.PKIX = &delivery.Verdict{Failure: s.TLSFailure}
+			})}
+		}, "yes no no no "},
+		{"the session is weak, and its certificate matches nothing either", func(r *delivery.Result) {
+			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "tls-weak"}
+				s.DANE = &delivery.Verdict{Failure: &delivery.TLSFailure{Reason: "dane-no-match"}}
+			})}
 		}, "broken no no broken "},
+		{"the connection was lost at STARTTLS", func(r *delivery.Result) {
+			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: policy.StartTLSLost}
+			})}
+		}, " no no no "},
 		{"MTA-STS", func(r *delivery.Result) { r.Finding.Policy = &mtasts.Policy{Mode: mtasts.ModeEnforce} }, " enforce no no "},
 		{"MTA-STS fails, the old policy holds", func(r *delivery.Result) {
 			r.Finding = delivery.Finding{Policy: &mtasts.Policy{Mode: mtasts.ModeTesting}, Failure: &mtasts.Error{}}

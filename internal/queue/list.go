@@ -96,8 +96,13 @@ func (f Filter) states() []State {
 }
 
 func (f Filter) read(tx *store.Tx, state State, limit int) ([]Item, error) {
+	return f.readBy(tx, state, ` ORDER BY r.id`, limit)
+}
+
+// readBy is read with a further condition, or in another order.
+func (f Filter) readBy(tx *store.Tx, state State, tail string, limit int) ([]Item, error) {
 	where, args := f.where(state)
-	rs, err := tx.Query(`SELECT `+itemColumns+` FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where+` ORDER BY r.id LIMIT ?`,
+	rs, err := tx.Query(`SELECT `+itemColumns+` FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where+tail+` LIMIT ?`,
 		append(args, int64(limit))...)
 	if err != nil {
 		return nil, err

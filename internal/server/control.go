@@ -3,11 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 
 	"waxwing/internal/accounts"
-	"waxwing/internal/config"
 	"waxwing/internal/control"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
@@ -43,20 +41,16 @@ func (s *Server) desk() *control.Rooms {
 }
 
 // Desk makes the rooms that answer commands where no server runs. What they
-// change in the store, a server on another machine sees within a second. A nil log
-// is silent.
-func Desk(cfg *config.Config, db *store.Store, log *slog.Logger) (*control.Rooms, error) {
-	s, err := forPlanning(cfg, db)
+// change in the store, a server on another machine sees within a second.
+func Desk(o Options, db *store.Store) (*control.Rooms, error) {
+	s, err := forPlanning(o, db)
 	if err != nil {
 		return nil, err
 	}
-	if log != nil {
-		s.log = log
-	}
 	s.Metrics = metrics.New()
-	s.Accounts = &accounts.Store{DB: db}
-	s.Mailboxes = &mailboxes.Store{DB: db}
-	s.Signing = &signing.Service{Store: db, Log: s.log}
+	s.Accounts = &accounts.Store{DB: db, Now: s.o.Now}
+	s.Mailboxes = &mailboxes.Store{DB: db, Now: s.o.Now}
+	s.Signing = &signing.Service{Store: db, Now: s.o.Now, Log: s.log}
 	if err := s.buildReports(); err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func TestDeskWithoutServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	desk, err := server.Desk(cfg, db, nil)
+	desk, err := server.Desk(server.Options{Config: cfg}, db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestDeskWithoutServer(t *testing.T) {
 	if _, err := desk.SendReports(t.Context(), tlsreport.SendOptions{}); err != nil {
 		t.Error(err)
 	}
-	x, err := server.Explainer(cfg, db)
+	x, err := server.Explainer(server.Options{Config: cfg}, db)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"context"
+
 	"waxwing/dns"
-	"waxwing/internal/config"
+	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
 	"waxwing/internal/explain"
 	"waxwing/internal/posture"
+	"waxwing/internal/queue"
 	"waxwing/internal/session"
 	"waxwing/internal/store"
 	"waxwing/mtasts"
@@ -13,8 +16,8 @@ import (
 
 // Explainer makes the room that answers what would happen to a mail, for
 // commands; it needs no running server.
-func Explainer(cfg *config.Config, db *store.Store) (*explain.Explainer, error) {
-	s, err := forPlanning(cfg, db)
+func Explainer(o Options, db *store.Store) (*explain.Explainer, error) {
+	s, err := forPlanning(o, db)
 	if err != nil {
 		return nil, err
 	}
@@ -23,9 +26,19 @@ func Explainer(cfg *config.Config, db *store.Store) (*explain.Explainer, error) 
 
 func (s *Server) explainer() *explain.Explainer {
 	x := &explain.Explainer{Planner: s.Direct, DNS: s.DNS, Fetcher: s.STS.Fetcher, Routes: s.Routes,
-		Seen: (&posture.Recorder{Store: s.Store}).Domain, Now: s.o.Now}
+		Seen: (&posture.Recorder{Store: s.Store}).Domain, LastFailure: s.lastFailure, Now: s.o.Now}
 	x.Prober, _ = s.Direct.Session.(explain.Prober)
 	return x
+}
+
+// lastFailure is what the queue knows of the last delivery to a domain that failed.
+func (s *Server) lastFailure(ctx context.Context, domain delivery.RecipientDomain) (*explain.Failed, error) {
+	it, ok, err := (&queue.Queue{Store: s.Store}).LastFailure(ctx, domain)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &explain.Failed{Reason: explain.Reason{Word: delivery.Reason(it.Word), Text: it.Text}, At: it.Recipient.LastAttempt, Host: it.Host,
+		Reply: it.Reply, Message: delivery.ID(it.Envelope.ID), State: it.State.String()}, nil
 }
 
 // Look is what commands need that look at hosts of others without a store.
@@ -39,8 +52,8 @@ type Look struct {
 // Looking makes the rooms that look at hosts and MTA-STS policies. A port other
 // than 0 is that of the connections and of the TLSA names; otherwise TLSA names are
 // those of port 25. Hosts that are this server itself are looked at like any other.
-func Looking(cfg *config.Config, port uint16) (*Look, error) {
-	s, err := forPlanning(cfg, nil)
+func Looking(o Options, port uint16) (*Look, error) {
+	s, err := forPlanning(o, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +61,9 @@ func Looking(cfg *config.Config, port uint16) (*Look, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := cfg.Delivery
+	d := o.Config.Delivery
 	l := &Look{DNS: s.DNS, Probe: s.session(roots), Finder: &destination.Finder{DNS: s.DNS, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts, Port: int(port)},
-		Fetcher: &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate}}
+		Fetcher: &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}}
 	if port != 0 {
 		l.Probe.Port = int(port)
 	}

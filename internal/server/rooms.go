@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
@@ -203,19 +202,9 @@ func (s *Server) minimum(_ context.Context, d delivery.RecipientDomain) delivery
 	return delivery.MinAny
 }
 
-// Direct makes the room that plans direct deliveries, for commands that need no
-// running server.
-func Direct(_ context.Context, cfg *config.Config, db *store.Store) (*transport.Direct, error) {
-	s, err := forPlanning(cfg, db)
-	if err != nil {
-		return nil, err
-	}
-	return s.Direct, nil
-}
-
 // STSCache makes the room of MTA-STS policies, for commands that need no running server.
-func STSCache(cfg *config.Config, db *store.Store) (*stspolicy.Cache, error) {
-	s, err := forPlanning(cfg, db)
+func STSCache(o Options, db *store.Store) (*stspolicy.Cache, error) {
+	s, err := forPlanning(o, db)
 	if err != nil {
 		return nil, err
 	}
@@ -224,35 +213,40 @@ func STSCache(cfg *config.Config, db *store.Store) (*stspolicy.Cache, error) {
 
 // Reports makes the TLS report service, for commands: what they queue, the
 // running server delivers once its generation QueueArea is raised.
-func Reports(cfg *config.Config, db *store.Store) (*tlsreport.Service, error) {
-	s, err := forPlanning(cfg, db)
+func Reports(o Options, db *store.Store) (*tlsreport.Service, error) {
+	s, err := forPlanning(o, db)
 	if err != nil {
 		return nil, err
 	}
-	s.Accounts = &accounts.Store{DB: db}
-	s.Signing = &signing.Service{Store: db}
+	s.Accounts = &accounts.Store{DB: db, Now: s.o.Now}
+	s.Signing = &signing.Service{Store: db, Now: s.o.Now}
 	if err := s.buildReports(); err != nil {
 		return nil, err
 	}
-	s.TLSReport.Enqueuer = &queue.Queue{Store: db, IsLocal: s.isLocal, Hostname: cfg.Hostname.ASCII(), Owner: "command"}
+	s.TLSReport.Enqueuer = &queue.Queue{Store: db, IsLocal: s.isLocal, Hostname: o.Config.Hostname.ASCII(), Owner: "command", Now: s.o.Now}
 	return s.TLSReport, nil
 }
 
 // STSPublish makes the room of published MTA-STS policies, for commands.
-func STSPublish(cfg *config.Config, db *store.Store) (*stspublish.Service, error) {
-	s, err := forPlanning(cfg, db)
+func STSPublish(o Options, db *store.Store) (*stspublish.Service, error) {
+	s, err := forPlanning(o, db)
 	if err != nil {
 		return nil, err
 	}
 	return s.STSPublish, nil
 }
 
-func forPlanning(cfg *config.Config, db *store.Store) (*Server, error) {
-	s := &Server{Store: db, cfg: cfg, log: slog.New(slog.DiscardHandler), o: Options{Now: time.Now, Dialer: &net.Dialer{}}}
-	var err error
-	if s.DNS, err = Resolver(cfg); err != nil {
+// forPlanning makes the rooms that find, decide and look, in the world of o, for
+// commands that need no running server.
+func forPlanning(o Options, db *store.Store) (*Server, error) {
+	o.complete()
+	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o}
+	resolver, err := Resolver(o.Config)
+	if err != nil {
 		return nil, err
 	}
+	resolver.Now = o.Now
+	s.DNS = resolver
 	return s, s.buildDelivery()
 }
 

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/x509"
 
-	"waxwing/internal/config"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/store"
@@ -29,8 +28,8 @@ func (s *Server) buildRoutes(roots *x509.CertPool) {
 }
 
 // Ways makes the router, for commands that need no running server.
-func Ways(cfg *config.Config, db *store.Store) (*transport.Router, error) {
-	s, err := forPlanning(cfg, db)
+func Ways(o Options, db *store.Store) (*transport.Router, error) {
+	s, err := forPlanning(o, db)
 	if err != nil {
 		return nil, err
 	}

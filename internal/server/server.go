@@ -91,9 +91,8 @@ type Server struct {
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
 const tlsSessions = 1000
 
-// New opens the store and builds the rooms; it binds the listeners, so that a
-// port that is taken is an error here. Close it, or Run it, which closes it.
-func New(ctx context.Context, o Options) (*Server, error) {
+// complete fills in what a real machine has.
+func (o *Options) complete() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -106,6 +105,12 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Dialer == nil {
 		o.Dialer = &net.Dialer{KeepAlive: -1} // every step of a session has a time of its own
 	}
+}
+
+// New opens the store and builds the rooms; it binds the listeners, so that a
+// port that is taken is an error here. Close it, or Run it, which closes it.
+func New(ctx context.Context, o Options) (*Server, error) {
+	o.complete()
 	s := &Server{cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now),
 		incoming: &receive.Memory{Limit: incomingMemory}}
 	s.guard = &guard.Guard{Log: o.Log, Count: s.Metrics.Panicked}

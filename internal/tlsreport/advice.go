@@ -147,7 +147,7 @@ func (v view) failures() []Advice {
 	held := &trouble{cause: cause{word: AdviseHeld}}
 	for i := range v.lines {
 		l := &v.lines[i]
-		if l.Failed > 0 && l.Mode == "enforce" {
+		if holds(l) {
 			held.seen(l)
 		}
 		for j := range l.Failures {
@@ -176,6 +176,23 @@ func (v view) failures() []Advice {
 		}
 	}
 	return out
+}
+
+// holds reports that sessions of the line kept mail from their host: under mode
+// enforce, for another reason than that the policy could not be had, which lets
+// mail through under the policy known before, or without any.
+func holds(l *Line) bool {
+	if l.Failed == 0 || l.Mode != "enforce" {
+		return false
+	}
+	kept := l.Failed
+	for _, f := range l.Failures {
+		switch f.Type {
+		case tlsrpt.STSPolicyFetchError, tlsrpt.STSPolicyInvalid, tlsrpt.STSWebPKIInvalid:
+			kept -= f.Sessions
+		}
+	}
+	return kept > 0
 }
 
 func (t *trouble) seen(l *Line) {
@@ -215,13 +232,13 @@ func (v view) advice(t *trouble, since string) Advice {
 	case n > 1:
 		ago = fmt.Sprintf("since %d days", n)
 	}
-	host := t.host
+	host, begins := t.host, t.host // within a sentence, and at its beginning
 	if host == "" {
-		host = "a host"
+		host, begins = "a host", "A host"
 	}
 	by := reporters(len(t.reporters))
 	what := string(t.typ)
-	_, cure := tlsrpt.Explain(t.typ)
+	_, cure := tlsrpt.Explain(t.typ, v.domain)
 	if t.reason != "" {
 		what += ", " + string(t.reason)
 	}
@@ -235,14 +252,14 @@ func (v view) advice(t *trouble, since string) Advice {
 		a.Urgent = true
 		a.Text = fmt.Sprintf("The TLSA records published for %s do not match what it serves, %s (%s), %s say. Publish the record of the certificate in use: waxwing dane record.", host, ago, what, by)
 		if t.typ != tlsrpt.ValidationFailure {
-			meaning, _ := tlsrpt.Explain(t.typ)
+			meaning, _ := tlsrpt.Explain(t.typ, v.domain)
 			a.Text = fmt.Sprintf("%s That is so for %s %s (%s), %s say. %s", meaning, host, ago, what, by, cure)
 		}
 	case AdviseDNSSEC:
 		a.Urgent = true
 		a.Text = fmt.Sprintf("DNSSEC fails for %s %s (%s), %s say. Check the DS record, the expiry of the signatures and the last key change.", host, ago, what, by)
 	case AdviseStartTLS:
-		a.Text = fmt.Sprintf("%s did not offer STARTTLS %s, %s say. Switch it on there, and look for a firewall that strips it.", capital(host), ago, by)
+		a.Text = fmt.Sprintf("%s did not offer STARTTLS %s, %s say. Switch it on there, and look for a firewall that strips it.", begins, ago, by)
 	case AdviseTLS:
 		meaning, own := policy.Explain(t.reason)
 		a.Text = fmt.Sprintf("TLS with %s does not come about %s (%s), %s say: %s. %s.", host, ago, what, by, meaning, capital(own))
@@ -254,7 +271,7 @@ func (v view) advice(t *trouble, since string) Advice {
 		a.Text = fmt.Sprintf("The MTA-STS policy cannot be used %s (%s), %s say. %s", ago, what, by, cure)
 	case AdviseHeld:
 		a.Urgent = true
-		a.Text = fmt.Sprintf("Sessions fail under the MTA-STS policy in mode enforce %s, %s say: their mail is held up or returned. Cure the cause; until then mode testing lets mail through.", ago, by)
+		a.Text = fmt.Sprintf("Sessions fail under the MTA-STS policy in mode enforce %s, %s say: their mail is held up or returned, unless another host takes it. Cure the cause; until then mode testing lets mail through.", ago, by)
 	}
 	return a
 }

@@ -81,7 +81,7 @@ func TestAdvise(t *testing.T) {
 		{"TLSA unusable", on("a", []int{1}, failing(tlsrpt.PolicyTLSA, tlsrpt.TLSAInvalid, "mx1")), "tlsa", nil},
 		{"validation failure under sts says too little", on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.ValidationFailure, "mx1")), "", nil},
 		{"DNSSEC", on("a", []int{1}, failing(tlsrpt.PolicyTLSA, tlsrpt.DNSSECInvalid, "")), "dnssec", []string{"DNSSEC fails for a host"}},
-		{"STARTTLS", on("a", []int{1}, failing(tlsrpt.PolicyNone, tlsrpt.StartTLSNotSupported, "mx1")), "starttls", []string{"Mx1 did not offer"}},
+		{"STARTTLS", on("a", []int{1}, failing(tlsrpt.PolicyNone, tlsrpt.StartTLSNotSupported, "mx1")), "starttls", []string{"mx1 did not offer"}},
 		{"policy host", append(on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.STSPolicyFetchError, "")), on("b", []int{2}, failing(tlsrpt.PolicySTS, tlsrpt.STSWebPKIInvalid, "x"))...), "policy policy",
 			[]string{"since yesterday (sts-policy-fetch-error), the reports of 1 sender say. Make https", "since 2 days (sts-webpki-invalid), the reports of 1 sender say. Give mta-sts"}},
 		{"SES-16: two faults of one certificate", append(on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.CertificateExpired, "mx1")), on("b", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.CertificateHostMismatch, "mx1"))...),
@@ -98,6 +98,10 @@ func TestAdvise(t *testing.T) {
 			failing(tlsrpt.PolicySTS, tlsrpt.CertificateHostMismatch, "mx1")(l)
 			l.Mode = "enforce"
 		}), "certificate held-by-mode", nil},
+		{"enforce, and only the fetch fails: mail goes through", on("a", []int{1}, func(l *Line) {
+			failing(tlsrpt.PolicySTS, tlsrpt.STSPolicyFetchError, "")(l)
+			l.Mode = "enforce"
+		}), "policy", []string{"https://mta-sts.example/.well-known/"}},
 		{"two hosts", append(on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.CertificateExpired, "mx1")), on("a", []int{1}, failing(tlsrpt.PolicySTS, tlsrpt.CertificateExpired, "mx2"))...), "certificate certificate", nil},
 	} {
 		got := Advise(tt.lines, adviceDay)

@@ -265,7 +265,7 @@ func alertText(due []alert) string {
 				continue
 			}
 			told[f.Type] = true
-			meaning, cure := tlsrpt.Explain(f.Type)
+			meaning, cure := tlsrpt.Explain(f.Type, a.domain)
 			fmt.Fprintf(&b, "      %s\n      %s\n", meaning, cure)
 		}
 		fmt.Fprintf(&b, "  The whole report: waxwing tlsrpt show %s\n", delivery.ID(a.report))

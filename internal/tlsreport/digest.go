@@ -154,7 +154,7 @@ func (l *Line) fail(d tlsrpt.FailureDetail) {
 		return
 	}
 	f := Failure{Type: d.Type, MXHost: host, Reason: reason, Sessions: d.Sessions}
-	f.Meaning, f.Cure = tlsrpt.Explain(d.Type)
+	f.Meaning, f.Cure = tlsrpt.Explain(d.Type, l.Domain)
 	l.Failures = append(l.Failures, f)
 }
 

@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Column is one column of a table.
+type Column struct {
+	Head string
+	// Rank is how soon the column gives way in a narrow terminal: those of the
+	// highest rank first, those of rank 0 never.
+	Rank int
+	// Wrap is the width down to which its texts may be broken into lines, at
+	// spaces; 0: they stay on one.
+	Wrap int
+}
+
+// Cell is one text of a table.
+type Cell struct {
+	Text string
+	Tone Tone
+}
+
+// Table is rows under a heading.
+type Table struct {
+	Columns []Column
+	Rows    [][]Cell
+}
+
+// gap is between two columns.
+const gap = 2
+
+// Write writes the table as it fits the terminal, and returns the headings of the
+// columns that were left out for want of room.
+func (t Table) Write(w io.Writer, to Terminal) (left []string, err error) {
+	widths := t.widths(to.Width)
+	var b bytes.Buffer
+	head := make([]Cell, len(t.Columns))
+	for i, c := range t.Columns {
+		head[i] = Cell{c.Head, Head}
+		if widths[i] == 0 && c.Head != "" {
+			left = append(left, c.Head)
+		}
+	}
+	for _, row := range append([][]Cell{head}, t.Rows...) {
+		writeRow(&b, row, widths, to)
+	}
+	_, err = w.Write(b.Bytes())
+	return left, err
+}
+
+// widths chooses the width of each column; 0 leaves it out. It is pure.
+func (t Table) widths(width int) []int {
+	whole, least := make([]int, len(t.Columns)), make([]int, len(t.Columns))
+	for i, c := range t.Columns {
+		word := utf8.RuneCountInString(c.Head)
+		whole[i] = word
+		for _, row := range t.Rows {
+			text := clean(row[i].Text)
+			whole[i] = max(whole[i], utf8.RuneCountInString(text))
+			for _, f := range strings.Fields(text) {
+				word = max(word, utf8.RuneCountInString(f))
+			}
+		}
+		whole[i] = max(whole[i], 1)
+		least[i] = whole[i]
+		if c.Wrap > 0 {
+			least[i] = min(whole[i], max(c.Wrap, word))
+		}
+	}
+	if width <= 0 {
+		return whole
+	}
+	shown := t.shown(least, width)
+	room := width + gap
+	for i := range shown {
+		if shown[i] > 0 {
+			room -= shown[i] + gap
+		}
+	}
+	t.spread(shown, whole, room)
+	return shown
+}
+
+// sampled is how many rows are looked at to spread what room is left.
+const sampled = 200
+
+// spread gives what room is left to the columns where it saves most lines.
+func (t Table) spread(shown, whole []int, room int) {
+	rows := t.Rows[:min(len(t.Rows), sampled)]
+	for {
+		best, wider, most := -1, 0, 0.0
+		for i := range shown {
+			if shown[i] == 0 || shown[i] >= whole[i] {
+				continue
+			}
+			before := lines(rows, i, shown[i])
+			for w := shown[i] + 1; w <= min(whole[i], shown[i]+room); w++ {
+				saved := before - lines(rows, i, w)
+				if gain := float64(saved) / float64(w-shown[i]); gain > most {
+					best, wider, most = i, w, gain
+				}
+			}
+		}
+		if best < 0 {
+			return
+		}
+		room -= wider - shown[best]
+		shown[best] = wider
+	}
+}
+
+// lines is how many lines a column's cells take at a width.
+func lines(rows [][]Cell, column, width int) int {
+	n := 0
+	for _, row := range rows {
+		n += len(wrap(clean(row[column].Text), width))
+	}
+	return n
+}
+
+// shown leaves columns out, by rank, until the others fit at their least widths.
+func (t Table) shown(least []int, width int) []int {
+	out := slices.Clone(least)
+	for {
+		need, last := -gap, -1
+		for i, n := range out {
+			if n == 0 {
+				continue
+			}
+			need += n + gap
+			if r := t.Columns[i].Rank; r > 0 && (last < 0 || r >= t.Columns[last].Rank) {
+				last = i
+			}
+		}
+		if need <= width || last < 0 {
+			return out
+		}
+		out[last] = 0
+	}
+}
+
+// writeRow writes a row, on several lines where a cell needs them.
+func writeRow(b *bytes.Buffer, row []Cell, widths []int, to Terminal) {
+	lines := make([][]string, len(row))
+	height := 1
+	for i, c := range row {
+		if widths[i] > 0 {
+			lines[i] = wrap(clean(c.Text), widths[i])
+			height = max(height, len(lines[i]))
+		}
+	}
+	for n := range height {
+		pending := 0 // spaces before the next text: none stand at a line's end
+		first := true
+		for i, c := range row {
+			if widths[i] == 0 {
+				continue
+			}
+			if !first {
+				pending += gap
+			}
+			first = false
+			text := ""
+			if n < len(lines[i]) {
+				text = lines[i][n]
+			}
+			if text != "" {
+				b.WriteString(strings.Repeat(" ", pending))
+				b.WriteString(to.Paint(text, c.Tone))
+				pending = 0
+			}
+			pending += widths[i] - utf8.RuneCountInString(text)
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// wrap breaks text at spaces into lines of at most width columns; no word is broken.
+func wrap(text string, width int) []string {
+	if utf8.RuneCountInString(text) <= width {
+		return []string{text}
+	}
+	var out []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			out, line = append(out, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(out, line)
+}
+
+// clean keeps what others wrote from moving the cursor or colouring the terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}

@@ -1,0 +1,57 @@
+// Package cli is how commands write for people: tables that fit the terminal, in
+// colour where it is one.
+package cli
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// Terminal is what the output is written to. The zero value is a file or a pipe:
+// lines of any length, no colour.
+type Terminal struct {
+	Width  int // columns; 0: no limit
+	Colour bool
+}
+
+// TerminalOf looks at what w is. NO_COLOR (https://no-color.org), if it is not
+// empty, and TERM=dumb switch colour off.
+func TerminalOf(w io.Writer, getenv func(string) string) Terminal {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return Terminal{}
+	}
+	t := Terminal{Colour: colour(getenv)}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		t.Width = width
+	}
+	return t
+}
+
+func colour(getenv func(string) string) bool {
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+}
+
+// Tone is what a text tells at a glance.
+type Tone uint8
+
+// The tones.
+const (
+	Plain Tone = iota
+	Good
+	Bad
+	Waits // neither: it will be tried again
+	Head
+)
+
+var codes = [...]string{Plain: "", Good: "32", Bad: "1;31", Waits: "33", Head: "1"}
+
+// Paint puts text into the colour of its tone, where the terminal has colours.
+func (t Terminal) Paint(text string, tone Tone) string {
+	if !t.Colour || tone == Plain || text == "" {
+		return text
+	}
+	return "\x1b[" + codes[tone] + "m" + text + "\x1b[0m"
+}
