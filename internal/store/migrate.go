@@ -106,8 +106,29 @@ func (f *file) Size() int64                { return f.size }
 func (f *file) Close() error               { return nil }
 
 func translate(s string, pg bool) string {
+	s = only(s, pg)
 	if pg {
 		return regexp.MustCompile(`\bBLOB\b`).ReplaceAllString(s, "BYTEA")
 	}
 	return regexp.MustCompile(`\bBIGINT(\s+NOT\s+NULL)?\s+PRIMARY\s+KEY\b`).ReplaceAllString(s, "INTEGER PRIMARY KEY")
+}
+
+// only leaves out the lines that are for the other engine: those behind a line
+// "-- +store only sqlite" or "-- +store only postgres", up to the next such line or
+// "-- +store both".
+func only(s string, pg bool) string {
+	mine := map[bool]string{false: "sqlite", true: "postgres"}[pg]
+	var b strings.Builder
+	skip := false
+	for line := range strings.Lines(s) {
+		if mark, ok := strings.CutPrefix(strings.TrimSpace(line), "-- +store "); ok {
+			engine, some := strings.CutPrefix(mark, "only ")
+			skip = some && engine != mine
+			continue
+		}
+		if !skip {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }

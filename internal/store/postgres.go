@@ -31,10 +31,11 @@ type pgEngine struct {
 	writes, reads *sql.DB
 	bind          rebinder
 	guard         *guard.Guard
+	around        func(commit func() error) error // Options.Commit
 }
 
 func openPostgres(ctx context.Context, o Options) (*pgEngine, error) {
-	e := &pgEngine{guard: o.Guard}
+	e := &pgEngine{guard: o.Guard, around: o.Commit}
 	for _, db := range []**sql.DB{&e.writes, &e.reads} {
 		var err error
 		if *db, err = sql.Open("pgx", o.Postgres); err != nil {
@@ -111,7 +112,10 @@ func (e *pgEngine) once(ctx context.Context, db *sql.DB, o *sql.TxOptions, fn fu
 	if err := tx.finish(fn(tx)); err != nil {
 		return err
 	}
-	return stx.Commit()
+	if db == e.reads {
+		return stx.Commit()
+	}
+	return e.around(stx.Commit)
 }
 
 func closedError(err error) error {

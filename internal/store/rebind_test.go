@@ -55,3 +55,14 @@ func TestTranslate(t *testing.T) {
 		t.Errorf("PostgreSQL: %q", got)
 	}
 }
+
+func TestTranslateOnly(t *testing.T) {
+	t.Parallel()
+	const in = "a;\n-- +store only sqlite\nb;\n-- +store only postgres\nc;\n-- +store both\nd;\n"
+	if got := translate(in, false); got != "a;\nb;\nd;\n" {
+		t.Errorf("SQLite: %q", got)
+	}
+	if got := translate(in, true); got != "a;\nc;\nd;\n" {
+		t.Errorf("PostgreSQL: %q", got)
+	}
+}

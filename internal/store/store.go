@@ -27,6 +27,9 @@ type Options struct {
 	Migrations fs.FS  // goose files, see package schema; nil: the schema is left as it is
 	Log        *slog.Logger
 	Guard      *guard.Guard // contains panics
+	// Commit stands around every commit of a write and calls commit, or does not: so
+	// tests break off what they want to see the end of. Nil: nothing does.
+	Commit func(commit func() error) error
 }
 
 // Store is an open database. All methods may be called at the same time from
@@ -51,6 +54,9 @@ type engine interface {
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Commit == nil {
+		o.Commit = func(commit func() error) error { return commit() }
 	}
 	var e engine
 	var err error

@@ -41,6 +41,8 @@ type writer struct {
 	queue chan *member
 	ended chan struct{}
 	now   func() time.Time
+	// around is Options.Commit.
+	around func(commit func() error) error
 
 	under []*member // those of the transaction under way; the writing goroutine's
 
@@ -66,7 +68,7 @@ const (
 )
 
 func newWriter(s *session, o Options) *writer {
-	w := &writer{s: s, check: checkpointer{log: o.Log}, log: o.Log, guard: o.Guard, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now}
+	w := &writer{s: s, check: checkpointer{log: o.Log}, log: o.Log, guard: o.Guard, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now, around: o.Commit}
 	w.guard.Go(guard.Store, w.run)
 	return w
 }
@@ -243,7 +245,7 @@ func (w *writer) commit(ms []*member) {
 		w.s.do("ROLLBACK")
 		return
 	}
-	err := w.s.do("COMMIT")
+	err := w.around(func() error { return w.s.do("COMMIT") })
 	if err != nil {
 		w.log.Error("commit failed", slog.Any("error", err), slog.Int("members", len(in)))
 		w.s.do("ROLLBACK") // fails where SQLite has done it

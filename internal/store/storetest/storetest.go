@@ -24,6 +24,12 @@ const Env = "WAXWING_TEST_POSTGRES"
 // test ends.
 func Open(t testing.TB) *store.Store {
 	t.Helper()
+	return open(t, store.Options{Path: file(t), Migrations: schema.FS})
+}
+
+// file is a new SQLite database with the whole schema.
+func file(t testing.TB) string {
+	t.Helper()
 	db, err := template()
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func Open(t testing.TB) *store.Store {
 	if err := os.WriteFile(path, db, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, store.Options{Path: path, Migrations: schema.FS})
+	return path
 }
 
 // template is the file of a new store, migrated once a process: a test then
@@ -62,6 +68,24 @@ func Each(t *testing.T, fn func(t *testing.T, s *store.Store)) {
 	t.Run("postgres", func(t *testing.T) {
 		fn(t, open(t, store.Options{Postgres: Postgres(t), Migrations: schema.FS}))
 	})
+}
+
+// EachDatabase runs fn as a subtest on each engine. open opens the subtest's database,
+// which has the whole schema, with what change says; more than once, if that is called for.
+func EachDatabase(t *testing.T, fn func(t *testing.T, open func(change func(*store.Options)) *store.Store)) {
+	t.Helper()
+	opener := func(t *testing.T, o store.Options) func(func(*store.Options)) *store.Store {
+		o.Migrations = schema.FS
+		return func(change func(*store.Options)) *store.Store {
+			o := o
+			if change != nil {
+				change(&o)
+			}
+			return open(t, o)
+		}
+	}
+	t.Run("sqlite", func(t *testing.T) { fn(t, opener(t, store.Options{Path: file(t)})) })
+	t.Run("postgres", func(t *testing.T) { fn(t, opener(t, store.Options{Postgres: Postgres(t)})) })
 }
 
 func open(t testing.TB, o store.Options) *store.Store {
