@@ -38,16 +38,18 @@ type Result struct {
 	Transport string
 	// Name is that of the transport that the operator set up; "" for the built-in ones.
 	Name string
-	// Commit, where set, makes what Recipients calls delivered true: it must run in
-	// the transaction that settles them, for those of the delivered ones that are
-	// given, and they are deferred if it fails. It may run again after a conflict.
-	// (A mailbox thus gets a message exactly once.)
-	Commit func(tx Tx, ids []int64) error
+	// Copies are what the mailboxes of this server get, one for each recipient that
+	// Recipients calls delivered into one. Whoever settles them writes those copies in the
+	// same transaction: a mailbox thus gets a message exactly once.
+	Copies []Copy
 }
 
-// Tx is the settling transaction, a *store.Tx.
-type Tx interface {
-	Exec(query string, args ...any) (int64, error)
+// Copy is a message for a mailbox of this server, for the sake of one recipient.
+type Copy struct {
+	Recipient int64  // its id
+	Address   string // as it was given in RCPT
+	Account   string
+	Mailbox   string
 }
 
 // RecipientResult is the outcome of one recipient.

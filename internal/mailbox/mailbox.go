@@ -7,16 +7,13 @@ import "time"
 // Inbox is the mailbox that every account has (RFC 9051 §5.1).
 const Inbox = "INBOX"
 
-// Delivery is one copy of a message for one mailbox.
+// Delivery is a message on its way into mailboxes.
 type Delivery struct {
-	Account   string
-	Mailbox   string // "" is Inbox; made where missing
-	Sender    string // the reverse-path without brackets; "" is the null one
-	Recipient string // the address as it was given in RCPT
-	Received  time.Time
-	// Header is put before the content: Return-Path (RFC 5321 §4.4) and what
-	// else belongs to this copy alone. Whole fields with CRLF.
-	Header []byte
+	Body     int64  // where its octets are (package body)
+	Data     []byte // the octets, of a body that is stored with the delivery; nil: it is stored already
+	Size     int64  // octets of the body
+	Sender   string // the reverse-path without brackets; "" is the null one
+	Received time.Time
 }
 
 // Message is one that lies in a mailbox.
@@ -26,6 +23,6 @@ type Message struct {
 	Mailbox   string
 	Sender    string
 	Recipient string
-	Size      int64 // octets, Delivery.Header included
+	Size      int64 // octets, with the fields that delivery has put before it
 	Received  time.Time
 }

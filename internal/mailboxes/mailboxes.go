@@ -1,20 +1,20 @@
-// Package mailboxes keeps delivered mail in the store: a row a message, its
-// bytes in chunks, so that neither a large message nor its reader needs much memory.
+// Package mailboxes keeps delivered mail in the store: a row a message and mailbox,
+// with the header fields of this copy alone. The rest of the message is kept by package
+// body, once for all mailboxes and the queue.
 package mailboxes
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
@@ -27,9 +27,8 @@ var (
 )
 
 const (
-	chunkSize = 256 << 10 // octets in a chunk
-	maxList   = 1000      // messages that List returns
-	maxName   = 255       // octets in a mailbox's name
+	maxList = 1000 // messages that List returns
+	maxName = 255  // octets in a mailbox's name
 )
 
 // Store keeps mail. Its methods may be called at the same time.
@@ -45,63 +44,8 @@ func (s *Store) now() time.Time {
 	return s.Now()
 }
 
-// Deliver puts a message into a mailbox, in the caller's transaction: together
-// with what the caller settles, it is there or not. A zero Received is now. The
-// transaction is held while c is read, so c should be near: memory, or this store.
-func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, c delivery.Content) (int64, error) {
-	box, err := s.mailbox(tx, d.Account, d.Mailbox)
-	if err != nil {
-		return 0, fmt.Errorf("deliver to account %s: %w", d.Account, err)
-	}
-	if d.Received.IsZero() {
-		d.Received = s.now()
-	}
-	id, size := store.NewID(), int64(len(d.Header))+c.Size()
-	_, err = tx.Exec(`INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received)
-		VALUES (?, ?, ?, ?, ?, ?)`, id, box, d.Sender, d.Recipient, size, store.Time(d.Received))
-	if err != nil {
-		return 0, fmt.Errorf("deliver to account %s: %w", d.Account, err)
-	}
-	r, err := c.Open()
-	if err != nil {
-		return 0, fmt.Errorf("deliver to account %s: read the message: %w", d.Account, err)
-	}
-	defer r.Close()
-	if err := put(tx, id, size, io.MultiReader(bytes.NewReader(d.Header), r)); err != nil {
-		return 0, fmt.Errorf("deliver to account %s: %w", d.Account, err)
-	}
-	return id, nil
-}
-
-// put writes the chunks of a message; anything but size octets is an error.
-func put(tx *store.Tx, id, size int64, r io.Reader) error {
-	buf := make([]byte, min(size+1, chunkSize))
-	var total int64
-	for part := 0; ; part++ {
-		n, err := io.ReadFull(r, buf)
-		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !end {
-			return fmt.Errorf("read the message: %w", err)
-		}
-		if total += int64(n); total > size || end && total < size {
-			return fmt.Errorf("the message has not the %d octets that were announced", size)
-		}
-		if n > 0 {
-			if _, err := tx.Exec(`INSERT INTO mailbox_chunks (message, part, data) VALUES (?, ?, ?)`, id, part, buf[:n]); err != nil {
-				return err
-			}
-		}
-		if end {
-			return nil
-		}
-	}
-}
-
 // mailbox is the row of a mailbox, made where it is missing.
 func (s *Store) mailbox(tx *store.Tx, account, name string) (id int64, err error) {
-	if name, err = boxName(name); err != nil {
-		return 0, err
-	}
 	const q = `SELECT id FROM mailboxes WHERE account = ? AND name = ?`
 	err = tx.Row(q, account, name).Scan(&id)
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -111,7 +55,7 @@ func (s *Store) mailbox(tx *store.Tx, account, name string) (id int64, err error
 	_, err = tx.Exec(`INSERT INTO mailboxes (id, account, name, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		store.NewID(), account, name, store.Time(s.now()))
 	if store.IsForeignKey(err) {
-		return 0, ErrNoSuchAccount
+		return 0, refusal{ErrNoSuchAccount}
 	}
 	if err != nil {
 		return 0, err
@@ -182,15 +126,26 @@ func (s *Store) Page(ctx context.Context, account, box string, before int64, lim
 // ErrNoSuchMessage.
 func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.Message, error) {
 	var m mailbox.Message
+	var at int64
+	var header []byte
 	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		m, err = scan(tx.Row(columns+` WHERE m.id = ?`, id).Scan)
-		return err
+		header = nil
+		if m, err = scan(tx.Row(columns+` WHERE m.id = ?`, id).Scan); err != nil {
+			return err
+		}
+		return tx.Row(`SELECT body, header FROM mailbox_messages WHERE id = ?`, id).Scan(&at, &header)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoSuchMessage
 	}
+	var c delivery.Content
+	if err == nil {
+		// The content may outlive this call.
+		bodies := body.Store{DB: s.DB, Now: s.now}
+		c, err = bodies.Open(context.WithoutCancel(ctx), at, m.Size-int64(len(header)))
+	}
 	if err != nil {
 		return nil, mailbox.Message{}, fmt.Errorf("message %s: %w", delivery.ID(id), err)
 	}
-	return &content{db: s.DB, ctx: context.WithoutCancel(ctx), id: id, size: m.Size}, m, nil
+	return &content{header, c}, m, nil
 }

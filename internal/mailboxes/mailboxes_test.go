@@ -8,10 +8,10 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"waxwing/internal/accounts"
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
@@ -34,42 +34,114 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func deliver(t *testing.T, db *store.Store, m *mailboxes.Store, d mailbox.Delivery, c delivery.Content) (id int64, err error) {
-	err = db.Write(t.Context(), func(tx *store.Tx) error {
-		id, err = m.Deliver(tx, d, c)
-		return err
+// deliver puts data into one mailbox of an account.
+func deliver(t *testing.T, db *store.Store, m *mailboxes.Store, account, box, sender string, data []byte) (mailbox.Message, error) {
+	t.Helper()
+	d := mailbox.Delivery{Body: store.NewID(), Data: data, Size: int64(len(data)), Sender: sender, Received: time.Unix(1e9, 5).UTC()}
+	if len(data) > body.MaxInline {
+		d.Data = nil
+		must(t, (&body.Store{DB: db, Now: time.Now}).Put(t.Context(), d.Body, delivery.Bytes(data)))
+	}
+	err := db.Write(t.Context(), func(tx *store.Tx) error {
+		return m.Deliver(tx, d, []delivery.Copy{{Recipient: 1, Address: "Joe+x@example.net", Account: account, Mailbox: box}})
 	})
-	return id, err
+	if err != nil {
+		return mailbox.Message{}, err
+	}
+	list, err := m.List(t.Context(), account, box, 1)
+	must(t, err)
+	return list[0], nil
+}
+
+func read(t *testing.T, m *mailboxes.Store, id int64) []byte {
+	t.Helper()
+	c, msg, err := m.Open(t.Context(), id)
+	must(t, err)
+	rc, err := c.Open()
+	must(t, err)
+	defer rc.Close()
+	b, err := io.ReadAll(rc)
+	must(t, err)
+	if c.Size() != int64(len(b)) || msg.Size != c.Size() {
+		t.Errorf("message %d has %d octets, content says %d, the list %d", id, len(b), c.Size(), msg.Size)
+	}
+	return b
 }
 
 func TestDeliveredIsReadBack(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
 		r := rand.NewChaCha8([32]byte{1})
-		for _, size := range []int{0, 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, 3<<20 + 7} {
-			body := make([]byte, size)
-			r.Read(body)
-			for _, header := range []string{"", "Return-Path: <ann@example.org>\r\n"} {
-				d := mailbox.Delivery{Account: "joe", Sender: "ann@example.org", Recipient: "Joe+x@example.net",
-					Received: time.Unix(1e9, 5).UTC(), Header: []byte(header)}
-				id, err := deliver(t, db, m, d, delivery.Bytes(body))
-				must(t, err)
-				c, msg, err := m.Open(t.Context(), id)
-				must(t, err)
-				want := mailbox.Message{ID: id, Account: "joe", Mailbox: "INBOX", Sender: d.Sender, Recipient: d.Recipient,
-					Size: int64(len(header) + size), Received: d.Received}
-				if msg != want || c.Size() != want.Size {
-					t.Errorf("message %+v, want %+v", msg, want)
-				}
-				for range 2 { // can be read more than once
-					rc, err := c.Open()
-					must(t, err)
-					got, err := io.ReadAll(rc)
-					if err != nil || !bytes.Equal(got, append([]byte(header), body...)) {
-						t.Errorf("size %d: read %d octets, %v, or other ones", size, len(got), err)
-					}
-					must(t, rc.Close())
+		for _, size := range []int{0, 1, body.MaxInline, body.MaxInline + 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, 3<<20 + 7} {
+			data := make([]byte, size)
+			r.Read(data)
+			msg, err := deliver(t, db, m, "joe", "", "ann@example.org", data)
+			must(t, err)
+			want := append([]byte("Return-Path: <ann@example.org>\r\nDelivered-To: Joe+x@example.net\r\n"), data...)
+			expect := mailbox.Message{ID: msg.ID, Account: "joe", Mailbox: "INBOX", Sender: "ann@example.org", Recipient: "Joe+x@example.net",
+				Size: int64(len(want)), Received: time.Unix(1e9, 5).UTC()}
+			if msg != expect {
+				t.Errorf("message %+v, want %+v", msg, expect)
+			}
+			for range 2 { // can be read more than once
+				if got := read(t, m, msg.ID); !bytes.Equal(got, want) {
+					t.Errorf("size %d: read %d octets, or other ones", size, len(got))
 				}
 			}
+		}
+	})
+}
+
+// One message to many addresses is one copy in each mailbox, and one body in all.
+func TestOneCopyPerMailbox(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		must(t, (&accounts.Store{DB: db}).AddAccount(t.Context(), "ann", "correct horse"))
+		copies := []delivery.Copy{
+			{Recipient: 1, Address: "joe+a@example.net", Account: "joe"},
+			{Recipient: 2, Address: "ann@example.net", Account: "ann"},
+			{Recipient: 3, Address: "joe+b@example.net", Account: "joe", Mailbox: "inbox"},
+			{Recipient: 4, Address: "joe+c@example.net", Account: "joe", Mailbox: "Lists"},
+		}
+		d := mailbox.Delivery{Body: store.NewID(), Data: []byte("x"), Size: 1, Sender: "a@b.test"}
+		must(t, db.Write(t.Context(), func(tx *store.Tx) error { return m.Deliver(tx, d, copies) }))
+		// The queue settles other recipients of the message later: of two domains, say.
+		d.Data = nil
+		later := []delivery.Copy{{Recipient: 5, Address: "joe@example.org", Account: "joe"}, {Recipient: 6, Address: "ann@example.org", Account: "ann", Mailbox: "New"}}
+		must(t, db.Write(t.Context(), func(tx *store.Tx) error { return m.Deliver(tx, d, later) }))
+		for _, c := range []struct{ account, box, want string }{
+			{"joe", "INBOX", "Return-Path: <a@b.test>\r\nDelivered-To: joe+a@example.net\r\nDelivered-To: joe+b@example.net\r\nx"},
+			{"joe", "Lists", "Return-Path: <a@b.test>\r\nDelivered-To: joe+c@example.net\r\nx"},
+			{"ann", "INBOX", "Return-Path: <a@b.test>\r\nDelivered-To: ann@example.net\r\nx"},
+			{"ann", "New", "Return-Path: <a@b.test>\r\nDelivered-To: ann@example.org\r\nx"},
+		} {
+			list, err := m.List(t.Context(), c.account, c.box, 9)
+			must(t, err)
+			if len(list) != 1 {
+				t.Fatalf("%s of %s has %d messages, want 1", c.box, c.account, len(list))
+			}
+			if got := string(read(t, m, list[0].ID)); got != c.want {
+				t.Errorf("%s of %s: %q", c.box, c.account, got)
+			}
+		}
+		must(t, db.Read(t.Context(), func(tx *store.Tx) error {
+			var bodies int
+			n, err := body.Users(tx, d.Body)
+			must(t, err)
+			must(t, tx.Row(`SELECT count(*) FROM bodies`).Scan(&bodies))
+			if n != 4 || bodies != 1 {
+				t.Errorf("the body has %d users, want 4; there are %d bodies", n, bodies)
+			}
+			return nil
+		}))
+	})
+}
+
+// What a sender wrote cannot make a header field of its own.
+func TestAddedFieldsCannotSmuggle(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		msg, err := deliver(t, db, m, "joe", "", "a\r\nX: y@b.test", []byte("x"))
+		must(t, err)
+		if got := read(t, m, msg.ID); !bytes.HasPrefix(got, []byte("Return-Path: <aX: y@b.test>\r\nDelivered-To")) {
+			t.Errorf("%q", got)
 		}
 	})
 }
@@ -78,9 +150,9 @@ func TestList(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
 		var ids []int64
 		for i, box := range []string{"", "Inbox", "INBOX", "Lists"} {
-			id, err := deliver(t, db, m, mailbox.Delivery{Account: "joe", Mailbox: box, Sender: fmt.Sprint(i)}, delivery.Bytes("x"))
+			msg, err := deliver(t, db, m, "joe", box, fmt.Sprint(i), []byte("x"))
 			must(t, err)
-			ids = append(ids, id)
+			ids = append(ids, msg.ID)
 		}
 		for _, c := range []struct {
 			box   string
@@ -105,34 +177,23 @@ func TestList(t *testing.T) {
 	})
 }
 
-// liar announces another size than it has, or breaks.
-type liar struct {
-	size int64
-	r    io.Reader
-}
-
-func (l liar) Size() int64                  { return l.size }
-func (l liar) Open() (io.ReadCloser, error) { return io.NopCloser(l.r), nil }
-
-// What goes wrong leaves nothing behind.
+// What goes wrong leaves nothing behind, and is told from trouble of the store.
 func TestFailures(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
-		broken := errors.New("broken")
-		for _, c := range []struct {
-			name string
-			d    mailbox.Delivery
-			c    delivery.Content
-			want string
-		}{
-			{"no account", mailbox.Delivery{Account: "ann"}, delivery.Bytes("x"), "no such account"},
-			{"short", mailbox.Delivery{Account: "joe"}, liar{5, strings.NewReader("x")}, "5 octets"},
-			{"long", mailbox.Delivery{Account: "joe"}, liar{5, strings.NewReader("xxxxxx")}, "5 octets"},
-			{"broken", mailbox.Delivery{Account: "joe"}, liar{5, iotest.ErrReader(broken)}, "broken"},
-			{"name", mailbox.Delivery{Account: "joe", Mailbox: "a\nb"}, delivery.Bytes("x"), "mailbox name"},
+		for _, c := range []struct{ name, account, box, want string }{
+			{"no account", "ann", "", "no such account"},
+			{"name", "joe", "a\nb", "mailbox name"},
 		} {
-			if _, err := deliver(t, db, m, c.d, c.c); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
+			_, err := deliver(t, db, m, c.account, c.box, "", []byte("x"))
+			if err == nil || !strings.Contains(err.Error(), c.want) || !mailboxes.IsRefusal(err) {
+				t.Errorf("%s: error %v, want a refusal with %q", c.name, err, c.want)
 			}
+		}
+		err := db.Write(t.Context(), func(tx *store.Tx) error {
+			return m.Deliver(tx, mailbox.Delivery{Body: 7, Size: 1}, []delivery.Copy{{Account: "joe"}})
+		})
+		if !errors.Is(err, body.ErrGone) || mailboxes.IsRefusal(err) {
+			t.Errorf("without a body: %v", err)
 		}
 		got, err := m.List(t.Context(), "joe", "", 0)
 		if len(got) != 0 || err != nil {
@@ -140,25 +201,6 @@ func TestFailures(t *testing.T) {
 		}
 		if _, _, err := m.Open(t.Context(), 1); !errors.Is(err, mailboxes.ErrNoSuchMessage) {
 			t.Errorf("Open: %v", err)
-		}
-	})
-}
-
-// A damaged or vanished chunk is an error, never a short message.
-func TestMissingChunk(t *testing.T) {
-	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
-		id, err := deliver(t, db, m, mailbox.Delivery{Account: "joe"}, delivery.Bytes(make([]byte, 600<<10)))
-		must(t, err)
-		must(t, db.Write(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Exec(`DELETE FROM mailbox_chunks WHERE message = ? AND part = ?`, id, 2)
-			return err
-		}))
-		c, _, err := m.Open(t.Context(), id)
-		must(t, err)
-		rc, err := c.Open()
-		must(t, err)
-		if got, err := io.ReadAll(rc); !errors.Is(err, mailboxes.ErrNoSuchMessage) || len(got) != 512<<10 {
-			t.Errorf("read %d octets, %v", len(got), err)
 		}
 	})
 }

@@ -9,13 +9,12 @@ import (
 )
 
 // arrive accepts a message and delivers it here in one transaction, where that
-// is all there is to do: a short message, every recipient in a mailbox of this
-// server, no notification to be sent. Half the work of queueing and settling it,
-// and the body is written once. Not done without an error means that nothing is
-// stored: the ordinary way is open. With an error nobody knows whether the commit
-// was made: the client must come again.
+// is all there is to do: every recipient in a mailbox of this server, no
+// notification to be sent. Half the work of queueing and settling it. Not done without
+// an error means that no envelope is stored: the ordinary way is open. With an error
+// nobody knows whether the commit was made: the client must come again.
 func (q *Queue) arrive(ctx context.Context, m *message, groups [][]delivery.Recipient) (done bool, err error) {
-	if q.Local == nil || m.inline == nil || len(m.held) > 0 || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
+	if q.Local == nil || len(m.held) > 0 || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
 		return false, nil
 	}
 	var all []*settlement
@@ -48,6 +47,13 @@ func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
 	if err := m.insertArrived(tx, all); err != nil {
 		return err
 	}
+	var copies []delivery.Copy
+	for _, s := range all {
+		copies = append(copies, s.copies()...)
+	}
+	if err := all[0].deliver(tx, copies, m.inline); err != nil {
+		return err
+	}
 	for _, s := range all {
 		if err := s.arrived(tx); err != nil {
 			return err
@@ -67,15 +73,17 @@ func (q *Queue) arrival(ctx context.Context, m *message, g []delivery.Recipient)
 		rows[i] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), dest: r.Domain.String(), local: true}
 	}
 	j := q.newJob(*m.env, rows, 0, q.Now())
-	j.Lease = nil // nobody else can see it yet
-	j.content = delivery.Bytes(m.inline)
+	j.Lease = nil                        // nobody else can see it yet
+	j.content = delivery.Bytes(m.inline) // a mailbox gets the body as it is stored: nobody reads this
 	res := q.attempt(ctx, j)
-	if !j.Local || res.Commit == nil {
+	if !j.Local || len(res.Copies) == 0 {
 		return nil
 	}
 	s := &settlement{q: q, job: j, res: &res, rows: j.rows}
 	s.c = circumstances{schedule: q.schedule(j.Purpose), now: q.Now()}
-	s.prepare(ctx)
+	if s.prepare(ctx) != nil {
+		return nil
+	}
 	for _, v := range s.verdicts {
 		if v.state != Delivered {
 			return nil
@@ -87,8 +95,8 @@ func (q *Queue) arrival(ctx context.Context, m *message, g []delivery.Recipient)
 	return s
 }
 
-// insertArrived writes envelope and recipients as settled, and no body: the
-// mailboxes have it.
+// insertArrived writes envelope and recipients as settled; the body is held by the
+// mailboxes alone.
 func (m *message) insertArrived(tx *store.Tx, all []*settlement) error {
 	if all[0].q.History < 0 {
 		return nil
@@ -114,9 +122,6 @@ func (m *message) insertArrived(tx *store.Tx, all []*settlement) error {
 
 // arrived is the part of write that is left where the rows are new.
 func (s *settlement) arrived(tx *store.Tx) error {
-	if err := s.contain(func() error { return s.res.Commit(tx, s.delivered()) }); err != nil {
-		return &commitError{err}
-	}
 	if err := s.history(tx); err != nil {
 		return err
 	}

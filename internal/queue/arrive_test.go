@@ -2,31 +2,32 @@ package queue_test
 
 import (
 	"context"
-	"errors"
+	"strings"
 	"testing"
 
 	"waxwing/dns"
+	"waxwing/internal/accounts"
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/queue"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
 
-// arriving is a Local transport that writes a row into generation on Commit.
+// arriving is a Local transport that has found account's mailbox, or not.
 type arriving struct {
 	outcome delivery.Outcome
-	fail    error // of Commit
+	account string
 }
 
 func (a arriving) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content) delivery.Result {
-	res := delivery.Result{Transport: "local", Commit: func(tx delivery.Tx, ids []int64) error {
-		if a.fail != nil {
-			return a.fail
-		}
-		return tx.(*store.Tx).Raise("mailbox")
-	}}
+	res := delivery.Result{Transport: "local"}
 	for _, r := range j.Recipients {
 		res.Recipients = append(res.Recipients, delivery.RecipientResult{ID: r.ID, Outcome: a.outcome, Word: "mailbox"})
+		if a.outcome == delivery.Delivered {
+			res.Copies = append(res.Copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: a.account})
+		}
 	}
 	return res
 }
@@ -35,33 +36,47 @@ func (a arriving) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content
 // transaction, without a runner; whatever else is to be done, it is queued.
 func TestArrive(t *testing.T) {
 	t.Parallel()
+	small, large := "Subject: x\r\n\r\ny\r\n", "Subject: x\r\n\r\n"+strings.Repeat("0123456789abcd\r\n", 40<<10)
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		if err := (&accounts.Store{DB: db}).AddAccount(t.Context(), "u", "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+		boxes := &mailboxes.Store{DB: db}
 		for _, c := range []struct {
 			name   string
 			local  arriving
+			text   string
 			change func(*delivery.Envelope)
 			want   queue.State
-			boxes  int64
+			copies int
 		}{
-			{"all delivered", arriving{outcome: delivery.Delivered}, nil, queue.Delivered, 1},
-			{"no such user any more", arriving{outcome: delivery.Failed}, nil, queue.Waiting, 0},
-			{"store cannot say", arriving{outcome: delivery.Deferred}, nil, queue.Waiting, 0},
-			{"mailbox full", arriving{outcome: delivery.Delivered, fail: errors.New("full")}, nil, queue.Waiting, 0},
-			{"success notice wanted", arriving{outcome: delivery.Delivered},
+			{"all delivered", arriving{delivery.Delivered, "u"}, small, nil, queue.Delivered, 1},
+			{"large", arriving{delivery.Delivered, "u"}, large, nil, queue.Delivered, 1},
+			{"several addresses of one account, in two domains", arriving{delivery.Delivered, "u"}, small, func(e *delivery.Envelope) {
+				for _, to := range []string{"u+a@here.test", "u@there.test"} {
+					e.Recipients = append(e.Recipients, local(to))
+				}
+			}, queue.Delivered, 1},
+			{"no such user any more", arriving{delivery.Failed, ""}, small, nil, queue.Waiting, 0},
+			{"store cannot say", arriving{delivery.Deferred, ""}, small, nil, queue.Waiting, 0},
+			{"mailbox refuses", arriving{delivery.Delivered, "nobody"}, small, nil, queue.Waiting, 0},
+			{"large, and the mailbox refuses", arriving{delivery.Delivered, "nobody"}, large, nil, queue.Waiting, 0},
+			{"success notice wanted", arriving{delivery.Delivered, "u"}, small,
 				func(e *delivery.Envelope) { e.Recipients[0].Notify = delivery.NotifySuccess }, queue.Waiting, 0},
-			{"one goes out", arriving{outcome: delivery.Delivered}, func(e *delivery.Envelope) {
-				e.Recipients = append(e.Recipients, delivery.Recipient{Address: "b@far.test", Domain: delivery.RecipientDomain{Name: dns.MustParse("far.test")}})
+			{"one goes out", arriving{delivery.Delivered, "u"}, small, func(e *delivery.Envelope) {
+				r := local("b@far.test")
+				r.Local = false
+				e.Recipients = append(e.Recipients, r)
 			}, queue.Waiting, 0},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				q := &queue.Queue{Store: db, Local: c.local, Hostname: "mx.test"}
-				env := &delivery.Envelope{Sender: "a@far.test", Recipients: []delivery.Recipient{
-					{Address: "u@here.test", Domain: delivery.RecipientDomain{Name: dns.MustParse("here.test")}, Local: true}}}
+				q := &queue.Queue{Store: db, Local: c.local, Mailboxes: boxes, Hostname: "mx.test"}
+				env := &delivery.Envelope{Sender: "a@far.test", Recipients: []delivery.Recipient{local("u@here.test")}}
 				if c.change != nil {
 					c.change(env)
 				}
-				before := raised(t, db)
-				if err := q.Enqueue(t.Context(), env, delivery.Bytes("Subject: x\r\n\r\ny\r\n")); err != nil {
+				before := mails(t, boxes)
+				if err := q.Enqueue(t.Context(), env, delivery.Bytes(c.text)); err != nil {
 					t.Fatal(err)
 				}
 				shown, err := q.Show(t.Context(), env.ID)
@@ -73,30 +88,39 @@ func TestArrive(t *testing.T) {
 						t.Errorf("%s is %s, want %s", r.Recipient.Address, r.State, c.want)
 					}
 				}
-				if n := raised(t, db) - before; n != c.boxes {
-					t.Errorf("the mailbox was written %d times, want %d", n, c.boxes)
+				if n := mails(t, boxes) - before; n != c.copies {
+					t.Errorf("the mailbox has %d more messages, want %d", n, c.copies)
 				}
-				if c.want == queue.Delivered && (len(shown.Attempts) != 1 || bodies(t, db, env.ID) != 0) {
-					t.Errorf("attempts %d, bodies %d; want the history and no body", len(shown.Attempts), bodies(t, db, env.ID))
+				if c.want == queue.Delivered && len(shown.Attempts) == 0 {
+					t.Error("no history")
+				}
+				if n := users(t, db, env.ID); n != 1 { // the mailbox, or the queue
+					t.Errorf("the body has %d users, want 1", n)
 				}
 			})
 		}
 	})
 }
 
-func raised(t *testing.T, db *store.Store) int64 {
+func local(address string) delivery.Recipient {
+	_, domain, _ := strings.Cut(address, "@")
+	return delivery.Recipient{Address: address, Domain: delivery.RecipientDomain{Name: dns.MustParse(domain)}, Local: true}
+}
+
+func mails(t *testing.T, boxes *mailboxes.Store) int {
 	t.Helper()
-	n, err := db.Generation(t.Context(), "mailbox")
+	list, err := boxes.List(t.Context(), "u", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return len(list)
 }
 
-func bodies(t *testing.T, db *store.Store, id int64) (n int64) {
+func users(t *testing.T, db *store.Store, id int64) (n int64) {
 	t.Helper()
-	err := db.Read(t.Context(), func(tx *store.Tx) error {
-		return tx.Row(`SELECT count(*) FROM bodies WHERE message = ?`, id).Scan(&n)
+	err := db.Read(t.Context(), func(tx *store.Tx) (err error) {
+		n, err = body.Users(tx, id)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

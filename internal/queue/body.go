@@ -2,11 +2,10 @@ package queue
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"io"
+	"time"
 
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 )
@@ -14,86 +13,50 @@ import (
 // LogID is a message's identifier as logs, pages and DSNs show it.
 func LogID(id int64) string { return delivery.ID(id).String() }
 
-// body returns the content of a stored message: a small one loaded, a large
-// one read chunk by chunk as it is used.
+// bodies are where messages' octets are. A message's body has its identifier; the
+// queue is one user of it until the last recipient is settled.
+func (q *Queue) bodies() *body.Store { return &body.Store{DB: q.Store, Now: q.Now} }
+
+// body returns the content of a stored message.
 func (q *Queue) body(ctx context.Context, id, size int64) (delivery.Content, error) {
-	var data []byte
-	err := q.Store.Read(ctx, func(tx *store.Tx) error {
-		data = nil
-		return tx.Row(`SELECT data FROM bodies WHERE message = ?`, id).Scan(&data)
-	})
-	switch {
-	case err == nil:
-		return delivery.Bytes(data), nil
-	case errors.Is(err, sql.ErrNoRows):
-		return &chunked{ctx: ctx, s: q.Store, id: id, size: size}, nil
+	c, err := q.bodies().Open(ctx, id, size)
+	if err != nil {
+		return nil, fmt.Errorf("read the body of message %s: %w", LogID(id), err)
 	}
-	return nil, fmt.Errorf("read the body of message %s: %w", LogID(id), err)
+	return c, nil
 }
 
-// chunked is a large body in the store.
-type chunked struct {
-	ctx  context.Context
-	s    *store.Store
-	tx   *store.Tx // read through it; nil: a transaction for each chunk
-	id   int64
-	size int64
-}
-
-func (c *chunked) Size() int64                  { return c.size }
-func (c *chunked) Open() (io.ReadCloser, error) { return &chunkReader{c: c}, nil }
-
-// In is the same content, read through tx.
-func (c *chunked) In(tx *store.Tx) delivery.Content {
-	in := *c
-	in.tx = tx
-	return &in
-}
-
-func (c *chunked) chunk(part int64) (data []byte, err error) {
-	read := func(tx *store.Tx) error {
-		data = nil
-		return tx.Row(`SELECT data FROM chunks WHERE message = ? AND part = ?`, c.id, part).Scan(&data)
+// putBody stores a large body before its envelope, in transactions of its own:
+// nobody else waits while it is read.
+func (q *Queue) putBody(ctx context.Context, id int64, c delivery.Content) error {
+	err := q.bodies().Put(ctx, id, c)
+	if err != nil {
+		q.removeBody(ctx, &message{env: &delivery.Envelope{ID: id}}, err)
+		return fmt.Errorf("queue the message's body: %w", err)
 	}
-	if c.tx != nil {
-		err = read(c.tx)
-		return data, err
-	}
-	err = c.s.Read(c.ctx, read)
-	return data, err
+	return nil
 }
 
-// chunkReader holds one chunk at a time.
-type chunkReader struct {
-	c    *chunked
-	next int64 // part
-	read int64
-	data []byte
+// removeWait bounds how long somebody who was refused waits for the clean-up.
+const removeWait = 10 * time.Second
+
+// removeBody takes away what putBody stored for a message that was not accepted, and
+// leaves it alone where the message was accepted after all.
+func (q *Queue) removeBody(ctx context.Context, m *message, cause error) {
+	if m.inline != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWait)
+	defer cancel()
+	if err := q.bodies().Remove(ctx, m.env.ID); err != nil {
+		q.Log.Warn("body of a refused message left for the sweep", "message", LogID(m.env.ID), "error", err, "cause", cause)
+	}
 }
 
-func (r *chunkReader) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+// holdBody makes the queue a user of the message's body.
+func (m *message) holdBody(tx *store.Tx) error {
+	if m.inline != nil {
+		return body.Insert(tx, m.env.ID, m.inline, 1)
 	}
-	for len(r.data) == 0 {
-		if r.read == r.c.size {
-			return 0, io.EOF
-		}
-		data, err := r.c.chunk(r.next)
-		if errors.Is(err, sql.ErrNoRows) {
-			// Never an EOF: a body that ends early must not be sent as if it were whole.
-			return 0, fmt.Errorf("body of message %s ends after %d of %d octets", LogID(r.c.id), r.read, r.c.size)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("read the body of message %s: %w", LogID(r.c.id), err)
-		}
-		r.data = data
-		r.next++
-		r.read += int64(len(data))
-	}
-	n := copy(p, r.data)
-	r.data = r.data[n:]
-	return n, nil
+	return body.Use(tx, m.env.ID, 1)
 }
-
-func (r *chunkReader) Close() error { return nil }

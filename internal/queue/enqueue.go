@@ -9,16 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
-)
-
-// Sizes of bodies in the store.
-const (
-	inlineSize = 128 << 10 // up to this a body is one row
-	chunkSize  = 256 << 10
 )
 
 // Enqueue takes responsibility for a message: when it returns nil, the message
@@ -37,12 +32,16 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 		return fmt.Errorf("read the message to queue it: %w", err)
 	}
 	if m.inline == nil {
-		if err := q.writeChunks(ctx, env.ID, c); err != nil {
+		if err := q.putBody(ctx, env.ID, c); err != nil {
 			return err
 		}
 	}
 	groups := groupRecipients(env.Recipients)
-	if done, err := q.arrive(ctx, &m, groups); done || err != nil {
+	done, err := q.arrive(ctx, &m, groups)
+	if err != nil {
+		q.removeBody(ctx, &m, err)
+	}
+	if done || err != nil {
 		return err
 	}
 	keys := make([]destKey, len(groups))
@@ -58,7 +57,7 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 		if m.leased {
 			q.board.unreserve(len(keys), env.Account, int64(len(m.inline)))
 		}
-		q.dropChunks(ctx, m, err)
+		q.removeBody(ctx, &m, err)
 		return fmt.Errorf("queue the message: %w", err)
 	}
 	if !m.leased {
@@ -70,7 +69,7 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 }
 
 // EnqueueTx is Enqueue inside a transaction of the caller, who calls Wake after
-// the commit. The whole message is written in tx: not for large ones.
+// the commit. A content of more than MaxInline octets must have gone through Prepare.
 func (q *Queue) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
 	q.setup()
 	held, err := q.prepare(tx.Context(), env, c)
@@ -80,19 +79,41 @@ func (q *Queue) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Conte
 	return q.insert(tx, env, c, held)
 }
 
+// MaxInline is up to how many octets a message is written in one transaction with its
+// envelope.
+const MaxInline = body.MaxInline
+
+// Prepare stores the octets of a message for EnqueueTx, where they are more than one
+// transaction should write, and gives env its identifier. What it returns is to be
+// given to EnqueueTx, with the same env. Where that comes to nothing, the sweep removes it.
+func (q *Queue) Prepare(ctx context.Context, env *delivery.Envelope, c delivery.Content) (delivery.Content, error) {
+	q.setup()
+	if c.Size() <= MaxInline {
+		return c, nil
+	}
+	if env.ID == 0 {
+		env.ID = store.NewID()
+	}
+	if err := q.putBody(ctx, env.ID, c); err != nil {
+		return nil, err
+	}
+	return prepared{c, env.ID}, nil
+}
+
+// prepared is a content whose body is in the store already, as that of a message.
+type prepared struct {
+	delivery.Content
+	id int64
+}
+
 // insert writes a prepared message as waiting.
 func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content, held map[int64]string) error {
 	m := message{q: q, env: env, held: held, ways: q.ways(tx.Context()), due: latest(q.Now(), env.NotBefore)}
 	if err := m.read(c); err != nil {
 		return fmt.Errorf("read the message to queue it: %w", err)
 	}
-	if m.inline == nil {
-		err := eachChunk(c, func(part int, data []byte) error {
-			return insertChunk(tx, env.ID, part, q.Now(), data)
-		})
-		if err != nil {
-			return err
-		}
+	if p, ok := c.(prepared); m.inline == nil && (!ok || p.id != env.ID) {
+		return fmt.Errorf("a message of %d octets was not prepared for the transaction that queues it", c.Size())
 	}
 	return m.insert(tx)
 }
@@ -209,7 +230,7 @@ type message struct {
 	env    *delivery.Envelope
 	ways   *route.Ways      // nil: to the recipients' domains
 	held   map[int64]string // recipients to be held, and why
-	inline []byte           // nil: in chunks
+	inline []byte           // nil: the body is stored already
 	leased bool
 	owner  string
 	claim  int64
@@ -218,11 +239,11 @@ type message struct {
 
 // read loads a small content.
 func (m *message) read(c delivery.Content) error {
-	if b, ok := c.(delivery.Bytes); ok && len(b) <= inlineSize {
+	if b, ok := c.(delivery.Bytes); ok && len(b) <= MaxInline {
 		m.inline = nonNil(b)
 		return nil
 	}
-	if c.Size() > inlineSize {
+	if c.Size() > MaxInline {
 		return nil
 	}
 	r, err := c.Open()
@@ -230,7 +251,7 @@ func (m *message) read(c delivery.Content) error {
 		return err
 	}
 	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, inlineSize+1))
+	b, err := io.ReadAll(io.LimitReader(r, MaxInline+1))
 	if err != nil {
 		return err
 	}
@@ -253,10 +274,8 @@ func (m *message) insert(tx *store.Tx) error {
 	if err := m.insertEnvelope(tx, len(m.env.Recipients), time.Time{}); err != nil {
 		return err
 	}
-	if m.inline != nil {
-		if _, err := tx.Exec(`INSERT INTO bodies (message, data) VALUES (?, ?)`, m.env.ID, m.inline); err != nil {
-			return err
-		}
+	if err := m.holdBody(tx); err != nil {
+		return err
 	}
 	due := map[laneKey]time.Time{}
 	if err := eachList(m.env.Recipients, func(some []delivery.Recipient) error { return m.insertRecipients(tx, some) }); err != nil {
@@ -332,71 +351,4 @@ func (m *message) recipientArgs(args []any, r *delivery.Recipient) []any {
 func (q *Queue) attend(env *delivery.Envelope, n delivery.Notify, told bool, now time.Time) time.Time {
 	notice := !told && tellable(env) && n.Wants(delivery.NotifyDelay)
 	return retry.Attend(q.scheduleOf(env), env.Start(), notice, now)
-}
-
-// writeChunks stores a large body before its envelope, in transactions of its
-// own: nobody else waits while it is read. A crash in between leaves chunks
-// without a message, which the sweep removes.
-func (q *Queue) writeChunks(ctx context.Context, id int64, c delivery.Content) error {
-	err := eachChunk(c, func(part int, data []byte) error {
-		return q.Store.Write(ctx, func(tx *store.Tx) error { return insertChunk(tx, id, part, q.Now(), data) })
-	})
-	if err != nil {
-		q.dropChunks(ctx, message{env: &delivery.Envelope{ID: id}}, err)
-		return fmt.Errorf("queue the message's body: %w", err)
-	}
-	return nil
-}
-
-// dropChunks removes what writeChunks wrote for a message that was not
-// accepted. If that fails too, the sweep does it later.
-func (q *Queue) dropChunks(ctx context.Context, m message, cause error) {
-	if m.inline != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWait)
-	defer cancel()
-	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM chunks WHERE message = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE id = ?)`, m.env.ID, m.env.ID)
-		return err
-	})
-	if err != nil {
-		q.Log.Warn("body of a refused message left for the sweep", "message", LogID(m.env.ID), "error", err, "cause", cause)
-	}
-}
-
-const dropWait = 10 * time.Second
-
-func insertChunk(tx *store.Tx, id int64, part int, now time.Time, data []byte) error {
-	_, err := tx.Exec(`INSERT INTO chunks (message, part, written, data) VALUES (?, ?, ?, ?)`, id, int64(part), store.Time(now), data)
-	return err
-}
-
-func eachChunk(c delivery.Content, fn func(part int, data []byte) error) error {
-	r, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	buf := make([]byte, chunkSize)
-	var total int64
-	for part := 0; ; part++ {
-		n, err := io.ReadFull(r, buf)
-		if n > 0 {
-			total += int64(n)
-			if err := fn(part, buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if total != c.Size() {
-		return fmt.Errorf("the message has %d octets, %d were announced", total, c.Size())
-	}
-	return nil
 }

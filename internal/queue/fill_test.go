@@ -35,7 +35,7 @@ const (
 		first_recipient, last_recipient, unsettled, finished, transport, not_before, patience) ` + fillNumbers + `
 		SELECT ? + i * 11, 'alice@sender.test', 0, 0, '', 'account' || (i % ?), 0, 0, '', 0, ?, ? + i * ?, '',
 			? + i * 11 + 1, ? + i * 11 + 10, 10, 0, '', 0, '' FROM n`
-	fillBodies     = `INSERT INTO bodies (message, data) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BLOB) FROM n`
+	fillBodies     = `INSERT INTO bodies (id, data, users, idle) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BLOB), 1, 0 FROM n`
 	fillRecipients = `INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
 		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest) ` + fillNumbers + `
 		SELECT ? + i + i / 10 + 1, ? + i / 10 * 11, CASE i % 2 WHEN 0 THEN 'ok.' ELSE 'later.' END || i || '@d' || (i % ?) || '.test',
@@ -64,7 +64,7 @@ func (f filling) write(t testing.TB, s *store.Store) {
 	}
 	body := fillBodies
 	if s.Postgres() {
-		body = `INSERT INTO bodies (message, data) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BYTEA) FROM n`
+		body = `INSERT INTO bodies (id, data, users, idle) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BYTEA), 1, 0 FROM n`
 	}
 	for from := int64(0); from < messages; from += fillPerTx {
 		to := min(from+fillPerTx, messages)

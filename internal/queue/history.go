@@ -126,33 +126,25 @@ func clean(s string) string {
 }
 
 const (
-	sweepBatch = 200
-	// orphanAge is how old chunks without an envelope must be: no message takes
-	// as long to come in.
-	orphanAge = 24 * time.Hour
+	sweepBatch = 200  // messages looked at in one transaction of the sweep
+	sweepRows  = 2000 // rows removed in it: a message may have had thousands of recipients
 )
 
-// sweep removes what the history has kept long enough, and large bodies whose
-// envelope never came.
+// sweep removes what the history has kept long enough, and bodies that nobody holds.
 func (q *Queue) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		n, err := q.sweepHistory(ctx)
+		more, err := q.sweepHistory(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				q.Log.Error("history not cleaned, will try again", "error", err)
 			}
 			return
 		}
-		if n < sweepBatch {
+		if !more {
 			break
 		}
 	}
-	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM chunks WHERE written < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.id = chunks.message)`,
-			store.Time(q.Now().Add(-orphanAge)))
-		return err
-	})
-	if err != nil && ctx.Err() == nil {
+	if err := q.bodies().Sweep(ctx); err != nil && ctx.Err() == nil {
 		q.Log.Error("left-over bodies not removed, will try again", "error", err)
 	}
 	if err := q.sweepClosed(ctx); err != nil && ctx.Err() == nil {
@@ -222,7 +214,8 @@ func scanDests(tx *store.Tx, query string, args ...any) ([]destKey, error) {
 	return out, rs.Err()
 }
 
-func (q *Queue) sweepHistory(ctx context.Context) (n int, err error) {
+// sweepHistory removes some of what was kept long enough; more says that there is more.
+func (q *Queue) sweepHistory(ctx context.Context) (more bool, err error) {
 	before := q.Now().Add(-max(q.History, 0))
 	err = q.Store.Write(ctx, func(tx *store.Tx) error {
 		old, err := scanIDs(tx, `SELECT id FROM messages WHERE finished > 0 AND finished < ? ORDER BY finished LIMIT ?`+tx.Lock(),
@@ -230,15 +223,20 @@ func (q *Queue) sweepHistory(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		n = len(old)
-		for _, id := range old {
-			if err := deleteMessage(tx, id); err != nil {
+		more = len(old) == sweepBatch
+		for room := int64(sweepRows); len(old) > 0; old = old[1:] {
+			n, err := deleteMessage(tx, old[0], room)
+			if err != nil {
 				return err
+			}
+			if room -= n; room <= 0 { // there may be more of this message
+				more = true
+				return nil
 			}
 		}
 		return nil
 	})
-	return n, err
+	return more, err
 }
 
 func scanIDs(tx *store.Tx, query string, args ...any) ([]int64, error) {
@@ -258,22 +256,21 @@ func scanIDs(tx *store.Tx, query string, args ...any) ([]int64, error) {
 	return out, rs.Err()
 }
 
-// deleteMessage removes a message and all that belongs to it.
-func deleteMessage(tx *store.Tx, id int64) error {
+// deleteMessage removes a message and all that belongs to it but its body: up to limit
+// rows, and the message itself with the last of them. It returns how many.
+func deleteMessage(tx *store.Tx, id, limit int64) (int64, error) {
 	var first, last int64
 	if err := tx.Row(`SELECT first_recipient, last_recipient FROM messages WHERE id = ?`, id).Scan(&first, &last); err != nil {
-		return fmt.Errorf("message %s: %w", LogID(id), err)
+		return 0, fmt.Errorf("message %s: %w", LogID(id), err)
 	}
-	if _, err := tx.Exec(`DELETE FROM recipients WHERE id BETWEEN ? AND ? AND message = ?`, first, last, id); err != nil {
-		return err
+	n, err := tx.Exec(`DELETE FROM recipients WHERE id IN (SELECT id FROM recipients WHERE id BETWEEN ? AND ? AND message = ? LIMIT ?)`, first, last, id, limit)
+	if err != nil || n >= limit {
+		return n, err
 	}
-	for _, stmt := range []string{
-		`DELETE FROM attempts WHERE message = ?`, `DELETE FROM bodies WHERE message = ?`,
-		`DELETE FROM chunks WHERE message = ?`, `DELETE FROM ascii_forms WHERE message = ?`, `DELETE FROM messages WHERE id = ?`,
-	} {
-		if _, err := tx.Exec(stmt, id); err != nil {
-			return err
-		}
+	a, err := tx.Exec(`DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE message = ? LIMIT ?)`, id, limit-n)
+	if n += a; err != nil || n >= limit {
+		return n, err
 	}
-	return nil
+	m, err := tx.Exec(`DELETE FROM messages WHERE id = ?`, id)
+	return n + m, err
 }

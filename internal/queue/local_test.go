@@ -29,13 +29,14 @@ func TestLocalDelivery(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w.Local = &transport.Local{Accounts: acc, Mailboxes: boxes}
+		w.Mailboxes = boxes
 		w.IsLocal = func(ctx context.Context, d delivery.RecipientDomain) (bool, error) { return acc.IsHosted(ctx, d.Name) }
-		large := []byte("Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 2*chunkSize/18))
+		large := []byte("Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 2*largeChunk/18))
 		if err := w.Enqueue(ctx, mail(t, "alice@sender.test"), delivery.Bytes(large)); err != nil {
 			t.Fatal(err)
 		}
-		lost := w.crash()
+		lost := w.crash() // it was queued: so far nothing could say whose it is
+		w.Local = &transport.Local{Accounts: acc}
 		w.put("alice@sender.test", "nobody@sender.test")
 		w.clock.add(w.Lease)
 		w.step()

@@ -26,6 +26,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/retry"
 	"waxwing/internal/store"
 	"waxwing/smtp"
@@ -61,6 +62,8 @@ type Queue struct {
 	Store  *store.Store
 	Direct Transport
 	Local  Transport
+	// Mailboxes takes the copies that Local finds are due. Nil: there are none here.
+	Mailboxes *mailboxes.Store
 	// IsLocal says of a domain whose mail ends here. It is asked, at acceptance and
 	// at every attempt, for recipients whose Local flag is not set. An error refuses
 	// the message at acceptance and defers it at an attempt: it never means "not

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -11,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/accounts"
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -118,12 +122,12 @@ func TestEnqueueRefusesNonsense(t *testing.T) {
 		if err := w.Enqueue(ctx, &delivery.Envelope{}, delivery.Bytes(text)); err == nil {
 			t.Error("a message without recipients was accepted")
 		}
-		for _, size := range []int64{4, inlineSize + 1} { // it announces more than it has
+		for _, size := range []int64{4, MaxInline + 1} { // it announces more than it has
 			if err := w.Enqueue(ctx, mail(t, "ok@b.test"), short(size)); err == nil {
 				t.Errorf("a truncated body of %d octets was accepted", size)
 			}
 		}
-		if n := w.rows("messages") + w.rows("chunks") + w.rows("recipients"); n != 0 {
+		if n := w.rows("messages") + w.rows("body_chunks") + w.rows("recipients"); n != 0 {
 			t.Errorf("%d rows are left of what was refused", n)
 		}
 		ended, cancel := context.WithCancel(ctx)
@@ -144,9 +148,12 @@ type short int64
 func (s short) Size() int64                  { return int64(s) }
 func (s short) Open() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("abc")), nil }
 
+// largeChunk is the size of the pieces in which large bodies are stored.
+const largeChunk = body.MaxTx
+
 func TestLargeBody(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		body := bytes.Repeat([]byte("0123456789abcde\n"), 3*chunkSize/16+5)
+		body := bytes.Repeat([]byte("0123456789abcde\n"), 3*largeChunk/16+5)
 		for _, running := range []bool{false, true} {
 			if running {
 				w.run()
@@ -161,19 +168,18 @@ func TestLargeBody(t *testing.T) {
 				t.Errorf("the body has changed: %d octets of %d", len(b), len(body))
 			}
 		}
-		if n := w.rows("chunks"); n != 0 {
-			t.Errorf("%d chunks are left", n)
-		}
+		// They are removed behind the outcome, in transactions of their own.
+		eventually(t, "no chunk is left", func() bool { return w.rows("body_chunks")+w.rows("bodies") == 0 })
 	})
 }
 
 func TestTruncatedBodyIsNoEOF(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		env := mail(t, "ok.bob@b.test")
-		if err := w.Enqueue(context.Background(), env, delivery.Bytes(make([]byte, 2*chunkSize))); err != nil {
+		if err := w.Enqueue(context.Background(), env, delivery.Bytes(make([]byte, 2*largeChunk))); err != nil {
 			t.Fatal(err)
 		}
-		w.exec(`DELETE FROM chunks WHERE part = 1`)
+		w.exec(`DELETE FROM body_chunks WHERE part = 1`)
 		w.step()
 		if got := w.tr.bodies[0]; !strings.Contains(got, "ends after 262144 of 524288 octets") {
 			t.Errorf("got %.100q", got)
@@ -231,7 +237,9 @@ func TestHistoryIsSwept(t *testing.T) { // QUE-8
 		w.put("ok.a@b.test", "later.b@c.test")
 		w.put("ok.c@b.test")
 		w.step()
-		w.exec(`INSERT INTO chunks (message, part, written, data) VALUES (1, 0, ?, ?)`, store.Time(noon), []byte("left"))
+		if err := w.bodies().Put(ctx, 1, delivery.Bytes(make([]byte, largeChunk))); err != nil {
+			t.Fatal(err)
+		}
 		w.clock.add(w.History)
 		w.sweep(ctx)
 		if n := w.rows("messages"); n != 2 {
@@ -242,8 +250,32 @@ func TestHistoryIsSwept(t *testing.T) { // QUE-8
 		if m, r, a := w.rows("messages"), w.rows("recipients"), w.rows("attempts"); m != 1 || r != 2 || a != 2 {
 			t.Errorf("%d messages, %d recipients, %d attempts; the one that waits has 1, 2, 2", m, r, a)
 		}
-		if n := w.rows("chunks"); n != 0 {
+		if n := w.rows("body_chunks"); n != 0 {
 			t.Error("a body without a message was not swept")
+		}
+	})
+}
+
+// A message of thousands of recipients leaves the history in several transactions.
+func TestSweepIsBounded(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		var to []string
+		for i := range sweepRows + 500 {
+			to = append(to, fmt.Sprintf("ok.%d@b.test", i))
+		}
+		w.put(to...)
+		for w.step() > 0 {
+			w.clock.add(time.Second)
+		}
+		w.clock.add(w.History + time.Second)
+		for _, left := range []int{500, 0} {
+			more, err := w.sweepHistory(context.Background())
+			if err != nil || more != (left > 0) || w.rows("recipients") != left {
+				t.Errorf("%d recipients are left, want %d; more: %v, %v", w.rows("recipients"), left, more, err)
+			}
+		}
+		if n := w.rows("messages") + w.rows("attempts"); n != 0 {
+			t.Errorf("%d rows are left", n)
 		}
 	})
 }
@@ -300,22 +332,14 @@ func TestRecordAndSettledShareTheTransaction(t *testing.T) {
 	})
 }
 
-// Result.Commit belongs to the settling transaction; if it fails, nothing was delivered.
-func TestCommit(t *testing.T) {
+// What mailboxes get is part of the settling transaction; where a mailbox cannot take
+// it, nothing was delivered.
+func TestMailboxRefuses(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		broken := true
-		w.Local = commits{w.tr, func(tx delivery.Tx, ids []int64) error {
-			if err := tx.(*store.Tx).Raise("mailbox"); err != nil {
-				return err
-			}
-			if broken {
-				return errors.New("mailbox is broken")
-			}
-			if len(ids) != 1 {
-				t.Errorf("commit for %v", ids)
-			}
-			return nil
-		}}
+		ctx := context.Background()
+		acc := &accounts.Store{DB: w.Store}
+		w.Mailboxes = &mailboxes.Store{DB: w.Store, Now: w.Now}
+		w.Local = copying{w.tr}
 		w.IsLocal = func(_ context.Context, d delivery.RecipientDomain) (bool, error) {
 			return d.String() == "here.test", nil
 		}
@@ -324,24 +348,32 @@ func TestCommit(t *testing.T) {
 		if it := w.item("ok.a@here.test"); it.State != Waiting || it.Word != "mailbox-error" || !it.Recipient.Local {
 			t.Errorf("%+v", it)
 		}
-		broken = false
+		if it := w.item("never.b@here.test"); it.State != Failed {
+			t.Errorf("%+v", it)
+		}
+		if err := acc.AddAccount(ctx, "ok.a", "correct horse"); err != nil {
+			t.Fatal(err)
+		}
 		w.clock.add(time.Hour)
 		w.step()
-		n, err := w.Store.Generation(context.Background(), "mailbox")
-		if it := w.item("ok.a@here.test"); it.State != Delivered || n != 1 || err != nil {
-			t.Errorf("%d mailbox writes, %v: %+v", n, err, it)
+		list, err := w.Mailboxes.List(ctx, "ok.a", "", 9)
+		if it := w.item("ok.a@here.test"); it.State != Delivered || len(list) != 1 || err != nil {
+			t.Errorf("%d messages in the mailbox, %v: %+v", len(list), err, it)
 		}
 	})
 }
 
-type commits struct {
-	*script
-	fn func(tx delivery.Tx, ids []int64) error
-}
+// copying is a script whose delivered mail goes into the mailboxes of its addresses' local parts.
+type copying struct{ *script }
 
-func (c commits) Deliver(ctx context.Context, job *delivery.Job, content delivery.Content) delivery.Result {
+func (c copying) Deliver(ctx context.Context, job *delivery.Job, content delivery.Content) delivery.Result {
 	res := c.script.Deliver(ctx, job, content)
-	res.Commit = c.fn
+	for i, rr := range res.Recipients {
+		if rr.Outcome == delivery.Delivered {
+			local, _, _ := strings.Cut(job.Recipients[i].Address, "@")
+			res.Copies = append(res.Copies, delivery.Copy{Recipient: rr.ID, Address: job.Recipients[i].Address, Account: local})
+		}
+	}
 	return res
 }
 

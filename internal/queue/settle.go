@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
+	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
@@ -24,26 +28,28 @@ type settlement struct {
 	c          circumstances
 	hookErrors int // at hookTries they are left out: the outcome is worth more than the record of it
 
+	prepared bool // what follows is made
 	verdicts []verdict
 	detail   string
 	notice   *delivery.Envelope // a DSN to be queued, or nil
-	body     delivery.Bytes
-	ascii    delivery.Bytes // its form in US-ASCII; nil: body is that, or there is none
+	body     delivery.Content   // of notice, as Prepare made it
+	ascii    delivery.Bytes     // its form in US-ASCII; nil: body is that, or there is none
+	last     bool               // no recipient is left: the queue has dropped the body
 }
 
 // The ways in which a settlement fails that another try, with something
 // left out, can mend.
 type (
-	lostError   struct{ ids []int64 } // other owners have these
-	hookError   struct{ err error }
-	commitError struct{ err error } // Result.Commit said no
+	lostError    struct{ ids []int64 } // other owners have these
+	hookError    struct{ err error }
+	mailboxError struct{ err error } // a mailbox cannot take its copy
 )
 
-func (e *lostError) Error() string   { return errLeaseLost.Error() }
-func (e *hookError) Error() string   { return e.err.Error() }
-func (e *commitError) Error() string { return e.err.Error() }
-func (e *hookError) Unwrap() error   { return e.err }
-func (e *commitError) Unwrap() error { return e.err }
+func (e *lostError) Error() string    { return errLeaseLost.Error() }
+func (e *hookError) Error() string    { return e.err.Error() }
+func (e *mailboxError) Error() string { return e.err.Error() }
+func (e *hookError) Unwrap() error    { return e.err }
+func (e *mailboxError) Unwrap() error { return e.err }
 
 const (
 	settleTries = 10
@@ -59,13 +65,16 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 	s.c = circumstances{schedule: q.scheduleOf(&j.Envelope), now: q.Now(), jitter: q.jitter(), stopped: stopped}
 	pause := settlePause
 	for try := 1; ; try++ {
-		s.prepare(ctx)
-		err := q.Store.WriteSoon(ctx, s.write)
+		err := s.prepare(ctx)
+		if err == nil {
+			err = q.Store.WriteSoon(ctx, s.write)
+		}
 		if err == nil {
 			s.settled(ctx)
 			return
 		}
 		if s.mend(err) {
+			s.prepared = false
 			continue
 		}
 		var hook *hookError // mend knows how often to try those
@@ -88,15 +97,15 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 func (s *settlement) mend(err error) bool {
 	var lost *lostError
 	var hook *hookError
-	var commit *commitError
+	var refused *mailboxError
 	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
 	switch {
 	case errors.As(err, &lost):
 		log.Warn("lease lost: these recipients are settled by another owner", "recipients", len(lost.ids))
 		s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return slices.Contains(lost.ids, r.ID) })
-	case errors.As(err, &commit):
+	case errors.As(err, &refused):
 		log.Error("delivery could not be completed")
-		s.res.Commit = nil
+		s.res.Copies = nil
 		for i, rr := range s.res.Recipients {
 			if rr.Outcome == delivery.Delivered {
 				s.res.Recipients[i] = delivery.RecipientResult{ID: rr.ID, Outcome: delivery.Deferred,
@@ -114,22 +123,41 @@ func (s *settlement) mend(err error) bool {
 	return true
 }
 
-// prepare decides and composes all that needs no transaction.
-func (s *settlement) prepare(ctx context.Context) {
+// prepare decides and composes all that needs no transaction, once for all tries of
+// one decision. An error is the store's.
+func (s *settlement) prepare(ctx context.Context) error {
+	if s.prepared {
+		return nil
+	}
 	s.verdicts = judge(s.job, s.rows, s.res, s.c)
 	s.place(ctx)
 	if s.q.History > 0 {
 		s.detail = encodeDetail(s.res, s.verdicts)
 	}
-	s.notice, s.body, s.ascii = nil, nil, nil
-	if told := told(s.verdicts); len(told) > 0 {
-		n, err := s.q.compose(ctx, s.job, told, s.c)
-		if err != nil {
-			s.q.Log.Error("no notification could be made for the sender", "message", LogID(s.job.ID), "sender", s.job.Sender, "error", err)
-			return
-		}
-		s.notice, s.body, s.ascii = n.env, n.text, n.ascii
+	if err := s.compose(ctx); err != nil {
+		return err
 	}
+	s.prepared = true
+	return nil
+}
+
+// compose makes the notification that is due, if one is.
+func (s *settlement) compose(ctx context.Context) error {
+	s.notice, s.body, s.ascii = nil, nil, nil
+	told := told(s.verdicts)
+	if len(told) == 0 {
+		return nil
+	}
+	n, err := s.q.compose(ctx, s.job, told, s.c)
+	if err != nil {
+		s.q.Log.Error("no notification could be made for the sender", "message", LogID(s.job.ID), "sender", s.job.Sender, "error", err)
+		return nil
+	}
+	if s.body, err = s.q.Prepare(ctx, n.env, n.text); err != nil {
+		return err
+	}
+	s.notice, s.ascii = n.env, n.ascii
+	return nil
 }
 
 // place says whom each recipient waits for next: a route may begin after some
@@ -161,6 +189,7 @@ func told(vs []verdict) []verdict {
 }
 
 func (s *settlement) write(tx *store.Tx) error {
+	s.last = false
 	var lost []int64
 	final, due := 0, map[laneKey]time.Time{}
 	for i := range s.verdicts {
@@ -182,10 +211,8 @@ func (s *settlement) write(tx *store.Tx) error {
 	if len(lost) > 0 {
 		return &lostError{lost}
 	}
-	if ids := s.delivered(); s.res.Commit != nil && len(ids) > 0 {
-		if err := s.contain(func() error { return s.res.Commit(tx, ids) }); err != nil {
-			return &commitError{err}
-		}
+	if err := s.deliver(tx, s.copies(), nil); err != nil {
+		return err
 	}
 	if err := s.history(tx); err != nil {
 		return err
@@ -217,14 +244,32 @@ func (s *settlement) contain(fn func() error) error {
 	return s.q.Guard.Try(guard.Settle, fn, s.job.attrs()...)
 }
 
-func (s *settlement) delivered() []int64 {
-	var ids []int64
-	for _, v := range s.verdicts {
-		if v.state == Delivered {
-			ids = append(ids, v.ID)
+// copies are what mailboxes get: those of recipients that are being settled as delivered.
+func (s *settlement) copies() []delivery.Copy {
+	var out []delivery.Copy
+	for _, c := range s.res.Copies {
+		if slices.ContainsFunc(s.verdicts, func(v verdict) bool { return v.ID == c.Recipient && v.state == Delivered }) {
+			out = append(out, c)
 		}
 	}
-	return ids
+	return out
+}
+
+// deliver writes copies of the message into mailboxes; data is its body where that is
+// stored only now, and nil where it is stored already.
+func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data []byte) error {
+	if len(copies) == 0 {
+		return nil
+	}
+	if s.q.Mailboxes == nil {
+		return &mailboxError{errors.New("this server has no mailboxes")}
+	}
+	d := mailbox.Delivery{Body: s.job.ID, Data: data, Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started}
+	err := s.contain(func() error { return s.q.Mailboxes.Deliver(tx, d, copies) })
+	if mailboxes.IsRefusal(err) || guard.Contained(err) {
+		return &mailboxError{err}
+	}
+	return err
 }
 
 func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
@@ -282,24 +327,20 @@ func (s *settlement) finish(tx *store.Tx, n int) error {
 	if left > 0 {
 		return nil
 	}
-	if s.q.History < 0 {
-		return deleteMessage(tx, s.job.ID)
+	s.last = true
+	if err := body.Drop(tx, s.job.ID); err != nil {
+		return fmt.Errorf("drop the message's body: %w", err)
 	}
 	if s.job.Purpose == delivery.DSN {
 		if err := deleteForm(tx, s.job.ID); err != nil {
 			return err
 		}
 	}
-	return deleteBody(tx, s.job.ID, s.job.Size)
-}
-
-func deleteBody(tx *store.Tx, id, size int64) error {
-	table := `DELETE FROM bodies WHERE message = ?`
-	if size > inlineSize {
-		table = `DELETE FROM chunks WHERE message = ?`
+	if s.q.History < 0 {
+		_, err := deleteMessage(tx, s.job.ID, math.MaxInt64)
+		return err
 	}
-	_, err := tx.Exec(table, id)
-	return err
+	return nil
 }
 
 func (s *settlement) hooks(tx *store.Tx) error {
@@ -356,6 +397,11 @@ func (s *settlement) settled(ctx context.Context) {
 	}
 	if s.notice != nil {
 		s.q.Wake()
+	}
+	if s.last && s.job.Size > MaxInline {
+		if err := s.q.bodies().Remove(ctx, s.job.ID); err != nil {
+			s.q.Log.Warn("body of a settled message left for the sweep", "message", LogID(s.job.ID), "error", err)
+		}
 	}
 	for _, v := range s.verdicts {
 		if v.state == Waiting {

@@ -53,7 +53,7 @@ func upgradeLanes(t *testing.T, o store.Options) {
 		for _, q := range []string{
 			`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer,
 				first_recipient, last_recipient, unsettled, finished) VALUES (1, 'a@a.test', 0, 0, '', 'a', 0, 0, '', 0, 3, 5, '', 2, 4, 2, 0)`,
-			`INSERT INTO bodies (message, data) VALUES (1, 'x')`,
+			`INSERT INTO bodies (message, data) VALUES (1, 'xyz')`,
 			`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts, last_attempt,
 				delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend) VALUES
 				(2, 1, 'ok.a@b.test', 'b.test', 0, '', 0, 0, 5, '', 0, 0, 0, 0, '', 0, '', '', '', '', '', '', 'a', 9000000000000000000),

@@ -323,6 +323,7 @@ func (s *Server) buildQueue() {
 		Store:     s.Store,
 		Direct:    s.Router,
 		Local:     s.Router.Local,
+		Mailboxes: s.Mailboxes,
 		IsLocal:   s.isLocal,
 		Minimum:   s.minimum,
 		Record:    s.record,

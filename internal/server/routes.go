@@ -23,7 +23,7 @@ func (s *Server) buildRoutes(roots *x509.CertPool) {
 	s.Routes = &routes.Store{DB: s.Store, Now: s.o.Now}
 	builder := &transport.Builder{Direct: s.Direct, DNS: s.DNS, Now: s.o.Now, Log: s.area("delivery"),
 		Session: func() *session.Client { return s.session(roots) }}
-	local := &transport.Local{Mailboxes: s.Mailboxes, Accounts: s.Accounts, Now: s.o.Now, Log: s.area("delivery")}
+	local := &transport.Local{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("delivery")}
 	s.Router = &transport.Router{Routes: s.Routes, Direct: s.Direct, Local: local, Make: builder.Make, Now: s.o.Now, Log: s.area("routes")}
 }
 

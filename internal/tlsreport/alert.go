@@ -114,6 +114,12 @@ func (s *Service) alerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var content delivery.Content
+	if env != nil {
+		if content, err = s.Enqueuer.Prepare(ctx, env, delivery.Bytes(data)); err != nil {
+			return fmt.Errorf("store the alert: %w", err)
+		}
+	}
 	err = s.write(ctx, func(tx *store.Tx) error {
 		for _, a := range due {
 			n, err := tx.Exec(`UPDATE tls_alerts SET told = ? WHERE day = ? AND domain = ? AND told = 0`, store.Time(now), a.day, a.domain)
@@ -125,7 +131,7 @@ func (s *Service) alerts(ctx context.Context) error {
 			}
 		}
 		if env != nil {
-			if err := s.Enqueuer.EnqueueTx(tx, env, delivery.Bytes(data)); err != nil {
+			if err := s.Enqueuer.EnqueueTx(tx, env, content); err != nil {
 				return err
 			}
 		}

@@ -23,6 +23,23 @@ type mail struct {
 	from    dns.Name
 	domain  delivery.RecipientDomain
 	data    []byte
+	id      int64            // of the message; store sets it
+	content delivery.Content // data, as the Enqueuer has prepared it; store sets it
+}
+
+// store hands the octets of mails to the Enqueuer, ahead of the transaction that
+// queues them.
+func (s *Service) store(ctx context.Context, mails []mail) error {
+	for i := range mails {
+		ml := &mails[i]
+		env := &delivery.Envelope{ID: store.NewID()}
+		c, err := s.Enqueuer.Prepare(ctx, env, delivery.Bytes(ml.data))
+		if err != nil {
+			return fmt.Errorf("store the report to %s: %w", ml.to, err)
+		}
+		ml.id, ml.content = env.ID, c
+	}
+	return nil
 }
 
 // envelope: the report goes even where TLS fails (RFC 8460 §5.3), and nobody is
@@ -30,7 +47,7 @@ type mail struct {
 // outcome, and so does the return path, for a bounce that comes by mail.
 func (m mail) envelope(deliveryID int64, secret []byte, now time.Time) *delivery.Envelope {
 	return &delivery.Envelope{
-		ID: store.NewID(), Sender: returnPath(secret, deliveryID) + "@" + m.from.ASCII(), Need: delivery.TLSOptional, Purpose: delivery.TLSReport,
+		ID: m.id, Sender: returnPath(secret, deliveryID) + "@" + m.from.ASCII(), Need: delivery.TLSOptional, Purpose: delivery.TLSReport,
 		Ref: strconv.FormatInt(deliveryID, 10), Size: int64(len(m.data)), Accepted: now, Peer: "tlsreport",
 		Recipients: []delivery.Recipient{{
 			ID: store.NewID(), Address: m.to, Domain: m.domain, Notify: delivery.NotifyNever,

@@ -166,6 +166,9 @@ func (s *Service) trial(ctx context.Context, day int64, o SendOptions, sum Summa
 
 // sendTrial sends a partial report. The daily cap holds for it too.
 func (s *Service) sendTrial(ctx context.Context, m *Made) error {
+	if err := s.store(ctx, m.mails); err != nil {
+		return err
+	}
 	var state, note string
 	err := s.write(ctx, func(tx *store.Tx) error {
 		if err := s.capped(tx, m); err != nil {

@@ -30,9 +30,11 @@ import (
 	"waxwing/internal/turns"
 )
 
-// Enqueuer takes a report mail in. EnqueueTx makes it part of tx; Wake, called
+// Enqueuer takes a report mail in. Prepare stores what is large ahead of the
+// transaction, for the same env; EnqueueTx makes the mail part of tx; Wake, called
 // after the commit, makes the queue look.
 type Enqueuer interface {
+	Prepare(ctx context.Context, env *delivery.Envelope, c delivery.Content) (delivery.Content, error)
 	EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error
 	Wake()
 }

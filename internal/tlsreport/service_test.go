@@ -56,6 +56,10 @@ type queued struct {
 	data string
 }
 
+func (o *outbox) Prepare(_ context.Context, _ *delivery.Envelope, c delivery.Content) (delivery.Content, error) {
+	return c, nil
+}
+
 func (o *outbox) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
 	r, err := c.Open()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"waxwing/dns"
-	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
@@ -51,6 +50,9 @@ func (s *Service) work(ctx context.Context, u *unit) (*Made, error) {
 	}
 	if m.State == unitOpen {
 		return m, s.later(ctx, u, m)
+	}
+	if err := s.store(ctx, m.mails); err != nil {
+		return nil, err
 	}
 	var state, note string
 	err = s.write(ctx, func(tx *store.Tx) error {
@@ -286,7 +288,7 @@ func (s *Service) send(tx *store.Tx, m *Made) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Enqueuer.EnqueueTx(tx, ml.envelope(d, m.secret, now), delivery.Bytes(ml.data)); err != nil {
+		if err := s.Enqueuer.EnqueueTx(tx, ml.envelope(d, m.secret, now), ml.content); err != nil {
 			return fmt.Errorf("queue the report to %s: %w", ml.to, err)
 		}
 	}

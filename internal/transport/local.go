@@ -5,22 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
-	"waxwing/internal/mailbox"
-	"waxwing/internal/store"
 	"waxwing/smtp"
 )
-
-// Mailboxes takes a copy of a message in a transaction; *mailboxes.Store is one.
-type Mailboxes interface {
-	Deliver(tx *store.Tx, d mailbox.Delivery, c delivery.Content) (int64, error)
-}
 
 // Accounts says whose an address is; *accounts.Store is one.
 type Accounts interface {
@@ -28,60 +20,27 @@ type Accounts interface {
 }
 
 // Local delivers into mailboxes of this server. Deliver only looks up whose the
-// message is; the mailbox is written by Result.Commit, in the transaction that
-// settles the recipients, so that a crash can neither lose nor double it.
+// message is; the copies it names are written in the transaction that settles the
+// recipients, so that a crash can neither lose nor double one.
 type Local struct {
-	Mailboxes Mailboxes
-	Accounts  Accounts
-	Now       func() time.Time // nil: time.Now
-	Log       *slog.Logger     // nil: discard
-}
-
-// inTx is content that can be read through a transaction; large bodies of the
-// queue are. Reading them over a second connection could wait for ever where
-// all connections wait so.
-type inTx interface {
-	In(tx *store.Tx) delivery.Content
+	Accounts Accounts
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: discard
 }
 
 // Deliver looks the recipients up. Addresses may have gone since they were accepted.
-func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+func (l *Local) Deliver(ctx context.Context, job *delivery.Job, _ delivery.Content) delivery.Result {
 	res := delivery.Result{Started: l.now(), Transport: "local"}
-	copies := make(map[int64]mailbox.Delivery, len(job.Recipients))
 	for _, r := range job.Recipients {
 		target, rr := l.resolve(ctx, r)
 		rr.ID = r.ID
 		res.Recipients = append(res.Recipients, rr)
 		if rr.Outcome == delivery.Delivered {
-			copies[r.ID] = mailbox.Delivery{
-				Account: target.Account, Mailbox: target.Mailbox, Sender: job.Sender, Recipient: r.Address,
-				Received: res.Started, Header: returnPath(job.Sender),
-			}
+			res.Copies = append(res.Copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox})
 		}
 	}
-	res.Commit = func(tx delivery.Tx, ids []int64) error { return l.commit(tx, copies, ids, c) }
 	res.Ended = l.now()
 	return res
-}
-
-func (l *Local) commit(dtx delivery.Tx, copies map[int64]mailbox.Delivery, ids []int64, c delivery.Content) error {
-	tx, ok := dtx.(*store.Tx)
-	if !ok {
-		return fmt.Errorf("a mailbox cannot be written through a %T", dtx)
-	}
-	if in, ok := c.(inTx); ok {
-		c = in.In(tx)
-	}
-	for _, id := range ids {
-		d, ok := copies[id]
-		if !ok {
-			return fmt.Errorf("recipient %d was not resolved", id)
-		}
-		if _, err := l.Mailboxes.Deliver(tx, d, c); err != nil {
-			return fmt.Errorf("deliver to %s: %w", d.Recipient, err)
-		}
-	}
-	return nil
 }
 
 // resolve finds the mailbox of a recipient, or says why there is none.
@@ -110,14 +69,6 @@ func (l *Local) resolve(ctx context.Context, r delivery.Recipient) (account.Targ
 
 func refused(e smtp.Enhanced, word delivery.Reason, format string, args ...any) delivery.RecipientResult {
 	return delivery.RecipientResult{Outcome: delivery.Failed, Word: word, Enhanced: e, Text: fmt.Sprintf(format, args...)}
-}
-
-// returnPath is the field that final delivery adds (RFC 5321 §4.4).
-func returnPath(sender string) []byte {
-	// An address with a line end in it cannot have been accepted; it must not
-	// make a header field of its own here either.
-	sender = strings.NewReplacer("\r", "", "\n", "").Replace(sender)
-	return []byte("Return-Path: <" + sender + ">\r\n")
 }
 
 func (l *Local) now() time.Time {
