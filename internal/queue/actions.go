@@ -179,8 +179,10 @@ func (q *Queue) waken(ctx context.Context, ids []int64, from State, stmt string,
 			if from != Waiting {
 				continue
 			}
-			if _, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, k.to.name, k.to.local); err != nil {
-				return err
+			for _, name := range withWays([]destKey{k.to}) {
+				if _, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, name, k.to.local); err != nil {
+					return err
+				}
 			}
 		}
 		return lowerLanes(tx, due)

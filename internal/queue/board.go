@@ -46,11 +46,8 @@ type job struct {
 	released bool // no hold rule holds it now
 
 	// What the attempt found beside its result.
-	held        string  // the hold rule that stopped it
-	paceOf      destKey // whom it contacted
-	pace        retry.Pace
-	paceChanged bool // that one has closed, or opened again
-	destText    string
+	held    string  // the hold rule that stopped it
+	changed []paced // who has closed, or opened again
 }
 
 // destKey names who is contacted: a domain, or a transport of the operator's that
@@ -97,6 +94,7 @@ type board struct {
 
 type dest struct {
 	key     destKey
+	way     destKey // that it shares with others; zero: none
 	pace    retry.Pace
 	running int
 	waiting int
@@ -104,6 +102,12 @@ type dest struct {
 	turns   []string          // accounts with a queue, each once
 	listed  bool              // is in the ring
 	more    bool              // the store has due work for it that found no room
+}
+
+func newDest(k destKey) *dest {
+	d := &dest{key: k}
+	d.way, _ = wayOf(k)
+	return d
 }
 
 // put adds a job behind those of its account.
@@ -137,7 +141,7 @@ func (d *dest) pop() *job {
 
 // clear takes out all that waits.
 func (d *dest) clear() (out []*job) {
-	for d.waiting > 0 {
+	for len(d.queues) > 0 {
 		out = append(out, d.pop())
 	}
 	return out
@@ -156,7 +160,11 @@ func (b *board) cap(d *dest) int {
 	if d.key.local {
 		return b.concurrency
 	}
-	return d.pace.Allowed(b.now(), b.perDest)
+	most := d.pace.Allowed(b.now(), b.perDest)
+	if w := b.dests[d.way]; w != nil && w.pace.Dead() {
+		most = min(most, d.running+max(w.pace.Allowed(b.now(), b.perDest)-w.running, 0)) // a probe, of all that go this way
+	}
+	return most
 }
 
 // allow is how many jobs of a destination may be claimed: as many as keep it
@@ -169,9 +177,12 @@ func (b *board) allow(k destKey) int {
 	}
 	d := b.dests[k]
 	if d == nil {
-		d = &dest{key: k}
+		d = newDest(k)
 	}
 	most := min(max(2*b.cap(d), 2), max(b.limit/destShare, 1))
+	if w := b.dests[d.way]; w != nil && w.pace.Dead() { // a probe of the way
+		return min(most, w.pace.Allowed(b.now(), b.perDest)-w.waiting-w.running)
+	}
 	if d.pace.Dead() && !k.local {
 		most = min(most, b.cap(d)) // a probe
 		return most - d.waiting - d.running
@@ -207,6 +218,9 @@ func (b *board) hold(account string, jobs int, memory int64) {
 // full reports whether a destination has as many jobs waiting here as it may,
 // or is closed.
 func (b *board) full(k destKey) bool {
+	if way, ok := wayOf(k); ok && b.dests[way] != nil && b.dests[way].pace.Dead() {
+		return true
+	}
 	d := b.dests[k]
 	return d != nil && (d.waiting >= max(b.limit/destShare, 1) || !k.local && d.pace.Dead())
 }
@@ -228,10 +242,21 @@ func (b *board) room() int {
 func (b *board) dest(k destKey) *dest {
 	d := b.dests[k]
 	if d == nil {
-		d = &dest{key: k}
+		d = newDest(k)
 		b.dests[k] = d
 	}
 	return d
+}
+
+// count notes jobs of a destination that come and go, for the way that it shares.
+func (b *board) count(d *dest, waiting, running int) {
+	if d.way == (destKey{}) {
+		return
+	}
+	w := b.dest(d.way)
+	w.waiting += waiting
+	w.running += running
+	b.forget(w)
 }
 
 // add puts jobs up. Reserved ones are counted already; of the others those are
@@ -253,6 +278,7 @@ func (b *board) add(jobs []*job, reserved bool) (refused []*job) {
 		}
 		d := b.dest(j.to)
 		d.put(j)
+		b.count(d, 1, 0)
 		b.live[j] = struct{}{}
 		b.list(d)
 	}
@@ -261,9 +287,22 @@ func (b *board) add(jobs []*job, reserved bool) (refused []*job) {
 
 // list puts d into the ring if it can start a job.
 func (b *board) list(d *dest) {
-	if !d.listed && d.waiting > 0 && d.running < b.cap(d) {
+	if !d.listed && len(d.queues) > 0 && d.running < b.cap(d) {
 		d.listed = true
 		b.ring = append(b.ring, d)
+	}
+}
+
+// listAll lists d, and what waits for it as a way.
+func (b *board) listAll(d *dest) {
+	b.list(d)
+	if d.waiting == 0 || len(d.queues) > 0 { // not a way: what waits there stands in the queues of others
+		return
+	}
+	for _, o := range b.dests {
+		if o.way == d.key {
+			b.list(o)
+		}
 	}
 }
 
@@ -276,12 +315,13 @@ func (b *board) next() *job {
 		b.ring[0] = nil
 		b.ring = b.ring[1:]
 		d.listed = false
-		if d.waiting == 0 || d.running >= b.cap(d) { // its pace has changed meanwhile
+		if len(d.queues) == 0 || d.running >= b.cap(d) { // its pace has changed meanwhile
 			continue
 		}
 		j := d.pop()
 		d.running++
 		b.running++
+		b.count(d, -1, 1)
 		b.workers.Add(1)
 		b.list(d)
 		return j
@@ -300,6 +340,7 @@ func (b *board) done(j *job) (low bool) {
 	b.workers.Done()
 	d := b.dests[j.to]
 	d.running--
+	b.count(d, 0, -1)
 	b.list(d)
 	b.forget(d)
 	low = b.starved && b.held <= b.limit/2 || d.more && d.waiting <= b.cap(d)/2 && b.cap(d) > 0
@@ -356,7 +397,7 @@ func (b *board) learn(k destKey, s retry.Signal, started, now time.Time, jitter 
 	old = d.pace
 	d.pace = old.After(s, started, now, b.perDest, jitter)
 	p = d.pace
-	b.list(d)
+	b.listAll(d)
 	b.forget(d) // no job of its own may have made it: what was contacted is not always who it waited for
 	return old, p
 }
@@ -373,21 +414,21 @@ func (b *board) told(k destKey, c closed, known bool) {
 		d.pace = retry.Pace{Window: 1, Failures: c.failures, Counted: d.pace.Counted, Blocked: c.blocked}
 	case !known && d != nil && d.pace.Dead():
 		d.pace = retry.Pace{Window: 1}
-		b.list(d)
+		b.listAll(d)
 	}
 }
 
-// recall takes the jobs of a destination off that have not started.
-func (b *board) recall(k destKey) []*job {
+// recall takes the jobs of a destination, or of all that share a way, off that have
+// not started.
+func (b *board) recall(k destKey) (out []*job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := b.dests[k]
-	if d == nil {
-		return nil
+	for _, d := range b.dests {
+		if d.key == k || d.way == k {
+			out = append(out, b.recallFrom(d)...)
+		}
 	}
-	jobs := d.clear()
-	b.drop(jobs)
-	return jobs
+	return out
 }
 
 // recallAll takes all jobs off that have not started.
@@ -395,12 +436,17 @@ func (b *board) recallAll() (out []*job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, d := range b.dests {
-		jobs := d.clear()
-		b.drop(jobs)
-		out = append(out, jobs...)
+		out = append(out, b.recallFrom(d)...)
 		b.forget(d)
 	}
 	return out
+}
+
+func (b *board) recallFrom(d *dest) []*job {
+	jobs := d.clear()
+	b.drop(jobs)
+	b.count(d, -len(jobs), 0)
+	return jobs
 }
 
 func (b *board) drop(jobs []*job) {
@@ -422,10 +468,10 @@ func (b *board) close() (unstarted []*job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open = false
+	for _, d := range b.dests {
+		unstarted = append(unstarted, b.recallFrom(d)...)
+	}
 	for k, d := range b.dests {
-		jobs := d.clear()
-		b.drop(jobs)
-		unstarted = append(unstarted, jobs...)
 		d.listed, d.more = false, false
 		if d.running == 0 {
 			delete(b.dests, k)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -123,20 +122,20 @@ func (c *claiming) attend() error {
 		to      destKey
 	}
 	var all []found
-	var domains []string
+	var keys []destKey
 	for rs.Next() {
 		var f found
 		if err := rs.Scan(&f.id, &f.to.name, &f.to.local, &f.due); err != nil {
 			return err
 		}
 		all = append(all, f)
-		domains = append(domains, f.to.name)
+		keys = append(keys, f.to)
 	}
 	if err := rs.Err(); err != nil || len(all) == 0 {
 		return err
 	}
 	rs.Close()
-	shut, err := closedOf(c.tx, domains)
+	shut, err := closedOf(c.tx, withWays(keys))
 	if err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ func (c *claiming) attend() error {
 	var ids []int64
 	for _, f := range all {
 		ids = append(ids, f.id)
-		if at := store.FromTime(f.due); at.After(c.now) || retry.Shut(shut[f.to].blocked, c.now) {
+		if at := store.FromTime(f.due); at.After(c.now) || !shutUntil(shut, f.to, c.now).IsZero() {
 			due[f.id] = at
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
+	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
 
@@ -71,31 +72,6 @@ func portion(lanes []laneKey, room int, allow map[destKey]int, quantum int) []in
 // are neighbours in the index: with a large backlog, a turn for each would read and write
 // that many more pages.
 const laneQuantum = 4
-
-// signalOf says what an attempt means for whom it contacted. It is pure.
-func signalOf(res *delivery.Result) retry.Signal {
-	dialled, greeted, broken, busy := false, false, false, false
-	for _, a := range res.Attempts {
-		for _, s := range a.Sessions {
-			dialled = true
-			greeted = greeted || s.Greeted
-			broken = broken || s.Greeted && s.Err != nil
-		}
-	}
-	for _, r := range res.Recipients {
-		if r.Outcome == delivery.Delivered {
-			return retry.Good
-		}
-		busy = busy || r.Reply != nil && r.Reply.Code == 421
-	}
-	switch {
-	case dialled && !greeted, res.Transport == "relay" && res.Destination.Fail != nil: // the relay's own name leads nowhere
-		return retry.Unreachable
-	case busy || broken:
-		return retry.Busy
-	}
-	return retry.Neutral
-}
 
 // lowerLanes makes sure that the queue looks at the lanes of rows that now wait
 // when they are due. It comes last in its transaction, since other machines wait
@@ -317,19 +293,23 @@ func inTexts(all []string) (list string, args []any, rest []string) {
 	return list, args, all[len(ids):]
 }
 
-// learn keeps what an attempt said of its destination. A destination that
-// closes or opens again is written down for all machines, and what else was
-// claimed for it goes back.
-func (q *Queue) learn(j *job, res *delivery.Result, now time.Time) (text string, p retry.Pace, changed bool) {
-	if j.to.local {
-		return "", retry.Pace{}, false
+// paced is a destination that has closed, or opened again.
+type paced struct {
+	to   destKey
+	pace retry.Pace
+	text string // why it is closed
+}
+
+// learn keeps what an attempt said of whom it contacted. What closes or opens again is
+// written down for all machines, and what else was claimed for it goes back.
+func (q *Queue) learn(j *job, res *delivery.Result, now time.Time) (changed []paced) {
+	for _, l := range lessons(j, res) {
+		old, p := q.board.learn(l.to, l.signal, res.Started, now, q.jitter())
+		if !p.Blocked.Equal(old.Blocked) || p.Dead() != old.Dead() {
+			changed = append(changed, paced{l.to, p, unreachableText(res)})
+		}
 	}
-	j.paceOf = contacted(j, res)
-	old, p := q.board.learn(j.paceOf, signalOf(res), res.Started, now, q.jitter())
-	if p.Blocked.Equal(old.Blocked) && p.Dead() == old.Dead() {
-		return "", p, false
-	}
-	return unreachableText(res), p, true
+	return changed
 }
 
 func unreachableText(res *delivery.Result) string {
@@ -344,7 +324,8 @@ func unreachableText(res *delivery.Result) string {
 // saveDestination writes down that a destination is closed, or open again. Its lanes
 // wait for when it opens; those further ahead than any closing lasts are looked at
 // too, since a clock that was wrong may have put them there.
-func saveDestination(tx *store.Tx, to destKey, p retry.Pace, now time.Time, text string) error {
+func saveDestination(tx *store.Tx, c paced, now time.Time) error {
+	to, p := c.to, c.pace
 	if !p.Dead() {
 		if _, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, to.name, to.local); err != nil {
 			return err
@@ -354,7 +335,7 @@ func saveDestination(tx *store.Tx, to destKey, p retry.Pace, now time.Time, text
 	at := store.Time(p.Blocked)
 	_, err := tx.Exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (dest, local) DO UPDATE SET blocked = excluded.blocked, failures = excluded.failures, text = excluded.text`,
-		to.name, to.local, at, int64(p.Failures), store.Time(p.Counted), clean(text))
+		to.name, to.local, at, int64(p.Failures), store.Time(p.Counted), clean(c.text))
 	if err != nil {
 		return err
 	}
@@ -381,6 +362,43 @@ type Closed struct {
 	Since     time.Time // the first failure
 	Failures  int       // in a row
 	Text      string    // the last one
+}
+
+// wayOf is the way that a destination shares with others, and that closes by itself.
+func wayOf(k destKey) (destKey, bool) {
+	if k.local {
+		return destKey{}, false
+	}
+	name, ok := route.Way(k.name)
+	if !ok {
+		return destKey{}, false
+	}
+	return destKey{name: name}, true
+}
+
+// withWays are the names of destinations and of their ways.
+func withWays(keys []destKey) (names []string) {
+	for _, k := range keys {
+		names = append(names, k.name)
+		if w, ok := wayOf(k); ok {
+			names = append(names, w.name)
+		}
+	}
+	return names
+}
+
+// shutUntil is when a destination and its way are both open, as stored; zero if they are.
+func shutUntil(shut map[destKey]closed, k destKey, now time.Time) (until time.Time) {
+	keys := []destKey{k}
+	if w, ok := wayOf(k); ok {
+		keys = append(keys, w)
+	}
+	for _, k := range keys {
+		if at := shut[k].blocked; retry.Shut(at, now) && at.After(until) {
+			until = at
+		}
+	}
+	return until
 }
 
 // describe names a lane for errors.

@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/route"
+	"waxwing/internal/session"
 )
 
 // turn claims and attempts all that may be attempted now, within the caps, and
@@ -46,7 +47,8 @@ type network struct {
 func newNetwork(w *world, rules ...route.Rule) *network {
 	n := &network{down: map[string]bool{}, at: map[string]int{}}
 	n.ways = route.Ways{Generation: 1, Rules: rules, Transports: map[string]route.Transport{
-		"office": {Name: "office", Kind: route.Smarthost}, "spare": {Name: "spare", Kind: route.Smarthost}}}
+		"office": {Name: "office", Kind: route.Smarthost}, "spare": {Name: "spare", Kind: route.Smarthost},
+		"tor": {Name: "tor", Kind: route.SOCKS5}}}
 	w.Direct, w.Ways = n, n
 	return n
 }
@@ -77,7 +79,18 @@ func (n *network) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content
 		res = delivery.Result{Recipients: []delivery.RecipientResult{{ID: j.Recipients[0].ID, Outcome: delivery.Delivered}}}
 	}
 	res.Transport = "direct"
-	if c.Transport != route.DirectName {
+	switch way, shared := route.Way(contact); {
+	case shared:
+		res.Name = c.Transport
+		if n.down[way] {
+			n.at[way]++
+			res = unreachable(j.Recipients[0])
+			res.Attempts[0].Sessions[0].Err.Word = session.ProxyFailed
+			res.Transport, res.Name = "direct", c.Transport
+		} else if !n.down[contact] {
+			res.Attempts = []delivery.Attempt{{Sessions: []delivery.Session{{Connected: true, Greeted: true}}}}
+		}
+	case c.Transport != route.DirectName:
 		res.Transport, res.Name = "relay", c.Transport
 	}
 	return res
@@ -185,6 +198,92 @@ func TestDeadRelay(t *testing.T) {
 		}
 		if k := w.left(); k != 0 || len(w.closedOnes()) != 0 || n.attempts("via:office") < backlog {
 			t.Errorf("after it answered %d are left, closed: %v", k, w.closedOnes())
+		}
+	})
+}
+
+// QUE-3: a proxy that is down is one destination, whatever the domains behind it: it
+// gets the probes and no more, from two machines together; what goes without it goes on;
+// when it answers, everything flows. A domain behind it closes by itself.
+func TestDeadProxy(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const backlog = 300
+		n := newNetwork(w, route.Rule{Scope: route.OfAccount, Owner: "a", Transport: "tor"})
+		n.down["via:tor"] = true
+		for i := range backlog {
+			env := mail(t, fmt.Sprintf("ok.%d@d%d.test", i, i%100))
+			env.Account = "a"
+			w.enqueue(env)
+		}
+		other := newWorld(t, w.Store, "two")
+		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n
+		w.board.start()
+		other.board.start()
+		if k := w.turn(); k < 3 || k > 12 {
+			t.Errorf("%d attempts before it closed", k)
+		}
+		closed := w.closedOnes()
+		tor, ok := closed["|tor"]
+		if len(closed) != 1 || !ok {
+			t.Fatalf("closed: %v", closed)
+		}
+		env := mail(t, "ok.direct@d5.test")
+		env.Account = "b"
+		w.enqueue(env)
+		eventually(t, "mail without the proxy", func() bool { return w.item("ok.direct@d5.test").State == Delivered })
+		if k := w.turn() + other.turn(); k != 0 {
+			t.Errorf("%d attempts at the closed proxy", k)
+		}
+		for range 3 {
+			w.clock.add(tor.Until.Sub(w.clock.now()))
+			before := n.attempts("via:tor")
+			w.turn()
+			other.turn()
+			if k := n.attempts("via:tor") - before; k != 1 {
+				t.Errorf("%d probes by two machines", k)
+			}
+			tor = w.closedOnes()["|tor"]
+		}
+		n.mu.Lock()
+		n.down = map[string]bool{"d7.test via:tor": true}
+		n.mu.Unlock()
+		w.clock.add(tor.Until.Sub(w.clock.now()))
+		for range 200 {
+			w.board.wanted()
+			w.turn()
+			w.clock.add(time.Minute)
+		}
+		closed = w.closedOnes()
+		if k := w.left(); k != 3 || len(closed) != 1 || closed["d7.test|tor"].Failures == 0 {
+			t.Errorf("after it answered %d are left, closed: %v", k, closed)
+		}
+	})
+}
+
+// An operator's word opens the proxy with the mail that he wants to see go.
+func TestRetryOpensTheProxy(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		n := newNetwork(w, route.Rule{Scope: route.OfAccount, Owner: "a", Transport: "tor"})
+		n.down["via:tor"] = true
+		for i := range 5 {
+			env := mail(t, fmt.Sprintf("ok.%d@d%d.test", i, i))
+			env.Account = "a"
+			w.enqueue(env)
+		}
+		w.board.start()
+		w.turn()
+		if len(w.closedOnes()) != 1 {
+			t.Fatalf("closed: %v", w.closedOnes())
+		}
+		n.mu.Lock()
+		n.down = map[string]bool{}
+		n.mu.Unlock()
+		if _, err := w.Retry(t.Context(), Filter{}); err != nil {
+			t.Fatal(err)
+		}
+		w.turn()
+		if k := w.left(); k != 0 || len(w.closedOnes()) != 0 {
+			t.Errorf("%d are left, closed: %v", k, w.closedOnes())
 		}
 	})
 }

@@ -211,7 +211,7 @@ func (q *Queue) perform(j *job) {
 		res.Ended = q.Now()
 	}
 	if ctx.Err() == nil && !j.attend && j.held == "" {
-		j.destText, j.pace, j.paceChanged = q.learn(j, &res, res.Ended)
+		j.changed = q.learn(j, &res, res.Ended)
 	}
 	// What happened is written down even if the server was told to stop meanwhile.
 	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)

@@ -233,10 +233,15 @@ func (s *settlement) write(tx *store.Tx) error {
 			return err
 		}
 	}
-	if err := lowerLanes(tx, due); err != nil || !s.job.paceChanged {
+	if err := lowerLanes(tx, due); err != nil {
 		return err
 	}
-	return saveDestination(tx, s.job.paceOf, s.job.pace, s.c.now, s.job.destText)
+	for _, p := range s.job.changed {
+		if err := saveDestination(tx, p, s.c.now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // contain makes a panic of what others plugged in an error like any other of theirs.
@@ -389,8 +394,8 @@ func (s *settlement) bounced(tx *store.Tx) error {
 
 // settled tells the world after the commit.
 func (s *settlement) settled(ctx context.Context) {
-	if s.job.paceChanged {
-		s.closing(ctx)
+	for _, p := range s.job.changed {
+		s.closing(ctx, p)
 	}
 	if s.q.Attempted != nil && s.job.tried() {
 		_ = s.contain(func() error { s.q.Attempted(&s.job.Job, s.res); return nil }) // a panic is logged
@@ -420,15 +425,14 @@ func (s *settlement) settled(ctx context.Context) {
 
 // closing returns what else was claimed for a destination that has closed, so
 // that all its mail waits together.
-func (s *settlement) closing(ctx context.Context) {
-	to, p := s.job.paceOf, s.job.pace
-	if !p.Dead() {
-		s.q.Log.Info("destination answers again", "destination", to.name)
+func (s *settlement) closing(ctx context.Context, p paced) {
+	if !p.pace.Dead() {
+		s.q.Log.Info("destination answers again", "destination", p.to.name)
 		s.q.Wake()
 		return
 	}
-	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", to.name, "until", p.Blocked, "failures", p.Failures, "error", s.job.destText)
-	s.q.giveBack(ctx, s.q.board.recall(to), s.q.Now())
+	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", p.to.name, "until", p.pace.Blocked, "failures", p.pace.Failures, "error", p.text)
+	s.q.giveBack(ctx, s.q.board.recall(p.to), s.q.Now())
 }
 
 // outcome is the verdict in one word.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -94,21 +93,25 @@ func (c *claiming) open() ([]laneKey, map[destKey]int, error) {
 	if err != nil || len(cands) == 0 {
 		return nil, nil, err
 	}
-	domains := make([]string, len(cands))
+	keys := make([]destKey, len(cands))
 	for i, k := range cands {
-		domains[i] = k.to.name
+		keys[i] = k.to
 	}
-	shut, err := closedOf(c.tx, domains)
+	shut, err := closedOf(c.tx, withWays(keys))
 	if err != nil {
 		return nil, nil, err
 	}
 	var blocked []*turn
+	probes := map[destKey]destKey{}
 	allow, open := map[destKey]int{}, make([]laneKey, 0, len(cands))
 	for _, k := range cands {
-		d, known := shut[k.to]
-		c.q.board.told(k.to, d, known)
-		if retry.Shut(d.blocked, c.now) {
-			at := store.Time(d.blocked)
+		c.told(shut, k.to)
+		until := shutUntil(shut, k.to, c.now)
+		if until.IsZero() && c.probed(probes, shut, k.to) {
+			until = c.now.Add(laneTurn)
+		}
+		if !until.IsZero() {
+			at := store.Time(until)
 			blocked = append(blocked, &turn{laneKey: k, next: &at})
 			continue
 		}
@@ -120,6 +123,33 @@ func (c *claiming) open() ([]laneKey, map[destKey]int, error) {
 	}
 	c.more = c.more || full
 	return open, allow, c.setNext(blocked)
+}
+
+// told tells the board what the store knows of a destination and its way.
+func (c *claiming) told(shut map[destKey]closed, k destKey) {
+	d, known := shut[k]
+	c.q.board.told(k, d, known)
+	if w, ok := wayOf(k); ok {
+		d, known = shut[w]
+		c.q.board.told(w, d, known)
+	}
+}
+
+// probed: the way to a destination is closed and due for a probe, which another
+// destination behind it makes.
+func (c *claiming) probed(probes map[destKey]destKey, shut map[destKey]closed, k destKey) bool {
+	w, ok := wayOf(k)
+	if !ok {
+		return false
+	}
+	if _, dead := shut[w]; !dead {
+		return false
+	}
+	if by, ok := probes[w]; ok {
+		return by != k
+	}
+	probes[w] = k
+	return c.q.board.allow(k) <= 0
 }
 
 // pick reads the first rows of each lane, and one more, which says when to look again.

@@ -32,6 +32,17 @@ func Contact(domain, transport string, kind Kind) string {
 	return via + transport
 }
 
+// Way names the way to a contact that several contacts share, as one that can fail
+// by itself: "via:NAME" of "example.org via:NAME", such as a proxy. ok is false where
+// the contact shares none.
+func Way(contact string) (way string, ok bool) {
+	domain, transport := ParseContact(contact)
+	if domain == "" || transport == "" {
+		return "", false
+	}
+	return via + transport, true
+}
+
 // ParseContact is the inverse of Contact: one of the two, or both.
 func ParseContact(s string) (domain, transport string) {
 	if name, ok := strings.CutPrefix(s, via); ok {

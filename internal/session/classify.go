@@ -222,7 +222,10 @@ func alertWord(name string) delivery.Reason {
 func classifyDial(err error) *delivery.Failure {
 	why := ConnectFailed
 	var ne net.Error
+	var proxy *SOCKSError
 	switch {
+	case errors.As(err, &proxy) && proxy.Own:
+		why = ProxyFailed
 	case errors.Is(err, context.Canceled):
 		why = Canceled
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout(), errors.Is(err, syscall.ETIMEDOUT):

@@ -33,6 +33,8 @@ type SOCKSError struct {
 	Proxy string
 	Text  string
 	Err   error // may be nil
+	// Own: the fault is the proxy's or its set-up's, whatever host it was asked for.
+	Own bool
 }
 
 func (e *SOCKSError) Error() string { return "SOCKS5 proxy " + e.Proxy + ": " + e.Text }
@@ -51,46 +53,54 @@ func (s SOCKS) DialContext(ctx context.Context, network, address string) (net.Co
 	}
 	nc, err := d.DialContext(ctx, network, s.Proxy)
 	if err != nil {
-		return nil, &SOCKSError{s.Proxy, "cannot be reached: " + err.Error(), nil}
+		return nil, s.fault("cannot be reached: " + err.Error())
 	}
 	if at, ok := ctx.Deadline(); ok {
 		nc.SetDeadline(at)
 	}
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
-	local, err := s.connect(nc, to)
+	err = s.authenticate(nc)
+	var local netip.AddrPort
+	ready := err == nil
+	if ready {
+		local, err = s.connect(nc, to)
+	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		nc.Close()
-		return nil, s.failed(ctx, err)
+		return nil, s.failed(ctx, err, ready)
 	}
 	nc.SetDeadline(time.Time{})
 	return &socksConn{nc, net.TCPAddrFromAddrPort(local), net.TCPAddrFromAddrPort(to)}, nil
 }
 
-func (s SOCKS) failed(ctx context.Context, err error) error {
+// fault is a SOCKSError of the proxy's own.
+func (s SOCKS) fault(text string) error { return &SOCKSError{Proxy: s.Proxy, Text: text, Own: true} }
+
+// failed words what went wrong. Once the proxy was ready, silence and a closed
+// connection may as well be the host's: some proxies have no other way to say it.
+func (s SOCKS) failed(ctx context.Context, err error, ready bool) error {
 	var own *SOCKSError
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case errors.As(err, &own):
 		return err
+	case !ready && (ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)):
+		return s.fault("it did not answer in time")
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return context.DeadlineExceeded
 	}
-	return &SOCKSError{s.Proxy, "the connection ended in the negotiation: " + err.Error(), nil}
+	return &SOCKSError{Proxy: s.Proxy, Text: "the connection ended in the negotiation: " + err.Error(), Own: !ready}
 }
 
 // connect is the proxy's dialogue; it returns the address the proxy connects from.
 func (s SOCKS) connect(nc net.Conn, to netip.AddrPort) (netip.AddrPort, error) {
 	var none netip.AddrPort
-	if len(s.User) > 255 || len(s.Password) > 255 || s.User != "" && s.Password == "" {
-		return none, &SOCKSError{s.Proxy, "user name and password must have 1 to 255 octets", nil}
-	}
-	if err := s.authenticate(nc); err != nil {
-		return none, err
-	}
 	if _, err := nc.Write(appendAddr([]byte{5, 1, 0}, to)); err != nil {
 		return none, err
 	}
@@ -99,7 +109,7 @@ func (s SOCKS) connect(nc net.Conn, to netip.AddrPort) (netip.AddrPort, error) {
 		return none, err
 	}
 	if head[0] != 5 {
-		return none, &SOCKSError{s.Proxy, "it does not speak SOCKS5", nil}
+		return none, s.fault("it does not speak SOCKS5")
 	}
 	if head[1] != 0 {
 		return none, s.refused(head[1])
@@ -109,6 +119,9 @@ func (s SOCKS) connect(nc net.Conn, to netip.AddrPort) (netip.AddrPort, error) {
 
 func (s SOCKS) authenticate(nc net.Conn) error {
 	const noAuth, password = 0, 2
+	if len(s.User) > 255 || len(s.Password) > 255 || s.User != "" && s.Password == "" {
+		return s.fault("user name and password must have 1 to 255 octets")
+	}
 	greeting := []byte{5, 1, noAuth}
 	if s.User != "" {
 		greeting = []byte{5, 1, password} // only that: who set a password wants it checked
@@ -122,11 +135,11 @@ func (s SOCKS) authenticate(nc net.Conn) error {
 	}
 	switch {
 	case choice[0] != 5:
-		return &SOCKSError{s.Proxy, "it does not speak SOCKS5", nil}
+		return s.fault("it does not speak SOCKS5")
 	case choice[1] != greeting[2] && s.User == "":
-		return &SOCKSError{s.Proxy, "it wants authentication, and no user name is set", nil}
+		return s.fault("it wants authentication, and no user name is set")
 	case choice[1] != greeting[2]:
-		return &SOCKSError{s.Proxy, "it does not take user name and password", nil}
+		return s.fault("it does not take user name and password")
 	case choice[1] == noAuth:
 		return nil
 	}
@@ -139,7 +152,7 @@ func (s SOCKS) authenticate(nc net.Conn) error {
 		return err
 	}
 	if choice[1] != 0 {
-		return &SOCKSError{s.Proxy, "it refused the user name or the password", nil}
+		return s.fault("it refused the user name or the password")
 	}
 	return nil
 }
@@ -176,7 +189,7 @@ func (s SOCKS) bound(nc net.Conn, kind byte) (netip.AddrPort, error) {
 		}
 		n = int(length[0])
 	default:
-		return netip.AddrPort{}, &SOCKSError{s.Proxy, "its answer has an unknown address type", nil}
+		return netip.AddrPort{}, s.fault("its answer has an unknown address type")
 	}
 	b := make([]byte, n+2)
 	if _, err := io.ReadFull(nc, b); err != nil {
@@ -193,21 +206,21 @@ func (s SOCKS) bound(nc net.Conn, kind byte) (netip.AddrPort, error) {
 func (s SOCKS) refused(code byte) error {
 	switch code {
 	case 2:
-		return &SOCKSError{s.Proxy, "its rules do not allow the connection", nil}
+		return &SOCKSError{Proxy: s.Proxy, Text: "its rules do not allow the connection"}
 	case 3:
-		return &SOCKSError{s.Proxy, "network unreachable", syscall.ENETUNREACH}
+		return &SOCKSError{Proxy: s.Proxy, Text: "network unreachable", Err: syscall.ENETUNREACH}
 	case 4:
-		return &SOCKSError{s.Proxy, "host unreachable", syscall.EHOSTUNREACH}
+		return &SOCKSError{Proxy: s.Proxy, Text: "host unreachable", Err: syscall.EHOSTUNREACH}
 	case 5:
-		return &SOCKSError{s.Proxy, "connection refused", syscall.ECONNREFUSED}
+		return &SOCKSError{Proxy: s.Proxy, Text: "connection refused", Err: syscall.ECONNREFUSED}
 	case 6:
-		return &SOCKSError{s.Proxy, "TTL expired", syscall.ETIMEDOUT}
+		return &SOCKSError{Proxy: s.Proxy, Text: "TTL expired", Err: syscall.ETIMEDOUT}
 	case 7:
-		return &SOCKSError{s.Proxy, "it does not know the command CONNECT", nil}
+		return s.fault("it does not know the command CONNECT")
 	case 8:
-		return &SOCKSError{s.Proxy, "it does not know this address family", syscall.EADDRNOTAVAIL}
+		return &SOCKSError{Proxy: s.Proxy, Text: "it does not know this address family", Err: syscall.EADDRNOTAVAIL}
 	}
-	return &SOCKSError{s.Proxy, fmt.Sprintf("it failed (code %d)", code), nil}
+	return &SOCKSError{Proxy: s.Proxy, Text: fmt.Sprintf("it failed (code %d)", code)}
 }
 
 // socksConn is a connection with the addresses at the proxy's other side.

@@ -21,6 +21,7 @@ type proxy struct {
 	code           byte              // answered instead
 	silent         bool
 	garbage        bool
+	drop, hang     bool // after it was asked to connect
 
 	mu    sync.Mutex
 	asked []string
@@ -85,6 +86,13 @@ func (p *proxy) serve(nc net.Conn) {
 	p.mu.Lock()
 	p.asked = append(p.asked, asked)
 	p.mu.Unlock()
+	if p.drop {
+		return
+	}
+	if p.hang {
+		io.Copy(io.Discard, nc)
+		return
+	}
 	if p.code != 0 {
 		nc.Write([]byte{5, p.code, 0, 1, 0, 0, 0, 0, 0, 0})
 		return
@@ -139,11 +147,15 @@ func TestSOCKSFailures(t *testing.T) {
 		"TTL":             {&proxy{code: 6}, "", ConnectTimeout, "TTL expired"},
 		"rules":           {&proxy{code: 2}, "", ConnectFailed, "rules"},
 		"unknown":         {&proxy{code: 99}, "", ConnectFailed, "code 99"},
-		"wrong password":  {&proxy{user: "joe", password: "other"}, "joe", ConnectFailed, "refused the user name"},
-		"password wanted": {&proxy{user: "joe"}, "", ConnectFailed, "wants authentication"},
-		"no password":     {&proxy{}, "joe", ConnectFailed, "does not take user name"},
-		"no SOCKS":        {&proxy{garbage: true}, "", ConnectFailed, "does not speak SOCKS5"},
-		"silent":          {&proxy{silent: true}, "", ConnectTimeout, ""},
+		"wrong password":  {&proxy{user: "joe", password: "other"}, "joe", ProxyFailed, "refused the user name"},
+		"password wanted": {&proxy{user: "joe"}, "", ProxyFailed, "wants authentication"},
+		"no password":     {&proxy{}, "joe", ProxyFailed, "does not take user name"},
+		"no SOCKS":        {&proxy{garbage: true}, "", ProxyFailed, "does not speak SOCKS5"},
+		"silent":          {&proxy{silent: true}, "", ProxyFailed, "did not answer in time"},
+		"unknown command": {&proxy{code: 7}, "", ProxyFailed, "does not know the command"},
+		// Once it was ready, silence and a closed connection may be the host's.
+		"closed later": {&proxy{drop: true}, "", ConnectFailed, "ended in the negotiation"},
+		"silent later": {&proxy{hang: true}, "", ConnectTimeout, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,6 +167,13 @@ func TestSOCKSFailures(t *testing.T) {
 				t.Errorf("%v %s %s", res.Outcome, res.Word, res.Text)
 			}
 		})
+	}
+	// A proxy that is not there is asked once, not for every address of the host.
+	r := newRig(t, network{})
+	r.addrs(addr1, addr2, addr6)
+	r.client.Dialer = SOCKS{Proxy: "127.0.0.1:1"}
+	if rep := r.carry(); rep.Recipients[0].Word != ProxyFailed || rep.Recipients[0].Outcome != delivery.Pending || len(rep.Attempt.Sessions) != 1 {
+		t.Errorf("%+v over %d sessions", rep.Recipients[0], len(rep.Attempt.Sessions))
 	}
 	// Names are never given to the proxy, and it may not be there at all.
 	if _, err := (SOCKS{Proxy: "127.0.0.1:1"}).DialContext(context.Background(), "tcp", "mx.test:25"); err == nil {

@@ -244,8 +244,11 @@ func (v *visit) broken(ctx context.Context, f *delivery.Failure) again {
 	if v.conn != nil {
 		v.quit(ctx)
 	}
-	if f.Word == Canceled {
+	switch f.Word {
+	case Canceled:
 		v.settleAll(delivery.Deferred, f)
+		return leave
+	case ProxyFailed: // the same for every address
 		return leave
 	}
 	return nextAddr

@@ -12,6 +12,7 @@ const (
 	ConnectTimeout     delivery.Reason = "connect-timeout"
 	ConnectUnreachable delivery.Reason = "connect-unreachable"
 	ConnectFailed      delivery.Reason = "connect-failed"
+	ProxyFailed        delivery.Reason = "proxy-failed"   // the operator\'s proxy, not the host
 	GreetingReply      delivery.Reason = "greeting-reply" // other than 220
 	HelloReply         delivery.Reason = "ehlo-reply"     // other than 250
 	ConnectionLost     delivery.Reason = "connection-lost"

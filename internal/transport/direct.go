@@ -185,7 +185,14 @@ func (t *tour) visit(ctx context.Context, s Carrier, c delivery.Content, res *de
 		rep := s.Carry(ctx, session.Request{Plan: p, Job: t.job, Recipients: t.pending, Content: c})
 		res.Attempts = append(res.Attempts, rep.Attempt)
 		t.take(rep.Recipients)
+		if proxyFailed(&rep.Attempt) { // the next host would not be reached either
+			return
+		}
 	}
+}
+
+func proxyFailed(a *delivery.Attempt) bool {
+	return slices.ContainsFunc(a.Sessions, func(s delivery.Session) bool { return s.Err != nil && s.Err.Word == session.ProxyFailed })
 }
 
 // take parts the recipients that a host settled from those that are left.

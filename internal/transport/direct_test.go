@@ -52,6 +52,9 @@ func (p *peers) Carry(_ context.Context, req session.Request) session.Report {
 	for _, r := range req.Recipients {
 		rr := answers[r.Address]
 		rr.ID = r.ID
+		if rr.Word == session.ProxyFailed {
+			rep.Attempt.Sessions[0].Err = &delivery.Failure{Word: rr.Word}
+		}
 		rep.Recipients = append(rep.Recipients, rr)
 	}
 	return rep
@@ -119,6 +122,17 @@ func TestHostsInTurn(t *testing.T) {
 	}
 	if len(p.calls) != 2 || len(p.calls[1].Recipients) != 1 || len(res.Attempts) != 2 {
 		t.Errorf("%d visits, %+v", len(p.calls), res.Attempts)
+	}
+}
+
+// A proxy that fails is not asked again for the next host.
+func TestProxyFailsForAllHosts(t *testing.T) {
+	t.Parallel()
+	failed := delivery.RecipientResult{Word: session.ProxyFailed, Text: "proxy gone"}
+	p := &peers{hosts: map[string]map[string]delivery.RecipientResult{"mx1.b.test": {"a": failed}, "mx2.b.test": {"a": ok}}}
+	res := deliver(t, hosts("mx1.b.test", "mx2.b.test"), p, job("a"))
+	if rr := res.Recipients[0]; rr.Word != session.ProxyFailed || rr.Outcome != delivery.Deferred || len(p.calls) != 1 {
+		t.Errorf("%+v after %d visits", rr, len(p.calls))
 	}
 }
 

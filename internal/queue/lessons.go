@@ -1,0 +1,127 @@
+package queue
+
+import (
+	"slices"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
+	"waxwing/internal/route"
+	"waxwing/internal/session"
+)
+
+// lesson is what an attempt says of somebody who was contacted for it.
+type lesson struct {
+	to     destKey
+	signal retry.Signal
+}
+
+// lessons are what an attempt says of whom it contacted, and of the way there where
+// several destinations share one (pure). A proxy that fails says nothing of the domains
+// behind it; once it passed a connection on, it works.
+func lessons(j *job, res *delivery.Result) []lesson {
+	if j.to.local {
+		return nil
+	}
+	to := contacted(j, res)
+	name, shared := route.Way(to.name)
+	if !shared {
+		return []lesson{{to, signalOf(res)}}
+	}
+	way := destKey{name: name}
+	switch failed, passed := proxied(res); {
+	case failed && !passed:
+		return []lesson{{way, retry.Unreachable}}
+	case passed:
+		return []lesson{{way, retry.Good}, {to, signalOf(res)}}
+	}
+	return []lesson{{to, signalOf(res)}}
+}
+
+// proxied says whether the proxy failed, and whether it passed a connection on.
+func proxied(res *delivery.Result) (failed, passed bool) {
+	for _, a := range res.Attempts {
+		for _, s := range a.Sessions {
+			failed = failed || s.Err != nil && s.Err.Word == session.ProxyFailed
+			passed = passed || s.Connected && !s.Reused
+		}
+	}
+	return failed, passed
+}
+
+// signalOf says what an attempt means for the destination. It is pure.
+func signalOf(res *delivery.Result) retry.Signal {
+	dialled, greeted, broken, busy := false, false, false, false
+	for _, a := range res.Attempts {
+		for _, s := range a.Sessions {
+			dialled = true
+			greeted = greeted || s.Greeted
+			broken = broken || s.Greeted && s.Err != nil && !ofMessage(s.Err.Word)
+		}
+	}
+	for _, r := range res.Recipients {
+		if r.Outcome == delivery.Delivered {
+			return retry.Good
+		}
+		busy = busy || r.Reply != nil && r.Reply.Code == 421
+	}
+	switch {
+	case dialled && !greeted, res.Transport == "relay" && relayUnusable(res):
+		return retry.Unreachable
+	case busy || broken:
+		return retry.Busy
+	}
+	return retry.Neutral
+}
+
+// ofMessage: what ended the session lies in the message, or here, and says nothing of
+// the host.
+func ofMessage(w delivery.Reason) bool {
+	switch w {
+	case session.RequireTLSMissing, session.Canceled, session.LeaseLost, session.ContentUnreadable, session.BareNewline, session.BadEnvelope:
+		return true
+	}
+	return false
+}
+
+// relayUnusable: a relay let nobody come as far as to hear of a recipient: its name or
+// TLSA records cannot be looked up, it refuses EHLO, TLS or the login, its certificate is
+// not what was asked for, or it sends everybody away with 421. That is a fault of the
+// relay or its set-up, the same for the next message: it closes like one that does not
+// answer. What a message asked for and the relay does not have is not.
+func relayUnusable(res *delivery.Result) bool {
+	if res.Destination.Fail != nil {
+		return true
+	}
+	if stop := res.Decision.Stop; stop != nil {
+		return !stop.Permanent
+	}
+	heard := func(r delivery.RecipientResult) bool { return r.Reply != nil && r.Reply.Code != 421 || r.Unfit }
+	if len(res.Attempts) == 0 || slices.ContainsFunc(res.Recipients, heard) {
+		return false
+	}
+	for _, a := range res.Attempts {
+		for i := range a.Sessions {
+			if !unusable(&a.Sessions[i], res.Recipients) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// unusable: the session ended before MAIL for a cause that is not the message's, or
+// with 421.
+func unusable(s *delivery.Session, rs []delivery.RecipientResult) bool {
+	switch {
+	case s.Err == nil && s.TLSFailure != nil && s.TLS == nil: // TLS did not come about, or was not what was asked for
+		return true
+	case s.Err == nil:
+		return slices.ContainsFunc(rs, func(r delivery.RecipientResult) bool { return r.Reply != nil && r.Reply.Code == 421 })
+	}
+	switch s.Err.Word {
+	case session.AuthRefused, session.AuthUnusable, session.AuthServer, session.StartTLSNotOffered, session.GreetingReply, session.HelloReply,
+		session.ProtocolError, session.ConnectRefused, session.ConnectTimeout, session.ConnectUnreachable, session.ConnectFailed:
+		return true
+	}
+	return !s.Greeted
+}
