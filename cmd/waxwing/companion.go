@@ -32,7 +32,10 @@ func runCompanion(ctx context.Context, e env, args []string) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	s, err := server.New(ctx, server.Options{Config: cfg, Log: newLog(e.stderr, cfg.Log)})
+	log := newLog(e.stderr, cfg.Log)
+	tellRisks(cfg, log)
+	limitMemory()
+	s, err := server.New(ctx, server.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,9 @@ func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error)
 	if err != nil {
 		return err
 	}
+	if err := becomeOwner(o.Config); err != nil {
+		return err
+	}
 	o.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	db, err := server.OpenStore(ctx, o.Config, o.Log)
 	if err != nil {

@@ -33,12 +33,13 @@ func runServe(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	log := newLog(e.stderr, cfg.Log)
+	tellRisks(cfg, log)
 	s, err := server.New(ctx, server.Options{Config: cfg, Log: log, Version: version})
 	if err != nil {
 		return err
 	}
 	if *profile != "" {
-		f, err := os.Create(*profile)
+		f, err := os.OpenFile(*profile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return errors.Join(fmt.Errorf("-cpuprofile: %w", err), s.Close())
 		}

@@ -42,6 +42,9 @@ func (c *Config) Check() error {
 			d.fault(fmt.Sprintf("listen[%d].client_ca", i), "%v", err)
 		}
 	}
+	if c.ExposedSecrets != ExposedWarn {
+		d.errs = append(d.errs, c.Exposed()...)
+	}
 	return d.all()
 }
 

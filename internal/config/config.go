@@ -22,9 +22,20 @@ type Config struct {
 	Companion Companion `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
 	Log       Log       `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
+	ExposedSecrets ExposedSecrets `toml:"exposed_secrets" oneof:"refuse warn" doc:"What happens where everybody on the machine can read a secret (this file with a password in it, a private key, the store): \"refuse\" to start, or \"warn\" in the log. \"warn\" is for file systems without permissions, and for containers whose secrets are mounted for everybody and where nobody else is."`
+
 	name  string         // of the file
 	lines map[string]int // of the keys in it
 }
+
+// ExposedSecrets is what is done about secrets that everybody can read.
+type ExposedSecrets string
+
+// The values of ExposedSecrets.
+const (
+	ExposedRefuse ExposedSecrets = "refuse"
+	ExposedWarn   ExposedSecrets = "warn"
+)
 
 // Kind is what a listener speaks.
 type Kind string

@@ -47,7 +47,7 @@ func Default() *Config {
 			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerDay: 1000, RecipientsPerDay: 5000,
 		},
 		Sendmail: Sendmail{MaxConnections: 100, ConnectionsPerUser: 25},
-		Log:      Log{Level: "info", Format: "text"},
+		Log:      Log{Level: "info", Format: "text"}, ExposedSecrets: ExposedRefuse,
 	}
 }
 

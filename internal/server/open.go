@@ -24,15 +24,30 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stor
 
 func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger, g *guard.Guard) (*store.Store, error) {
 	o := store.Options{Postgres: cfg.Postgres, Migrations: schema.FS, Log: log, Guard: g}
-	if cfg.Postgres == "" {
-		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-			return nil, fmt.Errorf("data_dir %s cannot be made: %w", cfg.DataDir, err)
-		}
-		o.Path = filepath.Join(cfg.DataDir, "waxwing.db")
-		if err := checkMagic(o.Path); err != nil {
-			return nil, fmt.Errorf("open the store: %w", err)
-		}
+	if cfg.Postgres != "" {
+		return opened(ctx, o)
 	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir %s cannot be made: %w", cfg.DataDir, err)
+	}
+	o.Path = storeFiles(cfg)[0]
+	if err := checkMagic(o.Path); err != nil {
+		return nil, whose(cfg, fmt.Errorf("open the store: %w", err))
+	}
+	s, err := opened(ctx, o)
+	if err != nil {
+		return nil, whose(cfg, err)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if err := errors.Join(Adopt(cfg), closeStore(cfg, log)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func opened(ctx context.Context, o store.Options) (*store.Store, error) {
 	s, err := store.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
@@ -40,14 +55,19 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger, g *gua
 	return s, nil
 }
 
+// databaseName is the embedded store's file in the data directory.
+const databaseName = "waxwing.db"
+
+func spoolDir(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "spool") }
+
 // makeSpool makes the directory for long messages that are coming in. It is in the
 // data directory, where there is room and nobody else reads; a /tmp may be memory.
 func makeSpool(cfg *config.Config) (string, error) {
-	dir := filepath.Join(cfg.DataDir, "spool")
+	dir := spoolDir(cfg)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("the directory for incoming messages: %w; data_dir must be writable", err)
 	}
-	return dir, nil
+	return dir, Adopt(cfg)
 }
 
 // magic is what every SQLite database begins with (sqlite.org/fileformat2.html §1.3).

@@ -13,7 +13,7 @@ import (
 // by the user id. A socket that a crash left behind is replaced; one that
 // somebody listens on, and any other kind of file, is an error.
 func Listen(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("directory of the sendmail socket: %w", err)
 	}
 	if err := clear(path); err != nil {
@@ -27,6 +27,18 @@ func Listen(path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("sendmail socket: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// makeDir makes a directory that is missing, for everybody to enter, whatever the
+// umask says.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 // clear removes a socket that nobody listens on.
