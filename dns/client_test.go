@@ -328,6 +328,16 @@ func TestSelfTest(t *testing.T) {
 		t.Errorf("mended resolver: %v", r)
 	}
 	c.Cache.Flush()
+	// DNS-9: only the TXT record of a name is bogus, its address is served.
+	byType := n
+	byType.Bogus = dns.MustParse("txtonly.secure.test")
+	if err := s.Add("secure.test", "txtonly IN A 192.0.2.1", "txtonly IN TXT bad"); err != nil {
+		t.Fatal(err)
+	}
+	s.Fail(dnstest.Failure{Name: "txtonly.secure.test", Type: "TXT", RCode: "SERVFAIL"})
+	if r := c.SelfTest(t.Context(), byType); !r.DANE() {
+		t.Errorf("bogus by its TXT record alone: %v", r)
+	}
 	// Blocking the names changes nothing but the words.
 	s.Fail(dnstest.Failure{Name: "a.bogus.test", RCode: "NXDOMAIN"})
 	s.Fail(dnstest.Failure{Name: "mx.secure.test", Type: "TXT", RCode: "NXDOMAIN"})

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
@@ -14,7 +14,7 @@ import (
 // Name is left out.
 type SelfTestNames struct {
 	Signed Name // exists, and is rightly signed: its A lookup, even without records, must carry AD
-	Bogus  Name // has an A record whose signatures are wrong: must give SERVFAIL
+	Bogus  Name // has a record set whose signature is wrong (A, AAAA, TXT or MX): must give SERVFAIL for it
 	Large  Name // a zone: its DNSKEY answer with signatures must come over TCP
 }
 
@@ -120,24 +120,64 @@ func (c *Client) testBogus(ctx context.Context, s Server, name Name) (string, tr
 	if name.IsZero() {
 		return "", trustUnknown
 	}
-	m, err := c.exchange(ctx, s, question{name, wire.TypeA}, flags{edns: true})
-	if err != nil {
-		return fmt.Sprintf("no answer for the bogus name %s: %v", name, err), trustUnknown
+	answers, rcode := make([]bogusAnswer, 0, len(bogusTypes)), 0
+	for _, t := range bogusTypes {
+		m, err := c.exchange(ctx, s, question{name, t}, flags{edns: true})
+		if err != nil {
+			return fmt.Sprintf("no answer for the bogus name %s: %v", name, err), trustUnknown
+		}
+		answers, rcode = append(answers, readBogus(m, t)), m.Rcode
 	}
-	if m.Rcode == wire.RcodeServerFailure {
-		return "", trustKept
+	verdict := judgeBogus(answers)
+	switch verdict {
+	case trustKept:
+		return "", verdict
+	case trustLost:
+		return fmt.Sprintf("it returns data for the bogus name %s: it does not validate, and none of its answers counts as secure", name), verdict
 	}
-	if m.Rcode == wire.RcodeSuccess && hasAddress(m.Answer) {
-		return fmt.Sprintf("it returns data for the bogus name %s: it does not validate, and none of its answers counts as secure", name), trustLost
-	}
-	return fmt.Sprintf("%s without data for the bogus name %s: it seems to be blocked, the test says nothing", wire.RcodeToString[m.Rcode], name), trustUnknown
+	return fmt.Sprintf("%s without data for the bogus name %s: it seems to be blocked, the test says nothing", wire.RcodeToString[rcode], name), verdict
 }
 
-// hasAddress reports a real address: a filter that blocks a name often answers
-// with the unspecified one.
-func hasAddress(answer []wire.RR) bool {
+// bogusTypes are what the bogus name is asked for (DNS-9): the bad signature may be
+// that of one record set alone.
+var bogusTypes = [...]uint16{wire.TypeA, wire.TypeAAAA, wire.TypeTXT, wire.TypeMX}
+
+// bogusAnswer is what a server says of one type of the bogus name.
+type bogusAnswer uint8
+
+const (
+	bogusNothing bogusAnswer = iota // no data, or the name is blocked
+	bogusRefused                    // SERVFAIL, as a server that validates gives
+	bogusData
+)
+
+func readBogus(m *wire.Msg, qtype uint16) bogusAnswer {
+	switch {
+	case m.Rcode == wire.RcodeServerFailure:
+		return bogusRefused
+	case m.Rcode == wire.RcodeSuccess && hasData(m.Answer, qtype):
+		return bogusData
+	}
+	return bogusNothing
+}
+
+// judgeBogus: one set refused proves that the server validates, whatever the other
+// types give. Without that, data proves that it does not.
+func judgeBogus(answers []bogusAnswer) trustVerdict {
+	switch {
+	case slices.Contains(answers, bogusRefused):
+		return trustKept
+	case slices.Contains(answers, bogusData):
+		return trustLost
+	}
+	return trustUnknown
+}
+
+// hasData reports real data of a type: a filter that blocks a name often answers
+// with the unspecified address.
+func hasData(answer []wire.RR, qtype uint16) bool {
 	for _, rr := range answer {
-		if a, ok := addrOf(rr); ok && a != netip.IPv4Unspecified() {
+		if a, isAddr := addrOf(rr); rr.Header().Rrtype == qtype && (!isAddr || !a.IsUnspecified()) {
 			return true
 		}
 	}

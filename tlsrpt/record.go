@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"waxwing/message"
 )
 
 // Record is a parsed _smtp._tls TXT record (RFC 8460 §3).
@@ -13,6 +15,7 @@ type Record struct {
 	// sent to: mailto: and https:. It may be empty, see Unsupported.
 	RUA         []string
 	Unsupported []string    // well-formed addresses of other kinds
+	Faulty      []string    // why an address was passed over, in words, each naming it (RPT-24)
 	Extensions  []Extension // unknown fields, in order
 }
 
@@ -98,17 +101,21 @@ func (r *Record) addRUA(list string) error {
 	for _, s := range strings.Split(list, ",") {
 		s = trimWSP(s)
 		u, err := ParseURI(s)
-		if err != nil {
-			return err
-		}
-		if u.Mail == "" && u.HTTPS == "" {
+		var fault *SyntaxError
+		switch {
+		case errors.As(err, &fault):
+			r.Faulty = append(r.Faulty, fault.Detail)
+		case u.Mail == "" && u.HTTPS == "":
 			r.Unsupported = append(r.Unsupported, s)
-		} else {
+		default:
 			r.RUA = append(r.RUA, s)
 		}
-		if len(r.RUA)+len(r.Unsupported) > maxRUA {
+		if len(r.RUA)+len(r.Unsupported)+len(r.Faulty) > maxRUA {
 			return syntaxf("more than %d addresses", maxRUA)
 		}
+	}
+	if len(r.RUA)+len(r.Unsupported) == 0 {
+		return syntaxf("%s", r.Faulty[0])
 	}
 	return nil
 }
@@ -116,7 +123,7 @@ func (r *Record) addRUA(list string) error {
 // URI is one parsed rua address: a mail address, an https URL, or neither
 // where the scheme is another one.
 type URI struct {
-	Mail  string // local@domain, percent-decoded
+	Mail  string // local@domain, percent-decoded; the local part quoted where it is no dot-atom (RFC 5321 §4.1.2)
 	HTTPS string // the whole URL
 }
 
@@ -159,11 +166,27 @@ func mailURI(s string, u *url.URL) (URI, error) {
 		return URI{}, syntaxf("address %q is not mailto:local@domain", clip(s))
 	}
 	for i := 0; i < len(a); i++ {
-		if c := a[i]; c <= ' ' || c == 0x7f || c == '<' || c == '>' {
-			return URI{}, syntaxf("address %q holds a space, control or angle bracket", clip(s))
+		c := a[i]
+		if c < ' ' || c == 0x7f || i > at && (c == ' ' || c == '<' || c == '>' || c == '"') {
+			return URI{}, syntaxf("address %q holds a control character, or a space or bracket in its domain", clip(s))
 		}
 	}
-	return URI{Mail: a}, nil
+	return URI{Mail: message.Address{Local: unquote(a[:at]), Domain: a[at+1:]}.Addr()}, nil
+}
+
+// unquote is the content of a quoted local part (RFC 5321 §4.1.2), and any other as it is.
+func unquote(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
+	}
+	var b strings.Builder
+	for i := 1; i < len(local)-1; i++ {
+		if local[i] == '\\' && i+1 < len(local)-1 {
+			i++
+		}
+		b.WriteByte(local[i])
+	}
+	return b.String()
 }
 
 func extensionName(s string) bool {

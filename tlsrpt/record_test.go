@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"waxwing/message"
 )
 
 func TestParseRecord(t *testing.T) {
@@ -30,6 +32,10 @@ func TestParseRecord(t *testing.T) {
 		{"no rua", []string{"v=TLSRPTv1; a=b"}, nil, syntax},
 		{"rua is case-sensitive", []string{"v=TLSRPTv1; RUA=mailto:a@b.example"}, nil, syntax},
 		{"empty rua", []string{"v=TLSRPTv1; rua="}, nil, syntax},
+		// RPT-24: an address that cannot be used costs that address.
+		{"a fault beside a good address", []string{"v=TLSRPTv1; rua=mailto:nobody,mailto:a@b.example,https://u:p@c.example/"}, []string{"mailto:a@b.example"}, ""},
+		{"an empty address beside a good one", []string{"v=TLSRPTv1; rua=,mailto:a@b.example"}, []string{"mailto:a@b.example"}, ""},
+		{"only faults", []string{"v=TLSRPTv1; rua=mailto:nobody,a@b.example"}, nil, syntax},
 		{"no scheme", []string{"v=TLSRPTv1; rua=a@b.example"}, nil, syntax},
 		{"bare exclamation point", []string{"v=TLSRPTv1; rua=mailto:a@b.example!10m"}, nil, syntax},
 		{"empty field", []string{"v=TLSRPTv1;; rua=mailto:a@b.example"}, nil, syntax},
@@ -55,11 +61,38 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
+// TestFaulty: what was passed over is named (RPT-24).
+func TestFaulty(t *testing.T) {
+	t.Parallel()
+	r, err := ParseRecord([]string{"v=TLSRPTv1; rua=mailto:nobody,mailto:a@b.example,ftp://c.example/"})
+	if err != nil || len(r.Faulty) != 1 || !strings.Contains(r.Faulty[0], "mailto:nobody") || len(r.Unsupported) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestParseURI: an address is decoded and then written as one (RPT-27).
 func TestParseURI(t *testing.T) {
 	t.Parallel()
-	u, err := ParseURI("mailto:a%2Cb@c.example?subject=x")
-	if err != nil || u.Mail != "a,b@c.example" {
-		t.Errorf("got %+v, %v", u, err)
+	for in, want := range map[string]string{
+		"mailto:a@c.example":                 "a@c.example",
+		"mailto:a%2Bb.c@c.example?subject=x": "a+b.c@c.example",
+		"mailto:a%2Cb@c.example":             `"a,b"@c.example`,
+		"mailto:a%20b@c.example":             `"a b"@c.example`,
+		"mailto:%22a%20b%22@c.example":       `"a b"@c.example`,
+		"mailto:%22a%5C%22b%22@c.example":    `"a\"b"@c.example`,
+		"mailto:%22plain%22@c.example":       "plain@c.example",
+		"mailto:a%40b@c.example":             `"a@b"@c.example`,
+		"mailto:.a@c.example":                `".a"@c.example`,
+		"mailto:a%3Cb%3E@c.example":          `"a<b>"@c.example`,
+	} {
+		if u, err := ParseURI(in); err != nil || u.Mail != want {
+			t.Errorf("%s: %q, %v; want %q", in, u.Mail, err, want)
+		}
+	}
+	for _, in := range []string{"mailto:a%0Ab@c.example", "mailto:a%0Db@c.example", "mailto:a%00b@c.example", "mailto:a@c%20d.example", "mailto:a@c%3E.example", "mailto:a%09b@c.example"} {
+		if u, err := ParseURI(in); err == nil {
+			t.Errorf("%s was taken: %+v", in, u)
+		}
 	}
 }
 
@@ -76,8 +109,11 @@ func FuzzParseRecord(f *testing.F) {
 			if err != nil || (u.Mail == "") == (u.HTTPS == "") {
 				t.Fatalf("accepted address %q: %+v, %v", a, u, err)
 			}
-			if strings.ContainsAny(u.Mail, "\r\n <>\x00") {
+			if strings.ContainsAny(u.Mail, "\r\n\x00") {
 				t.Fatalf("address %q would break a header", u.Mail)
+			}
+			if list, err := message.ParseAddressList("<" + u.Mail + ">"); u.Mail != "" && (err != nil || len(list) != 1) && !strings.ContainsAny(u.Mail[strings.LastIndexByte(u.Mail, '@'):], "()[],:;\\@\"") {
+				t.Fatalf("address %q is none in a To field: %v", u.Mail, err)
 			}
 		}
 	})

@@ -160,6 +160,9 @@ func printPublished(w io.Writer, p tlsreport.Published) {
 	for _, u := range p.Unsupported {
 		fmt.Fprintf(w, "  not supported: %s\n", tlsrpt.Printable(u))
 	}
+	for _, f := range p.Faulty {
+		fmt.Fprintf(w, "  passed over: %s\n", tlsrpt.Printable(f))
+	}
 	if p.Problem != "" {
 		fmt.Fprintf(w, "  %s\n", tlsrpt.Printable(p.Problem))
 	}

@@ -17,6 +17,7 @@ type Failure struct {
 	Permanent bool
 	Enhanced  smtp.Enhanced // for the DSN; zero where none fits
 	Text      string
+	EDE       uint16 // the extended DNS error of a lookup that failed (RFC 8914); 0: none
 }
 
 func (f *Failure) Error() string { return f.Text }

@@ -145,6 +145,7 @@ type PolicyFailure struct {
 	Type   tlsrpt.ResultType
 	Reason Reason
 	Text   string // additional-information
+	EDE    uint16 // the extended DNS error behind it (RPT-23); 0: none
 }
 
 // Basis is why a plan is as it is: facts in the order in which they were
@@ -179,6 +180,9 @@ type Decision struct {
 	// every host skipped). Nil if a plan without Skip exists. Plans may hold
 	// skipped hosts beside it, whose Reports are recorded.
 	Stop *Failure
+	// Reports are the TLSRPT policies under which an attempt counts that Stop ended
+	// before any host (RPT-22).
+	Reports []Policy
 	// Ignored counts findings that TLSOptional set aside, by cause (POL-5).
 	Ignored map[Reason]int
 }

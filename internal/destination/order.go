@@ -35,6 +35,9 @@ func lookupFailure(err error) *delivery.Failure {
 	f := &delivery.Failure{Word: "dns-error", Enhanced: dnsFailed, Text: err.Error()}
 	if e, ok := errors.AsType[*dns.Error](err); ok {
 		f.Word = delivery.Reason(e.Word())
+		if len(e.EDE) > 0 {
+			f.EDE = e.EDE[0].Code
+		}
 	}
 	return f
 }

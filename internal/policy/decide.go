@@ -31,7 +31,7 @@ func Decide(in Input) delivery.Decision {
 	}
 	r := newRules(in)
 	if f := r.deferred(); f != nil {
-		return delivery.Decision{Stop: f}
+		return delivery.Decision{Stop: f, Reports: []delivery.Policy{r.unknownSTS()}}
 	}
 	d := delivery.Decision{Plans: make([]delivery.Plan, 0, len(in.Destination.Hosts))}
 	for _, h := range in.Destination.Hosts {

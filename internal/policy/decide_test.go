@@ -181,6 +181,8 @@ func (c *checker) mode() mtasts.Mode {
 func (c *checker) decision() {
 	if c.in.Finding.Defer && !c.lenient() {
 		c.want(c.d.Stop != nil && !c.d.Stop.Permanent && c.d.Stop.Word == STSLookupFailed && len(c.d.Plans) == 0, "STS-6: a failed TXT lookup defers")
+		c.want(len(c.d.Reports) == 1 && c.d.Reports[0].Type == tlsrpt.PolicySTS && c.d.Reports[0].Domain == c.in.Domain && len(c.d.Reports[0].Strings) == 0 &&
+			c.d.Reports[0].Failed != nil && c.d.Reports[0].Failed.Type == tlsrpt.STSPolicyFetchError, "RPT-22: what waits for the record counts under sts")
 		return
 	}
 	c.want(len(c.d.Plans) == len(c.in.Destination.Hosts), "one plan per host")

@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/mtasts"
 	"waxwing/tlsrpt"
@@ -45,6 +47,9 @@ func reportDANE(s subject) delivery.Policy {
 		p.Failed = &delivery.PolicyFailure{Type: tlsrpt.TLSAInvalid, Reason: s.daneReason(), Text: s.daneText()}
 	case delivery.DANEFailed:
 		p.Failed = &delivery.PolicyFailure{Type: tlsrpt.DNSSECInvalid, Reason: s.daneReason(), Text: s.daneText()}
+		if s.dane.Fail != nil {
+			p.Failed.EDE = s.dane.Fail.EDE
+		}
 	}
 	return p
 }
@@ -52,7 +57,7 @@ func reportDANE(s subject) delivery.Policy {
 func (r *rules) reportSTS(s subject) delivery.Policy {
 	p := delivery.Policy{Type: tlsrpt.PolicySTS, Domain: r.domain, Needs: delivery.NeedTLS}
 	if r.failure != nil {
-		p.Failed = &delivery.PolicyFailure{Type: stsResult(r.failure.Word), Reason: delivery.Reason(r.failure.Word), Text: r.failure.Error()}
+		p.Failed = &delivery.PolicyFailure{Type: stsResult(r.failure.Word), Reason: delivery.Reason(r.failure.Word), Text: r.failure.Error(), EDE: extended(r.failure)}
 	}
 	if r.policy != nil {
 		p.Strings, p.MX, p.Needs = r.policy.Lines, r.policy.Patterns(), delivery.NeedPKIX
@@ -61,6 +66,27 @@ func (r *rules) reportSTS(s subject) delivery.Policy {
 		}
 	}
 	return p
+}
+
+// unknownSTS is what an attempt counts under that waits because nobody can say
+// whether there is a policy (RPT-22): one session that should have been.
+func (r *rules) unknownSTS() delivery.Policy {
+	f := &delivery.PolicyFailure{Type: tlsrpt.STSPolicyFetchError, Reason: DNSError}
+	if r.failure != nil {
+		f.Text, f.EDE = r.failure.Error(), extended(r.failure)
+		if de, ok := errors.AsType[*dns.Error](r.failure); ok {
+			f.Reason = delivery.Reason(de.Word())
+		}
+	}
+	return delivery.Policy{Type: tlsrpt.PolicySTS, Domain: r.domain, Needs: delivery.NeedTLS, Failed: f}
+}
+
+// extended is the extended DNS error behind a failure (RPT-23); 0: none.
+func extended(err error) uint16 {
+	if de, ok := errors.AsType[*dns.Error](err); ok && len(de.EDE) > 0 {
+		return de.EDE[0].Code
+	}
+	return 0
 }
 
 // stsResult maps the words of STS-4 to RFC 8460 §4.3.2.2.

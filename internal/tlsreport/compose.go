@@ -76,6 +76,9 @@ func (s *Service) compose(ctx context.Context, m *Made, rows []tlsresult.Row) er
 		return err
 	}
 	var notes []string
+	if m.Note != "" {
+		notes = append(notes, m.Note)
+	}
 	for _, uri := range m.RUA {
 		note, err := s.address(ctx, m, rows, uri, sender{from, canMail})
 		if err != nil {
@@ -257,6 +260,6 @@ func summary(m *Made, rows []tlsresult.Row, from dns.Name) string {
 			fmt.Fprintf(&b, "  %d x %s at %s: %s\n", d.Count, d.Type, d.MXHostname, d.Reason)
 		}
 	}
-	b.WriteString("\nThe attached file holds the details (RFC 8460).\n")
+	fmt.Fprintf(&b, "\nThe attached file holds the details (RFC 8460). Report-ID: %s\n", m.Report.ID)
 	return b.String()
 }

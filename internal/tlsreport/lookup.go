@@ -16,6 +16,7 @@ type Published struct {
 	Security    string             `json:"dnssec"`
 	RUA         []PublishedAddress `json:"rua"`
 	Unsupported []string           `json:"unsupported,omitempty"`
+	Faulty      []string           `json:"faulty,omitempty"` // why addresses are passed over
 	Extensions  map[string]string  `json:"extensions,omitempty"`
 	Problem     string             `json:"problem,omitempty"` // why it gets no reports
 }
@@ -46,7 +47,7 @@ func (s *Service) Lookup(ctx context.Context, domain dns.Name) (Published, error
 		p.Problem = err.Error()
 		return p, nil
 	}
-	p.Unsupported = rec.Unsupported
+	p.Unsupported, p.Faulty = rec.Unsupported, rec.Faulty
 	for _, e := range rec.Extensions {
 		if p.Extensions == nil {
 			p.Extensions = map[string]string{}

@@ -332,6 +332,52 @@ func TestLookup(t *testing.T) {
 	})
 }
 
+// TestPassedOver: an address of the record that cannot be used costs that address,
+// and the outcome names it (RPT-24).
+func TestPassedOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	r.record("a.example", "v=TLSRPTv1; rua=mailto:nobody,mailto:r@a.example")
+	r.see(t, saturday, stsOK("a.example"))
+	r.clock.set(saturday.Add(25 * time.Hour))
+	sum, err := r.SendDay(t.Context(), SendOptions{Day: saturday})
+	if err != nil || len(sum.Made) != 1 || sum.Made[0].State != unitReported || !strings.Contains(sum.Made[0].Note, "mailto:nobody") {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if mails := r.out.all(); len(mails) != 1 || mails[0].env.Recipients[0].Address != "r@a.example" ||
+		!strings.Contains(mails[0].data, "Report-ID: 2026-11-21.domain.a.example@sender.example") { // RPT-25
+		t.Errorf("%+v", mails)
+	}
+}
+
+// failingSigner has keys, and cannot sign with them.
+type failingSigner struct{ Signer }
+
+func (failingSigner) Sign(context.Context, dns.Name, []byte, []string) ([]byte, error) {
+	return nil, errors.New("the key is gone")
+}
+
+// TestUncomposed: a report that cannot be made is counted, and kept (RPT-25).
+func TestUncomposed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	counted := map[string]int{}
+	r.Count = func(direction, result string) { counted[direction+" "+result]++ }
+	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
+	r.see(t, saturday, stsOK("a.example"))
+	good := r.Signer
+	r.Signer = failingSigner{good}
+	r.clock.set(saturday.Add(25 * time.Hour))
+	if _, err := r.SendDay(t.Context(), SendOptions{Day: saturday}); err == nil || counted["out error"] != 1 || len(r.sent(t)) != 0 {
+		t.Errorf("%v, counted %v", err, counted)
+	}
+	r.Signer = good
+	r.clock.set(saturday.Add(27 * time.Hour))
+	if r.step(t); len(r.sent(t)) != 1 || counted["out reported"] != 1 {
+		t.Errorf("the report is lost: %+v, counted %v", r.sent(t), counted)
+	}
+}
+
 // RPT-5: several machines, each report once; one that was down catches up.
 func TestSeveralMachines(t *testing.T) {
 	t.Parallel()

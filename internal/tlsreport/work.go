@@ -45,14 +45,15 @@ func (s *Service) work(ctx context.Context, u *unit) (*Made, error) {
 	ctx, cancel := context.WithTimeout(ctx, unitTime)
 	defer cancel()
 	m, err := s.prepare(ctx, u)
+	if err == nil && m.State != unitOpen {
+		err = s.store(ctx, m.mails)
+	}
 	if err != nil {
+		s.count("out", "error") // RPT-25
 		return nil, err
 	}
 	if m.State == unitOpen {
 		return m, s.later(ctx, u, m)
-	}
-	if err := s.store(ctx, m.mails); err != nil {
-		return nil, err
 	}
 	var state, note string
 	err = s.write(ctx, func(tx *store.Tx) error {
@@ -72,6 +73,9 @@ func (s *Service) work(ctx context.Context, u *unit) (*Made, error) {
 		return nil
 	})
 	if err != nil {
+		if !errors.Is(err, errLost) {
+			s.count("out", "error")
+		}
 		return nil, fmt.Errorf("settle the TLS report: %w", err)
 	}
 	m.State, m.Note = state, note
@@ -159,7 +163,7 @@ func (s *Service) prepare(ctx context.Context, u *unit) (*Made, error) {
 			return skip(unitSkipped, "reported to the same addresses with the recipient domains")
 		}
 	}
-	m.RUA = rua
+	m.RUA, m.Note = rua, note
 	if err := s.compose(ctx, m, rows); err != nil {
 		return nil, err
 	}
@@ -238,7 +242,8 @@ func unreported(rows []tlsresult.Row, reported map[string]string, rua []string) 
 }
 
 // lookup finds the report addresses of a policy domain, sorted. A state other
-// than "" says why there are none: unitOpen that DNS failed for now.
+// than "" says why there are none: unitOpen that DNS failed for now. The note then
+// says more, and without a state, which addresses were passed over.
 func (s *Service) lookup(ctx context.Context, policyDomain string) (rua []string, state, note string) {
 	name, err := dns.ParseLax(policyDomain)
 	if err == nil {
@@ -259,11 +264,11 @@ func (s *Service) lookup(ctx context.Context, policyDomain string) (rua []string
 	case err != nil: // none, or several, which counts as none (RFC 8460 §3)
 		return nil, unitNone, err.Error()
 	case len(rec.RUA) == 0:
-		return nil, unitInvalid, "no address in rua can be sent to: " + strings.Join(rec.Unsupported, ", ")
+		return nil, unitInvalid, "no address in rua can be sent to: " + strings.Join(slices.Concat(rec.Unsupported, rec.Faulty), ", ")
 	}
 	rua = rec.RUA[:min(len(rec.RUA), maxRUA)]
 	slices.Sort(rua)
-	return slices.Compact(rua), "", ""
+	return slices.Compact(rua), "", strings.Join(rec.Faulty, "; ") // RPT-24: what was passed over is told
 }
 
 // send stores a report and hands its mails to the queue, all in tx (RPT-11).

@@ -4,6 +4,7 @@
 package tlsresult
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ func Observe(job *delivery.Job, res *delivery.Result) []delivery.Observation {
 	o := observer{domain: job.Domain.Name, reportOnly: job.Purpose == delivery.DMARCReport}
 	for _, p := range passedOver(res) {
 		o.skipped(p)
+	}
+	for i := range res.Decision.Reports { // RPT-22
+		o.failed(&res.Decision.Reports[i], dns.Name{})
 	}
 	for _, a := range res.Attempts {
 		for i := range a.Sessions {
@@ -123,17 +127,28 @@ func (o *observer) add(p *delivery.Policy, host dns.Name, details []delivery.Det
 // policy that ruled it out, none under the others.
 func (o *observer) skipped(p *delivery.Plan) {
 	for i := range p.Reports {
-		rep := &p.Reports[i]
-		if rep.Failed == nil {
-			continue
+		if rep := &p.Reports[i]; rep.Failed != nil {
+			o.failed(rep, p.Host.Name.Name)
 		}
-		d := delivery.Detail{
-			Type: rep.Failed.Type, Reason: string(rep.Failed.Reason), Info: rep.Failed.Text,
-			MXHostname: p.Host.Name.ASCII(), Count: 1,
-		}
-		o.add(rep, p.Host.Name.Name, []delivery.Detail{d})
 	}
 }
+
+// failed adds one session that should have been under a policy that failed.
+func (o *observer) failed(p *delivery.Policy, host dns.Name) {
+	d := delivery.Detail{Type: p.Failed.Type, Reason: string(p.Failed.Reason), Info: info(p.Failed), MXHostname: host.ASCII(), Count: 1}
+	o.add(p, host, []delivery.Detail{d})
+}
+
+// info is what a detail says beside its reason: the extended DNS error first, by
+// which receivers can group (RPT-23).
+func info(f *delivery.PolicyFailure) string {
+	if f.EDE == 0 {
+		return f.Text
+	}
+	return fmt.Sprintf("%s%d: %s", extended, f.EDE, f.Text)
+}
+
+const extended = "ede-"
 
 func (o *observer) session(p *delivery.Plan, s *delivery.Session) {
 	facts := delivery.Detail{
@@ -168,7 +183,7 @@ func ours(fs []delivery.TLSFailure) bool {
 func failures(p *delivery.Policy, s *delivery.Session) []delivery.TLSFailure {
 	var out []delivery.TLSFailure
 	if p.Failed != nil {
-		out = append(out, delivery.TLSFailure{Type: p.Failed.Type, Reason: p.Failed.Reason, Text: p.Failed.Text})
+		out = append(out, delivery.TLSFailure{Type: p.Failed.Type, Reason: p.Failed.Reason, Text: info(p.Failed)})
 	}
 	negotiation := negotiationFailure(s)
 	if negotiation != nil {

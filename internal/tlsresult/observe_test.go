@@ -226,6 +226,32 @@ func TestSkippedHosts(t *testing.T) {
 	}
 }
 
+// TestUnknownPolicy: an attempt that waits for the MTA-STS record counts once, under
+// sts, without a host (RPT-22), and says which extended error DNS gave (RPT-23).
+func TestUnknownPolicy(t *testing.T) {
+	t.Parallel()
+	unknown := delivery.Policy{Type: tlsrpt.PolicySTS, Domain: example,
+		Failed: &delivery.PolicyFailure{Type: tlsrpt.STSPolicyFetchError, Reason: "dns-bogus", Text: "words", EDE: 6}}
+	res := &delivery.Result{Transport: "direct", Decision: delivery.Decision{Stop: &delivery.Failure{Word: "sts-lookup-failed"}, Reports: []delivery.Policy{unknown}}}
+	got := Observe(job(), res)
+	if len(got) != 1 || got[0].Failed != 1 || got[0].OK != 0 || got[0].Type != tlsrpt.PolicySTS || got[0].PolicyDomain != example ||
+		len(got[0].Strings) != 0 || !got[0].MXHost.IsZero() || len(got[0].Details) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	d := got[0].Details[0]
+	if d.Type != tlsrpt.STSPolicyFetchError || d.Reason != "dns-bogus" {
+		t.Errorf("%+v", d)
+	}
+	p := Row{Type: tlsrpt.PolicySTS, PolicyDomain: "example.org", Failed: 1, Details: got[0].Details}.Policy()
+	if len(p.Details) != 1 || p.Details[0].Reason != "dns-bogus ede-6: words" {
+		t.Errorf("failure-reason-code %q", p.Details[0].Reason)
+	}
+	d.Info = "words"
+	if p := (Row{Details: []delivery.Detail{d}}).Policy(); p.Details[0].Reason != "dns-bogus: words" {
+		t.Errorf("without an extended error: %q", p.Details[0].Reason)
+	}
+}
+
 func TestNotRecorded(t *testing.T) {
 	t.Parallel()
 	res := func() *delivery.Result {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
@@ -170,7 +171,10 @@ func (r Row) Policy() tlsrpt.PolicyResult {
 	}
 	for _, d := range r.Details {
 		reason := d.Reason
-		if d.Info != "" && d.Info != reason {
+		switch {
+		case strings.HasPrefix(d.Info, extended):
+			reason += " " + d.Info // RPT-23: "dns-bogus ede-6: …"
+		case d.Info != "" && d.Info != reason:
 			reason += ": " + d.Info
 		}
 		p.Details = append(p.Details, tlsrpt.FailureDetail{
