@@ -89,6 +89,7 @@ type Delivery struct {
 	AllowPrivate         bool                 `toml:"allow_private" doc:"Deliver also to loopback, private and link-local addresses. For the inside of a network and for trying out; on the internet it lets strangers' DNS records point at your own machines."`
 	Plaintext            Plaintext            `toml:"plaintext" oneof:"allow forbid" doc:"Whether mail may go unencrypted to servers that offer no TLS and have published nothing that demands it."`
 	Minimum              map[dns.Name]Minimum `toml:"minimum" oneof:"any tls verified dane" example:"{ \"partner.example\" = \"verified\" }" doc:"Least security accepted per recipient domain, whatever it publishes: \"tls\" (encrypted), \"verified\" (the server's certificate checked by DANE or MTA-STS), \"dane\". Mail waits, and bounces at the end, rather than going with less."`
+	Exceptions           []Exception          `toml:"exceptions" doc:"What is set aside of one recipient domain's transport security, while its owner mends it. The domain's mail then goes with less than it has published: give a reason and an end. What is set aside is shown by \"waxwing explain\", logged and counted each time it is used; from a week before its end on it is logged daily."`
 	MaxHosts             int                  `toml:"max_hosts" min:"1" max:"100" doc:"How many MX hosts of a domain are tried in one attempt."`
 	Concurrency          int                  `toml:"concurrency" min:"1" max:"10000" doc:"Deliveries at one time, all destinations together."`
 	ConcurrencyPerDomain int                  `toml:"concurrency_per_domain" min:"1" max:"1000" doc:"Deliveries at one time to one recipient domain."`
@@ -112,6 +113,20 @@ const (
 	PlaintextAllow  Plaintext = "allow"
 	PlaintextForbid Plaintext = "forbid"
 )
+
+// Exception is one of delivery.exceptions (STS-13).
+type Exception struct {
+	Domain dns.Name `toml:"domain" required:"yes" example:"partner.example" doc:"The recipient domain, as it stands in addresses. Subdomains are domains of their own."`
+	MTASTS string   `toml:"mta_sts" oneof:"off tolerate" example:"tolerate" doc:"\"off\": MTA-STS is not asked. \"tolerate\": a lookup of the MTA-STS record that fails counts as none; without it the mail waits. A policy that is found holds."`
+	DANE   string   `toml:"dane" oneof:"off" example:"off" doc:"\"off\": DANE is not asked."`
+	Reason string   `toml:"reason" required:"yes" example:"their name servers drop TLSA questions, ticket 4711" doc:"Why, for whoever reads it in a year."`
+	Until  string   `toml:"until" required:"yes" example:"2027-01-31" doc:"The last day (UTC) on which it holds. After it, it does nothing."`
+
+	end time.Time
+}
+
+// End is the first moment at which the exception holds no more.
+func (e Exception) End() time.Time { return e.end }
 
 // Minimum is the least security for a recipient domain (POL-9): any, tls,
 // verified or dane, the words of delivery.Minimum.

@@ -335,7 +335,7 @@ func TestExampleParses(t *testing.T) {
 		t.Errorf("the example: %v\n%s", err, Example())
 	}
 	// With every key switched on it says the same as without, but for the examples.
-	all := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAllString(Example(), "$1")
+	all := regexp.MustCompile(`(?m)^#(\[\[|[a-z_]+ = )`).ReplaceAllString(Example(), "$1")
 	c, err := Parse("waxwing.toml", []byte(all))
 	if err != nil {
 		t.Fatalf("the example with every key: %v\n%s", err, all)

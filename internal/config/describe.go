@@ -29,10 +29,11 @@ func FormatDuration(t time.Duration) string {
 
 // section is one table of the file.
 type section struct {
-	path string // "delivery"; empty: the top
-	list bool   // [[listen]]
-	doc  string
-	keys []key
+	path  string // "delivery"; empty: the top
+	list  bool   // [[listen]]
+	spare bool   // a list that may be empty: the example has it commented out
+	doc   string
+	keys  []key
 }
 
 // key is one key as the reference shows it.
@@ -66,7 +67,7 @@ func collect(into *section, rest *[]section, path string, v reflect.Value) {
 			into.keys = append(into.keys, newKey(name, f, v.Field(i)))
 			continue
 		}
-		sub := section{path: join(path, name), list: list, doc: f.Tag.Get("doc")}
+		sub := section{path: join(path, name), list: list, spare: list && path != "", doc: f.Tag.Get("doc")}
 		value := reflect.New(table).Elem()
 		if !list {
 			value = v.Field(i)
@@ -229,6 +230,8 @@ func Example() string {
 	b.WriteString("# waxwing.toml: what belongs to this machine. Keys that are commented out show\n# their default. \"waxwing config describe\" says more.\n")
 	for _, s := range sections() {
 		switch {
+		case s.spare:
+			fmt.Fprintf(&b, "\n#[[%s]]\n", s.path)
 		case s.list:
 			fmt.Fprintf(&b, "\n[[%s]]\n", s.path)
 		case s.path != "":
@@ -238,7 +241,10 @@ func Example() string {
 			comment(&b, k.doc)
 			value, mark := k.def, "#"
 			if k.required {
-				value, mark = k.example, ""
+				value = k.example
+				if !s.spare {
+					mark = ""
+				}
 			} else if k.example != "" && (value == `""` || value == "{}") {
 				value = k.example
 			}

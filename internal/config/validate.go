@@ -72,6 +72,7 @@ func (c *Config) validate(d *decoder) {
 	if _, _, err := c.Resolver.Addrs(); err != nil {
 		d.fault("resolver.servers", "%v", err)
 	}
+	c.validateExceptions(d)
 	if len(c.Delivery.Retry) == 0 {
 		d.fault("delivery.retry", "needs at least one wait")
 	}
@@ -191,4 +192,24 @@ func (r Resolver) Addrs() (addrs []netip.AddrPort, system bool, err error) {
 		addrs = append(addrs, ap)
 	}
 	return addrs, false, nil
+}
+
+func (c *Config) validateExceptions(d *decoder) {
+	seen := map[dns.Name]bool{}
+	for i := range c.Delivery.Exceptions {
+		e := &c.Delivery.Exceptions[i]
+		path := fmt.Sprintf("delivery.exceptions[%d]", i)
+		if e.MTASTS == "" && e.DANE == "" {
+			d.fault(path, "sets nothing aside: give mta_sts or dane")
+		}
+		if !e.Domain.IsZero() && seen[e.Domain] {
+			d.fault(path+".domain", "%s has an exception already: write both into one", e.Domain)
+		}
+		seen[e.Domain] = true
+		day, err := time.Parse(time.DateOnly, e.Until)
+		if err != nil && e.Until != "" {
+			d.fault(path+".until", "%q is no day; write it like \"2027-01-31\"", e.Until)
+		}
+		e.end = day.AddDate(0, 0, 1)
+	}
 }

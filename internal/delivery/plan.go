@@ -183,6 +183,8 @@ type Decision struct {
 	// Reports are the TLSRPT policies under which an attempt counts that Stop ended
 	// before any host (RPT-22).
 	Reports []Policy
+	// SetAside is what an operator's exception has set aside (STS-13).
+	SetAside []Fact
 	// Ignored counts findings that TLSOptional set aside, by cause (POL-5).
 	Ignored map[Reason]int
 }

@@ -26,6 +26,7 @@ type Metrics struct {
 	posture       prometheus.Counter
 	requireTLS    *prometheus.CounterVec
 	ignored       *prometheus.CounterVec
+	exceptions    *prometheus.CounterVec
 	sts           *prometheus.CounterVec
 	tlsFailures   *prometheus.CounterVec
 	recipients    *prometheus.CounterVec
@@ -55,6 +56,7 @@ func New() *Metrics {
 		fallbacks:    prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_plaintext_fallbacks_total", Help: "Plaintext retries after a TLS failure, where no policy forbade them."}),
 		posture:      prometheus.NewCounter(prometheus.CounterOpts{Name: "waxwing_posture_dropped_total", Help: "Facts about recipient domains that were lost: too many waited to be written, or writing failed again and again."}),
 		requireTLS:   counter("waxwing_requiretls_unsupported_total", "Recipients whose REQUIRETLS message failed or waits because a host could not honour it, by reason word.", "reason"),
+		exceptions:   counter("waxwing_delivery_exceptions_total", "Attempts for which an operator's exception set transport security aside, by what.", "what"),
 		ignored:      counter("waxwing_tls_optional_ignored_total", "Findings set aside because the message said TLS-Required: No, by cause.", "cause"),
 		sts:          counter("waxwing_mtasts_lookups_total", "Lookups of a domain's MTA-STS for a delivery, by what was found (none, testing, enforce, or the error word).", "result"),
 		tlsFailures:  counter("waxwing_tls_failures_total", "Failed TLS sessions by result type of RFC 8460 and reason word.", "type", "reason"),
@@ -74,7 +76,7 @@ func New() *Metrics {
 		m.panics.WithLabelValues(string(k.Area)) // 0 from the start, so that the first one shows as an increase
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState, m.panics)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
 	return m
@@ -102,6 +104,9 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 	m.destination(&res.Destination)
 	if res.Finding.Looked {
 		m.sts.WithLabelValues(stsResult(res.Finding)).Inc()
+	}
+	for _, f := range res.Decision.SetAside {
+		m.exceptions.WithLabelValues(string(f.Word)).Inc()
 	}
 	for cause, n := range res.Decision.Ignored {
 		m.ignored.WithLabelValues(string(cause)).Add(float64(n))

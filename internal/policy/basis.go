@@ -21,6 +21,7 @@ func (r *rules) basis(s subject) delivery.Basis {
 	case r.lenient:
 		add(TLSOptional, "TLS reports ignore what they report")
 	}
+	b = append(b, r.aside...)
 	if r.in.Minimum > delivery.MinAny {
 		add(Minimum, r.in.Minimum.String())
 	}

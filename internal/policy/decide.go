@@ -17,9 +17,10 @@ type Input struct {
 	Finding     delivery.Finding
 	Purpose     delivery.Purpose
 	Minimum     delivery.Minimum
-	NullSender  bool     // MAIL FROM:<>
-	NoPlaintext bool     // the server's config forbids plaintext: a minimum of TLS for every domain
-	Domain      dns.Name // the recipient domain; zero for an address literal
+	NullSender  bool               // MAIL FROM:<>
+	Exception   delivery.Exception // what the operator sets aside for the domain (STS-13)
+	NoPlaintext bool               // the server's config forbids plaintext: a minimum of TLS for every domain
+	Domain      dns.Name           // the recipient domain; zero for an address literal
 }
 
 // Decide makes one plan per host, in the order of the destination's hosts, or
@@ -29,11 +30,13 @@ func Decide(in Input) delivery.Decision {
 	if f := in.Destination.Fail; f != nil {
 		return delivery.Decision{Stop: f}
 	}
+	in, aside := except(in)
 	r := newRules(in)
+	r.aside = aside
 	if f := r.deferred(); f != nil {
-		return delivery.Decision{Stop: f, Reports: []delivery.Policy{r.unknownSTS()}}
+		return delivery.Decision{Stop: f, SetAside: aside, Reports: []delivery.Policy{r.unknownSTS()}}
 	}
-	d := delivery.Decision{Plans: make([]delivery.Plan, 0, len(in.Destination.Hosts))}
+	d := delivery.Decision{SetAside: aside, Plans: make([]delivery.Plan, 0, len(in.Destination.Hosts))}
 	for _, h := range in.Destination.Hosts {
 		d.Plans = append(d.Plans, r.plan(h))
 	}
@@ -53,6 +56,7 @@ type rules struct {
 	floor    delivery.Minimum
 	fallback bool // POL-3: this kind of message may be retried in plaintext
 	ignored  map[delivery.Reason]int
+	aside    []delivery.Fact // what an exception has set aside
 }
 
 func newRules(in Input) *rules {

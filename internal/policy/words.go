@@ -27,21 +27,24 @@ const (
 	RequireTLSUnverified delivery.Reason = "requiretls-unverified"
 
 	// Facts that were weighed.
-	RequireTLS     delivery.Reason = "requiretls"
-	RequireTLSNull delivery.Reason = "requiretls-null-sender"
-	TLSOptional    delivery.Reason = "tls-optional"
-	Minimum        delivery.Reason = "minimum"
-	NoPlaintext    delivery.Reason = "no-plaintext"
-	Literal        delivery.Reason = "address-literal"
-	MXSecure       delivery.Reason = "mx-secure"
-	MXInsecure     delivery.Reason = "mx-insecure"
-	DANENone       delivery.Reason = "dane-none"
-	DANEUsable     delivery.Reason = "dane-usable"
-	STSNone        delivery.Reason = "sts-none"
-	STSModeNone    delivery.Reason = "sts-mode-none"
-	STSTesting     delivery.Reason = "sts-testing"
-	STSEnforce     delivery.Reason = "sts-enforce"
-	STSMXMatch     delivery.Reason = "sts-mx-match"
+	RequireTLS      delivery.Reason = "requiretls"
+	RequireTLSNull  delivery.Reason = "requiretls-null-sender"
+	TLSOptional     delivery.Reason = "tls-optional"
+	Minimum         delivery.Reason = "minimum"
+	NoPlaintext     delivery.Reason = "no-plaintext"
+	Literal         delivery.Reason = "address-literal"
+	MXSecure        delivery.Reason = "mx-secure"
+	MXInsecure      delivery.Reason = "mx-insecure"
+	DANENone        delivery.Reason = "dane-none"
+	DANEUsable      delivery.Reason = "dane-usable"
+	STSNone         delivery.Reason = "sts-none"
+	STSModeNone     delivery.Reason = "sts-mode-none"
+	STSTesting      delivery.Reason = "sts-testing"
+	STSEnforce      delivery.Reason = "sts-enforce"
+	STSMXMatch      delivery.Reason = "sts-mx-match"
+	ExceptSTS       delivery.Reason = "exception-mta-sts"
+	ExceptSTSLookup delivery.Reason = "exception-mta-sts-lookup"
+	ExceptDANE      delivery.Reason = "exception-dane"
 
 	// What follows.
 	Skipped           delivery.Reason = "skipped"
@@ -131,6 +134,9 @@ func decisionWords() []entry {
 		{SeveralCauses, "no host can be used, and not all for the same reason: each stands with its host", "see what is said of each host"},
 		{NoHosts, "no host is known for the domain", "check its MX and address records"},
 		{Skipped, "the host is not used", "the reason stands beside it"},
+		{ExceptSTS, "the operator has set the domain's MTA-STS aside", "take the exception out of [[delivery.exceptions]] when its cause is mended"},
+		{ExceptSTSLookup, "the MTA-STS record could not be looked up, and the operator lets that count as none", "take the exception out of [[delivery.exceptions]] when its cause is mended"},
+		{ExceptDANE, "the operator has set the domain's DANE aside", "take the exception out of [[delivery.exceptions]] when its cause is mended"},
 		{TLSRequired, "nothing is sent without sound TLS (1.2 or later, no broken cipher), and what stands beside it is verified", none},
 		{Opportunistic, "TLS is used where the host offers it, whatever its version, without verification", "publish TLSA records or an MTA-STS policy to have it verified"},
 		{PlaintextFallback, "if TLS fails, the same host is tried once more without", "publish TLSA records or an MTA-STS policy, which forbid this"},

@@ -136,6 +136,7 @@ func (s *Server) buildDelivery() error {
 		Session:     s.session(roots),
 		NoPlaintext: d.Plaintext == config.PlaintextForbid,
 		Minimum:     s.minimum,
+		Exception:   s.exception,
 		Now:         s.o.Now,
 		Log:         s.area("delivery"),
 	}

@@ -175,6 +175,7 @@ func (s *Server) Run(ctx context.Context) error {
 	start("MTA-STS refresh", guard.Refresh, s.STS.Run)
 	start("TLS reports", guard.Reports, s.TLSReport.Run)
 	start("resolver self-test", guard.SelfTest, s.selfTests)
+	start("delivery exceptions", guard.SelfTest, s.tellExceptions)
 	start("change watcher", guard.Watcher, s.watch)
 	start("sweeper", guard.Sweeper, s.sweep)
 	start("daily limits", guard.Allowance, s.Allowance.Run)

@@ -56,7 +56,7 @@ func (b *Builder) direct(t route.Transport, c *session.Client) Deliverer {
 	d := b.Direct
 	return &named{name: t.Name, Deliverer: &Direct{
 		Finder: familyFinder{d.Finder, t.Family}, STS: d.STS, Session: c,
-		NoPlaintext: d.NoPlaintext, Minimum: d.Minimum, Now: d.Now, Log: d.Log,
+		NoPlaintext: d.NoPlaintext, Minimum: d.Minimum, Exception: d.Exception, Now: d.Now, Log: d.Log,
 	}}
 }
 

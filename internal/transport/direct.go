@@ -37,8 +37,10 @@ type Direct struct {
 	// Minimum is the operator's minimum for a domain (POL-9); nil: none but the
 	// job's own. The higher one counts.
 	Minimum func(ctx context.Context, d delivery.RecipientDomain) delivery.Minimum
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: discard
+	// Exception is what the operator sets aside for a domain (STS-13); nil: nothing.
+	Exception func(d delivery.RecipientDomain) delivery.Exception
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: discard
 }
 
 // PlanRequest is what a plan depends on beside what is found.
@@ -62,7 +64,11 @@ func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destinatio
 	var finding delivery.Finding
 	// RFC 8461 §3.1: policies belong to domains; a literal has none. And a domain
 	// that takes no mail needs none.
-	if d.STS != nil && !req.Domain.IsLiteral() && dest.Fail == nil {
+	var exception delivery.Exception
+	if d.Exception != nil {
+		exception = d.Exception(req.Domain)
+	}
+	if d.STS != nil && !req.Domain.IsLiteral() && dest.Fail == nil && exception.STS != delivery.STSOff {
 		finding = d.STS.Find(ctx, req.Domain)
 	}
 	minimum := req.Minimum
@@ -71,7 +77,7 @@ func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destinatio
 	}
 	return dest, finding, policy.Input{
 		Need: req.Need, Destination: dest, Finding: finding, Purpose: req.Purpose, Minimum: minimum,
-		NullSender: req.NullSender, NoPlaintext: d.NoPlaintext, Domain: req.Domain.Name,
+		NullSender: req.NullSender, NoPlaintext: d.NoPlaintext, Domain: req.Domain.Name, Exception: exception,
 	}
 }
 
@@ -84,6 +90,9 @@ func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Cont
 		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, Minimum: job.Minimum, NullSender: job.Sender == "",
 	})
 	res.Decision = policy.Decide(in)
+	if len(res.Decision.SetAside) > 0 && d.Log != nil {
+		d.Log.Info("delivery exception used", "domain", job.Domain.String(), "facts", delivery.Basis(res.Decision.SetAside).String())
+	}
 	t := newTour(job, res.Decision)
 	t.late = func() bool { return d.now().Sub(res.Started) > tourTime }
 	if res.Decision.Stop == nil {

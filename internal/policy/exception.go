@@ -1,0 +1,39 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"waxwing/internal/delivery"
+)
+
+// except sets aside what the operator's exception for the domain says (STS-13), and
+// tells what that was: facts for the basis, the log and the metric. It never makes
+// anything stricter.
+func except(in Input) (Input, []delivery.Fact) {
+	e := in.Exception
+	if e.IsZero() || in.Domain.IsZero() {
+		return in, nil
+	}
+	var aside []delivery.Fact
+	tell := func(w delivery.Reason, what string) {
+		aside = append(aside, delivery.Fact{Word: w, Text: fmt.Sprintf("%s; by the operator until %s: %s", what, e.Until.UTC().Format(time.DateOnly), e.Reason)})
+	}
+	switch {
+	case e.STS == delivery.STSOff:
+		in.Finding = delivery.Finding{}
+		tell(ExceptSTS, "MTA-STS is not asked")
+	case e.STS == delivery.STSTolerated && in.Finding.Defer:
+		in.Finding = delivery.Finding{}
+		tell(ExceptSTSLookup, "the MTA-STS record could not be looked up, and counts as none")
+	}
+	if e.DANEOff {
+		in.Destination.Hosts = slices.Clone(in.Destination.Hosts)
+		for i := range in.Destination.Hosts {
+			in.Destination.Hosts[i].DANE = delivery.DANE{}
+		}
+		tell(ExceptDANE, "DANE is not asked")
+	}
+	return in, aside
+}
