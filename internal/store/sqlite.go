@@ -76,6 +76,13 @@ func dsn(path string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
+// readersCache is for the pages that all readers keep, in KiB: there are two for each
+// core, and what they keep must not grow with the cores.
+const readersCache = 64 << 10
+
+// readerCache is what one of n readers keeps, in KiB: what the writer has, at most.
+func readerCache(n int) int { return min(16<<10, readersCache/n) }
+
 func pragmaBusy(ms int) string { return fmt.Sprintf("PRAGMA busy_timeout=%d", ms) }
 
 func (e *sqliteEngine) start(ctx context.Context, o Options) error {
@@ -92,7 +99,7 @@ func (e *sqliteEngine) start(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.conn.ExecContext(ctx, "PRAGMA query_only=1"); err != nil {
+		if _, err := r.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA query_only=1; PRAGMA cache_size=-%d", readerCache(e.n))); err != nil {
 			return err
 		}
 		e.readers <- r
