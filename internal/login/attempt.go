@@ -25,8 +25,7 @@ type attempt struct {
 
 	user   string // as it was typed; "" until then
 	stands string // the account that the name stands for, may it log in or not; "" is none
-	home   bool
-	begun  bool // the memory waits for its end
+	begun  *begun // the memory waits for its end
 }
 
 func (c *Checker) newAttempt(mech string, conn smtpserver.Conn) *attempt {
@@ -40,8 +39,12 @@ func (a *attempt) begin(ctx context.Context, user string) error {
 	c := a.c
 	c.prepare()
 	a.user, a.pair.name = user, c.nameKey(user)
-	ruling, home := c.memory.begin(a.pair, c.now(), c.limits())
-	a.home = home
+	if ahead := c.memory.ahead(a.pair, c.now()); ahead != nil {
+		// A program that opens many connections at once logs in with the first, and is
+		// at home then; a guesser guesses one after the other.
+		await(ctx, ahead, maxAhead)
+	}
+	ruling, b := c.memory.begin(a.pair, c.now(), c.limits())
 	switch ruling.verdict {
 	case refuse:
 		return a.refused()
@@ -49,7 +52,7 @@ func (a *attempt) begin(ctx context.Context, user string) error {
 		return errors.Join(turns.ErrBusy, smtp.NewReply(454, smtp.Enhanced{Class: 4, Subject: 7, Detail: 0},
 			"too many logins with this name have failed lately, try again in a minute"))
 	}
-	a.begun = true
+	a.begun = &b
 	return sleep(ctx, ruling.wait)
 }
 
@@ -62,7 +65,22 @@ func (a *attempt) refused() *smtp.Reply {
 
 // caller is who asks for a turn at the hash.
 func (a *attempt) caller() turns.Caller {
-	return turns.Caller{Party: a.pair.network.String(), Known: a.home}
+	return turns.Caller{Party: a.pair.network.String(), Known: a.begun != nil && a.begun.home}
+}
+
+// maxAhead is how long an attempt waits for one ahead of it, which a client may leave
+// unfinished.
+const maxAhead = 2 * time.Second
+
+// await waits for a channel to be closed, for a while.
+func await(ctx context.Context, done <-chan struct{}, most time.Duration) {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

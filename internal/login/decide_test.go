@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,28 +75,29 @@ func TestManyNetworksGuessOneName(t *testing.T) {
 		c.prepare()
 		l, home, k := c.limits(), netip.MustParseAddr("192.0.2.1"), c.nameKey(name)
 		owner := pair{home, k}
-		c.memory.begin(owner, now, l)
-		c.memory.end(owner, false, success, now, l)
+		_, b := c.memory.begin(owner, now, l)
+		c.memory.end(b, success, now, l)
 		var guesses, sentAway int
 		for second := range 3600 {
 			for range 10 { // each from a network of its own
 				guess := pair{netip.AddrFrom4([4]byte{10, byte(second >> 8), byte(second), byte(guesses + sentAway)}), k}
-				r, _ := c.memory.begin(guess, now, l)
+				r, b := c.memory.begin(guess, now, l)
 				if r.verdict != goOn {
 					sentAway++
 					continue
 				}
 				guesses++
 				// Its end may come before others begin: that must not help.
-				c.memory.end(guess, false, failure, now, l)
+				c.memory.end(b, failure, now, l)
 			}
-			if r, at := c.memory.begin(owner, now, l); r != (ruling{}) || !at {
+			if r, b := c.memory.begin(owner, now, l); r != (ruling{}) || !b.home {
 				t.Fatalf("%s, after %d guesses the owner is not let in at home: %+v", name, guesses, r)
 			}
-			if r, _ := c.memory.begin(pair{netip.MustParseAddr("192.0.2.2"), c.nameKey("ann")}, now, l); r.wait > 0 || r.verdict != goOn {
+			r, b := c.memory.begin(pair{netip.MustParseAddr("192.0.2.2"), c.nameKey("ann")}, now, l)
+			if r.wait > 0 || r.verdict != goOn {
 				t.Fatalf("somebody else is not let in: %+v", r)
 			}
-			c.memory.end(pair{netip.MustParseAddr("192.0.2.2"), c.nameKey("ann")}, false, undecided, now, l)
+			c.memory.end(b, undecided, now, l)
 			now = now.Add(time.Second)
 		}
 		// Each quarter of an hour: 5 at once, some 20 while the turns grow longer, then 6 a minute.
@@ -125,6 +128,42 @@ func TestGuessesAtOnce(t *testing.T) {
 			t.Errorf("%d at once, %d later, %d sent away", atOnce, later, away)
 		}
 	})
+}
+
+// A program that opens fifty connections at once, with the right password, where it was
+// never seen before, is let in with all; with a wrong one it gets few guesses.
+func TestManyConnectionsAtOnce(t *testing.T) {
+	t.Parallel()
+	for password, want := range map[string]int{"correct horse": 50, "wrong horse": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &Checker{Accounts: newPeople(), Limits: Limits{Failures: 1000}}
+			c.prepare()
+			var in, guesses, away atomic.Int64
+			var wg sync.WaitGroup
+			start := time.Now()
+			for range 50 {
+				wg.Go(func() {
+					switch r, err := c.try(t, "192.0.2.1", "joe", password); {
+					case r == nil && err == nil:
+						in.Add(1)
+					case errors.Is(err, sasl.ErrFailed):
+						guesses.Add(1)
+					case errors.Is(err, turns.ErrBusy):
+						away.Add(1)
+					default:
+						t.Error(r, err)
+					}
+				})
+			}
+			wg.Wait()
+			if int(in.Load()) != want || want > 0 && time.Since(start) > time.Second || want == 0 && (guesses.Load() > 20 || away.Load() < 30) {
+				t.Errorf("%s: %d are let in, %d guesses, %d sent away, after %s", password, in.Load(), guesses.Load(), away.Load(), time.Since(start))
+			}
+			if len(c.memory.first) != 0 {
+				t.Errorf("left behind: %v", c.memory.first)
+			}
+		})
+	}
 }
 
 // INB-3: whoever shares an address with a guesser goes on where they have logged in
@@ -173,16 +212,16 @@ func TestMemoryIsBounded(t *testing.T) {
 	var m memory
 	barred := pair{network: netip.MustParseAddr("192.0.2.1")}
 	for range l.Failures {
-		m.begin(barred, now, l)
-		m.end(barred, false, failure, now, l)
+		_, b := m.begin(barred, now, l)
+		m.end(b, failure, now, l)
 	}
 	for i := range 10 * l.Tracked {
 		p := pair{network: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), name: nameKey{byte(i), byte(i >> 8), 1}}
-		m.begin(p, now, l)
-		m.end(p, false, failure, now, l)
+		_, b := m.begin(p, now, l)
+		m.end(b, failure, now, l)
 		p.network = p.network.Next()
-		m.begin(p, now, l)
-		m.end(p, false, success, now, l)
+		_, b = m.begin(p, now, l)
+		m.end(b, success, now, l)
 		if a, b, c, d := len(m.networks.by), len(m.names.by), len(m.pairs.by), len(m.homes); max(a, b, c, d) > l.Tracked || len(m.at) > d {
 			t.Fatalf("%d networks, %d names, %d pairs, %d homes in %d networks", a, b, c, d, len(m.at))
 		}

@@ -34,6 +34,7 @@ type memory struct {
 	names    streaks[nameKey]
 	pairs    streaks[pair]
 	homes    map[pair]time.Time // until when
+	first    map[pair]*leader   // of attempts that are under way where the name is not at home
 	at       map[netip.Addr]int // names that are at home in a network
 }
 
@@ -45,24 +46,74 @@ func (m *memory) barred(n netip.Addr, now time.Time, l Limits) bool {
 	return s != nil && s.failures >= l.Failures && m.at[n] == 0
 }
 
+// leader is the first of several attempts under one name from one network: what comes
+// of it tells much of the others.
+type leader struct {
+	began time.Time
+	ended chan struct{}
+}
+
+// ahead is closed when the first attempt of a pair ends; nil where there is none, and
+// for one that should have ended long ago.
+func (m *memory) ahead(p pair, now time.Time) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.first[p]; l != nil && now.Sub(l.began) < maxTurn && !now.Before(m.homes[p]) {
+		return l.ended
+	}
+	return nil
+}
+
+// lead makes an attempt the first of its pair, if there is none; nil.
+func (m *memory) lead(p pair, now time.Time) *leader {
+	if l := m.first[p]; l != nil && now.Sub(l.began) < maxTurn {
+		return nil
+	}
+	if m.first == nil {
+		m.first = map[pair]*leader{}
+	}
+	l := &leader{now, make(chan struct{})}
+	m.first[p] = l
+	return l
+}
+
+// led ends what lead began.
+func (m *memory) led(p pair, l *leader) {
+	if l == nil {
+		return
+	}
+	close(l.ended)
+	if m.first[p] == l {
+		delete(m.first, p)
+	}
+}
+
+// begun is an attempt that is under way.
+type begun struct {
+	pair pair
+	home bool
+	lead *leader
+}
+
 // begin rules on an attempt. One that may go on is under way until end is called.
-func (m *memory) begin(p pair, now time.Time, l Limits) (r ruling, home bool) {
+func (m *memory) begin(p pair, now time.Time, l Limits) (r ruling, b begun) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := history{network: m.networks.failures(p.network, now), pair: m.pairs.failures(p, now), home: now.Before(m.homes[p])}
 	if s := m.names.get(p.name, now); s != nil {
 		h.name, h.queue = s.failures+s.underWay, max(0, s.next.Sub(now))
 	}
-	r = decide(h, l)
+	r, b = decide(h, l), begun{pair: p, home: h.home}
 	if r.verdict != goOn || h.home {
-		return r, h.home
+		return r, b
 	}
+	b.lead = m.lead(p, now)
 	s := m.names.touch(p.name, now, l)
 	s.underWay++
 	if r.spacing > 0 {
 		s.next = now.Add(r.wait + r.spacing)
 	}
-	return r, h.home
+	return r, b
 }
 
 // ending is how an attempt ended.
@@ -76,9 +127,11 @@ const (
 
 // end notes how an attempt that may have gone on ended, and says how late a failure
 // is to be answered.
-func (m *memory) end(p pair, home bool, how ending, now time.Time, l Limits) time.Duration {
+func (m *memory) end(b begun, how ending, now time.Time, l Limits) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	p, home := b.pair, b.home
+	defer m.led(p, b.lead)
 	if s := m.names.get(p.name, now); s != nil && !home {
 		s.underWay = max(0, s.underWay-1)
 	}

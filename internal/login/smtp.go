@@ -107,8 +107,8 @@ func (c *Checker) Done(ctx context.Context, _ smtpserver.Conn, ex sasl.Server, e
 // settle tells the memory how an attempt ended.
 func (c *Checker) settle(a *attempt, how ending) time.Duration {
 	switch {
-	case a.begun:
-		return c.memory.end(a.pair, a.home, how, c.now(), c.limits())
+	case a.begun != nil:
+		return c.memory.end(*a.begun, how, c.now(), c.limits())
 	case how == failure: // before there was a name
 		return c.memory.stray(a.pair.network, c.now(), c.limits())
 	}
