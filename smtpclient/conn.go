@@ -27,10 +27,38 @@ type Timeouts struct {
 	Block    time.Duration // each write of message data; 3 min
 	Final    time.Duration // the reply to the final dot; 10 min
 	Quit     time.Duration // the reply to QUIT; 5 s, for by then all is done
-	// MinRate is the least throughput of message data, in octets per second
-	// over the whole message; 1024. A message may take Block, and its size by
-	// MinRate on top (SES-7).
+	// MinRate is the least throughput of message data, in octets per second; 1024.
+	// It is asked of the first MiB; what is beyond must be as fast as manyTimes
+	// that. See BodyTime.
 	MinRate int64
+	Body    time.Duration // all of a message's data, whatever its size; 2 h
+}
+
+const (
+	slowSize  = 1 << 20 // octets that may go at MinRate
+	manyTimes = 16      // how much faster the rest must be
+)
+
+// BodyTime is how long after the reply to DATA the peer may take to read n octets
+// (SES-7): Block, and what they take at the least rate, and never more than Body.
+// It is asked at every moment of what was sent so far, so that a peer which trickles
+// is parted from in minutes: 50 MB may take 70 min, and at 200 octets a second
+// nothing lasts longer than four.
+func (t Timeouts) BodyTime(n int64) time.Duration {
+	t = t.orDefault()
+	slow := min(n, slowSize)
+	seconds := (float64(slow) + float64(n-slow)/manyTimes) / float64(t.MinRate)
+	if seconds >= t.Body.Seconds() {
+		return t.Body
+	}
+	return min(t.Block+time.Duration(seconds*float64(time.Second)), t.Body)
+}
+
+// Settle is how long after Transaction.BeforeFinal it is known at the latest what
+// became of the message.
+func (t Timeouts) Settle() time.Duration {
+	t = t.orDefault()
+	return t.Block + t.Final + afterWriteError
 }
 
 func (t Timeouts) orDefault() Timeouts {
@@ -50,6 +78,7 @@ func (t Timeouts) orDefault() Timeouts {
 	set(&t.Block, 3*time.Minute)
 	set(&t.Final, 10*time.Minute)
 	set(&t.Quit, 5*time.Second)
+	set(&t.Body, 2*time.Hour)
 	if t.MinRate <= 0 {
 		t.MinRate = 1024
 	}

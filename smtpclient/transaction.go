@@ -37,9 +37,10 @@ type Transaction struct {
 	Mail  MailOptions
 	Rcpts []RcptOptions
 	Body  io.Reader
-	Size  int64 // of Body in octets, for the time it may take; 0: not known, then ten megabytes
-	// BeforeFinal, if set, is called before the octets that complete the
-	// message are sent. Its error abandons the message.
+	Size  int64 // of Body in octets, for Chunk
+	// BeforeFinal, if set, is called before the octets that complete the message
+	// are sent. Its error abandons the message. The outcome is known within
+	// Timeouts.Settle from then on.
 	BeforeFinal func(ctx context.Context) error
 	// Reset says RSET before MAIL even if no transaction stands open: on a
 	// connection that was kept for a while. A refusal of it is passed over.
@@ -127,7 +128,7 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 // exchange is the state of one Transaction.
 type exchange struct {
 	w     *smtp.DataWriter
-	end   time.Time // of the envelope
+	end   time.Time // of the envelope; with BDAT of all
 	c     *Conn
 	t     Transaction
 	res   *TransactionResult
@@ -223,7 +224,11 @@ func (x *exchange) group(ctx context.Context, commands []command, with []byte) e
 	if c.dead != nil {
 		return c.connError(commands[0].step, ErrUnusable)
 	}
-	c.deadline(ctx, time.Now().Add(c.t.Mail))
+	d := c.t.Mail
+	if with != nil {
+		d = c.t.Block
+	}
+	c.deadline(ctx, time.Now().Add(d))
 	for _, cmd := range commands {
 		c.bw.WriteString(cmd.line)
 	}
@@ -231,7 +236,9 @@ func (x *exchange) group(ctx context.Context, commands []command, with []byte) e
 	if err := c.bw.Flush(); err != nil {
 		return c.writeFailed(commands[0].step, err)
 	}
-	x.res.DotSent = with != nil
+	if x.res.DotSent = with != nil; x.res.DotSent {
+		x.end = time.Now().Add(c.t.Final) // for all that is to come
+	}
 	return x.replies(ctx, commands)
 }
 
@@ -247,7 +254,7 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 		}
 		if i == 0 || c.br.Buffered() == 0 { // else it is here, or the last deadline holds
 			at := time.Now().Add(d)
-			if cmd.step != StepFinal && x.end.Before(at) {
+			if (cmd.step != StepFinal || x.res.DotSent) && x.end.Before(at) {
 				at = x.end
 			}
 			c.deadline(ctx, at)
@@ -282,6 +289,9 @@ func (x *exchange) replies(ctx context.Context, commands []command) error {
 func (x *exchange) reply(ctx context.Context, step Step, d time.Duration) (*smtp.Reply, error) {
 	if step != StepFinal {
 		return x.c.read(step)
+	}
+	if x.res.DotSent {
+		d = min(d, time.Until(x.end))
 	}
 	r, err := x.c.verdict(ctx, d)
 	if err != nil {
@@ -348,18 +358,10 @@ func (x *exchange) emptyMessage(ctx context.Context) error {
 	return err
 }
 
-// unknownSize is the size assumed for the time a message may take.
-const unknownSize = 10 << 20
-
 // message sends the body and reads the reply to its end.
 func (x *exchange) message(ctx context.Context) error {
 	c := x.c
-	size := x.t.Size
-	if size <= 0 {
-		size = unknownSize
-	}
-	end := time.Now().Add(c.t.Block + time.Duration(size/c.t.MinRate+1)*time.Second)
-	if err := x.body(ctx, end); err != nil {
+	if err := x.body(ctx); err != nil {
 		return err
 	}
 	if err := x.beforeFinal(ctx); err != nil {
@@ -415,8 +417,8 @@ func (x *exchange) finish() error {
 
 // body writes the message without its end, the last part of it perhaps still
 // in the buffer.
-func (x *exchange) body(ctx context.Context, end time.Time) error {
-	w := &timedWriter{c: x.c, ctx: ctx, end: end}
+func (x *exchange) body(ctx context.Context) error {
+	w := &timedWriter{c: x.c, ctx: ctx, began: time.Now()}
 	x.c.bw.Reset(w)
 	x.w = smtp.NewDataWriter(x.c.bw)
 	_, err := x.w.ReadFrom(x.t.Body)
@@ -441,18 +443,20 @@ func (x *exchange) bodyFailed(err error) error {
 	return werr
 }
 
-// timedWriter gives each write its time, within that of the whole message.
+// timedWriter gives each write its time, within that of the message so far.
 type timedWriter struct {
-	c   *Conn
-	ctx context.Context
-	end time.Time
-	err error
+	c     *Conn
+	ctx   context.Context
+	began time.Time
+	sent  int64
+	err   error
 }
 
 func (w *timedWriter) Write(p []byte) (int, error) {
+	w.sent += int64(len(p))
 	at := time.Now().Add(w.c.t.Block)
-	if w.end.Before(at) {
-		at = w.end
+	if end := w.began.Add(w.c.t.BodyTime(w.sent)); end.Before(at) {
+		at = end
 	}
 	w.c.deadline(w.ctx, at)
 	n, err := w.c.nc.Write(p)

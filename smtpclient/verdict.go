@@ -83,8 +83,11 @@ func (c *Conn) settle(r *smtp.Reply) {
 // the reply to the final dot.
 func (x *exchange) early() error {
 	c := x.c
+	if c.br.Buffered() == 0 {
+		return nil
+	}
+	c.nc.SetReadDeadline(time.Now().Add(afterWriteError))
 	for n := 0; c.br.Buffered() > 0; n++ {
-		c.nc.SetReadDeadline(time.Now().Add(afterWriteError))
 		r, err := smtp.ReadReply(c.br, c.opts.Limits)
 		if r != nil && r.Code >= 400 {
 			x.res.Data = r

@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
+	"waxwing/smtpclient"
 )
 
 // crash takes everything that is due and forgets it, as a machine does that loses power.
@@ -250,5 +251,14 @@ func TestSeveralMachines(t *testing.T) {
 	}
 	if worlds[0].rows("bodies") != 0 {
 		t.Error("bodies are left")
+	}
+}
+
+// QUE-2: a fresh lease outlasts what a host may take from the end of a message to
+// its answer, so that nothing has to be written before each final dot.
+func TestLeaseOutlastsTheAnswer(t *testing.T) {
+	t.Parallel()
+	if wait := (smtpclient.Timeouts{}).Settle() + time.Minute; defaultLease < wait+defaultLease/4 {
+		t.Errorf("a lease of %v, renewed every quarter of it, is too short for %v", defaultLease, wait)
 	}
 }

@@ -219,7 +219,7 @@ func (v *visit) extend(ctx context.Context) error {
 	if v.req.Job.Lease == nil {
 		return nil
 	}
-	return v.req.Job.Lease.Extend(ctx, v.c.Timeouts.WithDefaults().Final+time.Minute)
+	return v.req.Job.Lease.Extend(ctx, v.c.Timeouts.Settle()+time.Minute)
 }
 
 func (v *visit) mail(batch []int) smtpclient.MailOptions {

@@ -181,7 +181,7 @@ func TestLease(t *testing.T) {
 	r.addrs(addr1, addr2)
 	var held time.Duration
 	r.req.Job.Lease = lease(func(_ context.Context, d time.Duration) error { held = d; return nil })
-	if rep := r.carry(); rep.Recipients[0].Outcome != delivery.Delivered || held < 10*time.Minute {
+	if rep := r.carry(); rep.Recipients[0].Outcome != delivery.Delivered || held < r.client.Timeouts.Settle() || held < 13*time.Minute {
 		t.Fatalf("%v, lease held for %v", rep.Recipients[0].Outcome, held)
 	}
 	// QUE-2: without the lease the message is not completed, here or elsewhere.
