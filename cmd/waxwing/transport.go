@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"waxwing/dns"
+	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
@@ -209,6 +210,9 @@ func secret(ctx context.Context, e env, user, file string) (route.Secret, error)
 
 // firstLine is the first line of a file that holds a password.
 func firstLine(file string) (string, error) {
+	if config.OthersRead(file) {
+		return "", fmt.Errorf("everybody on this machine can read %s, and it holds a password: chmod o-rwx %s", file, file)
+	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return "", err

@@ -14,10 +14,10 @@ import (
 // "warn".
 func (c *Config) Exposed() Errors {
 	d := decoder{file: c.name, lines: c.lines}
-	if keys := c.secrets(); len(keys) > 0 && othersRead(c.name) {
+	if keys := c.secrets(); len(keys) > 0 && OthersRead(c.name) {
 		d.fault(keys[0], "everybody on this machine can read this file, and %s may hold a password: chmod o-rwx %s, and give it to the user that the server runs as, or set exposed_secrets = \"warn\"", keys[0], c.name)
 	}
-	if _, key, _ := c.TLSFiles(); key != "" && othersRead(key) {
+	if _, key, _ := c.TLSFiles(); key != "" && OthersRead(key) {
 		at := "tls.key_file"
 		if c.TLS.LocalCA {
 			at = "tls.local_ca"
@@ -57,9 +57,9 @@ func secretKeys(path string, v reflect.Value) (keys []string) {
 	return keys
 }
 
-// othersRead reports a file that users can read who are neither its owner nor of its
+// OthersRead reports a file that users can read who are neither its owner nor of its
 // group: by its mode, and through all directories above it.
-func othersRead(path string) bool {
+func OthersRead(path string) bool {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return false
@@ -84,7 +84,7 @@ func othersRead(path string) bool {
 	}
 }
 
-// open decides for othersRead.
+// open decides for OthersRead.
 func open(file fs.FileMode, above []fs.FileMode) bool {
 	if file.Perm()&0o004 == 0 {
 		return false

@@ -33,7 +33,7 @@ func world(t *testing.T) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if probe := filepath.Join(dir, "probe"); os.WriteFile(probe, nil, 0o644) != nil || !othersRead(probe) {
+	if probe := filepath.Join(dir, "probe"); os.WriteFile(probe, nil, 0o644) != nil || !OthersRead(probe) {
 		t.Skipf("nobody else can look into %s", dir)
 	}
 	return dir
