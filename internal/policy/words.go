@@ -179,6 +179,7 @@ func connectionWords() []entry {
 		{"connect-timeout", "the host did not take the connection in time", "check that port 25 is open on both sides; " + waits},
 		{"connect-unreachable", "there is no way to the host's network", waits},
 		{"connect-failed", "the connection failed", waits},
+		{"address-crowded", "the host's address holds up as many deliveries of this server as one address may", "nothing to do: the message has its turn later, and it does not count as an attempt"},
 		{"proxy-failed", "the operator's proxy cannot be reached or refuses to work for this server", "see that the proxy runs, and what the transport says of its address, user and password; all mail that goes through it waits"},
 		{"greeting-reply", "the host greeted with something other than 220", waits},
 		{"ehlo-reply", "the host refused EHLO", waits},

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,12 +42,16 @@ type job struct {
 	to      destKey // what the concurrency cap counts by
 	attend  bool    // it only has to be looked at: nothing is dialled
 
+	began    time.Time // of the attempt; zero: it waits
+	silently bool      // it counts as one to a destination that does not answer
+
 	operator bool // somebody ends it: no attempt
 	silent   bool // and nobody is told
 	released bool // no hold rule holds it now
 
 	// What the attempt found beside its result.
 	held    string  // the hold rule that stopped it
+	crowded bool    // nobody was dialled: its turn comes later
 	changed []paced // who has closed, or opened again
 }
 
@@ -85,8 +90,15 @@ type board struct {
 	starved     bool // the store holds due work that found no room
 	dests       map[destKey]*dest
 	hungry      map[destKey]*dest // those with more in the store
-	ring        []*dest           // those that may start a job, each once
+	ring        []*dest           // those that answer and may start a job, each once
+	silentRing  []*dest           // and those that do not
 	live        map[*job]struct{}
+	working     map[*job]*dest // those of live that are under way
+	tally       tally
+	silentTurn  bool           // whose turn it was last
+	stuck       bool           // nothing of silentRing may start as things stand
+	heldSilent  int            // of live, to destinations that do not answer
+	silentOf    map[string]int // the same by account
 	workers     sync.WaitGroup
 	ctx         context.Context // of the attempts; ends when they are to stop at once
 	abort       context.CancelFunc
@@ -100,7 +112,9 @@ type dest struct {
 	waiting int
 	queues  map[string][]*job // by account
 	turns   []string          // accounts with a queue, each once
-	listed  bool              // is in the ring
+	listed  bool              // is in a ring
+	answers bool              // it did when it was last heard of
+	slow    bool              // a delivery of it takes long
 	more    bool              // the store has due work for it that found no room
 }
 
@@ -122,10 +136,15 @@ func (d *dest) put(j *job) {
 	d.waiting++
 }
 
-// pop takes the next job of the account whose turn it is.
-func (d *dest) pop() *job {
-	a := d.turns[0]
-	d.turns = d.turns[1:]
+// pop takes the next job of the account whose turn it is, of those that may have one.
+// Nil: none may.
+func (d *dest) pop(may func(account string) bool) *job {
+	i := slices.IndexFunc(d.turns, may)
+	if i < 0 {
+		return nil
+	}
+	a := d.turns[i]
+	d.turns = slices.Delete(d.turns, i, i+1)
 	jobs := d.queues[a]
 	j := jobs[0]
 	jobs[0] = nil
@@ -142,15 +161,18 @@ func (d *dest) pop() *job {
 // clear takes out all that waits.
 func (d *dest) clear() (out []*job) {
 	for len(d.queues) > 0 {
-		out = append(out, d.pop())
+		out = append(out, d.pop(anyAccount))
 	}
 	return out
 }
+
+func anyAccount(string) bool { return true }
 
 func newBoard(concurrency, perDest int) *board {
 	return &board{
 		concurrency: concurrency, perDest: perDest, limit: boardFactor * concurrency, now: time.Now,
 		dests: map[destKey]*dest{}, live: map[*job]struct{}{}, byAccount: map[string]int{}, hungry: map[destKey]*dest{},
+		working: map[*job]*dest{}, silentOf: map[string]int{}, tally: tally{stale: true},
 	}
 }
 
@@ -190,15 +212,29 @@ func (b *board) allow(k destKey) int {
 	return most - d.waiting
 }
 
+// allowFor is allow for the mail of one account, to which some was granted already:
+// what waits for silent destinations may not fill the board.
+func (b *board) allowFor(k destKey, account string, granted int) int {
+	n := b.allow(k)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.countPlaces()
+	for n > 0 && b.open && !b.mayHold(k, account, granted+n) {
+		n--
+	}
+	return n
+}
+
 // reserve takes room for the jobs of a message that is about to be accepted.
 func (b *board) reserve(keys []destKey, account string, memory int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.countPlaces()
 	if !b.open || b.held+len(keys) > b.limit || b.memory+memory > boardMemory || b.byAccount[account]+len(keys) > max(b.limit*3/4, 1) {
 		return false
 	}
 	for _, k := range keys {
-		if b.full(k) {
+		if b.full(k) || !b.mayHold(k, account, len(keys)) {
 			return false
 		}
 	}
@@ -280,17 +316,26 @@ func (b *board) add(jobs []*job, reserved bool) (refused []*job) {
 		d.put(j)
 		b.count(d, 1, 0)
 		b.live[j] = struct{}{}
+		if d.silent() {
+			b.heldSilent++
+			b.silentOf[j.Account]++
+		}
 		b.list(d)
 	}
 	return refused
 }
 
-// list puts d into the ring if it can start a job.
+// list puts d into a ring if it can start a job.
 func (b *board) list(d *dest) {
-	if !d.listed && len(d.queues) > 0 && d.running < b.cap(d) {
-		d.listed = true
-		b.ring = append(b.ring, d)
+	if d.listed || len(d.queues) == 0 || d.running >= b.cap(d) {
+		return
 	}
+	d.listed = true
+	if d.silent() {
+		b.silentRing, b.stuck = append(b.silentRing, d), false
+		return
+	}
+	b.ring = append(b.ring, d)
 }
 
 // listAll lists d, and what waits for it as a way.
@@ -310,23 +355,60 @@ func (b *board) listAll(d *dest) {
 func (b *board) next() *job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.open && len(b.ring) > 0 && b.running < b.concurrency {
-		d := b.ring[0]
-		b.ring[0] = nil
-		b.ring = b.ring[1:]
-		d.listed = false
+	if !b.open || b.running >= b.concurrency {
+		return nil
+	}
+	b.countPlaces()
+	for range 2 { // the rings take turns
+		b.silentTurn = !b.silentTurn
+		if j := b.nextOf(b.silentTurn); j != nil {
+			return j
+		}
+	}
+	return nil
+}
+
+// nextOf goes once round a ring.
+func (b *board) nextOf(silent bool) *job {
+	ring := &b.ring
+	if silent {
+		if b.stuck {
+			return nil
+		}
+		ring = &b.silentRing
+	}
+	for range len(*ring) {
+		d := (*ring)[0]
+		(*ring)[0] = nil
+		*ring = (*ring)[1:]
 		if len(d.queues) == 0 || d.running >= b.cap(d) { // its pace has changed meanwhile
+			d.listed = false
 			continue
 		}
-		j := d.pop()
-		d.running++
-		b.running++
-		b.count(d, -1, 1)
-		b.workers.Add(1)
+		j := d.pop(func(account string) bool { return b.mayStart(d, account) })
+		if j == nil { // in its turn, once others have ended
+			*ring = append(*ring, d)
+			continue
+		}
+		d.listed = false
+		b.begin(d, j)
 		b.list(d)
 		return j
 	}
+	b.stuck = b.stuck || silent
 	return nil
+}
+
+func (b *board) begin(d *dest, j *job) {
+	d.running++
+	b.running++
+	b.count(d, -1, 1)
+	b.workers.Add(1)
+	j.began = b.now()
+	b.working[j] = d
+	if !d.key.local {
+		b.tally.began(j, d.silent())
+	}
 }
 
 // done takes a finished job off. low reports that the store should be asked for
@@ -336,10 +418,14 @@ func (b *board) done(j *job) (low bool) {
 	defer b.mu.Unlock()
 	b.hold(j.Account, -1, -j.memory)
 	b.running--
-	delete(b.live, j)
+	b.gone(j)
 	b.workers.Done()
 	d := b.dests[j.to]
 	d.running--
+	if delete(b.working, j); !d.key.local {
+		b.tally.ended(j)
+		b.stuck = b.stuck && !j.silently
+	}
 	b.count(d, 0, -1)
 	b.list(d)
 	b.forget(d)
@@ -353,7 +439,7 @@ func (b *board) done(j *job) (low bool) {
 // forget drops a destination that has nothing to do, unless its pace is worth
 // remembering.
 func (b *board) forget(d *dest) {
-	if d.running == 0 && d.waiting == 0 && !d.more && (d.pace == retry.Pace{} || len(b.dests) > knownDests) {
+	if d.running == 0 && d.waiting == 0 && !d.more && (d.pace == retry.Pace{} && !d.answers || len(b.dests) > knownDests) {
 		delete(b.dests, d.key)
 	}
 }
@@ -362,8 +448,9 @@ func (b *board) forget(d *dest) {
 func (b *board) wanted() (out []destKey) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.countPlaces()
 	for k, d := range b.hungry {
-		if b.open && d.waiting <= b.cap(d)/2 && b.cap(d) > 0 && len(out) < wantedDests {
+		if b.open && b.mayHold(k, "", 1) && d.waiting <= b.cap(d)/2 && b.cap(d) > 0 && len(out) < wantedDests {
 			out = append(out, k)
 		}
 	}
@@ -390,12 +477,15 @@ func (b *board) setMore(k destKey, more bool) {
 }
 
 // learn puts what an attempt said into the pace of its destination.
-func (b *board) learn(k destKey, s retry.Signal, started, now time.Time, jitter float64) (old, p retry.Pace) {
+func (b *board) learn(l lesson, started, now time.Time, jitter float64) (old, p retry.Pace) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := b.dest(k)
+	d := b.dest(l.to)
 	old = d.pace
-	d.pace = old.After(s, started, now, b.perDest, jitter)
+	d.pace = old.After(l.signal, started, now, b.perDest, jitter)
+	if l.answered || l.signal == retry.Unreachable {
+		b.heard(d, l.answered, now.Sub(started))
+	}
 	p = d.pace
 	b.listAll(d)
 	b.forget(d) // no job of its own may have made it: what was contacted is not always who it waited for
@@ -452,7 +542,17 @@ func (b *board) recallFrom(d *dest) []*job {
 func (b *board) drop(jobs []*job) {
 	for _, j := range jobs {
 		b.hold(j.Account, -1, -j.memory)
-		delete(b.live, j)
+		b.gone(j)
+	}
+}
+
+// gone takes a job off. What it counted as may have changed since it came: the next
+// count of all puts that right.
+func (b *board) gone(j *job) {
+	delete(b.live, j)
+	if d := b.dests[j.to]; d != nil && d.silent() && b.heldSilent > 0 {
+		b.heldSilent--
+		bump(b.silentOf, j.Account, -1)
 	}
 }
 
@@ -477,7 +577,7 @@ func (b *board) close() (unstarted []*job) {
 			delete(b.dests, k)
 		}
 	}
-	b.ring = nil
+	b.ring, b.silentRing, b.tally.stale = nil, nil, true
 	clear(b.hungry)
 	return unstarted
 }

@@ -36,7 +36,7 @@ func TestBoardTurns(t *testing.T) {
 		order += fmt.Sprintf("%c", j.to.name[0])
 		running = append(running, j)
 	}
-	if order != "abhahhh" {
+	if order != "ahbhahh" { // nobody has answered yet but the mailboxes: the two kinds take turns
 		t.Errorf("started %s", order)
 	}
 	b.done(running[0])
@@ -55,12 +55,12 @@ func TestBoardForgetsContacted(t *testing.T) {
 	b := newBoard(2, 1)
 	b.start()
 	now := time.Now()
-	b.learn(destKey{name: "quiet.test"}, retry.Neutral, now, now, 0.5)
+	b.learn(lesson{to: destKey{name: "quiet.test"}}, now, now, 0.5)
 	if len(b.dests) != 0 {
 		t.Error("one of which nothing is known is remembered")
 	}
 	for i := range knownDests + 50 {
-		b.learn(destKey{name: fmt.Sprintf("%d.test", i)}, retry.Good, now, now, 0.5)
+		b.learn(lesson{destKey{name: fmt.Sprintf("%d.test", i)}, retry.Good, true}, now, now, 0.5)
 	}
 	if n := len(b.dests); n != knownDests {
 		t.Errorf("%d are remembered, want %d", n, knownDests)

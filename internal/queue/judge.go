@@ -105,6 +105,10 @@ func judgeOne(j *job, r row, rr delivery.RecipientResult, c circumstances) verdi
 		v.undone = true
 		return v
 	}
+	if j.crowded && c.now.Before(j.Start().Add(c.schedule.Expire)) {
+		v.undone, v.due = true, c.now.Add(crowdPause+time.Duration(c.jitter*float64(crowdPause)))
+		return v
+	}
 	next, over := retry.Next(c.schedule, j.Start(), r.Attempts+1, c.now, c.jitter)
 	if !over {
 		v.due = next
@@ -113,6 +117,10 @@ func judgeOne(j *job, r row, rr delivery.RecipientResult, c circumstances) verdi
 	v.expire(j, c, r.Attempts+1)
 	return v
 }
+
+// crowdPause is when, at the least, mail has its turn again that found no place at the
+// addresses of its hosts.
+const crowdPause = 30 * time.Second
 
 // expire gives up what was tried long enough.
 func (v *verdict) expire(j *job, c circumstances, attempts int) {

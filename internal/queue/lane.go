@@ -304,7 +304,7 @@ type paced struct {
 // written down for all machines, and what else was claimed for it goes back.
 func (q *Queue) learn(j *job, res *delivery.Result, now time.Time) (changed []paced) {
 	for _, l := range lessons(j, res) {
-		old, p := q.board.learn(l.to, l.signal, res.Started, now, q.jitter())
+		old, p := q.board.learn(l, res.Started, now, q.jitter())
 		if !p.Blocked.Equal(old.Blocked) || p.Dead() != old.Dead() {
 			changed = append(changed, paced{l.to, p, unreachableText(res)})
 		}

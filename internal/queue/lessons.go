@@ -11,8 +11,9 @@ import (
 
 // lesson is what an attempt says of somebody who was contacted for it.
 type lesson struct {
-	to     destKey
-	signal retry.Signal
+	to       destKey
+	signal   retry.Signal
+	answered bool // a host of it spoke
 }
 
 // lessons are what an attempt says of whom it contacted, and of the way there where
@@ -25,16 +26,26 @@ func lessons(j *job, res *delivery.Result) []lesson {
 	to := contacted(j, res)
 	name, shared := route.Way(to.name)
 	if !shared {
-		return []lesson{{to, signalOf(res)}}
+		return []lesson{{to, signalOf(res), spoke(res)}}
 	}
 	way := destKey{name: name}
 	switch failed, passed := proxied(res); {
 	case failed && !passed:
-		return []lesson{{way, retry.Unreachable}}
+		return []lesson{{way, retry.Unreachable, false}}
 	case passed:
-		return []lesson{{way, retry.Good}, {to, signalOf(res)}}
+		return []lesson{{way, retry.Good, true}, {to, signalOf(res), spoke(res)}}
 	}
-	return []lesson{{to, signalOf(res)}}
+	return []lesson{{to, signalOf(res), spoke(res)}}
+}
+
+// spoke: a host greeted, now or when a connection that was kept was made.
+func spoke(res *delivery.Result) bool {
+	for _, a := range res.Attempts {
+		if slices.ContainsFunc(a.Sessions, func(s delivery.Session) bool { return s.Greeted }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(res.Recipients, func(r delivery.RecipientResult) bool { return r.Outcome == delivery.Delivered })
 }
 
 // proxied says whether the proxy failed, and whether it passed a connection on.
@@ -53,6 +64,9 @@ func signalOf(res *delivery.Result) retry.Signal {
 	dialled, greeted, broken, busy := false, false, false, false
 	for _, a := range res.Attempts {
 		for _, s := range a.Sessions {
+			if s.Err != nil && s.Err.Word == session.AddressCrowded {
+				continue // nobody was dialled
+			}
 			dialled = true
 			greeted = greeted || s.Greeted
 			broken = broken || s.Greeted && s.Err != nil && !ofMessage(s.Err.Word)
@@ -71,6 +85,20 @@ func signalOf(res *delivery.Result) retry.Signal {
 		return retry.Busy
 	}
 	return retry.Neutral
+}
+
+// crowdedOut: nothing of the attempt came to a host, since the addresses of all of them
+// hold up as many deliveries as they may. It was none, then (pure).
+func crowdedOut(res *delivery.Result) bool {
+	n := 0
+	for _, a := range res.Attempts {
+		for _, s := range a.Sessions {
+			if n++; s.Err == nil || s.Err.Word != session.AddressCrowded {
+				return false
+			}
+		}
+	}
+	return n > 0
 }
 
 // ofMessage: what ended the session lies in the message, or here, and says nothing of

@@ -51,12 +51,12 @@ func TestLessons(t *testing.T) {
 		res  delivery.Result
 		want []lesson
 	}{
-		{"the proxy failed", through(failed), []lesson{{way, retry.Unreachable}}},
-		{"the proxy failed after it had worked", through(silent, failed), []lesson{{way, retry.Good}, {domain, retry.Unreachable}}},
-		{"the host refused", through(refused), []lesson{{domain, retry.Unreachable}}},
-		{"the host was silent", through(silent), []lesson{{way, retry.Good}, {domain, retry.Unreachable}}},
-		{"a kept connection says nothing of the proxy", through(delivery.Session{Connected: true, Greeted: true, Reused: true}), []lesson{{domain, retry.Neutral}}},
-		{"no proxy", delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{Sessions: []delivery.Session{refused}}}}, []lesson{{destKey{name: "a.test"}, retry.Unreachable}}},
+		{"the proxy failed", through(failed), []lesson{{way, retry.Unreachable, false}}},
+		{"the proxy failed after it had worked", through(silent, failed), []lesson{{way, retry.Good, true}, {domain, retry.Unreachable, false}}},
+		{"the host refused", through(refused), []lesson{{domain, retry.Unreachable, false}}},
+		{"the host was silent", through(silent), []lesson{{way, retry.Good, true}, {domain, retry.Unreachable, false}}},
+		{"a kept connection says nothing of the proxy", through(delivery.Session{Connected: true, Greeted: true, Reused: true}), []lesson{{domain, retry.Neutral, true}}},
+		{"no proxy", delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{Sessions: []delivery.Session{refused}}}}, []lesson{{destKey{name: "a.test"}, retry.Unreachable, false}}},
 	} {
 		j := &job{to: domain, rows: []row{{domain: "a.test"}}}
 		if got := lessons(j, &c.res); !slices.Equal(got, c.want) {

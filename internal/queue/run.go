@@ -211,6 +211,7 @@ func (q *Queue) perform(j *job) {
 		res.Ended = q.Now()
 	}
 	if ctx.Err() == nil && !j.attend && j.held == "" {
+		j.crowded = crowdedOut(&res)
 		j.changed = q.learn(j, &res, res.Ended)
 	}
 	// What happened is written down even if the server was told to stop meanwhile.

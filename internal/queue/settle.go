@@ -305,11 +305,11 @@ func (s *settlement) history(tx *store.Tx) error {
 }
 
 // tried reports that there was an attempt, to be counted as one.
-func (j *job) tried() bool { return !j.attend && j.held == "" && !j.operator }
+func (j *job) tried() bool { return !j.attend && !j.crowded && j.held == "" && !j.operator }
 
 // untried reports that nothing happened that a history should tell.
 func (s *settlement) untried() bool {
-	if !s.job.attend && s.job.held == "" {
+	if !s.job.attend && !s.job.crowded && s.job.held == "" {
 		return false
 	}
 	for _, v := range s.verdicts {

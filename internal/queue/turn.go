@@ -102,7 +102,7 @@ func (c *claiming) open() ([]laneKey, map[destKey]int, error) {
 		return nil, nil, err
 	}
 	var blocked []*turn
-	probes := map[destKey]destKey{}
+	probes, granted := map[destKey]destKey{}, map[string]int{}
 	allow, open := map[destKey]int{}, make([]laneKey, 0, len(cands))
 	for _, k := range cands {
 		c.told(shut, k.to)
@@ -116,7 +116,8 @@ func (c *claiming) open() ([]laneKey, map[destKey]int, error) {
 			continue
 		}
 		if _, ok := allow[k.to]; !ok {
-			allow[k.to] = c.q.board.allow(k.to)
+			allow[k.to] = c.q.board.allowFor(k.to, k.account, granted[k.account])
+			granted[k.account] += min(allow[k.to], laneQuantum)
 			c.q.board.setMore(k.to, false)
 		}
 		open = append(open, k)

@@ -14,7 +14,7 @@ func (s *Server) session(roots *x509.CertPool) *session.Client {
 	d := s.cfg.Delivery
 	helo := or(d.EHLO, s.cfg.Hostname)
 	return &session.Client{Dialer: s.o.Dialer, HELO: helo.ASCII(), Roots: roots, Port: int(d.Port),
-		Pool: s.pool, Resume: s.resume, Convert: convert, Now: s.o.Now, Log: s.area("session")}
+		Pool: s.pool, Crowd: s.crowd, Resume: s.resume, Convert: convert, Now: s.o.Now, Log: s.area("session")}
 }
 
 // buildRoutes makes what takes each attempt its way; the queue's only transport

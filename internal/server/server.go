@@ -74,6 +74,7 @@ type Server struct {
 	Posture     *posture.Recorder
 
 	pool      *session.Pool          // connections to mail hosts, of all transports
+	crowd     *session.Crowd         // how many there are at one address, over direct ways
 	resume    tls.ClientSessionCache // and TLS sessions
 	cfg       *config.Config
 	log       *slog.Logger
@@ -115,6 +116,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		incoming: &receive.Memory{Limit: incomingMemory}}
 	s.guard = &guard.Guard{Log: o.Log, Count: s.Metrics.Panicked}
 	s.pool = pool(o.Config.Delivery, s.guard)
+	s.crowd = &session.Crowd{All: o.Config.Delivery.Concurrency, Now: o.Now}
 	var err error
 	if s.Store, err = openStore(ctx, o.Config, o.Log, s.guard); err != nil {
 		return nil, err

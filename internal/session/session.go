@@ -34,6 +34,8 @@ type Client struct {
 	Resume tls.ClientSessionCache
 	// Pool keeps connections for further messages; nil: each has its own.
 	Pool *Pool
+	// Crowd bounds what is under way at one address; nil: nothing does.
+	Crowd *Crowd
 	// ImplicitTLS and Login are for a host that the operator named (TRA-1, TRA-2);
 	// a plan's own count first.
 	ImplicitTLS bool

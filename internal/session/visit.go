@@ -21,6 +21,7 @@ type visit struct {
 	plain  bool  // the plaintext retry
 	small  bool  // the retry with a small hello
 	kept   *kept // where the connection comes from; nil: new
+	seat   *seat // at the address; nil where nobody counts
 	conn   *smtpclient.Conn
 	check  *verifier // nil in plaintext
 	facts  delivery.Session
@@ -39,6 +40,7 @@ func (v *visit) run(ctx context.Context) again {
 		if v.conn != nil && !v.parted {
 			v.conn.Close()
 		}
+		v.seat.leave()
 	}()
 	if v.kept == nil {
 		if a, ok := v.establish(ctx); !ok {
@@ -96,6 +98,11 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 // connect dials with its own deadline (SES-1).
 func (v *visit) connect(ctx context.Context) *delivery.Failure {
 	v.begin(StepConnect)
+	if crowd := v.c.Crowd; crowd != nil {
+		if v.seat = crowd.enter(v.addr); v.seat == nil {
+			return &delivery.Failure{Word: AddressCrowded, Enhanced: enhNoAnswer, Text: "the address holds up as many of this server's deliveries as it may; this one has its turn later"}
+		}
+	}
 	t := v.c.Timeouts.WithDefaults()
 	dctx, cancel := context.WithTimeout(ctx, t.Connect)
 	defer cancel()
@@ -120,6 +127,7 @@ func (v *visit) greet(ctx context.Context) error {
 		return err
 	}
 	v.facts.Greeted = true
+	v.seat.greeted()
 	v.end()
 	return v.hello(ctx)
 }

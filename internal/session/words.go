@@ -12,9 +12,10 @@ const (
 	ConnectTimeout     delivery.Reason = "connect-timeout"
 	ConnectUnreachable delivery.Reason = "connect-unreachable"
 	ConnectFailed      delivery.Reason = "connect-failed"
-	ProxyFailed        delivery.Reason = "proxy-failed"   // the operator\'s proxy, not the host
-	GreetingReply      delivery.Reason = "greeting-reply" // other than 220
-	HelloReply         delivery.Reason = "ehlo-reply"     // other than 250
+	ProxyFailed        delivery.Reason = "proxy-failed"    // the operator\'s proxy, not the host
+	AddressCrowded     delivery.Reason = "address-crowded" // as much is under way at the address as may be
+	GreetingReply      delivery.Reason = "greeting-reply"  // other than 220
+	HelloReply         delivery.Reason = "ehlo-reply"      // other than 250
 	ConnectionLost     delivery.Reason = "connection-lost"
 	Timeout            delivery.Reason = "timeout"
 	ProtocolError      delivery.Reason = "protocol-error"

@@ -43,6 +43,7 @@ func (b *Builder) Make(t route.Transport) (Deliverer, error) {
 		return b.direct(t, c), nil
 	case route.Smarthost, route.Submission:
 		c.Port, c.ImplicitTLS = int(t.PortNumber()), t.ImplicitTLS()
+		c.Crowd = nil // the operator named the host, and its pace bounds it
 		if t.User != "" {
 			c.Login = &delivery.Login{User: t.User, Password: string(t.Password), Mechanisms: t.Mechanisms}
 		}
