@@ -51,7 +51,7 @@ func each(t *testing.T, fn func(t *testing.T, s *accounts.Store)) {
 	})
 }
 
-// INB-4: only hosted domains, unknown addresses, "+", catchall, postmaster.
+// INB-4, ACC-1: only hosted domains, unknown addresses, "+", catchall, postmaster.
 func TestResolve(t *testing.T) {
 	each(t, func(t *testing.T, s *accounts.Store) {
 		ctx := t.Context()
