@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"waxwing/internal/server"
 )
@@ -32,12 +33,15 @@ func runCompanion(ctx context.Context, e env, args []string) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	log := newLog(e.stderr, cfg.Log)
+	got, stop := watchSignals()
+	defer stop()
+	level := new(slog.LevelVar)
+	log := newLog(e.stderr, cfg.Log, level)
 	tellRisks(cfg, log)
 	limitMemory()
 	s, err := server.New(ctx, server.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}
-	return s.Run(ctx)
+	return runObeying(ctx, s, &signals{path: *path, level: level, normal: logLevel(cfg.Log), server: s, log: log}, got)
 }

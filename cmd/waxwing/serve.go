@@ -32,7 +32,10 @@ func runServe(ctx context.Context, e env, args []string) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	log := newLog(e.stderr, cfg.Log)
+	got, stop := watchSignals() // from now on: one that comes early must not end us
+	defer stop()
+	level := new(slog.LevelVar)
+	log := newLog(e.stderr, cfg.Log, level)
 	tellRisks(cfg, log)
 	s, err := server.New(ctx, server.Options{Config: cfg, Log: log, Version: version})
 	if err != nil {
@@ -52,15 +55,29 @@ func runServe(ctx context.Context, e env, args []string) error {
 	spareGC()
 	limit, of := limitMemory()
 	log.Info("memory", "limit", limit, "of", of)
+	return runObeying(ctx, s, &signals{path: *path, level: level, normal: logLevel(cfg.Log), server: s, log: log}, got)
+}
+
+// runObeying runs a server, and obeys signals meanwhile.
+func runObeying(ctx context.Context, s *server.Server, sig *signals, got <-chan os.Signal) error {
+	ended, end := context.WithCancel(ctx)
+	defer end()
+	go sig.run(ended, got)
 	return s.Run(ctx)
 }
 
-// newLog makes the log that the configuration asks for.
-func newLog(w io.Writer, c config.Log) *slog.Logger {
+// logLevel is the level that the configuration names.
+func logLevel(c config.Log) slog.Level {
 	level := slog.LevelInfo
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // config has checked it
+		return slog.LevelInfo // config has checked it
 	}
+	return level
+}
+
+// newLog makes the log that the configuration asks for, at a level that can change.
+func newLog(w io.Writer, c config.Log, level *slog.LevelVar) *slog.Logger {
+	level.Set(logLevel(c))
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))

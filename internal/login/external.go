@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"waxwing/internal/account"
 	"waxwing/internal/sound"
@@ -18,9 +19,14 @@ import (
 // External is a Checker that takes client certificates as well (INB-5, SASL
 // EXTERNAL, RFC 4422 Appendix A). The listener's TLS asks for a certificate and
 // leaves the judgement to it: a client with one that nobody knows can still log
-// in with its password. Its fields are not changed once it is in use.
+// in with its password. Make it with NewExternal.
 type External struct {
 	*Checker
+	trust atomic.Pointer[Trust]
+}
+
+// Trust is whose certificates log in.
+type Trust struct {
 	// Roots are the authorities whose certificates name accounts, by addresses in
 	// their subjectAltName (rfc822Name). Nil: none.
 	Roots *x509.CertPool
@@ -28,6 +34,16 @@ type External struct {
 	// for, whatever it says itself and whoever signed it.
 	Pinned map[[sha256.Size]byte]string
 }
+
+// NewExternal takes the certificates that t trusts.
+func NewExternal(c *Checker, t Trust) *External {
+	e := &External{Checker: c}
+	e.SetTrust(t)
+	return e
+}
+
+// SetTrust takes other certificates from now on, at any time.
+func (e *External) SetTrust(t Trust) { e.trust.Store(&t) }
 
 var (
 	_ smtpserver.Authenticator     = (*External)(nil)
@@ -87,20 +103,21 @@ func (e *External) addresses(conn smtpserver.Conn) []string {
 		e.log().Info("client certificate not taken", "remote", conn.Remote().Addr().String(), "reason", weak.Reason)
 		return nil
 	}
-	if address, ok := e.Pinned[sha256.Sum256(leaf.Raw)]; ok {
+	trust := e.trust.Load()
+	if address, ok := trust.Pinned[sha256.Sum256(leaf.Raw)]; ok {
 		if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 			return nil
 		}
 		return []string{address}
 	}
-	if e.Roots == nil || len(cs.PeerCertificates) > maxChain {
+	if trust.Roots == nil || len(cs.PeerCertificates) > maxChain {
 		return nil
 	}
 	rest := x509.NewCertPool()
 	for _, c := range cs.PeerCertificates[1:] {
 		rest.AddCert(c)
 	}
-	paths, err := leaf.Verify(x509.VerifyOptions{Roots: e.Roots, Intermediates: rest, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	paths, err := leaf.Verify(x509.VerifyOptions{Roots: trust.Roots, Intermediates: rest, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err == nil {
 		err = sound.WeakPath(paths)
 	}

@@ -190,8 +190,8 @@ func TestClientCertificates(t *testing.T) {
 	self, late := theirs.issue(nil, "boss@example.test"), theirs.issue(over)
 	roots := x509.NewCertPool()
 	roots.AddCert(ours.cert)
-	auth := &login.External{Roots: roots, Pinned: map[[sha256.Size]byte]string{sum(self): "you@example.test", sum(late): "you@example.test"},
-		Checker: &login.Checker{Accounts: company(t), Limits: login.Limits{Delay: -1, Failures: 1000}}}
+	auth := login.NewExternal(&login.Checker{Accounts: company(t), Limits: login.Limits{Delay: -1, Failures: 1000}},
+		login.Trust{Roots: roots, Pinned: map[[sha256.Size]byte]string{sum(self): "you@example.test", sum(late): "you@example.test"}})
 	addr := door(t, auth, &tls.Config{Certificates: []tls.Certificate{*theirs.issue(nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: roots})
 	const failed, none = "535 5.7.8", "504 5.5.4"
 	for _, tt := range []struct {
@@ -253,7 +253,7 @@ func TestExternalIsCheap(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(ours.cert)
 	var log lockedBuffer
-	auth := &login.External{Roots: roots, Checker: &login.Checker{Accounts: company(t), Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	auth := login.NewExternal(&login.Checker{Accounts: company(t), Log: slog.New(slog.NewTextHandler(&log, nil))}, login.Trust{Roots: roots})
 	addr := door(t, auth, &tls.Config{Certificates: []tls.Certificate{*theirs.issue(nil)}, ClientAuth: tls.RequestClientCert, ClientCAs: roots})
 	v, _ := visit(t, addr, theirs.issue(nil, "you@example.test"))
 	for range 5 {
@@ -340,8 +340,8 @@ func TestExternalAsks(t *testing.T) {
 	t.Parallel()
 	ours := newAuthority(t, "ours")
 	cert := ours.issue(nil)
-	auth := &login.External{Pinned: map[[sha256.Size]byte]string{sum(cert): "you@example.test"},
-		Checker: &login.Checker{Accounts: company(t), Limits: login.Limits{Delay: -1, Failures: 2}}}
+	auth := login.NewExternal(&login.Checker{Accounts: company(t), Limits: login.Limits{Delay: -1, Failures: 2}},
+		login.Trust{Pinned: map[[sha256.Size]byte]string{sum(cert): "you@example.test"}})
 	addr := door(t, auth, &tls.Config{Certificates: []tls.Certificate{*ours.issue(nil)}, ClientAuth: tls.RequestClientCert})
 	v, _ := visit(t, addr, cert)
 	v.say("AUTH EXTERNAL\r\n", "334 \r\n")

@@ -10,7 +10,7 @@ import (
 
 // exception is what the operator sets aside for a domain now (STS-13).
 func (s *Server) exception(d delivery.RecipientDomain) delivery.Exception {
-	return exceptionFor(s.cfg.Delivery.Exceptions, d, s.o.Now())
+	return exceptionFor(s.live.Load().Delivery.Exceptions, d, s.o.Now())
 }
 
 func exceptionFor(all []config.Exception, d delivery.RecipientDomain, now time.Time) delivery.Exception {
@@ -46,7 +46,7 @@ func endingExceptions(all []config.Exception, now time.Time) (soon, over []confi
 // mail begins to wait again.
 func (s *Server) tellExceptions(ctx context.Context) error {
 	for {
-		soon, over := endingExceptions(s.cfg.Delivery.Exceptions, s.o.Now())
+		soon, over := endingExceptions(s.live.Load().Delivery.Exceptions, s.o.Now())
 		for _, e := range soon {
 			s.log.Warn("delivery exception ends soon: after it, the domain's mail waits where the cause is not mended", "domain", e.Domain.ASCII(), "until", e.Until, "reason", e.Reason)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -177,20 +178,53 @@ func (s *Server) authenticator(c config.Listen, srv *smtpserver.Server, checker 
 	if !c.TakesCertificates() {
 		return checker, nil
 	}
+	trust, err := clientTrust(c)
+	if err != nil {
+		return nil, err
+	}
+	e := login.NewExternal(checker, trust)
+	conf := &clientTLS{base: srv.TLS}
+	conf.take(trust)
+	srv.TLS = srv.TLS.Clone()
+	srv.TLS.GetConfigForClient = conf.get
+	s.clientCAs = append(s.clientCAs, clientCA{c, func(t login.Trust) { e.SetTrust(t); conf.take(t) }})
+	return e, nil
+}
+
+// clientTrust reads whose certificates log in at a listener.
+func clientTrust(c config.Listen) (login.Trust, error) {
 	roots, err := c.ClientRoots()
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: client_ca: %w", c.Address, err)
+		return login.Trust{}, fmt.Errorf("listen on %s: client_ca: %w", c.Address, err)
 	}
 	pinned, err := c.Pinned()
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", c.Address, err)
+		return login.Trust{}, fmt.Errorf("listen on %s: %w", c.Address, err)
 	}
-	srv.TLS = srv.TLS.Clone()
-	// Asked for and not demanded, nor judged here: programs show what certificates
-	// they have, and then use a password.
-	srv.TLS.ClientAuth, srv.TLS.ClientCAs = tls.RequestClientCert, roots
-	return &login.External{Checker: checker, Roots: roots, Pinned: pinned}, nil
+	return login.Trust{Roots: roots, Pinned: pinned}, nil
 }
+
+// clientCA is a listener that takes client certificates, and how it is told of others.
+type clientCA struct {
+	listen config.Listen
+	take   func(login.Trust)
+}
+
+// clientTLS is the TLS of such a listener. Certificates are asked for and not
+// demanded, nor judged here: programs show what certificates they have, and then use
+// a password.
+type clientTLS struct {
+	base *tls.Config
+	now  atomic.Pointer[tls.Config]
+}
+
+func (c *clientTLS) take(t login.Trust) {
+	conf := c.base.Clone()
+	conf.ClientAuth, conf.ClientCAs = tls.RequestClientCert, t.Roots
+	c.now.Store(conf)
+}
+
+func (c *clientTLS) get(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now.Load(), nil }
 
 func or[T comparable](v, def T) T {
 	var zero T

@@ -196,7 +196,7 @@ func ownAddrs(cfg *config.Config, interfaces func() ([]net.Addr, error)) []netip
 // minimum is the operator's least security for a domain (POL-9).
 func (s *Server) minimum(_ context.Context, d delivery.RecipientDomain) delivery.Minimum {
 	for _, m := range []delivery.Minimum{delivery.MinTLS, delivery.MinVerified, delivery.MinDANE} {
-		if string(s.cfg.Delivery.Minimum[d.Name]) == m.String() {
+		if string(s.live.Load().Delivery.Minimum[d.Name]) == m.String() {
 			return m
 		}
 	}
@@ -414,5 +414,6 @@ func (s *Server) certificate() (*certs.Files, error) {
 		}
 		return nil, err
 	}
+	s.cert = f
 	return f, nil
 }

@@ -11,11 +11,13 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
+	"waxwing/internal/certs"
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
 	"waxwing/internal/guard"
@@ -81,12 +83,15 @@ type Server struct {
 	guard     *guard.Guard
 	o         Options
 	listeners []*listener
-	own       []netip.Addr         // addresses of ours that others deliver to
-	collector *companion.Collector // nil: none
-	peers     *peers.Ledger        // how clients have behaved
-	control   net.Listener         // nil: the data directory takes no sockets
-	spool     string               // directory for long messages that are coming in
-	incoming  *receive.Memory      // for all of them
+	own       []netip.Addr                  // addresses of ours that others deliver to
+	collector *companion.Collector          // nil: none
+	peers     *peers.Ledger                 // how clients have behaved
+	live      atomic.Pointer[config.Config] // cfg with what a reload has taken over
+	cert      *certs.Files                  // nil: no TLS
+	clientCAs []clientCA
+	control   net.Listener    // nil: the data directory takes no sockets
+	spool     string          // directory for long messages that are coming in
+	incoming  *receive.Memory // for all of them
 }
 
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
@@ -114,6 +119,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	o.complete()
 	s := &Server{cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now),
 		incoming: &receive.Memory{Limit: incomingMemory}}
+	s.live.Store(o.Config)
 	s.guard = &guard.Guard{Log: o.Log, Count: s.Metrics.Panicked}
 	s.pool = pool(o.Config.Delivery, s.guard)
 	s.crowd = &session.Crowd{All: o.Config.Delivery.Concurrency, Now: o.Now}
