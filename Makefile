@@ -2,7 +2,7 @@
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: build test race vet staticcheck fuzz bench bench-smoke generate lab
+.PHONY: build test race vet staticcheck fuzz bench bench-smoke abuse generate lab
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/waxwing ./cmd/waxwing
@@ -32,6 +32,10 @@ bench:
 
 bench-smoke:
 	SMOKE=1 bash bench/run.sh
+
+# What strangers can do: memory under attack, and what others keep of their throughput. At most five minutes.
+abuse:
+	bash bench/abuse.sh
 
 # What is made from the code: configuration reference, decision table.
 generate:

@@ -71,7 +71,9 @@ func (r *LineReader) ReadLine() ([]byte, error) {
 // long collects a line that does not fit into the buffer of br, up to the
 // limit, and skips the rest.
 func (r *LineReader) long(first []byte) ([]byte, error) {
-	r.buf = append(r.buf[:0], first...)
+	if r.buf = r.buf[:0]; len(first) <= r.max {
+		r.buf = append(r.buf, first...)
+	}
 	total, ends := len(first), lineEnds{}
 	ends.add(first)
 	for {

@@ -187,6 +187,7 @@ func (c *conn) loginFailed(err error) *smtp.Reply {
 	}
 	if c.logins++; c.logins >= c.srv.limits().LoginFailures {
 		c.end("logins")
+		c.limited("logins")
 		return smtp.NewReply(421, status(4, 7, 0), "%s too many failed logins, closing connection", c.srv.Hostname).WithCause(err)
 	}
 	return r

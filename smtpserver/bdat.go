@@ -101,7 +101,7 @@ func (c *conn) endChunks(ctx context.Context, b *chunks, r *smtp.Reply, err erro
 	}
 	if !last {
 		// RFC 3030 §2: the chunks that follow are refused until RSET.
-		c.tx = transaction{open: true, began: true, failed: true, rcpts: 1}
+		c.begin(transaction{open: true, began: true, failed: true, rcpts: 1})
 	}
 	return c.skip(left, r)
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+
+	"waxwing/peers"
 )
 
 // wire is the raw connection. crypto/tls does not say which certificate a
@@ -14,6 +16,17 @@ import (
 type wire struct {
 	net.Conn
 	presented atomic.Pointer[tls.Certificate]
+	lane      peers.Lane // of the TLS handshake that is under way; nil: none is
+}
+
+// Read leaves the handshake's place on the processors to others while it waits.
+func (w *wire) Read(p []byte) (int, error) {
+	if w.lane == nil {
+		return w.Conn.Read(p)
+	}
+	w.lane.Leave()
+	defer w.lane.Enter()
+	return w.Conn.Read(p)
 }
 
 func (w *wire) leaf() *x509.Certificate {

@@ -24,6 +24,7 @@ func (c *conn) command(ctx context.Context, line []byte) {
 func (c *conn) parse(line []byte) (smtp.Command, *smtp.Reply) {
 	c.commands++
 	if c.commands > c.srv.limits().Commands {
+		c.limited("commands")
 		return smtp.Command{}, smtp.NewReply(421, status(4, 7, 0), "%s too many commands, closing connection", c.srv.Hostname)
 	}
 	cmd, err := smtp.ParseCommand(line)

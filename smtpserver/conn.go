@@ -48,7 +48,7 @@ type conn struct {
 
 	commands, mails, errors, logins int
 	accepted                        int  // recipients of accepted messages: they make up for errors
-	counted                         bool // by the gate
+	shaking                         bool // the gate has counted a handshake with the connection
 	known                           bool // when it connected (package peers)
 
 	ended string // why the connection is to be closed; empty while it goes on
@@ -60,6 +60,8 @@ type transaction struct {
 	open   bool
 	rcpts  int
 	seen   recipients // different ones among them
+	held   int64      // octets, by and large
+	lent   int64      // of them, of Server.lent
 	utf8   bool
 	failed bool // a BDAT failed: RFC 3030 §2, only RSET helps
 	began  bool // BDAT was seen: DATA and RCPT are out of order
@@ -163,14 +165,20 @@ func (c *conn) serve(ctx context.Context) {
 
 // firstTLS is the handshake that a connection begins with (RFC 8314).
 func (c *conn) firstTLS(ctx context.Context) bool {
-	if c.counted {
-		defer c.srv.gate.EndTLS(c.remote.Addr())
-	}
+	defer c.endTLS()
 	if err := c.handshake(ctx); err != nil {
 		c.end("tls")
 		return false
 	}
 	return true
+}
+
+// endTLS gives back the handshake that the gate has counted with the connection.
+func (c *conn) endTLS() {
+	if c.shaking {
+		c.shaking = false
+		c.srv.gate.EndTLS(c.remote.Addr())
+	}
 }
 
 func (c *conn) greet() {
@@ -255,7 +263,7 @@ func (c *conn) resetTransaction() {
 	if c.tx.open && c.session != nil {
 		c.session.Reset()
 	}
-	c.tx = transaction{}
+	c.begin(transaction{})
 }
 
 func (c *conn) hook(verb, arg string) *smtp.Reply {

@@ -10,10 +10,15 @@ import (
 // client that has not read it.
 const lingering = 2 * time.Second
 
-// linger waits for the client to close, after an end that it could not foresee.
+// linger waits for the client to close, after an end that it could not foresee and
+// with something of it unread.
 func (c *conn) linger() {
+	sending := c.ended == "bare-newline" || c.in != nil && c.in.br.Buffered() > 0
 	switch c.ended {
-	case "quit", "closed", "lost", "timeout", "drain", "dropped", "tls":
+	case "quit", "closed", "lost", "dropped", "panic":
+		sending = false
+	}
+	if !sending {
 		return
 	}
 	c.raw.SetDeadline(time.Now().Add(lingering))

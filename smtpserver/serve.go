@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waxwing/internal/guard"
+	"waxwing/peers"
 	"waxwing/smtp"
 )
 
@@ -25,6 +26,7 @@ func (s *Server) limits() Limits {
 		Waiting:            l.Waiting,
 		MessageSize:        cmp.Or(l.MessageSize, 50<<20),
 		Recipients:         cmp.Or(l.Recipients, 1000),
+		EnvelopeMemory:     cmp.Or(l.EnvelopeMemory, 16<<20),
 		Transactions:       cmp.Or(l.Transactions, 1000),
 		Commands:           cmp.Or(l.Commands, 1000),
 		Errors:             cmp.Or(l.Errors, 19),
@@ -78,6 +80,7 @@ func (s *Server) prepare() {
 			s.wireTLS = noting(s.TLS)
 		}
 		s.gate.Ledger, s.gate.TLS = s.Peers, s.ImplicitTLS
+		s.lane = peers.NewLane()
 	})
 }
 
@@ -150,6 +153,8 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
 		}
 		if c != nil { // a panic
 			live.remove(c)
+		} else if s.ImplicitTLS {
+			s.gate.EndTLS(addr)
 		}
 		s.gate.leave(addr)
 	}()
@@ -161,7 +166,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
 		return
 	}
 	c = newConn(s, nc)
-	c.counted, c.known = true, s.Peers.Known(addr)
+	c.shaking, c.known = s.ImplicitTLS, s.Peers.Known(addr)
 	live.add(c)
 	live.crowded(s.gate.Crowded(), s.timeouts().Crowded)
 	admitted = true
@@ -242,6 +247,8 @@ func (w *crowd) remove(c *conn) {
 	delete(w.conns, c)
 	w.mu.Unlock()
 	c.release()
+	c.endTLS()
+	c.begin(transaction{})
 	w.wg.Done()
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waxwing/internal/guard"
@@ -41,6 +42,8 @@ type Server struct {
 	once    sync.Once
 	wireTLS *tls.Config // TLS, with the presented certificate noted (see certificate.go)
 	gate    gate
+	lane    peers.Lane   // for TLS handshakes
+	lent    atomic.Int64 // of Limits.EnvelopeMemory
 	refused refusals
 }
 
@@ -53,8 +56,11 @@ type Limits struct {
 	Waiting            int   // clients at one time whose errors are answered late; 100
 	MessageSize        int64 // octets, announced with SIZE; 50 MiB
 	Recipients         int   // per transaction, announced as RCPTMAX; 1000
-	Transactions       int   // per connection, announced as MAILMAX; 1000
-	Commands           int   // per connection, counted anew after each message accepted; 1000
+	// EnvelopeMemory is what the recipients of clients who have not logged in may hold,
+	// in octets, beyond 16 KiB of each; 16 MiB.
+	EnvelopeMemory int64
+	Transactions   int // per connection, announced as MAILMAX; 1000
+	Commands       int // per connection, counted anew after each message accepted; 1000
 	// Errors are the refused recipients and commands of one connection that are
 	// answered; the next one is answered 421. 19. Errors of earlier connections, and of
 	// neighbours, count too where there are Peers, whose Patience then sets the limit.
@@ -118,7 +124,10 @@ type Trace struct {
 	Connected    func(remote netip.Addr, refused string) // refused: "", or a peers.Word
 	Disconnected func(remote netip.Addr, why string)     // "quit", "closed", "timeout", "drain", "errors", …
 	// Erred tells of an error of the client's and what becomes of its answer.
-	Erred   func(remote netip.Addr, answer peers.Answer)
+	Erred func(remote netip.Addr, answer peers.Answer)
+	// Limited tells which of the Limits, on what one connection does, was reached:
+	// "recipients", "envelope-memory", "commands", "transactions", "logins", "size".
+	Limited func(limit string)
 	Command func(verb string, reply *smtp.Reply)
 	TLS     func(cs *tls.ConnectionState, err error)
 	Login   func(mech, identity string, err error)

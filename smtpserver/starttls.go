@@ -66,7 +66,8 @@ func (c *conn) handshake(ctx context.Context) error {
 	c.closeSession()
 	c.nc, c.tls, c.mechs = tc, &cs, nil
 	c.release()
-	c.helo, c.esmtp, c.identity, c.tx = "", false, "", transaction{}
+	c.helo, c.esmtp, c.identity = "", false, ""
+	c.begin(transaction{})
 	c.ext = smtp.Extensions{}
 	return nil
 }
@@ -82,5 +83,11 @@ func (c *conn) secure(ctx context.Context, limit time.Duration) (*tls.Conn, erro
 		return nil, nil
 	}
 	tc := tls.Server(c.raw, c.srv.wireTLS)
+	c.srv.lane.Enter()
+	c.raw.lane = c.srv.lane
+	defer func() {
+		c.raw.lane = nil
+		c.srv.lane.Leave()
+	}()
 	return tc, tc.HandshakeContext(ctx)
 }

@@ -352,3 +352,66 @@ func TestConnectionRate(t *testing.T) {
 	p.want("421 4.7.0")
 	from(t, addr, "127.0.1.2").want("220")
 }
+
+// INB-2: what the recipients of strangers hold is bounded, of one and of all
+// together, however they are written; and is given back.
+func TestEnvelopeMemory(t *testing.T) {
+	t.Parallel()
+	limited := make(chan string, 1000)
+	s := &Server{Hostname: "mx.test", Backend: &mailbox{}, Auth: doorman{plain: true}, Limits: Limits{EnvelopeMemory: 64 << 10},
+		Trace: Trace{Limited: func(limit string) { limited <- limit }}}
+	addr := start(t, s)
+	fill := func(p *peer, most int) (n int) {
+		p.line(0, "C: MAIL FROM:<a@x.test>")
+		p.want("250")
+		for n < most {
+			p.send(fmt.Sprintf("RCPT TO:<joe%d@y.test>%sNOTIFY=NEVER%s\r\n", n, strings.Repeat(" ", 2000), strings.Repeat(" ", 1900)))
+			if line := p.want(""); strings.HasPrefix(line, "452 4.5.3 too many recipients for now") {
+				break
+			}
+			n++
+		}
+		return n
+	}
+	hello := func() *peer {
+		p := dial(t, addr)
+		p.want("220")
+		p.ehlo()
+		return p
+	}
+	first, second := hello(), hello()
+	a, b := fill(first, 1000), fill(second, 1000)
+	if a < 20 || a > 40 || b < 5 || b > 10 {
+		t.Errorf("%d recipients and then %d of another", a, b)
+	}
+	if got := <-limited; got != "envelope-memory" {
+		t.Errorf("limit %q", got)
+	}
+	friend := hello()
+	friend.line(0, "C: AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00joe\x00secret")))
+	friend.want("235")
+	if n := fill(friend, 100); n != 100 {
+		t.Errorf("%d recipients of who has logged in", n)
+	}
+	first.line(0, "C: RSET")
+	first.want("250")
+	if n := fill(second.reset(), 1000); n < 20 {
+		t.Errorf("%d recipients once there is room again", n)
+	}
+	for _, p := range []*peer{first, second, friend} {
+		p.nc.Close()
+	}
+	for range 1000 {
+		if s.lent.Load() == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Errorf("%d octets are lent to nobody", s.lent.Load())
+}
+
+func (p *peer) reset() *peer {
+	p.line(0, "C: RSET")
+	p.want("250")
+	return p
+}

@@ -17,6 +17,7 @@ func (c *conn) mail(ctx context.Context, arg string) *smtp.Reply {
 	}
 	// RFC 9422 §4.1: every MAIL counts.
 	if c.mails++; c.mails > c.srv.limits().Transactions {
+		c.limited("transactions")
 		return smtp.NewReply(421, status(4, 7, 0), "%s too many messages in one connection", c.srv.Hostname)
 	}
 	p, r := smtp.ParseMail(arg, c.ext)
@@ -26,7 +27,7 @@ func (c *conn) mail(ctx context.Context, arg string) *smtp.Reply {
 	if err := c.session.Mail(ctx, p); err != nil {
 		return asReply(err)
 	}
-	c.tx = transaction{open: true, utf8: p.SMTPUTF8}
+	c.begin(transaction{open: true, utf8: p.SMTPUTF8})
 	c.utf8 = p.SMTPUTF8
 	return smtp.NewReply(250, status(2, 1, 0), "OK")
 }
@@ -39,6 +40,7 @@ func (c *conn) rcpt(ctx context.Context, arg string) *smtp.Reply {
 	case c.tx.began:
 		return outOfOrder("RCPT after BDAT")
 	case c.tx.rcpts >= c.srv.limits().Recipients:
+		c.limited("recipients")
 		return smtp.NewReply(452, status(4, 5, 3), "too many recipients")
 	}
 	allowed := c.ext
@@ -46,6 +48,10 @@ func (c *conn) rcpt(ctx context.Context, arg string) *smtp.Reply {
 	p, r := smtp.ParseRcpt(arg, allowed)
 	if r != nil {
 		return r
+	}
+	if !c.hold(arg) {
+		c.limited("envelope-memory")
+		return smtp.NewReply(452, status(4, 5, 3), "too many recipients for now")
 	}
 	if err := c.session.Rcpt(ctx, p); err != nil {
 		return asReply(err)
@@ -130,6 +136,7 @@ func (c *conn) dataFault(err error) *smtp.Reply {
 		c.end("bare-newline")
 		return smtp.NewReply(521, status(5, 5, 2), "%s message data holds a bare CR or LF, closing connection: lines must end in CRLF", c.srv.Hostname)
 	case errors.Is(err, smtp.ErrTooLarge):
+		c.limited("size")
 		return smtp.NewReply(552, status(5, 3, 4), "message larger than %d octets", c.srv.limits().MessageSize)
 	}
 	return c.ioFault(err)

@@ -24,7 +24,7 @@ var layers = map[int][]string{
 	7:  {"internal/receive", "internal/submitsocket", "internal/tlsreport", "internal/dmarcreport", "internal/companion"},
 	8:  {"internal/web/reports", "internal/web/policies", "internal/control", "internal/cli"},
 	9:  {"internal/server"},
-	10: {"cmd/waxwing", "bench", "bench/mailperf"},
+	10: {"cmd/waxwing", "bench", "bench/mailperf", "bench/abuse"},
 }
 
 // free packages stand beside the layers: tests and demonstrations.

@@ -159,7 +159,7 @@ const (
 
 // Limits are bounds (INB-3).
 type Limits struct {
-	MaxConnections         int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener."`
+	MaxConnections         int           `toml:"max_connections" min:"1" max:"1000000" doc:"Connections at one time on one listener; of kind https, 1000 at most."`
 	ConnectionsPerIP       int           `toml:"connections_per_ip" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 address or IPv6 /64 network."`
 	ConnectionsPerNetwork  int           `toml:"connections_per_network" min:"1" max:"1000000" doc:"Connections at one time from one IPv4 /24 or IPv6 /48 network; at least connections_per_ip. A listener whose connections are nearly all taken gives clients that it does not know a fifth of both, and keeps the last tenth for those that it knows: who has logged in or delivered mail within known_for."`
 	CrowdedTimeout         time.Duration `toml:"crowded_timeout" min:"1s" max:"1h" doc:"How long a client may take for a command, or between the octets of a message, while four fifths of a listener's connections are taken."`
@@ -172,6 +172,7 @@ type Limits struct {
 	ErrorDelay             time.Duration `toml:"error_delay" min:"1ms" max:"1m" doc:"How much later each error beyond errors_free is answered than the one before."`
 	ErrorDelayMax          time.Duration `toml:"error_delay_max" min:"1ms" max:"5m" doc:"How long an answer to an error waits at most."`
 	ErrorsForgiven         time.Duration `toml:"errors_forgiven" min:"1m" max:"720h" doc:"How long it takes until errors_end errors are forgiven; fewer take less."`
+	EnvelopeMemory         Size          `toml:"envelope_memory" min:"1MiB" max:"16GiB" doc:"What the recipients of clients who have not logged in may hold on one listener, all together, beyond 16 KiB of each (some 30 recipients). Where it is used up, the next recipient is answered 452, and the client sends to the rest afterwards."`
 	ErrorsWaiting          int           `toml:"errors_waiting" min:"1" max:"1000000" doc:"Answers to errors that wait at one time, on one listener; of one client a quarter, of one network half. Where there is no more room, the connection ends."`
 	MaxMessageSize         Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
 	MaxRecipients          int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`

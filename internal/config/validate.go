@@ -40,9 +40,9 @@ func Default() *Config {
 		},
 		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 64 << 20, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
 		Limits: Limits{
-			MaxConnections: 1000, ConnectionsPerIP: 50, ConnectionsPerNetwork: 200, CrowdedTimeout: 10 * time.Second, KnownFor: 7 * 24 * time.Hour,
+			MaxConnections: 3000, ConnectionsPerIP: 50, ConnectionsPerNetwork: 200, CrowdedTimeout: 10 * time.Second, KnownFor: 7 * 24 * time.Hour,
 			ConnectionsPerMinute: 600, TLSHandshakes: 200, TLSHandshakesPerMinute: 150,
-			ErrorsFree: 10, ErrorsEnd: 20, ErrorDelay: time.Second, ErrorDelayMax: 10 * time.Second, ErrorsForgiven: time.Hour, ErrorsWaiting: 100,
+			ErrorsFree: 10, ErrorsEnd: 20, ErrorDelay: time.Second, ErrorDelayMax: 10 * time.Second, ErrorsForgiven: time.Hour, ErrorsWaiting: 100, EnvelopeMemory: 16 << 20,
 			MaxMessageSize: 50 << 20, MaxRecipients: 1000,
 			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerDay: 1000, RecipientsPerDay: 5000,
 		},

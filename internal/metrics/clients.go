@@ -16,6 +16,7 @@ type clients struct {
 	refused     *prometheus.CounterVec
 	ended       *prometheus.CounterVec
 	errors      *prometheus.CounterVec
+	limits      *prometheus.CounterVec
 }
 
 func newClients(r prometheus.Registerer) *clients {
@@ -28,8 +29,9 @@ func newClients(r prometheus.Registerer) *clients {
 		refused:     counter("waxwing_connections_refused_total", "Connections refused, by listener kind and reason (limit-total, limit-strangers, limit-address, limit-network, limit-rate, limit-errors, limit-tls; sendmail: limit-total, limit-user, unknown-user).", "listener", "reason"),
 		ended:       counter("waxwing_connections_ended_total", "Connections that ended, by listener kind and reason (quit, closed, lost, timeout, errors, ...).", "listener", "reason"),
 		errors:      counter("waxwing_client_errors_total", "Errors of clients (refused recipients, unknown commands, failed logins), by listener kind and how they were answered (at-once, late, end: with the connection's end).", "listener", "answered"),
+		limits:      counter("waxwing_client_limits_total", "Limits on what one connection does that were reached, by listener kind and limit (recipients, envelope-memory, commands, transactions, logins, size).", "listener", "limit"),
 	}
-	r.MustRegister(c.connections, c.open, c.refused, c.ended, c.errors)
+	r.MustRegister(c.connections, c.open, c.refused, c.ended, c.errors, c.limits)
 	return c
 }
 
@@ -66,4 +68,11 @@ func (m *Metrics) Erred(listener string, a peers.Answer) {
 		answered = "late"
 	}
 	m.clients.errors.WithLabelValues(listener, answered).Inc()
+}
+
+// Limited counts a limit on what one connection does that was reached.
+func (m *Metrics) Limited(listener, limit string) {
+	if m != nil {
+		m.clients.limits.WithLabelValues(listener, limit).Inc()
+	}
 }

@@ -1,10 +1,15 @@
 package server
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,4 +98,44 @@ func (p *peer) tls(conf *tls.Config) {
 	}
 	p.Conn = tc
 	p.r.Reset(tc)
+}
+
+// INB-2: the certificates that a client shows are kept as long as it is connected: they
+// are few, or its handshake fails.
+func TestLargeClientChain(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.Submissions)
+	own, _, ca := cfg.TLSFiles()
+	cfg.Listen[0].ClientCA = ca
+	s := run(t, cfg)
+	text, err := os.ReadFile(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 10, 100, 300} {
+		cert := &tls.Certificate{PrivateKey: key}
+		tpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+		leaf, err := x509.CreateCertificate(rand.Reader, tpl, tpl, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert.Certificate = append(cert.Certificate, leaf)
+		size := len(leaf)
+		for range n {
+			cert.Certificate = append(cert.Certificate, block.Bytes)
+			size += len(block.Bytes)
+		}
+		nc := dialFrom(t, "127.0.1.1", s.Addr(config.Submissions))
+		tc := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }})
+		_, err = tc.Read(make([]byte, 10)) // the greeting, or an alert
+		if (err == nil) != (size <= maxChain) {
+			t.Errorf("%d certificates with %d octets: %v", n, size, err)
+		}
+		nc.Close()
+	}
 }

@@ -32,12 +32,20 @@ func perMinute(n int) peers.Rate {
 	return peers.Rate{Burst: max(1, n/3), Every: time.Minute / time.Duration(n)}
 }
 
+// httpsConnections are what an HTTPS listener has at one time, if it is not told: each
+// may hold more than one for mail.
+const httpsConnections = 1000
+
 // shares is what clients may have of a listener (INB-3).
 func (s *Server) shares(c config.Listen) smtpserver.Limits {
 	l := s.cfg.Limits
+	connections := l.MaxConnections
+	if c.Kind == config.HTTPS {
+		connections = min(connections, httpsConnections)
+	}
 	return smtpserver.Limits{
-		Connections: cmp.Or(c.MaxConnections, l.MaxConnections), ConnectionsPerAddr: l.ConnectionsPerIP, ConnectionsPerNet: l.ConnectionsPerNetwork,
-		Handshakes: l.TLSHandshakes, Waiting: l.ErrorsWaiting,
+		Connections: cmp.Or(c.MaxConnections, connections), ConnectionsPerAddr: l.ConnectionsPerIP, ConnectionsPerNet: l.ConnectionsPerNetwork,
+		Handshakes: l.TLSHandshakes, Waiting: l.ErrorsWaiting, EnvelopeMemory: int64(l.EnvelopeMemory),
 	}
 }
 
@@ -47,6 +55,7 @@ func (s *Server) trace(kind string) smtpserver.Trace {
 		Connected:    func(_ netip.Addr, refused string) { s.Metrics.Connected(kind, refused) },
 		Disconnected: func(_ netip.Addr, why string) { s.Metrics.Disconnected(kind, why) },
 		Erred:        func(_ netip.Addr, a peers.Answer) { s.Metrics.Erred(kind, a) },
+		Limited:      func(limit string) { s.Metrics.Limited(kind, limit) },
 		Command: func(verb string, r *smtp.Reply) {
 			if verb == "." && r.Positive() {
 				s.Metrics.Accepted(kind)

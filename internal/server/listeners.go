@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -221,10 +222,27 @@ type clientTLS struct {
 func (c *clientTLS) take(t login.Trust) {
 	conf := c.base.Clone()
 	conf.ClientAuth, conf.ClientCAs = tls.RequestClientCert, t.Roots
+	conf.VerifyPeerCertificate = smallChain
 	c.now.Store(conf)
 }
 
 func (c *clientTLS) get(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now.Load(), nil }
+
+// maxChain is what the certificates that a client shows may have, in octets: they are
+// kept as long as the connection. Go's own bound is 256 KiB.
+const maxChain = 32 << 10
+
+// smallChain ends the handshake of a client that shows more.
+func smallChain(chain [][]byte, _ [][]*x509.Certificate) error {
+	size := 0
+	for _, c := range chain {
+		size += len(c)
+	}
+	if size > maxChain {
+		return fmt.Errorf("the client's certificates have %d octets, %d are allowed", size, maxChain)
+	}
+	return nil
+}
 
 func or[T comparable](v, def T) T {
 	var zero T
