@@ -3,6 +3,7 @@ package message
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waxwing/dns"
@@ -56,12 +57,12 @@ func atext(c byte) bool {
 // flattened. What a display name or a comment says never makes it fail. Lists of
 // more than 64 KiB or 2,000 addresses are refused.
 func ParseAddressList(s string) ([]Address, error) {
-	boxes, err := readAddresses(s)
+	r, err := readAddresses(s)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Address, len(boxes))
-	for i, m := range boxes {
+	out := make([]Address, len(r.boxes))
+	for i, m := range r.boxes {
 		if m.Domain == "" {
 			return nil, fmt.Errorf("invalid address list: %q has no domain", clip(m.Local))
 		}
@@ -70,27 +71,49 @@ func ParseAddressList(s string) ([]Address, error) {
 	return out, nil
 }
 
-// CompleteAddressList is ParseAddressList for text that may hold names of this
-// machine's users, as "root" or "root (Cron Daemon)". What complete returns for
-// such a name takes its place; all else of the text stays as it is.
-func CompleteAddressList(s string, complete func(local string) Address) (text string, list []Address, err error) {
-	boxes, err := readAddresses(s)
+// RewriteAddressList is ParseAddressList for text that may hold names of this
+// machine's users, as "root" or "root (Cron Daemon)"; their Domain is empty. Where
+// replace gives another address, it takes the place of the one that stands there;
+// all else of the text stays as it is.
+func RewriteAddressList(s string, replace func(Address) Address) (text string, list []Address, err error) {
+	r, err := readAddresses(s)
 	if err != nil {
 		return "", nil, err
 	}
 	var b strings.Builder
 	done := 0
-	for _, m := range boxes {
-		if m.Domain == "" {
-			full := complete(m.Local)
+	for _, m := range r.boxes {
+		if full := replace(m.Address); full.Local != m.Local || full.Domain != m.Domain {
 			m.Local, m.Domain = full.Local, full.Domain
-			b.WriteString(s[done:m.start] + full.Addr())
+			b.WriteString(s[done:m.start] + m.Addr())
 			done = m.end
 		}
 		list = append(list, m.Address)
 	}
 	b.WriteString(s[done:])
 	return b.String(), list, nil
+}
+
+// EncodeAddressList writes the names and comments of an address list that hold more
+// than US-ASCII as encoded words (RFC 2047 §5). Addresses stay, and so does all
+// that needs no encoding.
+func EncodeAddressList(s string) (string, error) {
+	r, err := readAddresses(s)
+	if err != nil {
+		return "", err
+	}
+	slices.SortFunc(r.names, func(a, b namePart) int { return a.start - b.start })
+	var b strings.Builder
+	done := 0
+	for _, n := range r.names {
+		if n.start < done || !EightBit([]byte(s[n.start:n.end])) {
+			continue
+		}
+		b.WriteString(s[done:n.start] + n.encoded())
+		done = n.end
+	}
+	b.WriteString(s[done:])
+	return b.String(), nil
 }
 
 // From is the mailboxes of the one From field a message has (RFC 5322 §3.6.2).

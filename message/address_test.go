@@ -109,9 +109,14 @@ func TestFromCases(t *testing.T) {
 }
 
 // TRA-6: names of this machine are completed where they stand; nothing else moves.
-func TestCompleteAddressList(t *testing.T) {
+func TestRewriteAddressList(t *testing.T) {
 	t.Parallel()
-	complete := func(local string) Address { return Address{Local: local, Domain: "host.test"} }
+	complete := func(a Address) Address {
+		if a.Domain == "" || a.Domain == "localhost" {
+			a.Domain = "host.test"
+		}
+		return a
+	}
 	for _, c := range []struct{ in, text, addrs string }{
 		{"root", "root@host.test", "root@host.test"},
 		{"root (Cron Daemon)", "root@host.test (Cron Daemon)", "root@host.test"},
@@ -119,9 +124,10 @@ func TestCompleteAddressList(t *testing.T) {
 		{`"jo e", g: <  bob >;`, `"jo e"@host.test, g: <  bob@host.test >;`, `"jo e"@host.test bob@host.test`},
 		{"first . last", "first.last@host.test", "first.last@host.test"},
 		{"  joe@x.test ", "  joe@x.test ", "joe@x.test"},
+		{"Jo <jo@localhost> (x), joe@x.test", "Jo <jo@host.test> (x), joe@x.test", "jo@host.test joe@x.test"},
 		{"g:;", "g:;", ""},
 	} {
-		text, list, err := CompleteAddressList(c.in, complete)
+		text, list, err := RewriteAddressList(c.in, complete)
 		var addrs []string
 		for _, a := range list {
 			addrs = append(addrs, a.Addr())
@@ -129,12 +135,31 @@ func TestCompleteAddressList(t *testing.T) {
 		if err != nil || text != c.text || strings.Join(addrs, " ") != c.addrs {
 			t.Errorf("%q: %q %v %v", c.in, text, addrs, err)
 		}
-		if again, _, err := CompleteAddressList(text, nil); err != nil || again != text {
+		if again, _, err := RewriteAddressList(text, complete); err != nil || again != text {
 			t.Errorf("%q: not whole: %q %v", c.in, again, err)
 		}
 	}
-	if _, _, err := CompleteAddressList("Charlie Root", complete); err == nil {
+	if _, _, err := RewriteAddressList("Charlie Root", complete); err == nil {
 		t.Error("two words are an address")
+	}
+}
+
+// TRA-6: raw names and comments are encoded where they stand, and nothing else is.
+func TestEncodeAddressList(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Jörg <j@x.test>, Joe <joe@x.test>":                   "=?utf-8?q?J=C3=B6rg?= <j@x.test>, Joe <joe@x.test>",
+		"\"Jörg, K.\" <j@x.test> (it is)":                     "=?utf-8?b?SsO2cmcsIEsu?= <j@x.test> (it is)",
+		"Gäste: root (Jörg), \"A B\"  <a@x.test>;":            "=?utf-8?q?G=C3=A4ste?=: root (=?utf-8?q?J=C3=B6rg?=), \"A B\"  <a@x.test>;",
+		"j@x.test (a (b) ö)":                                  "j@x.test (=?utf-8?b?YSAoYikgw7Y=?=)",
+		"J (ö) ä <j@x.test>":                                  "=?utf-8?q?J_=C3=A4?= <j@x.test>",
+		"jörg@bücher.test":                                    "jörg@bücher.test",
+		"=?iso-8859-1?q?=FC?= <a@x.test> (plain), <b@x.test>": "=?iso-8859-1?q?=FC?= <a@x.test> (plain), <b@x.test>",
+	} {
+		got, err := EncodeAddressList(in)
+		if err != nil || got != want {
+			t.Errorf("%q: %q %v, want %q", in, got, err, want)
+		}
 	}
 }
 
@@ -146,7 +171,7 @@ func FuzzParseAddressList(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		list, err := ParseAddressList(s)
+		list, errList := ParseAddressList(s)
 		for _, a := range list {
 			if !utf8.ValidString(a.Name) || strings.ContainsAny(a.Name, "\r\n\x00") {
 				t.Fatalf("%q: name %q", s, a.Name)
@@ -156,12 +181,23 @@ func FuzzParseAddressList(f *testing.F) {
 				t.Fatalf("%q: %q is read again as %v %v", s, a.String(), again, err)
 			}
 		}
+		if text, err := EncodeAddressList(s); err == nil {
+			again, errAgain := ParseAddressList(text)
+			if (errAgain == nil) != (errList == nil) || len(again) != len(list) {
+				t.Fatalf("%q: encoded as %q, it has other addresses: %v", s, text, again)
+			}
+			for i, a := range again {
+				if a.Local != list[i].Local || a.Domain != list[i].Domain {
+					t.Fatalf("%q: encoded as %q, it has another address: %v", s, text, a)
+				}
+			}
+		}
 		theirs, errTheirs := mail.ParseAddressList(s)
 		if errTheirs != nil || bytes.ContainsAny([]byte(s), "\x7f") {
 			return
 		}
-		if err != nil || len(list) != len(theirs) {
-			t.Fatalf("%q: %v %v, net/mail has %v", s, list, err, theirs)
+		if errList != nil || len(list) != len(theirs) {
+			t.Fatalf("%q: %v %v, net/mail has %v", s, list, errList, theirs)
 		}
 		for i, a := range list {
 			if a.Local+"@"+a.Domain != theirs[i].Address {

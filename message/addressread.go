@@ -3,6 +3,7 @@ package message
 import (
 	"errors"
 	"fmt"
+	"mime"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,10 +21,29 @@ type addressReader struct {
 	s     string
 	pos   int
 	boxes []mailbox
-	group bool // between a group's ":" and ";"
-	// comment is the last one that was skipped, with its parentheses: "joe@x
-	// (Joe)" is how names were written before RFC 822.
+	names []namePart // of people and groups, and comments
+	group bool       // between a group's ":" and ";"
+	// comment is the text of the last one that was skipped: "joe@x (Joe)" is how
+	// names were written before RFC 822.
 	comment string
+}
+
+// namePart is text that is for people only, and where it stands.
+type namePart struct {
+	text       string
+	start, end int
+	comment    bool
+}
+
+// encoded is the text as encoded words.
+func (n namePart) encoded() string {
+	if !n.comment {
+		return EncodePhrase(n.text)
+	}
+	if strings.ContainsAny(n.text, `()\\"`) { // RFC 2047 §5 (2)
+		return "(" + mime.BEncoding.Encode("utf-8", n.text) + ")"
+	}
+	return "(" + EncodeWord(n.text) + ")"
 }
 
 // piece is a word or a dot of a phrase or a local part.
@@ -34,15 +54,15 @@ type piece struct {
 	apart      bool // white space or a comment stands before it
 }
 
-func readAddresses(s string) ([]mailbox, error) {
+func readAddresses(s string) (*addressReader, error) {
 	if len(s) > maxAddressList {
 		return nil, fmt.Errorf("address list is longer than %d octets", maxAddressList)
 	}
-	r := addressReader{s: s}
+	r := &addressReader{s: s}
 	if err := r.list(); err != nil {
 		return nil, fmt.Errorf("invalid address list: %w", err)
 	}
-	return r.boxes, nil
+	return r, nil
 }
 
 // list is address-list with obs-addr-list, whose members may be empty.
@@ -95,11 +115,12 @@ func (r *addressReader) address() (found bool, err error) {
 	case '@':
 		return true, r.addrSpec(words)
 	case '<':
-		return true, r.angle(phrase(words))
+		return true, r.angle(r.name(words))
 	case ':':
 		if len(words) == 0 || r.group {
 			return false, r.unexpected("before a group's name")
 		}
+		r.name(words)
 		r.pos++
 		r.group = true
 		_, err := r.address() // an empty group, or its first address
@@ -121,7 +142,7 @@ func (r *addressReader) addrSpec(words []piece) error {
 	if err := r.skip(); err != nil {
 		return err
 	}
-	m.Name = r.commentText()
+	m.Name = r.comment
 	r.boxes = append(r.boxes, m)
 	return nil
 }
@@ -133,7 +154,7 @@ func (r *addressReader) localName(words []piece) error {
 		return err
 	}
 	m := mailbox{start: words[0].start, end: words[len(words)-1].end}
-	m.Local, m.Name = local, r.commentText()
+	m.Local, m.Name = local, r.comment
 	r.boxes = append(r.boxes, m)
 	return nil
 }
@@ -359,7 +380,8 @@ func (r *addressReader) skip() error {
 			if end < 0 {
 				return errors.New("a comment without end")
 			}
-			r.comment = r.s[r.pos : r.pos+end]
+			r.comment = commentText(r.s[r.pos+1 : r.pos+end-1])
+			r.names = append(r.names, namePart{r.comment, r.pos, r.pos + end, true})
 			r.pos += end
 		default:
 			return nil
@@ -387,19 +409,26 @@ func commentEnd(s string) int {
 	return -1
 }
 
-// commentText is the last comment as a name.
-func (r *addressReader) commentText() string {
-	if r.comment == "" {
-		return ""
-	}
+// commentText is a comment's content as a name.
+func commentText(in string) string {
 	var b strings.Builder
-	for in := r.comment[1 : len(r.comment)-1]; in != ""; in = in[1:] {
+	for ; in != ""; in = in[1:] {
 		if in[0] == '\\' && len(in) > 1 {
 			in = in[1:]
 		}
 		b.WriteByte(in[0])
 	}
 	return DecodeWords(b.String())
+}
+
+// name is a display name, and notes where it stands.
+func (r *addressReader) name(words []piece) string {
+	if len(words) == 0 {
+		return ""
+	}
+	text := phrase(words)
+	r.names = append(r.names, namePart{text, words[0].start, words[len(words)-1].end, false})
+	return text
 }
 
 // peek is the character at pos; 0 at the end.
