@@ -15,6 +15,7 @@ import (
 
 	"waxwing/internal/cli"
 	"waxwing/internal/config"
+	"waxwing/internal/sendmail"
 )
 
 // Exit codes.
@@ -118,7 +119,7 @@ func perform(ctx context.Context, e env, args []string) int {
 	}
 	err := c.run(ctx, e, args[1:])
 	var u usageError
-	var coded exitError
+	var coded *sendmail.Error
 	var faults config.Errors
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -127,7 +128,7 @@ func perform(ctx context.Context, e env, args []string) int {
 		return exitFailed
 	case errors.As(err, &coded):
 		fmt.Fprintf(e.stderr, "waxwing %s: %v\n", c.name, err)
-		return coded.code
+		return coded.Code
 	case errors.As(err, &u):
 		fmt.Fprintf(e.stderr, "waxwing %s: %s\n", c.name, u.text)
 		c.usage(e.stderr, args[1:])

@@ -1,127 +1,113 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
-	"waxwing/smtp"
+	"waxwing/internal/control"
+	"waxwing/internal/queue"
+	"waxwing/internal/sendmail"
 )
 
-// Exit codes of sysexits.h, which callers of sendmail expect.
-const (
-	exUsage       = 64
-	exDataErr     = 65
-	exNoUser      = 67
-	exNoHost      = 68
-	exUnavailable = 69
-	exSoftware    = 70
-	exIOErr       = 74
-	exTempFail    = 75
-	exProtocol    = 76
-	exNoPerm      = 77
-	exConfig      = 78
-)
-
-// exitError is an error with an exit code of its own.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e exitError) Error() string { return e.err.Error() }
-func (e exitError) Unwrap() error { return e.err }
-
-// programArgs makes the arguments of the command line: called by the name
-// sendmail, the program is that command.
+// programArgs makes the arguments of the command line: called by the name sendmail,
+// mailq or newaliases, the program is that command.
 func programArgs(argv []string) []string {
-	if len(argv) > 0 && filepath.Base(argv[0]) == "sendmail" {
-		return append([]string{"sendmail"}, argv[1:]...)
+	if len(argv) > 0 {
+		if flags, ok := sendmail.Called(filepath.Base(argv[0])); ok {
+			return append(append([]string{"sendmail"}, flags...), argv[1:]...)
+		}
 	}
 	return argv[min(1, len(argv)):]
 }
 
-// sendmailTimeout bounds one submission: programs that wait for sendmail must not hang.
-const sendmailTimeout = 10 * time.Minute
-
-// runSendmail sends the message on standard input (TRA-5). What goes wrong is
-// told on stderr and by the exit code, always: there is no queue on this side that could
-// try again.
+// runSendmail hands in mail for programs, as sendmail does (TRA-5, TRA-6).
 func runSendmail(ctx context.Context, e env, args []string) error {
-	ctx, cancel := context.WithTimeout(ctx, sendmailTimeout)
-	defer cancel()
-	err := sendmail(ctx, e, args)
-	var coded exitError
-	var usage usageError
-	switch {
-	case err == nil || errors.As(err, &coded):
-		return err
-	case errors.Is(err, errHelp):
-		_, err := io.WriteString(e.stdout, sendmailUsage)
-		return err
-	case errors.As(err, &usage):
-		return exitError{exUsage, fmt.Errorf("%s; \"waxwing sendmail --help\" tells the flags", usage.text)}
-	}
-	return exitError{exSoftware, err}
+	p := &sendmail.Program{Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr, Now: time.Now, Machine: sendmail.ThisMachine(),
+		Queue: func(ctx context.Context, config string) error { return mailq(ctx, e, config) }}
+	return p.Run(ctx, args)
 }
 
-func sendmail(ctx context.Context, e env, args []string) error {
-	call, err := parseSendmail(args)
-	if err != nil {
-		return err
-	}
-	path, err := findSendmailConfig(call.config)
-	if err == nil {
-		var conf *sendmailConfig
-		if conf, err = loadSendmailConfig(path); err == nil {
-			return sendWith(ctx, e, &call, conf)
+// serverConfig is where a server's configuration usually is.
+const serverConfig = "/etc/waxwing/waxwing.toml"
+
+// mailq shows the queue of the server on this machine in the form that programs know
+// from other sendmails. A machine without a server has no queue.
+func mailq(ctx context.Context, e env, config string) error {
+	if config == "" {
+		config = serverConfig
+		if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) {
+			return printMailq(e.stdout, nil)
 		}
 	}
-	return exitError{exConfig, fmt.Errorf("configuration: %w", err)}
-}
-
-func sendWith(ctx context.Context, e env, call *sendmailCall, conf *sendmailConfig) error {
-	if len(call.recipients) == 0 && !call.header {
-		return usagef("no recipients: name them, or use -t to take them from the header")
+	var items []queue.Item
+	err := withDesk(ctx, e, storeFlags{config: config}, func(d control.Desk) error {
+		f := queue.Filter{Limit: 1000}
+		for {
+			page, err := d.List(ctx, f)
+			items = append(items, page...)
+			if err != nil || len(page) < f.Limit || len(items) >= maxMailq {
+				return err
+			}
+			f.After = page[len(page)-1].Recipient.ID
+		}
+	})
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: only who may administer the server may see its queue", err)
 	}
-	msg, err := readMessage(e.stdin, call.dots)
 	if err != nil {
 		return err
 	}
-	o, err := compose(msg, call, conf, time.Now())
-	if err != nil {
+	return printMailq(e.stdout, items)
+}
+
+// maxMailq bounds the recipients that mailq shows.
+const maxMailq = 100_000
+
+// printMailq writes a group of lines for each message.
+func printMailq(w io.Writer, items []queue.Item) error {
+	if len(items) == 0 {
+		_, err := fmt.Fprintln(w, "Mail queue is empty")
 		return err
 	}
-	if conf.Socket != "" {
-		return o.overSocket(ctx, call, conf)
+	bw := bufio.NewWriter(w)
+	fmt.Fprintln(bw, "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------")
+	byMessage := map[int64][]queue.Item{}
+	var order []int64
+	for _, i := range items {
+		if byMessage[i.Envelope.ID] == nil {
+			order = append(order, i.Envelope.ID)
+		}
+		byMessage[i.Envelope.ID] = append(byMessage[i.Envelope.ID], i)
 	}
-	return o.overSMTP(ctx, call, conf)
-}
-
-// refused is a server's refusal with the exit code that callers know.
-func refused(what string, r *smtp.Reply) error {
-	return exitError{replyCode(r), fmt.Errorf("%s: %s", what, r)}
-}
-
-// replyCode is the exit code of a refusal (pure).
-func replyCode(r *smtp.Reply) int {
-	e := r.Enhanced
-	switch {
-	case r.Temporary():
-		return exTempFail
-	case r.Code == 530 || r.Code == 535 || r.Code == 538 || e.Class == 5 && e.Subject == 7:
-		return exNoPerm
-	case e.Class == 5 && e.Subject == 1 && e.Detail == 1:
-		return exNoUser
-	case e.Class == 5 && e.Subject == 1 && (e.Detail == 2 || e.Detail == 10):
-		return exNoHost
-	case e.Class == 5 && e.Subject == 6, r.Code == 552, e.Class == 5 && e.Subject == 3 && e.Detail == 4:
-		return exDataErr
-	case r.Code/10 == 50:
-		return exProtocol
+	var size int64
+	for _, id := range order {
+		env := byMessage[id][0].Envelope
+		size += env.Size
+		sender := env.Sender
+		if sender == "" {
+			sender = "MAILER-DAEMON"
+		}
+		mark := " "
+		if byMessage[id][0].State == queue.Held {
+			mark = "!"
+		}
+		fmt.Fprintf(bw, "%-12s%8d %s  %s\n", queue.LogID(id)+mark, env.Size, env.Accepted.Local().Format("Mon Jan _2 15:04:05"), sender)
+		for _, i := range byMessage[id] {
+			if why := cmp.Or(i.Reply, i.Text, i.Word); why != "" {
+				fmt.Fprintf(bw, "(%s)\n", why)
+			}
+			fmt.Fprintf(bw, "%42s%s\n", "", i.Recipient.Address)
+		}
+		fmt.Fprintln(bw)
 	}
-	return exUnavailable
+	fmt.Fprintf(bw, "-- %d Kbytes in %s.\n", (size+1023)/1024, number(len(order), "Request"))
+	return bw.Flush()
 }

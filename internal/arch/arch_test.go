@@ -22,7 +22,7 @@ var layers = map[int][]string{
 	5:  {"internal/transport", "internal/mailboxes", "internal/dnscheck"},
 	6:  {"internal/queue", "internal/explain"},
 	7:  {"internal/receive", "internal/submitsocket", "internal/tlsreport", "internal/dmarcreport", "internal/companion"},
-	8:  {"internal/web/reports", "internal/web/policies", "internal/control", "internal/cli"},
+	8:  {"internal/web/reports", "internal/web/policies", "internal/control", "internal/cli", "internal/sendmail"},
 	9:  {"internal/server"},
 	10: {"cmd/waxwing", "bench", "bench/mailperf", "bench/abuse"},
 }

@@ -20,12 +20,12 @@ import (
 // given back.
 
 // unserved holds packages that are no part of a running server: what stands in for the world
-// in tests and the lab, load generators, tools, and the guard itself.
+// in tests and the lab, sendmail (a process for one call), load generators, tools, and the guard itself.
 func unserved(path string) bool {
 	if path == "internal/control/client.go" { // what commands use
 		return true
 	}
-	for _, dir := range []string{"internal/lab", "internal/guard", "internal/interop", "dns/dnstest", "bench", "scripts", "cmd"} {
+	for _, dir := range []string{"internal/lab", "internal/sendmail", "internal/guard", "internal/interop", "dns/dnstest", "bench", "scripts", "cmd"} {
 		if path == dir || strings.HasPrefix(path, dir+"/") {
 			return true
 		}

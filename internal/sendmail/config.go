@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"errors"
@@ -7,15 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/message"
 )
 
-// sendmailConfig is sendmail.toml. Either Socket or Server says where mail goes.
-type sendmailConfig struct {
+// config is sendmail.toml. Either Socket or Server says where mail goes.
+type config struct {
 	Socket       string   `toml:"socket"`
 	Server       string   `toml:"server"`
 	Port         int      `toml:"port"`
@@ -27,42 +29,49 @@ type sendmailConfig struct {
 	RootsFile    string   `toml:"roots_file"`
 	EHLO         string   `toml:"ehlo"`
 	From         string   `toml:"from"`
+	Domain       string   `toml:"domain"`
+	Root         string   `toml:"root"`
 	Need         string   `toml:"need"`
+	ServerConfig string   `toml:"server_config"` // of the server on this machine, for mailq
 
-	need delivery.TLSNeed
+	from, root message.Address // read from From and Root
+	need       delivery.TLSNeed
 }
 
 const (
-	systemSendmailConfig = "/etc/waxwing/sendmail.toml"
-	defaultSocket        = "/run/waxwing/sendmail.sock"
-	maxSendmailConfig    = 64 << 10
+	systemConfig  = "/etc/waxwing/sendmail.toml"
+	defaultSocket = "/run/waxwing/sendmail.sock"
+	maxConfig     = 64 << 10
 )
 
-// findSendmailConfig is where the configuration is: what -C says, else the
-// user's, else the system's; "" if there is none.
-func findSendmailConfig(given string) (string, error) {
+// findConfig is where the configuration is: what -C says, else the user's, else the
+// system's; "" if there is none. One that nobody named and that cannot be read is no
+// reason to send no mail: it is warned of, and the next one counts.
+func findConfig(given string) (path string, warnings []string) {
 	if given != "" {
 		return given, nil
 	}
-	paths := []string{systemSendmailConfig}
+	var paths []string
 	if dir, err := os.UserConfigDir(); err == nil {
-		paths = append([]string{filepath.Join(dir, "waxwing", "sendmail.toml")}, paths...)
+		paths = append(paths, filepath.Join(dir, "waxwing", "sendmail.toml"))
 	}
-	for _, p := range paths {
-		switch _, err := os.Stat(p); {
+	for _, p := range append(paths, systemConfig) {
+		f, err := os.Open(p)
+		switch {
 		case err == nil:
-			return p, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return "", err
+			f.Close()
+			return p, warnings
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+			warnings = append(warnings, err.Error()+": this file does not count")
 		}
 	}
-	return "", nil
+	return "", warnings
 }
 
-// loadSendmailConfig reads the configuration strictly. Without a file, mail goes to
+// loadConfig reads the configuration strictly. Without a file, mail goes to
 // the local server's socket.
-func loadSendmailConfig(path string) (*sendmailConfig, error) {
-	c := &sendmailConfig{}
+func loadConfig(path string) (*config, error) {
+	c := &config{}
 	if path == "" {
 		c.Socket = defaultSocket
 		return c, nil
@@ -71,7 +80,7 @@ func loadSendmailConfig(path string) (*sendmailConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fi.Size() > maxSendmailConfig {
+	if fi.Size() > maxConfig {
 		return nil, fmt.Errorf("%s has %d octets: this is no configuration", path, fi.Size())
 	}
 	b, err := os.ReadFile(path)
@@ -102,15 +111,15 @@ func loadSendmailConfig(path string) (*sendmailConfig, error) {
 }
 
 // anchor makes relative paths count from the file's directory.
-func (c *sendmailConfig) anchor(dir string) {
-	for _, p := range []*string{&c.Socket, &c.PasswordFile, &c.RootsFile} {
+func (c *config) anchor(dir string) {
+	for _, p := range []*string{&c.Socket, &c.PasswordFile, &c.RootsFile, &c.ServerConfig} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
 }
 
-func (c *sendmailConfig) check() []error {
+func (c *config) check() []error {
 	var errs []error
 	add := func(bad bool, format string, args ...any) {
 		if bad {
@@ -135,12 +144,29 @@ func (c *sendmailConfig) check() []error {
 		c.need, err = delivery.ParseTLSNeed(c.Need)
 		add(err != nil, "need: %v", err)
 	}
+	if c.Domain != "" {
+		_, err := dns.ParseName(c.Domain)
+		add(err != nil, "domain: %v", err)
+	}
+	for key, v := range map[string]struct {
+		text string
+		into *message.Address
+	}{"from": {c.From, &c.from}, "root": {c.Root, &c.root}} {
+		if v.text == "" {
+			continue
+		}
+		list, err := message.ParseAddressList(v.text)
+		add(err != nil || len(list) != 1, "%s is one mail address, not %q", key, v.text)
+		if err == nil && len(list) == 1 {
+			*v.into = list[0]
+		}
+	}
 	return errs
 }
 
 // port and implicit are how the server is spoken to: 465 with TLS from the
 // start is the default (RFC 8314 §3.3).
-func (c *sendmailConfig) port() int {
+func (c *config) port() int {
 	switch {
 	case c.Port != 0:
 		return c.Port
@@ -150,13 +176,21 @@ func (c *sendmailConfig) port() int {
 	return 465
 }
 
-func (c *sendmailConfig) implicit() bool {
+func (c *config) implicit() bool {
 	return c.TLS == "implicit" || c.TLS == "" && c.port() == 465
 }
 
-func (c *sendmailConfig) password() (string, error) {
-	if c.PasswordFile != "" {
-		return firstLine(c.PasswordFile)
+func (c *config) password() (string, error) {
+	if c.PasswordFile == "" {
+		return c.Password, nil
 	}
-	return c.Password, nil
+	b, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", fmt.Errorf("%s holds no password on its first line", c.PasswordFile)
+	}
+	return line, nil
 }

@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"fmt"
@@ -7,8 +7,19 @@ import (
 	"waxwing/internal/delivery"
 )
 
-// sendmailCall is what the flags of sendmail ask for.
-type sendmailCall struct {
+// mode is what is to be done (-b).
+type mode string
+
+const (
+	modeSend    mode = "m"
+	modeQueue   mode = "p" // mailq
+	modeAliases mode = "i" // newaliases
+	modeSMTP    mode = "s"
+)
+
+// call is what the flags ask for.
+type call struct {
+	mode       mode
 	config     string // -C
 	from       string // -f, -r
 	fromGiven  bool
@@ -22,46 +33,80 @@ type sendmailCall struct {
 	needGiven  bool
 }
 
-// sendmailValues are the one-letter flags that take a value, joined or as the next
-// argument. Those that mean nothing here are taken and passed over.
-const sendmailValues = "ABCDdFfhLNopORrVX"
+// Letters that take a value, joined or as the next argument, and those that take
+// it joined only. Letters that mean nothing here are taken and passed over.
+const (
+	withValue    = "ABbCDeFfhLMNOopQRrVX"
+	withOwnValue = "dq"
+)
 
-// parseSendmail reads a command line as sendmail's callers write it: letters
-// with values joined or apart, "--" before recipients, unknown flags passed over.
-func parseSendmail(args []string) (sendmailCall, error) {
-	var c sendmailCall
+// Called reports whether a program of that name is sendmail, and the flags that the
+// name stands for.
+func Called(name string) (flags []string, ok bool) {
+	switch name {
+	case "sendmail":
+		return nil, true
+	case "mailq":
+		return []string{"-bp"}, true
+	case "newaliases":
+		return []string{"-bi"}, true
+	}
+	return nil, false
+}
+
+// parse reads a command line as getopt does: letters may be joined, the last of
+// them with a value that is joined or the next argument; flags may stand behind
+// recipients, and "--" ends them. Unknown letters are passed over.
+func parse(args []string) (call, error) {
+	c := call{mode: modeSend}
 	for len(args) > 0 {
 		a := args[0]
 		args = args[1:]
+		var err error
 		switch {
 		case a == "--":
 			c.recipients = append(c.recipients, args...)
 			return c, nil
 		case len(a) < 2 || a[0] != '-':
 			c.recipients = append(c.recipients, a)
-			continue
 		case strings.HasPrefix(a, "--"):
-			if err := c.long(a[2:]); err != nil {
-				return c, err
-			}
-			continue
+			err = c.long(a[2:])
+		default:
+			args, err = c.joined(a[1:], args)
 		}
-		letter, value := a[1], a[2:]
-		if strings.IndexByte(sendmailValues, letter) >= 0 && value == "" && letter != 'd' {
-			if len(args) == 0 {
-				return c, usagef("-%c needs a value", letter)
-			}
-			value, args = args[0], args[1:]
-		}
-		if err := c.letter(letter, value); err != nil {
+		if err != nil {
 			return c, err
 		}
 	}
 	return c, nil
 }
 
+// joined reads the letters of one argument and returns the arguments that are left.
+func (c *call) joined(letters string, args []string) ([]string, error) {
+	for letters != "" {
+		letter := letters[0]
+		letters = letters[1:]
+		value := ""
+		switch {
+		case strings.IndexByte(withOwnValue, letter) >= 0:
+			value, letters = letters, ""
+		case strings.IndexByte(withValue, letter) < 0:
+		case letters != "":
+			value, letters = letters, ""
+		case len(args) == 0:
+			return nil, usagef("-%c needs a value", letter)
+		default:
+			value, args = args[0], args[1:]
+		}
+		if err := c.letter(letter, value); err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
 // long are flags that only this sendmail has.
-func (c *sendmailCall) long(name string) error {
+func (c *call) long(name string) error {
 	switch name {
 	case "require-tls":
 		return c.tls(delivery.RequireTLS)
@@ -73,7 +118,7 @@ func (c *sendmailCall) long(name string) error {
 	return usagef("unknown flag --%s: --require-tls and --tls-optional are known", name)
 }
 
-func (c *sendmailCall) tls(n delivery.TLSNeed) error {
+func (c *call) tls(n delivery.TLSNeed) error {
 	if c.needGiven && c.need != n {
 		return usagef("REQUIRETLS and TLS-Required: No exclude each other")
 	}
@@ -81,7 +126,7 @@ func (c *sendmailCall) tls(n delivery.TLSNeed) error {
 	return nil
 }
 
-func (c *sendmailCall) letter(letter byte, value string) error {
+func (c *call) letter(letter byte, value string) error {
 	switch letter {
 	case 'f', 'r':
 		if inner, ok := strings.CutPrefix(value, "<"); ok {
@@ -93,12 +138,11 @@ func (c *sendmailCall) letter(letter byte, value string) error {
 	case 'C':
 		c.config = value
 	case 'i':
-		// Flags without a value may be joined: -ti.
 		c.dots = true
-		return c.joined(value)
 	case 't':
 		c.header = true
-		return c.joined(value)
+	case 'I':
+		c.mode = modeAliases
 	case 'N':
 		return c.setNotify(value)
 	case 'R':
@@ -108,39 +152,25 @@ func (c *sendmailCall) letter(letter byte, value string) error {
 	case 'o', 'O':
 		return c.option(letter, value)
 	case 'b':
-		return sendmailMode(value)
-	case 'q', 's':
-		if letter == 'q' {
-			return usagef("-q: the queue is the server's: \"waxwing queue\" shows it and acts on it")
-		}
+		return c.setMode(value)
+	case 'q':
+		return usagef("-q: the queue is the server's: \"waxwing queue\" shows it and acts on it")
 	}
 	return nil // others are of other programs and times, and change nothing here
 }
 
-func (c *sendmailCall) joined(rest string) error {
-	if rest == "" {
+// setMode is -b.
+func (c *call) setMode(value string) error {
+	switch m := mode(value); m {
+	case modeSend, modeQueue, modeAliases, modeSMTP:
+		c.mode = m
 		return nil
 	}
-	return c.letter(rest[0], rest[1:])
-}
-
-// sendmailMode is -b.
-func sendmailMode(mode string) error {
-	switch mode {
-	case "m", "":
-		return nil
-	case "p":
-		return usagef("-bp: \"waxwing queue list\" shows the queue")
-	case "i":
-		return usagef("-bi: there is no alias file; \"waxwing address\" keeps addresses")
-	case "s":
-		return usagef("-bs: this sendmail does not speak SMTP on its standard input; use the server's port 587 or 465")
-	}
-	return usagef("-b%s is not known here: this sendmail sends mail (-bm) and nothing else", mode)
+	return usagef("-b%s is not known here: this sendmail sends mail (-bm, -bs) and shows the queue (-bp)", value)
 }
 
 // option is -o and -O.
-func (c *sendmailCall) option(letter byte, value string) error {
+func (c *call) option(letter byte, value string) error {
 	name, arg, _ := strings.Cut(value, "=")
 	switch {
 	case letter == 'o' && value == "i", strings.EqualFold(name, "IgnoreDots"):
@@ -153,7 +183,7 @@ func (c *sendmailCall) option(letter byte, value string) error {
 	return nil
 }
 
-func (c *sendmailCall) setNotify(value string) error {
+func (c *call) setNotify(value string) error {
 	for w := range strings.SplitSeq(strings.ToUpper(value), ",") {
 		switch w {
 		case "NEVER", "SUCCESS", "FAILURE", "DELAY":
@@ -168,7 +198,7 @@ func (c *sendmailCall) setNotify(value string) error {
 	return nil
 }
 
-func (c *sendmailCall) setRet(value string) error {
+func (c *call) setRet(value string) error {
 	switch c.ret = strings.ToUpper(value); c.ret {
 	case "HDRS", "FULL":
 		return nil
@@ -176,7 +206,9 @@ func (c *sendmailCall) setRet(value string) error {
 	return usagef("-R %s: hdrs or full", value)
 }
 
-const sendmailUsage = `usage: waxwing sendmail [-t] [-i] [-f SENDER] [-F NAME] [FLAGS] [RECIPIENT …]
+const usage = `usage: waxwing sendmail [-t] [-i] [-f SENDER] [-F NAME] [FLAGS] [RECIPIENT …]
+       waxwing sendmail -bs
+       waxwing sendmail -bp
 
 Sends the message on standard input, as sendmail does.
 
@@ -188,6 +220,9 @@ Sends the message on standard input, as sendmail does.
   -R hdrs|full    what a notification of failure returns
   -V ENVID        envelope identifier
   -C FILE         configuration file
+  -bs             speak SMTP on standard input and output
+  -bp             show the queue of the server on this machine, as mailq does
+  -bi             do nothing, as there are no alias files: newaliases
   --require-tls   send only over verified TLS all the way (RFC 8689); also -O RequireTLS
   --tls-optional  rather without TLS than not at all; also -O TLS-Required=no
 

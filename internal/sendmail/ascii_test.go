@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func TestSendmailToASCII(t *testing.T) {
 		{"me@here.test", "x@grüße.test", "Subject: x\r\n", true},
 		{"me@here.test", "jörg@grüße.test", "Subject: x\r\n", false},
 		{"mé@here.test", "x@there.test", "Subject: x\r\n", false},
-		{"me@here.test", "x@grüße.test", "Subject: Grüße\r\n", false},
+		{"me@here.test", "x@grüße.test", "Subject: Grüße\r\n", true}, // encoded before, or kept for 8BITMIME (TRA-6)
 	} {
 		h, _, err := message.SplitHeader([]byte(tt.header + "\r\n"))
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"bytes"
@@ -22,38 +22,38 @@ import (
 )
 
 // overSocket hands the message to the server on this machine.
-func (o *outgoing) overSocket(ctx context.Context, call *sendmailCall, conf *sendmailConfig) error {
+func (o *outgoing) overSocket(ctx context.Context, call *call, conf *config) (*smtp.Reply, error) {
 	req := submitsocket.Request{From: o.from, Recipients: o.recipients, RequireTLS: o.need == delivery.RequireTLS,
 		SMTPUTF8: o.smtputf8(), EnvID: call.envid, Ret: call.ret, Notify: call.notify}
 	r, err := submitsocket.Submit(ctx, conf.Socket, req, o.bytes())
 	switch {
 	case errors.Is(err, submitsocket.ErrConnect):
-		return exitError{exTempFail, fmt.Errorf("%w: the message was not sent; is \"waxwing serve\" running, with [sendmail] socket = %q?", err, conf.Socket)}
+		return nil, failf(exTempFail, "%w: the message was not sent; is \"waxwing serve\" running, with [sendmail] socket = %q?", err, conf.Socket)
 	case err != nil:
-		return exitError{exTempFail, fmt.Errorf("%w: whether the message was sent is not known", err)}
+		return nil, failf(exTempFail, "%w: whether the message was sent is not known", err)
 	case !r.Positive():
-		return refused("the local server refused the message", r)
+		return nil, refused("the local server refused the message", r)
 	}
-	return nil
+	return r, nil
 }
 
 // submission is one session with a submission server.
 type submission struct {
 	o    *outgoing
-	call *sendmailCall
-	conf *sendmailConfig
+	call *call
+	conf *config
 	conn *smtpclient.Conn
 }
 
 // overSMTP submits the message to the configured server, over verified TLS only.
-func (o *outgoing) overSMTP(ctx context.Context, call *sendmailCall, conf *sendmailConfig) error {
+func (o *outgoing) overSMTP(ctx context.Context, call *call, conf *config) (*smtp.Reply, error) {
 	s := &submission{o: o, call: call, conf: conf}
 	if err := s.connect(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.conn.Close()
 	if err := s.login(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	return s.send(ctx)
 }
@@ -64,7 +64,7 @@ func (s *submission) tlsConfig() (*tls.Config, error) {
 	if f := s.conf.RootsFile; f != "" {
 		var err error
 		if roots, err = certs.Roots(f, false); err != nil {
-			return nil, exitError{exConfig, err}
+			return nil, &Error{Code: exConfig, Err: err}
 		}
 	}
 	return &tls.Config{ServerName: s.conf.Server, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
@@ -80,7 +80,7 @@ func (s *submission) connect(ctx context.Context) error {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return exitError{exTempFail, fmt.Errorf("cannot connect to %s: %w: the message was not sent", addr, err)}
+		return failf(exTempFail, "cannot connect to %s: %w: the message was not sent", addr, err)
 	}
 	if s.conf.implicit() {
 		tc := tls.Client(nc, conf)
@@ -139,7 +139,7 @@ func (s *submission) failed(what string, err error) error {
 	case untrusted(err):
 		code = exNoPerm
 	}
-	return exitError{code, fmt.Errorf("%s: %s: %w: the message was not sent", s.conf.Server, what, err)}
+	return failf(code, "%s: %s: %w: the message was not sent", s.conf.Server, what, err)
 }
 
 // untrusted reports a server that is not who it should be: trying again helps nothing.
@@ -155,7 +155,7 @@ func (s *submission) login(ctx context.Context) error {
 	}
 	password, err := s.conf.password()
 	if err != nil {
-		return exitError{exConfig, err}
+		return &Error{Code: exConfig, Err: err}
 	}
 	var cs *tls.ConnectionState
 	if state, ok := s.conn.TLSState(); ok {
@@ -163,14 +163,14 @@ func (s *submission) login(ctx context.Context) error {
 	}
 	client, err := sasl.Choose(s.conn.Extensions().Auth, cs, sasl.Account{User: s.conf.User, Password: password, Allowed: s.conf.Mechanisms})
 	if err != nil {
-		return exitError{exNoPerm, fmt.Errorf("%s: logging in as %s: %w: the message was not sent", s.conf.Server, s.conf.User, err)}
+		return failf(exNoPerm, "%s: logging in as %s: %w: the message was not sent", s.conf.Server, s.conf.User, err)
 	}
 	if err := s.conn.Auth(ctx, client); err != nil {
 		failed := s.failed("logging in as "+s.conf.User, err)
 		var lost *smtpclient.ConnError
 		var reply *smtpclient.ReplyError
 		if !errors.As(err, &lost) && !errors.As(err, &reply) { // the server did not prove itself
-			return exitError{exNoPerm, failed}
+			return &Error{Code: exNoPerm, Err: failed}
 		}
 		return failed
 	}
@@ -178,24 +178,24 @@ func (s *submission) login(ctx context.Context) error {
 }
 
 // send makes the one transaction.
-func (s *submission) send(ctx context.Context) error {
+func (s *submission) send(ctx context.Context) (*smtp.Reply, error) {
 	t, err := s.transaction()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := s.conn.Transaction(ctx, t)
 	if err != nil {
 		if res != nil && res.DotSent {
-			return exitError{exTempFail, fmt.Errorf("%s: %w: whether the message was sent is not known", s.conf.Server, err)}
+			return nil, failf(exTempFail, "%s: %w: whether the message was sent is not known", s.conf.Server, err)
 		}
-		return s.failed("sending", err)
+		return nil, s.failed("sending", err)
 	}
 	if err := s.judge(res); err != nil {
-		return err
+		return nil, err
 	}
 	// All is done; how the server says goodbye changes nothing.
 	_ = s.conn.Quit(ctx)
-	return nil
+	return res.Data, nil
 }
 
 // judge makes of the replies what the caller is told. A message that some of the recipients
@@ -216,13 +216,13 @@ func (s *submission) judge(res *smtpclient.TransactionResult) error {
 	}
 	switch {
 	case len(bad) == len(res.Rcpts):
-		return exitError{replyCode(worst), fmt.Errorf("%s refused every recipient, and nothing was sent: %s", s.conf.Server, strings.Join(bad, "; "))}
+		return &Error{Code: replyCode(worst), Reply: worst, Err: fmt.Errorf("%s refused every recipient, and nothing was sent: %s", s.conf.Server, strings.Join(bad, "; "))}
 	case res.Data == nil:
-		return exitError{exProtocol, fmt.Errorf("%s did not answer to the message", s.conf.Server)}
+		return failf(exProtocol, "%s did not answer to the message", s.conf.Server)
 	case !res.Data.Positive():
 		return refused(s.conf.Server+" refused the message", res.Data)
 	case len(bad) > 0:
-		return exitError{replyCode(worst), fmt.Errorf("sent to %d of %d recipients; %s refused %s", len(res.Rcpts)-len(bad), len(res.Rcpts), s.conf.Server, strings.Join(bad, "; "))}
+		return &Error{Code: replyCode(worst), Reply: worst, Err: fmt.Errorf("sent to %d of %d recipients; %s refused %s", len(res.Rcpts)-len(bad), len(res.Rcpts), s.conf.Server, strings.Join(bad, "; "))}
 	}
 	return nil
 }
@@ -232,12 +232,11 @@ func (s *submission) transaction() (smtpclient.Transaction, error) {
 	ext, o := s.conn.Extensions(), s.o
 	var t smtpclient.Transaction
 	unable := func(what string) (smtpclient.Transaction, error) {
-		return t, exitError{exUnavailable, fmt.Errorf("%s does not offer %s: the message was not sent", s.conf.Server, what)}
+		return t, failf(exUnavailable, "%s does not offer %s: the message was not sent", s.conf.Server, what)
 	}
 	if o.smtputf8() && !ext.SMTPUTF8 && !o.toASCII() {
-		return unable("SMTPUTF8, which the addresses or the header need")
+		return unable("SMTPUTF8, which the addresses need")
 	}
-	msg := o.bytes()
 	t.Mail = smtpclient.MailOptions{From: o.from, SMTPUTF8: o.smtputf8()}
 	if o.need == delivery.RequireTLS {
 		if !ext.RequireTLS {
@@ -245,22 +244,15 @@ func (s *submission) transaction() (smtpclient.Transaction, error) {
 		}
 		t.Mail.RequireTLS = true
 	}
-	if message.EightBit(msg) {
-		if ext.EightBitMIME {
-			t.Mail.Body = "8BITMIME"
-		} else {
-			converted, err := message.To7Bit(msg)
-			if err != nil {
-				return t, exitError{exDataErr, fmt.Errorf("%s does not offer 8BITMIME, and the message cannot be converted: %w: it was not sent", s.conf.Server, err)}
-			}
-			msg = converted
-		}
+	msg, err := s.fit(o.bytes())
+	if err != nil {
+		return t, err
+	}
+	if message.EightBit(msg) && ext.EightBitMIME {
+		t.Mail.Body = "8BITMIME"
 	}
 	if ext.Size {
 		t.Mail.Size = int64(len(msg))
-	}
-	if ext.MaxSize > 0 && int64(len(msg)) > ext.MaxSize {
-		return t, exitError{exDataErr, fmt.Errorf("the message has %d octets, and %s takes at most %d: it was not sent", len(msg), s.conf.Server, ext.MaxSize)}
 	}
 	notify := strings.Join(s.call.notify, ",")
 	if ext.DSN {
@@ -273,4 +265,25 @@ func (s *submission) transaction() (smtpclient.Transaction, error) {
 	}
 	t.Body, t.Size = bytes.NewReader(msg), int64(len(msg))
 	return t, nil
+}
+
+// fit converts a message that the server cannot take as it is (SES-8, INB-13).
+func (s *submission) fit(msg []byte) ([]byte, error) {
+	ext := s.conn.Extensions()
+	need := message.Need{SevenBit: !ext.EightBitMIME, ShortLines: true}
+	if !need.Met(msg) {
+		var b bytes.Buffer
+		if err := message.Convert(&b, msg, need); err != nil {
+			what := "lines of at most 998 octets"
+			if need.SevenBit {
+				what += " without 8-bit text"
+			}
+			return nil, failf(exDataErr, "%s takes %s, and the message cannot be converted: %w: it was not sent", s.conf.Server, what, err)
+		}
+		msg = b.Bytes()
+	}
+	if ext.MaxSize > 0 && int64(len(msg)) > ext.MaxSize {
+		return nil, failf(exDataErr, "the message has %d octets, and %s takes at most %d: it was not sent", len(msg), s.conf.Server, ext.MaxSize)
+	}
+	return msg, nil
 }

@@ -1,9 +1,10 @@
-package main
+package sendmail
 
 import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,42 +24,65 @@ import (
 	"waxwing/smtpserver"
 )
 
-func TestParseSendmail(t *testing.T) {
+// TRA-6: command lines as getopt reads them.
+func TestParse(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		args string
-		want sendmailCall
+		want call
 	}{
-		{"-t", sendmailCall{header: true}},
-		{"-ti", sendmailCall{header: true, dots: true}},
-		{"-it a@b.test", sendmailCall{header: true, dots: true, recipients: []string{"a@b.test"}}},
-		{"-oi -fa@b.test x@y.test", sendmailCall{dots: true, from: "a@b.test", fromGiven: true, recipients: []string{"x@y.test"}}},
-		{"-f<a@b.test> x@y.test", sendmailCall{from: "a@b.test", fromGiven: true, recipients: []string{"x@y.test"}}},
-		{"-f <> x@y.test", sendmailCall{fromGiven: true, recipients: []string{"x@y.test"}}},
-		{"-r a@b.test -F Name -bm -oem -odb -v -- -x@y.test", sendmailCall{from: "a@b.test", fromGiven: true, fullName: "Name", recipients: []string{"-x@y.test"}}},
-		{"-B 8BITMIME -h 5 -L tag -X /dev/null -O DeliveryMode=b -p UUCP x@y.test", sendmailCall{recipients: []string{"x@y.test"}}},
-		{"-N success,delay -R full -V e1 -C conf x@y.test", sendmailCall{notify: []string{"SUCCESS", "DELAY"}, ret: "FULL", envid: "e1", config: "conf", recipients: []string{"x@y.test"}}},
-		{"-O RequireTLS x@y.test", sendmailCall{need: delivery.RequireTLS, needGiven: true, recipients: []string{"x@y.test"}}},
-		{"-OTLS-Required=No x@y.test", sendmailCall{need: delivery.TLSOptional, needGiven: true, recipients: []string{"x@y.test"}}},
-		{"-G -n -U -m -d8.7 x@y.test", sendmailCall{recipients: []string{"x@y.test"}}},
+		{"-t", call{header: true}},
+		{"-ti", call{header: true, dots: true}},
+		{"-it a@b.test", call{header: true, dots: true, recipients: []string{"a@b.test"}}},
+		{"-tif a@b.test", call{header: true, dots: true, from: "a@b.test", fromGiven: true}},
+		{"-tifa@b.test x@y.test", call{header: true, dots: true, from: "a@b.test", fromGiven: true, recipients: []string{"x@y.test"}}},
+		{"-vtioemf a@b.test", call{header: true, dots: true, recipients: []string{"a@b.test"}}}, // -o takes "emf"
+		{"-Gnitr a@b.test", call{header: true, dots: true, from: "a@b.test", fromGiven: true}},
+		{"-i -FCronDaemon -B8BITMIME -oem root", call{dots: true, fullName: "CronDaemon", recipients: []string{"root"}}},
+		{"-oi -fa@b.test x@y.test", call{dots: true, from: "a@b.test", fromGiven: true, recipients: []string{"x@y.test"}}},
+		{"-f<a@b.test> x@y.test", call{from: "a@b.test", fromGiven: true, recipients: []string{"x@y.test"}}},
+		{"-f <> x@y.test", call{fromGiven: true, recipients: []string{"x@y.test"}}},
+		{"x@y.test -t -f a@b.test", call{header: true, from: "a@b.test", fromGiven: true, recipients: []string{"x@y.test"}}},
+		{"-r a@b.test -F Name -bm -oem -odb -v -- -x@y.test", call{from: "a@b.test", fromGiven: true, fullName: "Name", recipients: []string{"-x@y.test"}}},
+		{"-B 8BITMIME -h 5 -L tag -X /dev/null -O DeliveryMode=b -p UUCP -e m -Am x@y.test", call{recipients: []string{"x@y.test"}}},
+		{"-N success,delay -R full -V e1 -C conf x@y.test", call{notify: []string{"SUCCESS", "DELAY"}, ret: "FULL", envid: "e1", config: "conf", recipients: []string{"x@y.test"}}},
+		{"-O RequireTLS x@y.test", call{need: delivery.RequireTLS, needGiven: true, recipients: []string{"x@y.test"}}},
+		{"-OTLS-Required=No x@y.test", call{need: delivery.TLSOptional, needGiven: true, recipients: []string{"x@y.test"}}},
+		{"-G -n -U -m -d8.7 x@y.test", call{recipients: []string{"x@y.test"}}},
+		{"-bs", call{mode: modeSMTP}},
+		{"-bs -i", call{mode: modeSMTP, dots: true}}, // Laravel
+		{"-i -b s", call{mode: modeSMTP, dots: true}},
+		{"-bp", call{mode: modeQueue}},
+		{"-bi", call{mode: modeAliases}},
 	} {
-		got, err := parseSendmail(strings.Fields(c.args))
+		if c.want.mode == "" {
+			c.want.mode = modeSend
+		}
+		got, err := parse(strings.Fields(c.args))
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s:\n%+v\n%+v %v", c.args, got, c.want, err)
 		}
 	}
-	for _, bad := range []string{"-f", "-bs", "-bd", "-bi", "-bz", "-q", "-q30m", "-N sometimes", "-N never,delay", "-R none", "--colour"} {
-		if _, err := parseSendmail(strings.Fields(bad)); err == nil {
+	for _, bad := range []string{"-f", "-tif", "-bd", "-bz", "-b", "-q", "-q30m", "-tq", "-N sometimes", "-N never,delay", "-R none", "--colour"} {
+		if _, err := parse(strings.Fields(bad)); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
 	}
+	for name, want := range map[string]string{"sendmail": "", "mailq": "-bp", "newaliases": "-bi"} {
+		if flags, ok := Called(name); !ok || strings.Join(flags, " ") != want {
+			t.Errorf("%s: %v %v", name, flags, ok)
+		}
+	}
+	if _, ok := Called("waxwing"); ok {
+		t.Error("waxwing is sendmail")
+	}
 }
 
-func FuzzParseSendmail(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"-t", "-f a -- b", "-oi\x00-N never", "--", "-"} {
 		f.Add(s)
 	}
-	f.Fuzz(func(_ *testing.T, s string) { _, _ = parseSendmail(strings.Fields(s)) })
+	f.Fuzz(func(_ *testing.T, s string) { _, _ = parse(strings.Fields(s)) })
 }
 
 func TestReadMessage(t *testing.T) {
@@ -71,6 +95,7 @@ func TestReadMessage(t *testing.T) {
 		{"a\n.\nb\n", "a\r\n", false},
 		{"a\n.\nb\n", "a\r\n.\r\nb\r\n", true},
 		{"From x Mon\nFrom: y\n", "From: y\r\n", false},
+		{">From x Mon\r\nFrom: y\n", "From: y\r\n", false},
 		{"a\rb\n", "ab\r\n", false},
 		{"\n\n", "\r\n\r\n", false},
 	} {
@@ -92,32 +117,36 @@ func TestCompose(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		name, msg string
-		call      sendmailCall
-		conf      sendmailConfig
+		call      call
+		conf      config
 		from      string
 		to        []string
-		have, not []string // lines of the message
+		have, not []string // lines of the message; parts of it
 	}{
-		{"-t with Bcc", "From: A <a@b.test>\nTo: x@y.test, Z <z@y.test>\nCc: x@y.test\nBcc: h@y.test\n\nhi\n", sendmailCall{header: true}, sendmailConfig{},
+		{"-t with Bcc", "From: A <a@b.test>\nTo: x@y.test, Z <z@y.test>\nCc: x@y.test\nBcc: h@y.test\n\nhi\n", call{header: true}, config{},
 			"a@b.test", []string{"x@y.test", "z@y.test", "h@y.test"}, []string{"To: x@y.test, Z <z@y.test>", "Date: Mon, 23 Nov 2026 10:00:00 +0000"}, []string{"Bcc"}},
-		{"resent", "From: a@b.test\nTo: x@y.test\nResent-To: r@y.test\nResent-From: q@b.test\n\nhi\n", sendmailCall{header: true, from: "q@b.test", fromGiven: true}, sendmailConfig{},
+		{"resent", "From: a@b.test\nTo: x@y.test\nResent-To: r@y.test\nResent-From: q@b.test\n\nhi\n", call{header: true, from: "q@b.test", fromGiven: true}, config{},
 			"q@b.test", []string{"r@y.test"}, nil, nil},
-		{"no header", "just text\n", sendmailCall{recipients: []string{"x@y.test"}, fullName: "Jö"}, sendmailConfig{From: "me@b.test"},
+		{"no header", "just text\n", call{recipients: []string{"x@y.test"}, fullName: "Jö"}, config{From: "me@b.test"},
 			"me@b.test", []string{"x@y.test"}, []string{"From: =?utf-8?q?J=C3=B6?= <me@b.test>", "", "just text"}, nil},
-		{"bare -f", "Subject: x\n\nhi\n", sendmailCall{recipients: []string{"x@y.test"}, from: "root", fromGiven: true}, sendmailConfig{From: "me@b.test"},
+		{"bare -f", "Subject: x\n\nhi\n", call{recipients: []string{"x@y.test"}, from: "root", fromGiven: true}, config{From: "me@b.test"},
 			"me@b.test", []string{"x@y.test"}, []string{"From: me@b.test"}, nil},
-		{"null sender", "Subject: x\n\nhi\n", sendmailCall{recipients: []string{"x@y.test"}, fromGiven: true}, sendmailConfig{From: "me@b.test"},
+		{"null sender", "Subject: x\n\nhi\n", call{recipients: []string{"x@y.test"}, fromGiven: true}, config{From: "me@b.test"},
 			"", []string{"x@y.test"}, []string{"From: me@b.test"}, nil},
-		{"TLS-Required", "From: a@b.test\n\nhi\n", sendmailCall{recipients: []string{"x@y.test"}}, sendmailConfig{need: delivery.TLSOptional},
+		{"TLS-Required", "From: a@b.test\n\nhi\n", call{recipients: []string{"x@y.test"}}, config{need: delivery.TLSOptional},
 			"a@b.test", []string{"x@y.test"}, []string{"TLS-Required: No"}, nil},
-		{"raw UTF-8", "From: Jö <a@b.test>\nSubject: grüße\n\nhé\n", sendmailCall{recipients: []string{"x@y.test"}}, sendmailConfig{},
+		{"raw UTF-8", "From: Jö <a@b.test>\nSubject: grüße\n\nhé\n", call{recipients: []string{"x@y.test"}}, config{},
 			"a@b.test", []string{"x@y.test"}, []string{"From: =?utf-8?q?J=C3=B6?= <a@b.test>", "hé"}, []string{"grüße"}},
 	} {
 		in, err := readMessage(strings.NewReader(c.msg), false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := compose(in, &c.call, &c.conf, at)
+		if errs := c.conf.check(); len(errs) > 1 { // no server is one fault
+			t.Fatal(errs)
+		}
+		p := &Program{Now: func() time.Time { return at }, Machine: Machine{User: "me", Host: "web1"}}
+		o, err := p.compose(in, &c.call, &c.conf)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -152,6 +181,23 @@ func TestReplyCode(t *testing.T) {
 			t.Errorf("%s: %d, want %d", reply, got, want)
 		}
 	}
+}
+
+// invoke is one call of the program; it returns the exit code.
+func invoke(t *testing.T, in io.Reader, out, errs io.Writer, args ...string) int {
+	t.Helper()
+	p := &Program{Stdin: in, Stdout: out, Stderr: errs, Machine: Machine{User: "me", Host: "web1"}}
+	err := p.Run(t.Context(), args)
+	var coded *Error
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &coded):
+		t.Errorf("an error without a code: %v", err)
+		return -1
+	}
+	fmt.Fprintln(errs, err)
+	return coded.Code
 }
 
 // submitHost is a submission server on localhost that keeps what it took.
@@ -293,8 +339,7 @@ func TestSendmailSubmits(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out, errs bytes.Buffer
-			e := env{stdin: strings.NewReader("From: a@b.test\nTo: x@y.test\nSubject: x\n\nhello\n"), stdout: &out, stderr: &errs}
-			code := run(t.Context(), e, append([]string{"sendmail", "-C", file}, strings.Fields(c.args)...))
+			code := invoke(t, strings.NewReader("From: a@b.test\nTo: x@y.test\nSubject: x\n\nhello\n"), &out, &errs, append([]string{"-C", file}, strings.Fields(c.args)...)...)
 			if code != c.code || !strings.Contains(errs.String(), c.stderr) || (code == 0) != (errs.Len() == 0) || out.Len() > 0 {
 				t.Errorf("exit code %d: %s%s", code, errs.String(), out.String())
 			}
@@ -327,7 +372,7 @@ func TestSendmailUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var errs bytes.Buffer
-	code := run(t.Context(), env{stdin: strings.NewReader("Subject: x\n\nhi\n"), stdout: io.Discard, stderr: &errs}, []string{"sendmail", "-C", file, "-f", "a@b.test", "x@y.test"})
+	code := invoke(t, strings.NewReader("Subject: x\n\nhi\n"), io.Discard, &errs, "-C", file, "-f", "a@b.test", "x@y.test")
 	if code != exTempFail || !strings.Contains(errs.String(), "the message was not sent") {
 		t.Errorf("%d %s", code, errs.String())
 	}
