@@ -37,6 +37,7 @@ bench-smoke:
 abuse:
 	bash bench/abuse.sh
 
-# What is made from the code: configuration reference, decision table.
+# What is made from the code: configuration reference, decision table, metrics.
 generate:
 	$(GO) test ./internal/policy ./internal/config -run 'Golden|Docs|Fresh|Generated' -update
+	$(GO) test ./internal/server -run TestMetricsPage -update

@@ -125,4 +125,7 @@ func (c *conn) delivered(n int) {
 	c.commands = 0
 	c.accepted += n
 	c.srv.Peers.Accepted(c.remote.Addr(), n)
+	if t := c.srv.Trace.Accepted; t != nil {
+		t()
+	}
 }

@@ -129,6 +129,8 @@ type Trace struct {
 	// "recipients", "envelope-memory", "commands", "transactions", "logins", "size".
 	Limited func(limit string)
 	Command func(verb string, reply *smtp.Reply)
-	TLS     func(cs *tls.ConnectionState, err error)
-	Login   func(mech, identity string, err error)
+	// Accepted tells of a message that the backend has taken, before the reply.
+	Accepted func()
+	TLS      func(cs *tls.ConnectionState, err error)
+	Login    func(mech, identity string, err error)
 }

@@ -12,7 +12,6 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/guard"
 	"waxwing/peers"
-	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
 
@@ -56,11 +55,7 @@ func (s *Server) trace(kind string) smtpserver.Trace {
 		Disconnected: func(_ netip.Addr, why string) { s.Metrics.Disconnected(kind, why) },
 		Erred:        func(_ netip.Addr, a peers.Answer) { s.Metrics.Erred(kind, a) },
 		Limited:      func(limit string) { s.Metrics.Limited(kind, limit) },
-		Command: func(verb string, r *smtp.Reply) {
-			if verb == "." && r.Positive() {
-				s.Metrics.Accepted(kind)
-			}
-		},
+		Accepted:     func() { s.Metrics.Accepted(kind) },
 	}
 }
 

@@ -27,8 +27,9 @@ func (s *Server) listenSendmail() error {
 	common := s.receiving()
 	srv := &submitsocket.Server{Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
 		Recipients: s.cfg.Limits.MaxRecipients, Connections: c.MaxConnections, PerUser: c.ConnectionsPerUser, Log: s.area("sendmail"), Guard: s.guard,
-		Count: func(refused string) { s.Metrics.Connected(string(kindSendmail), refused) },
-		Ended: func() { s.Metrics.Disconnected(string(kindSendmail), "closed") }}
+		Count:    func(refused string) { s.Metrics.Connected(string(kindSendmail), refused) },
+		Ended:    func() { s.Metrics.Disconnected(string(kindSendmail), "closed") },
+		Accepted: func() { s.Metrics.Accepted(string(kindSendmail)) }}
 	for _, u := range c.User {
 		uid, err := userID(u.User)
 		if err != nil {

@@ -49,6 +49,8 @@ type Server struct {
 	// nobody. Ended is told of the end of each that was not refused.
 	Count func(refused string)
 	Ended func()
+	// Accepted is told of each message that was taken; nil: nobody.
+	Accepted func()
 	// Peer names the user id at the other end; nil: the kernel does (SO_PEERCRED).
 	Peer func(nc net.Conn) (uid uint32, err error)
 }
@@ -153,6 +155,9 @@ func (s *Server) serve(ctx context.Context, q *queues, t *taking) {
 	// The message is taken or refused as a whole even if the server stops meanwhile.
 	reply := deny(421, 3, 0, "internal error of this server; it is in its log")
 	s.Guard.Do(guard.Sendmail, func() { reply = t.take(context.WithoutCancel(ctx)) }, "uid", t.uid)
+	if reply.Positive() && s.Accepted != nil {
+		s.Accepted()
+	}
 	answered := t.answer(ctx, reply)
 	end() // what still comes needs no turn
 	if answered {
