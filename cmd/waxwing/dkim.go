@@ -10,6 +10,7 @@ import (
 
 	"waxwing/dkim"
 	"waxwing/dns"
+	"waxwing/internal/server"
 	"waxwing/internal/signing"
 )
 
@@ -17,6 +18,8 @@ func dkimActions() []action {
 	return []action{
 		{"add", "DOMAIN [FLAGS]", "make a key and print the record to publish"},
 		{"list", "[DOMAIN]", "all keys, whether they sign, and their records"},
+		{"check", "[DOMAIN]", "look for the records in DNS now, and list them"},
+		{"sign", "DOMAIN -selector S", "sign with a key before DNS shows its record"},
 		{"retire", "DOMAIN -selector S", "sign with it no more; its record stays for a while"},
 		{"remove", "DOMAIN -selector S", "forget a key for good"},
 	}
@@ -30,13 +33,14 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 	}
 	var f storeFlags
 	fs := flags(e, "dkim", what)
-	f.addJSON(fs, what, "add", "list")
-	algorithm, selector := new(string), new(string)
+	f.addJSON(fs, what, "add", "list", "check")
+	algorithm, selector, now := new(string), new(string), new(bool)
 	switch what {
 	case "add":
 		fs.StringVar(algorithm, "algorithm", "ed25519", "`name`: ed25519 or rsa")
 		fs.StringVar(selector, "selector", "", "`name` of the key; made from date and algorithm if empty")
-	case "retire", "remove":
+		fs.BoolVar(now, "now", false, "sign at once, before DNS shows the record")
+	case "retire", "remove", "sign":
 		fs.StringVar(selector, "selector", "", "`name` of the key; \"waxwing dkim list\" shows them")
 	}
 	rest, err := parse(fs, args)
@@ -44,7 +48,7 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	domain := dns.Name{}
-	if what != "list" || len(rest) > 0 {
+	if what != "list" && what != "check" || len(rest) > 0 {
 		if err := wants(what, rest, "domain"); err != nil {
 			return err
 		}
@@ -52,15 +56,19 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 			return err
 		}
 	}
-	if (what == "retire" || what == "remove") && *selector == "" {
+	if (what == "retire" || what == "remove" || what == "sign") && *selector == "" {
 		return usagef("%s needs -selector; \"waxwing dkim list\" shows them", what)
 	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		switch what {
 		case "list":
 			return listKeys(ctx, e, o, domain, f.json)
+		case "check":
+			return checkKeys(ctx, e, o, domain, f.json)
+		case "sign":
+			return o.signing.Tell(ctx, domain, *selector)
 		case "add":
-			return addKey(ctx, e, o, newKeyCall{domain, *selector, *algorithm, f.json})
+			return addKey(ctx, e, o, newKeyCall{domain, *selector, *algorithm, *now, f.json})
 		case "retire":
 			err = o.signing.SetState(ctx, domain, *selector, signing.Retired)
 		default:
@@ -74,7 +82,7 @@ func runDKIM(ctx context.Context, e env, args []string) error {
 type newKeyCall struct {
 	domain              dns.Name
 	selector, algorithm string
-	json                bool
+	now, json           bool
 }
 
 func addKey(ctx context.Context, e env, o *opened, c newKeyCall) error {
@@ -88,15 +96,36 @@ func addKey(ctx context.Context, e env, o *opened, c newKeyCall) error {
 	if c.selector == "" {
 		c.selector = time.Now().UTC().Format("2006-01") + "-" + c.algorithm
 	}
-	k, err := o.signing.AddKey(ctx, c.domain, c.selector, key)
+	k, err := o.signing.AddKey(ctx, signing.NewKey{Domain: c.domain, Selector: c.selector, Signer: key, Now: c.now})
 	if err != nil {
 		return err
 	}
 	if c.json {
 		return printJSON(e.stdout, newKeyRow(k))
 	}
+	if k.Stage() == signing.Waiting {
+		fmt.Fprintf(e.stderr, "note: the key signs once DNS shows this record: the running server looks for it, and \"waxwing dkim check %s\" does at once\n", k.Domain)
+	}
 	_, err = fmt.Fprintf(e.stdout, "%s._domainkey.%s. TXT %s\n", k.Selector, k.Domain, zoneText(k.Record))
 	return err
+}
+
+// checkTimeout bounds the lookups of "dkim check".
+const checkTimeout = time.Minute
+
+// checkKeys looks for the keys' records now.
+func checkKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON bool) error {
+	resolver, err := server.Resolver(o.cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	w := &signing.Watcher{Keys: o.signing, DNS: resolver, Now: o.options.Now}
+	if _, err := w.Look(ctx, domain, ""); err != nil {
+		return err
+	}
+	return listKeys(ctx, e, o, domain, asJSON)
 }
 
 // zoneText is a text as a zone file has it: in strings of up to 255 octets (RFC
@@ -143,13 +172,33 @@ type keyRow struct {
 	Selector  string    `json:"selector"`
 	Algorithm string    `json:"algorithm"`
 	Services  []string  `json:"services,omitempty"`
-	State     string    `json:"state"`
+	State     string    `json:"state"` // waiting (for DNS), signing, retired
 	Created   time.Time `json:"created"`
-	Record    string    `json:"record"` // the TXT record to publish
+	Record    string    `json:"record"`           // the TXT record to publish
+	DNS       string    `json:"dns,omitempty"`    // what it showed last: shown, missing, other, failed
+	Detail    string    `json:"detail,omitempty"` // why that is not shown
+	Looked    time.Time `json:"looked,omitzero"`
+	Since     time.Time `json:"shown_since,omitzero"`
 }
 
 func newKeyRow(k signing.Key) keyRow {
-	return keyRow{k.Domain, k.Selector, k.Algorithm, k.Services, string(k.State), k.Created, k.Record}
+	return keyRow{k.Domain, k.Selector, k.Algorithm, k.Services, string(k.Stage()), k.Created, k.Record,
+		string(k.Sight.Found), k.Sight.Detail, k.Sight.Looked, k.Sight.First}
+}
+
+// inDNS is what DNS showed of a key's record, in words.
+func inDNS(s signing.Sight) string {
+	switch s.Found {
+	case signing.NotLooked:
+		return "not looked up yet"
+	case signing.Shown:
+		return "shown " + moment(s.Looked)
+	case signing.Missing:
+		return "no record " + moment(s.Looked)
+	case signing.Other:
+		return "wrong: " + s.Detail
+	}
+	return "unknown: " + s.Detail
 }
 
 func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON bool) error {
@@ -161,10 +210,14 @@ func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON boo
 	objects := []keyRow{}
 	for _, k := range all {
 		objects = append(objects, newKeyRow(k))
-		rows = append(rows, []string{k.Domain.Unicode(), k.Selector, k.Algorithm, string(k.State), k.Record})
+		state := string(k.Stage())
+		if k.Stage() == signing.Waiting {
+			state = "waiting for DNS"
+		}
+		rows = append(rows, []string{k.Domain.Unicode(), k.Selector, k.Algorithm, state, inDNS(k.Sight), k.Record})
 	}
 	if asJSON {
 		return printJSON(e.stdout, objects)
 	}
-	return table(e, []string{"DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "TXT RECORD"}, rows)
+	return table(e, []string{"DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "DNS", "TXT RECORD"}, rows, "TXT RECORD", "ALGORITHM")
 }

@@ -175,7 +175,7 @@ level = "error"
 	if postgres != "" {
 		first.command("", "domain", "add", "local.test")
 	}
-	first.command("", "dkim", "add", "-selector", "night", "local.test")
+	first.command("", "dkim", "add", "-now", "-selector", "night", "local.test")
 }
 
 // addresses are where a domain wants its reports.

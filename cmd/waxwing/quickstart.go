@@ -218,7 +218,7 @@ func (q *quickstart) fill(ctx context.Context, cfg *config.Config) error {
 		if key, err = newKey(algorithm); err != nil {
 			return err
 		}
-		if _, err := sign.AddKey(ctx, q.domain, selector, key); err != nil {
+		if _, err := sign.AddKey(ctx, signing.NewKey{Domain: q.domain, Selector: selector, Signer: key, Now: true}); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ func tlsrptActions() []action {
 	return []action{
 		{"results", "[-day D]", "what was counted on a day"},
 		{"send", "[-day D]", "make the daily run now, or show what it would send"},
-		{"sent", "", "the reports sent, to whom, and what became of them"},
+		{"sent", "", "the reports sent, and whether hosts accepted them"},
 		{"outcomes", "[-day D]", "each policy domain of a day: reported, or why not"},
 		{"lookup", "DOMAIN", "where a domain wants its reports"},
 		{"suppress", "ACTION …", "report addresses that are left alone"},
@@ -194,11 +194,23 @@ func listSent(ctx context.Context, e env, s *tlsreport.Service, domain string, a
 	for _, r := range all {
 		to := []string{}
 		for _, d := range r.Deliveries {
-			to = append(to, d.URI+" "+d.State)
+			to = append(to, toAddress(d))
 		}
-		cells = append(cells, []string{r.ID.String(), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), r.State, strings.Join(to, ", ")})
+		cells = append(cells, []string{r.ID.String(), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), strings.Join(to, ", ")})
 	}
-	return table(e, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "STATE", "TO"}, cells, "STATE")
+	return table(e, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "TO"}, cells)
+}
+
+// toAddress is what became of a report at one address. That a host accepted it is
+// all that can be known: whether the report was read is not told to its sender.
+func toAddress(d tlsreport.Delivery) string {
+	switch d.State {
+	case "accepted":
+		return d.URI + " accepted by the host"
+	case "failed":
+		return words(d.URI, "failed:", tlsrpt.Printable(or(d.Note, "no reason was kept")))
+	}
+	return d.URI + " " + d.State
 }
 
 func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {

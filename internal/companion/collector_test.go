@@ -182,7 +182,7 @@ func (signer) Sign(context.Context, dns.Name, []byte, []string) ([]byte, error) 
 }
 
 func (signer) Keys(_ context.Context, d dns.Name) ([]signing.Key, error) {
-	return []signing.Key{{Domain: d, State: signing.Active}}, nil
+	return []signing.Key{{Domain: d, State: signing.Active, Told: true}}, nil
 }
 
 // checkReports makes yesterday's reports as they would be sent and compares

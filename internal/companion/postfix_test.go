@@ -31,6 +31,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/server"
+	"waxwing/internal/signing"
 	"waxwing/internal/tlsreport"
 )
 
@@ -380,7 +381,7 @@ report_relay = "127.0.0.1:25"
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.server.Signing.AddKey(ctx, sender, "s", key); err != nil {
+	if _, err := w.server.Signing.AddKey(ctx, signing.NewKey{Domain: sender, Selector: "s", Signer: key, Now: true}); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)

@@ -136,7 +136,7 @@ type Minimum string
 type TLSRPT struct {
 	Send           bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
 	ReportSuccess  ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
-	From           string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has an active DKIM key is used. Empty: tls-reports there."`
+	From           string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has a DKIM key that signs is used. Empty: tls-reports there."`
 	Exclude        []dns.Name    `toml:"exclude" example:"[\"partner.example\"]" doc:"Recipient domains whose sessions are neither recorded nor reported."`
 	MaxPerOrg      int           `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation (by the registrable domain of the report address) on a UTC day; the rest is left out, and \"waxwing tlsrpt outcomes\" says so."`
 	Alerts         bool          `toml:"alerts" doc:"Mail the postmaster when others report the first TLS failures of a hosted domain that was without any for a week: at most one mail a day."`

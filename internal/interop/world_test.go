@@ -23,6 +23,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/queue"
 	"waxwing/internal/server"
+	"waxwing/internal/signing"
 )
 
 // world is what all tests share: the DNS, the policy host, one Waxwing, and
@@ -267,7 +268,7 @@ func (w *world) sign(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.wax.Signing.AddKey(t.Context(), dns.MustParse(waxDomain), "interop", key); err != nil {
+		if _, err := w.wax.Signing.AddKey(t.Context(), signing.NewKey{Domain: dns.MustParse(waxDomain), Selector: "interop", Signer: key, Now: true}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -22,6 +22,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/server"
+	"waxwing/internal/signing"
 	"waxwing/message"
 	"waxwing/mtasts"
 	"waxwing/sasl"
@@ -181,7 +182,7 @@ func (m *Machine) populate(ctx context.Context, cert tls.Certificate, hosts []dn
 	if err != nil {
 		return err
 	}
-	stored, err := m.Signing.AddKey(ctx, m.Domain, "lab", key)
+	stored, err := m.Signing.AddKey(ctx, signing.NewKey{Domain: m.Domain, Selector: "lab", Signer: key, Now: true})
 	if err != nil {
 		return err
 	}

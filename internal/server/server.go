@@ -188,6 +188,7 @@ func (s *Server) Run(ctx context.Context) error {
 	start("sweeper", guard.Sweeper, s.sweep)
 	start("daily limits", guard.Allowance, s.Allowance.Run)
 	start("posture", guard.Posture, s.Posture.Run)
+	start("DKIM keys", guard.Watcher, (&signing.Watcher{Keys: s.Signing, DNS: s.DNS, Now: s.o.Now, Log: s.area("signing")}).Run)
 	if s.collector != nil {
 		start("TLSRPT datagrams", guard.Datagram, s.collector.Run)
 	}

@@ -1,5 +1,5 @@
 // Package signing keeps the DKIM keys of the hosted domains in the store and
-// signs with them. Keys are parsed once: a generation row (area "signing")
+// signs with them. A new key signs once DNS shows its record: Watcher looks. Keys are parsed once: a generation row (area "signing")
 // tells when another process or machine has changed them.
 package signing
 
@@ -24,12 +24,12 @@ const area = "signing"
 
 // Errors of Service.
 var (
-	ErrNoKeys  = errors.New("the domain has no active DKIM key")
+	ErrNoKeys  = errors.New("the domain has no DKIM key that signs")
 	ErrExists  = errors.New("the domain has a DKIM key with that selector already")
 	ErrUnknown = errors.New("the domain has no DKIM key with that selector")
 )
 
-// State is whether a key signs.
+// State is what an operator wants of a key; its Stage is what it does.
 type State string
 
 // The states.
@@ -45,8 +45,22 @@ type Key struct {
 	Algorithm string   // rsa-sha256, ed25519-sha256
 	Services  []string // s= of the record to publish; nil: all
 	State     State
+	Told      bool // to sign without waiting for DNS
+	Sight     Sight
 	Created   time.Time
 	Record    string // the TXT record to publish
+}
+
+// Stage is what the key does.
+func (k Key) Stage() Stage { return stage(k.State, k.Told, k.Sight) }
+
+// NewKey is a key to be added.
+type NewKey struct {
+	Domain   dns.Name
+	Selector string
+	Signer   crypto.Signer
+	Services []string // nil: all
+	Now      bool     // sign before DNS shows the record
 }
 
 // Service is safe for concurrent use once its fields are set.
@@ -56,17 +70,17 @@ type Service struct {
 	Log   *slog.Logger     // nil: discard
 
 	mu    sync.Mutex
-	cache map[dns.Name][]dkim.Key // active keys; nil: not read yet
+	cache map[dns.Name][]dkim.Key // keys that sign; nil: not read yet
 	at    int64                   // generation that cache was read at
 }
 
-// AddKey stores a new, active key and returns it with the record to publish.
-// services nil means all; a domain and selector that exist are ErrExists.
-func (s *Service) AddKey(ctx context.Context, domain dns.Name, selector string, key crypto.Signer, services ...string) (Key, error) {
+// AddKey stores a new key and returns it with the record to publish. A domain and
+// selector that exist are ErrExists.
+func (s *Service) AddKey(ctx context.Context, n NewKey) (Key, error) {
+	domain, services, selector := n.Domain, n.Services, strings.ToLower(n.Selector)
 	if domain.IsZero() {
 		return Key{}, errors.New("a DKIM key needs a domain")
 	}
-	selector = strings.ToLower(selector)
 	if _, err := domain.Prefix(selector + "._domainkey"); err != nil {
 		return Key{}, fmt.Errorf("selector %q: %w", selector, err)
 	}
@@ -75,18 +89,18 @@ func (s *Service) AddKey(ctx context.Context, domain dns.Name, selector string, 
 			return Key{}, fmt.Errorf("unknown DKIM service type %q (email, tlsrpt, *)", service)
 		}
 	}
-	private, err := dkim.MarshalPrivate(key)
+	private, err := dkim.MarshalPrivate(n.Signer)
 	if err != nil {
 		return Key{}, err
 	}
-	k := Key{Domain: domain, Selector: selector, Services: services, State: Active, Created: s.now()}
-	if err := k.publish(key.Public()); err != nil {
+	k := Key{Domain: domain, Selector: selector, Services: services, State: Active, Told: n.Now, Created: s.now()}
+	if err := k.publish(n.Signer.Public()); err != nil {
 		return Key{}, err
 	}
 	err = s.Store.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`INSERT INTO dkim_key (domain, selector, algorithm, private_key, services, state, created)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (domain, selector) DO NOTHING`,
-			domain.ASCII(), selector, k.Algorithm, string(private), strings.Join(services, ":"), string(Active), store.Time(k.Created))
+		n, err := tx.Exec(`INSERT INTO dkim_key (domain, selector, algorithm, private_key, services, state, created, told)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (domain, selector) DO NOTHING`,
+			domain.ASCII(), selector, k.Algorithm, string(private), strings.Join(services, ":"), string(Active), store.Time(k.Created), flag(k.Told))
 		if err != nil {
 			return err
 		}
@@ -110,6 +124,13 @@ func (k *Key) publish(pub crypto.PublicKey) (err error) {
 	return err
 }
 
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (s *Service) now() time.Time {
 	if s.Now != nil {
 		return s.Now()
@@ -117,7 +138,12 @@ func (s *Service) now() time.Time {
 	return time.Now()
 }
 
-// SetState makes a key sign or stop signing. A key that is not there is
+// Tell makes a key sign without waiting for DNS. A key that is not there is ErrUnknown.
+func (s *Service) Tell(ctx context.Context, domain dns.Name, selector string) error {
+	return s.change(ctx, domain, selector, `UPDATE dkim_key SET told = 1 WHERE domain = ? AND selector = ?`)
+}
+
+// SetState makes a key sign, as far as DNS shows it, or stop signing. A key that is not there is
 // ErrUnknown.
 func (s *Service) SetState(ctx context.Context, domain dns.Name, selector string, state State) error {
 	if state != Active && state != Retired {
@@ -176,33 +202,32 @@ type stored struct {
 
 func (s *Service) read(ctx context.Context, domain dns.Name) ([]stored, error) {
 	var out []stored
-	err := s.Store.Read(ctx, func(tx *store.Tx) error {
-		out = nil
-		rows, err := tx.Query(`SELECT domain, selector, private_key, services, state, created FROM dkim_key
+	err := s.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		out, err = store.Collect(tx, scanKey, `SELECT domain, selector, private_key, services, state, created,
+			told, first, looked, found, detail, tries, look_at FROM dkim_key
 			WHERE domain = ? OR ? = '' ORDER BY domain, selector`, domain.ASCII(), domain.ASCII())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var name, selector, private, services, state string
-			var created int64
-			if err := rows.Scan(&name, &selector, &private, &services, &state, &created); err != nil {
-				return err
-			}
-			k := stored{Key: Key{Selector: selector, State: State(state), Created: store.FromTime(created)}}
-			if services != "" {
-				k.Services = strings.Split(services, ":")
-			}
-			k.err = k.parse(name, private)
-			out = append(out, k)
-		}
-		return rows.Err()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading DKIM keys: %w", err)
 	}
 	return out, nil
+}
+
+func scanKey(r store.Row) (k stored, err error) {
+	var name, private, services, state, found string
+	var created, told, first, looked, tries, next int64
+	if err := r.Scan(&name, &k.Selector, &private, &services, &state, &created, &told, &first, &looked, &found, &k.Sight.Detail, &tries, &next); err != nil {
+		return k, err
+	}
+	k.State, k.Created, k.Told = State(state), store.FromTime(created), told != 0
+	k.Sight.First, k.Sight.Looked, k.Sight.Next = store.FromTime(first), store.FromTime(looked), store.FromTime(next)
+	k.Sight.Found, k.Sight.Tries = Found(found), int(tries)
+	if services != "" {
+		k.Services = strings.Split(services, ":")
+	}
+	k.err = k.parse(name, private)
+	return k, nil
 }
 
 func (k *stored) parse(name, private string) error {
@@ -242,7 +267,7 @@ func (s *Service) Active(ctx context.Context, domain dns.Name) ([]dkim.Key, erro
 	return slices.Clone(keys), nil
 }
 
-// load reads all active keys. One that is damaged is left out and logged: the
+// load reads all keys that sign. One that is damaged is left out and logged: the
 // others of its domain go on signing.
 func (s *Service) load(ctx context.Context, generation int64) (map[dns.Name][]dkim.Key, error) {
 	rows, err := s.read(ctx, dns.Name{})
@@ -257,7 +282,7 @@ func (s *Service) load(ctx context.Context, generation int64) (map[dns.Name][]dk
 			}
 			continue
 		}
-		if k.State == Active {
+		if k.Stage() == Signing {
 			cache[k.Domain] = append(cache[k.Domain], dkim.Key{Domain: k.Domain, Selector: k.Selector, Signer: k.signer})
 		}
 	}

@@ -47,7 +47,7 @@ func add(t *testing.T, s *Service, domain dns.Name, selector string, services ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := s.AddKey(t.Context(), domain, selector, signer, services...)
+	k, err := s.AddKey(t.Context(), NewKey{Domain: domain, Selector: selector, Signer: signer, Services: services, Now: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,14 +125,20 @@ func TestRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.AddKey(t.Context(), org, "A", signer); !errors.Is(err, ErrExists) {
+		if _, err := s.AddKey(t.Context(), NewKey{Domain: org, Selector: "A", Signer: signer}); !errors.Is(err, ErrExists) {
 			t.Errorf("the same selector: %v", err)
 		}
 		for name, call := range map[string]func() error{
-			"selector": func() error { _, err := s.AddKey(t.Context(), org, "a b", signer); return err },
-			"domain":   func() error { _, err := s.AddKey(t.Context(), dns.Name{}, "b", signer); return err },
-			"service":  func() error { _, err := s.AddKey(t.Context(), org, "b", signer, "mail"); return err },
-			"state":    func() error { return s.SetState(t.Context(), org, "a", "asleep") },
+			"selector": func() error {
+				_, err := s.AddKey(t.Context(), NewKey{Domain: org, Selector: "a b", Signer: signer})
+				return err
+			},
+			"domain": func() error { _, err := s.AddKey(t.Context(), NewKey{Selector: "b", Signer: signer}); return err },
+			"service": func() error {
+				_, err := s.AddKey(t.Context(), NewKey{Domain: org, Selector: "b", Signer: signer, Services: []string{"mail"}})
+				return err
+			},
+			"state": func() error { return s.SetState(t.Context(), org, "a", "asleep") },
 		} {
 			if call() == nil {
 				t.Errorf("a wrong %s is taken", name)
@@ -181,7 +187,7 @@ func BenchmarkSign(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := s.AddKey(b.Context(), org, "a", signer); err != nil {
+	if _, err := s.AddKey(b.Context(), NewKey{Domain: org, Selector: "a", Signer: signer, Now: true}); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

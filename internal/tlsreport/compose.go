@@ -153,7 +153,7 @@ func (s *Service) Submitter(ctx context.Context) (domain dns.Name, ok bool, err 
 		if err != nil {
 			return d, false, fmt.Errorf("find the domain to send TLS reports from: %w", err)
 		}
-		if slices.ContainsFunc(keys, func(k signing.Key) bool { return k.State == signing.Active }) {
+		if slices.ContainsFunc(keys, func(k signing.Key) bool { return k.Stage() == signing.Signing }) {
 			return d, true, nil
 		}
 	}

@@ -102,7 +102,7 @@ func (s stamp) Sign(_ context.Context, from dns.Name, _ []byte, extra []string) 
 func (s stamp) Keys(_ context.Context, d dns.Name) ([]signing.Key, error) {
 	for _, k := range s.domains {
 		if k == d.ASCII() {
-			return []signing.Key{{Domain: d, State: signing.Active}}, nil
+			return []signing.Key{{Domain: d, State: signing.Active, Told: true}}, nil
 		}
 	}
 	return []signing.Key{{Domain: d, State: signing.Retired}}, nil
