@@ -177,6 +177,11 @@ allow_private = true
 retry = ["2h"]
 [limits]
 failed_logins = 1000
+[sendmail]
+socket = "/run/waxwing.sock"
+[[sendmail.user]]
+user = "0"
+account = "carol"
 `
 
 // startWaxwing sets a Waxwing up from files, as an operator would: nothing
