@@ -2,6 +2,8 @@ package sendmail
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -232,6 +234,31 @@ func TestUnreadableConfig(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", "")
 	if path, warnings := findConfig(""); path != "" || len(warnings) > 0 {
 		t.Errorf("HOME=/dev/null: %q %q", path, warnings)
+	}
+}
+
+// mailq tells what it may not see by its exit code.
+func TestQueueCodes(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "sendmail.toml")
+	if err := os.WriteFile(file, []byte("socket = \"s\"\nserver_config = \"w.toml\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		err  error
+		code int
+	}{{nil, 0}, {fmt.Errorf("reading: %w", os.ErrPermission), exNoPerm}, {errors.New("no database"), exUnavailable}} {
+		p := &Program{Queue: func(_ context.Context, config string) error {
+			if config != filepath.Join(filepath.Dir(file), "w.toml") {
+				t.Errorf("configuration %q", config)
+			}
+			return c.err
+		}}
+		err := p.Run(t.Context(), []string{"-C", file, "-bp"})
+		var e *Error
+		if errors.As(err, &e) != (c.code != 0) || e != nil && e.Code != c.code {
+			t.Errorf("%v: %v, want the code %d", c.err, err, c.code)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"waxwing/smtp"
@@ -59,9 +60,20 @@ func (p *Program) run(ctx context.Context, args []string) error {
 		fmt.Fprintf(p.Stderr, "waxwing sendmail: warning: %s\n", w)
 	}
 	if call.mode == modeQueue {
-		return p.Queue(ctx, conf.ServerConfig)
+		return p.showQueue(ctx, conf)
 	}
 	return p.once(ctx, &call, conf)
+}
+
+func (p *Program) showQueue(ctx context.Context, conf *config) error {
+	err := p.Queue(ctx, conf.ServerConfig)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{Code: exNoPerm, Err: err}
+	}
+	return &Error{Code: exUnavailable, Err: err}
 }
 
 // once sends the message on standard input.
