@@ -242,6 +242,7 @@ func STSPublish(o Options, db *store.Store) (*stspublish.Service, error) {
 func forPlanning(o Options, db *store.Store) (*Server, error) {
 	o.complete()
 	s := &Server{Store: db, cfg: o.Config, log: o.Log, o: o}
+	s.live.Store(o.Config)
 	resolver, err := Resolver(o.Config)
 	if err != nil {
 		return nil, err
