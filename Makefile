@@ -10,8 +10,9 @@ build:
 lab:
 	$(GO) run ./cmd/waxwing lab
 
+# What was skipped, and why, stands at the end.
 test:
-	$(GO) test ./...
+	$(GO) test -json ./... | $(GO) run ./scripts/testsum
 
 race:
 	$(GO) test -race -shuffle=on ./...
