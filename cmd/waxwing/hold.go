@@ -42,6 +42,11 @@ func runHold(ctx context.Context, e env, args []string) error {
 	if err := wants(what, rest, names...); err != nil {
 		return err
 	}
+	if what == "add" {
+		if err := checkHold(&r); err != nil {
+			return err
+		}
+	}
 	return withStore(ctx, e, f, func(o *opened) error {
 		s := &holds.Store{DB: o.store}
 		switch what {
@@ -63,6 +68,22 @@ func runHold(ctx context.Context, e env, args []string) error {
 		}
 		return listHolds(ctx, e, s, f.json)
 	})
+}
+
+// checkHold refuses criteria that no mail could meet, and none at all.
+func checkHold(r *holds.Rule) error {
+	if r.Account == "" && r.SenderDomain == "" && r.RecipientDomain == "" {
+		return usagef("it needs -account, -sender-domain or -domain: without any it would hold all mail")
+	}
+	for name, d := range map[string]string{"sender-domain": r.SenderDomain, "domain": r.RecipientDomain} {
+		if d == "" {
+			continue
+		}
+		if _, err := delivery.ParseRecipientDomain(d); err != nil {
+			return parseFlag(name, err)
+		}
+	}
+	return nil
 }
 
 // holdRow is one rule as -json prints it.
