@@ -116,7 +116,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, live *crowd) error 
 		nc, err := l.Accept()
 		if err != nil {
 			if passing(err) {
-				s.logger().Warn("accept failed, trying again", "err", err, "pause", pause)
+				s.logger().Warn("accept failed, trying again", "error", err, "pause", pause)
 				time.Sleep(pause)
 				pause = min(2*pause, time.Second)
 				continue

@@ -60,7 +60,7 @@ func (c *conn) handshake(ctx context.Context) error {
 		t(&cs, err)
 	}
 	if err != nil {
-		c.log().Info("TLS handshake failed", "err", err)
+		c.log().Info("TLS handshake failed", "error", err)
 		return err
 	}
 	c.closeSession()

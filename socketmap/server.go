@@ -53,7 +53,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 				return err
 			}
 			// Such as too many open files: it passes.
-			s.log().Warn("socketmap: a connection was not accepted", "err", err)
+			s.log().Warn("socketmap: a connection was not accepted", "error", err)
 			sleep(ctx, 100*time.Millisecond)
 			continue
 		}
@@ -96,7 +96,7 @@ func (s *Server) converse(ctx context.Context, c net.Conn) {
 				return
 			}
 			// The stream is out of step: only a new connection can help.
-			s.log().Warn("socketmap: a connection was closed", "client", c.RemoteAddr().String(), "err", err)
+			s.log().Warn("socketmap: a connection was closed", "client", c.RemoteAddr().String(), "error", err)
 			return
 		}
 		out := AppendNetstring(nil, []byte(s.answer(ctx, b).String()))

@@ -10,6 +10,7 @@ import (
 
 	"waxwing/internal/cli"
 	"waxwing/internal/lab"
+	"waxwing/internal/logline"
 )
 
 // runLab tells the stories of a small internet in this process.
@@ -27,7 +28,7 @@ func runLab(ctx context.Context, e env, args []string) error {
 	}
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
-		log = slog.New(slog.NewTextHandler(e.stderr, nil))
+		log = slog.New(logline.New(e.stderr, logline.Options{}))
 	}
 	if !*asJSON {
 		fmt.Fprint(e.stdout, labIntroduction)

@@ -18,6 +18,7 @@ import (
 	"waxwing/internal/cli"
 	"waxwing/internal/config"
 	"waxwing/internal/lab"
+	"waxwing/internal/logline"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
@@ -61,7 +62,7 @@ func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error)
 	if err := becomeOwner(o.Config); err != nil {
 		return err
 	}
-	o.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	o.Log = slog.New(logline.New(e.stderr, logline.Options{Level: slog.LevelWarn}))
 	db, err := server.OpenStore(ctx, o.Config, o.Log)
 	if err != nil {
 		return err

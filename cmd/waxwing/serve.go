@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 
 	"waxwing/internal/config"
+	"waxwing/internal/logline"
 	"waxwing/internal/server"
 )
 
@@ -78,9 +79,5 @@ func logLevel(c config.Log) slog.Level {
 // newLog makes the log that the configuration asks for, at a level that can change.
 func newLog(w io.Writer, c config.Log, level *slog.LevelVar) *slog.Logger {
 	level.Set(logLevel(c))
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(logline.New(w, logline.Options{Level: level, JSON: c.Format == "json", Journal: logline.IsJournal(w, os.Getenv("JOURNAL_STREAM"))}))
 }

@@ -124,7 +124,7 @@ func (c *Collector) read(q *intake) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil:
-			c.badOnce.do(c.now(), func() { logger(c.Log).Warn("a TLSRPT datagram could not be read", "err", err) })
+			c.badOnce.do(c.now(), func() { logger(c.Log).Warn("a TLSRPT datagram could not be read", "error", err) })
 			time.Sleep(10 * time.Millisecond) // never in a busy loop
 		default:
 			c.put(q, buf[:n], flags)
@@ -201,7 +201,7 @@ func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagra
 		case err != nil:
 			c.Metrics.datagram(malformed, 1)
 			c.badOnce.do(c.now(), func() {
-				logger(c.Log).Warn("a TLSRPT datagram was dropped", "err", err, "datagram", clip(line(string(b))))
+				logger(c.Log).Warn("a TLSRPT datagram was dropped", "error", err, "datagram", clip(line(string(b))))
 			})
 			continue
 		case !c.policies.admit(day, o.observations):
@@ -244,7 +244,7 @@ func (c *Collector) save(ctx context.Context, id int64, obs []delivery.Observati
 		if guard.Contained(err) && c.giveUp() {
 			return true
 		}
-		logger(c.Log).Error("TLS results of Postfix not stored", "err", err, "again-in", pause)
+		logger(c.Log).Error("TLS results of Postfix not stored", "error", err, "again-in", pause)
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

@@ -201,5 +201,5 @@ type SendmailUser struct {
 // Log is what is logged.
 type Log struct {
 	Level  string `toml:"level" oneof:"debug info warn error" doc:"The least important lines that are logged."`
-	Format string `toml:"format" oneof:"text json" doc:"\"text\" for people, \"json\" for programs."`
+	Format string `toml:"format" oneof:"text json" doc:"\"text\" for people, in lines of 300 characters at most; \"json\" for programs. Where standard error leads to the journal, lines have its priorities and no time of their own."`
 }

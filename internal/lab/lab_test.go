@@ -2,10 +2,12 @@ package lab
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/logline"
 	"waxwing/internal/queue"
 )
 
@@ -15,7 +17,8 @@ func TestStories(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	l, err := New(ctx, Stories(), nil)
+	var log lines
+	l, err := New(ctx, Stories(), slog.New(logline.New(&log, logline.Options{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,6 +26,7 @@ func TestStories(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
+		log.check(t)
 	})
 	if err := l.Run(ctx); err != nil {
 		t.Fatal(err)

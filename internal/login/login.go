@@ -110,7 +110,7 @@ func (c *Checker) prepare() {
 		// against, at the same cost as a real one.
 		decoy, err := account.NewCredentials(rand.Text())
 		if err != nil {
-			c.log().Error("no decoy credentials: unknown users can be told by time", "err", err)
+			c.log().Error("no decoy credentials: unknown users can be told by time", "error", err)
 		}
 		c.decoy = decoy
 	})

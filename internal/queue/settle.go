@@ -416,10 +416,17 @@ func (s *settlement) settled(ctx context.Context) {
 		if !s.q.Log.Enabled(ctx, slog.LevelInfo) {
 			continue
 		}
+		var due time.Time // of who still waits
+		if v.state == Waiting {
+			due = v.due
+		}
+		reply, text := clean(replyText(v.result.Reply)), v.result.Text
+		if reply == text {
+			text = ""
+		}
 		s.q.Log.LogAttrs(ctx, slog.LevelInfo, v.outcome(), slog.String("message", LogID(s.job.ID)), slog.String("recipient", v.Address),
 			slog.String("word", string(v.result.Word)), slog.String("host", v.result.Host.ASCII()), slog.String("tls", v.result.TLS),
-			slog.String("reply", clean(replyText(v.result.Reply))), slog.String("text", v.result.Text),
-			slog.Int("attempts", v.Attempts+1), slog.Time("due", v.due))
+			slog.String("reply", reply), slog.String("text", text), slog.Int("attempts", v.Attempts+1), slog.Time("due", due))
 	}
 }
 

@@ -77,7 +77,7 @@ func (c *Cache) Find(ctx context.Context, d delivery.RecipientDomain) delivery.F
 		err = c.touch(ctx, d.Name, now)
 	}
 	if err != nil {
-		c.log().Warn("MTA-STS cache not updated", "domain", d.Name.ASCII(), "err", err)
+		c.log().Warn("MTA-STS cache not updated", "domain", d.Name.ASCII(), "error", err)
 	}
 	return v.finding
 }
@@ -113,7 +113,7 @@ func (c *Cache) consult(ctx context.Context, domain dns.Name) (verdict, *Entry, 
 // unknown is the finding where the cache cannot be read: a policy may be in
 // force, so the mail waits.
 func (c *Cache) unknown(domain dns.Name, err error) delivery.Finding {
-	c.log().Error("MTA-STS cache not readable, mail waits", "domain", domain.ASCII(), "err", err)
+	c.log().Error("MTA-STS cache not readable, mail waits", "domain", domain.ASCII(), "error", err)
 	return delivery.Finding{Defer: true, Failure: &mtasts.Error{
 		Word: mtasts.DNSTemporary, Detail: "the policy cache cannot be read", Err: err,
 	}}
@@ -211,7 +211,7 @@ func (c *Cache) fetchPolicy(ctx context.Context, domain dns.Name, e *Entry, id s
 		finding = delivery.Finding{Policy: policy, ID: id, Fetched: now, Fresh: true}
 	}
 	if err := c.Store.Write(ctx, func(tx *store.Tx) error { return save(tx, next) }); err != nil {
-		c.log().Warn("MTA-STS policy not kept", "domain", domain.ASCII(), "err", err)
+		c.log().Warn("MTA-STS policy not kept", "domain", domain.ASCII(), "error", err)
 	}
 	return finding, true
 }

@@ -31,7 +31,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := c.RefreshDue(ctx); err != nil && ctx.Err() == nil {
-			c.log().Error("MTA-STS refresh failed", "err", err)
+			c.log().Error("MTA-STS refresh failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -113,7 +113,7 @@ func (c *Cache) contained(ctx context.Context, e *Entry) {
 	}
 	e.Due = nextDue(e, c.now(), c.rand())
 	if err := c.postpone(ctx, e); err != nil && ctx.Err() == nil {
-		c.log().Warn("MTA-STS cache not updated", "domain", e.Domain.ASCII(), "err", err)
+		c.log().Warn("MTA-STS cache not updated", "domain", e.Domain.ASCII(), "error", err)
 	}
 }
 
@@ -148,7 +148,7 @@ func (c *Cache) refresh(ctx context.Context, e *Entry) {
 		err = c.postpone(ctx, e)
 	}
 	if err != nil && ctx.Err() == nil {
-		c.log().Warn("MTA-STS cache not updated", "domain", e.Domain.ASCII(), "err", err)
+		c.log().Warn("MTA-STS cache not updated", "domain", e.Domain.ASCII(), "error", err)
 	}
 }
 
@@ -158,7 +158,7 @@ func (c *Cache) refetch(ctx context.Context, domain dns.Name) {
 		return
 	}
 	if f.Policy == nil || f.Policy.Mode != mtasts.ModeNone {
-		c.log().Warn("MTA-STS policy not refreshed", "domain", domain.ASCII(), "reason", string(f.Failure.Word), "err", f.Failure)
+		c.log().Warn("MTA-STS policy not refreshed", "domain", domain.ASCII(), "reason", string(f.Failure.Word), "error", f.Failure)
 	}
 }
 
@@ -167,7 +167,7 @@ func (c *Cache) refetch(ctx context.Context, domain dns.Name) {
 func (c *Cache) complain(e *Entry, err *mtasts.Error) {
 	if !e.isNone() {
 		c.log().Warn("MTA-STS record not refreshed, the policy stays until it runs out", "domain", e.Domain.ASCII(),
-			"reason", string(err.Word), "valid_until", e.ValidUntil.UTC().Format(time.RFC3339), "err", err)
+			"reason", string(err.Word), "valid_until", e.ValidUntil.UTC().Format(time.RFC3339), "error", err)
 	}
 }
 

@@ -159,7 +159,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			s.log().Error("TLS reports", "err", err)
+			s.log().Error("TLS reports", "error", err)
 		}
 		wait := min(max(next.Sub(s.now()), time.Second), longest)
 		timer := time.NewTimer(wait)

@@ -32,7 +32,7 @@ func (s *Service) nextUnit(ctx context.Context) (bool, error) {
 	})
 	if err != nil && ctx.Err() == nil {
 		// The unit comes back when its claim runs out; the others go on.
-		s.log().Error("TLS report", "policy-domain", u.name, "day", u.date(), "err", err)
+		s.log().Error("TLS report", "policy-domain", u.name, "day", u.date(), "error", err)
 		err = nil
 	}
 	return true, err
@@ -104,7 +104,7 @@ func (s *Service) later(ctx context.Context, u *unit, m *Made) error {
 	if err != nil {
 		return fmt.Errorf("keep the TLS report for later: %w", err)
 	}
-	s.log().Warn("TLS report kept", "policy-domain", u.name, "day", u.date(), "expired", expired, "err", m.Note)
+	s.log().Warn("TLS report kept", "policy-domain", u.name, "day", u.date(), "expired", expired, "error", m.Note)
 	return nil
 }
 
