@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 
 	"waxwing/internal/config"
+	"waxwing/internal/guard"
 	"waxwing/internal/logline"
 	"waxwing/internal/server"
 )
@@ -63,7 +64,7 @@ func runServe(ctx context.Context, e env, args []string) error {
 func runObeying(ctx context.Context, s *server.Server, sig *signals, got <-chan os.Signal) error {
 	ended, end := context.WithCancel(ctx)
 	defer end()
-	go sig.run(ended, got)
+	s.Guard().Go(guard.Signals, func() { sig.run(ended, got) })
 	return s.Run(ctx)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waxwing/internal/config"
+	"waxwing/internal/guard"
 	"waxwing/internal/server"
 )
 
@@ -41,11 +42,11 @@ func (s *signals) run(ctx context.Context, got <-chan os.Signal) {
 			s.level.Set(s.normal)
 			s.log.Info("the log is back at its level", "level", s.normal.String())
 		case sig := <-got:
+			do := s.reload
 			if isVerbose(sig) {
-				s.verbose()
-			} else {
-				s.reload()
+				do = s.verbose
 			}
+			s.server.Guard().Do(guard.Signals, do) // a reload never ends the server
 		}
 	}
 }

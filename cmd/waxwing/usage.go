@@ -29,6 +29,7 @@ func commands() []command {
 		{"quickstart", "-local [-dir DIR] ADDRESS", "write a configuration, keys and a first account", nil, runQuickstart},
 		{"serve", "[-config FILE]", "run the mail server", nil, runServe},
 		{"companion", "[-config FILE]", "count and report a Postfix's TLS sessions, tell it policies", nil, runCompanion},
+		{"backup", "[-config FILE] FILE", "copy the embedded store to a new file, also while it is in use", nil, runBackup},
 		{"config", "", "check the configuration, or print its reference", configActions(), runConfig},
 		{"explain", "[FLAGS] ADDRESS|DOMAIN", "say what would happen to a mail, and why", nil, runExplain},
 		{"domain", "", "the domains this server takes mail for", domainActions(), runDomain},

@@ -30,6 +30,7 @@ const (
 	SelfTest   Area = "selftest"
 	Sendmail   Area = "sendmail"
 	Settle     Area = "settle"
+	Signals    Area = "signals"
 	SMTP       Area = "smtp"
 	Socketmap  Area = "socketmap"
 	Store      Area = "store"
@@ -70,6 +71,7 @@ func Areas() []Work {
 		{SelfTest, "the self-test of the resolver"},
 		{Sendmail, "a message at the submission socket: refused for now"},
 		{Settle, "what is told of a settled attempt: it is settled without"},
+		{Signals, "what a signal asks for: nothing is reloaded"},
 		{SMTP, "an SMTP connection: it ends with 421"},
 		{Socketmap, "a TLS policy lookup of a Postfix: it fails for now"},
 		{Store, "a transaction: it is undone"},

@@ -151,6 +151,9 @@ func pool(d config.Delivery, g *guard.Guard) *session.Pool {
 	return &session.Pool{Guard: g, MaxMessages: d.KeepMessages, Idle: d.KeepIdle, MaxIdle: d.KeepConnections}
 }
 
+// Guard contains panics of what runs beside the server.
+func (s *Server) Guard() *guard.Guard { return s.guard }
+
 // Close releases what New took. It is not needed after Run.
 func (s *Server) Close() error {
 	for _, l := range s.listeners {

@@ -1,0 +1,56 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"waxwing/internal/config"
+	"waxwing/internal/guard"
+	"waxwing/internal/server"
+)
+
+// OPS-9, OPS-10: a panic during a reload is contained, and the next signal obeyed.
+func TestReloadPanics(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "waxwing.toml")
+	if err := os.WriteFile(path, []byte("hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"metrics\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(t.Context(), server.Options{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	counted := make(chan guard.Area, 4)
+	s.Guard().Count = func(a guard.Area) { counted <- a }
+	logged := &lockedBuffer{}
+	sig := &signals{path: path, level: new(slog.LevelVar), server: s} // without a log: what it does panics
+	ctx, cancel := context.WithCancel(t.Context())
+	got, done := make(chan os.Signal, 4), make(chan struct{})
+	go func() { sig.run(ctx, got); close(done) }()
+	got <- syscall.SIGHUP
+	if a := <-counted; a != guard.Signals {
+		t.Errorf("counted as %s", a)
+	}
+	sig.log = slog.New(slog.NewTextHandler(logged, nil))
+	got <- syscall.SIGHUP
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(logged.String(), "msg=reloaded"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the next reload: %s", logged.String())
+		}
+	}
+	cancel()
+	<-done
+}
