@@ -90,3 +90,51 @@ func TestSignals(t *testing.T) {
 		t.Errorf("ended with %v:\n%s", err, logged.String())
 	}
 }
+
+// TestLogReaderGoes: a log whose reader has gone, such as a pipe to a program that ended,
+// is written to in vain; the server serves on and drains as ever (OPS-10).
+func TestLogReaderGoes(t *testing.T) {
+	t.Parallel()
+	k := &killed{t: t, dir: t.TempDir(), acked: map[string]bool{}, password: "signal-test-password"}
+	k.setup("")
+	conf := filepath.Join(k.dir, "waxwing.toml")
+	b, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(conf, []byte(strings.Replace(string(b), `level = "error"`, `level = "info"`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := k.waxwing("serve")
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	w.Close()
+	seen := ""
+	for buf := make([]byte, 4096); !strings.Contains(seen, "msg=serving"); {
+		n, err := r.Read(buf)
+		if err != nil {
+			t.Fatalf("the server ended: %v, %s", err, seen)
+		}
+		seen += string(buf[:n])
+	}
+	r.Close()
+	for range 3 { // each logs into the closed pipe
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}

@@ -5,9 +5,32 @@ import (
 	"slices"
 )
 
-// live are the keys whose change a running server can take over (OPS-10). Every
-// other key needs a restart.
+// live are the keys whose change a running server takes over (OPS-10).
 var live = []string{"log.level", "delivery.minimum", "delivery.exceptions"}
+
+// restart are those that need a restart: listeners are bound, the store is open, and
+// rooms are built with what they say. Each key stands in one of the two lists.
+var restart = []string{
+	"hostname", "data_dir", "postgres", "listen", "exposed_secrets",
+	"tls.cert_file", "tls.key_file", "tls.local_ca", "tls.roots_file",
+	"resolver.servers", "resolver.trusted", "resolver.timeout", "resolver.selftest.signed", "resolver.selftest.bogus",
+	"resolver.selftest.large",
+	"delivery.ehlo", "delivery.allow_private", "delivery.plaintext", "delivery.max_hosts", "delivery.concurrency",
+	"delivery.concurrency_per_domain", "delivery.keep_idle", "delivery.keep_messages", "delivery.keep_connections",
+	"delivery.retry", "delivery.expire", "delivery.delay_notice", "delivery.history", "delivery.suppress_codes",
+	"delivery.suppress_for", "delivery.port",
+	"tlsrpt.send", "tlsrpt.report_success", "tlsrpt.from", "tlsrpt.exclude", "tlsrpt.max_per_organization",
+	"tlsrpt.alerts", "tlsrpt.alert_webhook", "tlsrpt.max_received_per_reporter", "tlsrpt.max_received",
+	"tlsrpt.max_received_size", "tlsrpt.retention_days",
+	"limits.max_connections", "limits.connections_per_ip", "limits.connections_per_network", "limits.crowded_timeout",
+	"limits.known_for", "limits.connections_per_minute", "limits.tls_handshakes", "limits.tls_handshakes_per_minute",
+	"limits.errors_free", "limits.errors_end", "limits.error_delay", "limits.error_delay_max", "limits.errors_forgiven",
+	"limits.envelope_memory", "limits.errors_waiting", "limits.max_message_size", "limits.max_recipients",
+	"limits.command_timeout", "limits.failed_logins", "limits.messages_per_day", "limits.recipients_per_day",
+	"sendmail.socket", "sendmail.max_connections", "sendmail.connections_per_user", "sendmail.user",
+	"companion.datagrams", "companion.policies", "companion.socket_group", "companion.report_relay",
+	"log.format",
+}
 
 // Change is what differs between two configurations.
 type Change struct {

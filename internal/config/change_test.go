@@ -41,7 +41,7 @@ func alter(t *testing.T, v reflect.Value) {
 // running or said to need a restart (OPS-10). What With takes over is what is said so.
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	n := 0
+	n, all := 0, map[string]bool{}
 	var walk func(path string, index []int)
 	walk = func(path string, index []int) {
 		at := reflect.ValueOf(*Default())
@@ -60,6 +60,10 @@ func TestChanges(t *testing.T) {
 				continue
 			}
 			n++
+			all[key] = true
+			if slices.Contains(live, key) == slices.Contains(restart, key) {
+				t.Errorf("%s: decide in change.go whether a running server takes it over, or needs a restart", key)
+			}
 			old, next := Default(), Default()
 			alter(t, reflect.ValueOf(next).Elem().FieldByIndex(here))
 			c := Changes(old, next)
@@ -77,6 +81,11 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	walk("", nil)
+	for _, key := range slices.Concat(live, restart) {
+		if !all[key] {
+			t.Errorf("change.go decides about %s, which is no key", key)
+		}
+	}
 	if n < 60 {
 		t.Errorf("only %d keys were found", n)
 	}
