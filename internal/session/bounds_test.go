@@ -165,7 +165,7 @@ func TestFaultsInBody(t *testing.T) {
 				}
 				r := newRig(t, network{addr1: mx, addr2: second})
 				r.addrs(addr1, addr2)
-				r.client.Timeouts = smtpclient.Timeouts{Block: 400 * time.Millisecond, Final: time.Second}
+				r.client.Timeouts = smtpclient.Timeouts{Block: 2 * time.Second, Final: 10 * time.Second} // a busy machine is no fault
 				body := delivery.Bytes("Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 1<<20))
 				r.req.Content, r.req.Job.Size = body, body.Size()
 				began := time.Now()
