@@ -338,6 +338,12 @@ func TestSelfTest(t *testing.T) {
 	if r := c.SelfTest(t.Context(), byType); !r.DANE() {
 		t.Errorf("bogus by its TXT record alone: %v", r)
 	}
+	// A type that is not answered takes nothing from what another proves.
+	s.Fail(dnstest.Failure{Name: "txtonly.secure.test", Type: "MX", Drop: true})
+	c.Cache.Flush()
+	if r := c.SelfTest(t.Context(), byType); !r.DANE() {
+		t.Errorf("bogus by its TXT record, and MX is not answered: %v", r)
+	}
 	// Blocking the names changes nothing but the words.
 	s.Fail(dnstest.Failure{Name: "a.bogus.test", RCode: "NXDOMAIN"})
 	s.Fail(dnstest.Failure{Name: "mx.secure.test", Type: "TXT", RCode: "NXDOMAIN"})

@@ -17,6 +17,7 @@ type Question struct {
 	TLSRPT      bool     // Postfix 3.10 asks: the TLSRPT attributes are welcome
 	Destination delivery.Destination
 	Finding     delivery.Finding
+	DANEOff     bool // the operator has set the domain's DANE aside (STS-13)
 }
 
 // Answer says what Postfix is to do with mail for the domain (CMP-3, pure). It
@@ -46,6 +47,8 @@ func Answer(q Question) socketmap.Reply {
 		return socketmap.Found("dane")
 	case q.TLSRPT:
 		return q.unverified()
+	case q.DANEOff: // Postfix's own level may be dane
+		return socketmap.Found("may")
 	}
 	return socketmap.NotFound()
 }

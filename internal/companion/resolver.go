@@ -10,6 +10,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/policy"
 	"waxwing/socketmap"
 )
 
@@ -35,12 +36,14 @@ type STS interface {
 // Resolver answers the lookups of smtp_tls_policy_maps. It is safe for
 // concurrent use.
 type Resolver struct {
-	Finder  Finder
-	STS     STS
-	Faults  *Faults          // what Postfix was told, for the Collector; nil: not kept
-	Now     func() time.Time // nil: time.Now
-	Metrics *Metrics         // nil: none
-	Log     *slog.Logger     // nil: discard
+	Finder Finder
+	STS    STS
+	// Exception is what the operator sets aside for a domain (STS-13); nil: nothing.
+	Exception func(d delivery.RecipientDomain) delivery.Exception
+	Faults    *Faults          // what Postfix was told, for the Collector; nil: not kept
+	Now       func() time.Time // nil: time.Now
+	Metrics   *Metrics         // nil: none
+	Log       *slog.Logger     // nil: discard
 }
 
 // Lookup answers one request; it is socketmap.Server's.
@@ -65,12 +68,23 @@ func (r *Resolver) lookup(ctx context.Context, req socketmap.Request) socketmap.
 		return socketmap.NotFound()
 	}
 	d := delivery.RecipientDomain{Name: q.Domain}
+	var e delivery.Exception
+	if r.Exception != nil {
+		e = r.Exception(d)
+	}
 	var both guard.Group
-	both.Go(func() { q.Finding = r.STS.Find(ctx, d) })
+	if e.STS != delivery.STSOff {
+		both.Go(func() { q.Finding = r.STS.Find(ctx, d) })
+	}
 	q.Destination = r.Finder.Find(ctx, d)
 	both.Wait()
 	if ctx.Err() != nil {
 		return socketmap.Temp("the lookups of " + q.Domain.ASCII() + " took too long")
+	}
+	in, aside := policy.Except(policy.Input{Domain: q.Domain, Destination: q.Destination, Finding: q.Finding, Exception: e})
+	q.Destination, q.Finding, q.DANEOff = in.Destination, in.Finding, e.DANEOff
+	if len(aside) > 0 {
+		logger(r.Log).Info("delivery exception used", "domain", q.Domain.ASCII(), "facts", delivery.Basis(aside).String())
 	}
 	if q.TLSRPT {
 		r.Faults.note(q.Domain, q.fault(), r.now())

@@ -132,6 +132,39 @@ func TestRecordedQueries(t *testing.T) {
 	}
 }
 
+// STS-13: what the operator sets aside counts for Postfix as well, and MTA-STS that is
+// off is not asked.
+func TestExceptions(t *testing.T) {
+	t.Parallel()
+	off := map[string]delivery.Exception{
+		"dane.test": {DANEOff: true}, "temp.test": {DANEOff: true}, "sts.test": {STS: delivery.STSOff}, "stsbad.test": {STS: delivery.STSTolerated},
+	}
+	asked := 0
+	r := &Resolver{Finder: published{}, STS: counted{&asked}, Exception: func(d delivery.RecipientDomain) delivery.Exception { return off[d.Name.ASCII()] }}
+	for domain, want := range map[string]string{
+		"dane.test": "OK may", "temp.test": "OK may", "sts.test": "NOTFOUND ", "danebad.test": "OK dane-only",
+		"stsbad.test": stsAnswer("secure", "enforce", "stsbad.test"), // tolerance is for a lookup that fails
+	} {
+		name := PlainMap
+		if domain == "stsbad.test" {
+			name = TLSRPTMap
+		}
+		if got := r.Lookup(t.Context(), socketmap.Request{Map: name, Key: domain}).String(); got != want {
+			t.Errorf("%s: %s, want %s", domain, got, want)
+		}
+	}
+	if asked != 4 {
+		t.Errorf("MTA-STS was asked for %d of 5 domains", asked)
+	}
+}
+
+type counted struct{ n *int }
+
+func (c counted) Find(ctx context.Context, d delivery.RecipientDomain) delivery.Finding {
+	*c.n++
+	return publishedSTS{}.Find(ctx, d)
+}
+
 func TestMapNames(t *testing.T) {
 	t.Parallel()
 	r := &Resolver{Finder: published{}, STS: publishedSTS{}}

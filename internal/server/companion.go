@@ -49,7 +49,7 @@ func (s *Server) buildCompanion() error {
 	resolver := &companion.Resolver{
 		// The addresses are Postfix's to judge; private ones are none of our business.
 		Finder: &destination.Finder{DNS: s.DNS, AllowPrivate: true, MaxHosts: companionHosts},
-		STS:    s.STS, Faults: &faults, Now: s.o.Now, Metrics: counters, Log: s.area("companion"),
+		STS:    s.STS, Exception: s.exception, Faults: &faults, Now: s.o.Now, Metrics: counters, Log: s.area("companion"),
 	}
 	srv := &socketmap.Server{Lookup: resolver.Lookup, Log: s.area("companion"), Guard: s.guard}
 	for _, p := range c.Policies {

@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
+	"waxwing/internal/tlsreport"
 )
 
 // exception is what the operator sets aside for a domain now (STS-13).
@@ -42,6 +44,17 @@ func endingExceptions(all []config.Exception, now time.Time) (soon, over []confi
 	return soon, over
 }
 
+// ending is what the operator is told, once, a week before an exception ends.
+func ending(e config.Exception) tlsreport.Notice {
+	return tlsreport.Notice{
+		What: "exception " + e.Domain.ASCII() + " " + e.Until, Event: "delivery.exception-ends",
+		Subject: "The delivery exception for " + e.Domain.ASCII() + " ends on " + e.Until,
+		Text: fmt.Sprintf("[[delivery.exceptions]] sets transport security aside for %s until %s (UTC).\n\nReason: %s\n\n"+
+			"After that day mail to the domain waits again where the cause is not mended.\nSee: waxwing explain postmaster@%s\n",
+			e.Domain.ASCII(), e.Until, e.Reason, e.Domain.ASCII()),
+	}
+}
+
 // tellExceptions warns once a day of exceptions that end, before their domains'
 // mail begins to wait again.
 func (s *Server) tellExceptions(ctx context.Context) error {
@@ -49,6 +62,9 @@ func (s *Server) tellExceptions(ctx context.Context) error {
 		soon, over := endingExceptions(s.live.Load().Delivery.Exceptions, s.o.Now())
 		for _, e := range soon {
 			s.log.Warn("delivery exception ends soon: after it, the domain's mail waits where the cause is not mended", "domain", e.Domain.ASCII(), "until", e.Until, "reason", e.Reason)
+			if err := s.TLSReport.Tell(ctx, ending(e)); err != nil && ctx.Err() == nil {
+				s.log.Error("the postmaster was not told of a delivery exception that ends, will try again tomorrow", "domain", e.Domain.ASCII(), "error", err)
+			}
 		}
 		for _, e := range over {
 			s.log.Warn("delivery exception has ended: take it out of the configuration", "domain", e.Domain.ASCII(), "until", e.Until)

@@ -84,3 +84,19 @@ func TestException(t *testing.T) {
 		}
 	}
 }
+
+// What the postmaster is told names the domain, the day and the reason, and each
+// exception by itself: one that is prolonged is told of again.
+func TestEndingNotice(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("w", []byte(exceptions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := ending(c.Delivery.Exceptions[0]), ending(c.Delivery.Exceptions[1])
+	longer := c.Delivery.Exceptions[0]
+	longer.Until = "2027-04-30"
+	if a.What == b.What || a.What == ending(longer).What || !strings.Contains(a.Subject, "a.example") || !strings.Contains(a.Text, "2027-01-31") || !strings.Contains(a.Text, "Reason: r\n") {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}

@@ -106,7 +106,11 @@ func (s *Service) alerts(ctx context.Context) error {
 	if len(due) == 0 || err != nil {
 		return err
 	}
-	env, data, err := s.alertMail(ctx, due)
+	subject := "TLS failures reported for " + due[0].domain
+	if len(due) > 1 {
+		subject += fmt.Sprintf(" and %d more domains", len(due)-1)
+	}
+	env, data, err := s.mailToPostmaster(ctx, subject, alertText(due))
 	if err != nil {
 		return fmt.Errorf("compose the alert: %w", err)
 	}
@@ -135,12 +139,7 @@ func (s *Service) alerts(ctx context.Context) error {
 				return err
 			}
 		}
-		if s.Webhook == "" {
-			return nil
-		}
-		_, err := tx.Exec(`INSERT INTO tls_hooks (id, body, state, due, tries, claim, expires, note) VALUES (?, ?, 'waiting', ?, 0, 0, ?, '')`,
-			store.NewID(), string(body), store.Time(now), store.Time(now.Add(24*time.Hour)))
-		return err
+		return s.hook(tx, body, now)
 	})
 	switch {
 	case errors.Is(err, errLost):
@@ -216,8 +215,8 @@ func alertBody(host dns.Name, due []alert) any {
 	return out
 }
 
-// alertMail is the mail to the postmaster; nil where there is none to write to.
-func (s *Service) alertMail(ctx context.Context, due []alert) (*delivery.Envelope, []byte, error) {
+// mailToPostmaster is a mail to the postmaster; nil where there is none to write to.
+func (s *Service) mailToPostmaster(ctx context.Context, subject, body string) (*delivery.Envelope, []byte, error) {
 	if s.Postmaster == nil || s.Enqueuer == nil {
 		return nil, nil, nil
 	}
@@ -231,10 +230,6 @@ func (s *Service) alertMail(ctx context.Context, due []alert) (*delivery.Envelop
 		return nil, nil, err
 	}
 	now := s.now()
-	subject := "TLS failures reported for " + due[0].domain
-	if len(due) > 1 {
-		subject += fmt.Sprintf(" and %d more domains", len(due)-1)
-	}
 	var data []byte
 	for _, f := range []message.Pair{
 		{Name: "From", Value: "Waxwing <postmaster@" + s.Hostname.ASCII() + ">"},
@@ -247,7 +242,7 @@ func (s *Service) alertMail(ctx context.Context, due []alert) (*delivery.Envelop
 	} {
 		data = append(data, message.Fold(f.Name, f.Value)...)
 	}
-	text := message.Entity{Type: "text/plain", Params: map[string]string{"charset": "utf-8"}, Body: message.ToCRLF(alertText(due))}
+	text := message.Entity{Type: "text/plain", Params: map[string]string{"charset": "utf-8"}, Body: message.ToCRLF(body)}
 	data = append(data, text.Write()...)
 	return &delivery.Envelope{
 		ID: store.NewID(), Size: int64(len(data)), Accepted: now, Peer: "tlsreport",

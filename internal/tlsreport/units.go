@@ -307,6 +307,7 @@ func (s *Service) prune(ctx context.Context) error {
 			{`DELETE FROM tls_deliveries WHERE state <> 'waiting' AND changed < ?`, before},
 			{`DELETE FROM tls_reports WHERE created < ?`, before},
 			{`DELETE FROM tls_alerts WHERE created < ?`, before},
+			{`DELETE FROM told WHERE at < ?`, before},
 			{`DELETE FROM tls_hooks WHERE expires < ?`, before},
 			{`DELETE FROM tls_caps WHERE day < ?`, oldest},
 			{`DELETE FROM tls_intake WHERE day < ?`, oldest},
