@@ -28,7 +28,7 @@ var layers = map[int][]string{
 }
 
 // free packages stand beside the layers: tests and demonstrations.
-var free = map[string]bool{"internal/arch": true, "internal/lab": true, "internal/lab/stories": true, "internal/interop": true, "scripts/testsum": true}
+var free = map[string]bool{"internal/arch": true, "internal/lab": true, "internal/lab/stories": true, "internal/interop": true, "scripts/testsum": true, "scripts/mutate": true}
 
 // labUsers may import the lab outside their tests.
 var labUsers = map[string]bool{"cmd/waxwing": true, "internal/lab": true, "internal/lab/stories": true}
