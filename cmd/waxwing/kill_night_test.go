@@ -173,6 +173,7 @@ level = "error"
 	}
 	first := n.machines[0]
 	if postgres != "" {
+		first.command("", "store", "init")
 		first.command("", "domain", "add", "local.test")
 	}
 	first.command("", "dkim", "add", "-now", "-selector", "night", "local.test")
@@ -190,6 +191,9 @@ func (n *night) open(fn func(*store.Store)) {
 	n.t.Helper()
 	cfg, err := config.Load(filepath.Join(n.machines[0].dir, "waxwing.toml"))
 	if err != nil {
+		n.t.Fatal(err)
+	}
+	if _, err := server.InitStore(context.Background(), cfg, nil); err != nil {
 		n.t.Fatal(err)
 	}
 	s, err := server.OpenStore(context.Background(), cfg, slog.New(slog.DiscardHandler))

@@ -106,6 +106,7 @@ level = "error"
 		t.Fatal(err)
 	}
 	if postgres != "" {
+		k.command("", "store", "init")
 		k.command("", "domain", "add", "local.test")
 		k.command(k.password+"\n", "account", "add", "you")
 		k.command("", "address", "add", "you@local.test", "you")

@@ -197,6 +197,9 @@ func missing(dir string) string {
 
 // fill makes domain, account, address and keys in the store.
 func (q *quickstart) fill(ctx context.Context, cfg *config.Config) error {
+	if _, err := server.InitStore(ctx, cfg, nil); err != nil {
+		return err
+	}
 	db, err := server.OpenStore(ctx, cfg, nil)
 	if err != nil {
 		return err

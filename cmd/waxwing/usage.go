@@ -32,6 +32,7 @@ func commands() []command {
 		{"backup", "[-config FILE] FILE", "copy the embedded store to a new file, also while it is in use", nil, runBackup},
 		{"config", "", "check the configuration, or print its reference", configActions(), runConfig},
 		{"explain", "[FLAGS] ADDRESS|DOMAIN", "say what would happen to a mail, and why", nil, runExplain},
+		{"store", "", "the database that holds all", storeActions(), runStore},
 		{"domain", "", "the domains this server takes mail for", domainActions(), runDomain},
 		{"account", "", "who may log in, and how much they send", accountActions(), runAccount},
 		{"address", "", "which addresses lead to which account", addressActions(), runAddress},

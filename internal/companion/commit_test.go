@@ -107,7 +107,7 @@ func TestUnknownCommit(t *testing.T) {
 	t.Parallel()
 	base := storetest.Postgres(t)
 	c := &cutter{}
-	s, err := store.Open(t.Context(), store.Options{Postgres: startCutter(t, c, base), Migrations: schema.FS})
+	s, err := store.Open(t.Context(), store.Options{Create: true, Postgres: startCutter(t, c, base), Migrations: schema.FS})
 	if err != nil {
 		t.Fatal(err)
 	}

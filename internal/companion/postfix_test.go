@@ -369,6 +369,9 @@ report_relay = "127.0.0.1:25"
 	ctx, cancel := context.WithCancel(context.Background())
 	roots := x509.NewCertPool()
 	roots.AddCert(w.pki.cert)
+	if _, err := server.InitStore(ctx, cfg, nil); err != nil {
+		t.Fatal(err)
+	}
 	w.server, err = server.New(ctx, server.Options{Config: cfg, Roots: roots, Now: w.now})
 	if err != nil {
 		t.Fatal(err)

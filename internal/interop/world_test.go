@@ -209,6 +209,9 @@ func (w *world) startWaxwing(cert tls.Certificate) error {
 	}
 	ctx := context.Background()
 	logger := slog.New(slog.NewTextHandler(w.waxLog, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if _, err := server.InitStore(ctx, cfg, logger); err != nil {
+		return err
+	}
 	if w.wax, err = server.New(ctx, server.Options{Config: cfg, Log: logger}); err != nil {
 		return err
 	}

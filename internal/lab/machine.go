@@ -78,6 +78,9 @@ func (n *Internet) StartMachine(ctx context.Context, spec MachineSpec) (*Machine
 	if err != nil {
 		return nil, err
 	}
+	if _, err := server.InitStore(ctx, cfg, spec.Log); err != nil {
+		return nil, err
+	}
 	m.Server, err = server.New(ctx, server.Options{Config: cfg, Log: spec.Log, Now: n.Clock.Now, Dialer: n.Network,
 		Listen: n.Network.ListenAt})
 	if err != nil {

@@ -206,7 +206,7 @@ func TestSaltsOutliveTheProcess(t *testing.T) {
 	}
 	t.Run("restart on SQLite", func(t *testing.T) {
 		t.Parallel()
-		o := store.Options{Path: t.TempDir() + "/waxwing.db", Migrations: schema.FS}
+		o := store.Options{Create: true, Path: t.TempDir() + "/waxwing.db", Migrations: schema.FS}
 		var seen [2][]string
 		for i := range seen {
 			db, err := store.Open(t.Context(), o)
@@ -221,7 +221,7 @@ func TestSaltsOutliveTheProcess(t *testing.T) {
 	})
 	t.Run("two machines on PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		o := store.Options{Postgres: storetest.Postgres(t), Migrations: schema.FS}
+		o := store.Options{Create: true, Postgres: storetest.Postgres(t), Migrations: schema.FS}
 		var seen [2][]string
 		for i := range seen {
 			db, err := store.Open(t.Context(), o)

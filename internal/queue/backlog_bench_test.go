@@ -43,10 +43,10 @@ func BenchmarkBacklogSize(b *testing.B) {
 			}
 			name := word + "/" + strconv.Itoa(dests) + "dests"
 			b.Run("sqlite/"+name, func(b *testing.B) {
-				benchSize(b, store.Options{Path: filepath.Join(b.TempDir(), "waxwing.db"), Migrations: schema.FS}, n, dests)
+				benchSize(b, store.Options{Create: true, Path: filepath.Join(b.TempDir(), "waxwing.db"), Migrations: schema.FS}, n, dests)
 			})
 			b.Run("postgres/"+name, func(b *testing.B) {
-				benchSize(b, store.Options{Postgres: storetest.Postgres(b), Migrations: schema.FS}, n, dests)
+				benchSize(b, store.Options{Create: true, Postgres: storetest.Postgres(b), Migrations: schema.FS}, n, dests)
 			})
 		}
 	}

@@ -102,7 +102,7 @@ func claimPages(t *testing.T, n int) int64 {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "waxwing.db")
 	open := func() *store.Store {
-		s, err := store.Open(t.Context(), store.Options{Path: path, Migrations: schema.FS})
+		s, err := store.Open(t.Context(), store.Options{Create: true, Path: path, Migrations: schema.FS})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -106,7 +106,7 @@ func BenchmarkEnqueueMany(b *testing.B) {
 	for name, open := range map[string]func() *store.Store{
 		"sqlite": func() *store.Store { return storetest.Open(b) },
 		"postgres": func() *store.Store {
-			s, err := store.Open(b.Context(), store.Options{Postgres: storetest.Postgres(b), Migrations: schema.FS})
+			s, err := store.Open(b.Context(), store.Options{Create: true, Postgres: storetest.Postgres(b), Migrations: schema.FS})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 
 func openPostgres(t *testing.T, url string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{Postgres: url, Migrations: schema.FS})
+	s, err := store.Open(context.Background(), store.Options{Create: true, Postgres: url, Migrations: schema.FS})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,9 @@ import (
 func TestUpgradeOfBodies(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
-		upgradeBodies(t, store.Options{Path: filepath.Join(t.TempDir(), "waxwing.db")})
+		upgradeBodies(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "waxwing.db")})
 	})
-	t.Run("postgres", func(t *testing.T) { upgradeBodies(t, store.Options{Postgres: storetest.Postgres(t)}) })
+	t.Run("postgres", func(t *testing.T) { upgradeBodies(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
 }
 
 // oldStore writes what Waxwing wrote before migration 22.

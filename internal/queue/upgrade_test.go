@@ -38,9 +38,9 @@ func before(t *testing.T, number string) fs.FS {
 func TestUpgradeOfLanes(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
-		upgradeLanes(t, store.Options{Path: filepath.Join(t.TempDir(), "waxwing.db")})
+		upgradeLanes(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "waxwing.db")})
 	})
-	t.Run("postgres", func(t *testing.T) { upgradeLanes(t, store.Options{Postgres: storetest.Postgres(t)}) })
+	t.Run("postgres", func(t *testing.T) { upgradeLanes(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
 }
 
 func upgradeLanes(t *testing.T, o store.Options) {

@@ -24,6 +24,9 @@ func BenchmarkAccept(b *testing.B) {
 		b.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(b.Context())
+	if _, err := server.InitStore(ctx, cfg, nil); err != nil {
+		b.Fatal(err)
+	}
 	s, err := server.New(ctx, server.Options{Config: cfg})
 	if err != nil {
 		b.Fatal(err)

@@ -84,7 +84,7 @@ func TestClientAuthorityMissing(t *testing.T) {
 	if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), "holds no PEM certificate") {
 		t.Errorf("check: %v", err)
 	}
-	if _, err := New(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "client_ca") {
+	if _, err := newServer(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "client_ca") {
 		t.Errorf("start: %v", err)
 	}
 }

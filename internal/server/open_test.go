@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,9 +11,11 @@ import (
 
 	"waxwing/internal/config"
 	"waxwing/internal/session"
+	"waxwing/internal/store"
 )
 
-// A file that is no database is called that; no file and an empty one become one.
+// A file that is no database is called that; no file and an empty one are no store
+// until one is made there.
 func TestOpenStoreOnAnotherFile(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -29,8 +32,22 @@ func TestOpenStoreOnAnotherFile(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range 2 { // the second time it is a database
-			db, err := OpenStore(t.Context(), &config.Config{DataDir: dir}, slog.New(slog.DiscardHandler))
+		cfg := &config.Config{DataDir: dir}
+		if db, err := OpenStore(t.Context(), cfg, nil); err == nil {
+			db.Close()
+			t.Errorf("%s: opened", name)
+		} else if tt.good && (!errors.Is(err, store.ErrNoStore) || !strings.Contains(err.Error(), `"waxwing store init" makes a new one`)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for i := range 2 { // the second time it is a database
+			made, err := InitStore(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			if made != (tt.good && i == 0) {
+				t.Errorf("%s: made %v, %v", name, made, err)
+			}
+			var db *store.Store
+			if err == nil {
+				db, err = OpenStore(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			}
 			if (err == nil) != tt.good || err != nil && !strings.Contains(err.Error(), path+" is no SQLite database") {
 				t.Errorf("%s: %v", name, err)
 			}

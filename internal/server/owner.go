@@ -20,7 +20,7 @@ import (
 // storeFiles are the store's in the data directory, as they are made.
 func storeFiles(cfg *config.Config) []string {
 	db := filepath.Join(cfg.DataDir, databaseName)
-	return []string{db, db + "-wal", db + "-shm"}
+	return []string{db, db + "-wal", db + "-shm", db + ".serve"}
 }
 
 // owned is who a file or directory belongs to.

@@ -31,7 +31,7 @@ func TestServicesPanic(t *testing.T) {
 	log := &lines{}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s, err := New(ctx, Options{Config: cfg, Log: testLog(log)})
+	s, err := newServer(ctx, Options{Config: cfg, Log: testLog(log)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,6 +102,9 @@ send = %v
 	}
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
+	if _, err := server.InitStore(ctx, cfg, nil); err != nil {
+		b.Fatal(err)
+	}
 	s, err := server.New(ctx, server.Options{Config: cfg})
 	if err != nil {
 		b.Fatal(err)

@@ -26,7 +26,7 @@ func TestReportWiring(t *testing.T) {
 	cfg.TLSRPT.MaxPerReporter, cfg.TLSRPT.MaxReceived, cfg.TLSRPT.MaxOctets = 8, 9, 10<<20
 	cfg.TLSRPT.AlertWebhook = "https://hook.test/"
 	cfg.Delivery.EHLO = dns.MustParse("out.elsewhere.test")
-	s, err := New(ctx, Options{Config: cfg})
+	s, err := newServer(ctx, Options{Config: cfg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestReportWiring(t *testing.T) {
 func TestPostedReport(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, config.HTTPS)
-	s, err := New(t.Context(), Options{Config: cfg})
+	s, err := newServer(t.Context(), Options{Config: cfg})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func TestSendmailSocket(t *testing.T) {
 	cfg.Limits.MessagesPerDay = 2
 	cfg.Sendmail = config.Sendmail{Socket: filepath.Join(t.TempDir(), "sendmail.sock"),
 		User: []config.SendmailUser{{User: uid, Account: "web", Addresses: []string{"Www@Example.test"}}}}
-	s, err := New(t.Context(), Options{Config: cfg})
+	s, err := newServer(t.Context(), Options{Config: cfg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestSendmailSocket(t *testing.T) {
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o666 {
 		t.Errorf("the socket: %v %v", fi, err)
 	}
-	if _, err := New(ctx, Options{Config: cfg}); err == nil {
+	if _, err := newServer(ctx, Options{Config: cfg}); err == nil {
 		t.Error("a second server took the socket")
 	}
 	run, stop := context.WithCancel(ctx)

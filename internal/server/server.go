@@ -124,7 +124,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.pool = pool(o.Config.Delivery, s.guard)
 	s.crowd = &session.Crowd{All: o.Config.Delivery.Concurrency, Now: o.Now}
 	var err error
-	if s.Store, err = openStore(ctx, o.Config, o.Log, s.guard); err != nil {
+	if s.Store, err = openStore(ctx, o.Config, store.Options{Log: o.Log, Guard: s.guard, Serve: true}); err != nil {
 		return nil, err
 	}
 	if s.spool, err = makeSpool(o.Config); err == nil {

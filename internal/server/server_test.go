@@ -76,7 +76,7 @@ func run(t *testing.T, cfg *config.Config) running {
 	t.Helper()
 	log := &lines{}
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := New(ctx, Options{Config: cfg, Log: slog.New(slog.NewTextHandler(log, nil))})
+	s, err := newServer(ctx, Options{Config: cfg, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestNewFails(t *testing.T) {
 				}
 				return l, err
 			}
-			s, err := New(t.Context(), Options{Config: cfg, Listen: listen})
+			s, err := newServer(t.Context(), Options{Config: cfg, Listen: listen})
 			if err == nil {
 				s.Close()
 				t.Fatal("built")
@@ -298,7 +298,7 @@ func TestDrain(t *testing.T) {
 func run2(t *testing.T, cfg *config.Config) *Server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := New(ctx, Options{Config: cfg})
+	s, err := newServer(ctx, Options{Config: cfg})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,10 +43,19 @@ func (e *sqliteEngine) backup(ctx context.Context, path string) (err error) {
 	if _, err := c.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
 		return err
 	}
+	// A server must notice when this is put in the place of its database (see files).
+	if _, err := f.WriteAt(make([]byte, 4), atMark); err != nil {
+		return err
+	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a file's name durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func TestBackup(t *testing.T) {
 	if err := s.Backup(t.Context(), path); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("an older backup was written over: %v", err)
 	}
-	c, err := store.Open(t.Context(), store.Options{Path: path, Migrations: schema.FS})
+	c, err := store.Open(t.Context(), store.Options{Create: true, Path: path, Migrations: schema.FS})
 	must(t, err)
 	defer c.Close()
 	a, err := c.Generation(t.Context(), "a")

@@ -20,7 +20,7 @@ var body = make([]byte, 8<<10)
 func BenchmarkGroupCommit(b *testing.B) {
 	for _, n := range []int{1, 64} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, err := store.Open(context.Background(), store.Options{Path: filepath.Join(b.TempDir(), "b.db")})
+			s, err := store.Open(context.Background(), store.Options{Create: true, Path: filepath.Join(b.TempDir(), "b.db")})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // crashChild writes until it is killed, and prints each number once its Write
 // has returned nil. A number is two rows, which must agree.
 func crashChild(path string) {
-	s, err := store.Open(context.Background(), store.Options{Path: path, Migrations: schema.FS})
+	s, err := store.Open(context.Background(), store.Options{Create: true, Path: path, Migrations: schema.FS})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -84,7 +84,7 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 	if len(told) < 2000 || strings.HasPrefix(told[0], "error") {
 		t.Fatalf("the child told %d writes: %q", len(told), told[:min(3, len(told))])
 	}
-	s, err := store.Open(t.Context(), store.Options{Path: path, Migrations: schema.FS})
+	s, err := store.Open(t.Context(), store.Options{Create: true, Path: path, Migrations: schema.FS})
 	must(t, err)
 	defer s.Close()
 	must(t, s.Read(t.Context(), func(tx *store.Tx) error {
@@ -107,7 +107,7 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 // when there is room.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "x.db")})
+	s, err := store.Open(t.Context(), store.Options{Create: true, Path: filepath.Join(t.TempDir(), "x.db")})
 	must(t, err)
 	defer s.Close()
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error {
@@ -146,7 +146,7 @@ func TestWALStaysBounded(t *testing.T) {
 	}
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
-	s, err := store.Open(t.Context(), store.Options{Path: path})
+	s, err := store.Open(t.Context(), store.Options{Create: true, Path: path})
 	must(t, err)
 	defer s.Close()
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error {

@@ -14,6 +14,20 @@ var ErrClosed = errors.New("store: the database is closed")
 // ErrNewerSchema is wrapped by Open when a newer Waxwing has migrated the database.
 var ErrNewerSchema = errors.New("the database was made by a newer Waxwing")
 
+// ErrNoStore is wrapped by Open where there is no store and Options do not say to make one.
+var ErrNoStore = errors.New("there is no store")
+
+// ErrServed is wrapped by Open where another process serves the same database.
+var ErrServed = errors.New("another server has the store open: end it first")
+
+// ErrReplaced is wrapped by everything once the database is found to be another than
+// was opened, or damaged: removed, overwritten, restored, migrated. It lasts until the
+// process is started again.
+var ErrReplaced = errors.New("the store was replaced or damaged while it was open: see that the right one is in its place, and start the server again")
+
+// ErrUnknown is wrapped by a Write of which nobody knows whether it was committed.
+var ErrUnknown = errors.New("the connection to the database broke off while a transaction was committed: it may have been, or not")
+
 // ErrFull is wrapped where there was no space left for the write.
 var ErrFull = errors.New("no space left for the database: free some and try again")
 

@@ -15,7 +15,7 @@ func TestGenerationOfOthers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "g.db")
 	open := func() *store.Store {
-		s, err := store.Open(t.Context(), store.Options{Path: path, Migrations: schema.FS})
+		s, err := store.Open(t.Context(), store.Options{Create: true, Path: path, Migrations: schema.FS})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestGenerationOfOthers(t *testing.T) {
 // TestGenerationUndone: a raise that was undone is no change.
 func TestGenerationUndone(t *testing.T) {
 	t.Parallel()
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "g.db"), Migrations: schema.FS})
+	s, err := store.Open(t.Context(), store.Options{Create: true, Path: filepath.Join(t.TempDir(), "g.db"), Migrations: schema.FS})
 	if err != nil {
 		t.Fatal(err)
 	}

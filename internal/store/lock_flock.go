@@ -28,3 +28,27 @@ func lockDir(dir string) (unlock func(), err error) {
 	}
 	return func() { f.Close() }, nil
 }
+
+// lockServer makes this process the one that serves the database at path, until
+// unlock is called; ErrServed where another is. The lock is on a file of its own.
+func lockServer(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path+".serve", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	switch {
+	case err == syscall.EWOULDBLOCK:
+		f.Close()
+		return nil, ErrServed
+	case err != nil:
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}

@@ -19,6 +19,11 @@ func migrate(ctx context.Context, db *sql.DB, pg bool, o Options) error {
 	if o.Migrations == nil {
 		return nil
 	}
+	if made, err := isMade(ctx, db, pg); err != nil {
+		return fmt.Errorf("look for the store's tables: %w", err)
+	} else if !made && !o.Create {
+		return fmt.Errorf("%w in this database: it is empty", ErrNoStore)
+	}
 	dialect := goose.DialectSQLite3
 	opts := []goose.ProviderOption{
 		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true),
@@ -49,6 +54,26 @@ func migrate(ctx context.Context, db *sql.DB, pg bool, o Options) error {
 		o.Log.Info("database migrated", slog.Int64("version", m.Source.Version))
 	}
 	return nil
+}
+
+// isMade reports whether a database has the tables of a store.
+func isMade(ctx context.Context, db *sql.DB, pg bool) (bool, error) {
+	has, err := hasTable(ctx, db, pg, "goose_db_version")
+	if !has || err != nil {
+		return false, err
+	}
+	var version int64
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&version)
+	return version > 0, err
+}
+
+func hasTable(ctx context.Context, db *sql.DB, pg bool, name string) (has bool, err error) {
+	q := `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?`
+	if pg {
+		q = `SELECT to_regclass($1) IS NOT NULL`
+	}
+	err = db.QueryRowContext(ctx, q, name).Scan(&has)
+	return has, err
 }
 
 // refuseNewer says no to a database that a newer program has changed: what it

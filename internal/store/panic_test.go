@@ -16,7 +16,7 @@ import (
 func TestPanicInWriter(t *testing.T) {
 	t.Parallel()
 	watch := guardtest.New()
-	s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "waxwing.db"), Guard: &watch.Guard})
+	s, err := Open(t.Context(), Options{Create: true, Path: filepath.Join(t.TempDir(), "waxwing.db"), Guard: &watch.Guard})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib" // and the driver "pgx"
 
 	"waxwing/internal/guard"
 )
@@ -31,17 +33,19 @@ type pgEngine struct {
 	writes, reads *sql.DB
 	bind          rebinder
 	guard         *guard.Guard
+	is            identity
+	broken        broken
 	around        func(commit func() error) error // Options.Commit
 }
 
 func openPostgres(ctx context.Context, o Options) (*pgEngine, error) {
-	e := &pgEngine{guard: o.Guard, around: o.Commit}
+	e := &pgEngine{guard: o.Guard, around: o.Commit, broken: broken{log: o.Log}}
+	config, err := pgx.ParseConfig(o.Postgres)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
 	for _, db := range []**sql.DB{&e.writes, &e.reads} {
-		var err error
-		if *db, err = sql.Open("pgx", o.Postgres); err != nil {
-			e.close()
-			return nil, fmt.Errorf("open PostgreSQL: %w", err)
-		}
+		*db = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(e.connected))
 		(*db).SetMaxOpenConns(pgConns)
 		(*db).SetMaxIdleConns(pgConns)
 		(*db).SetConnMaxIdleTime(5 * time.Minute)
@@ -57,7 +61,34 @@ func (e *pgEngine) start(ctx context.Context, o Options) error {
 	if err := e.writes.PingContext(ctx); err != nil {
 		return err
 	}
-	return migrate(ctx, e.writes, true, o)
+	err := migrate(ctx, e.writes, true, o)
+	if err == nil && o.Migrations != nil {
+		e.is, err = ensureIdentity(ctx, e.writes, true)
+	}
+	return err
+}
+
+// connected looks at every new connection: what answers at the same address may be
+// another database by now.
+func (e *pgEngine) connected(ctx context.Context, c *pgx.Conn) error {
+	if e.is == (identity{}) {
+		return nil
+	}
+	var now identity
+	err := c.QueryRow(ctx, pgIdentity).Scan(&now.id, &now.born, &now.schema)
+	return e.broken.judge(e.is, now, err)
+}
+
+// check asks the database who it is.
+func (e *pgEngine) check(ctx context.Context) error {
+	if err := e.broken.get(); err != nil {
+		return err
+	}
+	if e.is == (identity{}) {
+		return closedError(e.reads.PingContext(ctx))
+	}
+	now, err := readIdentity(ctx, e.reads, true)
+	return e.broken.judge(e.is, now, closedError(err))
 }
 
 func (e *pgEngine) postgres() bool { return true }
@@ -102,9 +133,18 @@ func (e *pgEngine) guarded(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (e *pgEngine) once(ctx context.Context, db *sql.DB, o *sql.TxOptions, fn func(*Tx) error) error {
-	stx, err := db.BeginTx(ctx, o)
+	if err := e.broken.get(); err != nil {
+		return err
+	}
+	// Statements end with ctx, and the transaction with them; but a COMMIT that was broken
+	// off would leave rows behind of which this process knows nothing.
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	unlink := context.AfterFunc(ctx, cancel)
+	defer unlink()
+	stx, err := db.BeginTx(own, o)
 	if err != nil {
-		return closedError(err)
+		return e.unreachable(ctx, err)
 	}
 	defer stx.Rollback() // no more than an error after Commit
 	tx := &Tx{ctx: ctx, run: pgRunner{stx, &e.bind}, pg: true}
@@ -112,10 +152,41 @@ func (e *pgEngine) once(ctx context.Context, db *sql.DB, o *sql.TxOptions, fn fu
 	if err := tx.finish(fn(tx)); err != nil {
 		return err
 	}
+	if !unlink() {
+		return ctx.Err()
+	}
 	if db == e.reads {
 		return stx.Commit()
 	}
-	return e.around(stx.Commit)
+	late := time.AfterFunc(commitWait, cancel)
+	defer late.Stop()
+	return e.around(func() error { return commitError(stx.Commit()) })
+}
+
+// commitWait is how long the answer to a COMMIT is waited for.
+const commitWait = time.Minute
+
+// commitError tells a commit that failed from one of which nobody knows.
+func commitError(err error) error {
+	var said *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, pgx.ErrTxCommitRollback), errors.Is(err, sql.ErrTxDone):
+		return err
+	case errors.As(err, &said) && said.Severity == "ERROR":
+		return err
+	}
+	return explained{ErrUnknown, err}
+}
+
+// unreachable is the error of a transaction that could not begin.
+func (e *pgEngine) unreachable(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case e.is != (identity{}) && missing(err):
+		return e.broken.judge(e.is, e.is, err)
+	}
+	return closedError(err)
 }
 
 func closedError(err error) error {

@@ -22,11 +22,19 @@ import (
 // Options say where the database is. Exactly one of Path and Postgres is used;
 // Postgres wins.
 type Options struct {
-	Path       string // the SQLite file; it and its -wal and -shm are made where missing
+	Path       string // the SQLite file, beside which its -wal and -shm are
 	Postgres   string // a URL, postgres://user:password@host/database
 	Migrations fs.FS  // goose files, see package schema; nil: the schema is left as it is
 	Log        *slog.Logger
 	Guard      *guard.Guard // contains panics
+	// Create makes the store where there is none. Without it that is ErrNoStore: a
+	// server must never take an empty directory, such as one that was not mounted, for a
+	// new beginning.
+	Create bool
+	// Serve says that this process serves the store for as long as it is open: of a
+	// SQLite database no second one may (ErrServed), and Check and every commit make sure
+	// that the database is still the one that was opened.
+	Serve bool
 	// Commit stands around every commit of a write and calls commit, or does not: so
 	// tests break off what they want to see the end of. Nil: nothing does.
 	Commit func(commit func() error) error
@@ -44,13 +52,13 @@ type Store struct {
 type engine interface {
 	read(ctx context.Context, fn func(*Tx) error) error
 	write(ctx context.Context, u urgency, fn func(*Tx) error) error
+	check(ctx context.Context) error
 	postgres() bool
 	close() error
 }
 
-// Open opens the database, makes it where it is missing (SQLite), and migrates
-// it to the program's schema. A schema newer than the program is refused with
-// ErrNewerSchema.
+// Open opens the database and migrates it to the program's schema. Errors wrap
+// ErrNoStore, ErrServed, and ErrNewerSchema for a schema newer than the program.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -77,6 +85,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // Close waits for the writes that have been taken in, refuses new ones with
 // ErrClosed, and closes the database.
 func (s *Store) Close() error { return s.engine.close() }
+
+// Check finds out whether the store can be reached, and is still the one that was
+// opened: ErrReplaced otherwise, then and from everything else, for good.
+func (s *Store) Check(ctx context.Context) error { return s.engine.check(ctx) }
 
 // Postgres reports the engine.
 func (s *Store) Postgres() bool { return s.engine.postgres() }

@@ -111,7 +111,7 @@ func kind(s *store.Store, i int) func(context.Context, func(*store.Tx) error) er
 // others. It is there when they return.
 func TestWriteSoonSharesItsCommit(t *testing.T) {
 	t.Parallel()
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "x.db")})
+	s, err := store.Open(t.Context(), store.Options{Create: true, Path: filepath.Join(t.TempDir(), "x.db")})
 	must(t, err)
 	defer s.Close()
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error {
@@ -506,8 +506,8 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 			t.Errorf("error %v, want ErrNewerSchema naming version 4", err)
 		}
 	}
-	t.Run("sqlite", func(t *testing.T) { run(t, store.Options{Path: filepath.Join(t.TempDir(), "a ?%#b.db")}) })
-	t.Run("postgres", func(t *testing.T) { run(t, store.Options{Postgres: storetest.Postgres(t)}) })
+	t.Run("sqlite", func(t *testing.T) { run(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "a ?%#b.db")}) })
+	t.Run("postgres", func(t *testing.T) { run(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
 }
 
 // Several machines, or a command beside the server, may open a new database at the
@@ -540,8 +540,8 @@ func TestOpenedTwiceAtOnce(t *testing.T) {
 			t.Errorf("generation %d, %v; want 20", n, err)
 		}
 	}
-	t.Run("sqlite", func(t *testing.T) { run(t, store.Options{Path: filepath.Join(t.TempDir(), "x.db")}) })
-	t.Run("postgres", func(t *testing.T) { run(t, store.Options{Postgres: storetest.Postgres(t)}) })
+	t.Run("sqlite", func(t *testing.T) { run(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "x.db")}) })
+	t.Run("postgres", func(t *testing.T) { run(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
 }
 
 func TestOpenErrorsSayWhatToDo(t *testing.T) {
@@ -551,9 +551,9 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 		want string
 	}{
 		{store.Options{}, "neither"},
-		{store.Options{Path: filepath.Join(t.TempDir(), "missing", "x.db")}, "no such file"},
-		{store.Options{Path: t.TempDir()}, "unable to open"},
-		{store.Options{Postgres: "postgres://nobody@127.0.0.1:1/x?connect_timeout=2"}, "connect"},
+		{store.Options{Create: true, Path: filepath.Join(t.TempDir(), "missing", "x.db")}, "no such file"},
+		{store.Options{Create: true, Path: t.TempDir()}, "unable to open"},
+		{store.Options{Create: true, Postgres: "postgres://nobody@127.0.0.1:1/x?connect_timeout=2"}, "connect"},
 	} {
 		if _, err := store.Open(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one with %q", c.o, err, c.want)

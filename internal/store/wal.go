@@ -2,8 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
+	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"modernc.org/sqlite"
@@ -35,8 +36,9 @@ const restartWait = 100
 // the whole WAL can be copied, and SQLite begins it anew with the next write.
 type checkpointer struct {
 	log    *slog.Logger
-	pages  int // in the WAL, about
-	next   int // copy at this many; 0 is walSoft
+	files  *files // nil: not watched
+	pages  int    // in the WAL, about
+	next   int    // copy at this many; 0 is walSoft
 	warned time.Time
 }
 
@@ -46,6 +48,7 @@ func (c *checkpointer) committed(w *session) {
 	if c.pages < max(c.next, walSoft) {
 		return
 	}
+	c.mark(w)
 	mode := "PASSIVE"
 	if c.pages >= walFirm {
 		mode = "RESTART"
@@ -68,6 +71,20 @@ func (c *checkpointer) committed(w *session) {
 		slog.Int("pages", total), slog.Any("error", engineError(err)))
 }
 
+// mark changes the mark in the database's header with all that is copied there now,
+// so that no earlier copy of the file passes for this one.
+func (c *checkpointer) mark(w *session) {
+	if c.files == nil {
+		return
+	}
+	next := (c.files.mark() + 1) & math.MaxInt32
+	// Noted first: another process may copy it into the database at once.
+	c.files.marked(next)
+	if err := w.set(fmt.Sprintf("PRAGMA user_version = %d", next)); err != nil {
+		c.log.Warn("the database's mark was not changed", slog.Any("error", engineError(err)))
+	}
+}
+
 // checkpoint returns the pages in the WAL and how many of them are in the
 // database now.
 func checkpoint(s *session, mode string) (total, copied int, err error) {
@@ -86,10 +103,4 @@ func written(s *session) (n int) {
 		return nil
 	})
 	return n
-}
-
-// truncateWAL empties the WAL when nobody else has the database open.
-func truncateWAL(db *sql.DB) error {
-	_, err := db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
-	return err
 }

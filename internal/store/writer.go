@@ -43,6 +43,8 @@ type writer struct {
 	now   func() time.Time
 	// around is Options.Commit.
 	around func(commit func() error) error
+	broken *broken
+	files  *files // nil: not watched
 
 	under []*member // those of the transaction under way; the writing goroutine's
 
@@ -67,8 +69,8 @@ const (
 	gone
 )
 
-func newWriter(s *session, o Options) *writer {
-	w := &writer{s: s, check: checkpointer{log: o.Log}, log: o.Log, guard: o.Guard, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now, around: o.Commit}
+func newWriter(s *session, e *sqliteEngine, o Options) *writer {
+	w := &writer{s: s, broken: &e.broken, files: e.files, check: checkpointer{log: o.Log, files: e.files}, log: o.Log, guard: o.Guard, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now, around: o.Commit}
 	w.guard.Go(guard.Store, w.run)
 	return w
 }
@@ -218,9 +220,9 @@ func (w *writer) gather(first *member) []*member {
 
 // commit commits ms and those that wait behind them in one transaction.
 func (w *writer) commit(ms []*member) {
-	if err := w.s.do("BEGIN IMMEDIATE"); err != nil {
+	if err := w.begin(); err != nil {
 		for _, m := range ms {
-			w.refuse(m, fmt.Errorf("begin to write: %w", engineError(err)))
+			w.refuse(m, fmt.Errorf("begin to write: %w", err))
 		}
 		return
 	}
@@ -249,12 +251,34 @@ func (w *writer) commit(ms []*member) {
 	if err != nil {
 		w.log.Error("commit failed", slog.Any("error", err), slog.Int("members", len(in)))
 		w.s.do("ROLLBACK") // fails where SQLite has done it
-		err = fmt.Errorf("commit: %w", engineError(err))
+		err = fmt.Errorf("commit: %w", w.broken.note(engineError(err)))
+	} else {
+		// What was committed into a file that is gone is not durable.
+		err = w.look((*files).check)
 	}
 	w.tell(in, err)
 	if err == nil {
 		w.check.committed(w.s)
 	}
+}
+
+func (w *writer) begin() error {
+	// First, since a WAL that was cut off grows again with what is written.
+	if err := w.look((*files).checkWAL); err != nil {
+		return err
+	}
+	return w.broken.note(engineError(w.s.do("BEGIN IMMEDIATE")))
+}
+
+// look makes sure that the files are what was opened.
+func (w *writer) look(check func(*files) error) error {
+	if err := w.broken.get(); err != nil || w.files == nil {
+		return err
+	}
+	if err := check(w.files); err != nil {
+		return w.broken.set(err)
+	}
+	return nil
 }
 
 // next is a member that waits now, if there is one.
@@ -292,7 +316,7 @@ func (w *writer) lend(m *member, in *[]*member) error {
 			return nil
 		}
 	}
-	m.done <- engineError(err)
+	m.done <- w.broken.note(engineError(err))
 	// SQLite undoes the whole transaction itself after some errors (disk full,
 	// I/O): then there is no savepoint to go back to.
 	if lost := w.s.do("ROLLBACK TO member"); lost != nil {

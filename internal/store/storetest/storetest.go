@@ -24,7 +24,7 @@ const Env = "WAXWING_TEST_POSTGRES"
 // test ends.
 func Open(t testing.TB) *store.Store {
 	t.Helper()
-	return open(t, store.Options{Path: file(t), Migrations: schema.FS})
+	return open(t, store.Options{Create: true, Path: file(t), Migrations: schema.FS})
 }
 
 // file is a new SQLite database with the whole schema.
@@ -50,7 +50,7 @@ var template = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "waxwing.db")
-	s, err := store.Open(context.Background(), store.Options{Path: path, Migrations: schema.FS})
+	s, err := store.Open(context.Background(), store.Options{Create: true, Path: path, Migrations: schema.FS})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func Each(t *testing.T, fn func(t *testing.T, s *store.Store)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { fn(t, Open(t)) })
 	t.Run("postgres", func(t *testing.T) {
-		fn(t, open(t, store.Options{Postgres: Postgres(t), Migrations: schema.FS}))
+		fn(t, open(t, store.Options{Create: true, Postgres: Postgres(t), Migrations: schema.FS}))
 	})
 }
 
@@ -84,8 +84,8 @@ func EachDatabase(t *testing.T, fn func(t *testing.T, open func(change func(*sto
 			return open(t, o)
 		}
 	}
-	t.Run("sqlite", func(t *testing.T) { fn(t, opener(t, store.Options{Path: file(t)})) })
-	t.Run("postgres", func(t *testing.T) { fn(t, opener(t, store.Options{Postgres: Postgres(t)})) })
+	t.Run("sqlite", func(t *testing.T) { fn(t, opener(t, store.Options{Create: true, Path: file(t)})) })
+	t.Run("postgres", func(t *testing.T) { fn(t, opener(t, store.Options{Create: true, Postgres: Postgres(t)})) })
 }
 
 func open(t testing.TB, o store.Options) *store.Store {
