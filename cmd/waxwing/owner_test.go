@@ -93,10 +93,12 @@ func (s *shared) owners() {
 func TestRootsCommandsAreTheOwners(t *testing.T) {
 	t.Parallel()
 	s := newShared(t)
-	if out, err := s.run(0, "domain", "add", "example.test"); err != nil {
-		t.Fatalf("root, in an empty directory: %s", out)
+	for _, args := range [][]string{{"store", "init"}, {"domain", "add", "example.test"}} {
+		if out, err := s.run(0, args...); err != nil {
+			t.Fatalf("root, in an empty directory, %v: %s", args, out)
+		}
+		s.owners()
 	}
-	s.owners()
 	if out, err := s.run(nobody, "domain", "list"); err != nil || !strings.Contains(out, "example.test") {
 		t.Errorf("the owner: %v %s", err, out)
 	}
@@ -128,7 +130,7 @@ func TestRootsCommandsAreTheOwners(t *testing.T) {
 func TestRootsDatabase(t *testing.T) {
 	t.Parallel()
 	s := newShared(t)
-	if out, err := s.run(0, "domain", "add", "example.test"); err != nil {
+	if out, err := s.run(0, "store", "init"); err != nil {
 		t.Fatal(out)
 	}
 	db := s.path("data/waxwing.db")
@@ -160,6 +162,7 @@ func TestRootFollowsNoNames(t *testing.T) {
 		secret := s.path("secret")
 		s.must(os.WriteFile(secret, nil, 0o600))
 		s.must(put(secret, s.path("data/waxwing.db-wal")))
+		_, _ = s.run(0, "store", "init")
 		_, _ = s.run(0, "domain", "add", "example.test")
 		fi, err := os.Stat(secret)
 		s.must(err)
@@ -174,7 +177,7 @@ func TestRootFollowsNoNames(t *testing.T) {
 func TestRisksAreTold(t *testing.T) {
 	t.Parallel()
 	s := newShared(t)
-	if out, err := s.run(nobody, "domain", "add", "example.test"); err != nil {
+	if out, err := s.run(nobody, "store", "init"); err != nil {
 		t.Fatal(out)
 	}
 	s.must(os.Chmod(s.path("data/waxwing.db"), 0o666))

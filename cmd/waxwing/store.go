@@ -34,6 +34,9 @@ func runStore(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := becomeOwner(cfg); err != nil {
+		return err
+	}
 	made, err := server.InitStore(ctx, cfg, nil)
 	if err != nil {
 		return err
