@@ -28,6 +28,9 @@ func TestReloadPanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := server.InitStore(t.Context(), cfg, nil); err != nil {
+		t.Fatal(err)
+	}
 	s, err := server.New(t.Context(), server.Options{Config: cfg})
 	if err != nil {
 		t.Fatal(err)

@@ -269,8 +269,12 @@ func guardFunc(e ast.Expr) bool {
 	return ok && selected(x) == "Func" && firstIsArea(x)
 }
 
-// trivial: a function that does nothing but close and set deadlines.
+// trivial: a function that does nothing but close and set deadlines, or the one that
+// ends a context.
 func trivial(e ast.Expr) bool {
+	if id, ok := e.(*ast.Ident); ok {
+		return id.Name == "cancel"
+	}
 	lit, ok := e.(*ast.FuncLit)
 	if !ok {
 		return false

@@ -16,7 +16,7 @@ func TestReaderCache(t *testing.T) {
 			t.Errorf("%d readers keep %d KiB each", n, one)
 		}
 	}
-	s, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "x.db"), Migrations: schema.FS})
+	s, err := Open(t.Context(), Options{Create: true, Path: filepath.Join(t.TempDir(), "x.db"), Migrations: schema.FS})
 	if err != nil {
 		t.Fatal(err)
 	}
