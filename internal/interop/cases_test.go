@@ -54,7 +54,7 @@ func casesOf(peer string) []deliveryCase {
 			deliveryCase{name: "dane-stripped", domain: at("stripped"), host: at("mxclear"), word: "starttls-not-offered"},
 			deliveryCase{name: "dane-tls12", domain: at("tls12"), host: at("mxtls12"), tls: "dane"},
 			deliveryCase{name: "dane-tls11", domain: at("tls11"), host: at("mxtls11"), word: "tls-version"},
-			deliveryCase{name: "tls11", domain: at("tls11u"), host: at("mxtls11-untold"), tls: "none"},
+			deliveryCase{name: "tls11", domain: at("tls11u"), host: at("mxtls11-untold"), tls: "unverified"},
 			deliveryCase{name: "dane-asks-for-certificate", domain: at("ask"), host: at("mxask"), tls: "dane"},
 			deliveryCase{name: "dane-wants-certificate", domain: at("req"), host: at("mxreq"), word: "ehlo-reply"},
 			deliveryCase{name: "wants-certificate", domain: at("requ"), host: at("mxreq-untold"), word: "ehlo-reply"},
