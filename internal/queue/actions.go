@@ -193,6 +193,7 @@ func (q *Queue) waken(ctx context.Context, ids []int64, from State, stmt string,
 // end leases rows, as for an attempt, and settles them as failed.
 func (q *Queue) end(ctx context.Context, ids []int64, word delivery.Reason, text string) (int, error) {
 	number, now := store.NewID(), q.Now()
+	defer q.claims.hold(number)()
 	lease := now.Add(q.Lease)
 	var rows []row
 	var envs map[int64]delivery.Envelope

@@ -74,7 +74,7 @@ func benchSize(b *testing.B, o store.Options, n, dests int) {
 		return retry.Schedule{Delays: []time.Duration{30 * time.Second}, Expire: 365 * 24 * time.Hour}
 	}}
 	q.setup()
-	if err := q.releaseOwn(b.Context()); err != nil {
+	if err := q.reclaim(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	q.sleep(b.Context())

@@ -87,6 +87,7 @@ type board struct {
 	byAccount   map[string]int
 	memory      int64
 	running     int
+	unsettled   int  // of running: their outcome waits for the store
 	starved     bool // the store holds due work that found no room
 	dests       map[destKey]*dest
 	hungry      map[destKey]*dest // those with more in the store
@@ -355,7 +356,7 @@ func (b *board) listAll(d *dest) {
 func (b *board) next() *job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.open || b.running >= b.concurrency {
+	if !b.open || b.unsettled > 0 || b.running >= b.concurrency {
 		return nil
 	}
 	b.countPlaces()
@@ -594,6 +595,36 @@ func (b *board) context() context.Context {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.ctx
+}
+
+// recipients are those of all jobs on the board.
+func (b *board) recipients() map[leasedRow]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make(map[leasedRow]bool, len(b.live))
+	for j := range b.live {
+		for _, id := range j.lease.ids {
+			out[leasedRow{id, j.lease.number}] = true
+		}
+	}
+	return out
+}
+
+// await counts jobs whose outcome the store does not take: while there are any, no other
+// begins. It reports the first of them, and the end of the last.
+func (b *board) await(n int) (changed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.unsettled > 0
+	b.unsettled += n
+	return was != (b.unsettled > 0)
+}
+
+// closed reports that no job begins any more.
+func (b *board) closed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.open
 }
 
 // leased is all jobs on the board, for the renewal of their leases.

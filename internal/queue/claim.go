@@ -27,7 +27,8 @@ const (
 	// attention are rows that wait for too long without being due.
 	attention = `SELECT id, dest, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
 	// returned are the columns that a claim reads; scanRow knows their order.
-	returned = `) RETURNING id, message, address, domain, dest, local, orcpt, notify, attempts, last_attempt,
+	returned   = `) RETURNING ` + rowColumns
+	rowColumns = `id, message, address, domain, dest, local, orcpt, notify, attempts, last_attempt,
 		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host, unanswered`
 )
 
@@ -56,7 +57,12 @@ type claiming struct {
 // delays to be told and times that are over, then lanes in turn. more says that
 // another claim would find more at once.
 func (q *Queue) claim(ctx context.Context, limit int) (jobs []*job, more bool, err error) {
-	c := &claiming{q: q, number: store.NewID(), now: q.Now()}
+	return q.claimAs(ctx, store.NewID(), limit)
+}
+
+// claimAs is claim under a number that is given.
+func (q *Queue) claimAs(ctx context.Context, number int64, limit int) (jobs []*job, more bool, err error) {
+	c := &claiming{q: q, number: number, now: q.Now()}
 	c.end = c.now.Add(q.Lease)
 	var expired int
 	var envs map[int64]delivery.Envelope
@@ -401,35 +407,14 @@ func (q *Queue) renew(ctx context.Context) {
 	}
 }
 
-// releaseOwn takes back what this machine had leased before it was restarted.
-// Nobody else may run under the same Owner.
-func (q *Queue) releaseOwn(ctx context.Context) error {
-	var n int64
-	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		now := store.Time(q.Now())
-		_, err = tx.Exec(`INSERT INTO lanes (dest, local, account, next)
-			SELECT DISTINCT dest, local, account, CAST(? AS BIGINT) FROM recipients WHERE state = 1 AND owner = ?
-			ON CONFLICT (dest, local, account) DO UPDATE SET next = excluded.next WHERE excluded.next < lanes.next`, now, q.Owner)
-		if err != nil {
-			return err
-		}
-		n, err = tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ? WHERE state = 1 AND owner = ?`, now, q.Owner)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("release the leases of the last run: %w", err)
-	}
-	if n > 0 {
-		q.Log.Info("released leases of the last run", "recipients", n)
-	}
-	return nil
-}
-
 // giveBack returns jobs that were not started: they are due again and the attempt
-// does not count. If that fails, their leases run out.
+// does not count. If that fails, reclaim releases them.
 func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 	if len(jobs) == 0 {
 		return
+	}
+	for _, j := range jobs {
+		defer q.claims.hold(j.lease.number)()
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
 		due := map[laneKey]time.Time{}
@@ -441,7 +426,7 @@ func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 		return lowerLanes(tx, due)
 	})
 	if err != nil {
-		q.Log.Error("leases not given back, they will run out", "jobs", len(jobs), "error", err)
+		q.Log.Error("leases not given back, will try again", "jobs", len(jobs), "error", err)
 	}
 }
 

@@ -82,7 +82,7 @@ func crashAfter(t *testing.T, open func(func(*store.Options)) *store.Store, size
 
 	s = open(nil)
 	w = crashWorld(t, s)
-	if err := w.releaseOwn(ctx); err != nil {
+	if err := w.reclaim(ctx); err != nil {
 		t.Fatal(err)
 	}
 	w.step()

@@ -52,6 +52,7 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 	m.leased = !env.NotBefore.After(q.Now()) && len(m.held) == 0 && q.board.reserve(keys, env.Account, int64(len(m.inline)))
 	if m.leased {
 		m.owner, m.claim, m.due = q.Owner, store.NewID(), q.Now().Add(q.Lease)
+		defer q.claims.hold(m.claim)()
 	}
 	if err := q.Store.Write(ctx, m.insert); err != nil {
 		if m.leased {

@@ -181,7 +181,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"restart": func(rt *rapid.T) {
 			i, w := m.pick()
 			m.free(i, func(*job) bool { return true })
-			if err := w.releaseOwn(ctx); err != nil {
+			if err := w.reclaim(ctx); err != nil {
 				rt.Fatal(err)
 			}
 		},

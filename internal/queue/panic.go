@@ -56,7 +56,7 @@ func (q *Queue) giveUp(ctx context.Context, j *job) {
 	ctx = context.WithoutCancel(ctx)
 	switch n := q.panicked(ctx, j); {
 	case n < panics.Most:
-		q.Log.Error("the message will be tried again when its lease ends", j.attrs()...)
+		q.Log.Error("the message will be tried again within a minute or two", j.attrs()...)
 	case n == panics.Most:
 		now := q.Now()
 		res := delivery.Result{Started: now, Ended: now, Recipients: all(j, delivery.Failed, wordInternal, textInternal)}

@@ -99,6 +99,10 @@ type Queue struct {
 	Postmaster string // the From of DSNs; "": postmaster at Hostname
 	Owner      string // this machine's name in leases, stable over restarts; "": Hostname
 
+	// Outcomes is the path of a file for what attempts came to while the store does not
+	// take it. "": there is none, and after a crash at such a time they are made again.
+	Outcomes string
+
 	Concurrency    int           // attempts at the same time; 0: 200
 	PerDestination int           // of them for one domain; 0: 20
 	Lease          time.Duration // 0: 20 min, more than the longest wait for a reply
@@ -116,8 +120,11 @@ type Queue struct {
 	armed atomic.Int64 // when the runner will look again, as stored
 	// lastAccount is whose lanes were asked for last; the runner's own.
 	lastAccount string
-	routed      atomic.Int64  // the generation of the routes that all lanes follow
-	moved       chan struct{} // the routes have changed
+	routed      atomic.Int64       // the generation of the routes that all lanes follow
+	moved       chan struct{}      // the routes have changed
+	claims      counted[int64]     // of leases on their way to the board or off it; put in before they are written
+	settling    counted[leasedRow] // recipients whose outcome the last run has left
+	outcomes    *outcomes          // while Run runs; nil: there is no file
 }
 
 const (

@@ -30,7 +30,8 @@ const (
 // is settled. An error means that it could not begin.
 func (q *Queue) Run(ctx context.Context) error {
 	q.setup()
-	if err := q.releaseOwn(ctx); err != nil {
+	kept := q.openOutcomes()
+	if err := q.reclaim(ctx); err != nil {
 		return err
 	}
 	q.board.start()
@@ -41,10 +42,14 @@ func (q *Queue) Run(ctx context.Context) error {
 	help(func(ctx context.Context) { q.every(ctx, q.Lease/4, q.renew) })
 	help(func(ctx context.Context) { q.every(ctx, sweepEvery, q.sweep) })
 	help(q.rerouter)
+	help(q.reclaimer)
+	for _, k := range kept {
+		q.Guard.In(&helpers, guard.Queue, func() { q.settleKept(ctx, k) })
+	}
 	q.keep(ctx, q.passes)
 	q.stop(ctx)
 	helpers.Wait()
-	return nil
+	return q.outcomes.close()
 }
 
 // keep runs a loop until ctx ends, whatever panics in it.
@@ -113,14 +118,18 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 			}
 			continue
 		}
-		jobs, more, err := q.claim(ctx, room)
+		number := store.NewID()
+		known := q.claims.hold(number)
+		jobs, more, err := q.claimAs(ctx, number, room)
 		if err != nil {
+			known()
 			if ctx.Err() == nil {
 				q.Log.Error("cannot claim work, will try again", "error", err, "pause", errorPause)
 			}
 			return errorPause
 		}
 		q.giveBack(context.WithoutCancel(ctx), q.board.add(jobs, false), q.Now())
+		known()
 		q.start()
 		if !more {
 			return q.sleep(ctx)

@@ -26,7 +26,10 @@ type settlement struct {
 	res        *delivery.Result
 	rows       []row // those whose lease holds
 	c          circumstances
-	hookErrors int // at hookTries they are left out: the outcome is worth more than the record of it
+	hookErrors int  // at hookTries they are left out: the outcome is worth more than the record of it
+	waits      bool // for the store
+	kept       bool // it stands in the file of outcomes
+	done       bool // and need not
 
 	prepared bool // what follows is made
 	verdicts []verdict
@@ -55,14 +58,26 @@ const (
 	settleTries = 10
 	hookTries   = 3
 	settlePause = 100 * time.Millisecond // doubled each time
+	longestWait = 5 * time.Second        // between two tries
 )
 
-// settle writes down what an attempt came to. If the store does not take it, the lease
-// runs out and the attempt is made again: that is the one case in which
-// something can be delivered twice.
+// settle writes down what an attempt came to. While the store as a whole takes nothing,
+// it goes on trying, the outcome stands in the file of outcomes, and no other attempt
+// begins. Where the store takes other things and not this, the lease is given up after
+// some tries and the attempt is made again: that is the one case in which something can
+// be delivered twice.
 func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stopped bool) {
-	s := &settlement{q: q, job: j, res: res, rows: j.rows}
-	s.c = circumstances{schedule: q.scheduleOf(&j.Envelope), now: q.Now(), jitter: q.jitter(), stopped: stopped}
+	q.settlement(j, res, stopped).run(ctx)
+}
+
+func (q *Queue) settlement(j *job, res *delivery.Result, stopped bool) *settlement {
+	return &settlement{q: q, job: j, res: res, rows: j.rows,
+		c: circumstances{schedule: q.scheduleOf(&j.Envelope), now: q.Now(), jitter: q.jitter(), stopped: stopped}}
+}
+
+func (s *settlement) run(ctx context.Context) {
+	q, j := s.q, s.job
+	defer s.over()
 	pause := settlePause
 	for try := 1; ; try++ {
 		err := s.prepare(ctx)
@@ -70,6 +85,7 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 			err = q.Store.WriteSoon(ctx, s.write)
 		}
 		if err == nil {
+			s.done = true
 			s.settled(ctx)
 			return
 		}
@@ -79,18 +95,83 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 		}
 		var hook *hookError // mend knows how often to try those
 		if guard.Contained(err) && !errors.As(err, &hook) {
+			s.done = true // a panic would come again
 			q.giveUp(ctx, j)
 			return
 		}
-		if try == settleTries || errors.Is(err, store.ErrClosed) {
-			q.Log.Error("outcome not stored: the message will be tried again when its lease ends",
-				"message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
+		if s.end(ctx, err, try) {
 			return
 		}
-		q.Log.Error("outcome not stored, will try again", "message", LogID(j.ID), "error", err, "pause", pause)
 		time.Sleep(pause)
-		pause *= 2
+		pause = min(2*pause, longestWait)
 	}
+}
+
+// end says whether to leave it at that after a try that failed. What is known to have
+// happened waits for as long as the store is away.
+func (s *settlement) end(ctx context.Context, err error, try int) bool {
+	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
+	gone := errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrReplaced)
+	if s.job.tried() && (gone || s.q.away(ctx, err)) {
+		s.await(log)
+		if s.kept && (gone || s.q.board.closed()) {
+			log.Warn("outcome kept: it is stored when the server starts again")
+			return true
+		}
+		if !gone && (try < settleTries || !s.q.board.closed()) {
+			return false
+		}
+	}
+	if gone || try >= settleTries {
+		log.Error("outcome not stored: the message will be tried again")
+		return true
+	}
+	if try == 1 {
+		log.Error("outcome not stored, will try again")
+	}
+	return false
+}
+
+// await keeps the outcome in the file, once, and lets no other attempt begin.
+func (s *settlement) await(log *slog.Logger) {
+	if s.waits {
+		return
+	}
+	s.waits = true
+	if !s.kept {
+		ids := make([]int64, len(s.rows))
+		for i := range s.rows {
+			ids[i] = s.rows[i].ID
+		}
+		err := s.q.outcomes.keep(outcome{Message: s.job.ID, Claim: s.job.lease.number, Recipients: ids, Result: *s.res, Stopped: s.c.stopped})
+		if s.kept = err == nil; !s.kept {
+			log.Error("outcome kept in memory only: if this process ends before the store takes it, the message will be tried again", "file", s.q.Outcomes, "cause", err)
+		}
+	}
+	if s.q.board.await(1) {
+		log.Error("the store does not take what attempts came to: no other begins until it does")
+	}
+}
+
+// over ends what await began.
+func (s *settlement) over() {
+	if s.kept && s.done {
+		s.q.outcomes.settled()
+	}
+	if s.waits && s.q.board.await(-1) {
+		s.q.Log.Info("the store takes outcomes again: attempts go on")
+		s.q.start()
+	}
+}
+
+// away reports that an error is not about what was written: the store can take nothing now.
+func (q *Queue) away(ctx context.Context, err error) bool {
+	for _, e := range []error{store.ErrFull, store.ErrIO, store.ErrBusy, store.ErrUnknown} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return q.Store.Check(ctx) != nil
 }
 
 // mend leaves out what stood in the way; false if that was the store itself.

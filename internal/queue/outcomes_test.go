@@ -1,0 +1,395 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+)
+
+// seen is a transport with one session over TLS for each attempt.
+type seen struct{ *script }
+
+func (s seen) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	res := s.script.Deliver(ctx, job, c)
+	res.Attempts = []delivery.Attempt{{Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{Version: "TLS1.3"}}}}}
+	return res
+}
+
+// disk is one that is full now and then.
+type disk struct{ full atomic.Bool }
+
+func (d *disk) commit(commit func() error) error {
+	if d.full.Load() {
+		return fmt.Errorf("commit: %w", store.ErrFull)
+	}
+	return commit()
+}
+
+// fullDisk is a world whose disk is full as soon as the first of n messages is with its
+// host, and has been so until all outcomes that are known wait for it.
+func fullDisk(t *testing.T, s *store.Store, d *disk, n int, file string) (w *world, stop func()) {
+	t.Helper()
+	w = newWorld(t, s, "one")
+	w.board.concurrency, w.Outcomes = 4, file
+	w.Direct = seen{w.tr}
+	for i := range n {
+		w.put(fmt.Sprintf("ok.%d@b%d.test", i, i))
+	}
+	var first sync.Once
+	w.tr.during = func(context.Context, *delivery.Job) { first.Do(func() { d.full.Store(true) }) }
+	stop = w.run()
+	eventually(t, "an outcome that the store does not take", func() bool {
+		w.board.mu.Lock()
+		defer w.board.mu.Unlock()
+		return w.board.unsettled > 0 && w.board.unsettled == w.board.running
+	})
+	return w, stop
+}
+
+// once says how often each recipient was delivered to, if not once.
+func (s *script) once(n int) (wrong []string) {
+	count := map[string]int{}
+	for _, j := range s.seen() {
+		for _, r := range j.Recipients {
+			count[r.Address]++
+		}
+	}
+	for i := range n {
+		if a := fmt.Sprintf("ok.%d@b%d.test", i, i); count[a] != 1 {
+			wrong = append(wrong, fmt.Sprintf("%s: %d times", a, count[a]))
+		}
+	}
+	return wrong
+}
+
+func (w *world) allDelivered() bool {
+	items, err := w.List(context.Background(), Filter{States: []State{Waiting, Leased, Held, Failed}})
+	return err == nil && len(items) == 0
+}
+
+// An outcome that the store does not take waits until it does, and no attempt begins
+// meanwhile (QUE-2).
+func TestOutcomesWaitForTheStore(t *testing.T) {
+	t.Parallel()
+	storetest.EachDatabase(t, func(t *testing.T, open func(func(*store.Options)) *store.Store) {
+		var d disk
+		s := open(func(o *store.Options) { o.Commit = d.commit })
+		const n = 20
+		w, stop := fullDisk(t, s, &d, n, filepath.Join(t.TempDir(), "outcomes"))
+		begun := len(w.tr.seen())
+		time.Sleep(300 * time.Millisecond)
+		if later := len(w.tr.seen()); later != begun || begun > 4 {
+			t.Errorf("%d attempts had begun, then %d", begun, later)
+		}
+		d.full.Store(false)
+		eventually(t, "all to be settled", w.allDelivered)
+		stop()
+		if wrong := w.tr.once(n); len(wrong) > 0 {
+			t.Errorf("not once: %v", wrong)
+		}
+		for _, text := range []string{"the store does not take what attempts came to", "the store takes outcomes again"} {
+			if strings.Count(w.log.String(), text) < 1 {
+				t.Errorf("the log lacks %q:\n%s", text, w.log)
+			}
+		}
+		if list := outcomesOf(t, w.Outcomes); len(list) != 0 {
+			t.Errorf("the file still holds %d", len(list))
+		}
+	})
+}
+
+// An outcome that the store had not taken when the server ended is settled by the next
+// one, with all that the reports say of it: of 20 mails none goes out twice.
+func TestOutcomesSurviveARestart(t *testing.T) {
+	t.Parallel()
+	storetest.EachDatabase(t, func(t *testing.T, open func(func(*store.Options)) *store.Store) {
+		var d disk
+		s := open(func(o *store.Options) { o.Commit = d.commit })
+		const n = 20
+		file := filepath.Join(t.TempDir(), "outcomes")
+		w, stop := fullDisk(t, s, &d, n, file)
+		known := len(w.tr.seen())
+		stop()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if list := outcomesOf(t, file); len(list) != known {
+			t.Errorf("%d outcomes are known, %d in the file\n%s", known, len(list), w.log)
+		}
+		d.full.Store(false)
+
+		again := newWorld(t, open(nil), "one")
+		again.tr.jobs, again.Outcomes = w.tr.seen(), file
+		again.Direct = seen{again.tr}
+		var sessions atomic.Int64
+		again.Record = func(_ *store.Tx, _ *delivery.Job, res *delivery.Result) error {
+			if len(res.Attempts) == 1 && res.Attempts[0].Sessions[0].TLS.Version == "TLS1.3" {
+				sessions.Add(1)
+			}
+			return nil
+		}
+		stop = again.run()
+		defer func() {
+			if t.Failed() {
+				t.Log(again.log)
+			}
+		}()
+		eventually(t, "all to be settled", again.allDelivered)
+		stop()
+		if wrong := again.tr.once(n); len(wrong) > 0 {
+			t.Errorf("not once: %v", wrong)
+		}
+		if sessions.Load() < n { // a Record may run again after a conflict
+			t.Errorf("%d sessions recorded, %d made", sessions.Load(), n)
+		}
+		if list := outcomesOf(t, file); len(list) != 0 {
+			t.Errorf("the file still holds %d", len(list))
+		}
+	})
+}
+
+// What was settled or leased by another after all is left alone.
+func TestKeptOutcomeOfALostLease(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s, "one")
+		w.put("ok.a@b.test")
+		lost := w.crash()[0]
+		w.Outcomes = filepath.Join(t.TempDir(), "outcomes")
+		o, _, err := openOutcomes(w.Outcomes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := outcome{Message: lost.ID, Claim: lost.lease.number + 1, Recipients: lost.lease.ids,
+			Result: delivery.Result{Recipients: all(lost, delivery.Failed, "no", "no")}}
+		if err := o.keep(one); err != nil {
+			t.Fatal(err)
+		}
+		stop := w.run()
+		eventually(t, "delivery", func() bool { return w.item("ok.a@b.test").State == Delivered })
+		eventually(t, "the file to be empty", func() bool { return len(outcomesOf(t, w.Outcomes)) == 0 })
+		stop()
+	})
+}
+
+func outcomesOf(t *testing.T, path string) []outcome {
+	t.Helper()
+	o, list, err := openOutcomes(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.close(); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Every field of a Result comes back from the file as it was.
+func TestResultsSurviveTheFile(t *testing.T) {
+	t.Parallel()
+	var want delivery.Result
+	fill(t, reflect.ValueOf(&want).Elem(), 0)
+	path := filepath.Join(t.TempDir(), "outcomes")
+	o, _, err := openOutcomes(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.keep(outcome{Message: 1, Claim: 1 << 62, Recipients: []int64{3}, Result: want}); err != nil {
+		t.Fatal(err)
+	}
+	list := outcomesOf(t, path)
+	want.Destination = delivery.Destination{} // explain's, and nobody's who settles
+	if len(list) != 1 || list[0].Claim != 1<<62 || !reflect.DeepEqual(list[0].Result, want) {
+		t.Errorf("got  %+v\nwant %+v", list, want)
+	}
+}
+
+// fill gives every field a value.
+func fill(t *testing.T, v reflect.Value, depth int) {
+	t.Helper()
+	switch v.Interface().(type) {
+	case dns.Name:
+		v.Set(reflect.ValueOf(dns.MustParse("mx.example.test")))
+		return
+	case delivery.MXHost:
+		v.Set(reflect.ValueOf(delivery.MXHost{Name: dns.MustParse("mx.example.test")}))
+		return
+	case netip.Addr:
+		v.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.1")))
+		return
+	case time.Time:
+		v.Set(reflect.ValueOf(noon))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Uint8, reflect.Uint16:
+		v.SetUint(1)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if f.IsExported() && f.Tag.Get("json") != "-" { // secrets
+				fill(t, v.Field(i), depth+1)
+			}
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), depth+1)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(t, v.Index(0), depth+1)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		k, e := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(t, k, depth+1)
+		fill(t, e, depth+1)
+		v.SetMapIndex(k, e)
+	case reflect.Interface: // errors, for the log only
+	default:
+		t.Fatalf("no value for %s", v.Type())
+	}
+}
+
+// The file takes outcomes until it is full, the large ones of them without their
+// sessions, and reads nothing that a crash left half written.
+func TestOutcomesFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outcomes")
+	o, list, err := openOutcomes(path)
+	if err != nil || len(list) != 0 {
+		t.Fatal(list, err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Size() != outcomesSize || fi.Mode().Perm() != 0o600 {
+		t.Fatal(fi, err)
+	}
+	large := outcome{Claim: 1, Result: delivery.Result{Recipients: []delivery.RecipientResult{{ID: 5, Outcome: delivery.Delivered, Text: strings.Repeat("x", 10_000)}},
+		Attempts: []delivery.Attempt{{Sessions: []delivery.Session{{Transcript: []string{strings.Repeat("x", 200_000)}}}}}}}
+	n := 0
+	for ; err == nil; n++ {
+		err = o.keep(large)
+	}
+	if !errors.Is(err, errOutcomesFull) || n < 30 {
+		t.Errorf("%d kept, then %v", n, err)
+	}
+	list = outcomesOf(t, path)
+	if len(list) != n-1 || len(list[0].Result.Attempts) != 1 || len(list[n-2].Result.Attempts) != 0 || list[n-2].Result.Recipients[0].ID != 5 {
+		t.Errorf("%d of %d read", len(list), n-1)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{1, 2, 3}, 300_000); err != nil { // somewhere in the second
+		t.Fatal(err)
+	}
+	if list := outcomesOf(t, path); len(list) != 1 {
+		t.Errorf("%d read although the second is damaged", len(list))
+	}
+	for range n - 1 {
+		o.settled()
+	}
+	if list := outcomesOf(t, path); len(list) != 0 {
+		t.Errorf("%d left", len(list))
+	}
+	if err := o.keep(large); err != nil || len(outcomesOf(t, path)) != 1 {
+		t.Errorf("after it was emptied: %v", err)
+	}
+	if err := (*outcomes)(nil).keep(large); err == nil {
+		t.Error("kept without a file")
+	}
+}
+
+// QUE-2: what this process has leased and nobody works on is due again within a minute
+// or two, not when the lease ends: the answer to a commit was lost, or the store was
+// away when a lease was given back.
+func TestLostLeasesAreReclaimed(t *testing.T) {
+	t.Parallel()
+	storetest.EachDatabase(t, func(t *testing.T, open func(func(*store.Options)) *store.Store) {
+		var unknown, d atomic.Bool
+		s := open(func(o *store.Options) {
+			o.Commit = func(commit func() error) error {
+				if d.Load() {
+					return store.ErrFull
+				}
+				if err := commit(); err != nil || !unknown.Load() {
+					return err
+				}
+				return store.ErrUnknown
+			}
+		})
+		w := newWorld(t, s, "one")
+		w.board.start()
+		reclaimed := func(address string) {
+			t.Helper()
+			if it := w.item(address); it.State != Leased {
+				t.Fatalf("%s: %+v", address, it)
+			}
+			if err := w.reclaim(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if it := w.item(address); it.State != Waiting || it.Due.After(w.clock.now()) {
+				t.Errorf("%s is not due again: %+v", address, it)
+			}
+		}
+
+		unknown.Store(true)
+		if err := w.Enqueue(t.Context(), mail(t, "ok.a@b.test"), delivery.Bytes(text)); !errors.Is(err, store.ErrUnknown) {
+			t.Fatal(err)
+		}
+		unknown.Store(false)
+		reclaimed("ok.a@b.test")
+
+		unknown.Store(true)
+		if _, _, err := w.claim(t.Context(), 10); !errors.Is(err, store.ErrUnknown) {
+			t.Fatal(err)
+		}
+		unknown.Store(false)
+		reclaimed("ok.a@b.test")
+
+		jobs, _, err := w.claim(t.Context(), 10)
+		if err != nil || len(jobs) != 1 {
+			t.Fatal(jobs, err)
+		}
+		d.Store(true)
+		w.giveBack(t.Context(), jobs, w.clock.now())
+		d.Store(false)
+		reclaimed("ok.a@b.test")
+
+		// What is on the board, or on its way there, stays.
+		jobs, _, err = w.claim(t.Context(), 10)
+		if err != nil || len(jobs) != 1 {
+			t.Fatal(jobs, err)
+		}
+		end := w.claims.hold(jobs[0].lease.number)
+		for _, step := range []func(){func() {}, func() { w.board.add(jobs, false); end() }} {
+			step()
+			if err := w.reclaim(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if it := w.item("ok.a@b.test"); it.State != Leased {
+				t.Errorf("a lease that is in use was released: %+v", it)
+			}
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"waxwing/internal/store"
+)
+
+// reclaimEvery is how often the leases of this machine are held against what it knows.
+const reclaimEvery = time.Minute
+
+// counted is a set whose members may be in it more than once.
+type counted[K comparable] struct {
+	mu sync.Mutex
+	n  map[K]int
+}
+
+// leasedRow is a recipient under one lease.
+type leasedRow struct{ id, claim int64 }
+
+// hold puts k in until end is called.
+func (c *counted[K]) hold(k K) (end func()) {
+	c.add(k, 1)
+	return func() { c.add(k, -1) }
+}
+
+func (c *counted[K]) add(k K, by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[K]int{}
+	}
+	if c.n[k] += by; c.n[k] <= 0 {
+		delete(c.n, k)
+	}
+}
+
+func (c *counted[K]) has(k K) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[k] > 0
+}
+
+// reclaimer runs reclaim now and then.
+func (q *Queue) reclaimer(ctx context.Context) {
+	q.every(ctx, reclaimEvery, func(ctx context.Context) {
+		if err := q.reclaim(ctx); err != nil && ctx.Err() == nil {
+			q.Log.Error("leases that nobody works on stay as they are for now", "error", err)
+		}
+	})
+}
+
+// reclaim makes due what this machine has leased and knows nothing of (QUE-2): it was
+// restarted, or the answer to a commit was lost, or a lease could not be given
+// back. Nobody else may run under the same Owner.
+func (q *Queue) reclaim(ctx context.Context) error {
+	some := false
+	err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		lost, err := q.lost(tx, "")
+		some = len(lost) > 0
+		return err
+	})
+	if err != nil || !some {
+		return wrapReclaim(err)
+	}
+	n := 0
+	err = q.Store.Write(ctx, func(tx *store.Tx) error {
+		lost, err := q.lost(tx, tx.Lock())
+		if n = len(lost); err != nil {
+			return err
+		}
+		now, due := q.Now(), map[laneKey]time.Time{}
+		ids := make([]int64, n)
+		for i, l := range lost {
+			ids[i] = l.id
+			earlier(due, l.lane, now)
+		}
+		for len(ids) > 0 {
+			list, args, rest := inList(ids)
+			ids = rest
+			if _, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ? WHERE id IN `+list, append([]any{store.Time(now)}, args...)...); err != nil {
+				return err
+			}
+		}
+		return lowerLanes(tx, due)
+	})
+	if err != nil {
+		return wrapReclaim(err)
+	}
+	q.Log.Info("released leases that nobody works on: the server was restarted, or the store did not answer", "recipients", n)
+	q.Wake()
+	return nil
+}
+
+func wrapReclaim(err error) error {
+	if err != nil {
+		return fmt.Errorf("release the leases that nobody works on: %w", err)
+	}
+	return nil
+}
+
+type lostRow struct {
+	leasedRow
+	lane laneKey
+}
+
+// lost are the rows that this machine has leased and knows nothing of. What it knows
+// is looked at after the rows: a lease is known before it is written.
+func (q *Queue) lost(tx *store.Tx, lock string) (out []lostRow, err error) {
+	rs, err := tx.Query(`SELECT id, claim, dest, local, account FROM recipients WHERE state = 1 AND owner = ? ORDER BY due, id`+lock, q.Owner)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	for rs.Next() {
+		var r lostRow
+		if err := rs.Scan(&r.id, &r.claim, &r.lane.to.name, &r.lane.to.local, &r.lane.account); err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	if err := rs.Err(); err != nil {
+		return nil, err
+	}
+	onBoard := q.board.recipients()
+	return slices.DeleteFunc(out, func(r lostRow) bool {
+		return onBoard[r.leasedRow] || q.claims.has(r.claim) || q.settling.has(r.leasedRow)
+	}), nil
+}
