@@ -18,7 +18,7 @@ var layers = map[int][]string{
 	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema", "internal/turns"},
 	2:  {"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"},
 	3:  {"internal/store"},
-	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/body", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics", "internal/panics", "internal/logline"},
+	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/body", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics", "internal/panics", "internal/logline", "internal/disk"},
 	5:  {"internal/transport", "internal/mailboxes", "internal/dnscheck"},
 	6:  {"internal/queue", "internal/explain"},
 	7:  {"internal/receive", "internal/submitsocket", "internal/tlsreport", "internal/dmarcreport", "internal/companion"},

@@ -25,7 +25,7 @@ var restart = []string{
 	"limits.max_connections", "limits.connections_per_ip", "limits.connections_per_network", "limits.crowded_timeout",
 	"limits.known_for", "limits.connections_per_minute", "limits.tls_handshakes", "limits.tls_handshakes_per_minute",
 	"limits.errors_free", "limits.errors_end", "limits.error_delay", "limits.error_delay_max", "limits.errors_forgiven",
-	"limits.envelope_memory", "limits.errors_waiting", "limits.max_message_size", "limits.max_recipients",
+	"limits.envelope_memory", "limits.errors_waiting", "limits.max_message_size", "limits.disk_reserve", "limits.max_recipients",
 	"limits.command_timeout", "limits.failed_logins", "limits.messages_per_day", "limits.recipients_per_day",
 	"sendmail.socket", "sendmail.max_connections", "sendmail.connections_per_user", "sendmail.user",
 	"companion.datagrams", "companion.policies", "companion.socket_group", "companion.report_relay",

@@ -38,6 +38,7 @@ type Metrics struct {
 	logins        *prometheus.CounterVec
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
+	disk          prometheus.Gauge
 	clients       *clients
 	outbound      outbound
 	panics        *prometheus.CounterVec
@@ -71,16 +72,20 @@ func New() *Metrics {
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
+	m.disk = prometheus.NewGauge(prometheus.GaugeOpts{Name: "waxwing_disk_free_octets", Help: "Room left on the disk of data_dir. Under limits.disk_reserve mail is answered 452."})
 	m.panics = counter("waxwing_panics_total", "Panics that were contained, by the area whose work panicked.", "area")
 	for _, k := range guard.Areas() {
 		m.panics.WithLabelValues(string(k.Area)) // 0 from the start, so that the first one shows as an increase
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState, m.panics)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState, m.disk, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
 	return m
 }
+
+// DiskFree notes how much room the disk has now.
+func (m *Metrics) DiskFree(octets int64) { m.disk.Set(float64(octets)) }
 
 // Attempt counts one settled attempt.
 func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {

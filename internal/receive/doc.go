@@ -77,12 +77,15 @@ type Common struct {
 	// report mail that is none, to an address that nobody reads; "": there is none.
 	// Nil: postmaster at Hostname.
 	Postmaster func(ctx context.Context) (string, error)
-	TempDir    string           // for messages beyond 1 MiB; empty: os.TempDir
-	Memory     *Memory          // for all messages that are coming in; nil: unbounded
-	Now        func() time.Time // nil: time.Now
-	Log        *slog.Logger     // nil: discard
-	Guard      *guard.Guard     // contains panics
-	Rand       io.Reader        // for Message-IDs; nil: crypto/rand
+	// Room says whether there is room for size octets more; an error refuses the
+	// mail for now. Nil: there always is.
+	Room    func(size int64) error
+	TempDir string           // for messages beyond 1 MiB; empty: os.TempDir
+	Memory  *Memory          // for all messages that are coming in; nil: unbounded
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: discard
+	Guard   *guard.Guard     // contains panics
+	Rand    io.Reader        // for Message-IDs; nil: crypto/rand
 }
 
 func (c *Common) now() time.Time {

@@ -58,6 +58,9 @@ func (s *mxSession) Close() {}
 
 func (s *mxSession) Mail(ctx context.Context, p smtp.MailParams) error {
 	s.Reset()
+	if r := s.b.room(p.Size); r != nil {
+		return r
+	}
 	if r := s.b.checkSender(ctx, p); r != nil {
 		return r
 	}

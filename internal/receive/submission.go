@@ -47,6 +47,9 @@ func (s *submission) Mail(ctx context.Context, p smtp.MailParams) error {
 	if s.conn.Identity() == "" {
 		return refuse(530, 7, 0, "authentication required")
 	}
+	if r := s.b.room(p.Size); r != nil {
+		return r
+	}
 	if !p.Null {
 		ok, err := s.b.own(ctx, s.conn.Identity(), p.From.Local, p.From.Domain)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"waxwing/dns"
@@ -25,7 +26,28 @@ func refuse(code int, subject, detail int, format string, args ...any) *smtp.Rep
 }
 
 func localError(err error) *smtp.Reply {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return noRoom(err)
+	}
 	return refuse(451, 3, 0, "local error, try again later").WithCause(err)
+}
+
+// noRoom is the refusal of mail for which there is no room at the moment (RFC 5321
+// §4.3.2, RFC 1870 §6.1).
+func noRoom(err error) *smtp.Reply {
+	return refuse(452, 3, 1, "insufficient system storage, try again later").WithCause(err)
+}
+
+// room refuses a message of size octets, 0: of unknown size, where the disk has too
+// little room: it is written once as it comes in, and once into the store.
+func (c *Common) room(size int64) *smtp.Reply {
+	if c.Room == nil {
+		return nil
+	}
+	if err := c.Room(2 * size); err != nil {
+		return noRoom(err)
+	}
+	return nil
 }
 
 // transaction is what MAIL and RCPT have told, for both backends.
@@ -221,6 +243,9 @@ func countReceived(b []byte) int {
 // accept queues the message and gives the final reply.
 func (c *Common) accept(ctx context.Context, env *delivery.Envelope, content delivery.Content) (*smtp.Reply, error) {
 	env.Size = content.Size()
+	if r := c.room(0); r != nil { // many may have come in since MAIL
+		return nil, r
+	}
 	if err := c.Queue.Enqueue(ctx, env, content); err != nil {
 		return nil, localError(err)
 	}

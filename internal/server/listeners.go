@@ -89,7 +89,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 // receiving is what all that takes mail in has in common.
 func (s *Server) receiving() receive.Common {
 	return receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
-		TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive"), Guard: s.guard}
+		Room: s.disk.Room, TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive"), Guard: s.guard}
 }
 
 // incomingMemory is for messages that are coming in, beyond 64 KiB of each. Where it is
@@ -265,7 +265,13 @@ const metricsConnections = 100
 // serveMetrics serves /metrics for Prometheus.
 func (s *Server) serveMetrics(l net.Listener) func(context.Context) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
+	all := promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if free, ok := s.disk.Left(); ok {
+			s.Metrics.DiskFree(free)
+		}
+		all.ServeHTTP(w, r)
+	})
 	srv := bounded(&http.Server{Handler: s.guarded(guard.Metrics, mux), WriteTimeout: time.Minute})
 	return func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { srv.Close() })

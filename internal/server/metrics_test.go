@@ -95,6 +95,7 @@ func movers() []mover {
 			_, err := w.m.TLSReport.SendDay(w.ctx(), tlsreport.SendOptions{})
 			w.check(err)
 		}},
+		{[]string{"disk_free_octets"}, (*world).fillDisk},
 		{[]string{"resolver_selftest"}, func(*world) {}}, // done at the start
 	}
 }
@@ -172,6 +173,10 @@ policies = ["unix:%[1]s/policies.sock"]
 		}
 	})
 	return &world{t, n, m}
+}
+
+func (w *world) fillDisk() {
+	w.check(os.WriteFile(filepath.Join(w.t.TempDir(), "large"), make([]byte, 16<<20), 0o600))
 }
 
 func (w *world) ctx() context.Context { return w.t.Context() }

@@ -107,6 +107,7 @@ runtime (` + "`go_…`" + `) and the process (` + "`process_…`" + `: memory, f
 - ` + "`increase(waxwing_panics_total[1h]) > 0`" + `: this server met a fault of its own. The log has it with its stack (` + "`panic contained`" + `); please report it.
 - ` + "`waxwing_resolver_selftest == 0`" + `: DANE cannot be relied on ([why.md](why.md)).
 - ` + "`increase(waxwing_posture_dropped_total[1h]) > 0`" + `: the store is slow or full.
+- ` + "`waxwing_disk_free_octets < 1e9`" + `: mail will soon be answered 452.
 - ` + "`rate(waxwing_recipients_settled_total{outcome=\"deferred\"}[15m])`" + ` far above its usual: a destination, the resolver or the network is in trouble.
 
 ## Where a panic was contained

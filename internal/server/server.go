@@ -20,6 +20,7 @@ import (
 	"waxwing/internal/certs"
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
+	"waxwing/internal/disk"
 	"waxwing/internal/guard"
 	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
@@ -92,6 +93,7 @@ type Server struct {
 	control   net.Listener    // nil: the data directory takes no sockets
 	spool     string          // directory for long messages that are coming in
 	incoming  *receive.Memory // for all of them
+	disk      *disk.Reserve   // of the data directory
 }
 
 // tlsSessions is how many TLS sessions with mail hosts are kept for resumption.
@@ -120,6 +122,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{cfg: o.Config, log: o.Log, o: o, Metrics: metrics.New(), resume: tls.NewLRUClientSessionCache(tlsSessions), peers: ledger(o.Config.Limits, o.Now),
 		incoming: &receive.Memory{Limit: incomingMemory}}
 	s.live.Store(o.Config)
+	s.disk = &disk.Reserve{Dir: o.Config.DataDir, Octets: reserveOf(o.Config), Log: o.Log, Now: o.Now}
 	s.guard = &guard.Guard{Log: o.Log, Count: s.Metrics.Panicked}
 	s.pool = pool(o.Config.Delivery, s.guard)
 	s.crowd = &session.Crowd{All: o.Config.Delivery.Concurrency, Now: o.Now}
@@ -144,6 +147,18 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// reserveOf is the room that stays free on the disk, in octets.
+func reserveOf(c *config.Config) int64 {
+	if c.Limits.DiskReserve > 0 {
+		return int64(c.Limits.DiskReserve)
+	}
+	largest := c.Limits.MaxMessageSize
+	for _, l := range c.Listen {
+		largest = max(largest, l.MaxMessageSize)
+	}
+	return 2*int64(largest) + 256<<20
 }
 
 // pool keeps connections as the configuration says (SES-6).
