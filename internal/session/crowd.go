@@ -26,7 +26,8 @@ type place struct {
 	heard time.Time // when it last greeted in good time
 }
 
-// seat is one connection's.
+// seat is that of one connection while a delivery uses it, new or kept: one that waits
+// in the pool has none.
 type seat struct {
 	crowd *Crowd
 	addr  netip.Addr
@@ -40,8 +41,12 @@ const (
 	knownPlaces = 10_000
 )
 
-// enter takes a seat; nil: the address has as many as it may.
-func (c *Crowd) enter(addr netip.Addr) *seat {
+// enter takes a seat, unless the address has as many as it may. A nil Crowd has room
+// for all, and gives nil seats.
+func (c *Crowd) enter(addr netip.Addr) (s *seat, free bool) {
+	if c == nil {
+		return nil, true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at == nil {
@@ -60,11 +65,11 @@ func (c *Crowd) enter(addr netip.Addr) *seat {
 		}
 	}
 	if !state.Free() {
-		return nil
+		return nil, false
 	}
-	s := &seat{c, addr, now}
+	s = &seat{c, addr, now}
 	p.seats[s] = struct{}{}
-	return s
+	return s, true
 }
 
 // forget drops addresses that nothing goes to, where there are many. c.mu is held.

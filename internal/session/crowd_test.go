@@ -70,12 +70,14 @@ func TestCrowdSeats(t *testing.T) {
 	c := &Crowd{All: 80, Now: func() time.Time { return now }}
 	a := netip.MustParseAddr(addr1)
 	take := func() (n int) {
-		for c.enter(a) != nil {
+		for {
+			if _, free := c.enter(a); !free {
+				return n
+			}
 			n++
 		}
-		return n
 	}
-	first := c.enter(a)
+	first, _ := c.enter(a)
 	first.greeted()
 	first.leave()
 	first.leave()
@@ -88,7 +90,7 @@ func TestCrowdSeats(t *testing.T) {
 		s.leave()
 		break
 	}
-	if c.enter(a) != nil {
+	if _, free := c.enter(a); free {
 		t.Error("a slow address takes another")
 	}
 	for s := range c.at[a].seats {
@@ -100,7 +102,7 @@ func TestCrowdSeats(t *testing.T) {
 	}
 	// What is remembered is bounded.
 	for i := range knownPlaces + 100 {
-		s := c.enter(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+		s, _ := c.enter(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
 		s.greeted()
 		s.leave()
 	}
@@ -126,5 +128,50 @@ func TestCrowdLeaves(t *testing.T) {
 		if at := r.client.Crowd.at[netip.MustParseAddr(addr1)]; at != nil && len(at.seats) > 0 {
 			t.Errorf("%s: %d seats are left", name, len(at.seats))
 		}
+	}
+}
+
+// A host that answers over new connections and holds up its clients over kept ones has
+// no more places for that.
+func TestCrowdReuse(t *testing.T) {
+	t.Parallel()
+	mx := &peer{answer: func(verb, _ string, _ bool) string {
+		if verb == "RSET" { // said over kept connections only
+			return hang
+		}
+		return ""
+	}}
+	r := newRig(t, network{addr1: mx})
+	pool := r.pooled()
+	var mu sync.Mutex
+	now := time.Unix(1_800_000_000, 0)
+	r.client.Crowd = &Crowd{All: 8, Now: func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	held := 0
+	for ; held < 8; held++ {
+		rep := r.client.Carry(ctx, r.req)
+		if rep.Recipients[0].Word == AddressCrowded {
+			break
+		}
+		if !delivered(rep) {
+			t.Fatalf("%+v", rep.Recipients)
+		}
+		wg.Go(func() { r.client.Carry(ctx, r.req) })
+		if !eventually(func() bool { return pool.Len() == 0 }) {
+			t.Fatal("the kept connection is not used")
+		}
+		mu.Lock()
+		now = now.Add(retry.SlowAfter)
+		mu.Unlock()
+	}
+	if held != 2 { // an eighth of the places, and two at the least
+		t.Errorf("%d deliveries are held up at one address", held)
 	}
 }

@@ -47,11 +47,16 @@ func (t *trip) reuse(addr netip.Addr) *visit {
 	if !ok {
 		return nil
 	}
-	c := t.c.Pool.take(k, t.c.now())
-	if c == nil {
+	seat, free := t.c.Crowd.enter(addr)
+	if !free { // the visit over a new connection says so
 		return nil
 	}
-	v := &visit{trip: t, addr: addr, conn: c.conn, check: c.check, kept: c, facts: c.facts, proven: c.proven}
+	c := t.c.Pool.take(k, t.c.now())
+	if c == nil {
+		seat.leave()
+		return nil
+	}
+	v := &visit{trip: t, addr: addr, seat: seat, conn: c.conn, check: c.check, kept: c, facts: c.facts, proven: c.proven}
 	v.facts.Reused = true
 	v.facts.Repeat = slices.Contains(c.served, t.req.Job.Domain)
 	return v

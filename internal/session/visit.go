@@ -98,10 +98,9 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 // connect dials with its own deadline (SES-1).
 func (v *visit) connect(ctx context.Context) *delivery.Failure {
 	v.begin(StepConnect)
-	if crowd := v.c.Crowd; crowd != nil {
-		if v.seat = crowd.enter(v.addr); v.seat == nil {
-			return &delivery.Failure{Word: AddressCrowded, Enhanced: enhNoAnswer, Text: "the address holds up as many of this server's deliveries as it may; this one has its turn later"}
-		}
+	free := false
+	if v.seat, free = v.c.Crowd.enter(v.addr); !free {
+		return &delivery.Failure{Word: AddressCrowded, Enhanced: enhNoAnswer, Text: "the address holds up as many of this server's deliveries as it may; this one has its turn later"}
 	}
 	t := v.c.Timeouts.WithDefaults()
 	dctx, cancel := context.WithTimeout(ctx, t.Connect)
