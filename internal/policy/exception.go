@@ -13,8 +13,9 @@ import (
 func Except(in Input) (Input, []delivery.Fact) { return except(in) }
 
 // except sets aside what the operator's exception for the domain says (STS-13), and
-// tells what that was: facts for the basis, the log and the metric. It never makes
-// anything stricter.
+// tells what that was: facts for the basis, the log and the metric. What is left is a
+// domain that has not published it: where the sender (REQUIRETLS) or the operator's
+// minimum wants a name or a certificate that only this vouched for, mail is refused.
 func except(in Input) (Input, []delivery.Fact) {
 	e := in.Exception
 	if e.IsZero() || in.Domain.IsZero() {
