@@ -19,6 +19,7 @@ func TestPanicInSweep(t *testing.T) {
 			t.Fatalf("counted: %v", watch.Seen())
 		}
 	}
-	s.mu.Lock() // it is not held any more
-	s.mu.Unlock()
+	if !s.mu.TryLock() {
+		t.Error("the lock is still held")
+	}
 }

@@ -54,7 +54,6 @@ type compiler struct {
 	required map[string]bool
 	known    map[string]bool
 	begun    bool // a command other than require was seen
-	lenient  int  // within a block behind ihave: what is unknown is an error only when it runs
 }
 
 // builtin capabilities need not be required.

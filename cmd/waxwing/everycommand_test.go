@@ -70,9 +70,7 @@ func setUp(t *testing.T) (config string) {
 func TestHelpOfEveryCommand(t *testing.T) {
 	t.Parallel()
 	all := [][]string{{}, {"tlsrpt", "suppress"}}
-	for _, l := range lines() {
-		all = append(all, l)
-	}
+	all = append(all, lines()...)
 	for _, c := range commands() {
 		all = append(all, []string{c.name})
 	}

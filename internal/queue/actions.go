@@ -218,8 +218,7 @@ func (q *Queue) end(ctx context.Context, ids []int64, word delivery.Reason, text
 	for _, j := range q.jobs(rows, envs, number, lease) {
 		j.operator, j.silent = true, word == wordDropped
 		res := delivery.Result{Transport: "operator", Started: now, Ended: now, Recipients: all(j, delivery.Failed, word, text)}
-		q.settle(context.WithoutCancel(ctx), j, &res, false)
-		done += len(j.rows)
+		done += q.settle(context.WithoutCancel(ctx), j, &res, false)
 	}
 	return done, nil
 }

@@ -393,3 +393,35 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 		}
 	})
 }
+
+// What the store takes for others and not for this message is not sent again and again:
+// the message is held after some tries, and the others go on.
+func TestOutcomeThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	storetest.EachDatabase(t, func(t *testing.T, open func(func(*store.Options)) *store.Store) {
+		var broken atomic.Int64
+		s := open(func(o *store.Options) {
+			o.Commit = func(commit func() error) error {
+				if broken.Add(-1) >= 0 {
+					return errors.New("this row cannot be written")
+				}
+				return commit()
+			}
+		})
+		w := newWorld(t, s, "one")
+		w.pause = func(time.Duration) {}
+		w.put("ok.a@b.test")
+		w.tr.during = func(context.Context, *delivery.Job) { broken.Store(settleTries) }
+		w.step()
+		it := w.item("ok.a@b.test")
+		if it.State != Held || !strings.Contains(w.log.String(), "it may have been delivered") {
+			t.Errorf("%+v\n%s", it, w.log)
+		}
+		w.tr.during = nil
+		w.put("ok.c@b.test")
+		w.step()
+		if n := len(w.tr.seen()); n != 2 || w.item("ok.c@b.test").State != Delivered {
+			t.Errorf("%d attempts", n)
+		}
+	})
+}

@@ -63,12 +63,12 @@ func (q *Queue) giveUp(ctx context.Context, j *job) {
 		j.operator = true // no attempt of this is told
 		q.settle(ctx, j, &res, false)
 	default:
-		q.park(ctx, j)
+		q.park(ctx, j, "neither delivering nor returning it works")
 	}
 }
 
-// park holds a job whose settling panics, by the simplest of statements.
-func (q *Queue) park(ctx context.Context, j *job) {
+// park holds a job that cannot be settled, by the simplest of statements.
+func (q *Queue) park(ctx context.Context, j *job, why string) {
 	held := int64(0)
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
 		held = 0
@@ -83,9 +83,9 @@ func (q *Queue) park(ctx context.Context, j *job) {
 		return nil
 	})
 	if err != nil {
-		q.Log.Error("a message that panics could not be held", append(j.attrs(), "error", err)...)
+		q.Log.Error("a message could not be held", append(j.attrs(), "error", err)...)
 		return
 	}
-	q.Log.Error("held: neither delivering nor returning the message works; when the fault is mended, let it go on by \"waxwing queue unhold\"",
+	q.Log.Error("held: "+why+"; when the fault is mended, let it go on by \"waxwing queue unhold\"",
 		append(j.attrs(), "recipients", held)...)
 }

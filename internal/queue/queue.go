@@ -120,11 +120,12 @@ type Queue struct {
 	armed atomic.Int64 // when the runner will look again, as stored
 	// lastAccount is whose lanes were asked for last; the runner's own.
 	lastAccount string
-	routed      atomic.Int64       // the generation of the routes that all lanes follow
-	moved       chan struct{}      // the routes have changed
-	claims      counted[int64]     // of leases on their way to the board or off it; put in before they are written
-	settling    counted[leasedRow] // recipients whose outcome the last run has left
-	outcomes    *outcomes          // while Run runs; nil: there is no file
+	routed      atomic.Int64        // the generation of the routes that all lanes follow
+	moved       chan struct{}       // the routes have changed
+	claims      counted[int64]      // of leases on their way to the board or off it; put in before they are written
+	settling    counted[leasedRow]  // recipients whose outcome the last run has left
+	pause       func(time.Duration) // between two tries to settle; tests shorten it
+	outcomes    *outcomes           // while Run runs; nil: there is no file
 }
 
 const (
@@ -143,6 +144,9 @@ func (q *Queue) setup() {
 		q.Lease = or(q.Lease, defaultLease)
 		q.Grace = or(q.Grace, defaultGrace)
 		q.History = or(q.History, defaultHistory)
+		if q.pause == nil {
+			q.pause = time.Sleep
+		}
 		q.Owner = or(q.Owner, q.Hostname, "localhost")
 		q.Postmaster = or(q.Postmaster, "postmaster@"+or(q.Hostname, "localhost"))
 		if q.Now == nil {

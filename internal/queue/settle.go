@@ -38,6 +38,7 @@ type settlement struct {
 	body     delivery.Content   // of notice, as Prepare made it
 	ascii    delivery.Bytes     // its form in US-ASCII; nil: body is that, or there is none
 	last     bool               // no recipient is left: the queue has dropped the body
+	gone     bool               // which was not there any more: the database has lost it
 }
 
 // The ways in which a settlement fails that another try, with something
@@ -63,11 +64,11 @@ const (
 
 // settle writes down what an attempt came to. While the store as a whole takes nothing,
 // it goes on trying, the outcome stands in the file of outcomes, and no other attempt
-// begins. Where the store takes other things and not this, the lease is given up after
-// some tries and the attempt is made again: that is the one case in which something can
-// be delivered twice.
-func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stopped bool) {
-	q.settlement(j, res, stopped).run(ctx)
+// begins. Where the store takes other things and not this, the message is held after some
+// tries: it is not sent again and again for want of a note that it was. It returns how
+// many recipients were settled.
+func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stopped bool) int {
+	return q.settlement(j, res, stopped).run(ctx)
 }
 
 func (q *Queue) settlement(j *job, res *delivery.Result, stopped bool) *settlement {
@@ -75,7 +76,7 @@ func (q *Queue) settlement(j *job, res *delivery.Result, stopped bool) *settleme
 		c: circumstances{schedule: q.scheduleOf(&j.Envelope), now: q.Now(), jitter: q.jitter(), stopped: stopped}}
 }
 
-func (s *settlement) run(ctx context.Context) {
+func (s *settlement) run(ctx context.Context) int {
 	q, j := s.q, s.job
 	defer s.over()
 	pause := settlePause
@@ -87,7 +88,7 @@ func (s *settlement) run(ctx context.Context) {
 		if err == nil {
 			s.done = true
 			s.settled(ctx)
-			return
+			return len(s.rows)
 		}
 		if s.mend(err) {
 			s.prepared = false
@@ -97,12 +98,12 @@ func (s *settlement) run(ctx context.Context) {
 		if guard.Contained(err) && !errors.As(err, &hook) {
 			s.done = true // a panic would come again
 			q.giveUp(ctx, j)
-			return
+			return 0
 		}
 		if s.end(ctx, err, try) {
-			return
+			return 0
 		}
-		time.Sleep(pause)
+		q.pause(pause)
 		pause = min(2*pause, longestWait)
 	}
 }
@@ -122,7 +123,15 @@ func (s *settlement) end(ctx context.Context, err error, try int) bool {
 			return false
 		}
 	}
-	if gone || try >= settleTries {
+	switch {
+	case gone:
+		log.Error("outcome not stored: the message will be tried again")
+		return true
+	case try >= settleTries && s.job.tried() && !s.waits:
+		log.Error("outcome not stored")
+		s.q.park(ctx, s.job, "what became of it cannot be written down, and it may have been delivered")
+		return true
+	case try >= settleTries:
 		log.Error("outcome not stored: the message will be tried again")
 		return true
 	}
@@ -270,7 +279,7 @@ func told(vs []verdict) []verdict {
 }
 
 func (s *settlement) write(tx *store.Tx) error {
-	s.last = false
+	s.last, s.gone = false, false
 	var lost []int64
 	final, due := 0, map[laneKey]time.Time{}
 	for i := range s.verdicts {
@@ -352,7 +361,7 @@ func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data []byte) 
 	}
 	d := mailbox.Delivery{Body: s.job.ID, Data: data, Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started}
 	err := s.contain(func() error { return s.q.Mailboxes.Deliver(tx, d, copies) })
-	if mailboxes.IsRefusal(err) || guard.Contained(err) {
+	if mailboxes.IsRefusal(err) || guard.Contained(err) || errors.Is(err, body.ErrGone) {
 		return &mailboxError{err}
 	}
 	return err
@@ -414,7 +423,9 @@ func (s *settlement) finish(tx *store.Tx, n int) error {
 		return nil
 	}
 	s.last = true
-	if err := body.Drop(tx, s.job.ID); err != nil {
+	err = body.Drop(tx, s.job.ID)
+	// A body that the database has lost must not keep its message from an end.
+	if s.gone = errors.Is(err, body.ErrGone); err != nil && !s.gone {
 		return fmt.Errorf("drop the message's body: %w", err)
 	}
 	if s.job.Purpose == delivery.DSN {
@@ -483,6 +494,9 @@ func (s *settlement) settled(ctx context.Context) {
 	}
 	if s.notice != nil {
 		s.q.Wake()
+	}
+	if s.gone {
+		s.q.Log.Error("the database has lost the body of a message that is settled now", "message", LogID(s.job.ID))
 	}
 	if s.last && s.job.Size > MaxInline {
 		if err := s.q.bodies().Remove(ctx, s.job.ID); err != nil {
