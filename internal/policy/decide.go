@@ -210,7 +210,7 @@ func (r *rules) settled() bool {
 func (r *rules) fill(p *delivery.Plan, s subject) {
 	usable := s.dane.State == delivery.DANEUsable
 	p.SNI = s.Name.Name
-	if s.dane.State != delivery.DANENone && !s.dane.Base.IsZero() {
+	if !s.dane.Base.IsZero() {
 		p.SNI = s.dane.Base
 	}
 	if usable {

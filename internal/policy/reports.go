@@ -103,7 +103,7 @@ func stsResult(w mtasts.Word) tlsrpt.ResultType {
 // daneReason is the word of a DANE finding that failed or is unusable.
 func (s subject) daneReason() delivery.Reason {
 	switch {
-	case s.dane.Fail != nil && s.dane.Fail.Word != "":
+	case s.dane.Fail != nil:
 		return s.dane.Fail.Word
 	case s.dane.State == delivery.DANEUnusable:
 		return TLSAUnusable

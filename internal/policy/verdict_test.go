@@ -55,6 +55,8 @@ func TestJudge(t *testing.T) {
 	enforced := delivery.Plan{PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicySTS, Needs: delivery.NeedPKIX}}}
 	testing := enforced
 	testing.PKIX, testing.DANE = delivery.CheckReport, delivery.CheckRequire
+	daneOnly := delivery.Plan{DANE: delivery.CheckRequire, PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicyTLSA, Needs: delivery.NeedDANE}}}
+	noPolicy := delivery.Plan{PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicySTS, Needs: delivery.NeedTLS}}}
 	skip := func(permanent bool) delivery.Plan {
 		return delivery.Plan{Skip: &delivery.Skip{Cause: STSMXMismatch, Permanent: permanent, Text: "text"}}
 	}
@@ -80,12 +82,15 @@ func TestJudge(t *testing.T) {
 		{"wrong certificate, enforced, checked", fresh, enforced, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
 		{"wrong certificate, enforced, not checked", stale, enforced, []delivery.Session{{TLSFailure: failure("cert-expired")}}, MayWork, "cert-expired"},
 		{"wrong DANE, testing, not checked", stale, testing, []delivery.Session{{TLSFailure: failure("dane-no-match")}}, Unqualified, "dane-no-match"},
+		{"wrong DANE, nothing else published, not checked", stale, daneOnly, []delivery.Session{{TLSFailure: failure("dane-no-match")}}, Unqualified, "dane-no-match"},
+		{"wrong certificate, policy not to be had", stale, noPolicy, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
 		{"no REQUIRETLS", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}}, NoRequireTLS, RequireTLSNotOffered},
 		{"no REQUIRETLS, as an error", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: RequireTLSNotOffered}}}, NoRequireTLS, RequireTLSNotOffered},
 		{"lost after the handshake", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: "connection-lost"}}}, MayWork, "connection-lost"},
 		{"4xx to MAIL", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, RequireTLS: true}}, MayWork, ""},
 		{"the better of two addresses", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLS: tls}}, NoRequireTLS, RequireTLSNotOffered},
 		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, RequireTLSNotOffered},
+		{"the first of two addresses that are alike", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLSFailure: failure("tls-version")}}, Unqualified, "cert-expired"},
 	} {
 		got := Judge(Input{Finding: c.finding}, delivery.Attempt{Plan: c.plan, Sessions: c.sessions})
 		if got.Happened != c.want || got.Reason != c.why {
@@ -155,5 +160,78 @@ func TestExplain(t *testing.T) {
 	}
 	if m, a := Explain("nonsense"); m != "" || a != "" {
 		t.Error("an unknown word is explained")
+	}
+}
+
+// SES-16: the verdict is the cause that all hosts share; where they differ, none of
+// theirs. The text names each host with what came of it.
+func TestVerdictNamesCauses(t *testing.T) {
+	t.Parallel()
+	mx1, mx2 := delivery.MXHost{Name: inside}, delivery.MXHost{Name: outside}
+	const intro = "the sender asked for REQUIRETLS, and no host can be reached over verified TLS"
+	for _, c := range []struct {
+		tried []Tried
+		word  delivery.Reason
+		text  string
+	}{
+		{[]Tried{{Host: mx1, Reason: "cert-expired", Text: "expired"}}, "cert-expired", ": mx1.example.org: expired"},
+		{[]Tried{{Host: mx1, Reason: "cert-expired"}, {Host: mx2, Reason: "cert-expired"}}, "cert-expired", ": mx1.example.org: cert-expired; mx1.example.net: cert-expired"},
+		{[]Tried{{Host: mx1, Reason: "cert-expired", Text: "expired"}, {Host: mx2, Reason: TLSTimeout}}, RequireTLSUnverified, ": mx1.example.org: expired; mx1.example.net: " + string(TLSTimeout)},
+		{[]Tried{{Text: "no name"}, {}}, RequireTLSUnverified, ": no name; not tried"},
+	} {
+		if f := Verdict(c.tried); f.Word != c.word || f.Text != intro+c.text {
+			t.Errorf("got %s %q\nwant %s %q", f.Word, f.Text, c.word, intro+c.text)
+		}
+	}
+}
+
+// stopOf is why nothing is dialled for an ordinary message to these hosts.
+func stopOf(f delivery.Finding, hosts ...delivery.Host) *delivery.Failure {
+	return Decide(Input{Domain: domain, Finding: f, Destination: delivery.Destination{HasMX: true, MXSecure: true, Hosts: hosts}}).Stop
+}
+
+// The code of a message that no host can take is that of the lookup that failed, where
+// it has one and is what ruled the best host out.
+func TestStopCode(t *testing.T) {
+	t.Parallel()
+	own := smtp.Enhanced{Class: 4, Subject: 4, Detail: 4}
+	failed := func(name dns.Name, code smtp.Enhanced) delivery.Host {
+		h := host(name, delivery.DANEFailed, dns.Secure)
+		h.DANE.Fail = &delivery.Failure{Word: "dns-bogus", Enhanced: code, Text: "validation failed"}
+		return h
+	}
+	second := failed(outside, own)
+	second.Preference = 20
+	mismatched := host(outside, delivery.DANEUnusable, dns.Secure)
+	mismatched.DANE.Fail.Enhanced = own
+	for _, c := range []struct {
+		name  string
+		f     delivery.Finding
+		hosts []delivery.Host
+		want  smtp.Enhanced
+	}{
+		{"of the lookup", delivery.Finding{}, []delivery.Host{failed(inside, own)}, own},
+		{"a lookup without a code", delivery.Finding{}, []delivery.Host{failed(inside, smtp.Enhanced{})}, codePolicy},
+		{"ruled out by something else", finding(mtasts.ModeEnforce, true, ""), []delivery.Host{mismatched}, codePolicy},
+		{"of the best host", delivery.Finding{}, []delivery.Host{failed(inside, codeDNS), second}, codeDNS},
+		{"of the best host, other order", delivery.Finding{}, []delivery.Host{second, failed(inside, codeDNS)}, codeDNS},
+	} {
+		if got := stopOf(c.f, c.hosts...); got == nil || got.Enhanced != c.want || got.Permanent {
+			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// Only a message under RequireTLS ends with its codes (POL-4): another returns because
+// its host does not exist, and a null sender's with it.
+func TestStopWithoutRequireTLS(t *testing.T) {
+	t.Parallel()
+	gone := broken(true)
+	gone.Fail.Enhanced = smtp.Enhanced{Class: 5, Subject: 1, Detail: 2}
+	for _, in := range []Input{{Need: delivery.FollowPolicy}, {Need: delivery.TLSOptional}, {Need: delivery.RequireTLS, NullSender: true}} {
+		in.Domain, in.Destination = domain, delivery.Destination{HasMX: true, Hosts: []delivery.Host{gone}}
+		if f := Decide(in).Stop; f == nil || f.Enhanced != gone.Fail.Enhanced || strings.Contains(f.Text, "REQUIRETLS") {
+			t.Errorf("%s: %+v", describe(in), f)
+		}
 	}
 }
