@@ -53,7 +53,7 @@ func (p Pace) After(s Signal, started, now time.Time, limit int, jitter float64)
 	case Busy:
 		return Pace{Window: max(w-1, 1)}
 	case Unreachable:
-		if p.Failures > 0 && started.Before(p.Counted) && !now.Before(p.Counted) {
+		if started.Before(p.Counted) && !now.Before(p.Counted) {
 			return p
 		}
 		p = Pace{Window: max(w/2, 1), Failures: min(p.Failures+1, math.MaxInt32), Counted: now}

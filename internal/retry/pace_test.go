@@ -78,3 +78,14 @@ func TestPaceCloses(t *testing.T) {
 		t.Errorf("after a success %+v", p)
 	}
 }
+
+// A destination opens at its time, and at once if that lies further ahead than any
+// closing lasts: the clock that set it was wrong.
+func TestShut(t *testing.T) {
+	t.Parallel()
+	for until, want := range map[time.Duration]bool{-1: false, 0: false, 1: true, LongestClosing(): true, LongestClosing() + 1: false} {
+		if got := Shut(t0.Add(until), t0); got != want {
+			t.Errorf("closed until %v from now: %v", until, got)
+		}
+	}
+}

@@ -61,3 +61,30 @@ func TestCrowd(t *testing.T) {
 		}
 	}
 }
+
+// QUE-3: the shares in figures, of a server with 40 places.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	most := func(free func(n int) bool) (n int) {
+		for free(n) {
+			n++
+		}
+		return n
+	}
+	for _, c := range []struct {
+		name string
+		got  int
+		want int
+	}{
+		{"an account", most(func(n int) bool { return Places{All: 40, Account: n, Answers: true}.Free() }), 30},
+		{"silent destinations", most(func(n int) bool { return Places{All: 40, Silent: n}.Free() }), 30},
+		{"an account's silent destinations", most(func(n int) bool { return Places{All: 40, SilentOfAccount: n}.Free() }), 10},
+		{"an unknown address", most(func(n int) bool { return Crowd{All: 40, Open: n}.Free() }), 5},
+		{"an address that answers", most(func(n int) bool { return Crowd{All: 40, Open: n, Answers: true}.Free() }), 30},
+		{"a slow address", most(func(n int) bool { return Crowd{All: 40, Open: n, Slow: n, Answers: true}.Free() }), 5},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s may have %d, want %d", c.name, c.got, c.want)
+		}
+	}
+}

@@ -2,10 +2,13 @@ package retry
 
 import (
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"waxwing/internal/delivery"
 )
 
 var accepted = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -87,6 +90,7 @@ func TestNextEdges(t *testing.T) {
 		{"no delays give up", Schedule{Expire: time.Hour}, 1, 0, 0, 0, true},
 		{"lowest jitter", d, 1, 0, 0, 54 * time.Second, false},
 		{"jitter out of range counts as none", d, 1, 0, 7, time.Minute, false},
+		{"jitter of one is out of range", d, 1, 0, 1, time.Minute, false},
 		{"NaN counts as none", d, 1, 0, math.NaN(), time.Minute, false},
 		{"attempts below one", d, 0, 0, 0.5, time.Minute, false},
 		{"attempts beyond the list", d, 99, time.Hour, 0.5, 9 * time.Hour, false},
@@ -133,4 +137,57 @@ func TestScheduleProperties(t *testing.T) {
 			}
 		}
 	})
+}
+
+// QUE-4: a message changes of the schedule what it asks for, and nothing else.
+func TestWith(t *testing.T) {
+	t.Parallel()
+	own := []time.Duration{time.Hour}
+	for _, c := range []struct {
+		name string
+		p    delivery.Patience
+		want func(*Schedule)
+	}{
+		{"nothing", delivery.Patience{}, func(*Schedule) {}},
+		{"no delays are none of its own", delivery.Patience{Delays: []time.Duration{}}, func(*Schedule) {}},
+		{"delays", delivery.Patience{Delays: own}, func(s *Schedule) { s.Delays = own }},
+		{"an end", delivery.Patience{Expire: time.Hour}, func(s *Schedule) { s.Expire = time.Hour }},
+		{"an end before its beginning", delivery.Patience{Expire: -time.Hour}, func(*Schedule) {}},
+		{"a notice", delivery.Patience{DelayNotice: time.Hour}, func(s *Schedule) { s.DelayNotice = time.Hour }},
+		{"never a notice", delivery.Patience{DelayNotice: -1}, func(s *Schedule) { s.DelayNotice = 0 }},
+	} {
+		want := Default()
+		c.want(&want)
+		if got := Default().With(c.p); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, want)
+		}
+	}
+}
+
+// A waiting message is looked at for its notice only if there is one to send and the
+// moment lies ahead and before the end; else at the end.
+func TestAttend(t *testing.T) {
+	t.Parallel()
+	const notice, end = 4 * time.Hour, 120 * time.Hour
+	late, never := Default(), Default()
+	late.DelayNotice, never.DelayNotice = end, 0
+	for _, c := range []struct {
+		name   string
+		s      Schedule
+		notice bool
+		after  time.Duration
+		want   time.Duration
+	}{
+		{"a notice to come", Default(), true, 0, notice},
+		{"told already, or nobody wants to know", Default(), false, 0, end},
+		{"its moment is now", Default(), true, notice, end},
+		{"its moment is past", Default(), true, notice + 1, end},
+		{"it would come with the end", late, true, 0, end},
+		{"the schedule has none", never, true, 0, end},
+		{"the schedule has none, clock before acceptance", never, true, -time.Hour, end},
+	} {
+		if got := Attend(c.s, accepted, c.notice, accepted.Add(c.after)).Sub(accepted); got != c.want {
+			t.Errorf("%s: +%v, want +%v", c.name, got, c.want)
+		}
+	}
 }
