@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,7 @@ func TestNames(t *testing.T) {
 		{"CN alone", []change{noNames, subject("mx.example.org")}, ""},
 		{"CN alone, other case", []change{noNames, subject("MX.Example.ORG")}, ""},
 		{"CN wildcard", []change{noNames, subject("*.example.org")}, ""},
+		{"CN wildcard of another domain", []change{noNames, subject("*.example.net")}, TANameMismatch},
 		{"CN other", []change{noNames, subject("mx.example.net")}, TANameMismatch},
 		{"CN empty", []change{noNames, subject("")}, TANameMismatch},
 		{"CN counts not beside a DNS-ID", []change{names("a.example.net"), subject("mx.example.org")}, TANameMismatch},
@@ -258,6 +260,10 @@ func TestUsable(t *testing.T) {
 	broken.Data = broken.Data[:len(broken.Data)-1]
 	trailing := rr(2, 1, 0)
 	trailing.Data = append(trailing.Data, 0)
+	trailingCert := rr(3, 0, 0)
+	trailingCert.Data = append(trailingCert.Data, 0)
+	// A sequence that begins as a certificate does, and holds no signature.
+	unsigned := dns.TLSA{Usage: 3, Data: []byte{0x30, 0x06, 0x30, 0x00, 0x30, 0x00, 0x05, 0x00}}
 	short := rr(3, 1, 1)
 	short.Data = short.Data[:31]
 	// A certificate that crypto/x509 does not parse: a curve that it does not know.
@@ -276,6 +282,7 @@ func TestUsable(t *testing.T) {
 		{"none", nil, nil, 0},
 		{"usages 0 and 1", []dns.TLSA{rr(0, 0, 1), rr(1, 1, 1), rr(3, 1, 1)}, []dns.TLSA{rr(3, 1, 1)}, 2},
 		{"unknown parameters", []dns.TLSA{rr(4, 1, 1), rr(255, 1, 1), rr(3, 2, 1), rr(3, 1, 3)}, nil, 4},
+		{"full, no certificate", []dns.TLSA{trailingCert, unsigned}, nil, 2},
 		{"malformed", []dns.TLSA{broken, trailing, short, swapped, {Usage: 3}, {Usage: 3, Selector: 1, MatchingType: 1}}, nil, 6},
 		// POL-10: matched octet by octet, so that nobody need read it; an anchor must be read.
 		{"full, not to be read", []dns.TLSA{odd, oddTA}, []dns.TLSA{odd}, 1},
@@ -308,6 +315,52 @@ func TestEERaw(t *testing.T) {
 			if v, err := Verify([]Record{record}, nil, []*x509.Certificate{cert}, now); err != nil || v.Depth != 0 || v.Path != nil {
 				t.Errorf("3 %d %d: %+v, %v", selector, matching, v, err)
 			}
+		}
+	}
+}
+
+// Records that never went through Usable match nothing, and break nothing.
+func TestUnknownParameters(t *testing.T) {
+	t.Parallel()
+	root := issue(t, nil, "root", isCA)
+	leaf := issue(t, root, "leaf")
+	for _, r := range []Record{{Usage: 3, Selector: 2, MatchingType: 1}, {Usage: 3, Selector: 1, MatchingType: 3}, {Usage: 2, Selector: 2, MatchingType: 1}, {Usage: 2, Selector: 0, MatchingType: 3}} {
+		var de *Error
+		if _, err := Verify([]Record{r}, []dns.Name{mx}, chainOf(leaf, root), now); !errors.As(err, &de) || de.Reason != NoMatch {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+}
+
+// The records of one host are its own to choose: the anchors and the bare keys that are
+// tried are bounded.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	root := issue(t, nil, "root", isCA)
+	leaf := issue(t, root, "leaf")
+	anchor := Record(Generate(root.cert, 2, 1, 1))
+	if a := findAnchors(slices.Repeat([]Record{anchor}, 100), chainOf(leaf, root)); len(a.records) != maxAnchors {
+		t.Errorf("%d anchors of 100 records", len(a.records))
+	}
+	strange := Generate(issue(t, nil, "stranger", isCA).cert, 2, 1, 0)
+	key := Generate(root.cert, 2, 1, 0)
+	check(t, append(slices.Repeat([]dns.TLSA{strange}, maxKeys-1), key), chainOf(leaf), "", 0)
+	check(t, append(slices.Repeat([]dns.TLSA{strange}, maxKeys), key), chainOf(leaf), NoMatch, 0)
+}
+
+// The error says for whom the certificate is: its DNS-IDs, or its common name where it
+// has none.
+func TestMismatchNames(t *testing.T) {
+	t.Parallel()
+	root := issue(t, nil, "root", isCA)
+	records, _ := Usable([]dns.TLSA{Generate(root.cert, 2, 1, 1)})
+	for want, changes := range map[string][]change{
+		`is for ["a.example.net" "b.example.net"], not for any of: mx.example.org`: {names("a.example.net", "b.example.net"), subject("c.example.net")},
+		`is for "c.example.net", not for any of: mx.example.org`:                   {noNames, subject("c.example.net")},
+	} {
+		_, err := Verify(records, []dns.Name{mx}, chainOf(issue(t, root, "leaf", changes...), root), now)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,23 +214,16 @@ func (a *anchors) verify(now time.Time) (*Verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	var best *Verification
+	slices.SortStableFunc(paths, func(p, q []*x509.Certificate) int { return len(p) - len(q) })
 	for _, p := range paths {
 		depth := len(p) - 1
-		if best != nil && depth >= best.Depth {
-			continue
-		}
 		for i, c := range a.certs {
 			if c.Equal(p[depth]) {
-				best = &Verification{Record: a.records[i], Depth: depth, Path: p}
-				break
+				return &Verification{Record: a.records[i], Depth: depth, Path: p}, nil
 			}
 		}
 	}
-	if best == nil {
-		return nil, errors.New("no chain ends in a trust anchor")
-	}
-	return best, nil
+	return nil, errors.New("no chain ends in a trust anchor")
 }
 
 // classify finds out whether dates alone are at fault. The standard library
@@ -257,8 +251,5 @@ func withoutDates(certs []*x509.Certificate, now time.Time) []*x509.Certificate 
 
 func clip(s string) string {
 	const most = 500
-	if len(s) > most {
-		s = s[:most]
-	}
-	return strings.ToValidUTF8(s, "�")
+	return strings.ToValidUTF8(s[:min(len(s), most)], "�")
 }
