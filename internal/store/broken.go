@@ -39,12 +39,12 @@ func (b *broken) set(err error) error {
 func (b *broken) judge(is, now identity, err error) error {
 	switch {
 	case err != nil && missing(err):
-		return b.set(fmt.Errorf("%w: its tables are gone: %w", ErrReplaced, err))
+		return b.set(replaced(fmt.Errorf("its tables are gone: %w", err)))
 	case err != nil:
 		return err
 	}
 	if how := is.differs(now); how != "" {
-		return b.set(fmt.Errorf("%w: %s", ErrReplaced, how))
+		return b.set(replaced(errors.New(how)))
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (b *broken) judge(is, now identity, err error) error {
 // note sets an error that says that the database itself is damaged, and returns err.
 func (b *broken) note(err error) error {
 	if c, ok := sqliteCode(err); ok && (c&0xff == sqlite3.SQLITE_CORRUPT || c&0xff == sqlite3.SQLITE_NOTADB) && !errors.Is(err, ErrReplaced) {
-		return b.set(fmt.Errorf("%w: %w", ErrReplaced, err))
+		return b.set(replaced(err))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -24,6 +25,9 @@ var ErrServed = errors.New("another server has the store open: end it first")
 // was opened, or damaged: removed, overwritten, restored, migrated. It lasts until the
 // process is started again.
 var ErrReplaced = errors.New("the store was replaced or damaged while it was open: see that the right one is in its place, and start the server again")
+
+// replaced wraps ErrReplaced. What was found comes first: the log cuts long errors.
+func replaced(found error) error { return fmt.Errorf("%w: %w", found, ErrReplaced) }
 
 // ErrUnknown is wrapped by a Write of which nobody knows whether it was committed.
 var ErrUnknown = errors.New("the connection to the database broke off while a transaction was committed: it may have been, or not")

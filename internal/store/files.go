@@ -127,7 +127,7 @@ func (f *files) repeat(look func() error) (err error) {
 		}
 		time.Sleep(lookPause)
 	}
-	return fmt.Errorf("%w: %w", ErrReplaced, err)
+	return replaced(err)
 }
 
 func (f *files) look() error {

@@ -141,7 +141,7 @@ func TestReplacedIsForGood(t *testing.T) {
 	dir := t.TempDir()
 	s, db := serve(t, dir), filepath.Join(dir, "x.db")
 	must(t, os.Rename(db, db+".away"))
-	if err := s.Check(t.Context()); !errors.Is(err, store.ErrReplaced) || !strings.Contains(err.Error(), db+" is not there any more") {
+	if err := s.Check(t.Context()); !errors.Is(err, store.ErrReplaced) || !strings.HasPrefix(err.Error(), db+" is not there any more") {
 		t.Errorf("%v", err)
 	}
 	must(t, os.Rename(db+".away", db))
