@@ -203,7 +203,7 @@ func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming,
 // 2045 §2.7 and §2.8 allow it in neither 7bit nor 8bit data, and BINARYMIME is not
 // offered. Programs that end text at a NUL would see another message than we do.
 func errNUL() *smtp.Reply {
-	return refuse(550, 6, 0, "the message holds a NUL octet, which mail may not; encode it (RFC 2045 §6)")
+	return refuse(550, 6, 0, "the message holds a NUL octet, which mail may not; encode it (RFC 2045 section 6)")
 }
 
 // looping is the refusal of a message that has been through too many servers
