@@ -268,8 +268,9 @@ func (s *Server) sweep(ctx context.Context) error {
 	}
 }
 
-// watch wakes the rooms whose data another process or machine has changed: it
-// asks for their generations once a second (one small read).
+// watch makes sure once a second that the store is still the one that was opened, also
+// while no mail comes, and wakes the rooms whose data another process or machine has
+// changed.
 func (s *Server) watch(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -281,9 +282,13 @@ func (s *Server) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		g, err := s.Store.Generation(ctx, QueueArea)
+		var g int64
+		err := s.Store.Check(ctx)
+		if err == nil {
+			g, err = s.Store.Generation(ctx, QueueArea)
+		}
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, store.ErrReplaced) { // that is in the log already
 				failed.Do(func() { s.log.Error("changes of other processes are not seen", "error", err) })
 			}
 			continue

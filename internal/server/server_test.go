@@ -348,6 +348,21 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// A store that is replaced is noticed within seconds, also while no mail comes.
+func TestStoreRemoved(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.MX)
+	s := run(t, cfg)
+	if err := os.Remove(filepath.Join(cfg.DataDir, "waxwing.db")); err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); !strings.Contains(s.log.String(), "the store is not what was opened"); time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the log says nothing of it: " + s.log.String())
+		}
+	}
+}
+
 // TestListenerFails: a listener that ends by itself ends the server, with its name.
 func TestListenerFails(t *testing.T) {
 	t.Parallel()
