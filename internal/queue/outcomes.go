@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -48,7 +49,12 @@ var errOutcomesFull = errors.New("the file is full")
 // openOutcomes opens the file, or makes it, and returns what it holds. What a crash left
 // half written ends the list: nobody was told that it was kept.
 func openOutcomes(path string) (*outcomes, []outcome, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	dir, err := os.OpenRoot(filepath.Dir(path)) // no link leads out of it
+	if err != nil {
+		return nil, nil, err
+	}
+	defer dir.Close()
+	f, err := dir.OpenFile(filepath.Base(path), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}

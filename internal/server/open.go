@@ -75,12 +75,33 @@ const databaseName = "waxwing.db"
 
 func spoolDir(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "spool") }
 
-// makeSpool makes the directory for long messages that are coming in. It is in the
-// data directory, where there is room and nobody else reads; a /tmp may be memory.
+// makeSpool makes the directory for long messages that are coming in, and the file for
+// outcomes. They are in the data directory, where there is room and nobody else reads; a
+// /tmp may be memory.
 func makeSpool(cfg *config.Config) (string, error) {
 	dir := spoolDir(cfg)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("the directory for incoming messages: %w; data_dir must be writable", err)
 	}
+	if err := touch(outcomesFile(cfg)); err != nil {
+		return "", fmt.Errorf("the file for outcomes: %w; data_dir must be writable", err)
+	}
 	return dir, Adopt(cfg)
+}
+
+// outcomesFile is where the queue keeps what the store does not take.
+func outcomesFile(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "outcomes") }
+
+// touch makes a file that is not there. No link leads it out of the directory.
+func touch(path string) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(filepath.Base(path), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }

@@ -68,7 +68,7 @@ func Adopt(cfg *config.Config) error {
 		return nil
 	}
 	var errs []error
-	for _, path := range append(storeFiles(cfg), spoolDir(cfg)) {
+	for _, path := range append(storeFiles(cfg), spoolDir(cfg), outcomesFile(cfg)) {
 		errs = append(errs, adopt(path, uid, gid))
 	}
 	return errors.Join(errs...)

@@ -344,7 +344,7 @@ func (s *Server) buildQueue() {
 		Hostname:    s.cfg.Hostname.ASCII(),
 		Postmaster:  "postmaster@" + s.cfg.Hostname.ASCII(),
 		Concurrency: d.Concurrency, PerDestination: d.ConcurrencyPerDomain,
-		Outcomes: filepath.Join(s.cfg.DataDir, "outcomes"),
+		Outcomes: outcomesFile(s.cfg),
 		Now:      s.o.Now, Log: s.area("queue"), Guard: s.guard,
 	}
 	s.TLSReport.Enqueuer = s.Queue

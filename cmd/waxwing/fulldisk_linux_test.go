@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestFullDisk fills the disk under a loaded server to the last octet, ends the server
+// while it is full, and starts it again with room: nothing that was answered with 250 is
+// lost, and nothing goes out twice, for what became of it was kept.
+func TestFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills disks for half a minute; not with -short")
+	}
+	k := &killed{t: t, dir: t.TempDir(), acked: map[string]bool{}, password: "kill-test-password"}
+	if err := syscall.Mount("tmpfs", k.dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("no small disk can be made here (%v): it takes root", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(k.dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	k.setup("")
+	path := filepath.Join(k.dir, "waxwing.toml")
+	conf, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(conf), "[limits]\n", "[limits]\ndisk_reserve = \"4MiB\"\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused, waited := 0, 0
+	for i := range 4 {
+		k.round.Add(1)
+		r, w := k.fill([]os.Signal{os.Interrupt, os.Kill}[i%2])
+		refused, waited = refused+r, waited+w
+		k.round.Add(1)
+		k.settle() // and the database's log is short again
+	}
+	if doubled := k.check(); doubled > 0 {
+		t.Errorf("%d copies too many", doubled)
+	}
+	t.Logf("in %d of 4 rounds mail was refused, in %d outcomes waited for room", refused, waited)
+	if refused == 0 || waited < 2 {
+		t.Error("too little to show anything")
+	}
+}
+
+// fill is one round, at whose end the server gets sig.
+func (k *killed) fill(sig os.Signal) (refused, waited int) {
+	k.t.Helper()
+	cmd, stderr := k.serve()
+	k.sink.busy.Lock() // what is under way comes to its end on a full disk
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				k.client(ctx, true)
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	for end := time.Now().Add(20 * time.Second); k.sink.waits.Load() < 5 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	ballast := filepath.Join(k.dir, "ballast")
+	k.takeAll(ballast)
+	k.sink.busy.Unlock()
+	time.Sleep(2 * time.Second)
+	cmd.Process.Signal(sig)
+	if err := cmd.Wait(); err != nil && sig != os.Kill {
+		k.t.Errorf("serve ended with %v: %s", err, stderr.String())
+	}
+	cancel()
+	wg.Wait()
+	said := stderr.String()
+	if strings.Contains(said, "panic") {
+		k.t.Fatalf("serve said: %s", said)
+	}
+	if err := os.Remove(ballast); err != nil {
+		k.t.Fatal(err)
+	}
+	return count(said, "the disk is nearly full"), count(said, "the store does not take what attempts came to")
+}
+
+func count(s, what string) int { return min(1, strings.Count(s, what)) }
+
+// takeAll writes a file until the disk has no octet left, and goes on for a while: what
+// others free is taken too.
+func (k *killed) takeAll(path string) {
+	f, err := os.Create(path)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer f.Close()
+	piece := make([]byte, 4096)
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
+		if _, err := f.Write(piece); errors.Is(err, syscall.ENOSPC) {
+			time.Sleep(time.Millisecond)
+		} else if err != nil {
+			k.t.Fatal(fmt.Errorf("fill the disk: %w", err))
+		}
+	}
+}
