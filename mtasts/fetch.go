@@ -193,8 +193,8 @@ func transportError(ctx context.Context, err error) *Error {
 		return &Error{Word: WebPKI, Detail: word + ": " + clip(err.Error()), Err: err}
 	}
 	detail := clip(err.Error())
-	if ctx.Err() != nil && context.Cause(ctx) != nil {
-		detail = context.Cause(ctx).Error()
+	if cause := context.Cause(ctx); cause != nil {
+		detail = cause.Error()
 	}
 	return &Error{Word: Fetch, Detail: detail, Err: err}
 }

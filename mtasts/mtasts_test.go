@@ -34,6 +34,7 @@ func TestParseRecord(t *testing.T) {
 		{"key in another case", []string{"V=STSv1; id=1"}, nil, RecordSyntax},
 		{"white space before it", []string{" v=STSv1; id=1"}, nil, RecordSyntax},
 		{"quotes in it", []string{`"v=STSv1; id=1"`}, nil, RecordSyntax},
+		{"version alone, in another case", []string{"v=stsv1"}, nil, RecordSyntax},
 		{"no semicolon", []string{"v=STSv1 id=1"}, nil, RecordSyntax},
 		{"a comma", []string{"v=STSv1, id=1"}, nil, RecordSyntax},
 		{"white space behind it alone", []string{"v=STSv1 "}, nil, RecordSyntax},
@@ -54,6 +55,9 @@ func TestParseRecord(t *testing.T) {
 		{"empty field", []string{"v=STSv1;; id=1"}, nil, RecordSyntax},
 		{"no name", []string{"v=STSv1; =x; id=1"}, nil, RecordSyntax},
 		{"second equals sign", []string{"v=STSv1; a=b=c; id=1"}, nil, RecordSyntax},
+		{"space in a value", []string{"v=STSv1; a=b c; id=1"}, nil, RecordSyntax},
+		{"name of 32", []string{"v=STSv1; id=1; " + strings.Repeat("a", 32) + "=b"}, &Record{ID: "1", Extensions: []Extension{{strings.Repeat("a", 32), "b"}}}, ""},
+		{"name of 33", []string{"v=STSv1; id=1; " + strings.Repeat("a", 33) + "=b"}, nil, RecordSyntax},
 		{"non-ASCII", []string{"v=STSv1; a=ü; id=1"}, nil, RecordSyntax},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,6 +130,7 @@ func TestParsePolicy(t *testing.T) {
 		{"LF, blank lines, trailing space", "\nversion: STSv1  \nmode:none\t\n\nmax_age: 0\n\n", func(p *Policy) bool { return p.Mode == ModeNone && p.MaxAge == 0 && len(p.Lines) == 3 }},
 		{"first of a repeated key", head + "mode: none\nmax_age: junk\nversion: 2\nmx: a.example\n", func(p *Policy) bool { return p.Mode == ModeEnforce && p.MaxAge == 24*time.Hour }},
 		{"too long max_age is cut", "version: STSv1\nmode: none\nmax_age: 9999999999", func(p *Policy) bool { return p.MaxAge == MaxAge }},
+		{"as large as may be", head + "mx: a.example\n" + strings.Repeat("\n", MaxPolicy-len(head)-len("mx: a.example\n")), func(p *Policy) bool { return len(p.MX) == 1 }},
 		{"underscore", head + "mx: mx_1.example", func(p *Policy) bool { return p.Matches(dns.MustParse("mx_1.example")) }},
 		{"first of a repeated extension", head + "mx: a.example\nx: 1\nx: 2", func(p *Policy) bool { return len(p.Extensions) == 1 && p.Extensions[0].Value == "1" }},
 	} {
@@ -151,6 +156,7 @@ func TestParsePolicyErrors(t *testing.T) {
 		{"eleven digits", "version: STSv1\nmode: none\nmax_age: 00000000001", "max_age"},
 		{"no mx", head, "mx"},
 		{"U-label", head + "mx: mä.example", "A-label"},
+		{"not even UTF-8", head + "mx: m\x80.example", "A-label"},
 		{"trailing dot", head + "mx: a.example.", "host name"},
 		{"wildcard in the middle", head + "mx: a.*.example", "host name"},
 		{"wildcard twice", head + "mx: *.*.example", "host name"},
@@ -175,6 +181,15 @@ func TestParsePolicyErrors(t *testing.T) {
 		if err != nil && len(err.Detail) > 400 {
 			t.Errorf("%s: detail of %d bytes", c.name, len(err.Detail))
 		}
+	}
+}
+
+// Text from outside is cut only where it is too long, and then it shows.
+func TestClip(t *testing.T) {
+	t.Parallel()
+	whole := strings.Repeat("a", 200)
+	if clip(whole) != whole || clip(whole+"a") != whole+"…" {
+		t.Errorf("%q, %q", clip(whole), clip(whole+"a"))
 	}
 }
 
