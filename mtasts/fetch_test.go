@@ -169,6 +169,8 @@ func TestFetch(t *testing.T) {
 		{"redirect", policyHost{handler: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/other", http.StatusMovedPermanently)
 		}}, Fetch, 301, "redirect"},
+		{"the first status of redirects", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(300) }}, Fetch, 300, "redirect"},
+		{"the first behind them", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }}, Fetch, 400, "not 200"},
 		{"redirect to itself", policyHost{handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }}, Fetch, 302, "redirect"},
 		{"too large", policyHost{handler: text("text/plain", good+strings.Repeat("\n", MaxPolicy))}, Fetch, 200, "larger"},
 		{"cut off", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) {
@@ -213,6 +215,9 @@ func TestFetchAsks(t *testing.T) {
 		asked.Add(1)
 		if r.Host != "mta-sts.example.org" || r.TLS.ServerName != "mta-sts.example.org" || r.URL.Path != "/.well-known/mta-sts.txt" || r.Method != "GET" {
 			t.Errorf("asked for %s %s %s, SNI %s", r.Method, r.Host, r.URL, r.TLS.ServerName)
+		}
+		if !r.Close {
+			t.Error("the policy host is not told that nothing more will be asked")
 		}
 		http.Redirect(w, r, "https://mta-sts.example.org/.well-known/mta-sts.txt?again", http.StatusTemporaryRedirect)
 	}}.start(t, ca.pool())

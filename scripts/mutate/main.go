@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -101,13 +103,26 @@ func test(pkg string, m *mutant, limit time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", append(args, "./"+pkg)...)
+	args = append(args, "./"+pkg)
+	if usesRapid(pkg) {
+		args = append(args, "-rapid.nofailfile") // else what a mutant fails on is kept in the tree
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil && m == nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return err
+}
+
+// usesRapid reports whether the package's tests know the flags of rapid.
+func usesRapid(pkg string) bool {
+	files, _ := filepath.Glob(filepath.Join(pkg, "*_test.go"))
+	return slices.ContainsFunc(files, func(file string) bool {
+		b, err := os.ReadFile(file)
+		return err == nil && bytes.Contains(b, []byte(`"pgregory.net/rapid"`))
+	})
 }
 
 // overlay writes the mutated file and the description with which go test takes it
