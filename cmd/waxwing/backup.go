@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"waxwing/internal/server"
 )
 
 // runBackup copies the embedded store to a new file, also while the server runs. A
@@ -27,11 +29,12 @@ func runBackup(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := mustHaveStore(f.config); err != nil {
-		return err
-	}
 	return withStore(ctx, e, f, func(o *opened) error {
-		if err := o.store.Backup(ctx, to); err != nil {
+		err := o.store.Backup(ctx, to)
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("%w: this command runs as %s, the user who has the store, and writes as that user", err, server.UserName(os.Geteuid()))
+		}
+		if err != nil {
 			return err
 		}
 		info, err := os.Stat(to)
@@ -41,17 +44,4 @@ func runBackup(ctx context.Context, e env, args []string) error {
 		_, err = fmt.Fprintf(e.stdout, "the store is in %s, %d octets; the configuration and its keys are to be kept beside it\n", to, info.Size())
 		return err
 	})
-}
-
-// mustHaveStore refuses to back up a store that would only be made by opening it.
-func mustHaveStore(path string) error {
-	cfg, err := loadConfig(path)
-	if err != nil || cfg.Postgres != "" {
-		return err
-	}
-	db := filepath.Join(cfg.DataDir, "waxwing.db")
-	if _, err := os.Stat(db); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no store to back up: %s does not exist", db)
-	}
-	return nil
 }
