@@ -117,3 +117,59 @@ func TestPurposes(t *testing.T) {
 		}
 	}
 }
+
+// A report address agrees to reports about another domain only where it is another's
+// (RFC 9990 §4), and where it is an address.
+func TestConsent(t *testing.T) {
+	t.Parallel()
+	domain := dns.MustParse("mail.example.org")
+	for address, want := range map[string]string{
+		"a@other.example":        "mail.example.org._report._dmarc.other.example",
+		"a@mail.example.org":     "",
+		"a@sub.mail.example.org": "",
+		"a@example.org":          "",
+		"a@":                     "",
+		"a@-":                    "",
+		"nobody":                 "",
+		`"a@mail"@other.example`: "mail.example.org._report._dmarc.other.example",
+	} {
+		got := ""
+		for _, r := range consent(nil, domain, address) {
+			got += r.Name.ASCII()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+}
+
+// A host of the name that programs ask for is no alias of itself.
+func TestNoAliasOfItself(t *testing.T) {
+	t.Parallel()
+	h := Host{Name: dns.MustParse("autoconfig.example.org")}
+	n := 0
+	for _, r := range ForDomain(Domain{Name: dns.MustParse("example.org"), Autoconfig: true}, h) {
+		if r.Type != "CNAME" {
+			continue
+		}
+		if n++; r.Name == h.Name {
+			t.Errorf("%s", r.Zone())
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d aliases, want that of autodiscover alone", n)
+	}
+}
+
+// Quote writes as they are what can be read, up to the tilde, and nothing else.
+func TestQuote(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": `""`, "v=spf1 ~all": `"v=spf1 ~all"`, `"\`: `"\"\\"`, "\x1f\x7f": `"\031\127"`,
+		strings.Repeat("a", 256): `"` + strings.Repeat("a", 255) + `" "a"`,
+	} {
+		if got := Quote(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}

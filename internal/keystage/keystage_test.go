@@ -64,6 +64,7 @@ func TestDecide(t *testing.T) {
 		"ripe":              {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Wanted: true}, "promote true []"},
 		"not wanted":        {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}}, "await-use false []"},
 		"stale":             {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 2*time.Hour)}, Wanted: true}, "await-look false []"},
+		"just not stale":    {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, time.Hour)}, Wanted: true}, "promote true []"},
 		"old one stays":     {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Old: []Pair{old, gone}, Wanted: true}, "await-old false [g]"},
 		"current is unseen": {Roll{Current: Pair{Key{ID: "c", Promoted: start}, Sight{Last: now}}, Wanted: true}, "no-next-key false [] current-unseen"},
 	} {

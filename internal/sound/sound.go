@@ -114,8 +114,8 @@ func Weakness(cs *tls.ConnectionState) *delivery.TLSFailure {
 // export. A test of package session fails if that field is no longer there.
 func handshakeSignature(cs *tls.ConnectionState) tls.SignatureScheme {
 	f := reflect.ValueOf(cs).Elem().FieldByName("testingOnlyPeerSignatureAlgorithm")
-	if !f.IsValid() || !f.CanUint() {
-		return 0
+	if !f.CanUint() {
+		return 0 // no such field, or another kind of one
 	}
 	return tls.SignatureScheme(f.Uint())
 }
