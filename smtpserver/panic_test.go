@@ -143,9 +143,6 @@ func TestPanicAroundDialogue(t *testing.T) {
 		p.want("221")
 		p.want("CLOSED")
 	}
-	for end := time.Now().Add(10 * time.Second); len(watch.Seen()) < 5 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
 	if !watch.Saw(guard.SMTP, 5) {
 		t.Errorf("counted: %v", watch.Seen())
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"waxwing/internal/guard"
 )
@@ -35,8 +36,18 @@ func (w *Watch) Seen() []guard.Area {
 	return slices.Clone(w.seen)
 }
 
-// Saw reports that there were n panics, all of one area.
+// Wait returns what Seen does, once there were n panics or ten seconds have passed: what
+// one costs, such as the end of a connection, may show before it is counted.
+func (w *Watch) Wait(n int) []guard.Area {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if seen := w.Seen(); len(seen) >= n || time.Now().After(end) {
+			return seen
+		}
+	}
+}
+
+// Saw reports that there were n panics, all of one area. It waits for them as Wait does.
 func (w *Watch) Saw(area guard.Area, n int) bool {
-	seen := w.Seen()
+	seen := w.Wait(n)
 	return len(seen) == n && !slices.ContainsFunc(seen, func(a guard.Area) bool { return a != area })
 }
