@@ -144,10 +144,7 @@ func ForHost(h Host) []Record {
 			}
 		}
 	}
-	out = append(out, Record{Name: h.Name, Type: "TXT", Value: "v=spf1 a -all", TTL: hour, Purpose: HostSPF})
-	if len(h.Outgoing) > 0 {
-		out[len(out)-1].Value = spf(append([]string{"a"}, addresses(h.Outgoing)...))
-	}
+	out = appendTXT(out, h.Name, "", spf(append([]string{"a"}, addresses(h.Outgoing)...)), HostSPF)
 	if h.Reports != "" {
 		out = appendTXT(out, h.Name, "_smtp._tls", "v=TLSRPTv1; rua=mailto:"+h.Reports+"@"+h.Name.ASCII(), HostTLSRPT)
 	}
@@ -221,7 +218,7 @@ func ForDomain(d Domain, h Host) []Record {
 // (RFC 9990 §4). It stands in that domain's zone.
 func consent(out []Record, domain dns.Name, address string) []Record {
 	i := strings.LastIndexByte(address, '@')
-	if i < 0 {
+	if i < 1 {
 		return out
 	}
 	to, err := dns.ParseName(address[i+1:])

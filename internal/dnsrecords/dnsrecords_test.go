@@ -131,6 +131,7 @@ func TestConsent(t *testing.T) {
 		"a@":                     "",
 		"a@-":                    "",
 		"nobody":                 "",
+		"@other.example":         "",
 		`"a@mail"@other.example`: "mail.example.org._report._dmarc.other.example",
 	} {
 		got := ""
@@ -140,6 +141,36 @@ func TestConsent(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
+	}
+}
+
+// Where a record stands, and what it is worth something with: a PTR is set by whoever
+// gave out the address, and TLSA is for signed zones alone.
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	records := ForHost(h)
+	for _, d := range domains {
+		records = append(records, ForDomain(d, h)...)
+	}
+	for _, r := range records {
+		if r.Elsewhere != (r.Type == "PTR") || r.Signed != (r.Type == "TLSA") {
+			t.Errorf("%s: signed %v, elsewhere %v", r.Zone(), r.Signed, r.Elsewhere)
+		}
+	}
+}
+
+// A host from which all mail leaves by its own addresses names no others.
+func TestHostSPF(t *testing.T) {
+	t.Parallel()
+	got := ""
+	for _, r := range ForHost(Host{Name: dns.MustParse("mx.example.net")}) {
+		if r.Purpose == HostSPF {
+			got += r.Value
+		}
+	}
+	if got != "v=spf1 a -all" {
+		t.Errorf("%q", got)
 	}
 }
 
