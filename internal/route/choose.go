@@ -24,9 +24,10 @@ type Subject struct {
 func SubjectOf(job *delivery.Job) Subject {
 	s := Subject{Account: job.Account, Recipient: job.Domain, Need: job.Need, Own: job.Transport, Sender: domainOf(job.Sender)}
 	for i, r := range job.Recipients {
-		if i == 0 || r.Attempts < s.Attempts {
+		if i == 0 {
 			s.Attempts = r.Attempts
 		}
+		s.Attempts = min(s.Attempts, r.Attempts)
 	}
 	return s
 }

@@ -170,6 +170,11 @@ func TestFirstMatchWins(t *testing.T) {
 			}
 		}
 	}
+	for _, r := range ordered {
+		if Before(&r, &r) {
+			t.Errorf("%d is asked before itself", r.ID)
+		}
+	}
 	if got := Choose(nil, s); got.Transport != DirectName || got.Rule != nil {
 		t.Errorf("no rules: %+v", got)
 	}
@@ -182,6 +187,10 @@ func TestSubjectOf(t *testing.T) {
 	job.Recipients = []delivery.Recipient{{Attempts: 5}, {Attempts: 2}, {Attempts: 3}}
 	got := SubjectOf(job)
 	if got != (Subject{Account: "ann", Sender: name("sub.a.test"), Recipient: domain("b.test"), Attempts: 2, Need: delivery.RequireTLS, Own: "own"}) {
+		t.Errorf("%+v", got)
+	}
+	job.Sender, job.Recipients = "@a.test", nil
+	if got := SubjectOf(job); got.Sender != name("a.test") || got.Attempts != 0 {
 		t.Errorf("%+v", got)
 	}
 	for _, sender := range []string{"", "x", "x@[192.0.2.1]", "x@"} {

@@ -36,3 +36,26 @@ func TestContact(t *testing.T) {
 		}
 	}
 }
+
+// Who is contacted where a message was given no transport, and in which ways several
+// contacts share.
+func TestWay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		contact, way string
+		shared       bool
+	}{
+		{Contact("b.test", "", ""), "", false},
+		{"b.test", "", false},
+		{Contact("b.test", "isp", Smarthost), "", false}, // the way is the contact itself
+		{Contact("b.test", "proxy", SOCKS5), "via:proxy", true},
+		{Contact("b.test", "v4", Direct), "via:v4", true},
+	} {
+		if way, ok := Way(c.contact); way != c.way || ok != c.shared {
+			t.Errorf("%s: %q, %v, want %q, %v", c.contact, way, ok, c.way, c.shared)
+		}
+	}
+	if got := Contact("b.test", "", ""); got != "b.test" {
+		t.Errorf("without a transport %q", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"waxwing/dns"
@@ -181,8 +182,11 @@ func (t *Transport) Equal(o *Transport) bool {
 // mechanisms that a transport may name.
 var mechanisms = []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"}
 
-// maxText bounds what a transport holds of free text, in octets.
-const maxText = 500
+// What a transport holds is bounded, in octets: free text, and the proxy's host.
+const (
+	maxText = 500
+	maxHost = 255
+)
 
 // Check finds everything that is wrong with t; nil if nothing is.
 func (t *Transport) Check() error {
@@ -303,8 +307,7 @@ func (t *Transport) checkProxy(add adder) {
 		}
 		return
 	}
-	host, port, ok := cutPort(t.Proxy)
-	if !ok || host == "" || port == "" {
+	if !hostAndPort(t.Proxy) {
 		add("the proxy %q must be written host:port", t.Proxy)
 	}
 	if (t.ProxyUser == "") != (t.ProxyPassword == "") {
@@ -318,28 +321,21 @@ func (t *Transport) checkProxy(add adder) {
 	}
 }
 
-// cutPort parts host:port, the host in brackets if it is an IPv6 address.
-func cutPort(s string) (host, port string, ok bool) {
+// hostAndPort reports host:port, the host in brackets if it is an IPv6 address.
+func hostAndPort(s string) bool {
 	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return "", "", false
+	if n, err := strconv.ParseUint(s[i+1:], 10, 16); i < 1 || err != nil || n == 0 {
+		return false
 	}
-	host, port = s[:i], s[i+1:]
-	n := 0
-	for _, c := range port {
-		if c < '0' || c > '9' || n > 65535 {
-			return "", "", false
-		}
-		n = n*10 + int(c-'0')
+	host := s[:i]
+	if len(host) > maxHost {
+		return false
 	}
-	if n == 0 || n > 65535 || len(host) > 255 {
-		return "", "", false
+	if inner, found := strings.CutPrefix(host, "["); found {
+		inner, closed := strings.CutSuffix(inner, "]")
+		return closed && inner != ""
 	}
-	if h, found := strings.CutPrefix(host, "["); found {
-		host, ok = strings.CutSuffix(h, "]")
-		return host, port, ok
-	}
-	return host, port, !strings.ContainsAny(host, ":/ ")
+	return !strings.ContainsAny(host, ":/ ")
 }
 
 func (t *Transport) checkFail(add adder) {

@@ -97,6 +97,128 @@ func TestBadTransports(t *testing.T) {
 	}
 }
 
+// What belongs to other kinds is refused one by one.
+func TestFieldsOfOtherKinds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		of, text string
+		spoil    []func(*Transport)
+	}{
+		{"direct", "belong to the kinds smarthost", []func(*Transport){
+			func(t *Transport) { t.Host.Addr = netip.MustParseAddr("192.0.2.1") }, func(t *Transport) { t.Port = 25 }, func(t *Transport) { t.Implicit = true },
+			func(t *Transport) { t.Security = SecurityTLS }, func(t *Transport) { t.User = "u" }, func(t *Transport) { t.Password = "p" },
+			func(t *Transport) { t.Mechanisms = []string{"PLAIN"} }}},
+		{"smarthost", "belong to the kind socks5", []func(*Transport){
+			func(t *Transport) { t.ProxyUser = "u" }, func(t *Transport) { t.ProxyPassword = "p" },
+			func(t *Transport) { t.Public = []netip.Addr{netip.MustParseAddr("192.0.2.1")} }}},
+		{"smarthost", "belong to the kind fail", []func(*Transport){
+			func(t *Transport) { t.Text = "x" }, func(t *Transport) { t.Enhanced = smtp.Enhanced{Class: 5} }}},
+		{"socks5", "neither address family nor source", []func(*Transport){func(t *Transport) { t.Family = OnlyIPv4 }}},
+		{"local", "greets nobody", []func(*Transport){func(t *Transport) { t.EHLO = name("x.test") }}},
+	} {
+		for i, spoil := range c.spoil {
+			tr := good()[c.of]
+			spoil(&tr)
+			if err := tr.Check(); err == nil || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%s, %d: %v, want something of %q", c.of, i, err, c.text)
+			}
+		}
+	}
+}
+
+// Where what a transport may hold begins and ends; text "" is what passes.
+func TestBorders(t *testing.T) {
+	t.Parallel()
+	v6, _ := ParseHost("2001:db8::25")
+	for _, c := range []struct {
+		what, of, text string
+		change         func(*Transport)
+	}{
+		{"no source at all", "direct", "no address to connect from", func(t *Transport) { t.Family, t.Sources = "", []netip.Addr{{}} }},
+		{"multicast source", "direct", "no address to connect from", func(t *Transport) { t.Sources = []netip.Addr{netip.MustParseAddr("224.0.0.1")} }},
+		{"two IPv6 sources", "direct-both", "at most one IPv4", func(t *Transport) { t.Sources[0] = netip.MustParseAddr("2001:db8::2") }},
+		{"smarthost on 26", "smarthost", "", func(t *Transport) { t.Port = 26 }},
+		{"smarthost on 465", "smarthost", "belongs to the kind submission", func(t *Transport) { t.Port = 465 }},
+		{"IPv4 host over IPv4", "smarthost-plain", "", func(t *Transport) { t.Family = OnlyIPv4 }},
+		{"IPv4 host over IPv6", "smarthost-plain", "not of the family", func(t *Transport) { t.Family = OnlyIPv6 }},
+		{"IPv6 host over IPv6", "smarthost-plain", "", func(t *Transport) { t.Host, t.Family = v6, OnlyIPv6 }},
+		{"IPv6 host over IPv4", "smarthost-plain", "not of the family", func(t *Transport) { t.Host, t.Family = v6, OnlyIPv4 }},
+		{"IPv6 host over both", "smarthost-plain", "", func(t *Transport) { t.Host = v6 }},
+		{"named host over IPv4", "smarthost", "", func(t *Transport) { t.Family = OnlyIPv4 }},
+		{"named host over IPv6", "smarthost", "", func(t *Transport) { t.Family = OnlyIPv6 }},
+		{"submission to an address", "submission-tls", "", func(t *Transport) { t.Host = v6 }},
+		{"submission to an address with DANE", "submission-465", "no name that its certificate", func(t *Transport) { t.Host = v6 }},
+		{"smarthost that may be in plaintext", "smarthost", "", func(t *Transport) { t.Security = SecurityAny }},
+		{"TRA-2: LOGIN to a verified host", "submission", "", func(t *Transport) { t.Mechanisms = []string{"LOGIN"} }},
+		{"TRA-2: LOGIN to an unverified host", "submission-tls", "needs a verified host", func(t *Transport) { t.Mechanisms = []string{"LOGIN"} }},
+		{"TRA-2: SCRAM to an unverified host", "submission-tls", "", func(t *Transport) { t.Mechanisms = []string{"SCRAM-SHA-256"} }},
+		{"user of 500 octets", "submission", "", func(t *Transport) { t.User = strings.Repeat("u", 500) }},
+		{"user of 501 octets", "submission", "at most 500 octets", func(t *Transport) { t.User = strings.Repeat("u", 501) }},
+		{"password of 501 octets", "submission", "at most 500 octets", func(t *Transport) { t.Password = Secret(strings.Repeat("p", 501)) }},
+		{"blank in a password", "submission", "", func(t *Transport) { t.Password = "a b~" }},
+		{"US in a password", "submission", "no control characters", func(t *Transport) { t.Password = "a\x1f" }},
+		{"DEL in a user", "submission", "no control characters", func(t *Transport) { t.User = "a\x7f" }},
+		{"proxy's user without password", "socks5", "proxy's user and password belong together", func(t *Transport) { t.ProxyPassword = "" }},
+		{"proxy's password without user", "socks5", "proxy's user and password belong together", func(t *Transport) { t.ProxyUser = "" }},
+		{"proxy without user", "socks5", "", func(t *Transport) { t.ProxyUser, t.ProxyPassword = "", "" }},
+		// RFC 1929 §2: one octet says how long each is.
+		{"proxy's user of 255 octets", "socks5", "", func(t *Transport) { t.ProxyUser = strings.Repeat("u", 255) }},
+		{"proxy's user of 256 octets", "socks5", "at most 255 octets", func(t *Transport) { t.ProxyUser = strings.Repeat("u", 256) }},
+		{"proxy's password of 255 octets", "socks5", "", func(t *Transport) { t.ProxyPassword = Secret(strings.Repeat("p", 255)) }},
+		{"proxy's password of 256 octets", "socks5", "at most 255 octets", func(t *Transport) { t.ProxyPassword = Secret(strings.Repeat("p", 256)) }},
+		{"fail with 399", "fail", "must be 400", func(t *Transport) { t.Code, t.Enhanced = 399, smtp.Enhanced{} }},
+		{"fail with 400", "fail", "", func(t *Transport) { t.Code, t.Enhanced = 400, smtp.Enhanced{} }},
+		{"fail with 599", "fail", "", func(t *Transport) { t.Code, t.Enhanced = 599, smtp.Enhanced{} }},
+		{"fail with 600", "fail", "must be 400", func(t *Transport) { t.Code, t.Enhanced = 600, smtp.Enhanced{} }},
+		{"fail with 500 octets", "fail", "", func(t *Transport) { t.Text = strings.Repeat("x", 500) }},
+		{"fail with 501 octets", "fail", "needs a text", func(t *Transport) { t.Text = strings.Repeat("x", 501) }},
+	} {
+		tr := good()[c.of]
+		c.change(&tr)
+		err := tr.Check()
+		if c.text == "" && err != nil || c.text != "" && (err == nil || !strings.Contains(err.Error(), c.text)) {
+			t.Errorf("%s: %v, want something of %q", c.what, err, c.text)
+		}
+	}
+}
+
+func TestProxyAddress(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		"p:1": true, "proxy.test:1080": true, "proxy.test:65535": true, "192.0.2.1:1080": true, "[::1]:1080": true, strings.Repeat("x", 255) + ":1": true,
+		"": false, ":": false, ":1080": false, "1080": false, "proxy.test": false, "proxy.test:": false, "proxy.test:0": false, "proxy.test:65536": false,
+		"proxy.test:99999999999999999999": false, "proxy.test:+1": false, "proxy.test:1x": false, "::1:1080": false, "[::1:1080": false, "[]:1080": false,
+		"socks5://proxy.test:1080": false, "a b:1080": false, strings.Repeat("x", 256) + ":1": false,
+	} {
+		if got := hostAndPort(s); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func TestParseHost(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"Smtp.Isp.test": "smtp.isp.test", "192.0.2.1": "192.0.2.1", "[2001:db8::1]": "2001:db8::1", "2001:db8::1": "2001:db8::1", "::ffff:192.0.2.1": "192.0.2.1",
+		"fe80::1%eth0": "", "": "", "a b": "",
+	} {
+		h, err := ParseHost(s)
+		if (err == nil) != (want != "") || h.String() != want || h.IsZero() != (want == "") || h.Addr.IsValid() && !h.Name.IsZero() {
+			t.Errorf("%q: %+v, %v, want %q", s, h, err, want)
+		}
+	}
+}
+
+func TestFamilies(t *testing.T) {
+	t.Parallel()
+	for s, four := range map[string]bool{"192.0.2.1": true, "::ffff:192.0.2.1": true, "2001:db8::1": false} {
+		a := netip.MustParseAddr(s)
+		if !BothFamilies.Allows(a) || OnlyIPv4.Allows(a) != four || OnlyIPv6.Allows(a) == four {
+			t.Errorf("%s: %v %v %v", a, BothFamilies.Allows(a), OnlyIPv4.Allows(a), OnlyIPv6.Allows(a))
+		}
+	}
+}
+
 // A secret shows in no way that logs or listings use.
 func TestSecretsAreHidden(t *testing.T) {
 	t.Parallel()
@@ -128,6 +250,19 @@ func TestPortsAndMinimums(t *testing.T) {
 		if tr.PortNumber() != want.port || tr.ImplicitTLS() != want.implicit || tr.Security.Minimum() != want.minimum || !tr.Relays() {
 			t.Errorf("%s: %d %v %v", what, tr.PortNumber(), tr.ImplicitTLS(), tr.Security.Minimum())
 		}
+	}
+	// RFC 8314 §7.3: 465 is the port of TLS from the start, of submission alone.
+	implicit := Transport{Kind: Submission, Implicit: true}
+	if implicit.PortNumber() != 465 || !implicit.ImplicitTLS() {
+		t.Errorf("%d, %v", implicit.PortNumber(), implicit.ImplicitTLS())
+	}
+	for _, tr := range []Transport{{Kind: Smarthost, Port: 465}, {Kind: Direct, Implicit: true}} {
+		if tr.ImplicitTLS() {
+			t.Errorf("%+v", tr)
+		}
+	}
+	if direct := (&Transport{Kind: Direct, Implicit: true}); direct.PortNumber() != 25 || direct.Relays() {
+		t.Errorf("direct delivery: %d, %v", direct.PortNumber(), direct.Relays())
 	}
 }
 
