@@ -178,7 +178,8 @@ func judgeHeader(resp *http.Response) *Error {
 		return fail(Fetch, "HTTP status %d, not 200", status)
 	}
 	given := resp.Header.Get("Content-Type")
-	if kind, _, err := mime.ParseMediaType(given); kind != "text/plain" || err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+	// The error leaves no type, or is that of a parameter, which may be anything.
+	if kind, _, _ := mime.ParseMediaType(given); kind != "text/plain" {
 		return fail(Fetch, "media type %q, not text/plain", clip(given))
 	}
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {

@@ -150,6 +150,10 @@ func TestFetch(t *testing.T) {
 	}{
 		{"good", policyHost{handler: text("text/plain", good)}, "", 0, ""},
 		{"parameters of the type", policyHost{handler: text("Text/Plain; charset=utf-8; x=y", good)}, "", 0, ""},
+		{"a coding that is none", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "identity")
+			text("text/plain", good)(w, nil)
+		}}, "", 0, ""},
 		{"malformed parameters", policyHost{handler: text("text/plain; charset", good)}, "", 0, ""},
 		{"TLS 1.2", policyHost{handler: text("text/plain", good), config: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }}, "", 0, ""},
 		{"64 KiB", policyHost{handler: text("text/plain", good+strings.Repeat("\n", MaxPolicy-len(good)))}, "", 0, ""},

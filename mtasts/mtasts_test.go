@@ -184,6 +184,28 @@ func TestParsePolicyErrors(t *testing.T) {
 	}
 }
 
+// RFC 8461 §3.1: which words say that the domain is without MTA-STS. Of the others
+// somebody has to be told.
+func TestAsNone(t *testing.T) {
+	t.Parallel()
+	for w, want := range map[Word]bool{
+		NoRecord: true, MultipleRecords: true, RecordSyntax: true, DNSTemporary: false, NoPolicy: false, Fetch: false, WebPKI: false, PolicySyntax: false, "": false,
+	} {
+		if w.AsNone() != want {
+			t.Errorf("%q: %v", w, w.AsNone())
+		}
+	}
+}
+
+func TestErrorInWords(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]*Error{"MTA-STS: fetch": {Word: Fetch}, "MTA-STS: fetch: HTTP status 503": {Word: Fetch, Detail: "HTTP status 503"}} {
+		if e.Error() != want {
+			t.Errorf("%q, want %q", e.Error(), want)
+		}
+	}
+}
+
 // Text from outside is cut only where it is too long, and then it shows.
 func TestClip(t *testing.T) {
 	t.Parallel()
