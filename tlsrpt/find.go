@@ -80,7 +80,7 @@ func Find(data []byte, limits Limits, fn func(*Report) error) error {
 // finder is one search through a mail.
 type finder struct {
 	limits Limits
-	left   int64 // octets that may still be unpacked
+	left   int64 // octets that may still be unpacked; parse takes no more of them
 	fn     func(*Report) error
 	seen   map[string]bool // by organization and id
 	why    error           // why the first candidate is no report
@@ -90,7 +90,7 @@ type finder struct {
 var errEnough = errors.New("enough")
 
 func (f *finder) try(p message.Part) error {
-	if f.left <= 0 || len(f.seen) >= maxReports {
+	if f.left == 0 || len(f.seen) >= maxReports {
 		return errEnough
 	}
 	limits := f.limits
@@ -132,7 +132,7 @@ func rank(p message.Part) int {
 		return notAtAll
 	}
 	name := strings.ToLower(p.Filename)
-	if strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".json.gz") || strings.HasSuffix(name, ".gz") {
+	if strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".gz") {
 		return named
 	}
 	return like
@@ -143,7 +143,7 @@ func begins(r io.Reader) bool {
 	start := make([]byte, 512)
 	n, _ := io.ReadFull(r, start)
 	start = bytes.TrimLeft(start[:n], "\ufeff \t\r\n")
-	return len(start) > 0 && start[0] == '{' || bytes.HasPrefix(start, []byte{0x1f, 0x8b})
+	return bytes.HasPrefix(start, []byte{'{'}) || bytes.HasPrefix(start, []byte{0x1f, 0x8b})
 }
 
 // looksLikeMail reports data that begins with a header field.

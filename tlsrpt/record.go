@@ -165,11 +165,9 @@ func mailURI(s string, u *url.URL) (URI, error) {
 	if at < 1 || at == len(a)-1 || len(a) > 320 {
 		return URI{}, syntaxf("address %q is not mailto:local@domain", clip(s))
 	}
-	for i := 0; i < len(a); i++ {
-		c := a[i]
-		if c < ' ' || c == 0x7f || i > at && (c == ' ' || c == '<' || c == '>' || c == '"') {
-			return URI{}, syntaxf("address %q holds a control character, or a space or bracket in its domain", clip(s))
-		}
+	control := strings.ContainsFunc(a, func(r rune) bool { return r < ' ' || r == 0x7f })
+	if control || strings.ContainsAny(a[at:], ` <>"`) {
+		return URI{}, syntaxf("address %q holds a control character, or a space or bracket in its domain", clip(s))
 	}
 	return URI{Mail: message.Address{Local: unquote(a[:at]), Domain: a[at+1:]}.Addr()}, nil
 }

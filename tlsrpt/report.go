@@ -175,9 +175,7 @@ func (p PolicyResult) check() error {
 		if d.Sessions < 1 || d.Sessions > p.Failed {
 			return fmt.Errorf("a detail (%s) counts %d sessions of %d failed", clip(string(d.Type)), d.Sessions, p.Failed)
 		}
-		if sum += d.Sessions; sum > p.Failed {
-			sum = p.Failed // no overflow
-		}
+		sum = min(sum+d.Sessions, p.Failed) // else it could overflow
 	}
 	if sum < p.Failed {
 		return fmt.Errorf("%d sessions failed, the details explain %d", p.Failed, sum)

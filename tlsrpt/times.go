@@ -37,10 +37,8 @@ func parseTime(name, s string) (time.Time, error) {
 
 // cutZone parts the zone, with its sign, from the time of day.
 func cutZone(s string) (clock, zone string) {
-	if i := strings.IndexAny(s, "Z+-UG "); i >= 0 {
-		return strings.TrimSpace(s[:i]), strings.TrimSpace(s[i:])
-	}
-	return s, ""
+	i := strings.IndexAny(s+"Z", "Z+-UG ")
+	return strings.TrimSpace(s[:i]), strings.TrimSpace(s[i:])
 }
 
 // clockTime is how long after midnight the clock shows s.
