@@ -124,6 +124,64 @@ func TestFindBounds(t *testing.T) {
 	}
 }
 
+// Contains says why there is none.
+func TestContainsNone(t *testing.T) {
+	t.Parallel()
+	tooMany := mailOf(slices.Repeat([]string{"\r\nx"}, 2000)...)
+	for name, in := range map[string]string{"text": mailOf("\r\nHello"), "an empty part": mailOf("\r\n"), "no MIME": "From: a@b.example\r\n\r\nHello\r\n"} {
+		if err := Contains([]byte(in)); err != ErrNoReport {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Contains([]byte(tooMany)); err == nil || !strings.Contains(err.Error(), "unreadable mail") {
+		t.Errorf("too many parts: %v", err)
+	}
+	err := Find([]byte(tooMany), Limits{}, func(*Report) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "unreadable mail") {
+		t.Errorf("too many parts: %v", err)
+	}
+}
+
+// A name that a report has comes before a text that only begins as one.
+func TestFindByName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"x.json", "X.JSON", "x.json.gz", "x.gz"} {
+		var ids []string
+		mail := mailOf("Content-Type: text/plain; name=x.txt\r\n\r\n"+jsonOf(t, "text"), "Content-Type: application/octet-stream; name="+name+"\r\n\r\n"+jsonOf(t, "named"))
+		err := Find([]byte(mail), Limits{}, func(r *Report) error { ids = append(ids, r.ID); return nil })
+		if err != nil || strings.Join(ids, " ") != "named text" {
+			t.Errorf("%s: %q, %v", name, ids, err)
+		}
+	}
+}
+
+// A report is taken whole where it is as large as may be read, and none behind it.
+func TestFindToTheLastOctet(t *testing.T) {
+	t.Parallel()
+	one := jsonOf(t, "1")
+	mail := mailOf("Content-Type: application/tlsrpt+json\r\n\r\n"+one, "Content-Type: application/tlsrpt+json\r\n\r\n"+jsonOf(t, "2"))
+	for size, want := range map[int]int{len(one) - 1: 0, len(one): 1, 2*len(one) - 1: 1, 2 * len(one): 2} {
+		n := 0
+		err := Find([]byte(mail), Limits{Size: int64(size)}, func(*Report) error { n++; return nil })
+		if n != want || (err == nil) != (want > 0) || err != nil && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%d octets: %d reports, %v", size, n, err)
+		}
+	}
+}
+
+func TestLooksLikeMail(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"From: a": true, "From \t: a": true, "!~: a": true, "a:": true,
+		"": false, ": a": false, " : a": false, "two words: a": false, "\x7f: a": false, "ä: a": false, `{"a": 1}`: false, "<a:b>": false, `"a": 1`: false, "[a: b": false,
+		"From": false, strings.Repeat("a", 511) + ":": true, strings.Repeat("a", 512) + ":": false,
+	} {
+		if looksLikeMail([]byte(in)) != want {
+			t.Errorf("%q: %v", in, !want)
+		}
+	}
+}
+
 func FuzzFind(f *testing.F) {
 	for name := range corpus {
 		if strings.HasSuffix(name, ".eml") {

@@ -96,6 +96,105 @@ func TestParseURI(t *testing.T) {
 	}
 }
 
+// What just fits in a record, and what no longer does; "" is what is refused.
+func TestRecordBorders(t *testing.T) {
+	t.Parallel()
+	const rua = "; rua=mailto:a@b.example"
+	address := "mailto:a@b.example"
+	many := func(n int, s string) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
+	fill := strings.Repeat("y", maxRecord-len(rua+"; x="))
+	for _, c := range []struct {
+		name, fields string
+		good         bool
+	}{
+		{"8,192 octets", rua + "; x=" + fill, true},
+		{"8,193 octets", rua + "; x=y" + fill, false},
+		{"64 addresses", "; rua=" + many(maxRUA, address), true},
+		{"65 addresses", "; rua=" + many(maxRUA+1, address), false},
+		{"64 addresses of any kind", "; rua=" + many(maxRUA-2, address) + ",ftp://c.example/,nobody", true},
+		{"65 addresses of any kind", "; rua=" + many(maxRUA-1, address) + ",ftp://c.example/,nobody", false},
+		{"only addresses of other kinds", "; rua=ftp://c.example/", true},
+		{"a name of 32 octets", rua + "; " + strings.Repeat("n", 32) + "=1", true},
+		{"a name of 33 octets", rua + "; " + strings.Repeat("n", 33) + "=1", false},
+		{"a name of one octet", rua + "; 9=1", true},
+		{"no name", rua + "; =1", false},
+		{"a name that begins with a hyphen", rua + "; -a=1", false},
+		{"a space in a name", rua + "; a b=1", false},
+		{"all of a name", rua + "; aZ_-.9=1", true},
+		{"all of a value", rua + "; x=!:~<", true},
+		{"a space in a value", rua + "; x=a b", false},
+		{"a DEL in a value", rua + "; x=a\x7f", false},
+		{"a second =", rua + "; x=a=b", false},
+		{"nothing in the middle", rua + ";;x=1", false},
+		{"two at the end", rua + ";;", false},
+		{"white space at the end", rua + "; \t", true},
+	} {
+		r, err := ParseRecord([]string{version + c.fields})
+		if (err == nil) != c.good || c.good && len(r.RUA)+len(r.Unsupported) == 0 {
+			t.Errorf("%s: %+v, %v", c.name, r, err)
+		}
+	}
+}
+
+// Unknown fields are kept in order (RFC 8460 §3).
+func TestExtensions(t *testing.T) {
+	t.Parallel()
+	r, err := ParseRecord([]string{"v=TLSRPTv1; b=2; rua=mailto:a@b.example; a=1"})
+	if err != nil || !reflect.DeepEqual(r.Extensions, []Extension{{"b", "2"}, {"a", "1"}}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// RFC 8460 §3: which addresses are ones.
+func TestURIBorders(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("l", 320-len("@c.example"))
+	for in, want := range map[string]URI{
+		"https://c.example":             {HTTPS: "https://c.example"},
+		"https://c.example:8443/a?b~":   {HTTPS: "https://c.example:8443/a?b~"},
+		"mailto:" + long + "@c.example": {Mail: long + "@c.example"},
+		"mailto:%22@c.example":          {Mail: `"\""@c.example`},
+		"mailto:%22%22@c.example":       {Mail: `""@c.example`},
+		"mailto:%22a@c.example":         {Mail: `"\"a"@c.example`},
+		"mailto:a%22@c.example":         {Mail: `"a\""@c.example`},
+		"mailto:%22a%5C%22@c.example":   {Mail: `"a\\"@c.example`},
+		"ftp://c.example/":              {},
+	} {
+		if u, err := ParseURI(in); err != nil || u != want {
+			t.Errorf("%s: %+v, %v, want %+v", in, u, err, want)
+		}
+	}
+	for _, in := range []string{
+		"", "https:", "https:///a", "https://:443/", "https://u@c.example/", "https://c.example/#f", "https://[::1", "a@c.example", "%zz",
+		"mailto:l" + long + "@c.example", "mailto:@c.example", "mailto:a@", "mailto:@", "mailto:a", "mailto:%zz@c.example", "mailto:a%7F@c.example", "mailto:a@c%7F.example",
+		"mailto:a@c%22.example", "mailto:a@c%3C.example", "mailto:a@%20c.example",
+		"https://c.example/ ", "https://c.example/\x7f", "https://c.example/ü", "https://c.example/!", "https://c.example/,", "https://c.example/;",
+	} {
+		var fault *SyntaxError
+		if u, err := ParseURI(in); !errors.As(err, &fault) {
+			t.Errorf("%q was taken: %+v, %v", in, u, err)
+		}
+	}
+}
+
+func TestAlnum(t *testing.T) {
+	t.Parallel()
+	for i := range 256 {
+		want := strings.Contains("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", string([]byte{byte(i)}))
+		if alnum(byte(i)) != want {
+			t.Errorf("%q: %v", rune(i), !want)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	whole := strings.Repeat("a", 80)
+	if clip(whole) != whole || clip(whole+"a") != whole+"…" {
+		t.Errorf("%q, %q", clip(whole), clip(whole+"a"))
+	}
+}
+
 func FuzzParseRecord(f *testing.F) {
 	f.Add("v=TLSRPTv1; rua=mailto:a@b.example,https://c.example/x; ext=1;")
 	f.Add("v=TLSRPTv1;rua=mailto:%40@x")

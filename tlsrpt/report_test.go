@@ -142,6 +142,11 @@ func TestTimes(t *testing.T) {
 		"2026-01-11T10:00:00.999999999Z": "2026-01-11T10:00:00Z", "2026-01-11T10:00:00,5Z": "2026-01-11T10:00:00Z", "2026-01-11": "2026-01-11T00:00:00Z",
 		"": "", "2026-01-11T25:00:00Z": "", "2026-01-11T24:00:01Z": "", "2026-01-11T10:60:00Z": "", "2026-01-11T10:00:61Z": "", "2026-02-30T10:00:00Z": "",
 		"2026-01-11T10Z": "", "2026-01-11T1:00:00Z": "", "2026-01-11T10:00:00X": "", "2026-01-11T10:00:00+24:00": "", "2026-01-11T10:00:00+0:000": "", "2026-01-11T10:00:00++00": "",
+		"1990-01-01": "1990-01-01T00:00:00Z", "1989-12-31": "", "2199-12-31": "2199-12-31T00:00:00Z", "2200-01-01": "", "2026-01-1": "",
+		"2026-01-11T10:59:00Z": "2026-01-11T10:59:00Z", "2026-01-11T24:01:00Z": "", "2026-01-11T10:00:00:00Z": "", "2026-01-11T10:00.5Z": "", "2026-01-11T10:00:00.5xZ": "",
+		"2026-01-11T10:00:00.123456789012345678Z": "2026-01-11T10:00:00Z", "2026-01-11T10:00:00.1234567890123456789Z": "",
+		"2026-01-11T10:00:00-23:59": "2026-01-12T09:59:00Z", "2026-01-11T10:00:00+00:60": "", "2026-01-11T10:00:00+1": "", "2026-01-11T10:00:00+02:": "", "2026-01-11T10:00:00+": "",
+		"2026-01-11T10:00:00+00000": "", "2026-01-11T10:00:00+0x00": "", "2026-01-11T10:00:00Z0000": "", "2026-01-11T10:00:00 GMT": "2026-01-11T10:00:00Z", "2026-01-11T+02:00": "", "2026-01-11Z": "",
 		"2026-01-11T10:00:00.Z": "", "1026-01-11T10:00:00Z": "", "9999-01-11": "", "11.01.2026": "", "yesterday": "", "2026-01-11T10:00:00ZZ": "", "2026-01-11T-1:00:00Z": "",
 	} {
 		got, err := parseTime("start-datetime", in)
@@ -173,6 +178,8 @@ func TestGzipForms(t *testing.T) {
 		"zeros behind":      append(slices.Clone(whole), make([]byte, 512)...),
 		"two members":       append(pack(j[:100]), pack(j[100:])...),
 		"packed twice":      pack(whole),
+		"two and CRLF":      slices.Concat(pack(j[:100]), pack(j[100:]), []byte("\r\n")),
+		"empty members":     slices.Concat(pack(j[:100]), bytes.Repeat(pack(nil), 500), pack(j[100:])),
 		"checksum missing":  whole[:len(whole)-8],
 	} {
 		r, err := Parse(bytes.NewReader(in), Limits{})
@@ -261,11 +268,32 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// What stands in no report of ours: no id, no range, or one without length.
+func TestEncodeRefuses(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(r *Report){
+		"no id":     func(r *Report) { r.ID = "" },
+		"no begin":  func(r *Report) { r.Begin = time.Time{} },
+		"no end":    func(r *Report) { r.End = time.Time{} },
+		"no length": func(r *Report) { r.End = r.Begin },
+	} {
+		r := sample()
+		spoil(r)
+		if _, err := r.Encode(); err == nil || !strings.Contains(err.Error(), "missing") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestFilename(t *testing.T) {
 	t.Parallel()
 	r := sample()
 	got := Filename("Sub.example", "ex/am\r\nple.net", r.Begin, r.End, "0-0!1")
 	if want := "sub.example!example.net!1795219200!1795305599!001.json.gz"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	got = Filename("a-b_c.example", "9.example", r.Begin, r.End, "!")
+	if want := "a-b_c.example!9.example!1795219200!1795305599.json.gz"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -293,6 +321,55 @@ func TestText(t *testing.T) {
 	text := r.Text()
 	if strings.Contains(text, "\x1b") || !strings.Contains(text, "2 x validation-failure at mx.example [2001:db8::1] from [192.0.2.1]") {
 		t.Errorf("text:\n%s", text)
+	}
+}
+
+// The whole text: each thing once where it is known, and what it means once a policy.
+func TestTextWhole(t *testing.T) {
+	t.Parallel()
+	r := sample()
+	p := &r.Policies[0]
+	p.Details = []FailureDetail{
+		{Type: CertificateExpired, Sessions: 1, HELO: "h.example", Info: "more"},
+		{Type: CertificateExpired, Sessions: 2, MXHostname: "mx.example", HELO: "h.example", ReceivingIP: "192.0.2.2", SendingIP: "192.0.2.1", Reason: "why"},
+		{Type: "odd", Sessions: 1},
+	}
+	meaning, cure := Explain(CertificateExpired, "mx.example")
+	odd, oddCure := Explain("odd", "mx.example")
+	body := "Id:    i@s.example\nRange: 2026-11-21T00:00:00Z to 2026-11-21T23:59:59Z\n" +
+		"\nmx.example, policy tlsa: 2 sessions ok, 2 failed\n  | 3 1 1 aa\n" +
+		"  1 x certificate-expired at h.example (more)\n      " + meaning + "\n      " + cure + "\n" +
+		"  2 x certificate-expired at mx.example [192.0.2.2] from [192.0.2.1]: why\n" +
+		"  1 x odd\n      " + odd + "\n      " + oddCure + "\n"
+	if got, want := r.Text(), "TLS report of Org <&> (c@s.example)\n"+body; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	r.Organization, r.Contact, r.Notes = "", "", []string{"one\a"}
+	p.Failed = 3
+	want := "TLS report of (no name)\n" + strings.Replace(body, "2 failed", "3 failed", 1) + "\nNote: one\uFFFD\n"
+	if got := r.Text(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	p.Failed = 5
+	if got := r.Text(); !strings.HasSuffix(got, "explain 4\n") {
+		t.Errorf("it adds up?\n%s", got)
+	}
+}
+
+// A policy's text lists a hundred policy strings and a hundred details.
+func TestTextBounds(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{100, 102} {
+		r := sample()
+		r.Policies[0].Strings = slices.Repeat([]string{"3 1 1 aa"}, n)
+		r.Policies[0].Details = slices.Repeat([]FailureDetail{{Type: "odd", Sessions: 1}}, n)
+		text := r.Text()
+		if s, d := strings.Count(text, "  | 3"), strings.Count(text, "  1 x odd"); s != 100 || d != 100 {
+			t.Errorf("of %d: %d strings, %d details", n, s, d)
+		}
+		if strings.Contains(text, "more\n") != (n > 100) || n > 100 && !strings.Contains(text, "… and 2 more\n") {
+			t.Errorf("of %d:\n%s", n, text)
+		}
 	}
 }
 
