@@ -128,6 +128,26 @@ func TestNestingAndStrings(t *testing.T) {
 	}
 }
 
+// White space parts tokens, however much of it and in whatever reads it comes, and
+// belongs to a text in which it stands.
+func TestWhiteSpace(t *testing.T) {
+	t.Parallel()
+	for _, read := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, func(r io.Reader) io.Reader { return r }} {
+		wide := strings.NewReplacer(`:`, " \t\r\n:\n\n", `,`, " , ", `{`, "{  ", `}`, "  }").Replace(plainReport)
+		r, err := Parse(read(strings.NewReader(strings.Replace(wide, `"x"`, `" a  b "`, 1))), Limits{})
+		if err != nil || r.ID != " a  b " || len(r.Policies) != 1 || len(r.Notes) > 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if r, err := Parse(read(strings.NewReader(strings.Replace(plainReport, `"x"`, "1 2", 1))), Limits{}); err == nil {
+			t.Errorf("1 2 was read as %s", r.ID)
+		}
+	}
+	passed, err := io.ReadAll(&shape{r: strings.NewReader("  [1,\t\r\n 2, \"a  \\\"  b\"  ]  "), limits: Limits{}.withDefaults()})
+	if want := " [1,\t2, \"a  \\\"  b\" ] "; err != nil || string(passed) != want {
+		t.Errorf("%q, %v, want %q", passed, err, want)
+	}
+}
+
 // RPT-26: the largest count that is believed, and the longest note.
 func TestCountsAndNotesAtTheBorder(t *testing.T) {
 	t.Parallel()

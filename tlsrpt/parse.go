@@ -154,7 +154,9 @@ func (m *members) Read(into []byte) (int, error) {
 }
 
 // shape bounds nesting and number of elements before the decoder sees the text: three
-// octets of "{}," would cost it more than a hundred of memory.
+// octets of "{}," would cost it more than a hundred of memory. Of white space that one
+// read brings in a row it passes on the first octet: the decoder goes through the white
+// space before a token again with each read.
 type shape struct {
 	r      io.Reader
 	limits Limits
@@ -169,12 +171,18 @@ func (s *shape) Read(into []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(into)
+	passed, behindSpace := into[:0], false
 	for _, c := range into[:n] {
 		if s.err = s.see(c); s.err != nil {
 			return 0, s.err
 		}
+		space := !s.inString && strings.ContainsRune(" \t\r\n", rune(c))
+		if !space || !behindSpace {
+			passed = append(passed, c)
+		}
+		behindSpace = space
 	}
-	return n, err
+	return len(passed), err
 }
 
 func (s *shape) see(c byte) error {
