@@ -24,6 +24,9 @@ import (
 	"time"
 )
 
+// buildTime is the longest that go test may take beside the tests.
+const buildTime = 2 * time.Minute
+
 const equivalentFile = "scripts/mutate/equivalent.txt"
 
 func main() {
@@ -87,7 +90,9 @@ func run(packages []string, sample int, list bool, limit time.Duration) error {
 
 // test runs the package's tests on a mutant; nil means that they pass.
 func test(pkg string, m *mutant, limit time.Duration) error {
-	args := []string{"test", "-short", "-count=1", "-failfast", "-vet=off"}
+	// The tests end themselves: a program that is killed by its context leaves the
+	// tests that it started running, in an endless loop perhaps.
+	args := []string{"test", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", limit.String()}
 	if m != nil {
 		dir, err := os.MkdirTemp("", "mutate")
 		if err != nil {
@@ -101,7 +106,7 @@ func test(pkg string, m *mutant, limit time.Duration) error {
 		}
 		args = append(args, "-overlay", overlay)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit+buildTime)
 	defer cancel()
 	args = append(args, "./"+pkg)
 	if usesRapid(pkg) {
