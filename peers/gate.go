@@ -3,6 +3,7 @@ package peers
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // Gate counts what clients have of one listener, within the Limits that its methods
@@ -17,8 +18,8 @@ type Gate struct {
 	open    tally
 	waiting tally
 	shaking tally
-	limits  Limits // that Enter was given last
-	crowded bool
+	limits  Limits      // that Enter was given last
+	crowded atomic.Bool // changed under mu
 }
 
 // tally counts something in all, by client and by network.
@@ -57,7 +58,8 @@ func (g *Gate) Enter(l Limits, a netip.Addr) Admission {
 		return adm
 	}
 	g.open.add(a, 1)
-	g.limits, g.crowded = l, Crowded(l, g.open.all, g.crowded)
+	g.limits = l
+	g.crowded.Store(Crowded(l, g.open.all, g.crowded.Load()))
 	return adm
 }
 
@@ -66,15 +68,11 @@ func (g *Gate) Leave(a netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open.add(a, -1)
-	g.crowded = Crowded(g.limits, g.open.all, g.crowded)
+	g.crowded.Store(Crowded(g.limits, g.open.all, g.crowded.Load()))
 }
 
 // Crowded reports whether the listener is nearly full.
-func (g *Gate) Crowded() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.crowded
-}
+func (g *Gate) Crowded() bool { return g.crowded.Load() }
 
 // Open is the number of connections.
 func (g *Gate) Open() int {
@@ -117,7 +115,7 @@ func (g *Gate) EndTLS(a netip.Addr) {
 func (g *Gate) HurryTLS(l Limits) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.crowded || 2*g.shaking.all >= l.orDefault().Handshakes
+	return g.crowded.Load() || 2*g.shaking.all >= l.orDefault().Handshakes
 }
 
 // handshakes is how many there may be when one more is begun: the last fifth is for

@@ -121,6 +121,9 @@ func (c *conn) arm() error {
 	if c.wait.command && c.wait.draining.Load() {
 		return errDraining
 	}
+	if c.srv.gate.Crowded() { // it may have become so since await; what does later meets hurry
+		c.wait.idle = min(c.wait.idle, c.srv.timeouts().Crowded)
+	}
 	c.wait.armed = time.Now()
 	return c.raw.SetReadDeadline(earlier(c.wait.armed.Add(c.wait.idle), c.wait.until))
 }

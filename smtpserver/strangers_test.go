@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -293,6 +295,30 @@ func TestCrowdedServer(t *testing.T) {
 	time.Sleep(600 * time.Millisecond)
 	p.line(0, "C: NOOP") // there is leisure again
 	p.want("250")
+}
+
+// A connection is held to the timeout of a crowded server too if the server became crowded
+// between its choice of a timeout and its read.
+func TestCrowdedBeforeTheRead(t *testing.T) {
+	t.Parallel()
+	s := &Server{Hostname: "mx.test", Backend: &mailbox{}, Limits: Limits{Connections: 2}, Timeouts: Timeouts{Crowded: time.Millisecond}}
+	s.prepare()
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	defer ours.Close()
+	c := newConn(s, ours)
+	c.await(true, time.Hour, time.Hour)
+	for i := range 2 {
+		if why := s.gate.enter(netip.AddrFrom4([4]byte{127, 0, byte(i), 1}), s.limits()); why != "" {
+			t.Fatal(why)
+		}
+	}
+	c.hurry(time.Millisecond) // nothing is read yet
+	ended := time.AfterFunc(30*time.Second, func() { ours.Close() })
+	defer ended.Stop()
+	if _, err := c.fill(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the read ended with %v", err)
+	}
 }
 
 // One client has a part of the TLS handshakes that are under way, and is not led to

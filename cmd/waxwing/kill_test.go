@@ -136,11 +136,11 @@ func (k *killed) command(stdin string, args ...string) []byte {
 }
 
 // serve starts the server and waits until it answers.
-func (k *killed) serve() (*exec.Cmd, *bytes.Buffer) {
+func (k *killed) serve() (*exec.Cmd, *lockedBuffer) {
 	k.t.Helper()
 	cmd := k.waxwing("serve")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	stderr := &lockedBuffer{}
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (k *killed) serve() (*exec.Cmd, *bytes.Buffer) {
 		c, err := net.Dial("tcp", k.sub)
 		if err == nil {
 			c.Close()
-			return cmd, &stderr
+			return cmd, stderr
 		}
 		if time.Now().After(end) {
 			cmd.Process.Kill()

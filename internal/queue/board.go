@@ -424,8 +424,9 @@ func (b *board) done(j *job) (low bool) {
 	d := b.dests[j.to]
 	d.running--
 	if delete(b.working, j); !d.key.local {
+		all := retry.Places{All: b.concurrency, Account: b.tally.account[j.Account], Answers: true}
+		b.stuck = b.stuck && !j.silently && all.Free() // the account had all its places
 		b.tally.ended(j)
-		b.stuck = b.stuck && !j.silently
 	}
 	b.count(d, 0, -1)
 	b.list(d)
@@ -618,6 +619,13 @@ func (b *board) await(n int) (changed bool) {
 	was := b.unsettled > 0
 	b.unsettled += n
 	return was != (b.unsettled > 0)
+}
+
+// awaiting reports that there are outcomes which the store has not taken.
+func (b *board) awaiting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.unsettled > 0
 }
 
 // closed reports that no job begins any more.

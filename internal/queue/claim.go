@@ -398,13 +398,16 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 }
 
 // renew extends the leases of all jobs in memory that have less than half their
-// time left.
-func (q *Queue) renew(ctx context.Context) {
+// time left. It reports whether the store answered.
+func (q *Queue) renew(ctx context.Context) bool {
+	answered := true
 	for _, j := range q.board.leased() {
 		if err := j.lease.Extend(ctx, q.Lease/2); err != nil {
 			q.Log.Warn("lease not renewed", "message", LogID(j.ID), "error", err)
+			answered = answered && errors.Is(err, errLeaseLost)
 		}
 	}
+	return answered
 }
 
 // giveBack returns jobs that were not started: they are due again and the attempt

@@ -29,6 +29,7 @@ type outcomes struct {
 	file *os.File // nil: there is none
 	end  int64
 	open int // outcomes in the file that are not settled
+	bad  int // outcomes that the file held and that cannot be read
 }
 
 // outcome is what one attempt came to.
@@ -87,9 +88,10 @@ func (o *outcomes) read() (list []outcome, err error) {
 		}
 		var one outcome
 		if err := json.Unmarshal(text, &one); err != nil {
-			return nil, err
+			o.bad++ // of another release
+		} else {
+			list = append(list, one)
 		}
-		list = append(list, one)
 		o.end += outcomesHeader + n
 		rest = rest[outcomesHeader+n:]
 	}
@@ -188,8 +190,8 @@ func (o *outcomes) close() error {
 	return f.Close()
 }
 
-// openOutcomes opens the file of outcomes and says what it holds: their leases are
-// not released.
+// openOutcomes opens the file of outcomes and says what it holds. Their leases are
+// not released, and nothing is claimed until settleKept has been through them all.
 func (q *Queue) openOutcomes() []outcome {
 	if q.Outcomes == "" {
 		return nil
@@ -200,6 +202,10 @@ func (q *Queue) openOutcomes() []outcome {
 		return nil
 	}
 	q.outcomes = file
+	if file.bad > 0 {
+		q.Log.Error("outcomes that the last run could not store cannot be read: their messages will be tried again", "file", q.Outcomes, "outcomes", file.bad)
+	}
+	q.board.await(len(list))
 	for _, o := range list {
 		for _, id := range o.Recipients {
 			q.settling.add(leasedRow{id, o.Claim}, 1)
@@ -214,6 +220,9 @@ func (q *Queue) settleKept(ctx context.Context, o outcome) {
 	defer func() {
 		for _, id := range o.Recipients {
 			q.settling.add(leasedRow{id, o.Claim}, -1)
+		}
+		if q.board.await(-1) {
+			q.goOn()
 		}
 	}()
 	var j *job

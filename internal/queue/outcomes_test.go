@@ -2,8 +2,10 @@ package queue
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -95,6 +97,7 @@ func TestOutcomesWaitForTheStore(t *testing.T) {
 		if later := len(w.tr.seen()); later != begun || begun > 4 {
 			t.Errorf("%d attempts had begun, then %d", begun, later)
 		}
+		w.clock.add(2 * w.Lease) // all leases have ended
 		d.full.Store(false)
 		eventually(t, "all to be settled", w.allDelivered)
 		stop()
@@ -142,6 +145,7 @@ func TestOutcomesSurviveARestart(t *testing.T) {
 			}
 			return nil
 		}
+		again.clock.add(2 * again.Lease) // all leases have ended
 		stop = again.run()
 		defer func() {
 			if t.Failed() {
@@ -320,6 +324,65 @@ func TestOutcomesFile(t *testing.T) {
 	}
 }
 
+// What another release wrote and this one cannot read is left out, and said.
+func TestUnreadableOutcome(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s, "one")
+		w.Outcomes = filepath.Join(t.TempDir(), "outcomes")
+		var b []byte
+		for _, text := range []string{`{"Message":"of another kind"}`, `{"Message":7,"Claim":8,"Recipients":[9]}`} {
+			b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+			b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE([]byte(text)))
+			b = append(b, text...)
+		}
+		if err := os.WriteFile(w.Outcomes, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if list := w.openOutcomes(); len(list) != 1 || list[0].Claim != 8 || !w.board.awaiting() {
+			t.Errorf("read: %+v", list)
+		}
+		if !strings.Contains(w.log.String(), "cannot be read: their messages will be tried again") {
+			t.Error(w.log)
+		}
+	})
+}
+
+// Where the store fails, what may have been delivered is tried again only if nothing else
+// can be done (QUE-2).
+func TestEnding(t *testing.T) {
+	t.Parallel()
+	yes := []bool{false, true}
+	for _, tried := range yes {
+		for _, away := range yes {
+			for _, gone := range yes {
+				for _, ends := range yes {
+					for _, kept := range yes {
+						for _, tries := range []int{1, settleTries - 1, settleTries, settleTries + 1} {
+							for _, refused := range []int{0, settleTries - 1, settleTries, settleTries + 1} {
+								f := failedTry{tried: tried, gone: gone, away: away || gone, ends: ends || gone, kept: kept, tries: tries, refused: refused}
+								many := tries >= settleTries
+								want := tryAgain
+								switch {
+								case !tried && (gone || many), tried && f.away && f.ends && !kept && (gone || many):
+									want = endLost
+								case tried && f.away && f.ends && kept:
+									want = endKept
+								case tried && !f.away && refused >= settleTries:
+									want = endHeld
+								}
+								if got := f.ending(); got != want {
+									t.Errorf("%+v: %d, want %d", f, got, want)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // QUE-2: what this process has leased and nobody works on is due again within a minute
 // or two, not when the lease ends: the answer to a commit was lost, or the store was
 // away when a lease was given back.
@@ -399,9 +462,12 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 func TestOutcomeThatCannotBeStored(t *testing.T) {
 	t.Parallel()
 	storetest.EachDatabase(t, func(t *testing.T, open func(func(*store.Options)) *store.Store) {
-		var broken atomic.Int64
+		var broken, full atomic.Int64
 		s := open(func(o *store.Options) {
 			o.Commit = func(commit func() error) error {
+				if full.Add(-1) >= 0 {
+					return store.ErrFull
+				}
 				if broken.Add(-1) >= 0 {
 					return errors.New("this row cannot be written")
 				}
@@ -422,6 +488,21 @@ func TestOutcomeThatCannotBeStored(t *testing.T) {
 		w.step()
 		if n := len(w.tr.seen()); n != 2 || w.item("ok.c@b.test").State != Delivered {
 			t.Errorf("%d attempts", n)
+		}
+
+		// So too where the store was away first.
+		w.Outcomes = filepath.Join(t.TempDir(), "outcomes")
+		w.openOutcomes()
+		w.put("ok.d@b.test")
+		j := w.crash()[0]
+		w.board.open = true // the server is not being stopped
+		w.tr.during = func(context.Context, *delivery.Job) { full.Store(settleTries); broken.Store(settleTries) }
+		w.contained(j)
+		if it := w.item("ok.d@b.test"); it.State != Held {
+			t.Errorf("%+v\n%s", it, w.log)
+		}
+		if list := outcomesOf(t, w.Outcomes); len(list) != 0 || w.board.awaiting() {
+			t.Errorf("%d outcomes wait for a message that is held", len(list))
 		}
 	})
 }

@@ -67,8 +67,9 @@ func (q *Queue) giveUp(ctx context.Context, j *job) {
 	}
 }
 
-// park holds a job that cannot be settled, by the simplest of statements.
-func (q *Queue) park(ctx context.Context, j *job, why string) {
+// park holds a job that cannot be settled, by the simplest of statements. It reports
+// whether the store took that.
+func (q *Queue) park(ctx context.Context, j *job, why string) bool {
 	held := int64(0)
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
 		held = 0
@@ -84,8 +85,9 @@ func (q *Queue) park(ctx context.Context, j *job, why string) {
 	})
 	if err != nil {
 		q.Log.Error("a message could not be held", append(j.attrs(), "error", err)...)
-		return
+		return false
 	}
 	q.Log.Error("held: "+why+"; when the fault is mended, let it go on by \"waxwing queue unhold\"",
 		append(j.attrs(), "recipients", held)...)
+	return true
 }

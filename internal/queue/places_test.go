@@ -241,6 +241,30 @@ func TestTally(t *testing.T) {
 	}
 }
 
+// An account whose deliveries have all the places that it may have: when one of them ends,
+// its mail to a silent destination begins, though nothing silent has ended and the clock
+// stands.
+func TestSilentAfterTheAccountsOthers(t *testing.T) {
+	t.Parallel()
+	b := newBoard(4, 20)
+	b.now = func() time.Time { return noon }
+	b.start()
+	b.learn(lesson{destKey{name: "good.test"}, retry.Good, true}, noon, noon, 0.5)
+	b.add(someJobs(3, "good.test", false), false)
+	var running []*job
+	for j := b.next(); j != nil; j = b.next() {
+		running = append(running, j)
+	}
+	b.add(someJobs(1, "silent.test", false), false)
+	if len(running) != 3 || b.next() != nil {
+		t.Fatalf("%d began", len(running))
+	}
+	b.done(running[0])
+	if j := b.next(); j == nil || j.to.name != "silent.test" {
+		t.Errorf("%+v began", j)
+	}
+}
+
 // Mail that finds no place at the addresses of its hosts waits for its turn: that is no
 // attempt, nothing closes, the history does not tell it, and it expires like any other.
 func TestCrowdedOut(t *testing.T) {

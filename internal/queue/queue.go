@@ -126,6 +126,7 @@ type Queue struct {
 	settling    counted[leasedRow]  // recipients whose outcome the last run has left
 	pause       func(time.Duration) // between two tries to settle; tests shorten it
 	outcomes    *outcomes           // while Run runs; nil: there is no file
+	outage      atomic.Bool         // the store did not answer: leases that are in use may have ended
 }
 
 const (

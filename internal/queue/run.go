@@ -39,7 +39,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	help := func(run func(context.Context)) {
 		q.Guard.In(&helpers, guard.Queue, func() { q.keep(ctx, run) })
 	}
-	help(func(ctx context.Context) { q.every(ctx, q.Lease/4, q.renew) })
+	help(func(ctx context.Context) { q.every(ctx, q.Lease/4, func(ctx context.Context) { q.renew(ctx) }) })
 	help(func(ctx context.Context) { q.every(ctx, sweepEvery, q.sweep) })
 	help(q.rerouter)
 	help(q.reclaimer)
@@ -106,8 +106,17 @@ func (q *Queue) stop(ctx context.Context) {
 	}
 }
 
-// pass claims what is due and finds room, and says how long to sleep.
+// pass claims what is due and finds room, and says how long to sleep. While outcomes wait
+// for the store it claims nothing, and after such a time the leases of what is here are
+// renewed first: they may have ended, and what they hold be due for anybody.
 func (q *Queue) pass(ctx context.Context) time.Duration {
+	if q.board.awaiting() {
+		return errorPause // or until goOn
+	}
+	if q.outage.Swap(false) && !q.renew(ctx) {
+		q.outage.Store(true)
+		return errorPause
+	}
 	q.lookAtRoutes(ctx)
 	for ctx.Err() == nil {
 		room := min(q.board.room(), claimBatch)
@@ -123,6 +132,7 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 		jobs, more, err := q.claimAs(ctx, number, room)
 		if err != nil {
 			known()
+			q.outage.Store(true)
 			if ctx.Err() == nil {
 				q.Log.Error("cannot claim work, will try again", "error", err, "pause", errorPause)
 			}

@@ -30,6 +30,7 @@ type settlement struct {
 	waits      bool // for the store
 	kept       bool // it stands in the file of outcomes
 	done       bool // and need not
+	refused    int  // how often the store took other things, and not this
 
 	prepared bool // what follows is made
 	verdicts []verdict
@@ -108,37 +109,74 @@ func (s *settlement) run(ctx context.Context) int {
 	}
 }
 
-// end says whether to leave it at that after a try that failed. What is known to have
-// happened waits for as long as the store is away.
+// end acts on a try that failed, and says whether it was the last.
 func (s *settlement) end(ctx context.Context, err error, try int) bool {
 	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
-	gone := errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrReplaced)
-	if s.job.tried() && (gone || s.q.away(ctx, err)) {
+	f := failedTry{tried: s.job.tried(), gone: errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrReplaced), tries: try}
+	f.away = f.gone || s.q.away(ctx, err)
+	f.ends = f.gone || s.q.board.closed()
+	if !f.away {
+		s.refused++
+	} else if f.tried {
 		s.await(log)
-		if s.kept && (gone || s.q.board.closed()) {
-			log.Warn("outcome kept: it is stored when the server starts again")
-			return true
-		}
-		if !gone && (try < settleTries || !s.q.board.closed()) {
-			return false
-		}
 	}
-	switch {
-	case gone:
+	f.refused, f.kept = s.refused, s.kept
+	switch f.ending() {
+	case endKept:
+		log.Warn("outcome kept: it is stored when the server starts again")
+	case endLost:
 		log.Error("outcome not stored: the message will be tried again")
-		return true
-	case try >= settleTries && s.job.tried() && !s.waits:
+	case endHeld:
 		log.Error("outcome not stored")
-		s.q.park(ctx, s.job, "what became of it cannot be written down, and it may have been delivered")
-		return true
-	case try >= settleTries:
-		log.Error("outcome not stored: the message will be tried again")
-		return true
+		s.done = s.q.park(ctx, s.job, "what became of it cannot be written down, and it may have been delivered")
+	case tryAgain:
+		if try == 1 && !s.waits {
+			log.Error("outcome not stored, will try again")
+		}
+		return false
 	}
-	if try == 1 {
-		log.Error("outcome not stored, will try again")
+	return true
+}
+
+// failedTry is a try to settle that failed.
+type failedTry struct {
+	tried   bool // the attempt may have delivered the message
+	gone    bool // the store is closed for good
+	away    bool // the store takes nothing now
+	ends    bool // the server is being stopped
+	kept    bool // the outcome stands in the file of outcomes
+	tries   int
+	refused int // of them while the store took other things
+}
+
+type ending uint8
+
+const (
+	tryAgain ending = iota
+	endKept         // the outcome is settled when the server starts again
+	endLost         // the message is tried again
+	endHeld         // the message is held
+)
+
+// ending says what becomes of the outcome. What is known to have happened waits for as
+// long as the store is away; and where the store takes other things and not this, the
+// message is not sent again for want of a note that it was.
+func (f failedTry) ending() ending {
+	switch {
+	case !f.tried:
+		if f.gone || f.tries >= settleTries {
+			return endLost
+		}
+	case !f.away:
+		if f.refused >= settleTries {
+			return endHeld
+		}
+	case f.ends && f.kept:
+		return endKept
+	case f.gone, f.ends && f.tries >= settleTries:
+		return endLost
 	}
-	return false
+	return tryAgain
 }
 
 // await keeps the outcome in the file, once, and lets no other attempt begin.
@@ -157,6 +195,7 @@ func (s *settlement) await(log *slog.Logger) {
 			log.Error("outcome kept in memory only: if this process ends before the store takes it, the message will be tried again", "file", s.q.Outcomes, "cause", err)
 		}
 	}
+	s.q.outage.Store(true)
 	if s.q.board.await(1) {
 		log.Error("the store does not take what attempts came to: no other begins until it does")
 	}
@@ -168,9 +207,15 @@ func (s *settlement) over() {
 		s.q.outcomes.settled()
 	}
 	if s.waits && s.q.board.await(-1) {
-		s.q.Log.Info("the store takes outcomes again: attempts go on")
-		s.q.start()
+		s.q.goOn()
 	}
+}
+
+// goOn begins attempts again when no outcome waits any more.
+func (q *Queue) goOn() {
+	q.Log.Info("the store takes outcomes again: attempts go on")
+	q.start()
+	q.Wake()
 }
 
 // away reports that an error is not about what was written: the store can take nothing now.
