@@ -204,23 +204,25 @@ func (t *taking) stop(end time.Time) {
 	t.nc.SetReadDeadline(end)
 }
 
-// answer logs and writes the answer, and reports whether it could be written.
+// answer writes the answer, and reports whether it could be written. The log has a line
+// of it either way.
 func (t *taking) answer(ctx context.Context, reply *smtp.Reply) bool {
-	t.log(ctx, reply)
-	if err := writeLine(t.nc, toAnswer(reply)); err != nil {
-		t.s.log().Warn("local submission: the program did not wait for the answer", "uid", t.uid, "error", err)
-		return false
+	err := writeLine(t.nc, toAnswer(reply))
+	if err == nil {
+		t.log(ctx, reply)
+	} else { // the program did not wait
+		t.log(ctx, reply, "unheard", err)
 	}
-	return true
+	return err == nil
 }
 
-func (t *taking) log(ctx context.Context, reply *smtp.Reply) {
+func (t *taking) log(ctx context.Context, reply *smtp.Reply, more ...any) {
 	level := slog.LevelInfo
-	if !reply.Positive() {
+	if !reply.Positive() || len(more) > 0 {
 		level = slog.LevelWarn
 	}
-	t.s.log().Log(ctx, level, "local submission", "uid", t.uid, "account", t.user.Account, "from", t.req.From,
-		"recipients", len(t.req.Recipients), "size", t.req.Size, "reply", reply.Error())
+	t.s.log().Log(ctx, level, "local submission", append([]any{"uid", t.uid, "account", t.user.Account, "from", t.req.From,
+		"recipients", len(t.req.Recipients), "size", t.req.Size, "reply", reply.Error()}, more...)...)
 }
 
 // refusals are when the log was told last that a user was refused without a turn: a
