@@ -29,7 +29,7 @@ type Result struct {
 	Destination Destination
 	Finding     Finding
 	Decision    Decision
-	Attempts    []Attempt         // per plan that was tried, in order
+	Visits      []Visit           `json:"Attempts"` // per plan that was tried, in order; the name is that in files of outcomes
 	Recipients  []RecipientResult // one per recipient of the job, in its order
 	Started     time.Time
 	Ended       time.Time
@@ -77,8 +77,8 @@ type RecipientResult struct {
 	DSNRelayed bool
 }
 
-// Attempt is one host, with the TCP connections made to it.
-type Attempt struct {
+// Visit is one host in an attempt, with the TCP connections made to it.
+type Visit struct {
 	Plan     Plan
 	Sessions []Session
 }
@@ -109,15 +109,15 @@ type Session struct {
 	// Failure of TLS, classified at its source (SES-4): nil if TLS went as the
 	// plan wanted, or if the session never came so far.
 	TLSFailure *TLSFailure
-	PKIX       *Verdict // result of the PKIX check; nil if not made
-	DANE       *Verdict // result of the DANE check; nil if not made
-	RequireTLS bool     // REQUIRETLS was offered after STARTTLS
-	Err        *Failure // what ended the session otherwise
-	Transcript []string // replies worth keeping for the queue page, bounded
+	PKIX       *Verification // result of the PKIX check; nil if not made
+	DANE       *Verification // result of the DANE check; nil if not made
+	RequireTLS bool          // REQUIRETLS was offered after STARTTLS
+	Err        *Failure      // what ended the session otherwise
+	Transcript []string      // replies worth keeping for the queue page, bounded
 }
 
-// Verdict is the result of one verification: Failure nil means it passed.
-type Verdict struct {
+// Verification is the result of one verification: Failure nil means it passed.
+type Verification struct {
 	Failure *TLSFailure
 	Matched string // the TLSA record that matched, or the name
 }

@@ -138,7 +138,7 @@ func newContact(plan delivery.Plan, p session.Probe) Contact {
 
 // refused is why a session like this one would carry no mail under plan.
 func refused(plan delivery.Plan, p session.Probe, c Contact) *Reason {
-	failed := func(v *delivery.Verdict) *Reason {
+	failed := func(v *delivery.Verification) *Reason {
 		if v == nil || v.Failure == nil {
 			return nil
 		}
@@ -165,7 +165,7 @@ func refused(plan delivery.Plan, p session.Probe, c Contact) *Reason {
 	return nil
 }
 
-func verdict(v *delivery.Verdict) *Verdict {
+func verdict(v *delivery.Verification) *Verdict {
 	switch {
 	case v == nil:
 		return nil

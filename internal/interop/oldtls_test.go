@@ -132,7 +132,7 @@ func (h *oldTLS) mail(t *testing.T, port uint16, plan delivery.Plan) (delivery.S
 	rep := c.Carry(context.Background(), session.Request{Plan: plan, Content: body,
 		Job:        &delivery.Job{Envelope: delivery.Envelope{Sender: "from@sender.example", Size: body.Size()}},
 		Recipients: []delivery.Recipient{{ID: 1, Address: "to@old.example"}}})
-	all := rep.Attempt.Sessions
+	all := rep.Visit.Sessions
 	last := all[len(all)-1]
 	if h.any == "" && plan.TLS == delivery.TLSOpportunistic {
 		if f := all[0].TLSFailure; f == nil || f.Reason != h.without || !last.Plaintext {

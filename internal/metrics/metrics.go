@@ -116,8 +116,8 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 	for cause, n := range res.Decision.Ignored {
 		m.ignored.WithLabelValues(string(cause)).Add(float64(n))
 	}
-	for i := range res.Attempts {
-		a := &res.Attempts[i]
+	for i := range res.Visits {
+		a := &res.Visits[i]
 		m.waived(a)
 		for j := range a.Sessions {
 			m.session(a.Sessions[j])

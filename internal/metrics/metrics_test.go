@@ -24,8 +24,8 @@ func TestAttempt(t *testing.T) {
 			{DANE: delivery.DANE{State: delivery.DANEUsable}}, {DANE: delivery.DANE{State: delivery.DANEFailed}}}},
 		Finding:  delivery.Finding{Looked: true, Policy: &mtasts.Policy{Mode: mtasts.ModeEnforce}},
 		Decision: delivery.Decision{Ignored: map[delivery.Reason]int{"tlsa-unusable": 2}},
-		Attempts: []delivery.Attempt{{Sessions: []delivery.Session{
-			{Connected: true, TLSFailure: failure, DANE: &delivery.Verdict{Failure: failure}}, {Connected: true, Plaintext: true}}}},
+		Visits: []delivery.Visit{{Sessions: []delivery.Session{
+			{Connected: true, TLSFailure: failure, DANE: &delivery.Verification{Failure: failure}}, {Connected: true, Plaintext: true}}}},
 		Recipients: []delivery.RecipientResult{
 			{Outcome: delivery.Delivered, TLS: "dane"},
 			{Outcome: delivery.Failed, Word: "requiretls-not-offered", PolicyFailure: true}},
@@ -35,14 +35,14 @@ func TestAttempt(t *testing.T) {
 		Finding:     delivery.Finding{Looked: true, Failure: &mtasts.Error{Word: mtasts.Fetch}}})
 	// STS-14: where MTA-STS was not looked at, nothing is counted.
 	m.Attempt(&delivery.Job{}, &delivery.Result{Transport: "relay", Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}},
-		Attempts: []delivery.Attempt{{Sessions: []delivery.Session{
+		Visits: []delivery.Visit{{Sessions: []delivery.Session{
 			{Err: &delivery.Failure{Word: "connect-refused"}}, {Err: &delivery.Failure{Word: "connect-timeout"}}, {Err: &delivery.Failure{Word: "connect-unreachable"}},
 			{Err: &delivery.Failure{Word: "canceled"}}, {Err: &delivery.Failure{Word: "connect-failed"}}, {Connected: true, Reused: true},
 			{Connected: true, TLS: &delivery.TLSFacts{Weak: &delivery.TLSFailure{Reason: "tls-version"}}}}}}})
 	// SES-15: each cause once a session, where a plan without TLSOptional would have stopped.
-	m.Attempt(&delivery.Job{Envelope: delivery.Envelope{Recipients: []delivery.Recipient{{Attempts: 4}}}}, &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{
+	m.Attempt(&delivery.Job{Envelope: delivery.Envelope{Recipients: []delivery.Recipient{{Attempts: 4}}}}, &delivery.Result{Transport: "direct", Visits: []delivery.Visit{{
 		Plan:     delivery.Plan{Waived: delivery.Demands{TLS: true, DANE: true}},
-		Sessions: []delivery.Session{{Connected: true, TLS: &delivery.TLSFacts{}, DANE: &delivery.Verdict{Failure: failure}, PKIX: &delivery.Verdict{Failure: failure}}}}}})
+		Sessions: []delivery.Session{{Connected: true, TLS: &delivery.TLSFacts{}, DANE: &delivery.Verification{Failure: failure}, PKIX: &delivery.Verification{Failure: failure}}}}}})
 	m.Attempt(&delivery.Job{Local: true}, &delivery.Result{Transport: "local", Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}})
 	want := `
 # HELP waxwing_connections_total Connections dialled for a delivery, by transport and result (ok, refused, timeout, unreachable, canceled, error).

@@ -89,7 +89,7 @@ func attemptNumber(job *delivery.Job) string {
 }
 
 // waived counts what a session lacked and a message did not mind (SES-15, POL-5).
-func (m *Metrics) waived(a *delivery.Attempt) {
+func (m *Metrics) waived(a *delivery.Visit) {
 	for i := range a.Sessions {
 		for _, cause := range policy.Waived(&a.Plan, &a.Sessions[i]) {
 			m.ignored.WithLabelValues(string(cause)).Inc()

@@ -287,7 +287,7 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 	var first *delivery.Plan // the best skip that may not last, else the best
 	for i := range sorted {
 		p := &sorted[i]
-		tried = append(tried, Judge(in, delivery.Attempt{Plan: *p}))
+		tried = append(tried, Judge(in, delivery.Visit{Plan: *p}))
 		if first == nil || first.Skip.Permanent && !p.Skip.Permanent {
 			first = p
 		}

@@ -66,7 +66,7 @@ func oneCause(tried []Tried, several delivery.Reason) delivery.Reason {
 // message, what Verdict needs. Several sessions are several addresses: the most
 // hopeful counts. A host that is not skipped and has no session was not
 // reached yet, and may work.
-func Judge(in Input, a delivery.Attempt) Tried {
+func Judge(in Input, a delivery.Visit) Tried {
 	t := Tried{Host: a.Plan.Host.Name}
 	if s := a.Plan.Skip; s != nil {
 		t.Reason, t.Text = s.Cause, s.Text

@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, RequireTLSNotOffered},
 		{"the first of two addresses that are alike", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLSFailure: failure("tls-version")}}, Unqualified, "cert-expired"},
 	} {
-		got := Judge(Input{Finding: c.finding}, delivery.Attempt{Plan: c.plan, Sessions: c.sessions})
+		got := Judge(Input{Finding: c.finding}, delivery.Visit{Plan: c.plan, Sessions: c.sessions})
 		if got.Happened != c.want || got.Reason != c.why {
 			t.Errorf("%s: got %+v, want %v %s", c.name, got, c.want, c.why)
 		}

@@ -59,7 +59,7 @@ func TestWaivedCauses(t *testing.T) {
 	fails := func(w delivery.Reason) *delivery.TLSFailure {
 		return &delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Reason: w}
 	}
-	bad := func(w delivery.Reason) *delivery.Verdict { return &delivery.Verdict{Failure: fails(w)} }
+	bad := func(w delivery.Reason) *delivery.Verification { return &delivery.Verification{Failure: fails(w)} }
 	both := plan(delivery.DANEUsable, mtasts.ModeEnforce, delivery.TLSOptional)
 	tls := &delivery.TLSFacts{}
 	for _, tt := range []struct {
@@ -68,11 +68,11 @@ func TestWaivedCauses(t *testing.T) {
 		s    delivery.Session
 		want []delivery.Reason
 	}{
-		{"all well", both, delivery.Session{TLS: tls, DANE: &delivery.Verdict{}, PKIX: &delivery.Verdict{}}, nil},
+		{"all well", both, delivery.Session{TLS: tls, DANE: &delivery.Verification{}, PKIX: &delivery.Verification{}}, nil},
 		{"both fail", both, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, []delivery.Reason{"dane-no-match", "cert-expired"}},
 		{"both fail for one cause", both, delivery.Session{TLS: tls, DANE: bad("cert-missing"), PKIX: bad("cert-missing")}, []delivery.Reason{"cert-missing"}},
 		{"no TLS", both, delivery.Session{TLSFailure: fails(StartTLSNotOffered)}, []delivery.Reason{StartTLSNotOffered}},
-		{"weak TLS", both, delivery.Session{TLS: &delivery.TLSFacts{Weak: fails("tls-version")}, DANE: &delivery.Verdict{}}, []delivery.Reason{"tls-version"}},
+		{"weak TLS", both, delivery.Session{TLS: &delivery.TLSFacts{Weak: fails("tls-version")}, DANE: &delivery.Verification{}}, []delivery.Reason{"tls-version"}},
 		{"the plaintext retry", both, delivery.Session{Plaintext: true, TLSFailure: fails(StartTLSNotOffered)}, nil},
 		{"a small hello followed", both, delivery.Session{Again: true, TLSFailure: fails(TLSClosed)}, nil},
 		{"kept", both, delivery.Session{Reused: true, TLS: tls, DANE: bad("dane-no-match")}, nil},

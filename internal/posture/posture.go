@@ -82,7 +82,7 @@ func Observe(res *delivery.Result) Facts {
 	if res.Transport != "direct" {
 		return f
 	}
-	f.StartTLS.Word, f.RequireTLS.Word = sessions(res.Attempts)
+	f.StartTLS.Word, f.RequireTLS.Word = sessions(res.Visits)
 	f.DNSSEC.Word = dnssec(res.Destination)
 	f.DANE.Word = daneOf(res)
 	f.MTASTS.Word = mtaSTS(res)
@@ -95,8 +95,8 @@ func Observe(res *delivery.Result) Facts {
 }
 
 // sessions judges STARTTLS and REQUIRETLS over all hosts that answered.
-func sessions(attempts []delivery.Attempt) (startTLS, requireTLS Word) {
-	for _, a := range attempts {
+func sessions(visits []delivery.Visit) (startTLS, requireTLS Word) {
+	for _, a := range visits {
 		for _, s := range a.Sessions {
 			switch {
 			case s.Plaintext, !s.Greeted: // the retry without TLS shows nothing; nor does who says nothing
@@ -117,7 +117,7 @@ func sessions(attempts []delivery.Attempt) (startTLS, requireTLS Word) {
 }
 
 // refusedBy reports that a session ended because a verification went against it.
-func refusedBy(v *delivery.Verdict, f *delivery.TLSFailure) bool {
+func refusedBy(v *delivery.Verification, f *delivery.TLSFailure) bool {
 	return v != nil && v.Failure != nil && v.Failure.Reason == f.Reason
 }
 
@@ -157,7 +157,7 @@ func daneOf(res *delivery.Result) Word {
 			}
 		}
 	}
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
 			if s.DANE != nil && s.DANE.Failure != nil {
 				return Broken

@@ -16,12 +16,12 @@ import (
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
-func session(change func(*delivery.Session)) delivery.Attempt {
+func session(change func(*delivery.Session)) delivery.Visit {
 	s := delivery.Session{Connected: true, Greeted: true, TLS: &delivery.TLSFacts{Version: "TLS1.3"}}
 	if change != nil {
 		change(&s)
 	}
-	return delivery.Attempt{Sessions: []delivery.Session{s}}
+	return delivery.Visit{Sessions: []delivery.Session{s}}
 }
 
 func notOffered(s *delivery.Session) {
@@ -46,22 +46,22 @@ func TestObserve(t *testing.T) {
 		change func(*delivery.Result)
 		want   string
 	}{
-		{"plain host, no TLS", func(r *delivery.Result) { r.Attempts = []delivery.Attempt{session(notOffered)} }, "no no no no "},
-		{"TLS", func(r *delivery.Result) { r.Attempts = []delivery.Attempt{session(nil)} }, "yes no no no no"},
+		{"plain host, no TLS", func(r *delivery.Result) { r.Visits = []delivery.Visit{session(notOffered)} }, "no no no no "},
+		{"TLS", func(r *delivery.Result) { r.Visits = []delivery.Visit{session(nil)} }, "yes no no no no"},
 		{"TLS and REQUIRETLS", func(r *delivery.Result) {
-			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) { s.RequireTLS = true })}
+			r.Visits = []delivery.Visit{session(func(s *delivery.Session) { s.RequireTLS = true })}
 		}, "yes no no no yes"},
 		{"handshake failed, then plaintext", func(r *delivery.Result) {
 			a := session(func(s *delivery.Session) { s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "tls-handshake"} })
 			b := session(func(s *delivery.Session) { s.TLS, s.Plaintext = nil, true })
 			a.Sessions = append(a.Sessions, b.Sessions...)
-			r.Attempts = []delivery.Attempt{a}
+			r.Visits = []delivery.Visit{a}
 		}, "broken no no no "},
 		{"two hosts differ", func(r *delivery.Result) {
-			r.Attempts = []delivery.Attempt{session(nil), session(notOffered)}
+			r.Visits = []delivery.Visit{session(nil), session(notOffered)}
 		}, "partly no no no no"},
 		{"nobody answered", func(r *delivery.Result) {
-			r.Attempts = []delivery.Attempt{{Sessions: []delivery.Session{{}}}}
+			r.Visits = []delivery.Visit{{Sessions: []delivery.Session{{}}}}
 		}, " no no no "},
 		{"DANE", func(r *delivery.Result) {
 			r.Destination.MXSecure, r.Destination.Hosts = true, []delivery.Host{host(delivery.DANEUsable)}
@@ -77,25 +77,25 @@ func TestObserve(t *testing.T) {
 		}, " no no  "},
 		{"DANE does not match", func(r *delivery.Result) {
 			r.Destination.Hosts = []delivery.Host{host(delivery.DANEUsable)}
-			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
 				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "dane-no-match"}
-				s.DANE = &delivery.Verdict{Failure: s.TLSFailure}
+				s.DANE = &delivery.Verification{Failure: s.TLSFailure}
 			})}
 		}, "yes no no broken "},
 		{"the certificate is untrusted", func(r *delivery.Result) {
-			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
 				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "cert-unknown-authority"}
-				s.PKIX = &delivery.Verdict{Failure: s.TLSFailure}
+				s.PKIX = &delivery.Verification{Failure: s.TLSFailure}
 			})}
 		}, "yes no no no "},
 		{"the session is weak, and its certificate matches nothing either", func(r *delivery.Result) {
-			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
 				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "tls-weak"}
-				s.DANE = &delivery.Verdict{Failure: &delivery.TLSFailure{Reason: "dane-no-match"}}
+				s.DANE = &delivery.Verification{Failure: &delivery.TLSFailure{Reason: "dane-no-match"}}
 			})}
 		}, "broken no no broken "},
 		{"the connection was lost at STARTTLS", func(r *delivery.Result) {
-			r.Attempts = []delivery.Attempt{session(func(s *delivery.Session) {
+			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
 				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: policy.StartTLSLost}
 			})}
 		}, " no no no "},
@@ -112,7 +112,7 @@ func TestObserve(t *testing.T) {
 			r.Destination.Hosts, r.Destination.Fail = nil, &delivery.Failure{Word: "dns-timeout"}
 		}, "    "},
 		{"local", func(r *delivery.Result) { r.Transport = "local" }, "    "},
-		{"relayed", func(r *delivery.Result) { r.Transport = "relay"; r.Attempts = []delivery.Attempt{session(nil)} }, "    "},
+		{"relayed", func(r *delivery.Result) { r.Transport = "relay"; r.Visits = []delivery.Visit{session(nil)} }, "    "},
 	} {
 		r := delivery.Result{Transport: "direct", Ended: noon,
 			Destination: delivery.Destination{Domain: d, Hosts: []delivery.Host{host(delivery.DANENone)}}}
@@ -143,7 +143,7 @@ func TestMerge(t *testing.T) {
 }
 
 func attempt(at time.Time, change func(*delivery.Session)) *delivery.Result {
-	return &delivery.Result{Transport: "direct", Ended: at, Attempts: []delivery.Attempt{session(change)},
+	return &delivery.Result{Transport: "direct", Ended: at, Visits: []delivery.Visit{session(change)},
 		Destination: delivery.Destination{Hosts: []delivery.Host{{}}}}
 }
 

@@ -73,7 +73,7 @@ func encodeDetail(res *delivery.Result, vs []verdict) string {
 				Skip: string(p.Skip.Cause) + ": " + clean(p.Skip.Text)})
 		}
 	}
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		h := HostDetail{Host: a.Plan.Host.Name.ASCII(), Required: a.Plan.TLS == delivery.TLSRequired, Verify: a.Plan.Verify(), Basis: a.Plan.Basis}
 		if a.Plan.Skip != nil {
 			continue // listed above
@@ -102,7 +102,7 @@ func sessionDetail(s delivery.Session) SessionDetail {
 	return d
 }
 
-func verdictText(v *delivery.Verdict) string {
+func verdictText(v *delivery.Verification) string {
 	switch {
 	case v == nil:
 		return ""

@@ -212,7 +212,7 @@ const maxAddrs = 8
 
 func triedAddrs(res *delivery.Result) []netip.Addr {
 	var out []netip.Addr
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
 			if s.Addr.IsValid() && len(out) < maxAddrs && !slices.Contains(out, s.Addr) {
 				out = append(out, s.Addr)

@@ -40,7 +40,7 @@ func lessons(j *job, res *delivery.Result) []lesson {
 
 // spoke: a host greeted, now or when a connection that was kept was made.
 func spoke(res *delivery.Result) bool {
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		if slices.ContainsFunc(a.Sessions, func(s delivery.Session) bool { return s.Greeted }) {
 			return true
 		}
@@ -50,7 +50,7 @@ func spoke(res *delivery.Result) bool {
 
 // proxied says whether the proxy failed, and whether it passed a connection on.
 func proxied(res *delivery.Result) (failed, passed bool) {
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
 			failed = failed || s.Err != nil && s.Err.Word == session.ProxyFailed
 			passed = passed || s.Connected && !s.Reused
@@ -62,7 +62,7 @@ func proxied(res *delivery.Result) (failed, passed bool) {
 // signalOf says what an attempt means for the destination. It is pure.
 func signalOf(res *delivery.Result) retry.Signal {
 	dialled, greeted, broken, busy := false, false, false, false
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
 			if s.Err != nil && s.Err.Word == session.AddressCrowded {
 				continue // nobody was dialled
@@ -91,7 +91,7 @@ func signalOf(res *delivery.Result) retry.Signal {
 // hold up as many deliveries as they may. It was none, then (pure).
 func crowdedOut(res *delivery.Result) bool {
 	n := 0
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
 			if n++; s.Err == nil || s.Err.Word != session.AddressCrowded {
 				return false
@@ -124,10 +124,10 @@ func relayUnusable(res *delivery.Result) bool {
 		return !stop.Permanent
 	}
 	heard := func(r delivery.RecipientResult) bool { return r.Reply != nil && r.Reply.Code != 421 || r.Unfit }
-	if len(res.Attempts) == 0 || slices.ContainsFunc(res.Recipients, heard) {
+	if len(res.Visits) == 0 || slices.ContainsFunc(res.Recipients, heard) {
 		return false
 	}
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for i := range a.Sessions {
 			if !unusable(&a.Sessions[i], res.Recipients) {
 				return false

@@ -27,7 +27,7 @@ type seen struct{ *script }
 
 func (s seen) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	res := s.script.Deliver(ctx, job, c)
-	res.Attempts = []delivery.Attempt{{Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{Version: "TLS1.3"}}}}}
+	res.Visits = []delivery.Visit{{Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{Version: "TLS1.3"}}}}}
 	return res
 }
 
@@ -140,7 +140,7 @@ func TestOutcomesSurviveARestart(t *testing.T) {
 		again.Direct = seen{again.tr}
 		var sessions atomic.Int64
 		again.Record = func(_ *store.Tx, _ *delivery.Job, res *delivery.Result) error {
-			if len(res.Attempts) == 1 && res.Attempts[0].Sessions[0].TLS.Version == "TLS1.3" {
+			if len(res.Visits) == 1 && res.Visits[0].Sessions[0].TLS.Version == "TLS1.3" {
 				sessions.Add(1)
 			}
 			return nil
@@ -287,7 +287,7 @@ func TestOutcomesFile(t *testing.T) {
 		t.Fatal(fi, err)
 	}
 	large := outcome{Claim: 1, Result: delivery.Result{Recipients: []delivery.RecipientResult{{ID: 5, Outcome: delivery.Delivered, Text: strings.Repeat("x", 10_000)}},
-		Attempts: []delivery.Attempt{{Sessions: []delivery.Session{{Transcript: []string{strings.Repeat("x", 200_000)}}}}}}}
+		Visits: []delivery.Visit{{Sessions: []delivery.Session{{Transcript: []string{strings.Repeat("x", 200_000)}}}}}}}
 	n := 0
 	for ; err == nil; n++ {
 		err = o.keep(large)
@@ -296,7 +296,7 @@ func TestOutcomesFile(t *testing.T) {
 		t.Errorf("%d kept, then %v", n, err)
 	}
 	list = outcomesOf(t, path)
-	if len(list) != n-1 || len(list[0].Result.Attempts) != 1 || len(list[n-2].Result.Attempts) != 0 || list[n-2].Result.Recipients[0].ID != 5 {
+	if len(list) != n-1 || len(list[0].Result.Visits) != 1 || len(list[n-2].Result.Visits) != 0 || list[n-2].Result.Recipients[0].ID != 5 {
 		t.Errorf("%d of %d read", len(list), n-1)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

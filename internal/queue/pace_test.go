@@ -17,7 +17,7 @@ import (
 
 func unreachable(r delivery.Recipient) delivery.Result {
 	return delivery.Result{
-		Attempts:   []delivery.Attempt{{Sessions: []delivery.Session{{Err: &delivery.Failure{Text: "connection refused"}}}}},
+		Visits:     []delivery.Visit{{Sessions: []delivery.Session{{Err: &delivery.Failure{Text: "connection refused"}}}}},
 		Recipients: []delivery.RecipientResult{{ID: r.ID, Outcome: delivery.Deferred, Word: "connect-refused", Text: "connection refused"}},
 	}
 }
@@ -41,7 +41,7 @@ func TestLessons(t *testing.T) {
 	t.Parallel()
 	domain, way := destKey{name: "a.test via:tor"}, destKey{name: "via:tor"}
 	through := func(ss ...delivery.Session) delivery.Result {
-		return delivery.Result{Transport: "direct", Name: "tor", Attempts: []delivery.Attempt{{Sessions: ss}}}
+		return delivery.Result{Transport: "direct", Name: "tor", Visits: []delivery.Visit{{Sessions: ss}}}
 	}
 	failed := delivery.Session{Err: &delivery.Failure{Word: session.ProxyFailed}}
 	refused := delivery.Session{Err: &delivery.Failure{Word: session.ConnectRefused}}
@@ -56,7 +56,7 @@ func TestLessons(t *testing.T) {
 		{"the host refused", through(refused), []lesson{{domain, retry.Unreachable, false}}},
 		{"the host was silent", through(silent), []lesson{{way, retry.Good, true}, {domain, retry.Unreachable, false}}},
 		{"a kept connection says nothing of the proxy", through(delivery.Session{Connected: true, Greeted: true, Reused: true}), []lesson{{domain, retry.Neutral, true}}},
-		{"no proxy", delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{Sessions: []delivery.Session{refused}}}}, []lesson{{destKey{name: "a.test"}, retry.Unreachable, false}}},
+		{"no proxy", delivery.Result{Transport: "direct", Visits: []delivery.Visit{{Sessions: []delivery.Session{refused}}}}, []lesson{{destKey{name: "a.test"}, retry.Unreachable, false}}},
 	} {
 		j := &job{to: domain, rows: []row{{domain: "a.test"}}}
 		if got := lessons(j, &c.res); !slices.Equal(got, c.want) {
@@ -272,23 +272,23 @@ func checkPortion(t *testing.T, accounts, lanes, room, most, quantum int) {
 
 // relay is what an attempt at a relay came to.
 func relay(s delivery.Session, rs ...delivery.RecipientResult) delivery.Result {
-	return delivery.Result{Transport: "relay", Name: "relay", Attempts: []delivery.Attempt{{Sessions: []delivery.Session{s}}}, Recipients: rs}
+	return delivery.Result{Transport: "relay", Name: "relay", Visits: []delivery.Visit{{Sessions: []delivery.Session{s}}}, Recipients: rs}
 }
 
 func relay2(a, b delivery.Session, rs ...delivery.RecipientResult) delivery.Result {
 	res := relay(a, rs...)
-	res.Attempts[0].Sessions = append(res.Attempts[0].Sessions, b)
+	res.Visits[0].Sessions = append(res.Visits[0].Sessions, b)
 	return res
 }
 
 func TestSignalOf(t *testing.T) {
 	t.Parallel()
-	dialled := func(greeted bool, err bool) []delivery.Attempt {
+	dialled := func(greeted bool, err bool) []delivery.Visit {
 		s := delivery.Session{Greeted: greeted}
 		if err {
 			s.Err = &delivery.Failure{}
 		}
-		return []delivery.Attempt{{Sessions: []delivery.Session{s}}}
+		return []delivery.Visit{{Sessions: []delivery.Session{s}}}
 	}
 	for _, c := range []struct {
 		name string
@@ -296,15 +296,15 @@ func TestSignalOf(t *testing.T) {
 		want retry.Signal
 	}{
 		{"nothing", delivery.Result{}, retry.Neutral},
-		{"refused", delivery.Result{Attempts: dialled(false, true)}, retry.Unreachable},
+		{"refused", delivery.Result{Visits: dialled(false, true)}, retry.Unreachable},
 		// It is counted for the relay: see TestDeadRelay.
-		{"a relay is down", delivery.Result{Transport: "relay", Name: "relay", Attempts: dialled(false, true)}, retry.Unreachable},
+		{"a relay is down", delivery.Result{Transport: "relay", Name: "relay", Visits: dialled(false, true)}, retry.Unreachable},
 		// Point by point what a relay can do to everybody's mail before it hears of a recipient.
 		{"a relay broke off", relay(delivery.Session{Greeted: true, Err: &delivery.Failure{Word: "connection-lost"}}), retry.Busy},
 		{"a relay refuses the login", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: session.AuthRefused}}), retry.Unreachable},
 		{"a relay offers no login", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: session.AuthUnusable}}), retry.Unreachable},
 		{"a relay fails TLS", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: "tls-closed"}}), retry.Unreachable},
-		{"a relay's certificate is over", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: session.CertExpired}, PKIX: &delivery.Verdict{Failure: &delivery.TLSFailure{}}}), retry.Unreachable},
+		{"a relay's certificate is over", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: session.CertExpired}, PKIX: &delivery.Verification{Failure: &delivery.TLSFailure{}}}), retry.Unreachable},
 		{"a relay offers no TLS", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: session.StartTLSNotOffered}}), retry.Unreachable},
 		{"a relay refuses EHLO", relay(delivery.Session{Greeted: true, Err: &delivery.Failure{Word: session.HelloReply}}), retry.Unreachable},
 		{"a relay's port speaks something else", relay(delivery.Session{Err: &delivery.Failure{Word: session.ProtocolError}}), retry.Unreachable},
@@ -314,17 +314,17 @@ func TestSignalOf(t *testing.T) {
 		{"two addresses, one bad login", relay2(delivery.Session{Err: &delivery.Failure{Word: session.ConnectRefused}}, delivery.Session{Greeted: true, Err: &delivery.Failure{Word: session.AuthRefused}}), retry.Unreachable},
 		// What is about one message says nothing of the relay.
 		{"a relay without REQUIRETLS", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: session.RequireTLSMissing}}), retry.Neutral},
-		{"the stored message is broken", delivery.Result{Attempts: []delivery.Attempt{{Sessions: []delivery.Session{{Greeted: true, Err: &delivery.Failure{Word: session.BareNewline}}}}}}, retry.Neutral},
+		{"the stored message is broken", delivery.Result{Visits: []delivery.Visit{{Sessions: []delivery.Session{{Greeted: true, Err: &delivery.Failure{Word: session.BareNewline}}}}}}, retry.Neutral},
 		{"a transport that cannot carry REQUIRETLS", delivery.Result{Transport: "relay", Name: "relay", Decision: delivery.Decision{Stop: &delivery.Failure{Permanent: true}}}, retry.Neutral},
 		{"a relay refuses a recipient for now", relay(delivery.Session{Greeted: true}, delivery.RecipientResult{Outcome: delivery.Deferred, Reply: &smtp.Reply{Code: 451}}), retry.Neutral},
 		{"TLS failed and plaintext carried a refusal", relay2(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: "tls-closed"}}, delivery.Session{Greeted: true, Plaintext: true},
 			delivery.RecipientResult{Outcome: delivery.Deferred, Reply: &smtp.Reply{Code: 451}}), retry.Neutral},
 		{"a relay's name is gone", delivery.Result{Transport: "relay", Name: "relay", Destination: delivery.Destination{Fail: &delivery.Failure{}}}, retry.Unreachable},
 		{"a domain's name is gone", delivery.Result{Transport: "direct", Destination: delivery.Destination{Fail: &delivery.Failure{}}}, retry.Neutral},
-		{"one host down, another took it", delivery.Result{Attempts: dialled(false, true), Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}}, retry.Good},
-		{"broke off", delivery.Result{Attempts: dialled(true, true)}, retry.Busy},
-		{"greylisted", delivery.Result{Attempts: dialled(true, false), Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}}}, retry.Neutral},
-		{"skipped by policy", delivery.Result{Attempts: []delivery.Attempt{{}}}, retry.Neutral},
+		{"one host down, another took it", delivery.Result{Visits: dialled(false, true), Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}}, retry.Good},
+		{"broke off", delivery.Result{Visits: dialled(true, true)}, retry.Busy},
+		{"greylisted", delivery.Result{Visits: dialled(true, false), Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}}}, retry.Neutral},
+		{"skipped by policy", delivery.Result{Visits: []delivery.Visit{{}}}, retry.Neutral},
 	} {
 		if got := signalOf(&c.res); got != c.want {
 			t.Errorf("%s: %v", c.name, got)

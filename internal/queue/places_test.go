@@ -297,6 +297,6 @@ type crowded struct{}
 
 func (crowded) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content) delivery.Result {
 	f := &delivery.Failure{Word: session.AddressCrowded, Text: "crowded"}
-	return delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{Sessions: []delivery.Session{{Err: f}, {Err: f}}}},
+	return delivery.Result{Transport: "direct", Visits: []delivery.Visit{{Sessions: []delivery.Session{{Err: f}, {Err: f}}}},
 		Recipients: []delivery.RecipientResult{{ID: j.Recipients[0].ID, Word: f.Word, Text: f.Text}}}
 }

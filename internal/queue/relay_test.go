@@ -85,10 +85,10 @@ func (n *network) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content
 		if n.down[way] {
 			n.at[way]++
 			res = unreachable(j.Recipients[0])
-			res.Attempts[0].Sessions[0].Err.Word = session.ProxyFailed
+			res.Visits[0].Sessions[0].Err.Word = session.ProxyFailed
 			res.Transport, res.Name = "direct", c.Transport
 		} else if !n.down[contact] {
-			res.Attempts = []delivery.Attempt{{Sessions: []delivery.Session{{Connected: true, Greeted: true}}}}
+			res.Visits = []delivery.Visit{{Sessions: []delivery.Session{{Connected: true, Greeted: true}}}}
 		}
 	case c.Transport != route.DirectName:
 		res.Transport, res.Name = "relay", c.Transport

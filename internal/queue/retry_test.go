@@ -201,14 +201,14 @@ type dials struct {
 
 func (d dials) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	res := d.script.Deliver(ctx, job, c)
-	a := delivery.Attempt{}
+	a := delivery.Visit{}
 	for _, addr := range d.addrs {
 		a.Sessions = append(a.Sessions, delivery.Session{Addr: addr, TLSFailure: &delivery.TLSFailure{Reason: "dane-no-match", Text: "none matched"}},
 			delivery.Session{Addr: addr})
 	}
 	a.Sessions = a.Sessions[:2+0]
 	a.Sessions[1].Addr = d.addrs[1]
-	res.Attempts = []delivery.Attempt{a}
+	res.Visits = []delivery.Visit{a}
 	res.Decision.Plans = []delivery.Plan{{Skip: &delivery.Skip{Cause: "sts-mx-mismatch", Text: "not in the policy"}}}
 	return res
 }

@@ -30,7 +30,7 @@ func TestSetupIsBounded(t *testing.T) {
 	r.addrs(addr1, addr2)
 	r.client.Bounds.Setup = time.Second
 	rep := r.carry()
-	first := rep.Attempt.Sessions[0]
+	first := rep.Visit.Sessions[0]
 	if first.Err == nil || first.Err.Word != Timeout || mx.saw("MAIL") != 0 || rep.Recipients[0].Outcome != delivery.Delivered || len(second.received()) != 1 {
 		t.Errorf("%+v; %+v", first.Err, rep.Recipients[0])
 	}
@@ -80,7 +80,7 @@ func TestAddressesAreBounded(t *testing.T) {
 	r.short(100 * time.Millisecond)
 	r.client.Bounds.Addresses = 250 * time.Millisecond
 	rep := r.carry()
-	if n := len(rep.Attempt.Sessions); n < 1 || n > 3 || rep.Recipients[0].Outcome != delivery.Pending || rep.Recipients[0].Word != Timeout {
+	if n := len(rep.Visit.Sessions); n < 1 || n > 3 || rep.Recipients[0].Outcome != delivery.Pending || rep.Recipients[0].Word != Timeout {
 		t.Errorf("%d sessions, %+v", n, rep.Recipients[0])
 	}
 }
@@ -126,10 +126,10 @@ func TestBadSetup(t *testing.T) {
 				if n := len(mx.received()) + len(second.received()); rep.Recipients[0].Outcome != delivery.Delivered || n != 1 {
 					t.Errorf("taken %d times: %+v", n, rep.Recipients[0])
 				}
-				if first := rep.Attempt.Sessions[0]; first.Err == nil && first.TLSFailure == nil && len(rep.Attempt.Sessions) > 1 {
+				if first := rep.Visit.Sessions[0]; first.Err == nil && first.TLSFailure == nil && len(rep.Visit.Sessions) > 1 {
 					t.Errorf("nothing says what was wrong: %+v", first)
 				}
-				for _, s := range rep.Attempt.Sessions {
+				for _, s := range rep.Visit.Sessions {
 					if len(fmt.Sprint(s)) > 10000 {
 						t.Errorf("%d octets are kept of a session", len(fmt.Sprint(s)))
 					}

@@ -51,8 +51,8 @@ func TestCrowd(t *testing.T) {
 	}
 	// The other address of a crowded host is tried.
 	r.addrs(addr1, addr2)
-	if rep := r.carry(); !delivered(rep) || len(rep.Attempt.Sessions) != 2 || rep.Attempt.Sessions[0].Connected {
-		t.Errorf("%+v", rep.Attempt.Sessions)
+	if rep := r.carry(); !delivered(rep) || len(rep.Visit.Sessions) != 2 || rep.Visit.Sessions[0].Connected {
+		t.Errorf("%+v", rep.Visit.Sessions)
 	}
 	stop()
 	wg.Wait()

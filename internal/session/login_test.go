@@ -146,8 +146,8 @@ func TestLoginDowngrade(t *testing.T) {
 	r.addrs(addr1, addr2)
 	r.enforcePKIX()
 	r.client.Login = &delivery.Login{User: "joe", Password: "secret"}
-	if rep := r.carry(); len(rep.Attempt.Sessions) != 1 {
-		t.Errorf("%d sessions", len(rep.Attempt.Sessions))
+	if rep := r.carry(); len(rep.Visit.Sessions) != 1 {
+		t.Errorf("%d sessions", len(rep.Visit.Sessions))
 	}
 	// A server that says welcome without knowing the password is not believed.
 	mx.login = func(s *peerConn, arg string) bool { return s.reply("AUTH", arg, "235 2.7.0 welcome") }
@@ -209,8 +209,8 @@ func TestImplicitTLS(t *testing.T) {
 	// There is no plaintext to fall back to, whatever the plan says.
 	r = newRig(t, network{addr1: mx})
 	r.client.ImplicitTLS = true
-	if rep := r.carry(); rep.Recipients[0].Outcome != delivery.Pending || len(rep.Attempt.Sessions) != 1 {
-		t.Errorf("%v in %d sessions", rep.Recipients[0].Outcome, len(rep.Attempt.Sessions))
+	if rep := r.carry(); rep.Recipients[0].Outcome != delivery.Pending || len(rep.Visit.Sessions) != 1 {
+		t.Errorf("%v in %d sessions", rep.Recipients[0].Outcome, len(rep.Visit.Sessions))
 	}
 	// A TLS 1.3 server that wants a client certificate refuses after the handshake.
 	mx = &peer{cert: &p.good, implicit: true, config: func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }}

@@ -166,8 +166,8 @@ func TestOldHostOpportunistic(t *testing.T) {
 			r.req.Plan.Offer, r.req.Plan.SmallHello = delivery.OfferAny, true
 			rep := r.carry()
 			s, res := last(rep), rep.Recipients[0]
-			if res.Outcome != delivery.Delivered || s.TLS == nil || s.TLSFailure != nil || len(mx.received()) != 1 || !mx.received()[0].tls || len(rep.Attempt.Sessions) != 1 {
-				t.Fatalf("outcome %v, TLS %+v, failure %v, %d sessions", res.Outcome, s.TLS, s.TLSFailure, len(rep.Attempt.Sessions))
+			if res.Outcome != delivery.Delivered || s.TLS == nil || s.TLSFailure != nil || len(mx.received()) != 1 || !mx.received()[0].tls || len(rep.Visit.Sessions) != 1 {
+				t.Fatalf("outcome %v, TLS %+v, failure %v, %d sessions", res.Outcome, s.TLS, s.TLSFailure, len(rep.Visit.Sessions))
 			}
 			if s.TLS.Version != h.version || h.key != "" && s.TLS.KeyExchange != h.key {
 				t.Errorf("used %+v, want %s with %q", s.TLS, h.version, h.key)
@@ -240,7 +240,7 @@ func TestUnreadableCertificate(t *testing.T) {
 			r := newRig(t, network{addr1: mx})
 			r.req.Plan.Offer, r.req.Plan.SmallHello = delivery.OfferAny, true
 			rep := r.carry()
-			if f := rep.Attempt.Sessions[0].TLSFailure; f == nil || f.Reason != tt.want || len(rep.Attempt.Sessions) != 2 || !last(rep).Plaintext || rep.Recipients[0].Outcome != delivery.Delivered {
+			if f := rep.Visit.Sessions[0].TLSFailure; f == nil || f.Reason != tt.want || len(rep.Visit.Sessions) != 2 || !last(rep).Plaintext || rep.Recipients[0].Outcome != delivery.Delivered {
 				t.Errorf("%+v: %+v", f, rep.Recipients[0])
 			}
 			r.enforceDANE(&x509.Certificate{Raw: der, RawSubjectPublicKeyInfo: der})
@@ -315,10 +315,10 @@ func TestSmallHello(t *testing.T) {
 					r.req.Plan.Offer, version, travelled = delivery.OfferSound, "TLS1.3", "pkix"
 				}
 				rep := r.carry()
-				if len(rep.Attempt.Sessions) != 2 {
-					t.Fatalf("%d sessions: %+v", len(rep.Attempt.Sessions), rep.Attempt.Sessions)
+				if len(rep.Visit.Sessions) != 2 {
+					t.Fatalf("%d sessions: %+v", len(rep.Visit.Sessions), rep.Visit.Sessions)
 				}
-				first, second := rep.Attempt.Sessions[0], rep.Attempt.Sessions[1]
+				first, second := rep.Visit.Sessions[0], rep.Visit.Sessions[1]
 				if first.TLSFailure == nil || !first.Again || first.SmallHello || second.Again || !second.SmallHello || second.Plaintext {
 					t.Errorf("first %+v, second %+v", first, second)
 				}
@@ -327,8 +327,8 @@ func TestSmallHello(t *testing.T) {
 				}
 				// Without the plan's word there is none.
 				r.req.Plan.SmallHello = false
-				if rep := r.carry(); rep.Attempt.Sessions[0].Again || required && rep.Recipients[0].Outcome != delivery.Pending {
-					t.Errorf("not asked for: %+v", rep.Attempt.Sessions)
+				if rep := r.carry(); rep.Visit.Sessions[0].Again || required && rep.Recipients[0].Outcome != delivery.Pending {
+					t.Errorf("not asked for: %+v", rep.Visit.Sessions)
 				}
 			})
 		}
@@ -343,7 +343,7 @@ func TestSmallHelloThenPlaintext(t *testing.T) {
 	r.req.Plan.Offer, r.req.Plan.SmallHello = delivery.OfferAny, true
 	rep := r.carry()
 	var kinds []string
-	for _, s := range rep.Attempt.Sessions {
+	for _, s := range rep.Visit.Sessions {
 		switch {
 		case s.Plaintext:
 			kinds = append(kinds, "plaintext")

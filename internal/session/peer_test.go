@@ -420,7 +420,7 @@ func (r *rig) carry() Report {
 }
 
 // last is the report's last session.
-func last(rep Report) delivery.Session { return rep.Attempt.Sessions[len(rep.Attempt.Sessions)-1] }
+func last(rep Report) delivery.Session { return rep.Visit.Sessions[len(rep.Visit.Sessions)-1] }
 
 // broken is a Content that fails in its midst.
 type broken struct{}

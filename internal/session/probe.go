@@ -23,9 +23,9 @@ type Probe struct {
 	RequireTLS bool
 	SmallHello bool // TLS came about only with a small hello
 	TLS        *delivery.TLSFacts
-	Chain      []*x509.Certificate // as presented, also where the handshake failed after it
-	PKIX       *delivery.Verdict   // nil: no certificate was seen
-	DANE       *delivery.Verdict   // nil: none was seen, or the plan has no TLSA records
+	Chain      []*x509.Certificate    // as presented, also where the handshake failed after it
+	PKIX       *delivery.Verification // nil: no certificate was seen
+	DANE       *delivery.Verification // nil: none was seen, or the plan has no TLSA records
 	TLSFailure *delivery.TLSFailure
 	Err        *delivery.Failure // what ended it otherwise
 }

@@ -58,7 +58,7 @@ func TestProbe(t *testing.T) {
 		if tt.tls == "" && (len(got.Chain) == 0 || got.TLS == nil || got.RequireTLS != slices.Contains(got.Secured, "REQUIRETLS")) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
-		verdict := func(which string, v *delivery.Verdict, want delivery.Reason) {
+		verdict := func(which string, v *delivery.Verification, want delivery.Reason) {
 			have := delivery.Reason("none")
 			if v != nil {
 				have = ""

@@ -179,7 +179,7 @@ func (v *visit) certificateText() string {
 	var parts []string
 	for _, x := range []struct {
 		what    string
-		verdict *delivery.Verdict
+		verdict *delivery.Verification
 	}{{"DANE", v.check.dane}, {"PKIX", v.check.pkix}} {
 		switch {
 		case x.verdict == nil:

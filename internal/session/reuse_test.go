@@ -176,7 +176,7 @@ func TestReuseCounts(t *testing.T) {
 		if !delivered(rep) {
 			t.Fatalf("message %d: %+v", i, rep.Recipients[0])
 		}
-		res := &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{rep.Attempt}, Recipients: rep.Recipients}
+		res := &delivery.Result{Transport: "direct", Visits: []delivery.Visit{rep.Visit}, Recipients: rep.Recipients}
 		for _, o := range tlsresult.Observe(r.req.Job, res) {
 			total[o.RecipientDomain.ASCII()] += o.OK + 100*o.Failed
 		}
@@ -267,11 +267,11 @@ func TestKeptFirst(t *testing.T) {
 	r := newRig(t, network{addr2: mx})
 	r.pooled()
 	r.addrs(addr1, addr2)
-	if rep := r.carry(); !delivered(rep) || len(rep.Attempt.Sessions) != 2 {
+	if rep := r.carry(); !delivered(rep) || len(rep.Visit.Sessions) != 2 {
 		t.Fatalf("%+v", rep)
 	}
-	if rep := r.carry(); !delivered(rep) || len(rep.Attempt.Sessions) != 1 || !last(rep).Reused {
-		t.Errorf("%+v", rep.Attempt.Sessions)
+	if rep := r.carry(); !delivered(rep) || len(rep.Visit.Sessions) != 1 || !last(rep).Reused {
+		t.Errorf("%+v", rep.Visit.Sessions)
 	}
 }
 
@@ -418,8 +418,8 @@ func TestDeadKeptConnection(t *testing.T) {
 		r.pooled()
 		for range 3 {
 			rep := r.carry()
-			if !delivered(rep) || last(rep).Reused || len(rep.Attempt.Sessions) != 1 {
-				t.Errorf("%q: %+v", fault, rep.Attempt.Sessions)
+			if !delivered(rep) || last(rep).Reused || len(rep.Visit.Sessions) != 1 {
+				t.Errorf("%q: %+v", fault, rep.Visit.Sessions)
 			}
 			time.Sleep(50 * time.Millisecond) // for what the host says last to come
 		}
@@ -486,7 +486,7 @@ func TestDeadAfterFirstTransaction(t *testing.T) {
 	r.rcpts(4)
 	r.domain("b.test")
 	rep := r.carry()
-	if s := rep.Attempt.Sessions; !delivered(rep) || len(s) != 2 || !s[0].Reused || s[0].Repeat || s[1].Reused || len(mx.received()) != 3 {
+	if s := rep.Visit.Sessions; !delivered(rep) || len(s) != 2 || !s[0].Reused || s[0].Repeat || s[1].Reused || len(mx.received()) != 3 {
 		t.Errorf("%d messages, sessions %+v", len(mx.received()), s)
 	}
 }

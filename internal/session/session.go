@@ -58,7 +58,7 @@ type Request struct {
 
 // Report is what came of it.
 type Report struct {
-	Attempt delivery.Attempt
+	Visit delivery.Visit
 	// Recipients has one result for each of Request.Recipients, in their order.
 	// Pending means that this host did not settle it and the next may be tried;
 	// Word, Text and Reply then say why, for when there is no next, and Unfit that
@@ -151,7 +151,7 @@ type trip struct {
 	c       *Client
 	req     Request
 	plan    *delivery.Plan // the request's, completed
-	attempt delivery.Attempt
+	done    delivery.Visit
 	results []delivery.RecipientResult
 	asked   []netip.Addr     // per recipient: the address whose 4xx it got, which is not asked again
 	content delivery.Content // as it will be sent
@@ -161,7 +161,7 @@ type trip struct {
 
 func newTrip(c *Client, req Request) *trip {
 	t := &trip{c: c, req: req, content: req.Content, began: time.Now(), bounds: c.Bounds.withDefaults()}
-	t.attempt.Plan = req.Plan
+	t.done.Plan = req.Plan
 	t.plan = &t.req.Plan
 	if t.plan.Port == 0 {
 		t.plan.Port = c.port()
@@ -179,7 +179,7 @@ func newTrip(c *Client, req Request) *trip {
 	return t
 }
 
-func (t *trip) report() Report { return Report{Attempt: t.attempt, Recipients: t.results} }
+func (t *trip) report() Report { return Report{Visit: t.done, Recipients: t.results} }
 
 func (t *trip) pending() int {
 	n := 0
@@ -235,7 +235,7 @@ func (t *trip) session(ctx context.Context, v *visit) again {
 		}
 	}
 	a := v.run(ctx)
-	t.attempt.Sessions = append(t.attempt.Sessions, v.facts)
+	t.done.Sessions = append(t.done.Sessions, v.facts)
 	if l := t.c.Log; l != nil && l.Enabled(ctx, slog.LevelDebug) {
 		l.Debug("smtp session", "host", t.plan.Host.Name.String(), "addr", v.addr.String(), "plaintext", v.plain, "reused", v.facts.Reused,
 			"connected", v.facts.Connected, "tls", v.travelled(), "pending", t.pending())

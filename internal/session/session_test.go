@@ -29,7 +29,7 @@ func TestVerification(t *testing.T) {
 		tls     string // how it travelled; "": not delivered
 		typ     tlsrpt.ResultType
 		reason  delivery.Reason
-		verdict func(delivery.Session) *delivery.Verdict // where typ and reason stand too
+		verdict func(delivery.Session) *delivery.Verification // where typ and reason stand too
 	}{
 		{"pkix", &p.good, func(r *rig) { r.enforcePKIX() }, "pkix", "", "", nil},
 		{"pkix untrusted", &p.alone, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateNotTrusted, CertSelfSigned, pkixOf},
@@ -70,15 +70,15 @@ func TestVerification(t *testing.T) {
 			if v := tt.verdict(s); v == nil || v.Failure == nil || v.Failure.Reason != tt.reason {
 				t.Errorf("verdict %+v, want %s", v, tt.reason)
 			}
-			if len(rep.Attempt.Sessions) != 1 {
-				t.Errorf("%d sessions: a failed verification must not be retried, least of all in plaintext", len(rep.Attempt.Sessions))
+			if len(rep.Visit.Sessions) != 1 {
+				t.Errorf("%d sessions: a failed verification must not be retried, least of all in plaintext", len(rep.Visit.Sessions))
 			}
 		})
 	}
 }
 
-func pkixOf(s delivery.Session) *delivery.Verdict { return s.PKIX }
-func daneOf(s delivery.Session) *delivery.Verdict { return s.DANE }
+func pkixOf(s delivery.Session) *delivery.Verification { return s.PKIX }
+func daneOf(s delivery.Session) *delivery.Verification { return s.DANE }
 
 // SES-3: both verdicts are known even where the first already fails.
 func TestBothVerdicts(t *testing.T) {
@@ -169,21 +169,21 @@ func TestNoTLS(t *testing.T) {
 					r.enforcePKIX()
 				}
 				rep := r.carry()
-				first, res := rep.Attempt.Sessions[0], rep.Recipients[0]
+				first, res := rep.Visit.Sessions[0], rep.Recipients[0]
 				if first.TLSFailure == nil || first.TLSFailure.Type != tt.typ || first.TLSFailure.Reason != tt.reason {
 					t.Fatalf("TLS failure %+v, want %s %s", first.TLSFailure, tt.typ, tt.reason)
 				}
 				if required {
-					if res.Outcome != delivery.Pending || len(mx.received()) != 0 || len(rep.Attempt.Sessions) != 1 {
-						t.Errorf("outcome %v, %d messages, %d sessions", res.Outcome, len(mx.received()), len(rep.Attempt.Sessions))
+					if res.Outcome != delivery.Pending || len(mx.received()) != 0 || len(rep.Visit.Sessions) != 1 {
+						t.Errorf("outcome %v, %d messages, %d sessions", res.Outcome, len(mx.received()), len(rep.Visit.Sessions))
 					}
 					return
 				}
 				if res.Outcome != delivery.Delivered || res.TLS != "none" || len(mx.received()) != 1 || mx.received()[0].tls {
 					t.Fatalf("outcome %v over %q: %s", res.Outcome, res.TLS, res.Text)
 				}
-				if fellBack := tt.reason != StartTLSNotOffered; fellBack != last(rep).Plaintext || fellBack && len(rep.Attempt.Sessions) != 2 {
-					t.Errorf("sessions %+v", rep.Attempt.Sessions)
+				if fellBack := tt.reason != StartTLSNotOffered; fellBack != last(rep).Plaintext || fellBack && len(rep.Visit.Sessions) != 2 {
+					t.Errorf("sessions %+v", rep.Visit.Sessions)
 				}
 			})
 		}
@@ -213,8 +213,8 @@ func TestNoFallback(t *testing.T) {
 		r := newRig(t, network{addr1: mx})
 		change(&r.req.Plan)
 		rep := r.carry()
-		if rep.Recipients[0].Outcome != delivery.Pending || len(rep.Attempt.Sessions) != 1 || len(mx.received()) != 0 {
-			t.Errorf("%s: %v in %d sessions", name, rep.Recipients[0].Outcome, len(rep.Attempt.Sessions))
+		if rep.Recipients[0].Outcome != delivery.Pending || len(rep.Visit.Sessions) != 1 || len(mx.received()) != 0 {
+			t.Errorf("%s: %v in %d sessions", name, rep.Recipients[0].Outcome, len(rep.Visit.Sessions))
 		}
 	}
 	// Opportunistic by name, but a check is required and STARTTLS is missing.
@@ -356,7 +356,7 @@ func TestDropsAtEachStep(t *testing.T) {
 					if n := len(second.received()); n != elsewhere {
 						t.Errorf("the second address took %d messages, want %d", n, elsewhere)
 					}
-					first := rep.Attempt.Sessions[0]
+					first := rep.Visit.Sessions[0]
 					if wantWord := map[string]delivery.Reason{drop: ConnectionLost, hang: Timeout}[how]; verb != "QUIT" && (first.Err == nil || first.Err.Word != wantWord) {
 						t.Errorf("first session ended with %+v, want %s", first.Err, wantWord)
 					}
@@ -493,8 +493,8 @@ func TestOtherFamily(t *testing.T) {
 			r.addrs(tt.addrs...)
 			r.req.Recipients[0].Attempts = tt.attempts
 			rep := r.carry()
-			if res := rep.Recipients[0]; res.Outcome != tt.want || len(rep.Attempt.Sessions) != 1 {
-				t.Errorf("%s at %s: %v in %d sessions, want %v in one", tt.name, verb, res.Outcome, len(rep.Attempt.Sessions), tt.want)
+			if res := rep.Recipients[0]; res.Outcome != tt.want || len(rep.Visit.Sessions) != 1 {
+				t.Errorf("%s at %s: %v in %d sessions, want %v in one", tt.name, verb, res.Outcome, len(rep.Visit.Sessions), tt.want)
 			}
 		}
 	}
@@ -528,7 +528,7 @@ func TestConnectFailures(t *testing.T) {
 	r := newRig(t, network{addr2: mx})
 	r.addrs(addr1, addr2)
 	rep := r.carry()
-	if s := rep.Attempt.Sessions; len(s) != 2 || s[0].Err == nil || s[0].Err.Word != ConnectRefused || s[0].Connected || !s[1].Connected || !s[1].Greeted {
+	if s := rep.Visit.Sessions; len(s) != 2 || s[0].Err == nil || s[0].Err.Word != ConnectRefused || s[0].Connected || !s[1].Connected || !s[1].Greeted {
 		t.Errorf("sessions %+v", s)
 	}
 	if res := rep.Recipients[0]; res.Outcome != delivery.Delivered || res.Addr.String() != addr2 || !res.Host.Name.Under(r.req.Plan.Host.Name.Name) {

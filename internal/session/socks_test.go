@@ -172,8 +172,8 @@ func TestSOCKSFailures(t *testing.T) {
 	r := newRig(t, network{})
 	r.addrs(addr1, addr2, addr6)
 	r.client.Dialer = SOCKS{Proxy: "127.0.0.1:1"}
-	if rep := r.carry(); rep.Recipients[0].Word != ProxyFailed || rep.Recipients[0].Outcome != delivery.Pending || len(rep.Attempt.Sessions) != 1 {
-		t.Errorf("%+v over %d sessions", rep.Recipients[0], len(rep.Attempt.Sessions))
+	if rep := r.carry(); rep.Recipients[0].Word != ProxyFailed || rep.Recipients[0].Outcome != delivery.Pending || len(rep.Visit.Sessions) != 1 {
+		t.Errorf("%+v over %d sessions", rep.Recipients[0], len(rep.Visit.Sessions))
 	}
 	// Names are never given to the proxy, and it may not be there at all.
 	if _, err := (SOCKS{Proxy: "127.0.0.1:1"}).DialContext(context.Background(), "tcp", "mx.test:25"); err == nil {

@@ -24,8 +24,8 @@ type verifier struct {
 	roots *x509.CertPool
 	cache *keyedCache // nil: no resumption
 	now   func() time.Time
-	pkix  *delivery.Verdict
-	dane  *delivery.Verdict
+	pkix  *delivery.Verification
+	dane  *delivery.Verification
 	weak  bool // the session is less than sound, which the plan allows
 }
 
@@ -86,11 +86,11 @@ func (v *verifier) unsound(cs *tls.ConnectionState) error {
 	return nil
 }
 
-func failed(d *delivery.Verdict) bool { return d != nil && d.Failure != nil }
+func failed(d *delivery.Verification) bool { return d != nil && d.Failure != nil }
 
-func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verdict {
+func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verification {
 	if len(chain) == 0 {
-		return &delivery.Verdict{Failure: noCertificate()}
+		return &delivery.Verification{Failure: noCertificate()}
 	}
 	leaf, now := chain[0], v.now()
 	opts := x509.VerifyOptions{
@@ -105,31 +105,31 @@ func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verdict {
 		err = sound.WeakPath(paths)
 	}
 	if err != nil {
-		return &delivery.Verdict{Failure: classifyPKIX(err, leaf, now)}
+		return &delivery.Verification{Failure: classifyPKIX(err, leaf, now)}
 	}
 	// A zero name would match nothing; x509 takes it for "any".
 	name := v.plan.PKIXName
 	if name.IsZero() {
-		return &delivery.Verdict{Failure: tlsFailure(tlsrpt.CertificateHostMismatch, CertHostMismatch, "the host has no name that its certificate could carry")}
+		return &delivery.Verification{Failure: tlsFailure(tlsrpt.CertificateHostMismatch, CertHostMismatch, "the host has no name that its certificate could carry")}
 	}
 	if err := leaf.VerifyHostname(name.ASCII()); err != nil {
-		return &delivery.Verdict{Failure: classifyPKIX(err, leaf, now)}
+		return &delivery.Verification{Failure: classifyPKIX(err, leaf, now)}
 	}
-	return &delivery.Verdict{Matched: name.ASCII()}
+	return &delivery.Verification{Matched: name.ASCII()}
 }
 
-func (v *verifier) verifyDANE(chain []*x509.Certificate) *delivery.Verdict {
+func (v *verifier) verifyDANE(chain []*x509.Certificate) *delivery.Verification {
 	if len(chain) == 0 {
-		return &delivery.Verdict{Failure: noCertificate()}
+		return &delivery.Verification{Failure: noCertificate()}
 	}
 	found, err := dane.Verify(v.plan.TLSA, v.plan.DANENames, chain, v.now())
 	if err != nil {
-		return &delivery.Verdict{Failure: classifyDANE(err)}
+		return &delivery.Verification{Failure: classifyDANE(err)}
 	}
 	if err := sound.WeakPath([][]*x509.Certificate{found.Path}); err != nil {
-		return &delivery.Verdict{Failure: classifyPKIX(err, chain[0], v.now())}
+		return &delivery.Verification{Failure: classifyPKIX(err, chain[0], v.now())}
 	}
-	return &delivery.Verdict{Matched: recordText(found.Record)}
+	return &delivery.Verification{Matched: recordText(found.Record)}
 }
 
 func noCertificate() *delivery.TLSFailure {
@@ -157,7 +157,7 @@ func versionName(v uint16) string {
 // come: crypto/tls takes no renegotiation.
 func (v *verifier) release() { v.plan, v.roots, v.cache = nil, nil, nil }
 
-func passed(d *delivery.Verdict) bool { return d != nil && d.Failure == nil }
+func passed(d *delivery.Verification) bool { return d != nil && d.Failure == nil }
 
 // travelled is how mail over this TLS session travels, in one word: what was
 // verified, whether or not that was required. Under parameters that are broken a

@@ -33,7 +33,7 @@ func Observe(job *delivery.Job, res *delivery.Result) []delivery.Observation {
 	for i := range res.Decision.Reports { // RPT-22
 		o.failed(&res.Decision.Reports[i], dns.Name{})
 	}
-	for _, a := range res.Attempts {
+	for _, a := range res.Visits {
 		for i := range a.Sessions {
 			if isSession(&a.Sessions[i]) {
 				o.session(&a.Plan, &a.Sessions[i])
@@ -54,10 +54,10 @@ func passedOver(res *delivery.Result) []*delivery.Plan {
 		switch {
 		case p.Skip != nil:
 			pending = append(pending, p)
-		case next < len(res.Attempts) && res.Attempts[next].Plan.Host.Name == p.Host.Name:
+		case next < len(res.Visits) && res.Visits[next].Plan.Host.Name == p.Host.Name:
 			out, pending = append(out, pending...), nil
 			next++
-		case next < len(res.Attempts):
+		case next < len(res.Visits):
 			// Not tried although a later one was: the walk went past it.
 		default:
 			// The walk ended before this host: settled, or broken off. What was
@@ -77,7 +77,7 @@ func passedOver(res *delivery.Result) []*delivery.Plan {
 // settled: the hosts that were tried left nothing to carry, so that no further
 // host was due.
 func settled(res *delivery.Result) bool {
-	if len(res.Recipients) == 0 || len(res.Attempts) == 0 {
+	if len(res.Recipients) == 0 || len(res.Visits) == 0 {
 		return false
 	}
 	for _, r := range res.Recipients {
@@ -189,7 +189,7 @@ func failures(p *delivery.Policy, s *delivery.Session) []delivery.TLSFailure {
 	if negotiation != nil {
 		out = append(out, *negotiation)
 	}
-	var verdict *delivery.Verdict
+	var verdict *delivery.Verification
 	switch p.Needs {
 	case delivery.NeedPKIX:
 		verdict = s.PKIX
@@ -231,9 +231,9 @@ func negotiationFailure(s *delivery.Session) *delivery.TLSFailure {
 	return nil
 }
 
-func failedVerdict(v *delivery.Verdict) bool { return v != nil && v.Failure != nil }
+func failedVerdict(v *delivery.Verification) bool { return v != nil && v.Failure != nil }
 
-func fromVerdict(f *delivery.TLSFailure, v *delivery.Verdict) bool {
+func fromVerdict(f *delivery.TLSFailure, v *delivery.Verification) bool {
 	return failedVerdict(v) && v.Failure.Type == f.Type && v.Failure.Reason == f.Reason
 }
 

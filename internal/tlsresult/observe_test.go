@@ -79,7 +79,7 @@ func TestSession(t *testing.T) {
 	t.Parallel()
 	pkix := fails(tlsrpt.CertificateExpired, "certificate-expired")
 	dane := fails(tlsrpt.ValidationFailure, "dane-no-match")
-	passed := &delivery.Verdict{}
+	passed := &delivery.Verification{}
 	for _, tt := range []struct {
 		name     string
 		policies []delivery.Policy
@@ -87,7 +87,7 @@ func TestSession(t *testing.T) {
 		want     []tally
 	}{
 		{"opportunistic TLS, certificate of no matter", []delivery.Policy{none()},
-			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
+			session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicyNone, 1, 0, ""}}},
 		{"RPT-2: STARTTLS not offered under no policy", []delivery.Policy{none()},
 			session(func(s *delivery.Session) { s.TLS = nil }),
@@ -101,7 +101,9 @@ func TestSession(t *testing.T) {
 		{"SES-6: a kept connection's first message to this domain", []delivery.Policy{sts()},
 			session(func(s *delivery.Session) { s.Reused, s.PKIX = true, passed }), []tally{{tlsrpt.PolicySTS, 1, 0, ""}}},
 		{"SES-6: and the next, failed or not", []delivery.Policy{sts()},
-			session(func(s *delivery.Session) { s.Reused, s.Repeat, s.PKIX = true, true, &delivery.Verdict{Failure: pkix} }), nil},
+			session(func(s *delivery.Session) {
+				s.Reused, s.Repeat, s.PKIX = true, true, &delivery.Verification{Failure: pkix}
+			}), nil},
 		{"RFC 8460 §4.3.4: no connection", []delivery.Policy{sts()}, delivery.Session{Err: &delivery.Failure{}}, nil},
 		{"RFC 8460 §4.3.4: no greeting", []delivery.Policy{sts()}, delivery.Session{Connected: true, Err: &delivery.Failure{}}, nil},
 		{"closed before the answer to EHLO", []delivery.Policy{sts()},
@@ -115,12 +117,12 @@ func TestSession(t *testing.T) {
 			[]tally{{tlsrpt.PolicyNone, 0, 1, "starttls-not-supported/starttls-not-offered"}}},
 		{"tlsa succeeds, sts fails", []delivery.Policy{tlsa(mx1), sts()},
 			session(func(s *delivery.Session) {
-				s.DANE, s.PKIX, s.TLSFailure = passed, &delivery.Verdict{Failure: pkix}, pkix
+				s.DANE, s.PKIX, s.TLSFailure = passed, &delivery.Verification{Failure: pkix}, pkix
 			}),
 			[]tally{{tlsrpt.PolicyTLSA, 1, 0, ""}, {tlsrpt.PolicySTS, 0, 1, "certificate-expired/certificate-expired"}}},
 		{"sts succeeds, tlsa fails, the failure ended the handshake", []delivery.Policy{tlsa(mx1), sts()},
 			session(func(s *delivery.Session) {
-				s.TLS, s.PKIX, s.DANE, s.TLSFailure = nil, passed, &delivery.Verdict{Failure: dane}, dane
+				s.TLS, s.PKIX, s.DANE, s.TLSFailure = nil, passed, &delivery.Verification{Failure: dane}, dane
 			}),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "validation-failure/dane-no-match"}, {tlsrpt.PolicySTS, 1, 0, ""}}},
 		{"an alert after both verdicts passed fails both", []delivery.Policy{tlsa(mx1), sts()},
@@ -129,22 +131,22 @@ func TestSession(t *testing.T) {
 			}),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "validation-failure/alert-bad-certificate"}, {tlsrpt.PolicySTS, 0, 1, "validation-failure/alert-bad-certificate"}}},
 		{"mode testing: certificate fails, mail went", []delivery.Policy{sts()},
-			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
+			session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicySTS, 0, 1, "certificate-expired/certificate-expired"}}},
 		{"mode testing: host not in the policy, certificate good", []delivery.Policy{with(sts(), tlsrpt.ValidationFailure, "sts-mx-mismatch")},
 			session(func(s *delivery.Session) { s.PKIX = passed }),
 			[]tally{{tlsrpt.PolicySTS, 0, 1, "validation-failure/sts-mx-mismatch"}}},
 		{"mode testing: host not in the policy, certificate bad: one session, two details", []delivery.Policy{with(sts(), tlsrpt.ValidationFailure, "sts-mx-mismatch")},
-			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
+			session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicySTS, 0, 1, "validation-failure/sts-mx-mismatch certificate-expired/certificate-expired"}}},
 		{"POL-7: policy not fetched fails the session whatever TLS did", []delivery.Policy{with(sts(), tlsrpt.STSPolicyFetchError, "fetch")},
 			session(nil), []tally{{tlsrpt.PolicySTS, 0, 1, "sts-policy-fetch-error/fetch"}}},
 		{"all TLSA unusable: TLS is enough", []delivery.Policy{with(tlsa(mx1), tlsrpt.TLSAInvalid, "tlsa-unusable")},
-			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
+			session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "tlsa-invalid/tlsa-unusable"}}},
 		{"POL-10: weak TLS is TLS where nothing is asked for", []delivery.Policy{none()}, session(weak), []tally{{tlsrpt.PolicyNone, 1, 0, ""}}},
 		{"POL-10: mode testing shows what enforce would refuse", []delivery.Policy{tlsa(mx1), sts()},
-			session(func(s *delivery.Session) { weak(s); s.DANE, s.PKIX = passed, &delivery.Verdict{Failure: pkix} }),
+			session(func(s *delivery.Session) { weak(s); s.DANE, s.PKIX = passed, &delivery.Verification{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "validation-failure/tls-version"}, {tlsrpt.PolicySTS, 0, 1, "validation-failure/tls-version certificate-expired/certificate-expired"}}},
 		{"POL-10: a small hello followed, which counts", []delivery.Policy{none()},
 			session(func(s *delivery.Session) {
@@ -153,13 +155,13 @@ func TestSession(t *testing.T) {
 		{"nobody verified: no success", []delivery.Policy{sts()}, session(nil), []tally{{tlsrpt.PolicySTS, 0, 1, "validation-failure/not-verified"}}},
 		{"our own fault is not theirs", []delivery.Policy{sts()},
 			session(func(s *delivery.Session) {
-				s.PKIX = &delivery.Verdict{Failure: fails(tlsrpt.CertificateNotTrusted, "roots-unavailable")}
+				s.PKIX = &delivery.Verification{Failure: fails(tlsrpt.CertificateNotTrusted, "roots-unavailable")}
 			}), nil},
 		{"the same failure twice is one detail", []delivery.Policy{with(sts(), tlsrpt.CertificateExpired, "certificate-expired")},
-			session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{Failure: pkix} }),
+			session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{Failure: pkix} }),
 			[]tally{{tlsrpt.PolicySTS, 0, 1, "certificate-expired/certificate-expired"}}},
 	} {
-		res := &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{
+		res := &delivery.Result{Transport: "direct", Visits: []delivery.Visit{
 			{Plan: delivery.Plan{Host: host(mx1), Reports: tt.policies}, Sessions: []delivery.Session{tt.s}}}}
 		got := tallies(Observe(job(), res))
 		if !slices.Equal(got, tt.want) {
@@ -178,7 +180,7 @@ func job() *delivery.Job {
 
 func TestDetailFields(t *testing.T) {
 	t.Parallel()
-	res := &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{
+	res := &delivery.Result{Transport: "direct", Visits: []delivery.Visit{{
 		Plan:     delivery.Plan{Host: host(mx1), Reports: []delivery.Policy{none()}},
 		Sessions: []delivery.Session{session(func(s *delivery.Session) { s.TLS, s.HELO = nil, "helo.example says hi" })}}}}
 	got := Observe(job(), res)[0].Details[0]
@@ -198,7 +200,7 @@ func TestSkippedHosts(t *testing.T) {
 	mismatch := with(sts(), tlsrpt.ValidationFailure, "sts-mx-mismatch")
 	skip := delivery.Plan{Host: host(mx1), Skip: &delivery.Skip{Cause: "sts-mx-mismatch"}, Reports: []delivery.Policy{mismatch, tlsa(mx1)}}
 	good := delivery.Plan{Host: host(mx2), Reports: []delivery.Policy{sts()}}
-	tried := delivery.Attempt{Plan: good, Sessions: []delivery.Session{session(func(s *delivery.Session) { s.PKIX = &delivery.Verdict{} })}}
+	tried := delivery.Visit{Plan: good, Sessions: []delivery.Session{session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{} })}}
 	delivered := []delivery.RecipientResult{{Outcome: delivery.Delivered}}
 	deferred := []delivery.RecipientResult{{Outcome: delivery.Deferred}}
 	skipped := tally{tlsrpt.PolicySTS, 0, 1, "validation-failure/sts-mx-mismatch"}
@@ -206,20 +208,20 @@ func TestSkippedHosts(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		plans []delivery.Plan
-		tried []delivery.Attempt
+		tried []delivery.Visit
 		rcpts []delivery.RecipientResult
 		want  []tally
 	}{
 		{"every host skipped: one session that should have been, only under the policy that ruled it out",
 			[]delivery.Plan{skip}, nil, deferred, []tally{skipped}},
-		{"skipped, then the next took the mail", []delivery.Plan{skip, good}, []delivery.Attempt{tried}, delivered, []tally{skipped, ok}},
-		{"the first took the mail: the skipped one behind was never due", []delivery.Plan{good, skip}, []delivery.Attempt{tried}, delivered, []tally{ok}},
-		{"the first refused for good: same", []delivery.Plan{good, skip}, []delivery.Attempt{tried},
+		{"skipped, then the next took the mail", []delivery.Plan{skip, good}, []delivery.Visit{tried}, delivered, []tally{skipped, ok}},
+		{"the first took the mail: the skipped one behind was never due", []delivery.Plan{good, skip}, []delivery.Visit{tried}, delivered, []tally{ok}},
+		{"the first refused for good: same", []delivery.Plan{good, skip}, []delivery.Visit{tried},
 			[]delivery.RecipientResult{{Outcome: delivery.Failed, Host: delivery.MXHost{Name: mx2}, Reply: smtp.NewReply(550, smtp.Enhanced{}, "no")}}, []tally{ok}},
-		{"the first failed for now: the skipped one was due", []delivery.Plan{good, skip}, []delivery.Attempt{tried}, deferred, []tally{skipped, ok}},
-		{"broken off before the second host", []delivery.Plan{good, {Host: host(mx1)}, skip}, []delivery.Attempt{tried}, deferred, []tally{ok}},
+		{"the first failed for now: the skipped one was due", []delivery.Plan{good, skip}, []delivery.Visit{tried}, deferred, []tally{skipped, ok}},
+		{"broken off before the second host", []delivery.Plan{good, {Host: host(mx1)}, skip}, []delivery.Visit{tried}, deferred, []tally{ok}},
 	} {
-		res := &delivery.Result{Transport: "direct", Decision: delivery.Decision{Plans: tt.plans}, Attempts: tt.tried, Recipients: tt.rcpts}
+		res := &delivery.Result{Transport: "direct", Decision: delivery.Decision{Plans: tt.plans}, Visits: tt.tried, Recipients: tt.rcpts}
 		if got := tallies(Observe(job(), res)); !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\n got %v\nwant %v", tt.name, got, tt.want)
 		}
@@ -255,7 +257,7 @@ func TestUnknownPolicy(t *testing.T) {
 func TestNotRecorded(t *testing.T) {
 	t.Parallel()
 	res := func() *delivery.Result {
-		return &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{
+		return &delivery.Result{Transport: "direct", Visits: []delivery.Visit{{
 			Plan: delivery.Plan{Host: host(mx1), Reports: []delivery.Policy{none()}}, Sessions: []delivery.Session{session(nil)}}}}
 	}
 	for name, spoil := range map[string]func(j *delivery.Job, r *delivery.Result){
@@ -288,7 +290,7 @@ func TestObserveProperty(t *testing.T) {
 		want := 0
 		for range rapid.IntRange(0, 4).Draw(t, "hosts") {
 			p := delivery.Plan{Host: host(mx1), Reports: policies(t)}
-			a := delivery.Attempt{Plan: p}
+			a := delivery.Visit{Plan: p}
 			for range rapid.IntRange(0, 3).Draw(t, "sessions") {
 				s := anySession(t)
 				if isSession(&s) {
@@ -296,7 +298,7 @@ func TestObserveProperty(t *testing.T) {
 				}
 				a.Sessions = append(a.Sessions, s)
 			}
-			res.Attempts = append(res.Attempts, a)
+			res.Visits = append(res.Visits, a)
 			res.Decision.Plans = append(res.Decision.Plans, p)
 		}
 		obs := Observe(job(), res)
@@ -331,7 +333,7 @@ func policies(t *rapid.T) []delivery.Policy {
 }
 
 func anySession(t *rapid.T) delivery.Session {
-	verdicts := []*delivery.Verdict{nil, {}, {Failure: fails(tlsrpt.CertificateExpired, "certificate-expired")}}
+	verdicts := []*delivery.Verification{nil, {}, {Failure: fails(tlsrpt.CertificateExpired, "certificate-expired")}}
 	s := delivery.Session{
 		Connected: rapid.Bool().Draw(t, "connected"), Greeted: rapid.Bool().Draw(t, "greeted"), Plaintext: rapid.Bool().Draw(t, "plaintext"),
 		HELO: rapid.SampledFrom([]string{"", "h"}).Draw(t, "helo"),

@@ -140,7 +140,7 @@ func TestRecorder(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t)
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	res := &delivery.Result{Transport: "direct", Attempts: []delivery.Attempt{{
+	res := &delivery.Result{Transport: "direct", Visits: []delivery.Visit{{
 		Plan: delivery.Plan{Host: host(mx1), Reports: []delivery.Policy{none()}}, Sessions: []delivery.Session{session(nil)}}}}
 	send := false
 	r := Recorder{Now: func() time.Time { return at }, Send: func(string) bool { return send }}

@@ -105,7 +105,7 @@ func TestDirectKinds(t *testing.T) {
 		if len(got) != before+1 || got[before].helo != c.helo {
 			t.Errorf("%s: %+v", c.tr.Name, got)
 		}
-		if local := res.Attempts[0].Sessions[0].Local.String(); c.tr.Kind == route.Direct && local != "127.0.0.77" || c.tr.Kind == route.SOCKS5 && local != "198.51.100.7" {
+		if local := res.Visits[0].Sessions[0].Local.String(); c.tr.Kind == route.Direct && local != "127.0.0.77" || c.tr.Kind == route.SOCKS5 && local != "198.51.100.7" {
 			t.Errorf("%s: connected from %s", c.tr.Name, local)
 		}
 		if len(res.Decision.Plans[0].Reports) == 0 {

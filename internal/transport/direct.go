@@ -188,19 +188,19 @@ func (t *tour) visit(ctx context.Context, s Carrier, c delivery.Content, res *de
 		if p.Skip != nil {
 			continue
 		}
-		if len(t.pending) == 0 || ctx.Err() != nil || len(res.Attempts) > 0 && t.late() {
+		if len(t.pending) == 0 || ctx.Err() != nil || len(res.Visits) > 0 && t.late() {
 			return
 		}
 		rep := s.Carry(ctx, session.Request{Plan: p, Job: t.job, Recipients: t.pending, Content: c})
-		res.Attempts = append(res.Attempts, rep.Attempt)
+		res.Visits = append(res.Visits, rep.Visit)
 		t.take(rep.Recipients)
-		if proxyFailed(&rep.Attempt) { // the next host would not be reached either
+		if proxyFailed(&rep.Visit) { // the next host would not be reached either
 			return
 		}
 	}
 }
 
-func proxyFailed(a *delivery.Attempt) bool {
+func proxyFailed(a *delivery.Visit) bool {
 	return slices.ContainsFunc(a.Sessions, func(s delivery.Session) bool { return s.Err != nil && s.Err.Word == session.ProxyFailed })
 }
 
@@ -230,9 +230,9 @@ func (t *tour) verdict(in policy.Input, res *delivery.Result) {
 	tried := make([]policy.Tried, 0, len(res.Decision.Plans))
 	next := 0
 	for _, p := range res.Decision.Plans {
-		a := delivery.Attempt{Plan: p}
-		if p.Skip == nil && next < len(res.Attempts) {
-			a = res.Attempts[next]
+		a := delivery.Visit{Plan: p}
+		if p.Skip == nil && next < len(res.Visits) {
+			a = res.Visits[next]
 			next++
 		}
 		tried = append(tried, policy.Judge(in, a))

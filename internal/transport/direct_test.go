@@ -48,12 +48,12 @@ func (p *peers) Carry(_ context.Context, req session.Request) session.Report {
 	if !ok {
 		p.t.Errorf("unexpected visit to %s", req.Plan.Host.Name)
 	}
-	rep := session.Report{Attempt: delivery.Attempt{Plan: req.Plan, Sessions: []delivery.Session{{Addr: req.Plan.Host.Addrs[0]}}}}
+	rep := session.Report{Visit: delivery.Visit{Plan: req.Plan, Sessions: []delivery.Session{{Addr: req.Plan.Host.Addrs[0]}}}}
 	for _, r := range req.Recipients {
 		rr := answers[r.Address]
 		rr.ID = r.ID
 		if rr.Word == session.ProxyFailed {
-			rep.Attempt.Sessions[0].Err = &delivery.Failure{Word: rr.Word}
+			rep.Visit.Sessions[0].Err = &delivery.Failure{Word: rr.Word}
 		}
 		rep.Recipients = append(rep.Recipients, rr)
 	}
@@ -120,8 +120,8 @@ func TestHostsInTurn(t *testing.T) {
 	if s := strings.Join(got, " "); s != "delivered failed delivered deferred" {
 		t.Error(s)
 	}
-	if len(p.calls) != 2 || len(p.calls[1].Recipients) != 1 || len(res.Attempts) != 2 {
-		t.Errorf("%d visits, %+v", len(p.calls), res.Attempts)
+	if len(p.calls) != 2 || len(p.calls[1].Recipients) != 1 || len(res.Visits) != 2 {
+		t.Errorf("%d visits, %+v", len(p.calls), res.Visits)
 	}
 }
 

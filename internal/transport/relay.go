@@ -54,7 +54,7 @@ func (r *Relay) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conte
 	if res.Decision.Stop == nil {
 		t.visit(ctx, r.Session, c, &res)
 	}
-	if len(t.pending) > 0 && in.Need == delivery.RequireTLS && !in.NullSender && len(res.Attempts) > 0 && ctx.Err() == nil {
+	if len(t.pending) > 0 && in.Need == delivery.RequireTLS && !in.NullSender && len(res.Visits) > 0 && ctx.Err() == nil {
 		t.verdict(in, &res)
 	}
 	res.Recipients = t.results()
