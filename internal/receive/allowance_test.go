@@ -16,7 +16,7 @@ func TestDailyLimit(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
 	a := &allowance.Store{DB: storetest.Open(t), Limit: allowance.Count{Messages: 3, Recipients: 5}, Now: func() time.Time { return noon }}
-	c := serve(t, &Submission{Common: common(q), Signer: seal{}, Allowance: a}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(q), Signer: seal{}, Allowance: a}, &login.Checker{Accounts: people{}})
 	c.do("530 5.7.0", "MAIL FROM:<joe@here.test>") // nobody's allowance is asked
 	c.login()
 	const text = "From: joe@here.test\r\n\r\nhi\r\n"
@@ -40,7 +40,7 @@ func TestDailyLimitAtTheEnd(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
 	a := &allowance.Store{DB: storetest.Open(t), Limit: allowance.Count{Messages: 2, Recipients: 5}, Now: func() time.Time { return noon }}
-	b := &Submission{Common: common(q), Signer: seal{}, Allowance: a}
+	b := &Submission{Door: common(q), Signer: seal{}, Allowance: a}
 	one, two := serve(t, b, &login.Checker{Accounts: people{}}), serve(t, b, &login.Checker{Accounts: people{}})
 	const text = "From: joe@here.test\r\n\r\nhi\r\n"
 	for _, c := range []*client{one, two} {
@@ -66,7 +66,7 @@ func TestDailyLimitUnknown(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
 	a := &allowance.Store{DB: db, Now: func() time.Time { return noon }}
-	c := serve(t, &Submission{Common: common(&outbox{}), Signer: seal{}, Allowance: a}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(&outbox{}), Signer: seal{}, Allowance: a}, &login.Checker{Accounts: people{}})
 	c.login()
 	db.Close()
 	c.do("451 4.3.0", "MAIL FROM:<joe@here.test>")

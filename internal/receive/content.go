@@ -44,8 +44,8 @@ type incoming struct {
 // read takes the message from r: whole, or its first octets and more = true. These
 // are inMemory; where the memory for all is used up, only what each message has of
 // its own, if that holds the header. The caller closes it.
-func (c *Common) read(r io.Reader) (in *incoming, more bool, err error) {
-	in = &incoming{buf: buffers.Get().(*[]byte), share: share{of: c.Memory}}
+func (d *Door) read(r io.Reader) (in *incoming, more bool, err error) {
+	in = &incoming{buf: buffers.Get().(*[]byte), share: share{of: d.Memory}}
 	b := (*in.buf)[:0]
 	for len(b) < inMemory {
 		if len(b) == cap(b) {

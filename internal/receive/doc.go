@@ -1,11 +1,16 @@
-// Package receive takes mail in: one SMTP front, two backends (INB-4 to INB-7).
+// Package receive takes mail in: one door, two backends (INB-4 to INB-7).
 //
 // MX takes mail from the internet for hosted domains and for nobody else.
 // Submission takes mail from accounts for anybody, completes it (RFC 6409 §8)
-// and has it signed. Both read a message once, put a Received field before it
-// (RFC 5321 §4.4, with the protocol of RFC 3848 and 6531 and the cipher of RFC
-// 8314 §4.3), settle its TLS need (RFC 8689 §4.1) and hand it to the queue. The
-// client reads 250 only after Enqueue has returned nil.
+// and has it signed. Whatever they take goes through the same door: it is taken,
+// checked, given its trace and accepted. The door reads a message once, asks the
+// checks, puts a Received field before it (RFC 5321 §4.4, with the protocol of RFC
+// 3848 and 6531 and the cipher of RFC 8314 §4.3), settles its TLS need (RFC 8689
+// §4.1) and hands it to the queue. The client reads 250 only after Enqueue has
+// returned nil.
+//
+// What is to decide on mail at the door is a Check: it is told the facts, and knows
+// neither the dialogue nor the queue.
 package receive
 
 import (
@@ -67,8 +72,9 @@ type ReportSink interface {
 	Take(ctx context.Context, r Report) (taken bool, reason string, err error)
 }
 
-// Common is what both backends need. Its fields are not changed once it is in use.
-type Common struct {
+// Door is what all that take mail in have in common. Its fields are not changed once
+// it is in use.
+type Door struct {
 	Hostname string // in Received
 	Accounts Accounts
 	Queue    Enqueuer
@@ -85,19 +91,22 @@ type Common struct {
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: discard
 	Guard   *guard.Guard     // contains panics
-	Rand    io.Reader        // for Message-IDs; nil: crypto/rand
+	// Checks are asked after those on who may send what to whom, and before the
+	// message is signed or looked at as a report.
+	Checks []Check
+	Rand   io.Reader // for Message-IDs; nil: crypto/rand
 }
 
-func (c *Common) now() time.Time {
-	if c.Now == nil {
+func (d *Door) now() time.Time {
+	if d.Now == nil {
 		return time.Now()
 	}
-	return c.Now()
+	return d.Now()
 }
 
-func (c *Common) log() *slog.Logger {
-	if c.Log == nil {
+func (d *Door) log() *slog.Logger {
+	if d.Log == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return c.Log
+	return d.Log
 }

@@ -13,7 +13,7 @@ import (
 func TestFromIsOwn(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &Submission{Common: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
 	c.login()
 	for _, tt := range []struct{ header, want string }{
 		{"From: Joe < joe@here.test >", "250"},
@@ -57,7 +57,7 @@ func TestFromIsOwn(t *testing.T) {
 func TestFromCases(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &Submission{Common: common(q)}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(q)}, &login.Checker{Accounts: people{}})
 	c.login()
 	for _, name := range []string{"from-charset.eml", "from-cfws.eml"} {
 		b, err := os.ReadFile("../../message/testdata/" + name)

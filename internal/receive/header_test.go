@@ -14,7 +14,7 @@ import (
 func TestMXHeaderWithoutEnd(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	const forged = "Authentication-Results: mx.here.test; dkim=pass\r\n"
 	const path = "Return-Path: <boss@here.test>\r\n"
 	for _, tt := range []struct{ name, sent, want string }{
@@ -39,7 +39,7 @@ func TestMXHeaderWithoutEnd(t *testing.T) {
 func TestNUL(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	for name, b := range map[string]smtpserver.Backend{"mx": &MX{Common: common(q)}, "submission": &Submission{Common: common(q), Signer: seal{}}} {
+	for name, b := range map[string]smtpserver.Backend{"mx": &MX{Door: common(q)}, "submission": &Submission{Door: common(q), Signer: seal{}}} {
 		c := serve(t, b, &login.Checker{Accounts: people{}})
 		c.login()
 		for at, text := range map[string]string{

@@ -28,7 +28,7 @@ func readCase(t *testing.T, name string) string {
 func TestSubmissionLongLines(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	b := &Submission{Common: common(q), Signer: seal{}}
+	b := &Submission{Door: common(q), Signer: seal{}}
 	b.TempDir = t.TempDir()
 	c := serve(t, b, &login.Checker{Accounts: people{}})
 	c.login()
@@ -85,7 +85,7 @@ func TestSubmissionLongLines(t *testing.T) {
 func TestMXLongLines(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	msg := readCase(t, "long-line.eml")
 	c.send("250", "<a@x.test>", "<joe@here.test>", msg)
 	if got := q.last(t).body; !strings.HasSuffix(got, "\r\n"+msg+"\r\n") {
@@ -98,7 +98,7 @@ func TestSubmissionAddsMIMEVersion(t *testing.T) {
 	t.Parallel()
 	for name, signer := range map[string]Signer{"signed": seal{}, "unsigned": nil} {
 		q := &outbox{}
-		c := serve(t, &Submission{Common: common(q), Signer: signer}, &login.Checker{Accounts: people{}})
+		c := serve(t, &Submission{Door: common(q), Signer: signer}, &login.Checker{Accounts: people{}})
 		c.login()
 		c.send("250", "<joe@here.test>", "<x@far.test>", readCase(t, "html-no-mime-version.eml"))
 		got := q.last(t).body
@@ -118,8 +118,8 @@ func TestSubmissionAddsMIMEVersion(t *testing.T) {
 func TestMboxLines(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	mx := serve(t, &MX{Common: common(q)}, nil)
-	sub := serve(t, &Submission{Common: common(q)}, &login.Checker{Accounts: people{}})
+	mx := serve(t, &MX{Door: common(q)}, nil)
+	sub := serve(t, &Submission{Door: common(q)}, &login.Checker{Accounts: people{}})
 	sub.login()
 	const msg = "From: joe@here.test\r\nDate: today\r\nMessage-ID: <1@x>\r\n\r\nFrom here on\r\n"
 	for _, line := range []string{"", "From joe@here.test Mon Nov 23 10:00:00 2026\r\n", "From joe\r\n", ">From joe@here.test Mon Nov 23 10:00:00 2026\r\n", "From a b\r\n>From c d\r\n"} {

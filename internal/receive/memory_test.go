@@ -18,7 +18,7 @@ func TestIncomingMemoryIsUsedUp(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
 	full := &Memory{}
-	b := &MX{Common: common(q)}
+	b := &MX{Door: common(q)}
 	b.TempDir, b.Memory = t.TempDir(), full
 	c := serve(t, b, nil)
 	body := strings.Repeat(strings.Repeat("x", 98)+"\r\n", 1000) + "end" // 100 kB
@@ -47,7 +47,7 @@ func TestIncomingMemoryIsUsedUp(t *testing.T) {
 func TestConvertedMessageGivesBack(t *testing.T) {
 	t.Parallel()
 	q, m := &outbox{}, &Memory{Limit: 1 << 20}
-	b := &Submission{Common: common(q), Signer: seal{}}
+	b := &Submission{Door: common(q), Signer: seal{}}
 	b.TempDir, b.Memory = t.TempDir(), m
 	c := serve(t, b, &login.Checker{Accounts: people{}})
 	c.login()
@@ -80,7 +80,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestSlowSendersHoldLittle(t *testing.T) {
 	const clients, limit = 300, 16 << 20
 	for name, size := range map[string]int{"most of a MiB": 900 << 10, "many MiB": 3 << 20} {
-		c := &Common{Memory: &Memory{Limit: limit}, TempDir: t.TempDir()}
+		c := &Door{Memory: &Memory{Limit: limit}, TempDir: t.TempDir()}
 		let, waiting := make(chan struct{}), sync.WaitGroup{}
 		waiting.Add(clients)
 		line := strings.Repeat("x", 998) + "\r\n"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,7 @@ import (
 // MX is the backend for mail from the internet (INB-4): for hosted domains
 // only, whoever asks. Its fields are not changed once it is in use.
 type MX struct {
-	Common
+	Door
 	// DNS is asked for senders whose domain takes no mail (RFC 7505 §4.2), and for
 	// the client's name (INB-6); nil: neither.
 	DNS dns.Resolver
@@ -34,12 +33,8 @@ type MX struct {
 const senderTimeout = 2 * time.Second
 
 type mxSession struct {
-	b    *MX
-	conn smtpserver.Conn
-	tx   transaction
-	name *reverse
-	// reports are the recipients that are report addresses; they are not in tx.
-	reports []reportRecipient
+	session
+	b *MX
 }
 
 type reportRecipient struct {
@@ -49,29 +44,17 @@ type reportRecipient struct {
 
 // NewSession never refuses.
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	return &mxSession{b: b, conn: conn, name: lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())}, nil
-}
-
-func (s *mxSession) Reset() { s.tx, s.reports = transaction{}, nil }
-
-func (s *mxSession) Close() {}
-
-func (s *mxSession) Mail(ctx context.Context, p smtp.MailParams) error {
-	s.Reset()
-	if r := s.b.room(p.Size); r != nil {
-		return r
-	}
-	if r := s.b.checkSender(ctx, p); r != nil {
-		return r
-	}
-	s.tx.mail = p
-	return nil
+	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}}, b.Checks, []Check{{Message: b.takeReports}})
+	s := &mxSession{b.session(conn, checks), b}
+	s.name = lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
+	return s, nil
 }
 
 // checkSender refuses a sender whose domain says with a null MX that it has no
 // mail: nobody could be told of a failure (RFC 7505 §4.2). A lookup that fails,
 // or takes longer than a client should wait for MAIL, refuses nothing.
-func (b *MX) checkSender(ctx context.Context, p smtp.MailParams) *smtp.Reply {
+func (b *MX) checkSender(ctx context.Context, f *Facts) *smtp.Reply {
+	p := f.Mail
 	if p.Null || b.DNS == nil || strings.HasPrefix(p.From.Domain, "[") {
 		return nil
 	}
@@ -104,10 +87,8 @@ func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 		return err
 	case report:
 		return s.addReport(ctx, rcpt, err)
-	case !s.tx.known(rcpt):
-		s.tx.rcpts = append(s.tx.rcpts, rcpt)
 	}
-	return nil
+	return s.add(ctx, rcpt)
 }
 
 // addReport notes a report address, once: each costs a look at the whole
@@ -115,7 +96,7 @@ func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 // without one it is refused now, for a message that was accepted and then found
 // undeliverable would be bounced to whoever it claims to be from.
 func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, missing error) error {
-	for _, r := range s.reports {
+	for _, r := range s.facts.reports {
 		if strings.EqualFold(r.Address, rcpt.Address) {
 			return nil
 		}
@@ -136,7 +117,7 @@ func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, miss
 		}
 		r.unread.Address, r.unread.Domain = to.String(), d
 	}
-	s.reports = append(s.reports, r)
+	s.facts.reports = append(s.facts.reports, r)
 	return nil
 }
 
@@ -144,49 +125,18 @@ func (b *MX) isReport(ctx context.Context, to smtp.Address, d delivery.Recipient
 	return b.Reports != nil && b.IsReport != nil && !d.IsLiteral() && b.IsReport(ctx, to.Local, d.Name)
 }
 
-func (s *mxSession) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
-	in, fail := s.b.take(r, s.b.edit)
-	if fail != nil {
-		return nil, fail
-	}
-	defer in.close()
-	env := s.tx.envelope(s.conn, in, s.b.now())
-	all := env.Recipients
-	for _, r := range s.reports {
-		all = append(all, r.Recipient)
-	}
-	env.Recipients = all
-	told := s.b.received(s.conn, env, s.tx.mail.RequireTLS)
-	told.name, told.secure = s.name.result(ctx)
-	prefix := told.field()
-	env.Recipients = s.tx.rcpts
-	if len(s.reports) > 0 {
-		notes, err := s.takeReports(ctx, env, in)
-		if errors.Is(err, turns.ErrBusy) {
-			return nil, refuse(451, 3, 2, "too many reports are being looked at, try again later").WithCause(err)
-		}
-		if err != nil {
-			return nil, localError(err)
-		}
-		prefix = append(prefix, notes...)
-	}
-	if len(env.Recipients) == 0 {
-		return smtp.NewReply(250, smtp.Enhanced{Class: 2}, "report taken"), nil
-	}
-	return s.b.accept(ctx, env, in.content(prefix))
-}
-
-// edit removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5),
+// removeForged removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5),
 // and Return-Path: final delivery writes the one there is (RFC 5321 §4.4).
-func (b *MX) edit(in *incoming) *smtp.Reply {
-	ours := func(f message.Field) bool {
+func (b *MX) removeForged(_ context.Context, f *Facts) *smtp.Reply {
+	in := f.in
+	ours := func(field message.Field) bool {
 		switch {
-		case f.Is("Return-Path"):
+		case field.Is("Return-Path"):
 			return true
-		case !f.Is("Authentication-Results"):
+		case !field.Is("Authentication-Results"):
 			return false
 		}
-		id, _, _ := strings.Cut(uncommented(f.Value()), ";")
+		id, _, _ := strings.Cut(uncommented(field.Value()), ";")
 		word, _, _ := strings.Cut(strings.TrimSpace(id), " ")
 		return strings.EqualFold(strings.Trim(word, `"`), b.Hostname)
 	}
@@ -231,29 +181,34 @@ func (b *MX) takeReport(ctx context.Context, r Report) (taken bool, reason strin
 }
 
 // takeReports gives the message to the sink once for each report address, and
-// adds those that were not taken to env's recipients, with the header fields
+// adds those that were not taken to the envelope's recipients, with the header fields
 // that say why (RPT-14).
-func (s *mxSession) takeReports(ctx context.Context, env *delivery.Envelope, in *incoming) ([]byte, error) {
-	msg, err := in.whole()
+func (b *MX) takeReports(ctx context.Context, f *Facts) Decision {
+	if len(f.reports) == 0 {
+		return Decision{}
+	}
+	msg, err := f.Whole()
 	if err != nil {
-		return nil, err
+		return refused(localError(err))
 	}
 	msg = msg[:min(len(msg), maxReport+1)]
-	var notes []byte
-	for _, r := range s.reports {
-		taken, reason, err := s.b.takeReport(ctx, Report{Recipient: r.Address, Sender: env.Sender, Message: msg})
-		if err != nil {
-			return nil, err
+	d := Decision{Reply: smtp.NewReply(250, smtp.Enhanced{Class: 2}, "report taken")}
+	for _, r := range f.reports {
+		taken, reason, err := b.takeReport(ctx, Report{Recipient: r.Address, Sender: f.Envelope.Sender, Message: msg})
+		switch {
+		case errors.Is(err, turns.ErrBusy):
+			return refused(refuse(451, 3, 2, "too many reports are being looked at, try again later").WithCause(err))
+		case err != nil:
+			return refused(localError(err))
 		}
-		s.b.log().Info("report mail", "recipient", r.Address, "taken", taken, "reason", reason)
+		b.log().Info("report mail", "recipient", r.Address, "taken", taken, "reason", reason)
 		if taken {
 			continue
 		}
-		notes = append(notes, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
-		rcpt := r.unread
-		if t := (&transaction{rcpts: env.Recipients}); !t.known(rcpt) {
-			env.Recipients = append(env.Recipients, rcpt)
+		d.Fields = append(d.Fields, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
+		if !known(f.Envelope.Recipients, r.unread) {
+			f.Envelope.Recipients = append(f.Envelope.Recipients, r.unread)
 		}
 	}
-	return notes, nil
+	return d
 }

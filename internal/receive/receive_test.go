@@ -190,8 +190,8 @@ var serverTLS = sync.OnceValue(func() *tls.Config {
 // noon is when everything here happens.
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-func common(q *outbox) Common {
-	return Common{Hostname: "mx.here.test", Accounts: people{}, Queue: q, Postmaster: func(context.Context) (string, error) { return "postmaster@here.test", nil }, Now: func() time.Time { return noon }}
+func common(q *outbox) Door {
+	return Door{Hostname: "mx.here.test", Accounts: people{}, Queue: q, Postmaster: func(context.Context) (string, error) { return "postmaster@here.test", nil }, Now: func() time.Time { return noon }}
 }
 
 // client talks to a server over a socket.
@@ -279,7 +279,7 @@ func (c *client) send(want, mail, rcpt, msg string) string {
 // INB-4: hosted domains only, whatever the form of the address.
 func TestMXRecipients(t *testing.T) {
 	t.Parallel()
-	c := serve(t, &MX{Common: common(&outbox{}), DNS: nullMX{}}, nil)
+	c := serve(t, &MX{Door: common(&outbox{}), DNS: nullMX{}}, nil)
 	for _, tt := range []struct{ cmd, want string }{
 		{"MAIL FROM:<a@nomail.test>", "550 5.7.27"},
 		{"MAIL FROM:<a@silent.test>", "250"},
@@ -306,7 +306,7 @@ func TestMXRecipients(t *testing.T) {
 func TestMXEnvelope(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	reply := c.send("250 2.0.0 message accepted as ", "<a@x.test> BODY=8BITMIME RET=FULL ENVID=e+3D1", "<joe@here.test>", "Subject: hi\r\nAuthentication-Results: MX.here.test; spf=pass\r\nAuthentication-Results: other.test; none\r\n"+
 		"Authentication-Results: (x \\) (y)) mx.here.test(z)\t1; spf=pass\r\nAuthentication-Results: \"mx.here.test\" (v);x\r\n\r\nbody")
 	got := q.last(t)
@@ -329,7 +329,7 @@ func TestMXEnvelope(t *testing.T) {
 func TestTLSNeed(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	c.do("555", "MAIL FROM:<a@x.test> REQUIRETLS")
 	c.starttls()
 	for _, tt := range []struct {
@@ -363,7 +363,7 @@ func TestTLSNeed(t *testing.T) {
 func TestMXLoops(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	c.send("250", "<>", "<joe@here.test>", strings.Repeat("Received: x\r\n", 100)+"\r\n")
 	c.send("554 5.4.6", "<>", "<joe@here.test>", strings.Repeat("Received: x\r\n", 101)+"\r\n")
 	c.send("554 5.4.6", "<>", "<joe@here.test>", "no header\r\n"+strings.Repeat("received: x\r\n", 101)+"\r\n")
@@ -379,11 +379,11 @@ func TestMXLoops(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	q := &outbox{fail: errors.New("disk full at /secret")}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	if r := c.send("451 4.3.0", "<>", "<joe@here.test>", "A: b\r\n\r\nx"); strings.Contains(r, "secret") {
 		t.Errorf("the cause was told: %s", r)
 	}
-	b := &MX{Common: common(q)}
+	b := &MX{Door: common(q)}
 	b.Accounts = people{broken: errors.New("gone")}
 	c = serve(t, b, nil)
 	c.do("250", "MAIL FROM:<>")
@@ -393,7 +393,7 @@ func TestFailures(t *testing.T) {
 func TestLongMessage(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	b := &Submission{Common: common(q), Signer: seal{}}
+	b := &Submission{Door: common(q), Signer: seal{}}
 	b.TempDir = t.TempDir()
 	c := serve(t, b, &login.Checker{Accounts: people{}})
 	c.login()
@@ -424,7 +424,7 @@ func TestLongMessage(t *testing.T) {
 func TestSubmission(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &Submission{Common: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
 	c.do("530 5.7.0", "MAIL FROM:<joe@here.test>")
 	c.do("538", "AUTH PLAIN AAAA")
 	c.login()
@@ -473,7 +473,7 @@ func TestSubmission(t *testing.T) {
 func TestHold(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &Submission{Common: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
 	c.login()
 	for param, want := range map[string]string{"": "", " HOLDFOR=60": "for;60", " HOLDUNTIL=2001-01-01T00:00:00Z": "until;2001-01-01T00:00:00Z"} {
 		c.send("250", "<joe@here.test>"+param, "<x@elsewhere.test>", "From: joe@here.test\r\n\r\n")
@@ -491,7 +491,7 @@ func TestSigningFails(t *testing.T) {
 		err  error
 		want string
 	}{{signing.ErrNoKeys, "250"}, {errors.New("store is away"), "451 4.3.0"}} {
-		c := serve(t, &Submission{Common: common(&outbox{}), Signer: seal{tt.err}}, &login.Checker{Accounts: people{}})
+		c := serve(t, &Submission{Door: common(&outbox{}), Signer: seal{tt.err}}, &login.Checker{Accounts: people{}})
 		c.login()
 		c.send(tt.want, "<joe@here.test>", "<x@elsewhere.test>", "From: joe@here.test\r\n\r\n")
 	}
@@ -501,7 +501,7 @@ func TestSigningFails(t *testing.T) {
 func TestReports(t *testing.T) {
 	t.Parallel()
 	q, s := &outbox{}, &sink{}
-	b := &MX{Common: common(q), Reports: s, IsReport: func(_ context.Context, local string, d dns.Name) bool {
+	b := &MX{Door: common(q), Reports: s, IsReport: func(_ context.Context, local string, d dns.Name) bool {
 		return local == "tlsrpt" || d.ASCII() == "mx.here.test"
 	}}
 	c := serve(t, b, nil)
@@ -537,14 +537,14 @@ func TestReports(t *testing.T) {
 func TestReportAddressMakesNoBackscatter(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	b := &MX{Common: common(q), Reports: &sink{}, IsReport: func(_ context.Context, local string, d dns.Name) bool { return local == "tlsrpt" }}
+	b := &MX{Door: common(q), Reports: &sink{}, IsReport: func(_ context.Context, local string, d dns.Name) bool { return local == "tlsrpt" }}
 	c := serve(t, b, nil)
 	c.send("250", "<victim@x.test>", "<tlsrpt@mx.here.test>", "A: b\r\n\r\nspam")
 	if e := q.last(t).env; len(e.Recipients) != 1 || e.Recipients[0].Address != "postmaster@here.test" || e.Recipients[0].Domain.String() != "here.test" {
 		t.Errorf("recipients %+v", e.Recipients)
 	}
 	for _, nobody := range []string{"", "postmaster@gone.test"} {
-		b := &MX{Common: common(q), Reports: &sink{}, IsReport: b.IsReport}
+		b := &MX{Door: common(q), Reports: &sink{}, IsReport: b.IsReport}
 		b.Postmaster = func(context.Context) (string, error) { return nobody, nil }
 		c := serve(t, b, nil)
 		c.do("250", "EHLO x.test")
@@ -557,7 +557,7 @@ func TestReportAddressMakesNoBackscatter(t *testing.T) {
 func TestPostmasterOfTheHost(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	c := serve(t, &MX{Common: common(q)}, nil)
+	c := serve(t, &MX{Door: common(q)}, nil)
 	for _, to := range []string{"<postmaster>", "<POSTMASTER>", "<Postmaster@MX.here.test>"} {
 		c.send("250", "<a@x.test>", to, "A: b\r\n\r\nhelp")
 		if e := q.last(t).env; e.Recipients[0].Address != "postmaster@here.test" || !e.Recipients[0].Local {
@@ -628,7 +628,7 @@ func BenchmarkMX(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &smtpserver.Server{Hostname: "mx.here.test", Backend: &MX{Common: common(nil)}, Limits: smtpserver.Limits{Transactions: 1 << 30}}
+	s := &smtpserver.Server{Hostname: "mx.here.test", Backend: &MX{Door: common(nil)}, Limits: smtpserver.Limits{Transactions: 1 << 30}}
 	s.Backend.(*MX).Queue = nowhere{}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -678,13 +678,14 @@ func FuzzTake(f *testing.F) {
 	f.Add([]byte("Authentication-Results: mx.here.test; x\r\nTo: \r\n\r\n"))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		c := common(&outbox{})
-		mx := &MX{Common: c}
-		s := &submission{b: &Submission{Common: c}, conn: nobody{}}
-		for name, edit := range map[string]func(*incoming) (r *smtp.Reply){
-			"none": nil, "mx": mx.edit,
-			"submission": func(in *incoming) *smtp.Reply { _, r := s.complete(context.Background(), in); return r },
+		for name, edit := range map[string]early{
+			"none":       func(context.Context, *Facts) *smtp.Reply { return nil },
+			"mx":         (&MX{Door: c}).removeForged,
+			"submission": (&Submission{Door: c}).complete,
 		} {
-			in, r := c.take(strings.NewReader(string(msg)), edit)
+			in, r := c.take(strings.NewReader(string(msg)), func(in *incoming) *smtp.Reply {
+				return edit(context.Background(), &Facts{Conn: nobody{}, in: in})
+			})
 			if r != nil {
 				continue
 			}
@@ -746,7 +747,7 @@ func TestSevenBitsBeforeSigning(t *testing.T) {
 	const text = "From: joe@here.test\r\nSubject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n"
 	for name, signer := range map[string]Signer{"signed": seal{}, "unsigned": seal{err: signing.ErrNoKeys}} {
 		q := &outbox{}
-		c := serve(t, &Submission{Common: common(q), Signer: signer}, &login.Checker{Accounts: people{}})
+		c := serve(t, &Submission{Door: common(q), Signer: signer}, &login.Checker{Accounts: people{}})
 		c.login()
 		c.send("250", "<joe@here.test> BODY=8BITMIME", "<a@far.test>", text)
 		got := q.last(t)

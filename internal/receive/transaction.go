@@ -15,7 +15,6 @@ import (
 	"waxwing/internal/store"
 	"waxwing/message"
 	"waxwing/smtp"
-	"waxwing/smtpserver"
 )
 
 // maxReceived is how many Received fields a message may have (RFC 5321 §6.3).
@@ -40,20 +39,19 @@ func noRoom(err error) *smtp.Reply {
 
 // room refuses a message of size octets, 0: of unknown size, where the disk has too
 // little room: it is written once as it comes in, and once into the store.
-func (c *Common) room(size int64) *smtp.Reply {
-	if c.Room == nil {
+func (d *Door) room(size int64) *smtp.Reply {
+	if d.Room == nil {
 		return nil
 	}
-	if err := c.Room(2 * size); err != nil {
+	if err := d.Room(2 * size); err != nil {
 		return noRoom(err)
 	}
 	return nil
 }
 
-// transaction is what MAIL and RCPT have told, for both backends.
-type transaction struct {
-	mail  smtp.MailParams
-	rcpts []delivery.Recipient
+// hasRoom refuses mail at MAIL for which there is no room.
+func (d *Door) hasRoom() Check {
+	return Check{Sender: func(_ context.Context, f *Facts) *smtp.Reply { return d.room(f.Mail.Size) }}
 }
 
 // recipient makes a queue's recipient of RCPT's parameters.
@@ -79,9 +77,9 @@ func recipient(p smtp.RcptParams, to smtp.Address, d delivery.RecipientDomain) d
 
 // known reports whether the list has the recipient already: a second RCPT for
 // one address is answered 250 and counts once.
-func (t *transaction) known(r delivery.Recipient) bool {
-	for i := range t.rcpts {
-		if t.rcpts[i].Domain == r.Domain && sameAddress(t.rcpts[i].Address, r.Address) {
+func known(list []delivery.Recipient, r delivery.Recipient) bool {
+	for i := range list {
+		if list[i].Domain == r.Domain && sameAddress(list[i].Address, r.Address) {
 			return true
 		}
 	}
@@ -103,18 +101,18 @@ func sameAddress(a, b string) bool {
 }
 
 // need is the TLS need (RFC 8689 §4.1, INB-7): REQUIRETLS outranks the header.
-func (t *transaction) need(h message.Header) delivery.TLSNeed {
+func (f *Facts) need() delivery.TLSNeed {
 	switch {
-	case t.mail.RequireTLS:
+	case f.Mail.RequireTLS:
 		return delivery.RequireTLS
-	case message.TLSRequiredNo(h):
+	case message.TLSRequiredNo(f.in.header):
 		return delivery.TLSOptional
 	}
 	return delivery.FollowPolicy
 }
 
-func (t *transaction) ret() delivery.Ret {
-	switch t.mail.Ret {
+func (f *Facts) ret() delivery.Ret {
+	switch f.Mail.Ret {
 	case "HDRS":
 		return delivery.RetHeaders
 	case "FULL":
@@ -124,54 +122,51 @@ func (t *transaction) ret() delivery.Ret {
 }
 
 // release is when a message that is to be held may go (RFC 4865); zero: at once.
-func (t *transaction) release(now time.Time) time.Time {
-	if t.mail.HoldFor > 0 {
-		return now.Add(t.mail.HoldFor)
+func (f *Facts) release(now time.Time) time.Time {
+	if f.Mail.HoldFor > 0 {
+		return now.Add(f.Mail.HoldFor)
 	}
-	if t.mail.HoldUntil.After(now) {
-		return t.mail.HoldUntil
+	if f.Mail.HoldUntil.After(now) {
+		return f.Mail.HoldUntil
 	}
 	return time.Time{}
 }
 
-// envelope makes the envelope of a message that is to be accepted.
-func (t *transaction) envelope(conn smtpserver.Conn, in *incoming, now time.Time) *delivery.Envelope {
+// envelope makes the envelope of a message that may be accepted.
+func (f *Facts) envelope(now time.Time) *delivery.Envelope {
 	return &delivery.Envelope{
 		ID:         store.NewID(),
-		Sender:     t.mail.Sender(),
-		Recipients: t.rcpts,
-		Need:       t.need(in.header),
-		Account:    conn.Identity(),
-		EightBit:   in.eightBit(), // what BODY says may be more than there is
-		SMTPUTF8:   t.mail.SMTPUTF8,
-		EnvID:      t.mail.EnvID,
-		Ret:        t.ret(),
+		Sender:     f.Mail.Sender(),
+		Recipients: f.Recipients,
+		Need:       f.need(),
+		Account:    f.Conn.Identity(),
+		EightBit:   f.in.eightBit(), // what BODY says may be more than there is
+		SMTPUTF8:   f.Mail.SMTPUTF8,
+		EnvID:      f.Mail.EnvID,
+		Ret:        f.ret(),
 		Accepted:   now,
-		NotBefore:  t.release(now),
-		Hold:       t.mail.Hold,
-		Peer:       fmt.Sprintf("%s (%s)", conn.HELO(), conn.Remote().Addr()),
+		NotBefore:  f.release(now),
+		Hold:       f.Mail.Hold,
+		Peer:       fmt.Sprintf("%s (%s)", f.Conn.HELO(), f.Conn.Remote().Addr()),
 	}
 }
 
-// received tells of env what a Received field says.
-func (c *Common) received(conn smtpserver.Conn, env *delivery.Envelope, requireTLS bool) trace {
-	t := trace{
-		helo: conn.HELO(), addr: conn.Remote().Addr(), hostname: c.Hostname,
-		protocol: protocol(conn, env.SMTPUTF8), tls: conn.TLS(), requireTLS: requireTLS,
-		id: env.ID, now: env.Accepted,
+// onlyRecipient is the address of the one recipient, if there is one alone.
+func (f *Facts) onlyRecipient() (address string, ok bool) {
+	switch {
+	case len(f.Recipients)+len(f.reports) != 1:
+		return "", false
+	case len(f.reports) == 1:
+		return f.reports[0].Address, true
 	}
-	if len(env.Recipients) == 1 {
-		// A-labels, so that the field alone does not make the message need SMTPUTF8 (SES-17).
-		t.rcpt, _ = smtp.ASCIIAddress(env.Recipients[0].Address)
-	}
-	return t
+	return f.Recipients[0].Address, true
 }
 
 // take reads a message and refuses loops. The caller closes what it returns.
-// A long message is in its file afterwards; edit is called before that, once the
+// A long message is in its file afterwards; look is called before that, once the
 // header is known, and may be nil.
-func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming, *smtp.Reply) {
-	in, more, err := c.read(r)
+func (d *Door) take(r io.Reader, look func(*incoming) *smtp.Reply) (*incoming, *smtp.Reply) {
+	in, more, err := d.read(r)
 	if errors.Is(err, errCrowded) {
 		return nil, refuse(452, 3, 1, "too much mail is coming in at this moment, try again later").WithCause(err)
 	}
@@ -182,11 +177,11 @@ func (c *Common) take(r io.Reader, edit func(*incoming) *smtp.Reply) (*incoming,
 	if hasNUL(*in.buf) {
 		fail = errNUL()
 	}
-	if fail == nil && edit != nil {
-		fail = edit(in)
+	if fail == nil && look != nil {
+		fail = look(in)
 	}
 	if fail == nil && more {
-		if err := in.spill(c.TempDir, r); err != nil {
+		if err := in.spill(d.TempDir, r); err != nil {
 			fail = localError(err)
 		} else if in.nul {
 			fail = errNUL()
@@ -241,16 +236,16 @@ func countReceived(b []byte) int {
 }
 
 // accept queues the message and gives the final reply.
-func (c *Common) accept(ctx context.Context, env *delivery.Envelope, content delivery.Content) (*smtp.Reply, error) {
+func (d *Door) accept(ctx context.Context, env *delivery.Envelope, content delivery.Content) (*smtp.Reply, error) {
 	env.Size = content.Size()
-	if r := c.room(0); r != nil { // many may have come in since MAIL
+	if r := d.room(0); r != nil { // many may have come in since MAIL
 		return nil, r
 	}
-	if err := c.Queue.Enqueue(ctx, env, content); err != nil {
+	if err := d.Queue.Enqueue(ctx, env, content); err != nil {
 		return nil, localError(err)
 	}
 	id := delivery.ID(env.ID).String()
-	c.log().Info("message accepted", "message", id, "from", env.Sender, "recipients", len(env.Recipients),
+	d.log().Info("message accepted", "message", id, "from", env.Sender, "recipients", len(env.Recipients),
 		"size", env.Size, "need", env.Need.String(), "account", env.Account, "peer", env.Peer)
 	return smtp.NewReply(250, smtp.Enhanced{Class: 2}, "message accepted as %s", id), nil
 }
@@ -258,33 +253,33 @@ func (c *Common) accept(ctx context.Context, env *delivery.Envelope, content del
 // address completes the bare <postmaster> (RFC 5321 §4.5.1) and parses the
 // domain. The postmaster of the host's own name, from whom our DSNs come, is the
 // same person, whether or not that name is a hosted domain.
-func (c *Common) address(ctx context.Context, to smtp.Address) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
+func (d *Door) address(ctx context.Context, to smtp.Address) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
 	if to.Domain == "" {
-		return c.postmaster(ctx)
+		return d.postmaster(ctx)
 	}
-	d, err := delivery.ParseRecipientDomain(to.Domain)
+	domain, err := delivery.ParseRecipientDomain(to.Domain)
 	if err != nil {
-		return to, d, refuse(550, 1, 2, "bad recipient domain: %s", err)
+		return to, domain, refuse(550, 1, 2, "bad recipient domain: %s", err)
 	}
-	if d.IsLiteral() || d.Name.ASCII() != c.Hostname || !strings.EqualFold(to.Local, "postmaster") {
-		return to, d, nil
+	if domain.IsLiteral() || domain.Name.ASCII() != d.Hostname || !strings.EqualFold(to.Local, "postmaster") {
+		return to, domain, nil
 	}
-	hosted, err := c.Accounts.IsHosted(ctx, d.Name)
+	hosted, err := d.Accounts.IsHosted(ctx, domain.Name)
 	switch {
 	case err != nil:
-		return to, d, localError(err)
+		return to, domain, localError(err)
 	case hosted:
-		return to, d, nil
+		return to, domain, nil
 	}
-	return c.postmaster(ctx)
+	return d.postmaster(ctx)
 }
 
 // postmaster is the address of the one who answers for this server.
-func (c *Common) postmaster(ctx context.Context) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
-	full := "postmaster@" + c.Hostname
-	if c.Postmaster != nil {
+func (d *Door) postmaster(ctx context.Context) (smtp.Address, delivery.RecipientDomain, *smtp.Reply) {
+	full := "postmaster@" + d.Hostname
+	if d.Postmaster != nil {
 		var err error
-		if full, err = c.Postmaster(ctx); err != nil {
+		if full, err = d.Postmaster(ctx); err != nil {
 			return smtp.Address{}, delivery.RecipientDomain{}, localError(err)
 		}
 	}
@@ -295,11 +290,11 @@ func (c *Common) postmaster(ctx context.Context) (smtp.Address, delivery.Recipie
 	if err != nil {
 		return to, delivery.RecipientDomain{}, localError(err)
 	}
-	d, err := delivery.ParseRecipientDomain(to.Domain)
+	domain, err := delivery.ParseRecipientDomain(to.Domain)
 	if err != nil {
-		return to, d, localError(err)
+		return to, domain, localError(err)
 	}
-	return to, d, nil
+	return to, domain, nil
 }
 
 // errNotHosted says that a domain's mail does not end here.
@@ -307,15 +302,15 @@ var errNotHosted = errors.New("not hosted here")
 
 // resolve checks that an address of a hosted domain exists: nil, errNotHosted,
 // or the reply that refuses it.
-func (c *Common) resolve(ctx context.Context, to smtp.Address, d delivery.RecipientDomain) error {
-	if d.IsLiteral() {
+func (d *Door) resolve(ctx context.Context, to smtp.Address, domain delivery.RecipientDomain) error {
+	if domain.IsLiteral() {
 		return errNotHosted
 	}
-	return c.exists(ctx, to.Local, d.Name)
+	return d.exists(ctx, to.Local, domain.Name)
 }
 
-func (c *Common) exists(ctx context.Context, local string, domain dns.Name) error {
-	_, err := c.Accounts.Resolve(ctx, local, domain)
+func (d *Door) exists(ctx context.Context, local string, domain dns.Name) error {
+	_, err := d.Accounts.Resolve(ctx, local, domain)
 	switch {
 	case err == nil:
 		return nil

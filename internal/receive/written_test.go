@@ -12,7 +12,7 @@ import (
 func TestAddressesAsWritten(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
-	mx := serve(t, &MX{Common: common(q), DNS: nullMX{}}, nil)
+	mx := serve(t, &MX{Door: common(q), DNS: nullMX{}}, nil)
 	for _, from := range []string{"abc..def@docomo.test", "abc.@docomo.test", ".abc@Docomo.test", `"abc..def"@docomo.test`, `"a b"@x.test`, `"abc"@x.test`, "a@x.test", ""} {
 		mx.send("250", "<"+from+">", `<joe@here.test> <"joe"@here.test> <joe+..x.@here.test> <"joe+..x."@here.test>`, "Subject: x\r\n\r\nx")
 		env := q.last(t).env
@@ -23,7 +23,7 @@ func TestAddressesAsWritten(t *testing.T) {
 	mx.do("250", "MAIL FROM:<>")
 	mx.do("550 5.1.1", "RCPT TO:<no..body@here.test>")
 
-	c := serve(t, &Submission{Common: common(q)}, &login.Checker{Accounts: people{}})
+	c := serve(t, &Submission{Door: common(q)}, &login.Checker{Accounts: people{}})
 	c.login()
 	c.send("250", "<joe@here.test>", "<abc..def@docomo.test> <.a@docomo.test>", "From: joe@here.test\r\n\r\nx")
 	if r := q.last(t).env.Recipients; r[0].Address != "abc..def@docomo.test" || r[1].Address != ".a@docomo.test" {

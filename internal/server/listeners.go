@@ -54,7 +54,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 	}
 	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Guard: s.guard, Secret: secret, Count: s.Metrics.Login,
 		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
-	common := s.receiving()
+	door := s.receiving()
 	for _, c := range s.cfg.Listen {
 		l, err := s.bind(string(c.Kind), config.TCP(c.Address))
 		if err != nil {
@@ -74,7 +74,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 			}
 			bound.serve = s.serveHTTPS(l, c, conf)
 		case config.MX, config.Submission, config.Submissions:
-			srv, err := s.smtpServer(c, conf, checker, common)
+			srv, err := s.smtpServer(c, conf, checker, door)
 			if err != nil {
 				return err
 			}
@@ -86,9 +86,9 @@ func (s *Server) buildListeners(ctx context.Context) error {
 	return nil
 }
 
-// receiving is what all that takes mail in has in common.
-func (s *Server) receiving() receive.Common {
-	return receive.Common{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
+// receiving is the door of all that takes mail in.
+func (s *Server) receiving() receive.Door {
+	return receive.Door{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
 		Room: s.disk.Room, TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive"), Guard: s.guard}
 }
 
@@ -144,7 +144,7 @@ func listenHint(err error) string {
 const maxHold = 60 * 24 * time.Hour
 
 // smtpServer is the front of one SMTP listener.
-func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, common receive.Common) (*smtpserver.Server, error) {
+func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, door receive.Door) (*smtpserver.Server, error) {
 	lim := s.cfg.Limits
 	kind, limits := string(c.Kind), s.shares(c)
 	limits.MessageSize, limits.Recipients = int64(or(c.MaxMessageSize, lim.MaxMessageSize)), lim.MaxRecipients
@@ -157,7 +157,7 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 		Now:      s.o.Now, Log: s.area("smtp").With("listener", kind), Guard: s.guard,
 	}
 	if c.Kind == config.MX {
-		srv.Backend = &receive.MX{Common: common, DNS: s.DNS, Reports: reportSink{s.TLSReport}, IsReport: s.isReport}
+		srv.Backend = &receive.MX{Door: door, DNS: s.DNS, Reports: reportSink{s.TLSReport}, IsReport: s.isReport}
 		return srv, nil
 	}
 	if conf == nil {
@@ -169,7 +169,7 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 	}
 	srv.Auth = auth
 	srv.Offer.FutureRelease = maxHold
-	srv.Backend = &receive.Submission{Common: common, Signer: s.Signing, Allowance: s.Allowance}
+	srv.Backend = &receive.Submission{Door: door, Signer: s.Signing, Allowance: s.Allowance}
 	return srv, nil
 }
 

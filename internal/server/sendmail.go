@@ -24,7 +24,7 @@ func (s *Server) listenSendmail() error {
 	if c.Socket == "" {
 		return nil
 	}
-	common := s.receiving()
+	door := s.receiving()
 	srv := &submitsocket.Server{Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
 		Recipients: s.cfg.Limits.MaxRecipients, Connections: c.MaxConnections, PerUser: c.ConnectionsPerUser, Log: s.area("sendmail"), Guard: s.guard,
 		Count:    func(refused string) { s.Metrics.Connected(string(kindSendmail), refused) },
@@ -38,13 +38,13 @@ func (s *Server) listenSendmail() error {
 		if _, ok := srv.Users[uid]; ok {
 			return fmt.Errorf("sendmail.user %q: the user id %d has a table already, under another name", u.User, uid)
 		}
-		own := common
+		own := door
 		if len(u.Addresses) > 0 {
-			if own.Accounts, err = limitTo(common.Accounts, u.Addresses); err != nil {
+			if own.Accounts, err = limitTo(door.Accounts, u.Addresses); err != nil {
 				return fmt.Errorf("sendmail.user %q: %w", u.User, err)
 			}
 		}
-		srv.Users[uid] = submitsocket.User{Account: u.Account, Backend: &receive.Submission{Common: own, Signer: s.Signing, Allowance: s.Allowance}}
+		srv.Users[uid] = submitsocket.User{Account: u.Account, Backend: &receive.Submission{Door: own, Signer: s.Signing, Allowance: s.Allowance}}
 	}
 	l, err := submitsocket.Listen(c.Socket)
 	if err != nil {

@@ -1,0 +1,195 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"waxwing/dns"
+	"waxwing/internal/delivery"
+	"waxwing/message"
+	"waxwing/smtp"
+	"waxwing/smtpserver"
+)
+
+// A Check looks at mail that comes through a door. Each function is asked at its
+// point of the dialogue, in the order of the checks; nil ones have nothing to say
+// there. A reply that is not nil refuses, and no later check is asked. Safe for
+// concurrent use.
+type Check struct {
+	// Sender is asked at MAIL: the connection and what MAIL said are known.
+	Sender func(ctx context.Context, f *Facts) *smtp.Reply
+	// Recipient is asked at RCPT, for each recipient once: f.Recipient.
+	Recipient func(ctx context.Context, f *Facts) *smtp.Reply
+	// Header is asked when the header is known and most of a long message is yet to come.
+	Header func(ctx context.Context, f *Facts) *smtp.Reply
+	// Message is asked when the whole message is here. It may change f.Envelope.
+	Message func(ctx context.Context, f *Facts) Decision
+}
+
+// Facts is what checks may know: more from one point of the dialogue to the next.
+// They are valid only while the check is asked.
+type Facts struct {
+	Conn       smtpserver.Conn
+	Mail       smtp.MailParams
+	Recipient  delivery.Recipient   // that RCPT names; at Recipient only
+	Recipients []delivery.Recipient // those taken so far
+	Author     dns.Name             // domain of the From field; known on submission only, from Header on
+	Envelope   *delivery.Envelope   // from Message on
+
+	in      *incoming
+	reports []reportRecipient // recipients that are report addresses; not among Recipients
+}
+
+// Header is the message's header; from Header on.
+func (f *Facts) Header() message.Header { return f.in.header }
+
+// Whole is the message, without our Received field; from Message on. It is not to be
+// changed: it may be a mapped file.
+func (f *Facts) Whole() ([]byte, error) { return f.in.whole() }
+
+// Decision is what a check says of a whole message. The zero value lets it pass.
+type Decision struct {
+	// Reply refuses the message if it is negative. A positive one is the answer where
+	// the checks leave no recipient in the envelope.
+	Reply  *smtp.Reply
+	Fields []byte // header fields to be put before the message, with CRLF at their ends
+	Undo   func() // called if the message is not accepted in the end; may be nil
+}
+
+// refused is the decision not to take a message; r may be nil.
+func refused(r *smtp.Reply) Decision { return Decision{Reply: r} }
+
+// session is one connection at a door: its backend adds what it takes for a recipient.
+type session struct {
+	door   *Door
+	checks []Check
+	name   *reverse // of the client; nil where nobody looks
+	facts  Facts
+}
+
+func (d *Door) session(conn smtpserver.Conn, checks []Check) session {
+	return session{door: d, checks: checks, facts: Facts{Conn: conn}}
+}
+
+func (s *session) Reset() { s.facts = Facts{Conn: s.facts.Conn} }
+
+func (s *session) Close() {}
+
+func (s *session) Mail(ctx context.Context, p smtp.MailParams) error {
+	s.Reset()
+	s.facts.Mail = p
+	if r := s.ask(ctx, func(c Check) early { return c.Sender }); r != nil {
+		return r
+	}
+	return nil
+}
+
+// early is a question before the whole message is here.
+type early = func(ctx context.Context, f *Facts) *smtp.Reply
+
+// ask puts one question to each check: the first refusal, or nil.
+func (s *session) ask(ctx context.Context, question func(Check) early) *smtp.Reply {
+	for _, c := range s.checks {
+		if fn := question(c); fn != nil {
+			if r := fn(ctx, &s.facts); r != nil {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// add takes a recipient that exists or is elsewhere.
+func (s *session) add(ctx context.Context, rcpt delivery.Recipient) error {
+	if known(s.facts.Recipients, rcpt) {
+		return nil
+	}
+	s.facts.Recipient = rcpt
+	if r := s.ask(ctx, func(c Check) early { return c.Recipient }); r != nil {
+		return r
+	}
+	s.facts.Recipients = append(s.facts.Recipients, rcpt)
+	return nil
+}
+
+// Data is the one way in, for whatever comes from wherever: the message is taken,
+// checked, given its trace field and accepted.
+func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
+	f := &s.facts
+	in, fail := s.door.take(r, func(in *incoming) *smtp.Reply {
+		f.in = in
+		return s.ask(ctx, func(c Check) early { return c.Header })
+	})
+	if fail != nil {
+		return nil, fail
+	}
+	defer in.close()
+	f.Envelope = f.envelope(s.door.now())
+	d := s.check(ctx)
+	accepted := false
+	defer func() {
+		if !accepted && d.Undo != nil {
+			d.Undo()
+		}
+	}()
+	switch {
+	case d.Reply != nil && !d.Reply.Positive():
+		return nil, d.Reply
+	case len(f.Envelope.Recipients) == 0 && d.Reply == nil:
+		return nil, localError(errors.New("the checks have left no recipient and no answer"))
+	case len(f.Envelope.Recipients) == 0:
+		accepted = true
+		return d.Reply, nil
+	}
+	reply, err := s.door.accept(ctx, f.Envelope, in.content(append(s.trace(ctx).field(), d.Fields...)))
+	accepted = err == nil
+	return reply, err
+}
+
+// check makes one decision of those on the whole message: the first refusal, or all
+// that is to be added.
+func (s *session) check(ctx context.Context) Decision {
+	var all Decision
+	var undo []func()
+	all.Undo = func() {
+		for _, fn := range slices.Backward(undo) {
+			fn()
+		}
+	}
+	for _, c := range s.checks {
+		if c.Message == nil {
+			continue
+		}
+		d := c.Message(ctx, &s.facts)
+		if d.Undo != nil {
+			undo = append(undo, d.Undo)
+		}
+		all.Fields = append(all.Fields, d.Fields...)
+		if d.Reply != nil {
+			all.Reply = d.Reply
+			if !d.Reply.Positive() {
+				break
+			}
+		}
+	}
+	s.facts.Envelope.EightBit = s.facts.in.eightBit() // a check may have encoded it anew
+	return all
+}
+
+// trace is what the Received field tells.
+func (s *session) trace(ctx context.Context) trace {
+	f := &s.facts
+	t := trace{
+		helo: f.Conn.HELO(), addr: f.Conn.Remote().Addr(), hostname: s.door.Hostname,
+		protocol: protocol(f.Conn, f.Mail.SMTPUTF8), tls: f.Conn.TLS(), requireTLS: f.Mail.RequireTLS,
+		id: f.Envelope.ID, now: f.Envelope.Accepted,
+	}
+	t.name, t.secure = s.name.result(ctx)
+	if only, ok := f.onlyRecipient(); ok {
+		// A-labels, so that the field alone does not make the message need SMTPUTF8 (SES-17).
+		t.rcpt, _ = smtp.ASCIIAddress(only)
+	}
+	return t
+}
