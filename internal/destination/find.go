@@ -49,23 +49,40 @@ func (f *Finder) Find(ctx context.Context, d delivery.RecipientDomain) delivery.
 	dest.Expanded, dest.HasMX = mx.Canonical(), len(mx.Records) > 0
 	f.judgeExpansion(ctx, &dest, mx, &log)
 	hosts, fail := f.candidates(d.Name, mx)
-	if fail == nil {
-		dest.MXSecure = dest.HasMX && mx.Security == dns.Secure
-		facts := f.hosts(ctx, hosts, target{domain: dest.Domain.Name, expanded: dest.Expanded, hasMX: dest.HasMX, secure: dest.MXSecure})
-		for _, h := range facts {
-			log = append(log, h.lookups...)
-		}
-		dest.Hosts, fail = assemble(facts, f.isSelf, f.AllowPrivate)
-		if !dest.HasMX && len(dest.Hosts) > 0 {
-			// The host is the domain itself. DANE applies to it also where only
-			// its alias is Secure (RFC 7672 §2.2.2, "Insecure CNAME").
-			h := dest.Hosts[0]
-			dest.MXSecure = h.AddrSecurity == dns.Secure || h.DANE.State != delivery.DANENone
-		}
+	dest.MXSecure = fail == nil && dest.HasMX && mx.Security == dns.Secure
+	if dest.Fail = fail; fail == nil {
+		f.lookAt(ctx, &dest, hosts, &log)
 	}
-	dest.Fail = fail
 	dest.Lookups = log
 	return dest
+}
+
+// FindHost is Find for a host that the operator names: its own addresses and TLSA
+// records, whatever MX records it has.
+func (f *Finder) FindHost(ctx context.Context, d delivery.RecipientDomain) delivery.Destination {
+	if d.IsLiteral() {
+		return f.literal(d)
+	}
+	var log lookups
+	dest := delivery.Destination{Domain: d, Expanded: d.Name}
+	f.lookAt(ctx, &dest, []candidate{{name: d.Name}}, &log)
+	dest.Lookups = log
+	return dest
+}
+
+// lookAt looks the hosts up, and says where none is left.
+func (f *Finder) lookAt(ctx context.Context, dest *delivery.Destination, hosts []candidate, log *lookups) {
+	facts := f.hosts(ctx, hosts, target{domain: dest.Domain.Name, expanded: dest.Expanded, hasMX: dest.HasMX, secure: dest.MXSecure})
+	for _, h := range facts {
+		*log = append(*log, h.lookups...)
+	}
+	dest.Hosts, dest.Fail = assemble(facts, f.isSelf, f.AllowPrivate)
+	if !dest.HasMX && len(dest.Hosts) > 0 {
+		// The host is the domain itself. DANE applies to it also where only
+		// its alias is Secure (RFC 7672 §2.2.2, "Insecure CNAME").
+		h := dest.Hosts[0]
+		dest.MXSecure = h.AddrSecurity == dns.Secure || h.DANE.State != delivery.DANENone
+	}
 }
 
 // literal is DST-1: that address, and nothing about it is Secure.

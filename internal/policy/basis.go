@@ -11,6 +11,9 @@ import (
 func (r *rules) basis(s subject) delivery.Basis {
 	b := make(delivery.Basis, 0, usualFacts)
 	add := func(w delivery.Reason, text string) { b = append(b, delivery.Fact{Word: w, Text: text}) }
+	if r.in.Trust == TrustOperator {
+		b = append(b, r.hostFact(&s.Host))
+	}
 	switch {
 	case r.strict:
 		add(RequireTLS, "the sender asked for it")
@@ -28,13 +31,16 @@ func (r *rules) basis(s subject) delivery.Basis {
 	if r.in.NoPlaintext {
 		add(NoPlaintext, "")
 	}
-	if r.domain.IsZero() {
+	switch {
+	case r.in.Trust == TrustOperator && r.domain.IsZero():
+		return b
+	case r.in.Trust == TrustOperator:
+	case r.domain.IsZero():
 		add(Literal, "")
 		return b
-	}
-	if r.in.Destination.MXSecure {
+	case r.in.Destination.MXSecure:
 		add(MXSecure, r.domain.String())
-	} else {
+	default:
 		add(MXInsecure, r.domain.String())
 	}
 	switch s.dane.State {
@@ -58,6 +64,8 @@ func (r *rules) stsBasis(b delivery.Basis, s subject) delivery.Basis {
 		b = append(b, delivery.Fact{Word: delivery.Reason(f.Word), Text: f.Error()})
 	}
 	switch {
+	case r.in.Trust == TrustOperator:
+		return b
 	case r.policy == nil && r.in.Finding.Policy != nil:
 		return append(b, delivery.Fact{Word: STSModeNone})
 	case r.policy == nil && r.failure == nil:

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,19 +21,24 @@ type Input struct {
 	NullSender  bool               // MAIL FROM:<>
 	Exception   delivery.Exception // what the operator sets aside for the domain (STS-13)
 	NoPlaintext bool               // the server's config forbids plaintext: a minimum of TLS for every domain
-	Domain      dns.Name           // the recipient domain; zero for an address literal
+	Domain      dns.Name           // the recipient domain, or the name of the operator's host; zero for an address
+	Trust       Trust
+	Transport   string // with TrustOperator: the transport that names the host, for texts
 }
 
 // Decide makes one plan per host, in the order of the destination's hosts, or
 // says why nothing is to be dialled. It depends on nothing but in, and does
 // not change it.
 func Decide(in Input) delivery.Decision {
-	if f := in.Destination.Fail; f != nil {
-		return delivery.Decision{Stop: f}
+	if in.Trust == TrustOperator {
+		in = operated(in)
 	}
 	in, aside := except(in)
 	r := newRules(in)
 	r.aside = aside
+	if f := cmp.Or(r.unverified(), in.Destination.Fail); f != nil {
+		return delivery.Decision{Stop: f}
+	}
 	if f := r.deferred(); f != nil {
 		return delivery.Decision{Stop: f, SetAside: aside, Reports: []delivery.Policy{r.unknownSTS()}}
 	}
@@ -134,7 +140,10 @@ func (r *rules) plan(h delivery.Host) delivery.Plan {
 	if h.Fail != nil {
 		// Nothing to connect to is no TLS session that failed (RFC 8460 §4.3.4).
 		p.Skip = &delivery.Skip{Cause: h.Fail.Word, Permanent: h.Fail.Permanent, Text: h.Fail.Text}
-		p.Basis = delivery.Basis{{Word: h.Fail.Word, Text: h.Fail.Text}}
+		if r.in.Trust == TrustOperator {
+			p.Basis = append(p.Basis, r.hostFact(&h))
+		}
+		p.Basis = append(p.Basis, delivery.Fact{Word: h.Fail.Word, Text: h.Fail.Text})
 		return p
 	}
 	s := r.subject(h)
@@ -225,7 +234,7 @@ func (r *rules) fill(p *delivery.Plan, s subject) {
 		p.TLS = delivery.TLSRequired
 	}
 	p.PlaintextFallback = p.TLS == delivery.TLSOpportunistic && r.fallback
-	Offer(p)
+	offer(p)
 	switch {
 	case r.strict:
 		p.RequireTLSVerb = delivery.CheckRequire
@@ -234,9 +243,9 @@ func (r *rules) fill(p *delivery.Plan, s subject) {
 	}
 }
 
-// Offer sets what a session may offer and take of TLS (POL-10). Where mail would go
+// offer sets what a session may offer and take of TLS (POL-10). Where mail would go
 // in plaintext, any TLS is better; where TLS is required, only what proves something.
-func Offer(p *delivery.Plan) {
+func offer(p *delivery.Plan) {
 	p.Offer, p.SmallHello = delivery.OfferAny, true
 	if p.TLS == delivery.TLSRequired {
 		p.Offer = delivery.OfferSound

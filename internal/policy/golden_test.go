@@ -105,7 +105,10 @@ func minimumColumns(need delivery.TLSNeed) []column {
 
 // cell tells a decision for one host in a few words.
 func cell(d delivery.Decision) string {
-	if len(d.Plans) == 0 {
+	switch {
+	case len(d.Plans) == 0 && d.Stop.Permanent:
+		return "return " + d.Stop.Enhanced.String() + ": `" + string(d.Stop.Word) + "`"
+	case len(d.Plans) == 0:
 		return "wait: `" + string(d.Stop.Word) + "`"
 	}
 	p := d.Plans[0]
@@ -177,9 +180,9 @@ type line struct {
 
 // lines are the decisions of the columns for every row; merged puts rows of
 // one DANE state together that have the same decisions.
-func lines(columns []column, reports, merged bool) []line {
+func lines(rows []published, columns []column, reports, merged bool) []line {
 	var list []line
-	for _, r := range rows() {
+	for _, r := range rows {
 		l := line{dane: r.dane, sts: []string{r.sts}}
 		for _, c := range columns {
 			in := r.in
@@ -205,6 +208,17 @@ func lines(columns []column, reports, merged bool) []line {
 
 func writeTable(b *strings.Builder, columns []column, reports, merged bool) {
 	head := []string{"DNSSEC, DANE", "MTA-STS"}
+	writeRows(b, head, lines(rows(), columns, reports, merged), columns, reports)
+}
+
+// writeOperator shows what is done with a host that the operator names.
+func writeOperator(b *strings.Builder, need delivery.TLSNeed) {
+	columns := operatorColumns(need)
+	writeRows(b, []string{"the transport's host"}, lines(operatorRows(), columns, false, false), columns, false)
+}
+
+func writeRows(b *strings.Builder, head []string, rows []line, columns []column, reports bool) {
+	sts := len(head) > 1
 	for _, c := range columns {
 		head = append(head, c.title)
 	}
@@ -212,8 +226,12 @@ func writeTable(b *strings.Builder, columns []column, reports, merged bool) {
 		head = append(head, "counted in TLS reports under")
 	}
 	b.WriteString("| " + strings.Join(head, " | ") + " |\n" + strings.Repeat("|---", len(head)) + "|\n")
-	for _, l := range lines(columns, reports, merged) {
-		fmt.Fprintf(b, "| %s | %s | %s |\n", l.dane, strings.Join(l.sts, "; "), strings.Join(l.cells, " | "))
+	for _, l := range rows {
+		first := []string{l.dane}
+		if sts {
+			first = append(first, strings.Join(l.sts, "; "))
+		}
+		fmt.Fprintf(b, "| %s |\n", strings.Join(append(first, l.cells...), " | "))
 	}
 }
 
@@ -229,11 +247,18 @@ func TestGolden(t *testing.T) {
 		fmt.Fprintf(&b, "\nThe operator's minimum, %s.\n\n", need)
 		writeTable(&b, minimumColumns(need), false, false)
 	}
+	for _, need := range needs {
+		fmt.Fprintf(&b, "\nA host that the operator names, %s.\n\n", need)
+		writeOperator(&b, need)
+	}
 	b.WriteString("\nBasis of each decision of an ordinary message.\n\n")
 	for _, r := range rows() {
 		if d := Decide(r.in); len(d.Plans) > 0 {
 			fmt.Fprintf(&b, "%s; MTA-STS %s:\n\t%s\n", r.dane, r.sts, d.Plans[0].Basis)
 		}
+	}
+	for _, r := range operatorRows() {
+		fmt.Fprintf(&b, "A host that the operator names, %s:\n\t%s\n", r.dane, Decide(r.in).Plans[0].Basis)
 	}
 	compare(t, "testdata/decisions.golden", b.String())
 }
@@ -248,6 +273,10 @@ func TestDocs(t *testing.T) {
 	writeTable(&b, kindColumns(), false, true)
 	b.WriteString(minimumText)
 	writeTable(&b, minimumColumns(delivery.FollowPolicy), false, true)
+	b.WriteString(operatorText)
+	writeOperator(&b, delivery.FollowPolicy)
+	b.WriteString(operatorRequireText)
+	writeOperator(&b, delivery.RequireTLS)
 	b.WriteString(verdictText)
 	writeVerdicts(&b)
 	b.WriteString(wordsText)
@@ -367,6 +396,24 @@ const minimumText = `
 ## The operator's minimum
 
 The minimum ` + "`any`" + ` is the table above. A minimum never makes a decision weaker.
+
+`
+
+const operatorText = `
+## A host that the operator names
+
+A transport of kind smarthost or submission gives all mail to one host. The
+operator vouches for its name, so that it needs no DNSSEC; what the recipient's
+domain published is that host's to look at. The transport's security is the floor:
+verified unless it says otherwise, and never less than tls with a submission
+service. TLS-Required: No and our own TLS reports loosen nothing of it, and no
+session is counted in a TLS report. A host that cannot be used is the operator's
+fault and not the recipient's: the mail waits.
+
+`
+
+const operatorRequireText = `
+With RequireTLS:
 
 `
 

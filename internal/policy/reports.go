@@ -12,9 +12,10 @@ import (
 )
 
 // reports are the TLSRPT policies that sessions with the host count under
-// (POL-7, RFC 8460 §4.3). An address literal has no domain to report to (RPT-4).
+// (POL-7, RFC 8460 §4.3). An address literal has no domain to report to, and a host
+// of the operator's is nobody's who asked (RPT-4).
 func (r *rules) reports(s subject) []delivery.Policy {
-	if r.domain.IsZero() {
+	if r.domain.IsZero() || r.in.Trust == TrustOperator {
 		return nil
 	}
 	var list []delivery.Policy

@@ -25,6 +25,7 @@ const (
 	// How a RequireTLS message fails (POL-4).
 	RequireTLSNotOffered delivery.Reason = "requiretls-not-offered"
 	RequireTLSUnverified delivery.Reason = "requiretls-unverified"
+	TransportUnverified  delivery.Reason = "transport-unverified" // TRA-3
 
 	// Facts that were weighed.
 	RequireTLS      delivery.Reason = "requiretls"
@@ -33,6 +34,7 @@ const (
 	Minimum         delivery.Reason = "minimum"
 	NoPlaintext     delivery.Reason = "no-plaintext"
 	Literal         delivery.Reason = "address-literal"
+	OperatorHost    delivery.Reason = "operator-host"
 	MXSecure        delivery.Reason = "mx-secure"
 	MXInsecure      delivery.Reason = "mx-insecure"
 	DANENone        delivery.Reason = "dane-none"
@@ -276,8 +278,8 @@ func messageWords() []entry {
 // routeWords are those of routes and of the hosts that an operator names.
 func routeWords() []entry {
 	return []entry{
-		{"operator-host", "the operator named this host, so that nothing that the recipient's domain publishes applies", "nothing to do"},
-		{"transport-unverified", "the sender asked for REQUIRETLS, and the operator's transport does not verify its host", "give the transport a verification, or route such mail otherwise"},
+		{OperatorHost, "the operator named this host, so that nothing that the recipient's domain publishes applies", "nothing to do"},
+		{TransportUnverified, "the sender asked for REQUIRETLS, and the operator's transport does not verify its host", "give the transport a verification, or route such mail otherwise"},
 		{"no-transport", "the route or the message names a transport that is not there", "add the transport, or change the route"},
 		{"routes-unreadable", "the routes of this server could not be read", "look at this server's log; the message is tried again"},
 		{"refused-by-route", "the operator's routes refuse mail like this", "ask the operator of this server"},

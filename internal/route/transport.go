@@ -162,6 +162,15 @@ func (t *Transport) PortNumber() uint16 {
 	return 25
 }
 
+// Floor is the least security of a session with the host: with a submission
+// service, TLS at least (RFC 8314 §3).
+func (t *Transport) Floor() delivery.Minimum {
+	if t.Kind == Submission {
+		return max(t.Security.Minimum(), delivery.MinTLS)
+	}
+	return t.Security.Minimum()
+}
+
 // ImplicitTLS reports that TLS begins with the first octet (RFC 8314 §3.3).
 func (t *Transport) ImplicitTLS() bool {
 	return t.Kind == Submission && (t.Implicit || t.Port == 465)

@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
+	"waxwing/smtp"
 )
 
 // Builder makes what carries mail for the operator's transports; its Make is
@@ -109,7 +110,7 @@ func onlyFamily(d delivery.Destination, f route.Family) delivery.Destination {
 }
 
 func noFamily(name string, f route.Family) *delivery.Failure {
-	return &delivery.Failure{Word: "no-address", Enhanced: enhNoRoute, Text: fmt.Sprintf("%s has no %s address, and the transport uses no other", name, familyWord(f))}
+	return &delivery.Failure{Word: "no-address", Enhanced: smtp.Enhanced{Class: 4, Subject: 4, Detail: 4}, Text: fmt.Sprintf("%s has no %s address, and the transport uses no other", name, familyWord(f))}
 }
 
 func familyWord(f route.Family) string {

@@ -235,7 +235,7 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-// A stop of the server ends the tour, and nobody is settled by it.
+// A stop of the server ends the attempt, and nobody is settled by it.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -266,8 +266,8 @@ func TestMinimum(t *testing.T) { // POL-9: the higher of the two counts
 // next one, attempt after attempt.
 func TestHungHostDoesNotBlockTheNext(t *testing.T) {
 	t.Parallel()
-	if greeting := (smtpclient.Timeouts{}).WithDefaults(); tourTime < 2*(greeting.Connect+greeting.Greeting) {
-		t.Errorf("after two hosts that never greet, which take %v each, no third is tried: tourTime is %v", greeting.Connect+greeting.Greeting, tourTime)
+	if greeting := (smtpclient.Timeouts{}).WithDefaults(); attemptTime < 2*(greeting.Connect+greeting.Greeting) {
+		t.Errorf("after two hosts that never greet, which take %v each, no third is tried: attemptTime is %v", greeting.Connect+greeting.Greeting, attemptTime)
 	}
 }
 
@@ -276,7 +276,7 @@ func TestHungHostDoesNotBlockTheNext(t *testing.T) {
 func TestSlowHosts(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	p := &peers{t: t, after: func() { now = now.Add(tourTime + time.Second) },
+	p := &peers{t: t, after: func() { now = now.Add(attemptTime + time.Second) },
 		hosts: map[string]map[string]delivery.RecipientResult{"mx1.b.test": {"a": down}}}
 	f := hosts("mx1.b.test", "mx2.b.test")
 	d := &Direct{Finder: f, STS: sts{f}, Session: p, Now: func() time.Time { return now }}

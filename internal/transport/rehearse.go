@@ -25,7 +25,7 @@ type Rehearser interface {
 // would refuse the same and count the failures.
 func (r *Relay) Rehearse(ctx context.Context) (delivery.Decision, []session.Rehearsal) {
 	job := &delivery.Job{Envelope: delivery.Envelope{Sender: "postmaster"}}
-	_, dec := r.Plan(ctx, job)
+	dec := policy.Decide(r.find(ctx, job))
 	c, ok := r.Session.(Rehearser)
 	if !ok || dec.Stop != nil {
 		return dec, nil

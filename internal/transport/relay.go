@@ -9,6 +9,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
+	"waxwing/internal/policy"
 	"waxwing/internal/route"
 )
 
@@ -18,48 +19,41 @@ import (
 // has a session carry the message. It is safe for concurrent use.
 type Relay struct {
 	Transport route.Transport
-	Finder    Finder  // of the host itself; see HostFinder
-	Session   Carrier // knows port, login and TLS from the start
+	Finder    *destination.Finder // see HostFinder
+	Session   Carrier             // knows port, login and TLS from the start
 	Now       func() time.Time
 	Log       *slog.Logger
 }
 
-// HostFinder finds the host of a relay: its own addresses, never its MX, and TLSA
-// records at its port. Private addresses are fine: the operator named it.
-func HostFinder(r dns.Resolver, t *route.Transport) Finder {
-	return &destination.Finder{DNS: hostResolver{r}, AllowPrivate: true, MaxHosts: 1, Port: int(t.PortNumber())}
+// HostFinder finds the host of a relay, with TLSA records at its port. Private
+// addresses are fine: the operator named it.
+func HostFinder(r dns.Resolver, t *route.Transport) *destination.Finder {
+	return &destination.Finder{DNS: r, AllowPrivate: true, Port: int(t.PortNumber())}
 }
 
-// hostResolver says of every name that it has no MX, so that the name itself is
-// the host (RFC 5321 §5.1).
-type hostResolver struct{ dns.Resolver }
-
-func (hostResolver) LookupMX(context.Context, dns.Name) (dns.Answer[dns.MX], error) {
-	return dns.Answer[dns.MX]{Security: dns.Insecure}, nil
+// find finds the host, and makes of it what policy is asked.
+func (r *Relay) find(ctx context.Context, job *delivery.Job) policy.Input {
+	host := delivery.RecipientDomain{Name: r.Transport.Host.Name, Literal: r.Transport.Host.Addr}
+	return relayInput(&r.Transport, job, r.Finder.FindHost(ctx, host))
 }
 
-// Plan finds the host and decides, and dials nothing.
-func (r *Relay) Plan(ctx context.Context, job *delivery.Job) (delivery.Destination, delivery.Decision) {
-	dest := r.Finder.Find(ctx, delivery.RecipientDomain{Name: r.Transport.Host.Name, Literal: r.Transport.Host.Addr})
-	dest = relayDestination(&r.Transport, dest)
-	return dest, relayDecision(&r.Transport, relayInput(&r.Transport, job, dest))
+// relayInput is what policy is asked about a relay's host (pure). The floor is the
+// transport's security, not what the recipient's domain published.
+func relayInput(t *route.Transport, job *delivery.Job, dest delivery.Destination) policy.Input {
+	return policy.Input{
+		Trust: policy.TrustOperator, Transport: t.Name, Domain: t.Host.Name, Minimum: t.Floor(),
+		Need: job.Need, Purpose: job.Purpose, NullSender: job.Sender == "", Destination: onlyFamily(dest, t.Family),
+	}
 }
 
 // Deliver makes one attempt.
 func (r *Relay) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
-	res := delivery.Result{Started: now(r.Now), Transport: "relay", Name: r.Transport.Name}
-	res.Destination, res.Decision = r.Plan(ctx, job)
-	in := relayInput(&r.Transport, job, res.Destination)
-	t := newTour(job, res.Decision)
-	if res.Decision.Stop == nil {
-		t.visit(ctx, r.Session, c, &res)
-	}
-	if len(t.pending) > 0 && in.Need == delivery.RequireTLS && !in.NullSender && len(res.Visits) > 0 && ctx.Err() == nil {
-		t.verdict(in, &res)
-	}
-	res.Recipients = t.results()
-	res.Ended = now(r.Now)
-	return res
+	a := attempt{job: job, session: r.Session, now: func() time.Time { return now(r.Now) }}
+	a.res = delivery.Result{Started: a.now(), Transport: "relay", Name: r.Transport.Name}
+	a.in = r.find(ctx, job)
+	a.res.Destination = a.in.Destination
+	a.decide()
+	return a.run(ctx, c)
 }
 
 func ofFamily(addrs []netip.Addr, f route.Family) []netip.Addr {

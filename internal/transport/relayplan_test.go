@@ -91,7 +91,7 @@ func (c relayCase) decide() delivery.Decision {
 	if c.null {
 		job.Sender = ""
 	}
-	return relayDecision(t, relayInput(t, job, relayDestination(t, c.destination())))
+	return policy.Decide(relayInput(t, job, c.destination()))
 }
 
 // TRA-3, RPT-4 over the whole space (7,680 points).
@@ -138,7 +138,7 @@ func TestRelayDecisions(t *testing.T) {
 
 func checkRelayPlan(t *testing.T, c relayCase, p *delivery.Plan) {
 	t.Helper()
-	if len(p.Reports) > 0 || p.Basis[0].Word != OperatorHost || slices.ContainsFunc(p.Basis, func(f delivery.Fact) bool { return f.Word == policy.MXSecure }) {
+	if len(p.Reports) > 0 || p.Basis[0].Word != policy.OperatorHost || slices.ContainsFunc(p.Basis, func(f delivery.Fact) bool { return f.Word == policy.MXSecure }) {
 		t.Fatalf("%v: %+v", c, p)
 	}
 	if p.Skip != nil {

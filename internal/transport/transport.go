@@ -4,6 +4,5 @@
 // Refuser to nobody, and Local puts it into mailboxes here. Direct and Relay ask
 // destination and stspolicy, let policy decide, and have session carry the plans
 // out: they choose nothing but the order of asking, and which of several
-// reasons for a delay is told. What else is chosen, by relayInput and
-// relayDecision, is pure and tested over its input space.
+// reasons for a delay is told.
 package transport

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/smtp"
@@ -65,16 +66,18 @@ func TestUnfitAndSkipped(t *testing.T) {
 		if skip {
 			dec.Plans[1].Skip = &delivery.Skip{Cause: "sts-mx-mismatch"}
 		}
-		tr := newTour(job("a"), dec)
-		tr.visit(t.Context(), p, delivery.Bytes("x"), &delivery.Result{Decision: dec})
+		tr := attempt{job: job("a"), session: p, now: time.Now}
+		tr.begin(dec)
+		tr.visit(t.Context(), delivery.Bytes("x"))
 		if rr := tr.results()[0]; rr.Outcome != delivery.Deferred {
 			t.Errorf("skip %v: %v", skip, rr.Outcome)
 		}
 	}
 	// A relay is the only host there is.
 	dec := delivery.Decision{Plans: []delivery.Plan{{Host: f.dest.Hosts[0]}}}
-	tr := newTour(job("a"), dec)
-	tr.visit(t.Context(), p, delivery.Bytes("x"), &delivery.Result{Decision: dec})
+	tr := attempt{job: job("a"), session: p, now: time.Now}
+	tr.begin(dec)
+	tr.visit(t.Context(), delivery.Bytes("x"))
 	if rr := tr.results()[0]; rr.Outcome != delivery.Failed || rr.Enhanced.String() != "5.3.4" {
 		t.Errorf("one host: %+v", rr)
 	}
