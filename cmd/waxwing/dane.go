@@ -17,6 +17,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
+	"waxwing/internal/policy"
 	"waxwing/internal/server"
 )
 
@@ -219,11 +220,12 @@ func (c *daneCall) verify(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	plans := danePlans(dest)
 	for i, h := range dest.Hosts {
 		out := &a.Hosts[i]
 		out.OK = h.DANE.State == delivery.DANEUsable && len(h.Addrs) > 0
 		for _, addr := range h.Addrs {
-			x := explain.Look(ctx, look.Probe, danePlan(h, port), addr)
+			x := explain.Look(ctx, look.Probe, plans[i], addr)
 			out.Contacts = append(out.Contacts, x)
 			out.OK = out.OK && x.Refused == nil
 		}
@@ -232,13 +234,9 @@ func (c *daneCall) verify(ctx context.Context, e env) error {
 	return a.tell(e, c.json, "verified by DANE", "not verified by DANE")
 }
 
-// danePlan is a plan that DANE has to be met under.
-func danePlan(h delivery.Host, port uint16) delivery.Plan {
-	p := delivery.Plan{Host: h, TLS: delivery.TLSRequired, PKIXName: h.Name.Name, SNI: h.Name.Name, ImplicitTLS: port == 465}
-	if h.DANE.State == delivery.DANEUsable {
-		p.DANE, p.TLSA, p.DANENames, p.SNI = delivery.CheckRequire, h.DANE.Records, h.DANE.References, h.DANE.Base
-	}
-	return p
+// danePlans are the plans of mail that DANE alone can be sent by.
+func danePlans(dest delivery.Destination) []delivery.Plan {
+	return policy.Decide(policy.Input{Destination: dest, Domain: dest.Domain.Name, Minimum: delivery.MinDANE}).Plans
 }
 
 // splitPort parts HOST[:PORT]; 0 without a port.
@@ -344,9 +342,10 @@ func (c *daneCall) presented(ctx context.Context) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s is no file, and as a host: %s", c.arg, a.Failure)
 	}
 	why := "it has no address"
-	for _, h := range dest.Hosts {
+	plans := danePlans(dest)
+	for i, h := range dest.Hosts {
 		for _, addr := range h.Addrs {
-			x := explain.Look(ctx, look.Probe, danePlan(h, port), addr)
+			x := explain.Look(ctx, look.Probe, plans[i], addr)
 			if len(x.Certs) > 0 {
 				if c.host == "" {
 					c.host = h.Name.ASCII()

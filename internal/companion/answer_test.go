@@ -89,6 +89,23 @@ func finding(p *mtasts.Policy, w mtasts.Word) delivery.Finding {
 	return f
 }
 
+// Question is a lookup together with what was found.
+type Question struct {
+	Domain      dns.Name
+	TLSRPT      bool
+	Destination delivery.Destination
+	Finding     delivery.Finding
+}
+
+func (q Question) decide() policy.Shared {
+	return policy.DecideShared(policy.Input{Domain: q.Domain, Destination: q.Destination, Finding: q.Finding})
+}
+
+func (q Question) reply() socketmap.Reply {
+	asked := question{domain: q.Domain, tlsrpt: q.TLSRPT, Shared: q.decide()}
+	return asked.answer()
+}
+
 // CMP-3, example by example.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
@@ -138,11 +155,11 @@ func TestAnswer(t *testing.T) {
 		{"no such domain, says DNS, and a policy is in the cache", failedDestination(true), finding(enforce, ""), enforced, enforced + enforcedAttrs},
 	} {
 		q := Question{Domain: example, Destination: tt.dest, Finding: tt.finding}
-		if got := Answer(q).String(); got != tt.plain {
+		if got := q.reply().String(); got != tt.plain {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.plain)
 		}
 		q.TLSRPT = true
-		if got := Answer(q).String(); got != tt.tlsrpt {
+		if got := q.reply().String(); got != tt.tlsrpt {
 			t.Errorf("%s, with TLSRPT:\n got %s\nwant %s", tt.name, got, tt.tlsrpt)
 		}
 	}
@@ -186,7 +203,7 @@ func TestAnswerSpace(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
 	space(func(q Question) {
-		text := Answer(q).String()
+		text := q.reply().String()
 		level, attrs, err := parseAnswer(text)
 		if err != nil {
 			t.Fatalf("%+v\nanswer %q: %v", q, text, err)
@@ -277,7 +294,7 @@ func reportedAs(q Question, p *delivery.Plan, level string, attrs map[string][]s
 	if got := strings.Join(attrs["policy_failure"], " "); got != want {
 		return "policy_failure is " + got + ", want " + want
 	}
-	if f := q.fault(); want != "" && (f == nil || *f != *p.Reports[i].Failed) {
+	if f := q.decide().Fault; want != "" && (f == nil || *f != *p.Reports[i].Failed) {
 		return fmt.Sprintf("the fault noted is %+v, that of an own delivery %+v", f, p.Reports[i].Failed)
 	}
 	return ""
@@ -416,7 +433,7 @@ func TestAnswerOddPolicies(t *testing.T) {
 		if perr != nil {
 			t.Fatal(tt.name, perr)
 		}
-		text := Answer(Question{Domain: example, TLSRPT: true, Destination: destinationOf(false, bare), Finding: finding(p, "")}).String()
+		text := Question{Domain: example, TLSRPT: true, Destination: destinationOf(false, bare), Finding: finding(p, "")}.reply().String()
 		level, attrs, err := parseAnswer(text)
 		if err != nil || !tt.check(level, attrs) {
 			t.Errorf("%s: %.300q, %v", tt.name, text, err)
@@ -435,7 +452,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Skip()
 		}
 		q := Question{Domain: d, TLSRPT: true, Destination: destinationOf(false, bare), Finding: finding(p, mtasts.WebPKI)}
-		answer := Answer(q).String()
+		answer := q.reply().String()
 		level, _, err := parseAnswer(answer)
 		if err != nil {
 			t.Fatalf("answer %q: %v", answer, err)

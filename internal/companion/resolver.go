@@ -59,37 +59,35 @@ func (r *Resolver) Lookup(ctx context.Context, req socketmap.Request) socketmap.
 }
 
 func (r *Resolver) lookup(ctx context.Context, req socketmap.Request) socketmap.Reply {
-	q := Question{TLSRPT: strings.EqualFold(req.Map, TLSRPTMap)}
-	if !q.TLSRPT && !strings.EqualFold(req.Map, PlainMap) {
+	q := question{tlsrpt: strings.EqualFold(req.Map, TLSRPTMap)}
+	if !q.tlsrpt && !strings.EqualFold(req.Map, PlainMap) {
 		return socketmap.Perm("there is no map of this name here: in main.cf, end the table's name in " + TLSRPTMap + " (Postfix 3.10 and later) or " + PlainMap)
 	}
 	var ok bool
-	if q.Domain, ok = nextHop(req.Key); !ok {
+	if q.domain, ok = nextHop(req.Key); !ok {
 		return socketmap.NotFound()
 	}
-	d := delivery.RecipientDomain{Name: q.Domain}
-	var e delivery.Exception
+	in, d := policy.Input{Domain: q.domain}, delivery.RecipientDomain{Name: q.domain}
 	if r.Exception != nil {
-		e = r.Exception(d)
+		in.Exception = r.Exception(d)
 	}
 	var both guard.Group
-	if e.STS != delivery.STSOff {
-		both.Go(func() { q.Finding = r.STS.Find(ctx, d) })
+	if in.Exception.STS != delivery.STSOff {
+		both.Go(func() { in.Finding = r.STS.Find(ctx, d) })
 	}
-	q.Destination = r.Finder.Find(ctx, d)
+	in.Destination = r.Finder.Find(ctx, d)
 	both.Wait()
 	if ctx.Err() != nil {
-		return socketmap.Temp("the lookups of " + q.Domain.ASCII() + " took too long")
+		return socketmap.Temp("the lookups of " + q.domain.ASCII() + " took too long")
 	}
-	in, aside := policy.Except(policy.Input{Domain: q.Domain, Destination: q.Destination, Finding: q.Finding, Exception: e})
-	q.Destination, q.Finding, q.DANEOff = in.Destination, in.Finding, e.DANEOff
-	if len(aside) > 0 {
-		logger(r.Log).Info("delivery exception used", "domain", q.Domain.ASCII(), "facts", delivery.Basis(aside).String())
+	q.Shared = policy.DecideShared(in)
+	if len(q.SetAside) > 0 {
+		logger(r.Log).Info("delivery exception used", "domain", q.domain.ASCII(), "facts", delivery.Basis(q.SetAside).String())
 	}
-	if q.TLSRPT {
-		r.Faults.note(q.Domain, q.fault(), r.now())
+	if q.tlsrpt {
+		r.Faults.note(q.domain, q.Fault, r.now())
 	}
-	return Answer(q)
+	return q.answer()
 }
 
 func (r *Resolver) now() time.Time {

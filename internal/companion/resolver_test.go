@@ -156,6 +156,10 @@ func TestExceptions(t *testing.T) {
 	if asked != 4 {
 		t.Errorf("MTA-STS was asked for %d of 5 domains", asked)
 	}
+	// Postfix's own level may be dane, whichever map it asks.
+	if got := r.Lookup(t.Context(), socketmap.Request{Map: TLSRPTMap, Key: "dane.test"}).String(); got != "OK may" {
+		t.Errorf("with TLSRPT: %s", got)
+	}
 }
 
 type counted struct{ n *int }

@@ -66,34 +66,12 @@ type Plan struct {
 	// where this one does not, or where it would require nothing either.
 	Waived Demands
 
-	// Of hosts that the operator names (TRA-1); zero for direct delivery.
-	Port        uint16 // 0: the transport's, 25
-	ImplicitTLS bool   // TLS begins before the greeting (RFC 8314 §3.3), as on port 465
-	Login       *Login // log in before MAIL; nil: not
-
 	Reports []Policy // what TLSRPT reports this host's sessions are counted under (POL-7)
 	Basis   Basis
 }
 
 // Demands are what a plan requires of a session.
 type Demands struct{ TLS, PKIX, DANE bool }
-
-// Login is what a session logs in with (TRA-2). It holds a secret and prints
-// without it.
-type Login struct {
-	User     string
-	Password string `json:"-"`
-	// Mechanisms are the SASL mechanisms that may be used; empty: the strongest
-	// offered of those that the session knows. PLAIN and LOGIN need a verified
-	// TLS session in any case.
-	Mechanisms []string
-}
-
-// String leaves the password out.
-func (l Login) String() string { return "login of " + l.User }
-
-// GoString leaves the password out.
-func (l Login) GoString() string { return l.String() }
 
 // Verify is the plan's verification in one word: none, pkix, dane, dane+pkix.
 func (p Plan) Verify() string {
@@ -106,6 +84,11 @@ func (p Plan) Verify() string {
 		return "pkix"
 	}
 	return "none"
+}
+
+// Demanding reports a plan that is not satisfied with just any session.
+func (p *Plan) Demanding() bool {
+	return p.TLS == TLSRequired || p.PKIX == CheckRequire || p.DANE == CheckRequire || p.RequireTLSVerb == CheckRequire
 }
 
 // Skip is why a host is not used.

@@ -99,12 +99,7 @@ func (x *Explainer) connect(ctx context.Context, req Request, dec delivery.Decis
 func Look(ctx context.Context, p Prober, plan delivery.Plan, addr netip.Addr) Contact {
 	ctx, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
-	look := plan
-	look.TLSA, look.DANENames = plan.Host.DANE.Records, plan.Host.DANE.References // also where the plan does not ask for them
-	if len(look.TLSA) > 0 {
-		look.SNI = plan.Host.DANE.Base
-	}
-	return newContact(plan, p.Probe(ctx, look, addr))
+	return newContact(plan, p.Probe(ctx, policy.Look(plan), addr))
 }
 
 // newContact tells a probe, and what the plan makes of it. It is pure.
@@ -145,14 +140,13 @@ func refused(plan delivery.Plan, p session.Probe, c Contact) *Reason {
 		r := reason(v.Failure.Reason, clean(v.Failure.Text))
 		return &r
 	}
-	demanding := plan.TLS == delivery.TLSRequired || plan.Verify() != "none" || plan.RequireTLSVerb == delivery.CheckRequire
 	switch {
 	case plan.Skip != nil:
 		r := reason(plan.Skip.Cause, plan.Skip.Text)
 		return &r
 	case c.Failure != nil:
 		return c.Failure
-	case c.TLSFailure != nil && (demanding || p.StartTLS && !plan.PlaintextFallback):
+	case c.TLSFailure != nil && (plan.Demanding() || p.StartTLS && !plan.PlaintextFallback):
 		return c.TLSFailure
 	case plan.DANE == delivery.CheckRequire && failed(p.DANE) != nil:
 		return failed(p.DANE)

@@ -125,10 +125,10 @@ func (h *oldTLS) mail(t *testing.T, port uint16, plan delivery.Plan) (delivery.S
 	t.Helper()
 	name := dns.MustParse("mx.old.example")
 	plan.Host = delivery.Host{Name: delivery.MXHost{Name: name}, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
-	plan.SNI, plan.Port = name, port
+	plan.SNI = name
 	body := delivery.Bytes("Subject: old\r\n\r\nhello\r\n")
 	wait := 20 * time.Second
-	c := &session.Client{HELO: "client.example", Timeouts: smtpclient.Timeouts{Greeting: wait, Hello: wait, StartTLS: wait, Mail: wait, Rcpt: wait, Data: wait, Final: wait}}
+	c := &session.Client{HELO: "client.example", Port: int(port), Timeouts: smtpclient.Timeouts{Greeting: wait, Hello: wait, StartTLS: wait, Mail: wait, Rcpt: wait, Data: wait, Final: wait}}
 	rep := c.Carry(context.Background(), session.Request{Plan: plan, Content: body,
 		Job:        &delivery.Job{Envelope: delivery.Envelope{Sender: "from@sender.example", Size: body.Size()}},
 		Recipients: []delivery.Recipient{{ID: 1, Address: "to@old.example"}}})

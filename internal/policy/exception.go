@@ -8,10 +8,6 @@ import (
 	"waxwing/internal/delivery"
 )
 
-// Except is what an exception leaves of a domain's findings, for who asks Decide
-// nothing: the companion of a Postfix, which has one answer for all hosts.
-func Except(in Input) (Input, []delivery.Fact) { return except(in) }
-
 // except sets aside what the operator's exception for the domain says (STS-13), and
 // tells what that was: facts for the basis, the log and the metric. What is left is a
 // domain that has not published it: where the sender (REQUIRETLS) or the operator's

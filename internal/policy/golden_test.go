@@ -217,6 +217,25 @@ func writeOperator(b *strings.Builder, need delivery.TLSNeed) {
 	writeRows(b, []string{"the transport's host"}, lines(operatorRows(), columns, false, false), columns, false)
 }
 
+// writeShared shows what an MTA is told that takes one level for all hosts.
+func writeShared(b *strings.Builder) {
+	var list []line
+	for _, r := range rows() {
+		l := line{dane: r.dane, sts: []string{r.sts}}
+		for _, more := range [][]delivery.Host{nil, {host(inside, delivery.DANENone, dns.Secure)}} {
+			in := r.in
+			in.Destination.Hosts = slices.Concat(in.Destination.Hosts, more)
+			l.cells = append(l.cells, DecideShared(in).Level.String())
+		}
+		if i := slices.IndexFunc(list, func(o line) bool { return o.dane == l.dane && slices.Equal(o.cells, l.cells) }); i >= 0 {
+			list[i].sts = append(list[i].sts, r.sts)
+		} else {
+			list = append(list, l)
+		}
+	}
+	writeRows(b, []string{"DNSSEC, DANE", "MTA-STS"}, list, []column{{title: "every host"}, {title: "one host, and another without TLSA"}}, false)
+}
+
 func writeRows(b *strings.Builder, head []string, rows []line, columns []column, reports bool) {
 	sts := len(head) > 1
 	for _, c := range columns {
@@ -251,6 +270,8 @@ func TestGolden(t *testing.T) {
 		fmt.Fprintf(&b, "\nA host that the operator names, %s.\n\n", need)
 		writeOperator(&b, need)
 	}
+	b.WriteString("\nOne level for all hosts.\n\n")
+	writeShared(&b)
 	b.WriteString("\nBasis of each decision of an ordinary message.\n\n")
 	for _, r := range rows() {
 		if d := Decide(r.in); len(d.Plans) > 0 {
@@ -277,6 +298,8 @@ func TestDocs(t *testing.T) {
 	writeOperator(&b, delivery.FollowPolicy)
 	b.WriteString(operatorRequireText)
 	writeOperator(&b, delivery.RequireTLS)
+	b.WriteString(sharedText)
+	writeShared(&b)
 	b.WriteString(verdictText)
 	writeVerdicts(&b)
 	b.WriteString(wordsText)
@@ -414,6 +437,17 @@ fault and not the recipient's: the mail waits.
 
 const operatorRequireText = `
 With RequireTLS:
+
+`
+
+const sharedText = `
+## One level for all hosts
+
+A Postfix that asks the companion takes one level for all hosts of a domain, and
+verifies by DANE or by MTA-STS, never both. Its level dane does the rest host by
+host: it verifies where a host has usable records, demands TLS where none is usable,
+and takes what it gets where there are none. A host without an address counts for
+nothing.
 
 `
 

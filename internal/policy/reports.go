@@ -58,7 +58,7 @@ func reportDANE(s subject) delivery.Policy {
 func (r *rules) reportSTS(s subject) delivery.Policy {
 	p := delivery.Policy{Type: tlsrpt.PolicySTS, Domain: r.domain, Needs: delivery.NeedTLS}
 	if r.failure != nil {
-		p.Failed = &delivery.PolicyFailure{Type: stsResult(r.failure.Word), Reason: delivery.Reason(r.failure.Word), Text: r.failure.Error(), EDE: extended(r.failure)}
+		p.Failed = stsFailure(r.failure)
 	}
 	if r.policy != nil {
 		p.Strings, p.MX, p.Needs = r.policy.Lines, r.policy.Patterns(), delivery.NeedPKIX
@@ -88,6 +88,10 @@ func extended(err error) uint16 {
 		return de.EDE[0].Code
 	}
 	return 0
+}
+
+func stsFailure(f *mtasts.Error) *delivery.PolicyFailure {
+	return &delivery.PolicyFailure{Type: stsResult(f.Word), Reason: delivery.Reason(f.Word), Text: f.Error(), EDE: extended(f)}
 }
 
 // stsResult maps the words of STS-4 to RFC 8460 §4.3.2.2.

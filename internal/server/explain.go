@@ -65,7 +65,7 @@ func Looking(o Options, port uint16) (*Look, error) {
 	l := &Look{DNS: s.DNS, Probe: s.session(roots), Finder: &destination.Finder{DNS: s.DNS, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts, Port: int(port)},
 		Fetcher: &mtasts.Fetcher{Resolver: s.DNS, Dial: s.o.Dialer.DialContext, Roots: roots, AllowPrivate: d.AllowPrivate, Now: s.o.Now}}
 	if port != 0 {
-		l.Probe.Port = int(port)
+		l.Probe.Port, l.Probe.ImplicitTLS = int(port), port == 465
 	}
 	return l, nil
 }

@@ -150,13 +150,14 @@ func TestResumption(t *testing.T) {
 	if s := last(r.carry()); s.TLS == nil || s.TLS.Resumed || s.DANE == nil || s.DANE.Failure != nil {
 		t.Errorf("%+v, DANE %+v", s.TLS, s.DANE)
 	}
-	keys := []string{sessionKey(&r.req.Plan)}
+	keys := []string{sessionKey(25, &r.req.Plan)}
 	r.req.Plan.TLSA[0].MatchingType = 2
-	keys = append(keys, sessionKey(&r.req.Plan))
+	keys = append(keys, sessionKey(25, &r.req.Plan))
 	r.req.Plan.PKIX = delivery.CheckReport
-	keys = append(keys, sessionKey(&r.req.Plan))
+	keys = append(keys, sessionKey(25, &r.req.Plan))
+	keys = append(keys, sessionKey(26, &r.req.Plan))
 	slices.Sort(keys)
-	if len(slices.Compact(keys)) != 3 {
+	if len(slices.Compact(keys)) != 4 {
 		t.Error("plans that verify differently share a key")
 	}
 }

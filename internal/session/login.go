@@ -10,12 +10,29 @@ import (
 	"waxwing/smtpclient"
 )
 
-// login logs in where the plan says so (TRA-2). Whatever goes wrong is
+// Login is what a session logs in with (TRA-2). It holds a secret and prints
+// without it.
+type Login struct {
+	User     string
+	Password string `json:"-"`
+	// Mechanisms are the SASL mechanisms that may be used; empty: the strongest
+	// offered of those that the session knows. PLAIN and LOGIN need a verified
+	// TLS session in any case.
+	Mechanisms []string
+}
+
+// String leaves the password out.
+func (l Login) String() string { return "login of " + l.User }
+
+// GoString leaves the password out.
+func (l Login) GoString() string { return l.String() }
+
+// login logs in where the client says so (TRA-2). Whatever goes wrong is
 // temporary: it is between the operator and the host, and no fault of a sender
 // or recipient. A refusal is never followed by a weaker mechanism. The time for
 // it ends with setup.
 func (v *visit) login(ctx, setup context.Context) *delivery.Failure {
-	l := v.plan.Login
+	l := v.c.Login
 	if l == nil {
 		return nil
 	}

@@ -94,7 +94,7 @@ func TestLogin(t *testing.T) {
 			t.Parallel()
 			mx := &peer{cert: &p.good, extTLS: []string{tt.offer}, login: loginAs("secret", true)}
 			r := newRig(t, network{addr1: mx})
-			r.client.Login = &delivery.Login{User: "joe", Password: tt.password}
+			r.client.Login = &Login{User: "joe", Password: tt.password}
 			r.pooled()
 			tt.plan(r)
 			if tt.with == sasl.ScramSHA256 { // this one really knows no -PLUS
@@ -137,7 +137,7 @@ func TestLoginDowngrade(t *testing.T) {
 	mx := &peer{cert: &p.good, extTLS: []string{"AUTH PLAIN SCRAM-SHA-256"}, login: loginAs("secret", true)}
 	r := newRig(t, network{addr1: mx})
 	r.enforcePKIX()
-	r.client.Login = &delivery.Login{User: "joe", Password: "secret"}
+	r.client.Login = &Login{User: "joe", Password: "secret"}
 	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != AuthRefused || mx.saw("AUTH PLAIN") != 0 || mx.saw("MAIL") != 0 {
 		t.Errorf("%v %s; peer saw %q", res.Outcome, res.Word, mx.seen)
 	}
@@ -145,7 +145,7 @@ func TestLoginDowngrade(t *testing.T) {
 	r = newRig(t, network{addr1: mx, addr2: mx})
 	r.addrs(addr1, addr2)
 	r.enforcePKIX()
-	r.client.Login = &delivery.Login{User: "joe", Password: "secret"}
+	r.client.Login = &Login{User: "joe", Password: "secret"}
 	if rep := r.carry(); len(rep.Visit.Sessions) != 1 {
 		t.Errorf("%d sessions", len(rep.Visit.Sessions))
 	}
@@ -164,8 +164,8 @@ func TestLoginKeys(t *testing.T) {
 	r := newRig(t, network{addr1: mx})
 	r.enforcePKIX()
 	r.pooled()
-	for _, l := range []*delivery.Login{{User: "joe", Password: "secret"}, {User: "ann", Password: "secret"}, {User: "joe", Password: "secret"}, nil} {
-		r.req.Plan.Login = l
+	for _, l := range []*Login{{User: "joe", Password: "secret"}, {User: "ann", Password: "secret"}, {User: "joe", Password: "secret"}, nil} {
+		r.client.Login = l
 		if rep := r.carry(); !delivered(rep) {
 			t.Fatalf("%+v", rep.Recipients[0])
 		}
@@ -225,9 +225,9 @@ func TestImplicitTLS(t *testing.T) {
 // A password shows in no text that fmt makes.
 func TestLoginHidesPassword(t *testing.T) {
 	t.Parallel()
-	l := delivery.Login{User: "joe", Password: "secret"}
-	plan := delivery.Plan{Login: &l}
-	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", l, l, l, l), fmt.Sprintf("%v %+v", plan, &l), fmt.Sprintf("%v %+v %#v", SOCKS{Password: "secret"}, SOCKS{Password: "secret"}, SOCKS{Password: "secret"})} {
+	l := Login{User: "joe", Password: "secret"}
+	client := Client{Login: &l}
+	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", l, l, l, l), fmt.Sprintf("%v %+v", &client, &l), fmt.Sprintf("%v %+v %#v", SOCKS{Password: "secret"}, SOCKS{Password: "secret"}, SOCKS{Password: "secret"})} {
 		if strings.Contains(s, "secret") {
 			t.Error(s)
 		}

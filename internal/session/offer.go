@@ -12,7 +12,7 @@ import (
 // satisfied with any session contradicts itself if it offers anything, which policy's
 // tests rule out. The stricter half holds.
 func offered(p *delivery.Plan) delivery.TLSOffer {
-	if demanding(p) {
+	if p.Demanding() {
 		return delivery.OfferSound
 	}
 	return p.Offer

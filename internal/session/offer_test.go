@@ -396,7 +396,7 @@ func TestProbeSmallHello(t *testing.T) {
 	p, _ := makePKI()
 	r := newRig(t, network{addr1: {cert: &p.good, config: picky(true)}})
 	r.req.Plan.Offer, r.req.Plan.SmallHello = delivery.OfferAny, true
-	if found := r.client.Probe(t.Context(), r.req.Plan, r.req.Plan.Host.Addrs[0]); found.TLS == nil || !found.SmallHello || found.TLSFailure != nil {
+	if found := r.client.Probe(t.Context(), look(r.req.Plan), r.req.Plan.Host.Addrs[0]); found.TLS == nil || !found.SmallHello || found.TLSFailure != nil {
 		t.Errorf("%+v", found)
 	}
 }

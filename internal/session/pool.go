@@ -62,7 +62,7 @@ func keyOf(c *Client, p *delivery.Plan, job *delivery.Job, addr netip.Addr) (poo
 		return poolKey{}, false
 	}
 	k := poolKey{
-		client: c, addr: addr, port: p.Port, host: p.Host.Name, tls: p.TLS, offer: offered(p), implicit: p.ImplicitTLS, fallback: p.PlaintextFallback,
+		client: c, addr: addr, port: c.port(), host: p.Host.Name, tls: p.TLS, offer: offered(p), implicit: c.ImplicitTLS, fallback: p.PlaintextFallback,
 		pkix: p.PKIX, dane: p.DANE, pkixName: p.PKIXName, sni: p.SNI, purpose: job.Purpose,
 		names: nameList(p.DANENames), records: recordSet(p),
 	}
@@ -74,7 +74,7 @@ func keyOf(c *Client, p *delivery.Plan, job *delivery.Job, addr netip.Addr) (poo
 	if k.purpose == delivery.DSN {
 		k.purpose = delivery.Mail
 	}
-	if l := p.Login; l != nil {
+	if l := c.Login; l != nil {
 		k.login = sha256.Sum256([]byte(l.User + "\x00" + l.Password + "\x00" + strings.Join(l.Mechanisms, " ")))
 	}
 	return k, true

@@ -33,23 +33,10 @@ type Probe struct {
 // maxOffers bounds the extensions that a Probe keeps.
 const maxOffers = 50
 
-// Probe connects to one address of the plan's host, says EHLO, begins TLS (with
-// Plan.ImplicitTLS before everything else) and
-// says goodbye. It makes both verifications, whatever the plan asks for, and goes
-// on where they fail. Sessions are classified just as those that carry mail.
+// Probe connects to one address of the plan's host, says EHLO, begins TLS and
+// says goodbye. The plan is mostly one of policy.Look. Sessions are classified just
+// as those that carry mail.
 func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) Probe {
-	plan.Offer = offered(&plan) // as a mail would
-	plan.TLS, plan.RequireTLSVerb = delivery.TLSOpportunistic, delivery.CheckNone
-	plan.PKIX, plan.DANE = delivery.CheckReport, delivery.CheckNone
-	if len(plan.TLSA) > 0 {
-		plan.DANE = delivery.CheckReport
-	}
-	if plan.PKIXName.IsZero() {
-		plan.PKIXName = plan.Host.Name.Name
-	}
-	if plan.SNI.IsZero() {
-		plan.SNI = plan.PKIXName
-	}
 	first := &probe{c: c, plan: plan, found: Probe{Addr: addr}}
 	first.run(ctx)
 	if f := first.found.TLSFailure; f == nil || !plan.SmallHello || !smallMayHelp(f.Reason) {
@@ -92,7 +79,7 @@ func (p *probe) run(ctx context.Context) {
 
 // look goes from the greeting to the offers over TLS.
 func (p *probe) look(ctx context.Context) (err error) {
-	if p.plan.ImplicitTLS {
+	if p.c.ImplicitTLS {
 		if err := p.handshake(ctx, p.conn.ImplicitTLS); err != nil {
 			return err
 		}
@@ -104,7 +91,7 @@ func (p *probe) look(ctx context.Context) (err error) {
 		return err
 	}
 	p.found.Hello = true
-	if p.plan.ImplicitTLS {
+	if p.c.ImplicitTLS {
 		p.secured()
 		return nil
 	}

@@ -8,7 +8,14 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/policy"
 )
+
+// look is what policy makes of a plan for a probe.
+func look(p delivery.Plan) delivery.Plan {
+	p.Host.DANE.Records, p.Host.DANE.References, p.Host.DANE.Base = p.TLSA, p.DANENames, p.Host.Name.Name
+	return policy.Look(p)
+}
 
 // A probe says goodbye without MAIL, sees the chain and makes both verifications,
 // required or not.
@@ -42,7 +49,7 @@ func TestProbe(t *testing.T) {
 		if tt.change != nil {
 			tt.change(r)
 		}
-		got := r.client.Probe(t.Context(), r.req.Plan, netip.MustParseAddr(addr1))
+		got := r.client.Probe(t.Context(), look(r.req.Plan), netip.MustParseAddr(addr1))
 		if tt.err != "" {
 			if got.Err == nil || got.Err.Word != tt.err {
 				t.Errorf("%s: %+v, want %s", tt.name, got.Err, tt.err)
@@ -77,7 +84,7 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	r := newRig(t, network{})
-	if got := r.client.Probe(t.Context(), r.req.Plan, netip.MustParseAddr(addr1)); got.Err == nil {
+	if got := r.client.Probe(t.Context(), look(r.req.Plan), netip.MustParseAddr(addr1)); got.Err == nil {
 		t.Errorf("nobody there: %+v", got)
 	}
 }

@@ -145,7 +145,7 @@ func (v *visit) end() {
 func (v *visit) stepText(name StepName) string {
 	switch name {
 	case StepConnect:
-		return "from " + v.facts.Local.String() + " to " + netip.AddrPortFrom(v.addr, v.plan.Port).String()
+		return "from " + v.facts.Local.String() + " to " + v.c.address(v.addr)
 	case StepGreeting:
 		if n := len(v.facts.Transcript); n > 0 {
 			return v.facts.Transcript[n-1]
@@ -197,7 +197,7 @@ func (v *visit) certificateText() string {
 
 func (v *visit) loginText() string {
 	r := v.rehearsal
-	text := fmt.Sprintf("as %s by %s, ", v.plan.Login.User, r.Mechanism)
+	text := fmt.Sprintf("as %s by %s, ", v.c.Login.User, r.Mechanism)
 	switch {
 	case r.Binding != "":
 		return text + "bound to this TLS session (" + r.Binding + "); the host proved that it knows the password"

@@ -46,8 +46,8 @@ func (c *keyedCache) forget() {
 }
 
 // sessionKey names all of a plan that a TLS session's worth depends on.
-func sessionKey(p *delivery.Plan) string {
+func sessionKey(port uint16, p *delivery.Plan) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s|%d|%d|%d|%d|%s|%d|%v|%s", p.Host.Name, p.Port, p.TLS, offered(p), p.PKIX, p.PKIXName, p.DANE, p.DANENames, recordSet(p))
+	fmt.Fprintf(h, "%s|%d|%d|%d|%d|%s|%d|%v|%s", p.Host.Name, port, p.TLS, offered(p), p.PKIX, p.PKIXName, p.DANE, p.DANENames, recordSet(p))
 	return hex.EncodeToString(h.Sum(nil)) + "|"
 }

@@ -36,10 +36,9 @@ type Client struct {
 	Pool *Pool
 	// Crowd bounds what is under way at one address; nil: nothing does.
 	Crowd *Crowd
-	// ImplicitTLS and Login are for a host that the operator named (TRA-1, TRA-2);
-	// a plan's own count first.
-	ImplicitTLS bool
-	Login       *delivery.Login
+	// Of a host that the operator named (TRA-1, TRA-2).
+	ImplicitTLS bool   // TLS begins before the greeting (RFC 8314 §3.3), as on port 465
+	Login       *Login // log in before MAIL; nil: not
 	// Convert rewrites a message that a host could not be given as it is: one with
 	// octets above 127 without 8BITMIME (SES-8), one with lines that are too long
 	// (INB-13). Nil, or an error: such a message fails.
@@ -150,7 +149,7 @@ func (t *trip) visit(addr netip.Addr, small, plain bool) *visit {
 type trip struct {
 	c       *Client
 	req     Request
-	plan    *delivery.Plan // the request's, completed
+	plan    *delivery.Plan // the request's
 	done    delivery.Visit
 	results []delivery.RecipientResult
 	asked   []netip.Addr     // per recipient: the address whose 4xx it got, which is not asked again
@@ -163,13 +162,6 @@ func newTrip(c *Client, req Request) *trip {
 	t := &trip{c: c, req: req, content: req.Content, began: time.Now(), bounds: c.Bounds.withDefaults()}
 	t.done.Plan = req.Plan
 	t.plan = &t.req.Plan
-	if t.plan.Port == 0 {
-		t.plan.Port = c.port()
-	}
-	t.plan.ImplicitTLS = t.plan.ImplicitTLS || c.ImplicitTLS
-	if t.plan.Login == nil {
-		t.plan.Login = c.Login
-	}
 	t.results = make([]delivery.RecipientResult, len(req.Recipients))
 	t.asked = make([]netip.Addr, len(req.Recipients))
 	for i, r := range req.Recipients {

@@ -61,7 +61,7 @@ func (v *visit) establish(ctx context.Context) (again, bool) {
 	// What broke off tells ctx from setup: the end of setup is the host's slowness.
 	setup, cancel := context.WithTimeout(ctx, v.bounds.Setup)
 	defer cancel()
-	if v.plan.ImplicitTLS {
+	if v.c.ImplicitTLS {
 		v.begin(StepTLS)
 		if err := v.encrypt(setup, v.conn.ImplicitTLS); err != nil {
 			return v.insecure(ctx, err), false
@@ -105,7 +105,7 @@ func (v *visit) connect(ctx context.Context) *delivery.Failure {
 	t := v.c.Timeouts.WithDefaults()
 	dctx, cancel := context.WithTimeout(ctx, t.Connect)
 	defer cancel()
-	nc, err := v.c.dialer().DialContext(dctx, "tcp", netip.AddrPortFrom(v.addr, v.plan.Port).String())
+	nc, err := v.c.dialer().DialContext(dctx, "tcp", v.c.address(v.addr))
 	if err != nil {
 		return classifyDial(err)
 	}
@@ -166,7 +166,7 @@ func (v *visit) encrypt(ctx context.Context, start func(context.Context, *tls.Co
 	check := &verifier{plan: v.plan, small: v.small, roots: v.c.Roots, now: v.c.now}
 	// Under REQUIRETLS each message has a TLS session of its own.
 	if v.c.Resume != nil && v.plan.RequireTLSVerb == delivery.CheckNone {
-		check.cache = &keyedCache{shared: v.c.Resume, key: sessionKey(v.plan)}
+		check.cache = &keyedCache{shared: v.c.Resume, key: sessionKey(v.c.port(), v.plan)}
 	}
 	err := start(ctx, check.config())
 	v.facts.PKIX, v.facts.DANE = check.pkix, check.dane
@@ -201,36 +201,30 @@ func (v *visit) insecure(ctx context.Context, err error) again {
 		enh = enhNoTLS
 	}
 	v.unsettled(&delivery.Failure{Word: f.Reason, Enhanced: enh, Text: f.Text})
-	if demanding(v.plan) {
+	if v.plan.Demanding() {
 		v.each(delivery.Pending, func(r *delivery.RecipientResult) { r.PolicyFailure = true })
 	}
 	switch {
 	case v.plan.SmallHello && !v.small && smallMayHelp(f.Reason):
 		v.facts.Again = true
 		return smaller
-	case mayRetryPlain(v.plan):
+	case !v.c.ImplicitTLS && mayRetryPlain(v.plan):
 		return plaintext
 	}
 	return nextAddr
-}
-
-// demanding reports a plan that is not satisfied with just any session.
-func demanding(p *delivery.Plan) bool {
-	return p.TLS == delivery.TLSRequired || p.PKIX == delivery.CheckRequire || p.DANE == delivery.CheckRequire ||
-		p.RequireTLSVerb == delivery.CheckRequire
 }
 
 // mayRetryPlain obeys the plan's word on plaintext. A plan that allows it and
 // yet requires TLS contradicts itself, which policy's tests rule out; should
 // one ever come here, the stricter half holds.
 func mayRetryPlain(p *delivery.Plan) bool {
-	return p.PlaintextFallback && !p.ImplicitTLS && !demanding(p)
+	return p.PlaintextFallback && !p.Demanding()
 }
 
 // qualifies holds the plan's last conditions against what stands now: nothing
 // is sent over a session that is less than the plan requires.
 func (v *visit) qualifies() *delivery.Failure {
-	if demanding(v.plan) && v.check == nil {
+	if v.plan.Demanding() && v.check == nil {
 		return &delivery.Failure{Word: StartTLSNotOffered, Enhanced: enhNoTLS, Text: "TLS is required and was not negotiated"}
 	}
 	v.facts.RequireTLS = v.check != nil && v.conn.Extensions().RequireTLS

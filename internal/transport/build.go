@@ -46,7 +46,7 @@ func (b *Builder) Make(t route.Transport) (Deliverer, error) {
 		c.Port, c.ImplicitTLS = int(t.PortNumber()), t.ImplicitTLS()
 		c.Crowd = nil // the operator named the host, and its pace bounds it
 		if t.User != "" {
-			c.Login = &delivery.Login{User: t.User, Password: string(t.Password), Mechanisms: t.Mechanisms}
+			c.Login = &session.Login{User: t.User, Password: string(t.Password), Mechanisms: t.Mechanisms}
 		}
 		return &Relay{Transport: t, Finder: HostFinder(b.DNS, &t), Session: c, Now: b.Now, Log: b.Log}, nil
 	}
