@@ -82,7 +82,7 @@ var errDraining = errors.New("server is shutting down")
 
 func newConn(s *Server, nc net.Conn) *conn {
 	w := &wire{Conn: nc}
-	return &conn{srv: s, raw: w, nc: w, remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
+	return &conn{srv: s, raw: w, nc: w, identity: s.Identity, remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
 }
 
 // log is made when there is something to say: most connections have nothing.

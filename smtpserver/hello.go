@@ -64,7 +64,7 @@ func (c *conn) extensions() smtp.Extensions {
 		StartTLS:            c.tls == nil && (c.srv.TLS != nil || c.srv.Hooks.TLS != nil),
 		EnhancedStatusCodes: !o.NoEnhanced,
 		// RFC 8689 §2: only after STARTTLS.
-		RequireTLS: o.RequireTLS && c.tls != nil,
+		RequireTLS: o.RequireTLS && (c.tls != nil || c.srv.Identity != ""),
 		DSN:        !o.NoDSN,
 		Chunking:   !o.NoChunking,
 	}

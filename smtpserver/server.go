@@ -27,8 +27,12 @@ type Server struct {
 	ImplicitTLS bool
 	Backend     Backend
 	Auth        Authenticator // nil: no AUTH
-	Limits      Limits
-	Timeouts    Timeouts
+	// Identity is the account of every client, where it is known from elsewhere: from
+	// the peer of a unix socket. Nobody is in between then, so that REQUIRETLS is
+	// offered without TLS, too. "": who has logged in.
+	Identity string
+	Limits   Limits
+	Timeouts Timeouts
 	// Peers remembers how clients have behaved, for all servers that share it. Nil:
 	// nothing is remembered from one connection to the next.
 	Peers *peers.Ledger
@@ -37,6 +41,7 @@ type Server struct {
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: discard
 	Guard *guard.Guard     // contains panics
+	Area  guard.Area       // of panics; "": guard.SMTP
 	Trace Trace
 
 	once    sync.Once

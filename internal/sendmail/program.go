@@ -97,8 +97,5 @@ func (p *Program) once(ctx context.Context, call *call, conf *config) error {
 func (o *outgoing) send(ctx context.Context, call *call, conf *config) (*smtp.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if conf.Socket != "" {
-		return o.overSocket(ctx, call, conf)
-	}
-	return o.overSMTP(ctx, call, conf)
+	return o.submit(ctx, call, conf)
 }

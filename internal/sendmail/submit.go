@@ -2,6 +2,7 @@ package sendmail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,30 +15,14 @@ import (
 
 	"waxwing/internal/certs"
 	"waxwing/internal/delivery"
-	"waxwing/internal/submitsocket"
 	"waxwing/message"
 	"waxwing/sasl"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
 
-// overSocket hands the message to the server on this machine.
-func (o *outgoing) overSocket(ctx context.Context, call *call, conf *config) (*smtp.Reply, error) {
-	req := submitsocket.Request{From: o.from, Recipients: o.recipients, RequireTLS: o.need == delivery.RequireTLS,
-		SMTPUTF8: o.smtputf8(), EnvID: call.envid, Ret: call.ret, Notify: call.notify}
-	r, err := submitsocket.Submit(ctx, conf.Socket, req, o.bytes())
-	switch {
-	case errors.Is(err, submitsocket.ErrConnect):
-		return nil, failf(exTempFail, "%w: the message was not sent; is \"waxwing serve\" running, with [sendmail] socket = %q?", err, conf.Socket)
-	case err != nil:
-		return nil, failf(exTempFail, "%w: whether the message was sent is not known", err)
-	case !r.Positive():
-		return nil, refused("the local server refused the message", r)
-	}
-	return r, nil
-}
-
-// submission is one session with a submission server.
+// submission is one session with a submission server, or with the server on this
+// machine over its socket.
 type submission struct {
 	o    *outgoing
 	call *call
@@ -45,8 +30,9 @@ type submission struct {
 	conn *smtpclient.Conn
 }
 
-// overSMTP submits the message to the configured server, over verified TLS only.
-func (o *outgoing) overSMTP(ctx context.Context, call *call, conf *config) (*smtp.Reply, error) {
+// submit hands the message to the configured server: over verified TLS only, or over
+// the local socket.
+func (o *outgoing) submit(ctx context.Context, call *call, conf *config) (*smtp.Reply, error) {
 	s := &submission{o: o, call: call, conf: conf}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
@@ -56,6 +42,11 @@ func (o *outgoing) overSMTP(ctx context.Context, call *call, conf *config) (*smt
 		return nil, err
 	}
 	return s.send(ctx)
+}
+
+// server is who is spoken to, for messages.
+func (s *submission) server() string {
+	return cmp.Or(s.conf.Server, "the local server")
 }
 
 // tlsConfig verifies the server's name, with this machine's authorities or the configured ones.
@@ -70,25 +61,11 @@ func (s *submission) tlsConfig() (*tls.Config, error) {
 	return &tls.Config{ServerName: s.conf.Server, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
-// connect comes as far as the server's extensions over TLS.
+// connect comes as far as the server's extensions, over TLS unless it is the local one.
 func (s *submission) connect(ctx context.Context) error {
-	conf, err := s.tlsConfig()
+	nc, conf, err := s.dial(ctx)
 	if err != nil {
 		return err
-	}
-	addr := net.JoinHostPort(s.conf.Server, strconv.Itoa(s.conf.port()))
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return failf(exTempFail, "cannot connect to %s: %w: the message was not sent", addr, err)
-	}
-	if s.conf.implicit() {
-		tc := tls.Client(nc, conf)
-		if err := tc.HandshakeContext(ctx); err != nil {
-			nc.Close()
-			return s.failed("TLS", err)
-		}
-		nc = tc
 	}
 	s.conn = smtpclient.New(nc, smtpclient.Options{HELO: s.helo()})
 	if err := s.greet(ctx, conf); err != nil {
@@ -98,6 +75,36 @@ func (s *submission) connect(ctx context.Context) error {
 	return nil
 }
 
+// dial opens the connection; with a configuration, TLS is to be begun with STARTTLS.
+func (s *submission) dial(ctx context.Context) (net.Conn, *tls.Config, error) {
+	var d net.Dialer
+	if socket := s.conf.Socket; socket != "" {
+		nc, err := d.DialContext(ctx, "unix", socket)
+		if err != nil {
+			err = failf(exTempFail, "cannot connect to the local server: %w: the message was not sent; is \"waxwing serve\" running, with [sendmail] socket = %q?", err, socket)
+		}
+		return nc, nil, err
+	}
+	conf, err := s.tlsConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	addr := net.JoinHostPort(s.conf.Server, strconv.Itoa(s.conf.port()))
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, nil, failf(exTempFail, "cannot connect to %s: %w: the message was not sent", addr, err)
+	}
+	if !s.conf.implicit() {
+		return nc, conf, nil
+	}
+	tc := tls.Client(nc, conf)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, nil, s.failed("TLS", err)
+	}
+	return tc, nil, nil
+}
+
 func (s *submission) greet(ctx context.Context, conf *tls.Config) error {
 	if _, err := s.conn.Greeting(ctx); err != nil {
 		return s.failed("greeting", err)
@@ -105,7 +112,7 @@ func (s *submission) greet(ctx context.Context, conf *tls.Config) error {
 	if err := s.conn.Hello(ctx); err != nil {
 		return s.failed("EHLO", err)
 	}
-	if s.conf.implicit() {
+	if conf == nil {
 		return nil
 	}
 	if err := s.conn.StartTLS(ctx, conf); err != nil {
@@ -132,6 +139,8 @@ func (s *submission) failed(what string, err error) error {
 	var reply *smtpclient.ReplyError
 	code := exTempFail
 	switch {
+	case errors.As(err, &reply) && s.conf.Socket != "": // who it is stands before the greeting
+		return refused(s.server()+" refused the message", reply.Reply)
 	case errors.As(err, &reply):
 		code = replyCode(reply.Reply)
 	case errors.Is(err, smtpclient.ErrNotOffered):
@@ -139,7 +148,7 @@ func (s *submission) failed(what string, err error) error {
 	case untrusted(err):
 		code = exNoPerm
 	}
-	return failf(code, "%s: %s: %w: the message was not sent", s.conf.Server, what, err)
+	return failf(code, "%s: %s: %w: the message was not sent", s.server(), what, err)
 }
 
 // untrusted reports a server that is not who it should be: trying again helps nothing.
@@ -163,7 +172,7 @@ func (s *submission) login(ctx context.Context) error {
 	}
 	client, err := sasl.Choose(s.conn.Extensions().Auth, cs, sasl.Account{User: s.conf.User, Password: password, Allowed: s.conf.Mechanisms})
 	if err != nil {
-		return failf(exNoPerm, "%s: logging in as %s: %w: the message was not sent", s.conf.Server, s.conf.User, err)
+		return failf(exNoPerm, "%s: logging in as %s: %w: the message was not sent", s.server(), s.conf.User, err)
 	}
 	if err := s.conn.Auth(ctx, client); err != nil {
 		failed := s.failed("logging in as "+s.conf.User, err)
@@ -184,9 +193,14 @@ func (s *submission) send(ctx context.Context) (*smtp.Reply, error) {
 		return nil, err
 	}
 	res, err := s.conn.Transaction(ctx, t)
+	if s.conf.Socket != "" {
+		if r := wholeRefusal(res, s.o.recipients); r != nil {
+			return nil, refused(s.server()+" refused the message", r)
+		}
+	}
 	if err != nil {
 		if res != nil && res.DotSent {
-			return nil, failf(exTempFail, "%s: %w: whether the message was sent is not known", s.conf.Server, err)
+			return nil, failf(exTempFail, "%s: %w: whether the message was sent is not known", s.server(), err)
 		}
 		return nil, s.failed("sending", err)
 	}
@@ -198,11 +212,25 @@ func (s *submission) send(ctx context.Context) (*smtp.Reply, error) {
 	return res.Data, nil
 }
 
+// wholeRefusal is the first refusal by the local server, which takes a message for all
+// recipients or for none; nil: there is none.
+func wholeRefusal(res *smtpclient.TransactionResult, recipients []string) *smtp.Reply {
+	if res.Mail != nil && !res.Mail.Positive() {
+		return res.Mail
+	}
+	for i, r := range res.Rcpts {
+		if r != nil && !r.Positive() {
+			return smtp.NewReply(r.Code, r.Enhanced, "nothing was sent: %s: %s", recipients[i], r.Text())
+		}
+	}
+	return nil
+}
+
 // judge makes of the replies what the caller is told. A message that some of the recipients
 // have is not a success: who has it and who not is told.
 func (s *submission) judge(res *smtpclient.TransactionResult) error {
 	if res.Mail != nil && !res.Mail.Positive() {
-		return refused(s.conf.Server+" refused the sender <"+s.o.from+">", res.Mail)
+		return refused(s.server()+" refused the sender <"+s.o.from+">", res.Mail)
 	}
 	var bad []string
 	var worst *smtp.Reply
@@ -216,13 +244,13 @@ func (s *submission) judge(res *smtpclient.TransactionResult) error {
 	}
 	switch {
 	case len(bad) == len(res.Rcpts):
-		return &Error{Code: replyCode(worst), Reply: worst, Err: fmt.Errorf("%s refused every recipient, and nothing was sent: %s", s.conf.Server, strings.Join(bad, "; "))}
+		return &Error{Code: replyCode(worst), Reply: worst, Err: fmt.Errorf("%s refused every recipient, and nothing was sent: %s", s.server(), strings.Join(bad, "; "))}
 	case res.Data == nil:
-		return failf(exProtocol, "%s did not answer to the message", s.conf.Server)
+		return failf(exProtocol, "%s did not answer to the message", s.server())
 	case !res.Data.Positive():
-		return refused(s.conf.Server+" refused the message", res.Data)
+		return refused(s.server()+" refused the message", res.Data)
 	case len(bad) > 0:
-		return &Error{Code: replyCode(worst), Reply: worst, Err: fmt.Errorf("sent to %d of %d recipients; %s refused %s", len(res.Rcpts)-len(bad), len(res.Rcpts), s.conf.Server, strings.Join(bad, "; "))}
+		return &Error{Code: replyCode(worst), Reply: worst, Err: fmt.Errorf("sent to %d of %d recipients; %s refused %s", len(res.Rcpts)-len(bad), len(res.Rcpts), s.server(), strings.Join(bad, "; "))}
 	}
 	return nil
 }
@@ -232,7 +260,7 @@ func (s *submission) transaction() (smtpclient.Transaction, error) {
 	ext, o := s.conn.Extensions(), s.o
 	var t smtpclient.Transaction
 	unable := func(what string) (smtpclient.Transaction, error) {
-		return t, failf(exUnavailable, "%s does not offer %s: the message was not sent", s.conf.Server, what)
+		return t, failf(exUnavailable, "%s does not offer %s: the message was not sent", s.server(), what)
 	}
 	if o.smtputf8() && !ext.SMTPUTF8 && !o.toASCII() {
 		return unable("SMTPUTF8, which the addresses need")
@@ -278,12 +306,12 @@ func (s *submission) fit(msg []byte) ([]byte, error) {
 			if need.SevenBit {
 				what += " without 8-bit text"
 			}
-			return nil, failf(exDataErr, "%s takes %s, and the message cannot be converted: %w: it was not sent", s.conf.Server, what, err)
+			return nil, failf(exDataErr, "%s takes %s, and the message cannot be converted: %w: it was not sent", s.server(), what, err)
 		}
 		msg = b.Bytes()
 	}
 	if ext.MaxSize > 0 && int64(len(msg)) > ext.MaxSize {
-		return nil, failf(exDataErr, "the message has %d octets, and %s takes at most %d: it was not sent", len(msg), s.conf.Server, ext.MaxSize)
+		return nil, failf(exDataErr, "the message has %d octets, and %s takes at most %d: it was not sent", len(msg), s.server(), ext.MaxSize)
 	}
 	return msg, nil
 }

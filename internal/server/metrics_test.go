@@ -29,7 +29,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/lab"
-	"waxwing/internal/submitsocket"
+	"waxwing/internal/sendmail"
 	"waxwing/internal/tlsreport"
 	"waxwing/mtasts"
 	"waxwing/smtp"
@@ -342,12 +342,8 @@ func (w *world) badProxy() {
 
 func (w *world) sendmail() {
 	w.t.Helper()
-	r, err := submitsocket.Submit(w.ctx(), w.m.Socket().String(), submitsocket.Request{From: w.m.Address(), Recipients: []string{w.m.Address()}},
-		[]byte("From: <"+w.m.Address()+">\r\nSubject: x\r\n\r\nhello\r\n"))
-	w.check(err)
-	if !r.Positive() {
-		w.t.Errorf("the message was refused: %v", r)
-	}
+	p := &sendmail.Program{Stdin: strings.NewReader("Subject: x\n\nhello\n"), Stdout: io.Discard, Stderr: io.Discard, Now: w.n.Clock.Now}
+	w.check(p.Run(w.ctx(), []string{"-C", w.m.Sendmail, w.m.Address()}))
 }
 
 func (w *world) overLimit() {

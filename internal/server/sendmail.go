@@ -25,7 +25,7 @@ func (s *Server) listenSendmail() error {
 		return nil
 	}
 	door := s.receiving()
-	srv := &submitsocket.Server{Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
+	srv := &submitsocket.Server{Hostname: s.cfg.Hostname.ASCII(), Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
 		Recipients: s.cfg.Limits.MaxRecipients, Connections: c.MaxConnections, PerUser: c.ConnectionsPerUser, Log: s.area("sendmail"), Guard: s.guard,
 		Count:    func(refused string) { s.Metrics.Connected(string(kindSendmail), refused) },
 		Ended:    func() { s.Metrics.Disconnected(string(kindSendmail), "closed") },

@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,7 +15,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/config"
 	"waxwing/internal/mailbox"
-	"waxwing/internal/submitsocket"
+	"waxwing/internal/sendmail"
 )
 
 // TRA-5: what a program hands in over the socket is mail of the account that the
@@ -37,7 +40,10 @@ func TestSendmailSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	path := s.Socket().String()
+	path, conf := s.Socket().String(), filepath.Join(t.TempDir(), "sendmail.toml")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "socket = %q\n", path), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o666 {
 		t.Errorf("the socket: %v %v", fi, err)
 	}
@@ -49,12 +55,16 @@ func TestSendmailSocket(t *testing.T) {
 	go func() { done <- s.Run(run) }()
 	submit := func(from, header string) string {
 		t.Helper()
-		req := submitsocket.Request{From: from, Recipients: []string{"boss@example.test"}, RequireTLS: true}
-		r, err := submitsocket.Submit(ctx, path, req, []byte("From: "+header+"\r\nSubject: x\r\n\r\nhello\r\n"))
-		if err != nil {
+		p := &sendmail.Program{Stdin: strings.NewReader("From: " + header + "\nSubject: x\n\nhello\n"), Stdout: io.Discard, Stderr: io.Discard, Now: time.Now}
+		err := p.Run(ctx, []string{"-C", conf, "--require-tls", "-f", from, "boss@example.test"})
+		var refused *sendmail.Error
+		switch {
+		case errors.As(err, &refused) && refused.Reply != nil:
+			return refused.Reply.String()
+		case err != nil:
 			t.Fatal(err)
 		}
-		return r.String()
+		return "250 "
 	}
 	if got := submit("www@example.test", "www@example.test"); !strings.HasPrefix(got, "250 ") {
 		t.Error(got)

@@ -16,7 +16,7 @@ func Listen(path string) (net.Listener, error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("directory of the sendmail socket: %w", err)
 	}
-	if err := clear(path); err != nil {
+	if err := removeStale(path); err != nil {
 		return nil, err
 	}
 	l, err := net.Listen("unix", path)
@@ -41,8 +41,8 @@ func makeDir(dir string) error {
 	return os.Chmod(dir, 0o755)
 }
 
-// clear removes a socket that nobody listens on.
-func clear(path string) error {
+// removeStale removes a socket that nobody listens on.
+func removeStale(path string) error {
 	fi, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

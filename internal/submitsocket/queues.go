@@ -1,6 +1,7 @@
 package submitsocket
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -20,9 +21,9 @@ type queues struct {
 }
 
 func (s *Server) queues() *queues {
-	total, wait := or(s.Connections, 100), or(s.Wait, time.Minute)
-	each := min(or(s.PerUser, 25), total)
-	waiting := or(s.Waiting, 200)
+	total, wait := cmp.Or(s.Connections, 100), cmp.Or(s.Wait, time.Minute)
+	each := min(cmp.Or(s.PerUser, 25), total)
+	waiting := cmp.Or(s.Waiting, 200)
 	q := &queues{users: map[uint32]*turns.Turns{}, most: each + waiting, here: map[uint32]int{},
 		all: turns.Turns{AtOnce: total, Waiting: each * len(s.Users), Wait: wait}}
 	for uid := range s.Users {

@@ -2,7 +2,6 @@ package submitsocket
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"waxwing/smtp"
 )
 
 // office is a server whose programs are of the users that the test says.
@@ -38,7 +39,7 @@ func open(t *testing.T, change func(*Server)) *office {
 }
 
 // dial connects as a user.
-func (o *office) dial(uid uint32) *program {
+func (o *office) dial(uid uint32) *user {
 	o.t.Helper()
 	o.uids <- uid
 	nc, err := net.Dial("unix", o.path)
@@ -47,7 +48,7 @@ func (o *office) dial(uid uint32) *program {
 	}
 	o.t.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
-	return &program{o.t, nc}
+	return &user{o.t, nc}
 }
 
 // counted waits for what was counted.
@@ -66,22 +67,33 @@ func (o *office) counted(want ...string) {
 	o.t.Fatalf("counted %q, want %q", got, want)
 }
 
-type program struct {
+type user struct {
 	t *testing.T
 	net.Conn
 }
 
-// submit hands a message in and reads the answer.
-func (p *program) submit() {
-	msg := "Subject: x\r\n\r\nx\r\n"
-	fmt.Fprintf(p, `{"version":1,"from":"a@b.test","recipients":["x@y.test"],"size":%d}`+"\n%s", len(msg), msg)
+// submit hands a message in, all at once.
+func (p *user) submit() {
+	io.WriteString(p, "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<x@y.test>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\n")
 }
 
-func (p *program) want(text string) {
+// want reads replies up to the one that settles the message.
+func (p *user) want(text string) {
 	p.t.Helper()
-	line, err := bufio.NewReader(p).ReadString('\n')
-	if err != nil || !strings.Contains(line, text) {
-		p.t.Errorf("answer %q, %v; want %s", line, err, text)
+	br, data := bufio.NewReader(p), false
+	for {
+		r, err := smtp.ReadReply(br, smtp.ReplyLimits{})
+		if err != nil {
+			p.t.Errorf("no answer: %v; want %s", err, text)
+			return
+		}
+		if r.Code >= 400 || data {
+			if !strings.HasPrefix(r.String(), text) {
+				p.t.Errorf("answer %q; want %s", r, text)
+			}
+			return
+		}
+		data = r.Code == 354
 	}
 }
 
@@ -90,7 +102,7 @@ func (p *program) want(text string) {
 func TestUsersHaveShares(t *testing.T) {
 	t.Parallel()
 	o := open(t, func(s *Server) { s.Connections, s.PerUser, s.Waiting = 4, 2, 1 })
-	silent := []*program{o.dial(1), o.dial(1)}
+	silent := []*user{o.dial(1), o.dial(1)}
 	o.counted("", "")
 	third := o.dial(1) // waits
 	third.submit()
@@ -100,7 +112,7 @@ func TestUsersHaveShares(t *testing.T) {
 	other.submit()
 	other.want("250")
 	fourth := o.dial(1)
-	fourth.want(`"code":451,"enhanced":"4.3.2","lines":["too many programs of the user with the id 1`)
+	fourth.want(`451 4.3.2 too many programs of the user with the id 1`)
 	o.counted("", "", "unknown-user", "", "limit-user")
 	silent[0].Close()
 	third.want("250")
@@ -115,7 +127,7 @@ func TestNoTurn(t *testing.T) {
 	silent := o.dial(1)
 	o.counted("")
 	late := o.dial(2)
-	late.want(`"code":451,"enhanced":"4.3.2","lines":["too much mail is being handed in`)
+	late.want(`451 4.3.2 too much mail is being handed in`)
 	o.counted("", "limit-total")
 	silent.submit()
 	silent.want("250")
@@ -129,10 +141,10 @@ func TestSlowPrograms(t *testing.T) {
 		s.Connections, s.Idle, s.Timeout = 1, 100*time.Millisecond, 400*time.Millisecond
 	})
 	silent := o.dial(1)
-	silent.want("500")
+	silent.want("421 4.4.2")
 	half := o.dial(1)
-	io.WriteString(half, `{"version":1,"from":"a@b.test","recipients":["x@y.test"],"size":1000}`+"\nSubject: x\r\n")
-	half.want("451")
+	io.WriteString(half, "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<x@y.test>\r\nDATA\r\nSubject: x\r\n")
+	half.want("421 4.4.2")
 	drip := o.dial(1)
 	go func() {
 		for range 100 {
