@@ -1,6 +1,7 @@
 package sendmail
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
@@ -87,17 +88,14 @@ func loadConfig(path string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	meta, err := toml.Decode(string(b), c)
-	if err != nil {
-		var pe toml.ParseError
-		if errors.As(err, &pe) { // its text could quote the password
-			return nil, fmt.Errorf("%s:%d: this line is no TOML: write key = \"value\"", path, pe.Position.Line)
-		}
-		return nil, fmt.Errorf("%s: a value is of the wrong type: texts stand in quotes, the port is a number, mechanisms are a list of texts", path)
-	}
 	var errs []error
-	for _, k := range meta.Undecoded() {
-		errs = append(errs, fmt.Errorf("unknown key %q", k))
+	var unknown *toml.StrictMissingError
+	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(c); errors.As(err, &unknown) {
+		for _, e := range unknown.Errors {
+			errs = append(errs, fmt.Errorf("unknown key %q", strings.Join(e.Key(), ".")))
+		}
+	} else if err != nil {
+		return nil, notRead(path, err)
 	}
 	if c.Password != "" && fi.Mode().Perm()&0o004 != 0 {
 		errs = append(errs, fmt.Errorf("everybody may read it, and it holds a password: chmod 640 it, or use password_file"))
@@ -108,6 +106,20 @@ func loadConfig(path string) (*config, error) {
 		return nil, fmt.Errorf("%s: %s", path, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return c, nil
+}
+
+// notRead says where a file is no TOML, or has a value of the wrong type. What the
+// decoder says of it could quote the password.
+func notRead(path string, err error) error {
+	var at *toml.DecodeError
+	if !errors.As(err, &at) {
+		return fmt.Errorf("%s: this is no TOML", path)
+	}
+	line, _ := at.Position()
+	if key := at.Key(); len(key) > 0 {
+		return fmt.Errorf("%s:%d: %s: written twice, or of the wrong type: texts stand in quotes, the port is a number, mechanisms are a list of texts", path, line, strings.Join(key, "."))
+	}
+	return fmt.Errorf("%s:%d: this line is no TOML: write key = \"value\"", path, line)
 }
 
 // anchor makes relative paths count from the file's directory.
