@@ -19,7 +19,7 @@ var layers = map[int][]string{
 	2:  {"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"},
 	3:  {"internal/store"},
 	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/body", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics", "internal/panics", "internal/logline", "internal/disk"},
-	5:  {"internal/transport", "internal/mailboxes", "internal/dnscheck"},
+	5:  {"internal/transport", "internal/mailboxes", "internal/dispatch", "internal/dnscheck"},
 	6:  {"internal/queue", "internal/explain"},
 	7:  {"internal/receive", "internal/submitsocket", "internal/tlsreport", "internal/dmarcreport", "internal/companion"},
 	8:  {"internal/web/reports", "internal/web/policies", "internal/control", "internal/cli", "internal/sendmail"},
@@ -34,10 +34,10 @@ var free = map[string]bool{"internal/arch": true, "internal/lab": true, "interna
 var labUsers = map[string]bool{"cmd/waxwing": true, "internal/lab": true, "internal/lab/stories": true}
 
 // pure packages choose and do no I/O (the architecture's one law).
-var pure = []string{"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"}
+var pure = []string{"internal/route", "internal/policy", "internal/retry", "internal/dispatch", "internal/sound", "internal/dnsrecords", "internal/keystage"}
 
 // impure are imports that a pure package must not have.
-var impure = map[string]bool{"net": true, "os": true, "database/sql": true, "context": true, "log/slog": true, "net/http": true, "io": true, "time/tzdata": true}
+var impure = map[string]bool{"net": true, "os": true, "database/sql": true, "context": true, "log/slog": true, "net/http": true, "io": true, "time/tzdata": true, "waxwing/internal/store": true}
 
 func layerOf() map[string]int {
 	m := map[string]int{}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/route"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/store"
 )
 
@@ -89,7 +90,7 @@ func (q *Queue) Drop(ctx context.Context, f Filter) (Changed, error) {
 // do change them, a batch at a time. What waits in memory goes back first.
 func (q *Queue) act(ctx context.Context, f Filter, states []State, do func(ids []int64) (int, error)) (Changed, error) {
 	q.setup()
-	q.giveBack(ctx, q.board.recallAll(), q.Now())
+	q.giveBack(ctx, q.board.RecallAll(), q.Now())
 	defer q.Wake()
 	var c Changed
 	var ids []int64
@@ -103,7 +104,7 @@ func (q *Queue) act(ctx context.Context, f Filter, states []State, do func(ids [
 			switch {
 			case s == Leased:
 				c.Busy = len(found)
-			case contains(states, s):
+			case slices.Contains(states, s):
 				ids = append(ids, found...)
 			}
 		}
@@ -122,26 +123,17 @@ func (q *Queue) act(ctx context.Context, f Filter, states []State, do func(ids [
 	return c, nil
 }
 
-func contains(states []State, s State) bool {
-	for _, have := range states {
-		if have == s {
-			return true
-		}
-	}
-	return false
-}
-
 // ids are all that match: 8 octets each.
 func (f Filter) ids(tx *store.Tx, s State) ([]int64, error) {
 	where, args := f.where(s)
-	return scanIDs(tx, `SELECT r.id FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where, args...)
+	return store.Column[int64](tx, `SELECT r.id FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where, args...)
 }
 
 func (q *Queue) update(ctx context.Context, ids []int64, stmt string, args ...any) (int, error) {
 	var n int64
 	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		list, more, _ := inList(ids)
-		n, err = tx.Exec(stmt+list, append(args[:len(args):len(args)], more...)...)
+		list, more := inList(ids)
+		n, err = tx.Exec(stmt+list, slices.Concat(args, more)...)
 		return err
 	})
 	return int(n), err
@@ -160,27 +152,27 @@ func (q *Queue) redirect(ctx context.Context, ids []int64, stmt string, args ...
 func (q *Queue) waken(ctx context.Context, ids []int64, from State, stmt string, args ...any) (int, error) {
 	var n int64
 	now := q.Now()
-	if err := q.rekey(ctx, ids); err != nil { // what is opened is whom they now wait for
+	if err := q.rekey(ctx, ids); err != nil { // first: what is opened are the contacts that they have now
 		return 0, err
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		list, more, _ := inList(ids)
-		keys, err := scanLanes(tx, `SELECT DISTINCT dest, local, account FROM recipients WHERE state = ? AND id IN `+list,
+		list, more := inList(ids)
+		lanes, err := store.Collect(tx, scanLane, `SELECT DISTINCT `+laneColumns+` FROM recipients WHERE state = ? AND id IN `+list,
 			append([]any{int64(from)}, more...)...)
 		if err != nil {
 			return err
 		}
-		if n, err = tx.Exec(stmt+list, append(args[:len(args):len(args)], more...)...); err != nil {
+		if n, err = tx.Exec(stmt+list, slices.Concat(args, more)...); err != nil {
 			return err
 		}
-		due := map[laneKey]time.Time{}
-		for _, k := range keys {
-			due[k] = now
+		due := map[dispatch.Lane]time.Time{}
+		for _, l := range lanes {
+			due[l] = now
 			if from != Waiting {
 				continue
 			}
-			for _, name := range withWays([]destKey{k.to}) {
-				if _, err := tx.Exec(`DELETE FROM destinations WHERE dest = ? AND local = ?`, name, k.to.local); err != nil {
+			for _, name := range dispatch.WithWays([]dispatch.Contact{l.To}) {
+				if err := open(tx, dispatch.Contact{Name: name, Local: l.To.Local}); err != nil {
 					return err
 				}
 			}
@@ -198,7 +190,7 @@ func (q *Queue) end(ctx context.Context, ids []int64, word delivery.Reason, text
 	var rows []row
 	var envs map[int64]delivery.Envelope
 	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		list, args, _ := inList(ids)
+		list, args := inList(ids)
 		rows, err = scanRows(tx, `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?
 			WHERE id IN (SELECT id FROM recipients WHERE state IN (0, 2) AND id IN `+list+tx.Lock()+returned,
 			append([]any{q.Owner, number, store.Time(lease)}, args...)...)
@@ -221,34 +213,4 @@ func (q *Queue) end(ctx context.Context, ids []int64, word delivery.Reason, text
 		done += q.settle(context.WithoutCancel(ctx), j, &res, false)
 	}
 	return done, nil
-}
-
-// Closed returns the destinations that cannot be reached and whose mail waits
-// for that, at most limit, those that open first in front.
-func (q *Queue) Closed(ctx context.Context, limit int) ([]Closed, error) {
-	var out []Closed
-	err := q.Store.Read(ctx, func(tx *store.Tx) error {
-		out = nil
-		rs, err := tx.Query(`SELECT dest, blocked, since, failures, text FROM destinations ORDER BY blocked, dest LIMIT ?`, int64(limit))
-		if err != nil {
-			return err
-		}
-		defer rs.Close()
-		for rs.Next() {
-			var c Closed
-			var until, since int64
-			var dest string
-			if err := rs.Scan(&dest, &until, &since, &c.Failures, &c.Text); err != nil {
-				return err
-			}
-			c.Domain, c.Transport = route.ParseContact(dest)
-			c.Until, c.Since = store.FromTime(until), store.FromTime(since)
-			out = append(out, c)
-		}
-		return rs.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list closed destinations: %w", err)
-	}
-	return out, nil
 }

@@ -20,13 +20,13 @@ func TestClaimUsesTheIndexes(t *testing.T) {
 	t.Parallel()
 	pick := fmt.Sprintf(pickLane, 0)
 	ofDomain, _ := Filter{Domain: "d5.test"}.where(Waiting)
-	list, _, _ := inList(make([]int64, 256))
+	list, _ := inList(make([]int64, 256))
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		filling{recipients: 20_000, dests: 5000, accounts: 7, now: noon}.write(t, s)
 		for _, q := range []string{
 			claimExpired + returned[:1], attention, nextLane, nextLease, nextAttend, claimIDs + list + returned[:1],
 			pick, pick + strings.Repeat(" UNION ALL "+pick, putMost-1), pickRest, laneGone, accountsAfter,
-			putLanes(putMost) + ` DO UPDATE SET next = excluded.next`,
+			putLane + strings.Repeat(", (?, ?, ?, ?)", putMost-1) + setLane,
 			`SELECT dest, local, account FROM lanes WHERE next <= ? ORDER BY next LIMIT ?`,
 			`SELECT dest, local, account FROM lanes WHERE account = ? AND next <= ? ORDER BY next LIMIT 8`,
 			lanesAfter, rowsAfter, `SELECT r.id FROM recipients r JOIN messages m ON m.id = r.message WHERE ` + ofDomain,

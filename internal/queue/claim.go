@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/store"
 )
 
@@ -32,13 +33,8 @@ const (
 		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host, unanswered`
 )
 
-const (
-	// laneTurn is when another look is taken at a lane that has more due than its
-	// destination may have now. This machine looks as soon as there is room; the time
-	// is for the others.
-	laneTurn    = 30 * time.Second
-	attendBatch = 100
-)
+// attendBatch bounds the rows that one claim takes for being looked at.
+const attendBatch = 100
 
 // claiming is one claim on its way.
 type claiming struct {
@@ -102,14 +98,10 @@ func (c *claiming) take(stmt string, args ...any) (int, error) {
 
 // takeIDs claims rows that wait, by their identifiers.
 func (c *claiming) takeIDs(ids []int64) error {
-	for len(ids) > 0 {
-		list, args, rest := inList(ids)
-		ids = rest
-		if _, err := c.take(claimIDs+list, args...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachIn(ids, func(list string, args []any) error {
+		_, err := c.take(claimIDs+list, args...)
+		return err
+	})
 }
 
 // attend claims rows whose sender has to hear of a delay, or whose time is over,
@@ -118,39 +110,32 @@ func (c *claiming) attend() error {
 	if c.room <= 0 {
 		return nil
 	}
-	rs, err := c.tx.Query(attention+c.tx.Lock(), store.Time(c.now), int64(min(c.room, attendBatch)))
-	if err != nil {
-		return err
-	}
-	defer rs.Close()
 	type found struct {
-		id, due int64
-		to      destKey
+		id  int64
+		to  dispatch.Contact
+		due time.Time
 	}
-	var all []found
-	var keys []destKey
-	for rs.Next() {
-		var f found
-		if err := rs.Scan(&f.id, &f.to.name, &f.to.local, &f.due); err != nil {
-			return err
-		}
-		all = append(all, f)
-		keys = append(keys, f.to)
-	}
-	if err := rs.Err(); err != nil || len(all) == 0 {
+	all, err := store.Collect(c.tx, func(r store.Row) (f found, err error) {
+		var due int64
+		err = r.Scan(&f.id, &f.to.Name, &f.to.Local, &due)
+		f.due = store.FromTime(due)
+		return f, err
+	}, attention+c.tx.Lock(), store.Time(c.now), int64(min(c.room, attendBatch)))
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	rs.Close()
-	shut, err := closedOf(c.tx, withWays(keys))
+	contacts, ids := make([]dispatch.Contact, len(all)), make([]int64, len(all))
+	for i, f := range all {
+		contacts[i], ids[i] = f.to, f.id
+	}
+	closed, err := closings(c.tx, contacts)
 	if err != nil {
 		return err
 	}
 	due := map[int64]time.Time{} // of those that are only looked at
-	var ids []int64
 	for _, f := range all {
-		ids = append(ids, f.id)
-		if at := store.FromTime(f.due); at.After(c.now) || !shutUntil(shut, f.to, c.now).IsZero() {
-			due[f.id] = at
+		if f.due.After(c.now) || !dispatch.ClosedUntil(closed, f.to, c.now).IsZero() {
+			due[f.id] = f.due
 		}
 	}
 	from := len(c.rows)
@@ -215,32 +200,6 @@ func parseAddrs(s string) []netip.Addr {
 	return out
 }
 
-// listSizes are the lengths of "?" lists that are used, so that few statements
-// have to be prepared.
-var listSizes = [...]int{1, 4, 16, 64, 256}
-
-// listSize is the length of the list for the first of n values, and how many of
-// them it holds.
-func listSize(n int) (size, held int) {
-	for _, s := range listSizes {
-		if n <= s {
-			return s, n
-		}
-	}
-	size = listSizes[len(listSizes)-1]
-	return size, size
-}
-
-// inList returns "(?, ?, …)" and its arguments for the first of ids, and the
-// ids left over. The list is filled up with the last one.
-func inList(ids []int64) (list string, args []any, rest []int64) {
-	size, n := listSize(len(ids))
-	for i := range size {
-		args = append(args, ids[min(i, n-1)])
-	}
-	return "(?" + strings.Repeat(", ?", size-1) + ")", args, ids[n:]
-}
-
 // envelopes reads the messages of rows.
 func envelopes(tx *store.Tx, rows []row) (map[int64]delivery.Envelope, error) {
 	out := make(map[int64]delivery.Envelope, len(rows))
@@ -251,33 +210,16 @@ func envelopes(tx *store.Tx, rows []row) (map[int64]delivery.Envelope, error) {
 			want = append(want, r.message)
 		}
 	}
-	for len(want) > 0 {
-		list, args, rest := inList(want)
-		want = rest
-		if err := scanEnvelopes(tx, out, `SELECT `+envelopeColumns+` FROM messages WHERE id IN `+list, args...); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return out, eachIn(want, func(list string, args []any) error {
+		return tx.Each(func(r store.Row) error {
+			e, err := scanEnvelope(r.Scan)
+			out[e.ID] = e
+			return err
+		}, `SELECT `+envelopeColumns+` FROM messages WHERE id IN `+list, args...)
+	})
 }
 
 const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport, not_before, hold, patience`
-
-func scanEnvelopes(tx *store.Tx, out map[int64]delivery.Envelope, query string, args ...any) error {
-	rs, err := tx.Query(query, args...)
-	if err != nil {
-		return err
-	}
-	defer rs.Close()
-	for rs.Next() {
-		e, err := scanEnvelope(rs.Scan)
-		if err != nil {
-			return err
-		}
-		out[e.ID] = e
-	}
-	return rs.Err()
-}
 
 func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, error) {
 	var e delivery.Envelope
@@ -296,7 +238,7 @@ func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, erro
 // jobKey is what recipients must share to travel together (QUE-1).
 type jobKey struct {
 	message int64
-	dest    destKey
+	dest    dispatch.Contact
 	domain  string
 	need    delivery.TLSNeed
 	via     string
@@ -312,7 +254,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 	var order []jobKey
 	for _, r := range rows {
 		e := envs[r.message]
-		k := jobKey{r.message, destKey{r.dest, r.local}, r.domain, e.Need, e.Transport, !r.dueWas.IsZero(), r.Attempts > 0 || r.last.word == wordReleased}
+		k := jobKey{r.message, r.lane().To, r.domain, e.Need, e.Transport, !r.dueWas.IsZero(), r.Attempts > 0 || r.last.word == wordReleased}
 		if r.need != nil {
 			k.need = *r.need
 		}
@@ -331,7 +273,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 		out[i] = q.newJob(env, groups[k], number, end)
 		out[i].released = k.released
 		if k.attend {
-			out[i].attend, out[i].to = true, destKey{local: true} // no destination is bothered
+			out[i].attend, out[i].To = true, dispatch.Contact{Local: true} // no destination is bothered
 		}
 	}
 	return out
@@ -339,7 +281,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 
 // newJob makes a job of leased rows of one message and destination.
 func (q *Queue) newJob(env delivery.Envelope, rows []row, number int64, end time.Time) *job {
-	j := &job{rows: rows, to: destKey{rows[0].dest, rows[0].local}}
+	j := &job{rows: rows, Ticket: dispatch.Ticket{To: rows[0].lane().To, Account: env.Account}}
 	env.Recipients = make([]delivery.Recipient, len(rows))
 	j.Job = delivery.Job{Envelope: env, Local: rows[0].local, Claim: number}
 	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: number, end: end}
@@ -401,7 +343,7 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 // time left. It reports whether the store answered.
 func (q *Queue) renew(ctx context.Context) bool {
 	answered := true
-	for _, j := range q.board.leased() {
+	for _, j := range q.board.Jobs() {
 		if err := j.lease.Extend(ctx, q.Lease/2); err != nil {
 			q.Log.Warn("lease not renewed", "message", LogID(j.ID), "error", err)
 			answered = answered && errors.Is(err, errLeaseLost)
@@ -420,7 +362,7 @@ func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 		defer q.claims.hold(j.lease.number)()
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		due := map[laneKey]time.Time{}
+		due := map[dispatch.Lane]time.Time{}
 		for _, j := range jobs {
 			if err := unclaim(tx, j, now, due); err != nil {
 				return err
@@ -433,7 +375,7 @@ func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 	}
 }
 
-func unclaim(tx *store.Tx, j *job, now time.Time, due map[laneKey]time.Time) error {
+func unclaim(tx *store.Tx, j *job, now time.Time, due map[dispatch.Lane]time.Time) error {
 	for _, r := range j.rows {
 		at := now
 		if j.attend {
@@ -450,4 +392,6 @@ func unclaim(tx *store.Tx, j *job, now time.Time, due map[laneKey]time.Time) err
 }
 
 // lane is that in which a row waits.
-func (r *row) lane() laneKey { return laneKey{destKey{r.dest, r.local}, r.account} }
+func (r *row) lane() dispatch.Lane {
+	return dispatch.Lane{To: dispatch.Contact{Name: r.dest, Local: r.local}, Account: r.account}
+}

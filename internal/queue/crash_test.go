@@ -104,8 +104,6 @@ func crashWorld(t *testing.T, s *store.Store) *world {
 
 // stepCrashing is step on a machine that may crash meanwhile.
 func (w *world) stepCrashing() {
-	w.board.start()
-	w.board.close()
 	jobs, _, err := w.claim(context.Background(), 1000)
 	if err != nil {
 		return

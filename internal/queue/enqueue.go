@@ -11,6 +11,7 @@ import (
 
 	"waxwing/internal/body"
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/retry"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
@@ -44,19 +45,19 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 	if done || err != nil {
 		return err
 	}
-	keys := make([]destKey, len(groups))
+	keys := make([]dispatch.Contact, len(groups))
 	for i, g := range groups {
-		keys[i] = destKey{m.dest(&g[0]), g[0].Local}
+		keys[i] = dispatch.Contact{Name: m.dest(&g[0]), Local: g[0].Local}
 	}
 	m.q, m.due = q, latest(q.Now(), env.NotBefore)
-	m.leased = !env.NotBefore.After(q.Now()) && len(m.held) == 0 && q.board.reserve(keys, env.Account, int64(len(m.inline)))
+	m.leased = !env.NotBefore.After(q.Now()) && len(m.held) == 0 && q.board.Reserve(keys, env.Account, int64(len(m.inline)))
 	if m.leased {
 		m.owner, m.claim, m.due = q.Owner, store.NewID(), q.Now().Add(q.Lease)
 		defer q.claims.hold(m.claim)()
 	}
 	if err := q.Store.Write(ctx, m.insert); err != nil {
 		if m.leased {
-			q.board.unreserve(len(keys), env.Account, int64(len(m.inline)))
+			q.board.Unreserve(len(keys), env.Account, int64(len(m.inline)))
 		}
 		q.removeBody(ctx, &m, err)
 		return fmt.Errorf("queue the message: %w", err)
@@ -218,8 +219,8 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 	for _, j := range jobs {
 		j.released = true // the hold rules were asked at acceptance
 	}
-	jobs[0].memory = int64(len(m.inline))
-	if refused := q.board.add(jobs, true); len(refused) > 0 { // the runner stopped meanwhile
+	jobs[0].Memory = int64(len(m.inline))
+	if refused := q.board.Add(jobs, true); len(refused) > 0 { // the runner stopped meanwhile
 		q.giveBack(context.WithoutCancel(ctx), refused, q.Now())
 	}
 	q.start()
@@ -278,14 +279,14 @@ func (m *message) insert(tx *store.Tx) error {
 	if err := m.holdBody(tx); err != nil {
 		return err
 	}
-	due := map[laneKey]time.Time{}
+	due := map[dispatch.Lane]time.Time{}
 	if err := eachList(m.env.Recipients, func(some []delivery.Recipient) error { return m.insertRecipients(tx, some) }); err != nil {
 		return err
 	}
 	for i := range m.env.Recipients {
 		r := &m.env.Recipients[i]
 		if !m.leased && m.held[r.ID] == "" {
-			due[laneKey{destKey{m.dest(r), r.Local}, m.env.Account}] = m.due
+			due[dispatch.Lane{To: dispatch.Contact{Name: m.dest(r), Local: r.Local}, Account: m.env.Account}] = m.due
 		}
 	}
 	return lowerLanes(tx, due)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/smtp"
@@ -133,7 +134,13 @@ func newWorld(t testing.TB, s *store.Store, owner string) *world {
 	w := &world{Queue: q, t: t, clock: c, tr: tr, log: buf}
 	q.Guard = &guard.Guard{Log: q.Log, Count: func(a guard.Area) { w.panicked = append(w.panicked, a) }}
 	q.setup()
+	q.attempts = context.Background() // until Run sets it
 	return w
+}
+
+// resize gives the world an empty board.
+func (w *world) resize(b dispatch.Bounds) {
+	w.board = dispatch.New[*job](b, w.clock.now)
 }
 
 // mail is an envelope from alice to the given addresses.
@@ -173,10 +180,6 @@ func (w *world) enqueue(env *delivery.Envelope) {
 // step makes one attempt at everything that is due, one job after the other.
 func (w *world) step() int {
 	w.t.Helper()
-	if w.board.context() == nil { // attempts need one; the board stays closed
-		w.board.start()
-		w.board.close()
-	}
 	jobs, _, err := w.claim(context.Background(), 1000)
 	if err != nil {
 		w.t.Fatal(err)
@@ -226,10 +229,8 @@ func (w *world) run() (stop func()) {
 		})
 	}
 	w.t.Cleanup(stop)
-	for open := false; !open; time.Sleep(time.Millisecond) {
-		w.board.mu.Lock()
-		open = w.board.open
-		w.board.mu.Unlock()
+	for !w.board.State().Open {
+		time.Sleep(time.Millisecond)
 	}
 	return stop
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/retry"
 	"waxwing/internal/store"
 )
 
@@ -155,70 +154,11 @@ func (q *Queue) sweep(ctx context.Context) {
 	}
 }
 
-// closedKeep is how long a closed destination is known after its last probe was
-// due when no mail waits for it: mail that comes meanwhile need not find out again.
-const closedKeep = 24 * time.Hour
-
-// sweepClosed forgets closed destinations that nobody will try again: their mail
-// has expired or was dropped, or goes another way, and no answer will ever open them.
-func (q *Queue) sweepClosed(ctx context.Context) error {
-	return q.Store.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM destinations WHERE blocked < ? AND NOT EXISTS
-			(SELECT 1 FROM lanes WHERE lanes.dest = destinations.dest AND lanes.local = destinations.local)`, store.Time(q.Now().Add(-closedKeep)))
-		return err
-	})
-}
-
-// openMisdated opens destinations that are closed for longer than any closing
-// lasts, as by a machine whose clock was wrong, and has their lanes looked at: nobody
-// would until then.
-func (q *Queue) openMisdated(ctx context.Context) error {
-	now := q.Now()
-	far := store.Time(now.Add(retry.LongestClosing()))
-	var keys []destKey
-	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		if keys, err = scanDests(tx, `SELECT dest, local FROM destinations WHERE blocked > ? ORDER BY dest, local LIMIT ?`+tx.Lock(), far, int64(sweepBatch)); err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if _, err := tx.Exec(`UPDATE destinations SET blocked = ? WHERE dest = ? AND local = ?`, store.Time(now), k.name, k.local); err != nil {
-				return err
-			}
-			if err := nearLanes(tx, k, now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err == nil && len(keys) > 0 {
-		q.Log.Warn("opened destinations that were closed for longer than they can be: was the clock of a machine wrong?", "destinations", len(keys))
-		q.Wake()
-	}
-	return err
-}
-
-func scanDests(tx *store.Tx, query string, args ...any) ([]destKey, error) {
-	rs, err := tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	var out []destKey
-	for rs.Next() {
-		var k destKey
-		if err := rs.Scan(&k.name, &k.local); err != nil {
-			return nil, err
-		}
-		out = append(out, k)
-	}
-	return out, rs.Err()
-}
-
 // sweepHistory removes some of what was kept long enough; more says that there is more.
 func (q *Queue) sweepHistory(ctx context.Context) (more bool, err error) {
 	before := q.Now().Add(-max(q.History, 0))
 	err = q.Store.Write(ctx, func(tx *store.Tx) error {
-		old, err := scanIDs(tx, `SELECT id FROM messages WHERE finished > 0 AND finished < ? ORDER BY finished LIMIT ?`+tx.Lock(),
+		old, err := store.Column[int64](tx, `SELECT id FROM messages WHERE finished > 0 AND finished < ? ORDER BY finished LIMIT ?`+tx.Lock(),
 			store.Time(before), int64(sweepBatch))
 		if err != nil {
 			return err
@@ -237,23 +177,6 @@ func (q *Queue) sweepHistory(ctx context.Context) (more bool, err error) {
 		return nil
 	})
 	return more, err
-}
-
-func scanIDs(tx *store.Tx, query string, args ...any) ([]int64, error) {
-	rs, err := tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	var out []int64
-	for rs.Next() {
-		var id int64
-		if err := rs.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rs.Err()
 }
 
 // deleteMessage removes a message and all that belongs to it but its body: up to limit

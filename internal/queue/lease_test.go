@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/smtpclient"
@@ -90,8 +91,8 @@ func TestExtend(t *testing.T) {
 		if err := j.Lease.Extend(ctx, 10*time.Minute); err != nil || !w.item("ok.a@b.test").Due.Equal(noon.Add(15*time.Minute+w.Lease)) {
 			t.Errorf("not extended: %v", err)
 		}
-		w.board.start()
-		w.board.add([]*job{j}, false)
+		w.board.Open()
+		w.board.Add([]*job{j}, false)
 		w.clock.add(w.Lease - time.Minute)
 		w.renew(ctx)
 		if !w.item("ok.a@b.test").Due.Equal(w.clock.now().Add(w.Lease)) {
@@ -104,7 +105,8 @@ func TestExtend(t *testing.T) {
 // these attempts do not count.
 func TestGracefulStop(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.board.concurrency, w.Grace = 1, 20*time.Millisecond
+		w.resize(dispatch.Bounds{Concurrency: 1, PerContact: 20})
+		w.Grace = 20 * time.Millisecond
 		begun := make(chan struct{}, 9)
 		w.tr.during = func(ctx context.Context, _ *delivery.Job) { begun <- struct{}{}; <-ctx.Done() }
 		stop := w.run()
@@ -124,8 +126,8 @@ func TestGracefulStop(t *testing.T) {
 		if it := w.item("later.c@c.test"); it.State != Waiting {
 			t.Errorf("%+v", it)
 		}
-		if w.board.held != 0 || w.board.running != 0 || w.board.memory != 0 || len(w.board.dests) != 0 || len(w.board.live) != 0 {
-			t.Errorf("the board is not empty: %+v", w.board)
+		if s := w.board.State(); s.Held != 0 || s.Running != 0 || s.Memory != 0 || s.Contacts != 0 || len(w.board.Jobs()) != 0 {
+			t.Errorf("the board is not empty: %+v", s)
 		}
 	})
 }
@@ -133,9 +135,7 @@ func TestGracefulStop(t *testing.T) {
 // The runner obeys its bounds with far more mail than it may hold, and loses none.
 func TestBacklogLargerThanTheBoard(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.Concurrency, w.PerDestination = 3, 2
-		w.board = newBoard(3, 2)
-		w.board.now = w.clock.now
+		w.resize(dispatch.Bounds{Concurrency: 3, PerContact: 2})
 		var now, most, mostA atomic.Int64
 		var nowA atomic.Int64
 		w.tr.during = func(_ context.Context, job *delivery.Job) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 
@@ -60,8 +61,6 @@ func (m *model) machine(s *store.Store, i int) *world {
 		m.drawn[r.ID] = rapid.SampledFrom([]delivery.Outcome{delivery.Pending, delivery.Delivered, delivery.Deferred, delivery.Failed}).Draw(m.rt, "outcome")
 		return m.drawn[r.ID]
 	}
-	w.board.start()
-	w.board.close()
 	return w
 }
 
@@ -126,20 +125,16 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			i, w := m.pick()
 			env := mail(m.t, "fresh@d0.test")
 			env.Sender, env.Accepted = "", m.clock.now()
-			w.board.start()
-			if !w.board.reserve([]destKey{{"d0.test", false}}, "", 0) {
-				w.board.close() // its destination is closed
+			w.board.Open()
+			if !w.board.Reserve([]dispatch.Contact{{Name: "d0.test"}}, "", 0) {
+				w.board.Close() // its destination is closed
 				return
 			}
-			w.board.unreserve(1, "", 0)
-			w.board.mu.Lock()
-			w.board.running = w.board.concurrency // nothing starts by itself
-			w.board.mu.Unlock()
+			w.board.Unreserve(1, "", 0)
+			w.board.Await(1) // nothing starts by itself
 			w.enqueue(env)
-			w.board.mu.Lock()
-			w.board.running = 0
-			w.board.mu.Unlock()
-			m.take(i, w.board.close())
+			w.board.Await(-1)
+			m.take(i, w.board.Close())
 			m.all = append(m.all, env)
 		},
 		"claim": func(rt *rapid.T) {

@@ -205,7 +205,7 @@ func (q *Queue) openOutcomes() []outcome {
 	if file.bad > 0 {
 		q.Log.Error("outcomes that the last run could not store cannot be read: their messages will be tried again", "file", q.Outcomes, "outcomes", file.bad)
 	}
-	q.board.await(len(list))
+	q.board.Await(len(list))
 	for _, o := range list {
 		for _, id := range o.Recipients {
 			q.settling.add(leasedRow{id, o.Claim}, 1)
@@ -221,7 +221,7 @@ func (q *Queue) settleKept(ctx context.Context, o outcome) {
 		for _, id := range o.Recipients {
 			q.settling.add(leasedRow{id, o.Claim}, -1)
 		}
-		if q.board.await(-1) {
+		if q.board.Await(-1) {
 			q.goOn()
 		}
 	}()
@@ -254,17 +254,14 @@ func (q *Queue) jobOf(ctx context.Context, o outcome) (*job, error) {
 	var envs map[int64]delivery.Envelope
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		rows = nil
-		for ids := o.Recipients; len(ids) > 0; {
-			list, args, rest := inList(ids)
-			ids = rest
+		err := eachIn(o.Recipients, func(list string, args []any) error {
 			some, err := scanRows(tx, `SELECT `+rowColumns+` FROM recipients WHERE state = 1 AND claim = ? AND id IN `+list, append([]any{o.Claim}, args...)...)
-			if err != nil {
-				return err
-			}
 			rows = append(rows, some...)
+			return err
+		})
+		if err == nil {
+			envs, err = envelopes(tx, rows)
 		}
-		var err error
-		envs, err = envelopes(tx, rows)
 		return err
 	})
 	if err != nil || len(rows) == 0 {

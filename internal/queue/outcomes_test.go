@@ -18,6 +18,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -46,7 +47,8 @@ func (d *disk) commit(commit func() error) error {
 func fullDisk(t *testing.T, s *store.Store, d *disk, n int, file string) (w *world, stop func()) {
 	t.Helper()
 	w = newWorld(t, s, "one")
-	w.board.concurrency, w.Outcomes = 4, file
+	w.resize(dispatch.Bounds{Concurrency: 4, PerContact: 20, Jobs: 100})
+	w.Outcomes = file
 	w.Direct = seen{w.tr}
 	for i := range n {
 		w.put(fmt.Sprintf("ok.%d@b%d.test", i, i))
@@ -55,9 +57,8 @@ func fullDisk(t *testing.T, s *store.Store, d *disk, n int, file string) (w *wor
 	w.tr.during = func(context.Context, *delivery.Job) { first.Do(func() { d.full.Store(true) }) }
 	stop = w.run()
 	eventually(t, "an outcome that the store does not take", func() bool {
-		w.board.mu.Lock()
-		defer w.board.mu.Unlock()
-		return w.board.unsettled > 0 && w.board.unsettled == w.board.running
+		s := w.board.State()
+		return s.Unsettled > 0 && s.Unsettled == s.Running
 	})
 	return w, stop
 }
@@ -339,7 +340,7 @@ func TestUnreadableOutcome(t *testing.T) {
 		if err := os.WriteFile(w.Outcomes, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if list := w.openOutcomes(); len(list) != 1 || list[0].Claim != 8 || !w.board.awaiting() {
+		if list := w.openOutcomes(); len(list) != 1 || list[0].Claim != 8 || w.board.State().Unsettled == 0 {
 			t.Errorf("read: %+v", list)
 		}
 		if !strings.Contains(w.log.String(), "cannot be read: their messages will be tried again") {
@@ -402,7 +403,7 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 			}
 		})
 		w := newWorld(t, s, "one")
-		w.board.start()
+		w.board.Open()
 		reclaimed := func(address string) {
 			t.Helper()
 			if it := w.item(address); it.State != Leased {
@@ -445,7 +446,7 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 			t.Fatal(jobs, err)
 		}
 		end := w.claims.hold(jobs[0].lease.number)
-		for _, step := range []func(){func() {}, func() { w.board.add(jobs, false); end() }} {
+		for _, step := range []func(){func() {}, func() { w.board.Add(jobs, false); end() }} {
 			step()
 			if err := w.reclaim(t.Context()); err != nil {
 				t.Fatal(err)
@@ -495,13 +496,13 @@ func TestOutcomeThatCannotBeStored(t *testing.T) {
 		w.openOutcomes()
 		w.put("ok.d@b.test")
 		j := w.crash()[0]
-		w.board.open = true // the server is not being stopped
+		w.board.Open() // the server is not being stopped
 		w.tr.during = func(context.Context, *delivery.Job) { full.Store(settleTries); broken.Store(settleTries) }
 		w.contained(j)
 		if it := w.item("ok.d@b.test"); it.State != Held {
 			t.Errorf("%+v\n%s", it, w.log)
 		}
-		if list := outcomesOf(t, w.Outcomes); len(list) != 0 || w.board.awaiting() {
+		if list := outcomesOf(t, w.Outcomes); len(list) != 0 || w.board.State().Unsettled > 0 {
 			t.Errorf("%d outcomes wait for a message that is held", len(list))
 		}
 	})

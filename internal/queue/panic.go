@@ -35,7 +35,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 // contained performs a job, and gives it up after a panic outside of the attempt.
 func (q *Queue) contained(j *job) {
 	if !q.Guard.Do(guard.Queue, func() { q.perform(j) }, j.attrs()...) {
-		q.Guard.Do(guard.Queue, func() { q.giveUp(q.board.context(), j) }, j.attrs()...)
+		q.Guard.Do(guard.Queue, func() { q.giveUp(q.attempts, j) }, j.attrs()...)
 	}
 }
 

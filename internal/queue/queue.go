@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/retry"
@@ -115,9 +116,11 @@ type Queue struct {
 	Guard *guard.Guard     // contains panics
 
 	once  sync.Once
-	board *board
-	wake  chan struct{}
-	armed atomic.Int64 // when the runner will look again, as stored
+	board *dispatch.Board[*job]
+	alarm *dispatch.Alarm
+	// attempts is the context of all attempts of a run, which abort ends.
+	attempts context.Context
+	abort    context.CancelFunc
 	// lastAccount is whose lanes were asked for last; the runner's own.
 	lastAccount string
 	routed      atomic.Int64        // the generation of the routes that all lanes follow
@@ -156,10 +159,9 @@ func (q *Queue) setup() {
 		if q.Log == nil {
 			q.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 		}
-		q.wake = make(chan struct{}, 1)
+		q.alarm = dispatch.NewAlarm()
 		q.moved = make(chan struct{}, 1)
-		q.board = newBoard(q.Concurrency, q.PerDestination)
-		q.board.now = func() time.Time { return q.Now() }
+		q.board = dispatch.New[*job](dispatch.Bounds{Concurrency: q.Concurrency, PerContact: q.PerDestination}, func() time.Time { return q.Now() })
 	})
 }
 
@@ -176,10 +178,7 @@ func or[T comparable](vs ...T) T {
 // Wake makes the runner look for due work now. It never blocks.
 func (q *Queue) Wake() {
 	q.setup()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.alarm.Wake()
 }
 
 // scheduleOf is that of one message (QUE-4).

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"waxwing/internal/dispatch"
 	"waxwing/internal/store"
 )
 
@@ -73,18 +74,18 @@ func (q *Queue) reclaim(ctx context.Context) error {
 		if n = len(lost); err != nil {
 			return err
 		}
-		now, due := q.Now(), map[laneKey]time.Time{}
+		now, due := q.Now(), map[dispatch.Lane]time.Time{}
 		ids := make([]int64, n)
 		for i, l := range lost {
 			ids[i] = l.id
 			earlier(due, l.lane, now)
 		}
-		for len(ids) > 0 {
-			list, args, rest := inList(ids)
-			ids = rest
-			if _, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ? WHERE id IN `+list, append([]any{store.Time(now)}, args...)...); err != nil {
-				return err
-			}
+		err = eachIn(ids, func(list string, args []any) error {
+			_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ? WHERE id IN `+list, append([]any{store.Time(now)}, args...)...)
+			return err
+		})
+		if err != nil {
+			return err
 		}
 		return lowerLanes(tx, due)
 	})
@@ -105,28 +106,25 @@ func wrapReclaim(err error) error {
 
 type lostRow struct {
 	leasedRow
-	lane laneKey
+	lane dispatch.Lane
 }
 
 // lost are the rows that this machine has leased and knows nothing of. What it knows
 // is looked at after the rows: a lease is known before it is written.
-func (q *Queue) lost(tx *store.Tx, lock string) (out []lostRow, err error) {
-	rs, err := tx.Query(`SELECT id, claim, dest, local, account FROM recipients WHERE state = 1 AND owner = ? ORDER BY due, id`+lock, q.Owner)
+func (q *Queue) lost(tx *store.Tx, lock string) ([]lostRow, error) {
+	out, err := store.Collect(tx, func(r store.Row) (l lostRow, err error) {
+		err = r.Scan(&l.id, &l.claim, &l.lane.To.Name, &l.lane.To.Local, &l.lane.Account)
+		return l, err
+	}, `SELECT id, claim, dest, local, account FROM recipients WHERE state = 1 AND owner = ? ORDER BY due, id`+lock, q.Owner)
 	if err != nil {
 		return nil, err
 	}
-	defer rs.Close()
-	for rs.Next() {
-		var r lostRow
-		if err := rs.Scan(&r.id, &r.claim, &r.lane.to.name, &r.lane.to.local, &r.lane.account); err != nil {
-			return nil, err
+	onBoard := map[leasedRow]bool{}
+	for _, j := range q.board.Jobs() {
+		for _, id := range j.lease.ids {
+			onBoard[leasedRow{id, j.lease.number}] = true
 		}
-		out = append(out, r)
 	}
-	if err := rs.Err(); err != nil {
-		return nil, err
-	}
-	onBoard := q.board.recipients()
 	return slices.DeleteFunc(out, func(r lostRow) bool {
 		return onBoard[r.leasedRow] || q.claims.has(r.claim) || q.settling.has(r.leasedRow)
 	}), nil

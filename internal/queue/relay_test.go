@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 )
@@ -23,11 +23,11 @@ func (w *world) turn() (n int) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		w.giveBack(context.Background(), w.board.add(jobs, false), w.clock.now())
+		w.giveBack(context.Background(), w.board.Add(jobs, false), w.clock.now())
 		began := n
-		for j := w.board.next(); j != nil; j = w.board.next() {
+		for j := w.board.Next(); j != nil; j = w.board.Next() {
 			w.perform(j)
-			w.board.done(j)
+			w.board.Done(j)
 			n++
 		}
 		if n == began && !(more && len(jobs) == 0) {
@@ -157,8 +157,8 @@ func TestDeadRelay(t *testing.T) {
 		w.backlogOfA(backlog)
 		other := newWorld(t, w.Store, "two")
 		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n
-		w.board.start()
-		other.board.start()
+		w.board.Open()
+		other.board.Open()
 		if k := w.turn(); k < 3 || k > 12 {
 			t.Errorf("%d attempts before it closed", k)
 		}
@@ -192,7 +192,7 @@ func TestDeadRelay(t *testing.T) {
 		n.mu.Unlock()
 		w.clock.add(office.Until.Sub(w.clock.now()))
 		for range 200 {
-			w.board.wanted()
+			w.board.Wanted()
 			w.turn()
 			w.clock.add(time.Minute)
 		}
@@ -217,8 +217,8 @@ func TestDeadProxy(t *testing.T) {
 		}
 		other := newWorld(t, w.Store, "two")
 		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n
-		w.board.start()
-		other.board.start()
+		w.board.Open()
+		other.board.Open()
 		if k := w.turn(); k < 3 || k > 12 {
 			t.Errorf("%d attempts before it closed", k)
 		}
@@ -249,7 +249,7 @@ func TestDeadProxy(t *testing.T) {
 		n.mu.Unlock()
 		w.clock.add(tor.Until.Sub(w.clock.now()))
 		for range 200 {
-			w.board.wanted()
+			w.board.Wanted()
 			w.turn()
 			w.clock.add(time.Minute)
 		}
@@ -270,7 +270,7 @@ func TestRetryOpensTheProxy(t *testing.T) {
 			env.Account = "a"
 			w.enqueue(env)
 		}
-		w.board.start()
+		w.board.Open()
 		w.turn()
 		if len(w.closedOnes()) != 1 {
 			t.Fatalf("closed: %v", w.closedOnes())
@@ -299,7 +299,7 @@ func TestDeadDomainBehindARelay(t *testing.T) {
 			env.Account = "b"
 			w.enqueue(env)
 		}
-		w.board.start()
+		w.board.Open()
 		w.turn()
 		if c := w.closedOnes(); len(c) != 1 || c["d5.test|"].Failures != 3 {
 			t.Fatalf("closed: %v", c)
@@ -357,7 +357,7 @@ func TestRoutesChangeForWaitingMail(t *testing.T) {
 					env.Account = "a"
 					w.enqueue(env)
 				}
-				w.board.start()
+				w.board.Open()
 				w.turn()
 				if len(w.closedOnes()) != 1 {
 					t.Fatal("not closed")
@@ -381,7 +381,7 @@ func TestRetryOpensARelay(t *testing.T) {
 		n := newNetwork(w, officeOfA)
 		n.down["via:office"] = true
 		w.backlogOfA(20)
-		w.board.start()
+		w.board.Open()
 		w.turn()
 		n.mu.Lock()
 		n.down = nil
@@ -405,8 +405,8 @@ func TestRouteAfterAttempts(t *testing.T) {
 		w.step()
 		lanes := 0
 		for _, k := range w.lanes(t) {
-			if lanes++; k.to.name != "via:office" {
-				t.Errorf("waits for %s", k.to.name)
+			if lanes++; k.To.Name != "via:office" {
+				t.Errorf("waits for %s", k.To.Name)
 			}
 		}
 		w.clock.add(2 * time.Minute)
@@ -421,29 +421,10 @@ func TestRouteAfterAttempts(t *testing.T) {
 	})
 }
 
-func (w *world) lanes(t *testing.T) (out []laneKey) {
+func (w *world) lanes(t *testing.T) (out []dispatch.Lane) {
 	t.Helper()
-	if err := w.eachLane(t.Context(), func(k laneKey) error { out = append(out, k); return nil }); err != nil {
+	if err := w.eachLane(t.Context(), func(k dispatch.Lane) error { out = append(out, k); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// Jobs of a relay share one limit, whatever their domains.
-func TestRelayHasOneLimit(t *testing.T) {
-	t.Parallel()
-	b := newBoard(100, 20)
-	b.start()
-	for i := range 50 {
-		j := &job{to: destKey{name: "via:office"}}
-		j.Domain = delivery.RecipientDomain{Name: dns.MustParse(fmt.Sprintf("d%d.test", i))}
-		b.add([]*job{j}, false)
-	}
-	n := 0
-	for b.next() != nil {
-		n++
-	}
-	if n != 5 {
-		t.Errorf("%d at one time", n)
-	}
 }

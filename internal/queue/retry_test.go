@@ -246,16 +246,15 @@ func TestInListAndCorners(t *testing.T) {
 		all = append(all, int64(i))
 	}
 	seen := map[int64]bool{}
-	for rest := all; len(rest) > 0; {
-		list, args, left := inList(rest)
+	_ = eachIn(all, func(list string, args []any) error {
 		if strings.Count(list, "?") != len(args) {
 			t.Fatalf("%s has not %d marks", list, len(args))
 		}
 		for _, a := range args {
 			seen[a.(int64)] = true
 		}
-		rest = left
-	}
+		return nil
+	})
 	if len(seen) != len(all) {
 		t.Errorf("%d of %d ids", len(seen), len(all))
 	}

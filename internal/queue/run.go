@@ -3,12 +3,12 @@ package queue
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/smtp"
@@ -34,7 +34,8 @@ func (q *Queue) Run(ctx context.Context) error {
 	if err := q.reclaim(ctx); err != nil {
 		return err
 	}
-	q.board.start()
+	q.attempts, q.abort = context.WithCancel(context.Background())
+	q.board.Open()
 	var helpers sync.WaitGroup
 	help := func(run func(context.Context)) {
 		q.Guard.In(&helpers, guard.Queue, func() { q.keep(ctx, run) })
@@ -64,7 +65,7 @@ func (q *Queue) passes(ctx context.Context) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-		case <-q.wake:
+		case <-q.alarm.C:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -87,9 +88,9 @@ func (q *Queue) every(ctx context.Context, d time.Duration, fn func(context.Cont
 
 // stop is the graceful end of Run.
 func (q *Queue) stop(ctx context.Context) {
-	q.giveBack(context.WithoutCancel(ctx), q.board.close(), q.Now())
+	q.giveBack(context.WithoutCancel(ctx), q.board.Close(), q.Now())
 	ended := make(chan struct{})
-	q.Guard.Go(guard.Queue, func() { q.board.workers.Wait(); close(ended) })
+	q.Guard.Go(guard.Queue, func() { q.board.Wait(); close(ended) })
 	t := time.NewTimer(q.Grace)
 	defer t.Stop()
 	renewal := time.NewTicker(max(q.Lease/4, time.Millisecond))
@@ -101,7 +102,7 @@ func (q *Queue) stop(ctx context.Context) {
 		case <-renewal.C:
 			q.renew(context.WithoutCancel(ctx))
 		case <-t.C:
-			q.board.abort()
+			q.abort()
 		}
 	}
 }
@@ -110,7 +111,7 @@ func (q *Queue) stop(ctx context.Context) {
 // for the store it claims nothing, and after such a time the leases of what is here are
 // renewed first: they may have ended, and what they hold be due for anybody.
 func (q *Queue) pass(ctx context.Context) time.Duration {
-	if q.board.awaiting() {
+	if q.board.State().Unsettled > 0 {
 		return errorPause // or until goOn
 	}
 	if q.outage.Swap(false) && !q.renew(ctx) {
@@ -119,10 +120,10 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 	}
 	q.lookAtRoutes(ctx)
 	for ctx.Err() == nil {
-		room := min(q.board.room(), claimBatch)
+		room := min(q.board.State().Room, claimBatch)
 		if room <= 0 {
-			q.board.starve()
-			if q.board.room() <= 0 { // else it changed in between, and nobody would wake us
+			q.board.Starve()
+			if q.board.State().Room <= 0 { // else it changed in between, and nobody would wake us
 				return longestSleep
 			}
 			continue
@@ -138,7 +139,7 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 			}
 			return errorPause
 		}
-		q.giveBack(context.WithoutCancel(ctx), q.board.add(jobs, false), q.Now())
+		q.giveBack(context.WithoutCancel(ctx), q.board.Add(jobs, false), q.Now())
 		known()
 		q.start()
 		if !more {
@@ -161,8 +162,7 @@ const (
 // sleep is the time until the next row is due.
 func (q *Queue) sleep(ctx context.Context) time.Duration {
 	var at int64
-	// Until the time is known, whatever is deferred wakes the runner.
-	q.armed.Store(math.MaxInt64)
+	q.alarm.Unset()
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		at = 0
 		for _, query := range []string{nextLane, nextLease, nextAttend} {
@@ -185,29 +185,22 @@ func (q *Queue) sleep(ctx context.Context) time.Duration {
 	if at == 0 {
 		return longestSleep
 	}
-	q.armed.CompareAndSwap(math.MaxInt64, at)
+	q.alarm.Set(store.FromTime(at))
 	// A row that is due already was put in after the claim, or is locked by
 	// another machine: look again, but do not spin.
 	return min(max(store.FromTime(at).Sub(q.Now()), shortestSleep), longestSleep)
 }
 
-// dueAt tells the runner of a row that has become due at t.
-func (q *Queue) dueAt(t time.Time) {
-	if store.Time(t) < q.armed.Load() {
-		q.Wake()
-	}
-}
-
 // start starts whatever may start.
 func (q *Queue) start() {
-	for j := q.board.next(); j != nil; j = q.board.next() {
+	for j := q.board.Next(); j != nil; j = q.board.Next() {
 		q.Guard.Go(guard.Queue, func() { q.work(j) })
 	}
 }
 
 func (q *Queue) work(j *job) {
 	defer func() {
-		if q.board.done(j) {
+		if q.board.Done(j) {
 			q.Wake()
 		}
 		q.start()
@@ -217,7 +210,7 @@ func (q *Queue) work(j *job) {
 
 // perform makes one attempt and settles it.
 func (q *Queue) perform(j *job) {
-	ctx := q.board.context()
+	ctx := q.attempts
 	started := q.Now()
 	var res delivery.Result
 	if !j.attend {
@@ -230,8 +223,8 @@ func (q *Queue) perform(j *job) {
 		res.Ended = q.Now()
 	}
 	if ctx.Err() == nil && !j.attend && j.held == "" {
-		j.crowded = crowdedOut(&res)
-		j.changed = q.learn(j, &res, res.Ended)
+		j.crowded = dispatch.CrowdedOut(&res)
+		j.changed = q.board.Learn(j.To, j.rows[0].domain, &res, res.Ended, q.jitter())
 	}
 	// What happened is written down even if the server was told to stop meanwhile.
 	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/internal/body"
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
@@ -114,7 +115,7 @@ func (s *settlement) end(ctx context.Context, err error, try int) bool {
 	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
 	f := failedTry{tried: s.job.tried(), gone: errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrReplaced), tries: try}
 	f.away = f.gone || s.q.away(ctx, err)
-	f.ends = f.gone || s.q.board.closed()
+	f.ends = f.gone || !s.q.board.State().Open
 	if !f.away {
 		s.refused++
 	} else if f.tried {
@@ -196,7 +197,7 @@ func (s *settlement) await(log *slog.Logger) {
 		}
 	}
 	s.q.outage.Store(true)
-	if s.q.board.await(1) {
+	if s.q.board.Await(1) {
 		log.Error("the store does not take what attempts came to: no other begins until it does")
 	}
 }
@@ -206,7 +207,7 @@ func (s *settlement) over() {
 	if s.kept && s.done {
 		s.q.outcomes.settled()
 	}
-	if s.waits && s.q.board.await(-1) {
+	if s.waits && s.q.board.Await(-1) {
 		s.q.goOn()
 	}
 }
@@ -326,7 +327,7 @@ func told(vs []verdict) []verdict {
 func (s *settlement) write(tx *store.Tx) error {
 	s.last, s.gone = false, false
 	var lost []int64
-	final, due := 0, map[laneKey]time.Time{}
+	final, due := 0, map[dispatch.Lane]time.Time{}
 	for i := range s.verdicts {
 		v := &s.verdicts[i]
 		n, err := updateRecipient(tx, v, s.job.lease.number)
@@ -372,7 +373,7 @@ func (s *settlement) write(tx *store.Tx) error {
 		return err
 	}
 	for _, p := range s.job.changed {
-		if err := saveDestination(tx, p, s.c.now); err != nil {
+		if err := saveChange(tx, p, s.c.now); err != nil {
 			return err
 		}
 	}
@@ -550,8 +551,8 @@ func (s *settlement) settled(ctx context.Context) {
 	}
 	for _, v := range s.verdicts {
 		if v.state == Waiting {
-			s.q.dueAt(v.due)
-			s.q.dueAt(v.attend)
+			s.q.alarm.Due(v.due)
+			s.q.alarm.Due(v.attend)
 		}
 		if !s.q.Log.Enabled(ctx, slog.LevelInfo) {
 			continue
@@ -572,14 +573,14 @@ func (s *settlement) settled(ctx context.Context) {
 
 // closing returns what else was claimed for a destination that has closed, so
 // that all its mail waits together.
-func (s *settlement) closing(ctx context.Context, p paced) {
-	if !p.pace.Dead() {
-		s.q.Log.Info("destination answers again", "destination", p.to.name)
+func (s *settlement) closing(ctx context.Context, p dispatch.Change) {
+	if !p.Pace.Dead() {
+		s.q.Log.Info("destination answers again", "destination", p.To.Name)
 		s.q.Wake()
 		return
 	}
-	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", p.to.name, "until", p.pace.Blocked, "failures", p.pace.Failures, "error", p.text)
-	s.q.giveBack(ctx, s.q.board.recall(p.to), s.q.Now())
+	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", p.To.Name, "until", p.Pace.Blocked, "failures", p.Pace.Failures, "error", p.Text)
+	s.q.giveBack(ctx, s.q.board.Recall(p.To), s.q.Now())
 }
 
 // outcome is the verdict in one word.

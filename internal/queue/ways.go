@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
@@ -60,19 +61,6 @@ func (m *message) dest(r *delivery.Recipient) string {
 	return destOf(m.ways, m.env, &row{Recipient: *r, domain: r.Domain.String(), local: r.Local}, 0)
 }
 
-// contacted is who an attempt really contacted: the routes may have changed since
-// the job was claimed. Pure.
-func contacted(j *job, res *delivery.Result) destKey {
-	domain := j.rows[0].domain
-	switch {
-	case res.Transport == "relay" && res.Name != "":
-		return destKey{name: route.Contact(domain, res.Name, route.Smarthost)}
-	case res.Transport == "direct":
-		return destKey{name: route.Contact(domain, res.Name, route.Direct)}
-	}
-	return j.to
-}
-
 // strays takes out the jobs whose recipients wait in another lane than the routes
 // now say, and corrects those: they are given back, and claimed in their turn.
 func strays(w *route.Ways, jobs []*job) (keep, gone []*job) {
@@ -80,11 +68,11 @@ func strays(w *route.Ways, jobs []*job) (keep, gone []*job) {
 		return jobs, nil
 	}
 	for _, j := range jobs {
-		to := j.to.name
-		if !j.attend && !j.to.local && len(j.Recipients) > 0 && j.Domain != (delivery.RecipientDomain{}) {
+		to := j.To.Name
+		if !j.attend && !j.To.Local && len(j.Recipients) > 0 && j.Domain != (delivery.RecipientDomain{}) {
 			to = w.Contact(route.SubjectOf(&j.Job))
 		}
-		if to == j.to.name {
+		if to == j.To.Name {
 			keep = append(keep, j)
 			continue
 		}
@@ -136,7 +124,7 @@ func (q *Queue) reroute(ctx context.Context) error {
 		return fmt.Errorf("see which routes the queue follows: %w", err)
 	}
 	if done != w.Generation {
-		if err := q.eachLane(ctx, func(k laneKey) error { return q.rekeyLane(ctx, k) }); err != nil {
+		if err := q.eachLane(ctx, func(k dispatch.Lane) error { return q.rekeyLane(ctx, k) }); err != nil {
 			return err
 		}
 		err := q.Store.Write(ctx, func(tx *store.Tx) error {
@@ -154,56 +142,49 @@ func (q *Queue) reroute(ctx context.Context) error {
 }
 
 const (
-	lanesAfter = `SELECT dest, local, account FROM lanes WHERE (dest, local, account) > (?, ?, ?) ORDER BY dest, local, account LIMIT ?`
+	lanesAfter = `SELECT ` + laneColumns + ` FROM lanes WHERE (dest, local, account) > (?, ?, ?) ORDER BY dest, local, account LIMIT ?`
 	rowsAfter  = `SELECT id, due FROM recipients WHERE state = 0 AND dest = ? AND local = ? AND account = ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`
 )
 
 // eachLane calls fn for all lanes of mail that leaves.
-func (q *Queue) eachLane(ctx context.Context, fn func(laneKey) error) error {
-	var last laneKey
+func (q *Queue) eachLane(ctx context.Context, fn func(dispatch.Lane) error) error {
+	var last dispatch.Lane
 	for {
-		var keys []laneKey
+		var keys []dispatch.Lane
 		err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
 			local := int64(0)
-			if last.to.local {
+			if last.To.Local {
 				local = 1
 			}
-			keys, err = scanLanes(tx, lanesAfter, last.to.name, local, last.account, int64(dueLanes))
+			keys, err = store.Collect(tx, scanLane, lanesAfter, last.To.Name, local, last.Account, int64(dueLanes))
 			return err
 		})
 		if err != nil || len(keys) == 0 {
 			return err
 		}
 		for _, k := range keys {
-			if k.to.local {
+			if k.To.Local {
 				continue
 			}
 			if err := fn(k); err != nil {
-				return fmt.Errorf("%s: %w", k.describe(), err)
+				return fmt.Errorf("%s: %w", k, err)
 			}
 		}
 		last = keys[len(keys)-1]
 	}
 }
 
-func (q *Queue) rekeyLane(ctx context.Context, k laneKey) error {
-	after := picked{due: math.MinInt64}
+func (q *Queue) rekeyLane(ctx context.Context, k dispatch.Lane) error {
+	var last int64
+	after := int64(math.MinInt64)
 	for {
 		var ids []int64
-		err := q.Store.Read(ctx, func(tx *store.Tx) error {
-			ids = nil
-			rs, err := tx.Query(rowsAfter, k.to.name, k.to.local, k.account, after.due, after.id, int64(actionBatch))
-			if err != nil {
-				return err
-			}
-			defer rs.Close()
-			for rs.Next() {
-				if err := rs.Scan(&after.id, &after.due); err != nil {
-					return err
-				}
-				ids = append(ids, after.id)
-			}
-			return rs.Err()
+		err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
+			ids, err = store.Collect(tx, func(r store.Row) (int64, error) {
+				err := r.Scan(&last, &after)
+				return last, err
+			}, rowsAfter, k.To.Name, k.To.Local, k.Account, after, last, int64(actionBatch))
+			return err
 		})
 		if err != nil || len(ids) == 0 {
 			return err
@@ -222,7 +203,7 @@ func (q *Queue) rekey(ctx context.Context, ids []int64) error {
 		return nil
 	}
 	var move map[string][]int64
-	var lanes map[laneKey]time.Time
+	var lanes map[dispatch.Lane]time.Time
 	err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
 		move, lanes, err = q.misplaced(tx, w, ids)
 		return err
@@ -232,7 +213,7 @@ func (q *Queue) rekey(ctx context.Context, ids []int64) error {
 	}
 	return q.Store.Write(ctx, func(tx *store.Tx) error {
 		for dest, ids := range move {
-			list, args, _ := inList(ids)
+			list, args := inList(ids)
 			_, err := tx.Exec(`UPDATE recipients SET dest = ? WHERE state IN (0, 2) AND id IN `+list, append([]any{dest}, args...)...)
 			if err != nil {
 				return err
@@ -244,28 +225,23 @@ func (q *Queue) rekey(ctx context.Context, ids []int64) error {
 
 // misplaced finds the recipients that wait for another than they should, and
 // the lanes that they belong to.
-func (q *Queue) misplaced(tx *store.Tx, w *route.Ways, ids []int64) (map[string][]int64, map[laneKey]time.Time, error) {
-	list, args, _ := inList(ids)
-	rs, err := tx.Query(`SELECT r.id, r.domain, r.dest, r.attempts, COALESCE(r.need, m.need), COALESCE(r.via, m.transport), m.sender, r.account
-		FROM recipients r JOIN messages m ON m.id = r.message WHERE r.state IN (0, 2) AND r.local = 0 AND r.id IN `+list, args...)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer rs.Close()
-	move, lanes := map[string][]int64{}, map[laneKey]time.Time{}
-	for rs.Next() {
+func (q *Queue) misplaced(tx *store.Tx, w *route.Ways, ids []int64) (map[string][]int64, map[dispatch.Lane]time.Time, error) {
+	move, lanes := map[string][]int64{}, map[dispatch.Lane]time.Time{}
+	list, args := inList(ids)
+	return move, lanes, tx.Each(func(rs store.Row) error {
 		var r row
 		var env delivery.Envelope
 		var need int64
 		if err := rs.Scan(&r.ID, &r.domain, &r.dest, &r.Attempts, &need, &env.Transport, &env.Sender, &env.Account); err != nil {
-			return nil, nil, err
+			return err
 		}
 		env.Need = delivery.TLSNeed(need)
 		r.Domain, _ = delivery.ParseRecipientDomain(r.domain) // zero where it cannot be read
 		if to := destOf(w, &env, &r, r.Attempts); to != r.dest {
 			move[to] = append(move[to], r.ID)
-			lanes[laneKey{destKey{name: to}, env.Account}] = q.Now()
+			lanes[dispatch.Lane{To: dispatch.Contact{Name: to}, Account: env.Account}] = q.Now()
 		}
-	}
-	return move, lanes, rs.Err()
+		return nil
+	}, `SELECT r.id, r.domain, r.dest, r.attempts, COALESCE(r.need, m.need), COALESCE(r.via, m.transport), m.sender, r.account
+		FROM recipients r JOIN messages m ON m.id = r.message WHERE r.state IN (0, 2) AND r.local = 0 AND r.id IN `+list, args...)
 }

@@ -1,22 +1,19 @@
-package queue
+package dispatch
 
 import (
 	"container/heap"
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
-	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
-	"waxwing/internal/session"
 )
 
 // sim is a board in a world whose clock stands still between events.
 type sim struct {
 	t      *testing.T
-	b      *board
+	b      *Board[*job]
 	now    time.Time
 	events events
 	takes  func(domain string) time.Duration // a delivery to a domain
@@ -44,9 +41,9 @@ func (e *events) Pop() any {
 }
 
 func newSim(t *testing.T, concurrency int, takes func(string) time.Duration) *sim {
-	s := &sim{t: t, b: newBoard(concurrency, 20), now: noon, takes: takes, waits: map[*job]time.Time{}, good: map[string]bool{}}
-	s.b.now = func() time.Time { return s.now }
-	s.b.start()
+	s := &sim{t: t, now: noon, takes: takes, waits: map[*job]time.Time{}, good: map[string]bool{}}
+	s.b = New[*job](Bounds{Concurrency: concurrency, PerContact: 20}, func() time.Time { return s.now })
+	s.b.Open()
 	return s
 }
 
@@ -68,8 +65,8 @@ func (s *sim) arrive(domain, account string, good bool) {
 	if good {
 		s.waits[j], s.good[domain] = s.now, true
 	}
-	if s.b.reserve([]destKey{j.to}, account, 0) {
-		s.b.add([]*job{j}, true)
+	if s.b.Reserve([]Contact{j.To}, account, 0) {
+		s.b.Add([]*job{j}, true)
 		return
 	}
 	s.store = append(s.store, j)
@@ -94,8 +91,8 @@ func (s *sim) claim() {
 		if len(byAccount[a]) > 0 {
 			order = append(order, a)
 		}
-		if s.b.room() > 0 && s.b.allowFor(j.to, a, 0) > 0 {
-			s.b.add([]*job{j}, false)
+		if s.b.State().Room > 0 && s.b.allowFor(j.To, a, 0) > 0 {
+			s.b.Add([]*job{j}, false)
 			continue
 		}
 		s.store = append(s.store, j)
@@ -103,18 +100,18 @@ func (s *sim) claim() {
 }
 
 func (s *sim) start() {
-	for j := s.b.next(); j != nil; j = s.b.next() {
+	for j := s.b.Next(); j != nil; j = s.b.Next() {
 		if came, ok := s.waits[j]; ok {
 			s.late = append(s.late, s.now.Sub(came))
 		}
 		began := s.now
-		s.at(s.now.Add(s.takes(j.to.name)), func() {
-			l := lesson{j.to, retry.Good, true}
-			if !s.good[j.to.name] {
-				l = lesson{j.to, retry.Unreachable, false}
+		s.at(s.now.Add(s.takes(j.To.Name)), func() {
+			l := lesson{j.To, retry.Good, true}
+			if !s.good[j.To.Name] {
+				l = lesson{j.To, retry.Unreachable, false}
 			}
 			s.b.learn(l, began, s.now, 0.5)
-			if s.b.done(j) {
+			if s.b.Done(j) {
 				s.claim()
 			}
 		})
@@ -223,10 +220,10 @@ func TestTally(t *testing.T) {
 	}
 	for d := time.Second; d < time.Hour; d += 777 * time.Millisecond {
 		s.at(noon.Add(d), func() {
-			s.b.countPlaces()
+			s.b.count()
 			kept, held, heldOf := s.b.tally, s.b.heldSilent, s.b.silentOf
 			s.b.tally.stale = true
-			s.b.countPlaces()
+			s.b.count()
 			if fmt.Sprint(kept.account, kept.silent, kept.silentOf) != fmt.Sprint(s.b.tally.account, s.b.tally.silent, s.b.tally.silentOf) {
 				t.Fatalf("at %v: kept %v, counted %v", d, kept, s.b.tally)
 			}
@@ -248,55 +245,19 @@ func TestSilentAfterTheAccountsOthers(t *testing.T) {
 	t.Parallel()
 	b := newBoard(4, 20)
 	b.now = func() time.Time { return noon }
-	b.start()
-	b.learn(lesson{destKey{name: "good.test"}, retry.Good, true}, noon, noon, 0.5)
-	b.add(someJobs(3, "good.test", false), false)
+	b.Open()
+	b.learn(lesson{Contact{Name: "good.test"}, retry.Good, true}, noon, noon, 0.5)
+	b.Add(someJobs(3, "good.test", false), false)
 	var running []*job
-	for j := b.next(); j != nil; j = b.next() {
+	for j := b.Next(); j != nil; j = b.Next() {
 		running = append(running, j)
 	}
-	b.add(someJobs(1, "silent.test", false), false)
-	if len(running) != 3 || b.next() != nil {
+	b.Add(someJobs(1, "silent.test", false), false)
+	if len(running) != 3 || b.Next() != nil {
 		t.Fatalf("%d began", len(running))
 	}
-	b.done(running[0])
-	if j := b.next(); j == nil || j.to.name != "silent.test" {
+	b.Done(running[0])
+	if j := b.Next(); j == nil || j.To.Name != "silent.test" {
 		t.Errorf("%+v began", j)
 	}
-}
-
-// Mail that finds no place at the addresses of its hosts waits for its turn: that is no
-// attempt, nothing closes, the history does not tell it, and it expires like any other.
-func TestCrowdedOut(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		n := 0
-		w.Attempted = func(*delivery.Job, *delivery.Result) { n++ }
-		w.Direct = crowded{}
-		w.put("ok.a@b.test")
-		for range 20 {
-			w.step()
-			w.clock.add(2 * crowdPause)
-		}
-		it := w.item("ok.a@b.test")
-		if it.State != Waiting || it.Recipient.Attempts != 0 || n != 0 || len(w.closedOnes()) != 0 {
-			t.Errorf("%+v, %d attempts counted, closed: %v", it, n, w.closedOnes())
-		}
-		shown, err := w.Show(t.Context(), it.Envelope.ID)
-		if err != nil || len(shown.Attempts) != 0 {
-			t.Errorf("%d attempts in the history, %v", len(shown.Attempts), err)
-		}
-		w.clock.add(6 * 24 * time.Hour)
-		w.step()
-		if it := w.item("ok.a@b.test"); it.State != Failed {
-			t.Errorf("after its time: %+v", it)
-		}
-	})
-}
-
-type crowded struct{}
-
-func (crowded) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content) delivery.Result {
-	f := &delivery.Failure{Word: session.AddressCrowded, Text: "crowded"}
-	return delivery.Result{Transport: "direct", Visits: []delivery.Visit{{Sessions: []delivery.Session{{Err: f}, {Err: f}}}},
-		Recipients: []delivery.RecipientResult{{ID: j.Recipients[0].ID, Word: f.Word, Text: f.Text}}}
 }

@@ -1,4 +1,4 @@
-package queue
+package dispatch
 
 import (
 	"time"
@@ -9,27 +9,27 @@ import (
 // tally is who has the places of a board, as retry.Places wants to know it.
 type tally struct {
 	account  map[string]int // deliveries under way, by account; mailboxes here are not counted
-	silent   int            // of them to destinations that do not answer
+	silent   int            // of them to contacts that do not answer
 	silentOf map[string]int // the same by account
 	at       time.Time      // when all was counted
-	stale    bool           // what a destination counts as has changed since
+	stale    bool           // what a contact counts as has changed since
 }
 
 // recount is how long a count of who is slow stands.
 const recount = time.Second
 
-// began and ended note a delivery. What it counts as stands in the job, so that
+// began and ended note a delivery. What it counts as stands in its ticket, so that
 // whatever was added is taken off.
-func (t *tally) began(j *job, silent bool) {
-	j.silently = silent
+func (t *tally) began(j *Ticket, silent bool) {
+	j.silent = silent
 	t.add(j, 1)
 }
 
-func (t *tally) ended(j *job) { t.add(j, -1) }
+func (t *tally) ended(j *Ticket) { t.add(j, -1) }
 
-func (t *tally) add(j *job, n int) {
+func (t *tally) add(j *Ticket, n int) {
 	bump(t.account, j.Account, n)
-	if j.silently {
+	if j.silent {
 		t.silent += n
 		bump(t.silentOf, j.Account, n)
 	}
@@ -41,40 +41,44 @@ func bump(m map[string]int, k string, n int) {
 	}
 }
 
-// silent reports a destination that has not answered, or does not now.
-func (d *dest) silent() bool { return !d.key.local && (!d.answers || d.slow) }
-
-// count counts all anew where that is due: time alone makes a destination slow. b.mu is held.
-func (b *board) countPlaces() {
+// count counts all anew where that is due: time alone makes a contact slow. b.mu is held.
+func (b *Board[J]) count() {
 	now := b.now()
 	if !b.tally.stale && now.Sub(b.tally.at) < recount && !now.Before(b.tally.at) {
 		return
 	}
 	b.tally = tally{account: map[string]int{}, silentOf: map[string]int{}, at: now}
-	for _, d := range b.dests {
+	for _, d := range b.targets {
 		d.slow = false
 	}
 	for j, d := range b.working {
-		d.slow = d.slow || now.Sub(j.began) >= retry.SlowAfter
+		d.slow = d.slow || now.Sub(j.ticket().began) >= retry.SlowAfter
 	}
 	for j, d := range b.working {
-		if !d.key.local {
-			b.tally.began(j, d.silent())
+		if !d.key.Local {
+			b.tally.began(j.ticket(), d.silent())
 		}
 	}
 	b.heldSilent, b.silentOf = 0, map[string]int{}
 	for j := range b.live {
-		if d := b.dests[j.to]; d != nil && d.silent() {
-			b.heldSilent++
-			b.silentOf[j.Account]++
+		if d := b.targets[j.ticket().To]; d != nil {
+			b.countHeld(d, j.ticket().Account, 1)
 		}
 	}
 	b.stuck = false
 }
 
+// countHeld counts a job on the board that comes or goes, if its contact is silent.
+func (b *Board[J]) countHeld(d *target[J], account string, n int) {
+	if d.silent() {
+		b.heldSilent += n
+		bump(b.silentOf, account, n)
+	}
+}
+
 // mayStart reports that a job of an account may be started for d. b.mu is held.
-func (b *board) mayStart(d *dest, account string) bool {
-	if d.key.local {
+func (b *Board[J]) mayStart(d *target[J], account string) bool {
+	if d.key.Local {
 		return true
 	}
 	return retry.Places{
@@ -83,22 +87,22 @@ func (b *board) mayStart(d *dest, account string) bool {
 	}.Free()
 }
 
-// mayHold reports that n more jobs of an account for a destination may be put on the
-// board: mail that has to wait for silent destinations waits in the store. b.mu is held.
-func (b *board) mayHold(k destKey, account string, n int) bool {
-	if k.local {
+// mayHold reports that n more jobs of an account for a contact may be put on the board:
+// mail that has to wait for silent contacts waits in the store. b.mu is held.
+func (b *Board[J]) mayHold(c Contact, account string, n int) bool {
+	if c.Local {
 		return true
 	}
-	if d := b.dests[k]; d != nil && !d.silent() {
+	if d := b.targets[c]; d != nil && !d.silent() {
 		return true
 	}
 	silent, mine := retry.Held(b.limit)
 	return b.heldSilent+n <= silent && b.silentOf[account]+n <= mine
 }
 
-// heard notes that a destination answered, or did not, and counts it as what it is now.
-// b.mu is held.
-func (b *board) heard(d *dest, answered bool, took time.Duration) {
+// heard notes that a contact answered, or did not, and counts it as what it is now. b.mu
+// is held.
+func (b *Board[J]) heard(d *target[J], answered bool, took time.Duration) {
 	now := answered && took < retry.SlowAfter
 	if answered && !now {
 		d.slow = true // until it is counted again

@@ -1,6 +1,7 @@
-package queue
+package dispatch
 
 import (
+	"cmp"
 	"slices"
 
 	"waxwing/internal/delivery"
@@ -11,7 +12,7 @@ import (
 
 // lesson is what an attempt says of somebody who was contacted for it.
 type lesson struct {
-	to       destKey
+	to       Contact
 	signal   retry.Signal
 	answered bool // a host of it spoke
 }
@@ -19,16 +20,15 @@ type lesson struct {
 // lessons are what an attempt says of whom it contacted, and of the way there where
 // several destinations share one (pure). A proxy that fails says nothing of the domains
 // behind it; once it passed a connection on, it works.
-func lessons(j *job, res *delivery.Result) []lesson {
-	if j.to.local {
+func lessons(waitedFor Contact, domain string, res *delivery.Result) []lesson {
+	if waitedFor.Local {
 		return nil
 	}
-	to := contacted(j, res)
-	name, shared := route.Way(to.name)
+	to := contacted(waitedFor, domain, res)
+	way, shared := to.Way()
 	if !shared {
 		return []lesson{{to, signalOf(res), spoke(res)}}
 	}
-	way := destKey{name: name}
 	switch failed, passed := proxied(res); {
 	case failed && !passed:
 		return []lesson{{way, retry.Unreachable, false}}
@@ -36,6 +36,34 @@ func lessons(j *job, res *delivery.Result) []lesson {
 		return []lesson{{way, retry.Good, true}, {to, signalOf(res), spoke(res)}}
 	}
 	return []lesson{{to, signalOf(res), spoke(res)}}
+}
+
+// contacted is whom an attempt really contacted: the routes may have changed since the
+// job was claimed.
+func contacted(waitedFor Contact, domain string, res *delivery.Result) Contact {
+	switch {
+	case res.Transport == "relay" && res.Name != "":
+		return Contact{Name: route.Contact(domain, res.Name, route.Smarthost)}
+	case res.Transport == "direct":
+		return Contact{Name: route.Contact(domain, res.Name, route.Direct)}
+	}
+	return waitedFor
+}
+
+// Change is a contact that has closed, or opened again.
+type Change struct {
+	To   Contact
+	Pace retry.Pace
+	Text string // why it is closed
+}
+
+func unreachableText(res *delivery.Result) string {
+	for _, r := range res.Recipients {
+		if t := cmp.Or(r.Text, string(r.Word)); t != "" {
+			return t
+		}
+	}
+	return "it could not be reached"
 }
 
 // spoke: a host greeted, now or when a connection that was kept was made.
@@ -87,9 +115,9 @@ func signalOf(res *delivery.Result) retry.Signal {
 	return retry.Neutral
 }
 
-// crowdedOut: nothing of the attempt came to a host, since the addresses of all of them
+// CrowdedOut: nothing of the attempt came to a host, since the addresses of all of them
 // hold up as many deliveries as they may. It was none, then (pure).
-func crowdedOut(res *delivery.Result) bool {
+func CrowdedOut(res *delivery.Result) bool {
 	n := 0
 	for _, a := range res.Visits {
 		for _, s := range a.Sessions {

@@ -1,0 +1,292 @@
+package dispatch
+
+import (
+	"time"
+
+	"waxwing/internal/retry"
+)
+
+const (
+	// quantum is how many recipients of a lane go in one turn. The rows of a lane are
+	// neighbours in the index: with a large backlog, a turn for each would read and write
+	// that many more pages.
+	quantum = 4
+	// turnPause is when another look is taken at a lane that has more due than its contact
+	// may have now. This machine looks as soon as there is room; the time is for the others.
+	turnPause = 30 * time.Second
+	// wantedContacts bounds what Wanted returns.
+	wantedContacts = 16
+)
+
+// Round shares the room of one claim among lanes that may have mail due. Whoever claims
+// asks for turns with Ask until there are none, reads the rows of each, lets it Choose,
+// claims those, and writes down what End says of when each lane is looked at again.
+type Round[J Job] struct {
+	Room int  // for more recipients
+	More bool // another claim would find more at once
+
+	b       *Board[J]
+	now     time.Time
+	lanes   []Lane // that wait for their turn
+	allow   map[Contact]int
+	turns   []*Turn
+	quantum int
+}
+
+// Turn is one lane in a round.
+type Turn struct {
+	Lane
+	Most int   // recipients it may have
+	Rows []Row // its first that wait, one more than Most: whoever claims reads them
+	// Next is when the lane is looked at again; zero: nothing waits in it.
+	Next time.Time
+
+	taken int // of Rows
+}
+
+// Row is a waiting recipient.
+type Row struct {
+	ID  int64
+	Due time.Time
+}
+
+// Wanted are contacts that have room again for what waits in the store.
+func (b *Board[J]) Wanted() (out []Contact) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count()
+	for c, d := range b.hungry {
+		if b.open && b.mayHold(c, "", 1) && b.low(d) && len(out) < wantedContacts {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Round begins a claim of up to room recipients from lanes, in their order. Closings is
+// what the store knows of their contacts. What it returns beside the round are lanes of
+// closed contacts, with the time at which they open.
+func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, now time.Time) (*Round[J], []*Turn) {
+	r := &Round[J]{Room: room, b: b, now: now, allow: map[Contact]int{}, quantum: quantum}
+	var blocked []*Turn
+	probes, granted := map[Contact]Contact{}, map[string]int{}
+	for _, l := range lanes {
+		b.told(l.To, closings)
+		until := ClosedUntil(closings, l.To, now)
+		if until.IsZero() && r.probed(probes, closings, l.To) {
+			until = now.Add(turnPause)
+		}
+		if !until.IsZero() {
+			blocked = append(blocked, &Turn{Lane: l, Next: until})
+			continue
+		}
+		if _, ok := r.allow[l.To]; !ok {
+			r.allow[l.To] = b.allowFor(l.To, l.Account, granted[l.Account])
+			granted[l.Account] += min(r.allow[l.To], quantum)
+			b.setMore(l.To, false)
+		}
+		r.lanes = append(r.lanes, l)
+	}
+	return r, blocked
+}
+
+// probed: the way to a contact is closed and due for a probe, which another contact behind
+// it makes.
+func (r *Round[J]) probed(probes map[Contact]Contact, closings map[Contact]Closing, c Contact) bool {
+	w, ok := c.Way()
+	if !ok {
+		return false
+	}
+	if _, closed := closings[w]; !closed {
+		return false
+	}
+	if by, ok := probes[w]; ok {
+		return by != c
+	}
+	probes[w] = c
+	return r.b.allow(c) <= 0
+}
+
+// Ask returns the lanes whose turn it is: those that may have rows, and those whose
+// contact may have no more, which are only asked when to look again. What lanes did not
+// have of their share goes to the others the next time. None: the round is over.
+func (r *Round[J]) Ask() (asked []*Turn) {
+	var kept []Lane
+	most := portion(r.lanes, r.Room, r.allow, r.quantum)
+	for i, l := range r.lanes {
+		if most[i] == 0 && r.allow[l.To] > 0 {
+			kept = append(kept, l)
+			continue
+		}
+		asked = append(asked, &Turn{Lane: l, Most: most[i]})
+	}
+	r.quantum, r.lanes, r.turns = 1, kept, append(r.turns, asked...)
+	return asked
+}
+
+// Choose says which rows of a turn are claimed: those that are due, as many as it may
+// have. With parted set there may be others of the message of that row which wait for the
+// same moment and are to travel with it: they are claimed too, and Parted is told.
+func (r *Round[J]) Choose(t *Turn) (ids []int64, parted *Row) {
+	for _, w := range t.Rows {
+		if w.Due.After(r.now) || t.taken == t.Most {
+			break
+		}
+		ids = append(ids, w.ID)
+		t.taken++
+	}
+	r.Room -= t.taken
+	r.allow[t.To] += t.Most - t.taken
+	if t.taken == len(t.Rows) { // all that wait
+		return ids, nil
+	}
+	first := t.Rows[t.taken]
+	if t.taken > 0 && first.Due.Equal(t.Rows[t.taken-1].Due) {
+		parted = &t.Rows[t.taken-1]
+	}
+	if t.Next = first.Due; t.Next.IsZero() { // overdue, whatever wrote that
+		t.Next = r.now
+	}
+	return ids, parted
+}
+
+// Parted says that more rows of a turn were claimed: what is behind them is not known.
+func (r *Round[J]) Parted(t *Turn) { t.Next = r.now }
+
+// End says when each lane is looked at again, once its rows are claimed. missed says that
+// not all of them were.
+func (r *Round[J]) End(missed bool) []*Turn {
+	r.More = r.More || len(r.lanes) > 0 // their turn comes next
+	for _, t := range r.turns {
+		switch {
+		case missed && t.taken > 0:
+			// Another machine held some of the rows. What it does to them we cannot know.
+			t.Next = r.now
+		case t.Next.IsZero() || t.Next.After(r.now):
+		case r.allow[t.To] <= 0:
+			r.b.setMore(t.To, true)
+			t.Next = r.now.Add(turnPause)
+		default:
+			r.More = true
+			t.Next = r.now // behind those that have waited longer
+		}
+	}
+	return r.turns
+}
+
+// portion shares room among the lanes that have mail due, in the order in which they are
+// given: accounts take turns, one recipient each time, and within one account its lanes,
+// quantum recipients each, so that nobody's mass mail keeps a single message waiting
+// (QUE-3). allow is what each contact may have; what is given is taken off it.
+func portion(lanes []Lane, room int, allow map[Contact]int, quantum int) []int {
+	out := make([]int, len(lanes))
+	byAccount := map[string][]int{}
+	var accounts []string
+	for i, l := range lanes {
+		if byAccount[l.Account] == nil {
+			accounts = append(accounts, l.Account)
+		}
+		byAccount[l.Account] = append(byAccount[l.Account], i)
+	}
+	for given := true; given && room > 0; {
+		given = false
+		for _, a := range accounts {
+			ring := byAccount[a]
+			// Lanes that may have no more leave the ring.
+			for len(ring) > 0 && allow[lanes[ring[0]].To] <= 0 {
+				ring = ring[1:]
+			}
+			if len(ring) > 0 && room > 0 {
+				i := ring[0]
+				out[i]++
+				allow[lanes[i].To]--
+				room--
+				given = true
+				if out[i]%quantum == 0 {
+					ring = append(ring[1:], i)
+				}
+			}
+			byAccount[a] = ring
+		}
+	}
+	return out
+}
+
+// allow is how many jobs of a contact may be claimed: as many as keep it busy while the
+// next ones are fetched.
+func (b *Board[J]) allow(c Contact) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return everything
+	}
+	d := b.targets[c]
+	if d == nil {
+		d = newTarget[J](c)
+	}
+	most := min(max(2*b.most(d), 2), max(b.limit/contactShare, 1))
+	if w := b.targets[d.way]; w != nil && w.pace.Dead() { // a probe of the way
+		return min(most, w.pace.Allowed(b.now(), b.perContact)-w.waiting-w.running)
+	}
+	if d.pace.Dead() && !c.Local {
+		most = min(most, b.most(d)) // a probe
+		return most - d.waiting - d.running
+	}
+	return most - d.waiting
+}
+
+// allowFor is allow for the mail of one account, to which some was granted already: what
+// waits for silent contacts may not fill the board.
+func (b *Board[J]) allowFor(c Contact, account string, granted int) int {
+	n := b.allow(c)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count()
+	for n > 0 && b.open && !b.mayHold(c, account, granted+n) {
+		n--
+	}
+	return n
+}
+
+// setMore notes whether the store has due work for a contact that found no room.
+func (b *Board[J]) setMore(c Contact, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return
+	}
+	if d := b.targets[c]; d != nil || more {
+		d = b.target(c)
+		d.more = more
+		if more {
+			b.hungry[c] = d
+		} else {
+			delete(b.hungry, c)
+		}
+		b.forget(d)
+	}
+}
+
+// told takes over what the store says of a contact and its way: other machines, and
+// operators, close and open them too.
+func (b *Board[J]) told(c Contact, closings map[Contact]Closing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.toldOf(c, closings)
+	if w, ok := c.Way(); ok {
+		b.toldOf(w, closings)
+	}
+}
+
+func (b *Board[J]) toldOf(c Contact, closings map[Contact]Closing) {
+	d := b.targets[c]
+	is, known := closings[c]
+	switch {
+	case known && (d == nil || d.pace.Failures < is.Failures || !d.pace.Blocked.Equal(is.Until)):
+		d = b.target(c)
+		d.pace = retry.Pace{Window: 1, Failures: is.Failures, Counted: d.pace.Counted, Blocked: is.Until}
+	case !known && d != nil && d.pace.Dead():
+		d.pace = retry.Pace{Window: 1}
+		b.listAll(d)
+	}
+}
