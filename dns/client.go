@@ -17,8 +17,8 @@ import (
 
 // Server is one recursive resolver.
 type Server struct {
-	Addr    string // "ip:port"
-	Trusted bool   // its AD bit counts (DNS-3)
+	Addr    string `json:"address"` // "ip:port"
+	Trusted bool   `json:"trusted"` // its AD bit counts (DNS-3)
 }
 
 // Client is a stub resolver: it asks recursive resolvers over UDP, and over

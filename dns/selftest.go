@@ -24,7 +24,9 @@ func DefaultSelfTestNames() SelfTestNames {
 }
 
 // SelfTestResult is what the self-test found, a ServerTest for each server.
-type SelfTestResult struct{ Servers []ServerTest }
+type SelfTestResult struct {
+	Servers []ServerTest `json:"servers"`
+}
 
 // DANE reports whether some server can serve DANE: trusted, and it passed everything.
 func (r SelfTestResult) DANE() bool {
@@ -39,11 +41,11 @@ func (r SelfTestResult) DANE() bool {
 // ServerTest is the result for one server. An empty string is a passed check;
 // the others say in words what went wrong and what to do.
 type ServerTest struct {
-	Server     Server
-	Distrusted bool // gave data for the bogus name: none of its answers counts as Secure now
-	Signed     string
-	Bogus      string
-	Large      string
+	Server     Server `json:"server"`
+	Distrusted bool   `json:"distrusted"` // gave data for the bogus name: none of its answers counts as Secure now
+	Signed     string `json:"signed"`
+	Bogus      string `json:"bogus"`
+	Large      string `json:"large"`
 }
 
 // OK reports whether the server is trusted and passed every check.

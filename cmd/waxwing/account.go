@@ -5,98 +5,100 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
+	"waxwing/internal/cli"
+	"waxwing/internal/control"
 	"waxwing/internal/server"
 )
 
-func accountActions() []action {
-	return []action{
-		{"add", "NAME [-generate]", "make one; asks for its password"},
-		{"list", "", "all, with what they sent today"},
-		{"remove", "NAME", "forget one without addresses"},
-		{"password", "NAME [-generate]", "set another password"},
-		{"disable", "NAME", "let it log in no more; its mail is still taken"},
-		{"enable", "NAME", "let it log in again"},
-		{"limit", "NAME", "show or set what it may send in a day"},
+// accountNoun keeps accounts.
+func (p *program) accountNoun() *cobra.Command {
+	var generate bool
+	var l limits
+	generates := func(fs *pflag.FlagSet) {
+		fs.BoolVar(&generate, "generate", false, "make a password and print it, instead of asking for one or reading it from the first line of standard input")
 	}
+	disable := func(disabled bool) action {
+		return onOne(p, accountName, func(ctx context.Context, o *opened, name string) error {
+			return o.accounts.SetDisabled(ctx, name, disabled)
+		})
+	}
+	return p.noun("account", "who may log in, and how much they send",
+		verb{use: "add ACCOUNT [--generate]", short: "make one; asks for its password", example: "account add joe", flags: generates, refuse: refusePassword,
+			run: p.withPassword(&generate, (*accounts.Store).AddAccount)},
+		verb{use: "list", short: "all, with what they sent today", json: true, run: list(p, p.onStore, func(ctx context.Context, o *opened, _ []string) ([]control.Account, error) {
+			return control.Accounts(ctx, o.accounts, server.Allowance(o.cfg, o.store))
+		}, accountColumns())},
+		verb{use: "remove ACCOUNT", short: "forget one without addresses", run: onOne(p, accountName, removeAccount)},
+		verb{use: "password ACCOUNT [--generate]", short: "set another password", example: "account password joe", flags: generates, refuse: refusePassword,
+			run: p.withPassword(&generate, (*accounts.Store).SetPassword)},
+		verb{use: "disable ACCOUNT", short: "let it log in no more; its mail is still taken", run: disable(true)},
+		verb{use: "enable ACCOUNT", short: "let it log in again", run: disable(false)},
+		verb{use: "limit ACCOUNT", short: "show or set what it may send in a day", json: true, flags: l.flags,
+			example: "account limit joe\naccount limit joe --messages 20000 --recipients none",
+			run: onOne(p, accountName, func(ctx context.Context, o *opened, name string) error {
+				return p.limitAccount(ctx, o, name, l)
+			})})
 }
 
-// runAccount keeps accounts.
-func runAccount(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "account", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "account", what)
-	f.addJSON(fs, what, "list", "limit")
-	generate := new(bool)
-	if what == "add" || what == "password" {
-		fs.BoolVar(generate, "generate", false, "make a password and print it, instead of asking for one or reading it from the first line of standard input")
-	}
-	var messages, recipients dailyLimit
-	if what == "limit" {
-		fs.Var(&messages, "messages", "how many messages the account may send in a day: `N`, \"none\" or \"default\" (as the configuration says)")
-		fs.Var(&recipients, "recipients", "to how many recipients in a day: `N`, \"none\" or \"default\"")
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if what == "list" {
-		if err := only(rest); err != nil {
-			return err
-		}
-		return withStore(ctx, e, f, func(o *opened) error { return listAccounts(ctx, e, o, accountList{json: f.json}) })
-	}
-	if (what == "add" || what == "password") && len(rest) == 2 {
+func refusePassword(args []string) error {
+	if len(args) == 2 {
 		return usagef("a password is no argument: others could read it in the list of processes, and it stays in the shell's history; it is asked for, or read from standard input")
 	}
-	if err := wants(what, rest, "account"); err != nil {
-		return err
+	return nil
+}
+
+// accountName reads the name of an account that stands as an argument.
+func accountName(s string) (string, error) {
+	if err := account.CheckName(s); err != nil {
+		return "", usageError{err.Error()}
 	}
-	name := rest[0]
-	if err := account.CheckName(name); err != nil {
-		return usageError{err.Error()}
-	}
-	if what == "limit" {
-		return limitAccount(ctx, e, f, name, messages, recipients)
-	}
-	password := ""
-	if what == "add" || what == "password" {
-		password = newPassword()
-		if !*generate {
-			if password, err = askPassword(ctx, e, wanted{of: name, isNew: true}); err != nil {
-				return err
-			}
-		}
-	}
-	return withStore(ctx, e, f, func(o *opened) error {
-		switch what {
-		case "add":
-			err = o.accounts.AddAccount(ctx, name, password)
-		case "password":
-			err = o.accounts.SetPassword(ctx, name, password)
-		case "remove":
-			err = o.accounts.RemoveAccount(ctx, name)
-		default:
-			err = o.accounts.SetDisabled(ctx, name, what == "disable")
-		}
-		if errors.Is(err, accounts.ErrInUse) {
-			return fmt.Errorf("%w: remove its addresses first (\"waxwing address list\" shows them), or disable it", err)
-		}
+	return s, nil
+}
+
+// withPassword is a command that gives an account a password.
+func (p *program) withPassword(generate *bool, set func(*accounts.Store, context.Context, string, string) error) action {
+	return func(ctx context.Context, args []string) error {
+		name, err := accountName(args[0])
 		if err != nil {
 			return err
 		}
-		if *generate && password != "" {
-			fmt.Fprintln(e.stdout, password)
+		password := newPassword()
+		if !*generate {
+			if password, err = askPassword(ctx, p.env, wanted{of: name, isNew: true}); err != nil {
+				return err
+			}
 		}
-		return nil
-	})
+		return p.withStore(ctx, func(o *opened) error {
+			if err := set(o.accounts, ctx, name, password); err != nil || !*generate {
+				return err
+			}
+			_, err := fmt.Fprintln(p.stdout, password)
+			return err
+		})
+	}
+}
+
+func removeAccount(ctx context.Context, o *opened, name string) error {
+	err := o.accounts.RemoveAccount(ctx, name)
+	if errors.Is(err, accounts.ErrInUse) {
+		return fmt.Errorf("%w: remove its addresses first (\"waxwing address list\" shows them), or disable it", err)
+	}
+	return err
+}
+
+// limits are an account's own, as far as they are given.
+type limits struct{ messages, recipients dailyLimit }
+
+func (l *limits) flags(fs *pflag.FlagSet) {
+	fs.Var(&l.messages, "messages", "how many messages the account may send in a day: `N`, \"none\" or \"default\" (as the configuration says)")
+	fs.Var(&l.recipients, "recipients", "to how many recipients in a day: `N`, \"none\" or \"default\"")
 }
 
 // dailyLimit is a flag that may be left out.
@@ -106,6 +108,7 @@ type dailyLimit struct {
 }
 
 func (l *dailyLimit) String() string { return "" }
+func (l *dailyLimit) Type() string   { return "limit" }
 
 func (l *dailyLimit) Set(s string) error {
 	l.given = true
@@ -128,79 +131,43 @@ func (l *dailyLimit) Set(s string) error {
 // limitAccount sets an account's own limits (INB-3) and says which hold then. A
 // running server knows at its next look: within seconds where it has refused,
 // at the end of a block where it has not.
-func limitAccount(ctx context.Context, e env, f storeFlags, name string, messages, recipients dailyLimit) error {
-	return withStore(ctx, e, f, func(o *opened) error {
-		rooms := server.Allowance(o.cfg, o.store)
-		if messages.given || recipients.given {
-			err := rooms.SetLimit(ctx, name, func(own allowance.Own) allowance.Own {
-				if messages.given {
-					own.Messages = messages.n
-				}
-				if recipients.given {
-					own.Recipients = recipients.n
-				}
-				return own
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return listAccounts(ctx, e, o, accountList{name, f.json})
-	})
-}
-
-// accountRow is one account as -json prints it.
-type accountRow struct {
-	Account  string    `json:"account"`
-	Disabled bool      `json:"disabled"`
-	Created  time.Time `json:"created"`
-	// Today is what it has sent since midnight UTC; a limit of 0 is none.
-	Messages        int64 `json:"messages_today"`
-	MessagesLimit   int64 `json:"messages_per_day"`
-	Recipients      int64 `json:"recipients_today"`
-	RecipientsLimit int64 `json:"recipients_per_day"`
-}
-
-// accountList says what to list.
-type accountList struct {
-	only string // this account; "" is all
-	json bool
-}
-
-func listAccounts(ctx context.Context, e env, o *opened, l accountList) error {
-	all, err := o.accounts.Accounts(ctx)
-	if err != nil {
-		return err
-	}
+func (p *program) limitAccount(ctx context.Context, o *opened, name string, l limits) error {
 	rooms := server.Allowance(o.cfg, o.store)
-	today, err := rooms.Today(ctx)
+	if l.messages.given || l.recipients.given {
+		err := rooms.SetLimit(ctx, name, func(own allowance.Own) allowance.Own {
+			if l.messages.given {
+				own.Messages = l.messages.n
+			}
+			if l.recipients.given {
+				own.Recipients = l.recipients.n
+			}
+			return own
+		})
+		if err != nil {
+			return err
+		}
+	}
+	all, err := control.Accounts(ctx, o.accounts, rooms)
 	if err != nil {
 		return err
 	}
-	rows := [][]string{}
-	objects := []accountRow{}
 	for _, a := range all {
-		if l.only != "" && a.Name != l.only {
-			continue
+		if a.Name == name {
+			return show(p, []control.Account{a}, accountColumns())
 		}
-		t, ok := today[a.Name]
-		if !ok {
-			t.Limit = rooms.Limit
-		}
-		objects = append(objects, accountRow{a.Name, a.Disabled, a.Created, t.Used.Messages, t.Limit.Messages, t.Used.Recipients, t.Limit.Recipients})
-		state := "enabled"
-		if a.Disabled {
-			state = "disabled"
-		}
-		rows = append(rows, []string{a.Name, state, day(a.Created), ofLimit(t.Used.Messages, t.Limit.Messages), ofLimit(t.Used.Recipients, t.Limit.Recipients)})
 	}
-	if len(rows) == 0 && l.only != "" {
-		return fmt.Errorf("account %s: %w", l.only, accounts.ErrNoSuchAccount)
-	}
-	if l.json {
-		return printJSON(e.stdout, objects)
-	}
-	return table(e, []string{"ACCOUNT", "STATE", "SINCE", "MESSAGES TODAY", "RECIPIENTS TODAY"}, rows)
+	return fmt.Errorf("account %s: %w", name, accounts.ErrNoSuchAccount)
+}
+
+func accountColumns() cli.List[control.Account] {
+	return cli.List[control.Account]{Columns: columns("ACCOUNT|STATE|SINCE|MESSAGES TODAY|RECIPIENTS TODAY", "SINCE", "RECIPIENTS TODAY"),
+		Cells: func(a *control.Account) []any {
+			state := cli.Cell{Text: "enabled"}
+			if a.Disabled {
+				state = cli.Cell{Text: "disabled", Tone: cli.Waits}
+			}
+			return []any{a.Name, state, day(a.Created), ofLimit(a.Messages, a.MessagesLimit), ofLimit(a.Recipients, a.RecipientsLimit)}
+		}}
 }
 
 func ofLimit(used, limit int64) string {

@@ -3,75 +3,37 @@ package main
 import (
 	"context"
 	"strings"
-	"time"
+
+	"github.com/spf13/cobra"
 
 	"waxwing/internal/account"
+	"waxwing/internal/cli"
 )
 
-func addressActions() []action {
-	return []action{
-		{"add", "ADDRESS ACCOUNT", "let mail to an address go to an account"},
-		{"list", "", "all addresses"},
-		{"remove", "ADDRESS", "take no more mail for an address"},
-	}
+// addressNoun keeps which address leads to which account.
+func (p *program) addressNoun() *cobra.Command {
+	return p.noun("address", "which addresses lead to which account",
+		verb{use: "add ADDRESS ACCOUNT", short: "let mail to an address go to an account", long: "*@DOMAIN is the catchall: it takes what no other address of the domain takes.",
+			example: "address add joe@example.org joe\naddress add '*@example.org' joe", run: p.onAddress(func(ctx context.Context, o *opened, args []string) error {
+				return o.accounts.AddAddress(ctx, args[0], args[1])
+			})},
+		verb{use: "list", short: "all addresses", json: true, run: list(p, p.onStore, func(ctx context.Context, o *opened, _ []string) ([]account.Address, error) {
+			return o.accounts.Addresses(ctx)
+		}, cli.List[account.Address]{Columns: columns("ADDRESS|ACCOUNT|MAILBOX"), Cells: func(a *account.Address) []any { return []any{a.Address, a.Account, a.Mailbox} }})},
+		verb{use: "remove ADDRESS", short: "take no more mail for an address", example: "address remove joe@example.org",
+			run: p.onAddress(func(ctx context.Context, o *opened, args []string) error {
+				return o.accounts.RemoveAddress(ctx, args[0])
+			})})
 }
 
-// runAddress keeps which address leads to which account.
-func runAddress(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "address", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "address", what)
-	f.addJSON(fs, what, "list")
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	names := map[string][]string{"add": {"address", "account"}, "remove": {"address"}}[what]
-	if err := wants(what, rest, names...); err != nil {
-		return err
-	}
-	if len(rest) > 0 && !strings.HasPrefix(rest[0], account.CatchAll+"@") {
-		if _, _, err := parseAddress(rest[0]); err != nil {
-			return err
+// onAddress is onStore for commands whose first argument is an address of ours.
+func (p *program) onAddress(fn func(context.Context, *opened, []string) error) action {
+	return func(ctx context.Context, args []string) error {
+		if !strings.HasPrefix(args[0], account.CatchAll+"@") {
+			if _, _, err := parseAddress(args[0]); err != nil {
+				return err
+			}
 		}
+		return p.onStore(fn)(ctx, args)
 	}
-	return withStore(ctx, e, f, func(o *opened) error {
-		switch what {
-		case "list":
-			return listAddresses(ctx, e, o, f.json)
-		case "add":
-			err = o.accounts.AddAddress(ctx, rest[0], rest[1])
-		default:
-			err = o.accounts.RemoveAddress(ctx, rest[0])
-		}
-		return err
-	})
-}
-
-// addressRow is one address as -json prints it.
-type addressRow struct {
-	Address string    `json:"address"`
-	Account string    `json:"account"`
-	Mailbox string    `json:"mailbox"`
-	Created time.Time `json:"created"`
-}
-
-func listAddresses(ctx context.Context, e env, o *opened, asJSON bool) error {
-	all, err := o.accounts.Addresses(ctx)
-	if err != nil {
-		return err
-	}
-	rows := [][]string{}
-	objects := []addressRow{}
-	for _, a := range all {
-		objects = append(objects, addressRow(a))
-		rows = append(rows, []string{a.Address, a.Account, a.Mailbox})
-	}
-	if asJSON {
-		return printJSON(e.stdout, objects)
-	}
-	return table(e, []string{"ADDRESS", "ACCOUNT", "MAILBOX"}, rows)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"waxwing/dns"
@@ -17,6 +16,22 @@ func parseID(s, list string) (delivery.ID, error) {
 		return 0, usagef("%q is no id; \"%s\" shows them", s, list)
 	}
 	return id, nil
+}
+
+// idOf is parseID for a list.
+func idOf(list string) func(string) (delivery.ID, error) {
+	return func(s string) (delivery.ID, error) { return parseID(s, list) }
+}
+
+func parseIDs(all []string, list string) ([]delivery.ID, error) {
+	ids := make([]delivery.ID, len(all))
+	for i, s := range all {
+		var err error
+		if ids[i], err = parseID(s, list); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }
 
 // parseDomain reads a domain that stands as an argument.
@@ -50,5 +65,5 @@ func parseFlag(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return usageError{fmt.Sprintf("-%s: %v", name, err)}
+	return usagef("--%s: %v", name, err)
 }

@@ -5,49 +5,35 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"waxwing/internal/config"
 )
 
-func configActions() []action {
-	return []action{
-		{"check", "[-config FILE]", "say all that is wrong with a configuration, with lines"},
-		{"describe", "", "the reference of all keys, in Markdown"},
-		{"example", "", "a complete file to start from"},
-	}
+// configNoun checks a configuration and prints the reference.
+func (p *program) configNoun() *cobra.Command {
+	return p.noun("config", "check the configuration, or print its reference",
+		verb{use: "check [--config FILE]", short: "say all that is wrong with a configuration, with lines", example: "config check --config /etc/waxwing/waxwing.toml",
+			run: func(context.Context, []string) error {
+				if _, err := checkedConfig(p.config); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(p.stdout, "%s is in order\n", p.config)
+				return err
+			}},
+		verb{use: "describe", short: "the reference of all keys, in Markdown", bare: true,
+			run: func(context.Context, []string) error { return config.Describe(p.stdout) }},
+		verb{use: "example", short: "a complete file to start from", bare: true, run: func(context.Context, []string) error {
+			_, err := io.WriteString(p.stdout, config.Example())
+			return err
+		}})
 }
 
-// runConfig checks a configuration and prints the reference.
-func runConfig(_ context.Context, e env, args []string) error {
-	what, args, err := verb(e, "config", args)
+// checkedConfig reads a configuration, with all that it names.
+func checkedConfig(path string) (*config.Config, error) {
+	cfg, err := loadConfig(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fs := flags(e, "config", what)
-	path := new(string)
-	if what == "check" {
-		fs.StringVar(path, "config", "waxwing.toml", "configuration `file`")
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if err := only(rest); err != nil {
-		return err
-	}
-	switch what {
-	case "describe":
-		return config.Describe(e.stdout)
-	case "example":
-		_, err := io.WriteString(e.stdout, config.Example())
-		return err
-	}
-	cfg, err := loadConfig(*path)
-	if err == nil {
-		err = cfg.Check()
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(e.stdout, "%s is in order\n", *path)
-	return nil
+	return cfg, cfg.Check()
 }

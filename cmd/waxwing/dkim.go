@@ -8,124 +8,111 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"waxwing/dkim"
 	"waxwing/dns"
+	"waxwing/internal/cli"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
 )
 
-func dkimActions() []action {
-	return []action{
-		{"add", "DOMAIN [FLAGS]", "make a key and print the record to publish"},
-		{"list", "[DOMAIN]", "all keys, whether they sign, and their records"},
-		{"check", "[DOMAIN]", "look for the records in DNS now, and list them"},
-		{"sign", "DOMAIN -selector S", "sign with a key before DNS shows its record"},
-		{"retire", "DOMAIN -selector S", "sign with it no more; its record stays for a while"},
-		{"remove", "DOMAIN -selector S", "forget a key for good"},
-	}
+// dkimNoun keeps the signing keys.
+func (p *program) dkimNoun() *cobra.Command {
+	var k keyFlags
+	return p.noun("dkim", "the keys that outgoing mail is signed with",
+		verb{use: "add DOMAIN [FLAGS]", short: "make a key and print the record to publish", json: true, flags: k.add, example: "dkim add example.org\ndkim add example.org --algorithm rsa",
+			run: onOne(p, parseDomain, func(ctx context.Context, o *opened, d dns.Name) error { return p.addKey(ctx, o, d, k) })},
+		verb{use: "list [DOMAIN]", short: "all keys, whether they sign, and their records", json: true, run: list(p, p.onStore, keyRows, keyColumns())},
+		verb{use: "check [DOMAIN]", short: "look for the records in DNS now, and list them", json: true, run: list(p, p.onStore, checkKeys, keyColumns())},
+		verb{use: "sign DOMAIN --selector S", short: "sign with a key before DNS shows its record", flags: k.choose,
+			run: k.run(p, func(ctx context.Context, s *signing.Service, d dns.Name) error { return s.Tell(ctx, d, k.selector) })},
+		verb{use: "retire DOMAIN --selector S", short: "sign with it no more; its record stays for a while", flags: k.choose,
+			run: k.run(p, func(ctx context.Context, s *signing.Service, d dns.Name) error {
+				return s.SetState(ctx, d, k.selector, signing.Retired)
+			})},
+		verb{use: "remove DOMAIN --selector S", short: "forget a key for good", flags: k.choose,
+			run: k.run(p, func(ctx context.Context, s *signing.Service, d dns.Name) error {
+				return s.RemoveKey(ctx, d, k.selector)
+			})})
 }
 
-// runDKIM keeps the signing keys.
-func runDKIM(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "dkim", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "dkim", what)
-	f.addJSON(fs, what, "add", "list", "check")
-	algorithm, selector, now := new(string), new(string), new(bool)
-	switch what {
-	case "add":
-		fs.StringVar(algorithm, "algorithm", "ed25519", "`name`: ed25519 or rsa")
-		fs.StringVar(selector, "selector", "", "`name` of the key; made from date and algorithm if empty")
-		fs.BoolVar(now, "now", false, "sign at once, before DNS shows the record")
-	case "retire", "remove", "sign":
-		fs.StringVar(selector, "selector", "", "`name` of the key; \"waxwing dkim list\" shows them")
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	domain := dns.Name{}
-	if what != "list" && what != "check" || len(rest) > 0 {
-		if err := wants(what, rest, "domain"); err != nil {
-			return err
-		}
-		if domain, err = parseDomain(rest[0]); err != nil {
-			return err
-		}
-	}
-	if (what == "retire" || what == "remove" || what == "sign") && *selector == "" {
-		return usagef("%s needs -selector; \"waxwing dkim list\" shows them", what)
-	}
-	return withStore(ctx, e, f, func(o *opened) error {
-		switch what {
-		case "list":
-			return listKeys(ctx, e, o, domain, f.json)
-		case "check":
-			return checkKeys(ctx, e, o, domain, f.json)
-		case "sign":
-			return o.signing.Tell(ctx, domain, *selector)
-		case "add":
-			return addKey(ctx, e, o, newKeyCall{domain, *selector, *algorithm, *now, f.json})
-		case "retire":
-			err = o.signing.SetState(ctx, domain, *selector, signing.Retired)
-		default:
-			err = o.signing.RemoveKey(ctx, domain, *selector)
-		}
-		return err
-	})
-}
-
-// newKeyCall is one call of "dkim add".
-type newKeyCall struct {
-	domain              dns.Name
+// keyFlags are a key as it is typed.
+type keyFlags struct {
 	selector, algorithm string
-	now, json           bool
+	now                 bool
 }
 
-func addKey(ctx context.Context, e env, o *opened, c newKeyCall) error {
-	key, err := newKey(c.algorithm)
+func (k *keyFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&k.algorithm, "algorithm", "ed25519", "`name`: ed25519 or rsa")
+	fs.StringVar(&k.selector, "selector", "", "`name` of the key; made from date and algorithm if empty")
+	fs.BoolVar(&k.now, "now", false, "sign at once, before DNS shows the record")
+}
+
+func (k *keyFlags) choose(fs *pflag.FlagSet) {
+	fs.StringVar(&k.selector, "selector", "", "`name` of the key; \"waxwing dkim list\" shows them")
+}
+
+// run is a command that works on one key.
+func (k *keyFlags) run(p *program, fn func(context.Context, *signing.Service, dns.Name) error) action {
+	return onOne(p, func(s string) (dns.Name, error) {
+		if k.selector == "" {
+			return dns.Name{}, usagef("it needs --selector; \"waxwing dkim list\" shows them")
+		}
+		return parseDomain(s)
+	}, func(ctx context.Context, o *opened, d dns.Name) error { return fn(ctx, o.signing, d) })
+}
+
+func (p *program) addKey(ctx context.Context, o *opened, domain dns.Name, f keyFlags) error {
+	key, err := newKey(f.algorithm)
 	if err != nil {
 		return err
 	}
-	if err := noteForeign(ctx, e, o, c.domain); err != nil {
+	if err := p.noteForeign(ctx, o, domain); err != nil {
 		return err
 	}
-	if c.selector == "" {
-		c.selector = time.Now().UTC().Format("2006-01") + "-" + c.algorithm
+	if f.selector == "" {
+		f.selector = time.Now().UTC().Format("2006-01") + "-" + f.algorithm
 	}
-	k, err := o.signing.AddKey(ctx, signing.NewKey{Domain: c.domain, Selector: c.selector, Signer: key, Now: c.now})
+	k, err := o.signing.AddKey(ctx, signing.NewKey{Domain: domain, Selector: f.selector, Signer: key, Now: f.now})
 	if err != nil {
 		return err
 	}
-	if c.json {
-		return printJSON(e.stdout, newKeyRow(k))
+	if k.Stage() == signing.Waiting && !p.json {
+		fmt.Fprintf(p.stderr, "note: the key signs once DNS shows this record: the running server looks for it, and \"waxwing dkim check %s\" does at once\n", k.Domain)
 	}
-	if k.Stage() == signing.Waiting {
-		fmt.Fprintf(e.stderr, "note: the key signs once DNS shows this record: the running server looks for it, and \"waxwing dkim check %s\" does at once\n", k.Domain)
-	}
-	_, err = fmt.Fprintf(e.stdout, "%s._domainkey.%s. TXT %s\n", k.Selector, k.Domain, zoneText(k.Record))
-	return err
+	return p.answer(k.Row(), "%s._domainkey.%s. TXT %s", k.Selector, k.Domain, zoneText(k.Record))
 }
 
 // checkTimeout bounds the lookups of "dkim check".
 const checkTimeout = time.Minute
 
-// checkKeys looks for the keys' records now.
-func checkKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON bool) error {
+// checkKeys looks for the keys' records now, and lists the keys.
+func checkKeys(ctx context.Context, o *opened, args []string) ([]signing.Row, error) {
+	domain, err := oneDomain(args)
+	if err != nil {
+		return nil, err
+	}
 	resolver, err := server.Resolver(o.cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	w := &signing.Watcher{Keys: o.signing, DNS: resolver, Now: o.options.Now}
 	if _, err := w.Look(ctx, domain, ""); err != nil {
-		return err
+		return nil, err
 	}
-	return listKeys(ctx, e, o, domain, asJSON)
+	return keyRows(ctx, o, args)
+}
+
+// oneDomain reads the domain that may stand as an argument.
+func oneDomain(args []string) (dns.Name, error) {
+	if len(args) == 0 {
+		return dns.Name{}, nil
+	}
+	return parseDomain(args[0])
 }
 
 // zoneText is a text as a zone file has it: in strings of up to 255 octets (RFC
@@ -142,7 +129,7 @@ func zoneText(s string) string {
 
 // noteForeign says when a key would sign nothing: mail is signed for hosted
 // domains, and for those the host's own name lies below.
-func noteForeign(ctx context.Context, e env, o *opened, domain dns.Name) error {
+func (p *program) noteForeign(ctx context.Context, o *opened, domain dns.Name) error {
 	hosted, err := o.accounts.IsHosted(ctx, domain)
 	if err != nil || hosted {
 		return err
@@ -152,7 +139,7 @@ func noteForeign(ctx context.Context, e env, o *opened, domain dns.Name) error {
 			return nil
 		}
 	}
-	fmt.Fprintf(e.stderr, "note: %s is not hosted here, so the key signs nothing until \"waxwing domain add %s\"\n", domain, domain)
+	fmt.Fprintf(p.stderr, "note: %s is not hosted here, so the key signs nothing until \"waxwing domain add %s\"\n", domain, domain)
 	return nil
 }
 
@@ -163,61 +150,43 @@ func newKey(algorithm string) (crypto.Signer, error) {
 	case "rsa":
 		return dkim.GenerateRSA(2048)
 	}
-	return nil, usagef("-algorithm is ed25519 or rsa, not %q", algorithm)
-}
-
-// keyRow is one DKIM key as -json prints it.
-type keyRow struct {
-	Domain    dns.Name  `json:"domain"`
-	Selector  string    `json:"selector"`
-	Algorithm string    `json:"algorithm"`
-	Services  []string  `json:"services,omitempty"`
-	State     string    `json:"state"` // waiting (for DNS), signing, retired
-	Created   time.Time `json:"created"`
-	Record    string    `json:"record"`           // the TXT record to publish
-	DNS       string    `json:"dns,omitempty"`    // what it showed last: shown, missing, other, failed
-	Detail    string    `json:"detail,omitempty"` // why that is not shown
-	Looked    time.Time `json:"looked,omitzero"`
-	Since     time.Time `json:"shown_since,omitzero"`
-}
-
-func newKeyRow(k signing.Key) keyRow {
-	return keyRow{k.Domain, k.Selector, k.Algorithm, k.Services, string(k.Stage()), k.Created, k.Record,
-		string(k.Sight.Found), k.Sight.Detail, k.Sight.Looked, k.Sight.First}
+	return nil, usagef("--algorithm is ed25519 or rsa, not %q", algorithm)
 }
 
 // inDNS is what DNS showed of a key's record, in words.
-func inDNS(s signing.Sight) string {
-	switch s.Found {
+func inDNS(r *signing.Row) any {
+	switch signing.Found(r.DNS) {
 	case signing.NotLooked:
 		return "not looked up yet"
 	case signing.Shown:
-		return "shown " + moment(s.Looked)
+		return cli.Cell{Text: "shown ", When: r.Looked}
 	case signing.Missing:
-		return "no record " + moment(s.Looked)
+		return cli.Cell{Text: "no record ", When: r.Looked}
 	case signing.Other:
-		return "wrong: " + s.Detail
+		return cli.Cell{Text: "wrong: " + r.Detail, Tone: cli.Bad}
 	}
-	return "unknown: " + s.Detail
+	return "unknown: " + r.Detail
 }
 
-func listKeys(ctx context.Context, e env, o *opened, domain dns.Name, asJSON bool) error {
-	all, err := o.signing.Keys(ctx, domain)
+func keyRows(ctx context.Context, o *opened, args []string) ([]signing.Row, error) {
+	domain, err := oneDomain(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rows := [][]string{}
-	objects := []keyRow{}
+	all, err := o.signing.Keys(ctx, domain)
+	var rows []signing.Row
 	for _, k := range all {
-		objects = append(objects, newKeyRow(k))
-		state := string(k.Stage())
-		if k.Stage() == signing.Waiting {
+		rows = append(rows, k.Row())
+	}
+	return rows, err
+}
+
+func keyColumns() cli.List[signing.Row] {
+	return cli.List[signing.Row]{Columns: columns("DOMAIN|SELECTOR|ALGORITHM|STATE|DNS|TXT RECORD", "TXT RECORD", "ALGORITHM"), Cells: func(r *signing.Row) []any {
+		state := r.State
+		if state == string(signing.Waiting) {
 			state = "waiting for DNS"
 		}
-		rows = append(rows, []string{k.Domain.Unicode(), k.Selector, k.Algorithm, state, inDNS(k.Sight), k.Record})
-	}
-	if asJSON {
-		return printJSON(e.stdout, objects)
-	}
-	return table(e, []string{"DOMAIN", "SELECTOR", "ALGORITHM", "STATE", "DNS", "TXT RECORD"}, rows, "TXT RECORD", "ALGORITHM")
+		return []any{r.Domain.Unicode(), r.Selector, r.Algorithm, state, inDNS(r), r.Record}
+	}}
 }

@@ -2,32 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
 
 	"waxwing/internal/server"
 )
 
-func dnsActions() []action {
-	return []action{{"selftest", "", "test the configured resolvers as at the server's start"}}
+// dnsNoun tests the resolver (DNS-6).
+func (p *program) dnsNoun() *cobra.Command {
+	return p.noun("dns", "whether the resolver's DNSSEC answers can be trusted",
+		verb{use: "selftest", short: "test the configured resolvers as at the server's start", json: true, run: p.selfTest})
 }
 
-// runDNS tests the resolver (DNS-6).
-func runDNS(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "dns", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "dns", what)
-	f.addJSON(fs, what)
-	rest, err := parse(fs, args)
-	if err == nil {
-		err = only(rest)
-	}
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(f.config)
+func (p *program) selfTest(ctx context.Context, _ []string) error {
+	cfg, err := loadConfig(p.config)
 	if err != nil {
 		return err
 	}
@@ -36,17 +27,13 @@ func runDNS(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	result := c.SelfTest(ctx, server.SelfTestNames(cfg))
-	if f.json {
-		if err := printJSON(e.stdout, result); err != nil {
-			return err
-		}
-	} else {
+	err = p.prose(result, func(w io.Writer) {
 		for _, t := range result.Servers {
-			fmt.Fprintln(e.stdout, t)
+			fmt.Fprintln(w, t)
 		}
+	})
+	if err == nil && !result.DANE() {
+		err = errors.New("no resolver is good enough for DANE: its findings stand above")
 	}
-	if !result.DANE() {
-		return fmt.Errorf("no resolver is good enough for DANE: its findings stand above")
-	}
-	return nil
+	return err
 }

@@ -39,7 +39,7 @@ func TestDocsShowWhatThereIs(t *testing.T) {
 		}
 		for _, m := range typed.FindAllStringSubmatch(string(b), -1) {
 			seen++
-			if why := untrue(t, m[1]); why != "" {
+			if why := untrue(m[1]); why != "" {
 				t.Errorf("%s: \"waxwing %s\": %s", path, m[1], why)
 			}
 		}
@@ -54,40 +54,32 @@ func TestDocsShowWhatThereIs(t *testing.T) {
 }
 
 // untrue is what is not there of a call; "": all of it is.
-func untrue(t *testing.T, line string) string {
+func untrue(line string) string {
 	line, _, _ = strings.Cut(line, "  ") // behind two spaces stands what it does
 	line, _, _ = strings.Cut(line, " #")
 	words := strings.Fields(line)
 	if words[0] == "sendmail" || words[0] == "help" || strings.HasSuffix(words[0], "…") {
 		return ""
 	}
-	c, ok := commandNamed(strings.Trim(words[0], ".,:;"))
-	if !ok {
-		return "there is no such command"
+	for i, w := range words {
+		words[i] = strings.Trim(w, ".,:;")
 	}
-	call0 := []string{c.name}
-	for _, w := range words[1:] {
-		if len(c.actions) == 0 {
-			break
-		}
-		a, ok := c.action([]string{strings.Trim(w, ".,:;")})
-		if !ok {
-			if w == strings.ToUpper(w) || strings.HasPrefix(w, "-") || strings.ContainsAny(w, "|…") {
-				break // a placeholder, or several actions
-			}
+	c, rest := below(tree(), words)
+	switch {
+	case !c.HasParent():
+		return "there is no such command"
+	case c.HasSubCommands() && len(rest) > 0:
+		if w := rest[0]; w != strings.ToUpper(w) && !strings.HasPrefix(w, "-") && !strings.ContainsAny(w, "|…") { // a placeholder, or several actions
 			return "there is no action " + w
 		}
-		call0 = append(call0, a.verb)
-		if below, ok := commandNamed(c.name + " " + a.verb); ok {
-			c = below
-			continue
-		}
-		break
 	}
-	help := call(t, append(call0, "-h")...).stdout
 	for _, f := range flagRe.FindAllStringSubmatch(line, -1) {
-		if f[1] != "h" && f[1] != "help" && !strings.Contains(help, "  -"+f[1]) {
-			return "there is no flag -" + f[1]
+		switch long := strings.Contains(f[0], "--"); {
+		case f[1] == "h", f[1] == "help", !long && len(f[1]) == 1 && c.Flags().ShorthandLookup(f[1]) != nil:
+		case c.Flags().Lookup(f[1]) == nil:
+			return "there is no flag --" + f[1]
+		case !long:
+			return "flags have two dashes: -" + f[1]
 		}
 	}
 	return ""
@@ -96,18 +88,20 @@ func untrue(t *testing.T, line string) string {
 func TestUntrue(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"queue list -all":                     "",
-		"queue closed          what is down":  "",
-		"queue nonsense ID":                   "no action",
-		"nonsense":                            "no such command",
-		"dkim add example.org -xyz":           "no flag -xyz",
-		"queue count -domain a.test":          "no flag -domain",
-		"tlsrpt suppress add -days N ADDRESS": "",
-		"tlsrpt suppress lift ADDRESS":        "no action",
-		"explain --connect a@b.test":          "",
-		"lab -exit -colour":                   "no flag -colour",
+		"queue list --all":                     "",
+		"queue list -all":                      "two dashes",
+		"queue closed          what is down":   "",
+		"queue nonsense ID":                    "no action",
+		"nonsense":                             "no such command",
+		"dkim add example.org --xyz":           "no flag --xyz",
+		"queue count --domain a.test":          "no flag --domain",
+		"tlsrpt suppress add --days N ADDRESS": "",
+		"tlsrpt suppress lift ADDRESS":         "no action",
+		"explain --connect a@b.test":           "",
+		"lab --exit --colour":                  "no flag --colour",
+		"lab -v -x":                            "no flag --x",
 	} {
-		if got := untrue(t, line); (got == "") != (want == "") || !strings.Contains(got, want) {
+		if got := untrue(line); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 )
 
 // called is what one call of the program did.
@@ -30,22 +32,20 @@ func call(t *testing.T, args ...string) called {
 	return c
 }
 
-// lines are all calls "COMMAND" and "COMMAND ACTION" that there are.
-func lines() [][]string {
-	var out [][]string
-	for _, c := range commands() {
-		if len(c.actions) == 0 {
-			out = append(out, []string{c.name})
+// tree is the program's commands.
+func tree() *cobra.Command { return (&program{}).root() }
+
+// lines are all calls "COMMAND", "COMMAND ACTION" and so on that do something.
+func lines() (out [][]string) { return descend(tree(), nil, false) }
+
+// descend are the calls of what is below c; all: also of what only has others below it.
+func descend(c *cobra.Command, path []string, all bool) (out [][]string) {
+	for _, x := range c.Commands() {
+		line := with(path, x.Name())
+		if all || !x.HasSubCommands() {
+			out = append(out, line)
 		}
-		for _, a := range c.actions {
-			if c.name == "tlsrpt" && a.verb == "suppress" {
-				continue
-			}
-			out = append(out, []string{c.name, a.verb})
-		}
-	}
-	for _, a := range suppressActions() {
-		out = append(out, []string{"tlsrpt", "suppress", a.verb})
+		out = append(out, descend(x, line, all)...)
 	}
 	return out
 }
@@ -69,12 +69,7 @@ func setUp(t *testing.T) (config string) {
 // fits a terminal of 80 columns.
 func TestHelpOfEveryCommand(t *testing.T) {
 	t.Parallel()
-	all := [][]string{{}, {"tlsrpt", "suppress"}}
-	all = append(all, lines()...)
-	for _, c := range commands() {
-		all = append(all, []string{c.name})
-	}
-	for _, l := range all {
+	for _, l := range append(descend(tree(), nil, true), []string{}) {
 		if len(l) > 0 && l[0] == "sendmail" {
 			continue // its -h is sendmail's own flag; testdata/script/sendmail.txtar has its --help
 		}
@@ -83,11 +78,8 @@ func TestHelpOfEveryCommand(t *testing.T) {
 			t.Errorf("%v -h: %+v", l, c)
 		}
 		for _, line := range strings.Split(c.stdout, "\n") {
-			// The flag package breaks no lines: what a flag says may be longer.
-			if !strings.HasPrefix(line, "  ") || !strings.HasPrefix(line, "  \t") && !strings.HasPrefix(line, "    ") {
-				if n := utf8.RuneCountInString(line); n > 80 {
-					t.Errorf("%v -h has a line of %d columns: %s", l, n, line)
-				}
+			if n := utf8.RuneCountInString(line); n > 80 {
+				t.Errorf("%v -h has a line of %d columns: %s", l, n, line)
 			}
 		}
 	}

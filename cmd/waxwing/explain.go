@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
@@ -22,84 +24,76 @@ const (
 
 // explaining is a call of "waxwing explain".
 type explaining struct {
-	storeFlags
-	asked  string // address or domain
-	local  string // of the address; "" of a domain
-	from   string
-	sender string // local part of from
-	req    explain.Request
+	asked      string // address or domain
+	local      string // of the address; "" of a domain
+	need, from string
+	sender     string // local part of from
+	req        explain.Request
 }
 
-// runExplain says what would happen to a mail. It uses the store for what is
+// explainVerb says what would happen to a mail. It uses the store for what is
 // cached of MTA-STS and was seen before, and needs no running server.
-func runExplain(ctx context.Context, e env, args []string) error {
-	x, err := parseExplain(e, args)
+func (p *program) explainVerb() verb {
+	var x explaining
+	return verb{use: "explain ADDRESS|DOMAIN [FLAGS]", short: "say what would happen to a mail, and why", json: true,
+		example: "explain someone@example.net\nexplain --connect example.net", flags: func(fs *pflag.FlagSet) {
+			fs.StringVar(&x.need, "need", "follow-policy", "`what` the sender asks of TLS: follow-policy, require-tls, tls-optional")
+			fs.BoolVar(&x.req.Connect, "connect", false, "connect to every host, look at its certificate and extensions, and send nothing")
+			fs.StringVar(&x.from, "from", "", "explain a mail from this `address`, where routes look at that")
+		}, run: func(ctx context.Context, args []string) error {
+			if err := x.read(args[0]); err != nil {
+				return err
+			}
+			return p.withStore(ctx, func(o *opened) error { return p.explain(ctx, o, &x) })
+		}}
+}
+
+func (p *program) explain(ctx context.Context, o *opened, x *explaining) error {
+	hosted, err := hosts(ctx, o.accounts, x.req.Domain)
 	if err != nil {
 		return err
 	}
-	return withStore(ctx, e, x.storeFlags, func(o *opened) error {
-		d := x.req.Domain
-		if !d.IsLiteral() {
-			hosted, err := o.accounts.IsHosted(ctx, d.Name)
-			if err != nil {
-				return err
-			}
-			if hosted {
-				return x.hosted(ctx, e, o)
-			}
-		}
-		room, err := server.Explainer(o.options, o.store)
+	if hosted {
+		h, err := x.hosted(ctx, o)
 		if err != nil {
 			return err
 		}
-		if err := x.account(ctx, o); err != nil {
-			return err
-		}
-		limit := explainTimeout
-		if x.req.Connect {
-			limit = connectTimeout
-		}
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		answer := room.Domain(ctx, x.req)
-		if x.json {
-			return printJSON(e.stdout, answer)
-		}
-		e, end := e.prose()
-		answer.Print(e.stdout)
-		return end()
-	})
+		return p.answer(h, "%s", h.Summary)
+	}
+	room, err := server.Explainer(o.options, o.store)
+	if err != nil {
+		return err
+	}
+	if err := x.account(ctx, o); err != nil {
+		return err
+	}
+	limit := explainTimeout
+	if x.req.Connect {
+		limit = connectTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answer := room.Domain(ctx, x.req)
+	return p.prose(answer, answer.Print)
 }
 
-func parseExplain(e env, args []string) (*explaining, error) {
-	x := &explaining{}
-	fs := flags(e, "explain")
-	x.storeFlags.addJSON(fs, "")
-	need := fs.String("need", "follow-policy", "`what` the sender asks of TLS: follow-policy, require-tls, tls-optional")
-	fs.BoolVar(&x.req.Connect, "connect", false, "connect to every host, look at its certificate and extensions, and send nothing")
-	fs.StringVar(&x.from, "from", "", "explain a mail from this `address`, where routes look at that")
-	rest, err := parse(fs, args)
-	if err != nil {
-		return nil, err
+// read reads the argument and the flags.
+func (x *explaining) read(asked string) (err error) {
+	if err := x.who(asked); err != nil {
+		return err
 	}
-	if err := wants("explain", rest, "address or domain"); err != nil {
-		return nil, err
-	}
-	if err := x.who(rest[0]); err != nil {
-		return nil, err
-	}
-	if x.req.Need, err = delivery.ParseTLSNeed(*need); err != nil {
-		return nil, usagef("-need: %v", err)
+	if x.req.Need, err = delivery.ParseTLSNeed(x.need); err != nil {
+		return parseFlag("need", err)
 	}
 	if x.from == "" {
-		return x, nil
+		return nil
 	}
 	from, d, err := parseAddress(x.from)
 	if err != nil {
-		return nil, parseFlag("from", err)
+		return parseFlag("from", err)
 	}
 	x.sender, x.req.Sender = from.Local, d.Name // an address literal has no name
-	return x, nil
+	return nil
 }
 
 // who reads what is asked about: an address, or a domain.
@@ -117,7 +111,7 @@ func (x *explaining) who(s string) error {
 	return err
 }
 
-// account finds the account that has the address of -from, as far as there is one.
+// account finds the account that has the address of --from, as far as there is one.
 func (x *explaining) account(ctx context.Context, o *opened) error {
 	if x.from == "" || x.req.Sender.IsZero() {
 		return nil
@@ -130,35 +124,23 @@ func (x *explaining) account(ctx context.Context, o *opened) error {
 	return err
 }
 
-// hosted is what -json prints of a domain whose mail ends here.
-type hosted struct {
-	Domain  string `json:"domain"`
-	Hosted  bool   `json:"hosted"`
-	Summary string `json:"summary"`
-	Account string `json:"account,omitempty"` // of an address: whose it is
-	Mailbox string `json:"mailbox,omitempty"`
-}
-
 // hosted says where mail to an address, or a whole domain, of ours goes.
-func (x *explaining) hosted(ctx context.Context, e env, o *opened) error {
+func (x *explaining) hosted(ctx context.Context, o *opened) (explain.Hosted, error) {
 	d, asked := x.req.Domain, x.asked
-	h := hosted{Domain: d.String(), Hosted: true,
+	h := explain.Hosted{Domain: d.String(), Hosted: true,
 		Summary: fmt.Sprintf("%s is hosted here: its mail goes into mailboxes of this server, and no TLS policy is asked for.", d)}
-	if x.local != "" {
-		t, err := o.accounts.Resolve(ctx, x.local, d.Name)
-		switch {
-		case errors.Is(err, accounts.ErrNoSuchAddress):
-			h.Summary = fmt.Sprintf("%s is hosted here, but nobody has the address %s: the mail would be refused. \"waxwing address add\" makes it.", d, asked)
-		case err != nil:
-			return err
-		default:
-			h.Account, h.Mailbox = t.Account, t.Mailbox
-			h.Summary = fmt.Sprintf("%s is hosted here: mail to %s goes into the mailbox %s of the account %s.", d, asked, t.Mailbox, t.Account)
-		}
+	if x.local == "" {
+		return h, nil
 	}
-	if x.json {
-		return printJSON(e.stdout, h)
+	t, err := o.accounts.Resolve(ctx, x.local, d.Name)
+	switch {
+	case errors.Is(err, accounts.ErrNoSuchAddress):
+		h.Summary = fmt.Sprintf("%s is hosted here, but nobody has the address %s: the mail would be refused. \"waxwing address add\" makes it.", d, asked)
+	case err != nil:
+		return h, err
+	default:
+		h.Account, h.Mailbox = t.Account, t.Mailbox
+		h.Summary = fmt.Sprintf("%s is hosted here: mail to %s goes into the mailbox %s of the account %s.", d, asked, t.Mailbox, t.Account)
 	}
-	_, err := fmt.Fprintln(e.stdout, h.Summary)
-	return err
+	return h, nil
 }

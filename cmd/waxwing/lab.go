@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,30 +9,32 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"waxwing/internal/cli"
 	"waxwing/internal/lab"
 	"waxwing/internal/logline"
 )
 
-// runLab tells the stories of a small internet in this process.
-func runLab(ctx context.Context, e env, args []string) error {
-	fs := flags(e, "lab")
-	exit := fs.Bool("exit", false, "end after the stories, instead of staying up until interrupted")
-	asJSON := fs.Bool("json", false, "print the table as JSON")
-	verbose := fs.Bool("v", false, "log what the servers of the lab do")
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if err := only(rest); err != nil {
-		return err
-	}
-	log := slog.New(slog.DiscardHandler)
-	if *verbose {
-		log = slog.New(logline.New(e.stderr, logline.Options{}))
-	}
-	if !*asJSON {
-		fmt.Fprint(e.stdout, labIntroduction)
+// labVerb tells the stories of a small internet in this process.
+func (p *program) labVerb() verb {
+	var exit, verbose bool
+	return verb{use: "lab [--exit] [--json] [-v]", short: "run a small internet in this process and show how mail travels", bare: true, json: true,
+		example: "lab\nlab --exit --json", flags: func(fs *pflag.FlagSet) {
+			fs.BoolVar(&exit, "exit", false, "end after the stories, instead of staying up until interrupted")
+			fs.BoolVarP(&verbose, "verbose", "v", false, "log what the servers of the lab do")
+		}, run: func(ctx context.Context, _ []string) error {
+			log := slog.New(slog.DiscardHandler)
+			if verbose {
+				log = slog.New(logline.New(p.stderr, logline.Options{}))
+			}
+			return p.runLab(ctx, log, exit)
+		}}
+}
+
+func (p *program) runLab(ctx context.Context, log *slog.Logger, exit bool) error {
+	if !p.json {
+		fmt.Fprint(p.stdout, labIntroduction)
 	}
 	l, err := lab.New(ctx, lab.Stories(), log)
 	if err != nil {
@@ -41,10 +44,10 @@ func runLab(ctx context.Context, e env, args []string) error {
 	if err := l.Run(ctx); err != nil {
 		return err
 	}
-	if *asJSON {
-		err = printJSON(e.stdout, l.Rows)
+	if p.json {
+		err = printJSON(p.stdout, l.Rows)
 	} else {
-		err = labTable(e, l)
+		err = p.labTable(l)
 	}
 	if err != nil {
 		return err
@@ -52,8 +55,8 @@ func runLab(ctx context.Context, e env, args []string) error {
 	if !l.AllOK() {
 		return errors.New("stories went otherwise than they should: they are marked WRONG, and the reasons stand below the table")
 	}
-	if !*exit {
-		return labStay(ctx, e, l)
+	if !exit {
+		return p.labStay(ctx, l)
 	}
 	return nil
 }
@@ -67,30 +70,28 @@ about what happened. Everything runs over real sockets and real TLS.
 
 // labTable prints the stories. In a narrow terminal what was published gives way
 // first, then the report, then the decision.
-func labTable(e env, l *lab.Lab) error {
-	t := cli.Table{Columns: []cli.Column{{Head: "DOMAIN"}, {Head: "PUBLISHED", Rank: 3, Wrap: 24}, {Head: "DECIDED", Rank: 1, Wrap: 20},
-		{Head: "MAIL", Wrap: 10}, {Head: "REPORTED NEXT DAY", Rank: 2, Wrap: 25}, {Head: ""}}}
+func (p *program) labTable(l *lab.Lab) error {
 	good := 0
-	for i := range l.Rows {
-		r := &l.Rows[i]
+	table := cli.List[lab.Row]{Columns: []cli.Column{{Head: "DOMAIN"}, {Head: "PUBLISHED", Rank: 3, Wrap: 24}, {Head: "DECIDED", Rank: 1, Wrap: 20},
+		{Head: "MAIL", Wrap: 10}, {Head: "REPORTED NEXT DAY", Rank: 2, Wrap: 25}, {Head: ""}}, Cells: func(r *lab.Row) []any {
 		mark := cli.Cell{Text: "WRONG", Tone: cli.Bad}
 		if r.OK {
 			good++
 			mark = cli.Cell{Text: "ok", Tone: cli.Good}
 		}
-		t.Rows = append(t.Rows, []cli.Cell{{Text: r.Domain}, {Text: r.Published}, {Text: r.Decision}, labOutcome(r), {Text: labReport(r)}, mark})
-	}
-	left, err := t.Write(e.stdout, e.terminal)
+		return []any{r.Domain, r.Published, r.Decision, labOutcome(r), labReport(r), mark}
+	}}.Table(l.Rows)
+	left, err := table.Write(p.stdout, p.terminal)
 	if err != nil {
 		return err
 	}
 	for _, r := range l.Rows {
-		for _, p := range r.Problems {
-			fmt.Fprintf(e.stdout, "%s: %s\n", r.Story, p)
+		for _, x := range r.Problems {
+			fmt.Fprintf(p.stdout, "%s: %s\n", r.Story, x)
 		}
 	}
-	fmt.Fprintf(e.stdout, "\n%d stories, %d went as they should.\n", len(l.Rows), good)
-	return tellLeft(e, left)
+	fmt.Fprintf(p.stdout, "\n%d stories, %d went as they should.\n", len(l.Rows), good)
+	return p.tellLeft(left)
 }
 
 // labOutcome is what became of the mail, and by what it was protected.
@@ -127,38 +128,31 @@ func labReport(r *lab.Row) string {
 		slices.Sort(types)
 		parts = append(parts, words(append([]string{s}, types...)...))
 	}
-	return or(strings.Join(parts, "; "), "-")
-}
-
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
+	return cmp.Or(strings.Join(parts, "; "), "-")
 }
 
 // labStay leaves the lab up to be played with. Each line of the hint works as it
 // stands, typed in another terminal.
-func labStay(ctx context.Context, e env, l *lab.Lab) error {
+func (p *program) labStay(ctx context.Context, l *lab.Lab) error {
 	if err := l.Open(); err != nil {
 		return err
 	}
-	program, sender, receiver := or(e.program, "waxwing"), shellWord(l.Sender.Config), shellWord(l.Receiver.Config)
-	fmt.Fprintf(e.stdout, `
+	program, sender, receiver := cmp.Or(p.program, "waxwing"), shellWord(l.Sender.Config), shellWord(l.Receiver.Config)
+	fmt.Fprintf(p.stdout, `
 The lab stays up until interrupted (Ctrl-C). In another terminal, ask it why:
 
-  %[1]s explain -config %[2]s dane-mismatch.test
-  %[1]s explain -connect -config %[2]s dane-mismatch.test
-  %[1]s dane verify -config %[2]s dane-ee.test
-  %[1]s queue list -config %[2]s
+  %[1]s explain --config %[2]s dane-mismatch.test
+  %[1]s explain --connect --config %[2]s dane-mismatch.test
+  %[1]s dane verify --config %[2]s dane-ee.test
+  %[1]s queue list --config %[2]s
 
 what was reported, on both sides:
 
-  %[1]s tlsrpt sent -config %[2]s
-  %[1]s tlsrpt summary -config %[3]s
+  %[1]s tlsrpt sent --config %[2]s
+  %[1]s tlsrpt summary --config %[3]s
 `, program, sender, receiver)
 	if l.Sender.Sendmail != "" {
-		fmt.Fprintf(e.stdout, "\nor send a mail of your own:\n\n  printf 'Subject: hello\\n\\nhello\\n' | %s sendmail -C %s you@sts-enforce.test\n", program, shellWord(l.Sender.Sendmail))
+		fmt.Fprintf(p.stdout, "\nor send a mail of your own:\n\n  printf 'Subject: hello\\n\\nhello\\n' | %s sendmail -C %s you@sts-enforce.test\n", program, shellWord(l.Sender.Sendmail))
 	}
 	<-ctx.Done()
 	return nil

@@ -4,74 +4,25 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"waxwing/internal/accounts"
+	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
+	"waxwing/internal/mailboxes"
 )
 
-func mailActions() []action {
-	return []action{
-		{"list", "ACCOUNT", "what lies in a mailbox, newest first"},
-		{"show", "ID …", "messages as they lie there"},
-	}
-}
-
-// runMail lists and prints delivered mail.
-func runMail(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "mail", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "mail", what)
-	f.addJSON(fs, what, "list")
+// mailNoun lists and prints delivered mail.
+func (p *program) mailNoun() *cobra.Command {
 	var l mailList
-	if what == "list" {
-		fs.StringVar(&l.box, "mailbox", "INBOX", "the `mailbox` to list")
-		fs.IntVar(&l.limit, "limit", 100, "list at most `N` messages, the newest first; 1000 at most")
-		fs.TextVar(&l.before, "before", delivery.ID(0), "list what is older than the message with this `id`: the next page")
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if what == "show" && len(rest) == 0 {
-		return usagef("show needs ids; \"waxwing mail list ACCOUNT\" shows them")
-	}
-	if what == "list" {
-		if err := wants(what, rest, "account"); err != nil {
-			return err
-		}
-		l.account, l.json = rest[0], f.json
-		return withStore(ctx, e, f, func(o *opened) error { return l.print(ctx, e, o) })
-	}
-	ids := make([]delivery.ID, len(rest))
-	for i, s := range rest {
-		if ids[i], err = parseID(s, "waxwing mail list ACCOUNT"); err != nil {
-			return err
-		}
-	}
-	return withStore(ctx, e, f, func(o *opened) error {
-		for _, id := range ids {
-			if err := showMail(ctx, e, o, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// mailRow is one delivered message as -json prints it.
-type mailRow struct {
-	ID        delivery.ID `json:"id"`
-	Account   string      `json:"account"`
-	Mailbox   string      `json:"mailbox"`
-	Sender    string      `json:"sender"`
-	Recipient string      `json:"recipient"`
-	Size      int64       `json:"size"` // octets
-	Received  time.Time   `json:"received"`
+	return p.noun("mail", "read delivered mail",
+		verb{use: "list ACCOUNT", short: "what lies in a mailbox, newest first", json: true, example: "mail list joe\nmail list joe --limit 10", flags: l.flags,
+			run: list(p, p.onStore, l.rows, cli.List[mailboxes.Row]{Columns: columns("ID|RECEIVED|FROM|TO|OCTETS", "OCTETS", "TO"), Cells: func(m *mailboxes.Row) []any {
+				return []any{m.ID, m.Received, m.Sender, m.Recipient, m.Size}
+			}})},
+		verb{use: "show ID …", short: "messages as they lie there", run: p.showMail})
 }
 
 // mustExist keeps a mistyped name from looking like an empty mailbox.
@@ -90,34 +41,45 @@ func mustExist(ctx context.Context, o *opened, name string) error {
 
 // mailList is one call of "mail list".
 type mailList struct {
-	account, box string
-	before       delivery.ID
-	limit        int
-	json         bool
+	box    string
+	before delivery.ID
+	limit  int
 }
 
-func (l mailList) print(ctx context.Context, e env, o *opened) error {
-	if err := mustExist(ctx, o, l.account); err != nil {
-		return err
+func (l *mailList) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&l.box, "mailbox", "INBOX", "the `mailbox` to list")
+	fs.IntVar(&l.limit, "limit", 100, "list at most `N` messages, the newest first; 1000 at most")
+	fs.TextVar(&l.before, "before", delivery.ID(0), "list what is older than the message with this `id`: the next page")
+}
+
+func (l *mailList) rows(ctx context.Context, o *opened, args []string) ([]mailboxes.Row, error) {
+	if err := mustExist(ctx, o, args[0]); err != nil {
+		return nil, err
 	}
-	all, err := o.mailboxes.Page(ctx, l.account, l.box, int64(l.before), l.limit)
+	all, err := o.mailboxes.Page(ctx, args[0], l.box, int64(l.before), l.limit)
+	var rows []mailboxes.Row
+	for _, m := range all {
+		rows = append(rows, mailboxes.RowOf(m))
+	}
+	return rows, err
+}
+
+func (p *program) showMail(ctx context.Context, args []string) error {
+	ids, err := parseIDs(args, "waxwing mail list ACCOUNT")
 	if err != nil {
 		return err
 	}
-	rows := [][]string{}
-	objects := []mailRow{}
-	for _, m := range all {
-		id := delivery.ID(m.ID)
-		objects = append(objects, mailRow{id, m.Account, m.Mailbox, m.Sender, m.Recipient, m.Size, m.Received})
-		rows = append(rows, []string{id.String(), moment(m.Received), m.Sender, m.Recipient, strconv.FormatInt(m.Size, 10)})
-	}
-	if l.json {
-		return printJSON(e.stdout, objects)
-	}
-	return table(e, []string{"ID", "RECEIVED", "FROM", "TO", "OCTETS"}, rows, "OCTETS", "TO")
+	return p.withStore(ctx, func(o *opened) error {
+		for _, id := range ids {
+			if err := copyMail(ctx, p.stdout, o, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-func showMail(ctx context.Context, e env, o *opened, id delivery.ID) error {
+func copyMail(ctx context.Context, w io.Writer, o *opened, id delivery.ID) error {
 	c, _, err := o.mailboxes.Open(ctx, int64(id))
 	if err != nil {
 		return fmt.Errorf("%w; \"waxwing mail list ACCOUNT\" shows those there are", err)
@@ -127,6 +89,6 @@ func showMail(ctx context.Context, e env, o *opened, id delivery.ID) error {
 		return err
 	}
 	defer r.Close()
-	_, err = io.Copy(e.stdout, r)
+	_, err = io.Copy(w, r)
 	return err
 }

@@ -1,16 +1,14 @@
 // Command waxwing is a mail server that proves how each message travels.
-// Each subcommand stands in a file of its own.
+// Each noun of its command line stands in a file of its own.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"waxwing/internal/cli"
@@ -31,14 +29,6 @@ type env struct {
 	stdout, stderr io.Writer
 	terminal       cli.Terminal // what stdout is
 	program        string       // how the program is called, for lines that are to be typed; "": waxwing
-}
-
-// prose is e with a standard output that breaks long lines as the terminal wants it,
-// for text with few or no columns. Its end must be called.
-func (e env) prose() (_ env, end func() error) {
-	p := cli.NewProse(e.stdout, e.terminal)
-	e.stdout = p
-	return e, p.Flush
 }
 
 // systemEnv is that of the process.
@@ -101,65 +91,45 @@ func (o *output) Write(b []byte) (int, error) {
 }
 
 func perform(ctx context.Context, e env, args []string) int {
-	if len(args) > 1 && args[0] == "help" {
-		args = append(slices.Clone(args[1:]), "-h")
+	p := &program{env: e}
+	root := p.root()
+	root.SetArgs(spelled(root, args))
+	c, err := root.ExecuteContextC(ctx)
+	name := "waxwing"
+	for at := c; at.HasParent(); at = at.Parent() {
+		name = "waxwing " + at.Name()
 	}
-	if len(args) == 0 || isHelp(args[0]) {
-		w, code := e.stdout, exitDone
-		if len(args) == 0 {
-			w, code = e.stderr, exitUsage
-		}
-		usage(w)
-		return code
-	}
-	c, ok := commandNamed(args[0])
-	if !ok {
-		fmt.Fprintf(e.stderr, "waxwing: no command %q; \"waxwing help\" lists them\n", args[0])
-		return exitUsage
-	}
-	err := c.run(ctx, e, args[1:])
 	var u usageError
 	var coded *sendmail.Error
 	var faults config.Errors
 	switch {
-	case err == nil || errors.Is(err, flag.ErrHelp):
+	case err == nil:
 		return exitDone
 	case errors.Is(err, errTold):
 		return exitFailed
 	case errors.As(err, &coded):
-		fmt.Fprintf(e.stderr, "waxwing %s: %v\n", c.name, err)
+		fmt.Fprintf(e.stderr, "%s: %v\n", name, err)
 		return coded.Code
 	case errors.As(err, &u):
-		fmt.Fprintf(e.stderr, "waxwing %s: %s\n", c.name, u.text)
-		c.usage(e.stderr, args[1:])
+		fmt.Fprintf(e.stderr, "%s: %s\n", name, u.text)
+		if c.HasParent() || len(args) == 0 {
+			p.usage(e.stderr, c)
+		}
 		return exitUsage
 	case errors.As(err, &faults):
-		fmt.Fprintf(e.stderr, "waxwing %s: the configuration has %s:\n%v\n", c.name, number(len(faults), "fault"), faults)
+		fmt.Fprintf(e.stderr, "%s: the configuration has %s:\n%v\n", name, number(len(faults), "fault"), faults)
 		return exitFailed
 	}
-	fmt.Fprintf(e.stderr, "waxwing %s: %v\n", c.name, err)
+	fmt.Fprintf(e.stderr, "%s: %v\n", name, err)
 	return exitFailed
-}
-
-// number counts things in words: "1 fault", "3 faults".
-func number(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // version is set when a release is built.
 var version = "development"
 
-func runVersion(_ context.Context, e env, args []string) error {
-	if len(args) > 0 && isHelp(args[0]) {
-		flags(e, "version").Usage()
-		return nil
-	}
-	if err := only(args); err != nil {
+func (p *program) versionVerb() verb {
+	return verb{use: "version", short: "print the version", bare: true, run: func(context.Context, []string) error {
+		_, err := fmt.Fprintln(p.stdout, "waxwing", version)
 		return err
-	}
-	_, err := fmt.Fprintln(e.stdout, "waxwing", version)
-	return err
+	}}
 }

@@ -4,137 +4,236 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"waxwing/dns"
+	"waxwing/internal/cli"
+	"waxwing/internal/explain"
 	"waxwing/internal/server"
 	"waxwing/internal/stspolicy"
+	"waxwing/internal/stspublish"
 	"waxwing/mtasts"
+	"waxwing/tlsrpt"
 )
 
-func mtastsActions() []action {
-	return []action{
-		{"list", "", "the policies of other domains that are cached here"},
-		{"lookup", "DOMAIN", "look a policy up as a stranger would, past the cache"},
-		{"refresh", "DOMAIN", "look up and fetch a cached policy anew"},
-		{"forget", "DOMAIN", "take a policy out of the cache"},
-		{"publish", "DOMAIN", "serve a policy for a domain of ours, print its records"},
-		{"published", "", "the policies that this server serves"},
-		{"unpublish", "DOMAIN", "serve a policy no more"},
-	}
+// mtastsNoun looks at the policies of other domains, and keeps those that this server
+// serves for its own (STS-11).
+func (p *program) mtastsNoun() *cobra.Command {
+	var f policyFlags
+	return p.noun("mtasts", "MTA-STS: policies of others in the cache, and our own",
+		verb{use: "list", short: "the policies of other domains that are cached here", json: true, run: list(p, p.onStore, cachedRows,
+			cli.List[stspolicy.Row]{Columns: columns("DOMAIN|MODE|ID|MX|VALID UNTIL|FAILURE", "ID", "VALID UNTIL"), Cells: func(r *stspolicy.Row) []any {
+				return []any{r.Domain.ASCII(), r.Mode, r.ID, strings.Join(r.MX, " "), r.ValidUntil, r.Failure}
+			}})},
+		verb{use: "lookup DOMAIN", short: "look a policy up as a stranger would, past the cache", json: true, example: "mtasts lookup example.net", run: p.lookupPolicy},
+		verb{use: "refresh DOMAIN", short: "look up and fetch a cached policy anew", json: true, run: onOne(p, parseDomain, p.refreshPolicy)},
+		verb{use: "forget DOMAIN", short: "take a policy out of the cache", run: onOne(p, parseDomain, forgetPolicy)},
+		verb{use: "publish DOMAIN", short: "serve a policy for a domain of ours, print its records", json: true, flags: f.flags,
+			example: "mtasts publish example.org --mode testing", run: onOne(p, parseDomain, func(ctx context.Context, o *opened, d dns.Name) error {
+				return p.publishPolicy(ctx, o, d, f)
+			})},
+		verb{use: "published", short: "the policies that this server serves", json: true, run: list(p, p.onStore, publishedRows,
+			cli.List[stspublish.Row]{Columns: columns("DOMAIN|MODE|MX|TXT RECORD|SINCE", "SINCE"), Cells: func(r *stspublish.Row) []any {
+				return []any{r.Domain, r.Mode, strings.Join(r.MX, " "), r.Record, r.Changed}
+			}})},
+		verb{use: "unpublish DOMAIN", short: "serve a policy no more", run: onOne(p, parseDomain, p.unpublishPolicy)})
 }
 
-// runMTASTS looks at the cached policies of other domains.
-func runMTASTS(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "mtasts", args)
-	if err != nil {
-		return err
+func cachedRows(ctx context.Context, o *opened, _ []string) ([]stspolicy.Row, error) {
+	all, err := (&stspolicy.Cache{Store: o.store}).List(ctx)
+	var rows []stspolicy.Row
+	for i := range all {
+		rows = append(rows, all[i].Row())
 	}
-	if strings.Contains(what, "publish") {
-		return runPublish(ctx, e, what, args)
-	}
-	var f storeFlags
-	fs := flags(e, "mtasts", what)
-	f.addJSON(fs, what, "list", "lookup", "refresh")
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if what == "list" {
-		if err := only(rest); err != nil {
-			return err
-		}
-		return withStore(ctx, e, f, func(o *opened) error { return listPolicies(ctx, e, o, f.json) })
-	}
-	if err := wants(what, rest, "domain"); err != nil {
-		return err
-	}
-	domain, err := parseDomain(rest[0])
-	if err != nil {
-		return err
-	}
-	if what == "lookup" {
-		return lookupPolicy(ctx, e, f.config, domain, f.json)
-	}
-	return withStore(ctx, e, f, func(o *opened) error {
-		cache, err := server.STSCache(o.options, o.store)
-		if err != nil {
-			return err
-		}
-		if what == "forget" {
-			return forgetPolicy(ctx, cache, domain)
-		}
-		return refreshPolicy(ctx, e, cache, domain, f.json)
-	})
+	return rows, err
 }
 
 // refreshPolicy looks a domain's policy up and fetches it, whatever is cached. That a
 // domain has none is an answer, and no failure.
-func refreshPolicy(ctx context.Context, e env, cache *stspolicy.Cache, domain dns.Name, asJSON bool) error {
+func (p *program) refreshPolicy(ctx context.Context, o *opened, domain dns.Name) error {
+	cache, err := server.STSCache(o.options, o.store)
+	if err != nil {
+		return err
+	}
 	finding, err := cache.Refresh(ctx, domain)
 	var failed *mtasts.Error
 	none := finding.Policy == nil && (err == nil || errors.As(err, &failed) && failed.Word == mtasts.NoRecord)
 	if err != nil && !none {
 		return fmt.Errorf("%s: %w", domain, err)
 	}
-	row := policyRow{Domain: domain, ID: finding.ID, Fetched: finding.Fetched}
+	row := stspolicy.Row{Domain: domain, ID: finding.ID, Fetched: finding.Fetched}
 	text := fmt.Sprintf("%s has no MTA-STS", domain)
 	if failed != nil {
 		row.Failure = failed.Error()
 		text += ": " + failed.Detail
 	}
-	if p := finding.Policy; p != nil {
-		row.Mode, row.MX = string(p.Mode), p.Patterns()
-		row.ValidUntil = finding.Fetched.Add(p.MaxAge)
-		text = fmt.Sprintf("%s: mode %s, id %s, mx %s", domain, p.Mode, finding.ID, strings.Join(row.MX, " "))
+	if policy := finding.Policy; policy != nil {
+		row.Mode, row.MX = string(policy.Mode), policy.Patterns()
+		row.ValidUntil = finding.Fetched.Add(policy.MaxAge)
+		text = fmt.Sprintf("%s: mode %s, id %s, mx %s", domain, policy.Mode, finding.ID, strings.Join(row.MX, " "))
 	}
-	if asJSON {
-		return printJSON(e.stdout, row)
-	}
-	_, err = fmt.Fprintln(e.stdout, text)
-	return err
+	return p.answer(row, "%s", text)
 }
 
-func forgetPolicy(ctx context.Context, cache *stspolicy.Cache, domain dns.Name) error {
-	there, err := cache.Forget(ctx, domain)
+func forgetPolicy(ctx context.Context, o *opened, domain dns.Name) error {
+	there, err := (&stspolicy.Cache{Store: o.store}).Forget(ctx, domain)
 	if err == nil && !there {
 		err = fmt.Errorf("no policy of %s is cached; \"waxwing mtasts list\" shows those that are", domain)
 	}
 	return err
 }
 
-// policyRow is one cached policy as -json prints it.
-type policyRow struct {
-	Domain     dns.Name  `json:"domain"`
-	Mode       string    `json:"mode,omitempty"`
-	ID         string    `json:"id,omitempty"`
-	MX         []string  `json:"mx,omitempty"`
-	Fetched    time.Time `json:"fetched,omitzero"`
-	ValidUntil time.Time `json:"valid_until,omitzero"`
-	Failure    string    `json:"failure,omitempty"`
-}
-
-func listPolicies(ctx context.Context, e env, o *opened, asJSON bool) error {
-	all, err := (&stspolicy.Cache{Store: o.store}).List(ctx)
+// lookupPolicy looks a domain's MTA-STS up as a stranger would, past the cache.
+func (p *program) lookupPolicy(ctx context.Context, args []string) error {
+	domain, err := parseDomain(args[0])
 	if err != nil {
 		return err
 	}
-	rows := []policyRow{}
-	cells := [][]string{}
+	o, err := loadOptions(p.config)
+	if err != nil {
+		return err
+	}
+	look, err := server.Looking(o, 0)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	a := explain.FindSTS(ctx, look.DNS, look.Fetcher, look.Finder, domain)
+	if p.json {
+		err = printJSON(p.stdout, a)
+	} else {
+		printMTASTS(p.stdout, &a)
+	}
+	if err == nil {
+		err = a.Trouble()
+	}
+	return err
+}
+
+func printMTASTS(w io.Writer, a *explain.FoundSTS) {
+	if a.Record != "" {
+		fmt.Fprintf(w, "_mta-sts.%s TXT (%s): %q\n", a.Domain, a.Security, a.Record)
+	}
+	if a.Word != "" {
+		what := "its MTA-STS cannot be used"
+		if a.Word == string(mtasts.NoRecord) {
+			what = "it has no MTA-STS"
+		}
+		fmt.Fprintf(w, "%s: %s: %s: %s\n", a.Domain, what, a.Word, a.Failure)
+	}
+	if a.Policy != "" {
+		fmt.Fprintf(w, "https://mta-sts.%s/.well-known/mta-sts.txt:\n", a.Domain)
+		for l := range strings.SplitSeq(strings.TrimSpace(a.Policy), "\n") {
+			fmt.Fprintf(w, "  %s\n", tlsrpt.Printable(strings.TrimRight(l, "\r")))
+		}
+	}
+	if a.HostsBad != "" {
+		fmt.Fprintf(w, "hosts: %s\n", a.HostsBad)
+	}
+	for _, h := range a.Hosts {
+		if h.Matches == "" {
+			fmt.Fprintf(w, "MX %s: not in the policy\n", h.Host)
+		} else {
+			fmt.Fprintf(w, "MX %s: matches %s\n", h.Host, h.Matches)
+		}
+	}
+}
+
+// policyFlags are a policy as it is typed.
+type policyFlags struct {
+	mode, mx string
+	age      time.Duration
+}
+
+func (f *policyFlags) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.mode, "mode", "testing", "`mode` of the policy: testing, enforce or none")
+	fs.DurationVar(&f.age, "max-age", 7*24*time.Hour, "how long senders may keep the policy, a `time` such as 168h")
+	fs.StringVar(&f.mx, "mx", "", "the `hosts` that take mail, with commas between; \"*.example.org\" is any one label; this server's name if empty")
+}
+
+// policy reads the flags; host takes the mail where they name none.
+func (f *policyFlags) policy(host dns.Name) (*mtasts.Policy, error) {
+	p := &mtasts.Policy{Mode: mtasts.Mode(f.mode), MaxAge: f.age}
+	if !slices.Contains([]mtasts.Mode{mtasts.ModeTesting, mtasts.ModeEnforce, mtasts.ModeNone}, p.Mode) {
+		return nil, usagef("--mode is testing, enforce or none, not %q", f.mode)
+	}
+	if f.age < 24*time.Hour || f.age > mtasts.MaxAge {
+		return nil, usagef("--max-age is between a day and %d days: shorter ones protect hardly anybody (RFC 8461 §3.2)", int(mtasts.MaxAge/(24*time.Hour)))
+	}
+	if f.mx == "" {
+		p.MX = []mtasts.Pattern{{Name: host}}
+		return p, nil
+	}
+	for h := range strings.SplitSeq(f.mx, ",") {
+		rest, wildcard := strings.CutPrefix(strings.TrimSpace(h), "*.")
+		name, err := dns.ParseName(rest)
+		if err != nil {
+			return nil, parseFlag("mx", err)
+		}
+		p.MX = append(p.MX, mtasts.Pattern{Wildcard: wildcard, Name: name})
+	}
+	return p, nil
+}
+
+// publishPolicy serves a policy, and says what has to stand in DNS for it.
+func (p *program) publishPolicy(ctx context.Context, o *opened, domain dns.Name, f policyFlags) error {
+	s, err := server.STSPublish(o.options, o.store)
+	if err != nil {
+		return err
+	}
+	hosted, err := o.accounts.IsHosted(ctx, domain)
+	if err != nil {
+		return err
+	}
+	if !hosted {
+		return fmt.Errorf("%s is not hosted here: \"waxwing domain add %s\" first", domain, domain)
+	}
+	policy, err := f.policy(o.cfg.Hostname)
+	if err != nil {
+		return err
+	}
+	got, err := s.Set(ctx, domain, policy)
+	if err != nil {
+		return err
+	}
+	return p.answer(got.Row(), `Served at https://mta-sts.%[1]s/.well-known/mta-sts.txt by the listeners of kind "https", with a certificate for mta-sts.%[1]s:
+
+%[2]s
+Publish in DNS, the address first, the TXT record last:
+
+  mta-sts.%[1]s.   A/AAAA   this server
+  _mta-sts.%[1]s.  TXT      %[3]q`, domain, strings.ReplaceAll(got.Text, "\r\n", "\n"), got.Record())
+}
+
+func (p *program) unpublishPolicy(ctx context.Context, o *opened, domain dns.Name) error {
+	s, err := server.STSPublish(o.options, o.store)
+	if err != nil {
+		return err
+	}
+	if err := s.Remove(ctx, domain); err != nil {
+		return fmt.Errorf("%s: %w", domain, err)
+	}
+	_, err = fmt.Fprintf(p.stdout, "The policy of %s is not served any more. Senders may hold it until its max_age is over: publish mode none first, and take the record _mta-sts.%s away last.\n", domain, domain)
+	return err
+}
+
+func publishedRows(ctx context.Context, o *opened, _ []string) ([]stspublish.Row, error) {
+	s, err := server.STSPublish(o.options, o.store)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.List(ctx)
+	var rows []stspublish.Row
 	for _, x := range all {
-		r := policyRow{Domain: x.Domain, ID: x.ID, Fetched: x.Fetched, ValidUntil: x.ValidUntil}
-		if x.Policy != nil {
-			r.Mode, r.MX = string(x.Policy.Mode), x.Policy.Patterns()
-		}
-		if x.Failure != nil {
-			r.Failure = x.Failure.Error()
-		}
-		rows = append(rows, r)
-		cells = append(cells, []string{r.Domain.ASCII(), r.Mode, r.ID, strings.Join(r.MX, " "), moment(r.ValidUntil), r.Failure})
+		rows = append(rows, x.Row())
 	}
-	if asJSON {
-		return printJSON(e.stdout, rows)
-	}
-	return table(e, []string{"DOMAIN", "MODE", "ID", "MX", "VALID UNTIL", "FAILURE"}, cells, "ID", "VALID UNTIL")
+	slices.SortFunc(rows, func(a, b stspublish.Row) int { return strings.Compare(a.Domain, b.Domain) })
+	return rows, err
 }

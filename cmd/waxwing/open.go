@@ -2,27 +2,23 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	"waxwing/internal/accounts"
-	"waxwing/internal/cli"
 	"waxwing/internal/config"
+	"waxwing/internal/control"
 	"waxwing/internal/lab"
 	"waxwing/internal/logline"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/routes"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
+	"waxwing/internal/tlsreport"
 )
 
 // opened is the store and the rooms over it, for commands that need no server.
@@ -33,43 +29,86 @@ type opened struct {
 	accounts  *accounts.Store
 	mailboxes *mailboxes.Store
 	signing   *signing.Service
+	routes    *routes.Store
 }
 
-// storeFlags are the flags of every command that opens the store.
-type storeFlags struct {
-	config string
-	json   bool
-}
-
-func (f *storeFlags) add(fs *flag.FlagSet) {
-	fs.StringVar(&f.config, "config", "waxwing.toml", "configuration `file`")
-}
-
-// addJSON is add, for what prints an answer: always, or where the action is one of printing.
-func (f *storeFlags) addJSON(fs *flag.FlagSet, action string, printing ...string) {
-	f.add(fs)
-	if len(printing) == 0 || slices.Contains(printing, action) {
-		fs.BoolVar(&f.json, "json", false, "print JSON")
-	}
+func newOpened(o server.Options, db *store.Store) *opened {
+	return &opened{options: o, cfg: o.Config, store: db, accounts: &accounts.Store{DB: db, Now: o.Now}, mailboxes: &mailboxes.Store{DB: db, Now: o.Now},
+		signing: &signing.Service{Store: db, Now: o.Now, Log: o.Log}, routes: &routes.Store{DB: db}}
 }
 
 // withStore reads the configuration, opens the store, runs fn and closes it.
-func withStore(ctx context.Context, e env, f storeFlags, fn func(*opened) error) error {
-	o, err := loadOptions(f.config)
+func (p *program) withStore(ctx context.Context, fn func(*opened) error) error {
+	o, err := loadOptions(p.config)
 	if err != nil {
 		return err
 	}
 	if err := becomeOwner(o.Config); err != nil {
 		return err
 	}
-	o.Log = slog.New(logline.New(e.stderr, logline.Options{Level: slog.LevelWarn}))
+	o.Log = slog.New(logline.New(p.stderr, logline.Options{Level: slog.LevelWarn}))
 	db, err := server.OpenStore(ctx, o.Config, o.Log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return fn(&opened{options: o, cfg: o.Config, store: db, accounts: &accounts.Store{DB: db, Now: o.Now},
-		mailboxes: &mailboxes.Store{DB: db, Now: o.Now}, signing: &signing.Service{Store: db, Now: o.Now, Log: o.Log}})
+	return fn(newOpened(o, db))
+}
+
+// onStore is what a command does with the store.
+func (p *program) onStore(fn func(context.Context, *opened, []string) error) action {
+	return func(ctx context.Context, args []string) error {
+		return p.withStore(ctx, func(o *opened) error { return fn(ctx, o, args) })
+	}
+}
+
+// onOne is what a command does with the store and its one argument, which is read before
+// the store is opened.
+func onOne[T any](p *program, parse func(string) (T, error), fn func(context.Context, *opened, T) error) action {
+	return func(ctx context.Context, args []string) error {
+		x, err := parse(args[0])
+		if err != nil {
+			return err
+		}
+		return p.withStore(ctx, func(o *opened) error { return fn(ctx, o, x) })
+	}
+}
+
+// onDesk is what a command does with what answers commands: the running server, so that
+// what it holds in memory obeys at once, or the store where none runs. A server that runs
+// and cannot be asked is an error: nobody goes behind its back.
+func (p *program) onDesk(fn func(context.Context, control.Desk, []string) error) action {
+	return func(ctx context.Context, args []string) error {
+		cfg, err := loadConfig(p.config)
+		if err != nil {
+			return err
+		}
+		c, err := control.Dial(ctx, cfg.DataDir)
+		switch {
+		case err == nil:
+			return fn(ctx, c, args)
+		case !errors.Is(err, control.ErrNotRunning):
+			return err
+		}
+		return p.withStore(ctx, func(o *opened) error {
+			desk, err := server.Desk(o.options, o.store)
+			if err != nil {
+				return err
+			}
+			return fn(ctx, desk, args)
+		})
+	}
+}
+
+// onReports is what a command does with the TLS reports in the store.
+func (p *program) onReports(fn func(context.Context, *tlsreport.Service, []string) error) action {
+	return p.onStore(func(ctx context.Context, o *opened, args []string) error {
+		s, err := server.Reports(o.options, o.store)
+		if err != nil {
+			return err
+		}
+		return fn(ctx, s, args)
+	})
 }
 
 // loadOptions reads the configuration, and where it is one of a lab that stays up,
@@ -87,9 +126,9 @@ func loadOptions(path string) (server.Options, error) {
 	return o, err
 }
 
-// now is the time on the machine of a configuration.
-func now(path string) time.Time {
-	if w, err := lab.WorldOf(path); err == nil && w != nil {
+// now is the time on the machine of the configuration.
+func (p *program) now() time.Time {
+	if w, err := lab.WorldOf(p.config); err == nil && w != nil {
 		return w.Now()
 	}
 	return time.Now()
@@ -99,54 +138,7 @@ func now(path string) time.Time {
 func loadConfig(path string) (*config.Config, error) {
 	cfg, err := config.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: say with -config where it is, or make one with \"waxwing quickstart\"", err)
+		return nil, fmt.Errorf("%w: say with --config where it is, or make one with \"waxwing quickstart\"", err)
 	}
 	return cfg, err
-}
-
-// printJSON writes v indented. An empty list is [], never null.
-func printJSON(w io.Writer, v any) error {
-	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice && r.IsNil() {
-		v = []any{}
-	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// table writes rows under a heading, columns aligned. In a terminal that is too
-// narrow, texts take several lines, and the columns of giveWay are left out, the
-// first of them first.
-func table(e env, head []string, rows [][]string, giveWay ...string) error {
-	const narrowest = 12
-	var t cli.Table
-	for _, h := range head {
-		c := cli.Column{Head: h, Wrap: narrowest}
-		if i := slices.Index(giveWay, h); i >= 0 {
-			c.Rank = len(giveWay) - i
-		}
-		t.Columns = append(t.Columns, c)
-	}
-	for _, r := range rows {
-		cells := make([]cli.Cell, len(r))
-		for i, c := range r {
-			cells[i].Text = c
-		}
-		t.Rows = append(t.Rows, cells)
-	}
-	left, err := t.Write(e.stdout, e.terminal)
-	if err == nil {
-		err = tellLeft(e, left)
-	}
-	return err
-}
-
-// tellLeft says which columns a table had no room for.
-func tellLeft(e env, left []string) error {
-	if len(left) == 0 {
-		return nil
-	}
-	_, err := fmt.Fprintf(e.stdout, "Not shown for want of room: %s (-json has all).\n", strings.Join(left, ", "))
-	return err
 }

@@ -19,12 +19,23 @@ func becomeOwner(cfg *config.Config) error {
 	if os.Geteuid() != 0 || cfg.Postgres != "" {
 		return nil
 	}
-	uid, gid, ok := server.User(cfg)
-	if !ok {
+	if _, _, ok := server.User(cfg); !ok {
 		return nil
 	}
 	if err := server.Adopt(cfg); err != nil {
 		return err
+	}
+	return becomeUser(cfg)
+}
+
+// becomeUser is becomeOwner for who only looks: nothing is given to anybody.
+func becomeUser(cfg *config.Config) error {
+	if os.Geteuid() != 0 || cfg.Postgres != "" {
+		return nil
+	}
+	uid, gid, ok := server.User(cfg)
+	if !ok {
+		return nil
 	}
 	gid, groups := groupsOf(uid, gid)
 	err := syscall.Setgroups(groups)

@@ -40,7 +40,7 @@ func askPassword(ctx context.Context, e env, w wanted) (string, error) {
 
 func (w wanted) otherwise() string {
 	if w.isNew {
-		return ", or use -generate"
+		return ", or use --generate"
 	}
 	return ""
 }

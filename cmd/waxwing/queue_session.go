@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"waxwing/internal/delivery"
@@ -10,20 +11,20 @@ import (
 
 // printSession shows one connection of an attempt: what it was, then what the
 // host said.
-func printSession(e env, s *queue.SessionDetail) {
+func printSession(w io.Writer, s *queue.SessionDetail) {
 	kind := "a new connection"
 	if s.Reused {
 		kind = "reused: a connection kept from an earlier message"
 	}
-	fmt.Fprintf(e.stdout, "    session with %s, %s, %s\n", s.Addr, moment(s.Started), kind)
-	fmt.Fprintf(e.stdout, "      %s\n", strings.Join(secured(s), "; "))
+	fmt.Fprintf(w, "    session with %s, %s, %s\n", s.Addr, moment(s.Started), kind)
+	fmt.Fprintf(w, "      %s\n", strings.Join(secured(s), "; "))
 	for _, x := range []struct{ what, text string }{{"TLS failed: ", s.TLSFailure}, {"failed: ", s.Error}} {
 		if x.text != "" {
-			fmt.Fprintf(e.stdout, "      %s%s\n", x.what, x.text)
+			fmt.Fprintf(w, "      %s%s\n", x.what, x.text)
 		}
 	}
 	for _, reply := range s.Transcript {
-		fmt.Fprintf(e.stdout, "      < %s\n", reply)
+		fmt.Fprintf(w, "      < %s\n", reply)
 	}
 }
 

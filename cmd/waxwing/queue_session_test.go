@@ -35,7 +35,7 @@ func TestQueueSession(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		tt.s.Addr, tt.s.Started = "192.0.2.1", at
-		printSession(env{stdout: &out}, &tt.s)
+		printSession(&out, &tt.s)
 		if want := "    session with 192.0.2.1, " + moment(at) + ", " + tt.want; out.String() != want {
 			t.Errorf("%s:\n got %q\nwant %q", name, out.String(), want)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/certs"
@@ -23,31 +26,30 @@ import (
 	"waxwing/smtp"
 )
 
-// runQuickstart sets a machine up (SET-1, SET-3).
-func runQuickstart(ctx context.Context, e env, args []string) error {
-	fs := flags(e, "quickstart")
-	local := fs.Bool("local", false, "set up for trying out: high ports on loopback, an authority of its own, no DNS")
-	dir := fs.String("dir", ".", "write everything below this `directory`")
-	hostname := fs.String("hostname", "", "`name` of this server; mail.DOMAIN if empty")
-	rest, err := parse(fs, args)
-	switch {
-	case err != nil:
-		return err
-	case len(rest) != 1:
-		return usagef("it needs one address, such as you@example.test")
-	case !*local:
-		return usagef("only -local is there in this version: it sets up a machine for trying out")
-	}
-	q, err := newQuickstart(rest[0], *dir, *hostname)
-	if err != nil {
-		return err
-	}
-	if err := q.write(ctx); err != nil {
-		q.undo()
-		return err
-	}
-	q.tell(e)
-	return nil
+// quickstartVerb sets a machine up (SET-1, SET-3).
+func (p *program) quickstartVerb() verb {
+	var local bool
+	var dir, hostname string
+	return verb{use: "quickstart ADDRESS --local [--dir DIR]", short: "write a configuration, keys and a first account", bare: true,
+		example: "quickstart --local you@example.test", flags: func(fs *pflag.FlagSet) {
+			fs.BoolVar(&local, "local", false, "set up for trying out: high ports on loopback, an authority of its own, no DNS")
+			fs.StringVar(&dir, "dir", ".", "write everything below this `directory`")
+			fs.StringVar(&hostname, "hostname", "", "`name` of this server; mail.DOMAIN if empty")
+		}, run: func(ctx context.Context, args []string) error {
+			if !local {
+				return usagef("only --local is there in this version: it sets up a machine for trying out")
+			}
+			q, err := newQuickstart(args[0], dir, hostname)
+			if err != nil {
+				return err
+			}
+			if err := q.write(ctx); err != nil {
+				q.undo()
+				return err
+			}
+			q.tell(p.env)
+			return nil
+		}}
 }
 
 // quickstart is one set-up under way.
@@ -77,7 +79,7 @@ func newQuickstart(address, dir, hostname string) (*quickstart, error) {
 	}
 	host, err := dns.ParseName(hostname)
 	if err != nil {
-		return nil, usagef("-hostname: %v", err)
+		return nil, parseFlag("hostname", err)
 	}
 	dir, err = filepath.Abs(dir)
 	if err != nil {
@@ -105,7 +107,7 @@ func freePorts(want map[string]int) map[string]int {
 	return got
 }
 
-var localConfig = template.Must(template.New("waxwing.toml").Parse(`# Written by "waxwing quickstart -local": for trying out, on loopback only.
+var localConfig = template.Must(template.New("waxwing.toml").Parse(`# Written by "waxwing quickstart --local": for trying out, on loopback only.
 # "waxwing config describe" explains every key.
 hostname = "{{.Hostname}}"
 data_dir = "data"
@@ -139,10 +141,10 @@ func (q *quickstart) write(ctx context.Context) error {
 	for _, p := range []string{path, data} {
 		_, err := os.Lstat(p)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("nothing can be written to %s: %w; choose another -dir", q.dir, err)
+			return fmt.Errorf("nothing can be written to %s: %w; choose another --dir", q.dir, err)
 		}
 		if err == nil {
-			return fmt.Errorf("%s is there already, and nothing is overwritten: choose another -dir, or remove it", p)
+			return fmt.Errorf("%s is there already, and nothing is overwritten: choose another --dir, or remove it", p)
 		}
 	}
 	var text bytes.Buffer
@@ -236,9 +238,9 @@ func (q *quickstart) undo() {
 }
 
 func (q *quickstart) tell(e env) {
-	program, in := or(e.program, "waxwing"), ""
+	program, in := cmp.Or(e.program, "waxwing"), ""
 	if wd, err := os.Getwd(); err == nil && wd != q.dir {
-		in = " -config " + shellWord(filepath.Join(q.dir, "waxwing.toml"))
+		in = " --config " + shellWord(filepath.Join(q.dir, "waxwing.toml"))
 	}
 	fmt.Fprintf(e.stdout, `Waxwing is set up for trying out in %s.
 

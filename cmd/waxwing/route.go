@@ -3,68 +3,38 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"waxwing/internal/accounts"
+	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
 )
 
-func routeActions() []action {
-	return []action{
-		{"add", "TRANSPORT [CRITERIA]", "send mail that meets all criteria by a transport"},
-		{"list", "", "all routes, in the order in which they are asked"},
-		{"remove", "ID", "forget one"},
-		{"test", "ADDRESS", "say which way a mail would take, and why no other"},
-	}
-}
-
-// runRoute keeps which mail takes which transport.
-func runRoute(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "route", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "route", what)
-	f.addJSON(fs, what, "add", "list", "test")
+// routeNoun keeps which mail takes which transport.
+func (p *program) routeNoun() *cobra.Command {
 	var r routeFlags
-	switch what {
-	case "add":
-		r.add(fs)
-	case "test":
-		r.test(fs)
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	names := map[string][]string{"add": {"transport"}, "remove": {"route's id"}, "test": {"address"}}[what]
-	if err := wants(what, rest, names...); err != nil {
-		return err
-	}
-	switch what {
-	case "list":
-		return withRoutes(ctx, e, f, func(s *routes.Store) error { return listRoutes(ctx, e, s, f.json) })
-	case "add":
-		return addRoute(ctx, e, f, &r, rest[0])
-	case "test":
-		return withStore(ctx, e, f, func(o *opened) error { return testRoute(ctx, e, o, &r, rest[0], f.json) })
-	}
-	id, err := parseID(rest[0], "waxwing route list")
-	if err != nil {
-		return err
-	}
-	return withRoutes(ctx, e, f, func(s *routes.Store) error {
-		err := s.RemoveRule(ctx, int64(id))
-		if errors.Is(err, routes.ErrUnknown) {
-			return fmt.Errorf("%w; \"waxwing route list\" shows all", err)
-		}
-		return err
-	})
+	return p.noun("route", "which mail takes which way",
+		verb{use: "add TRANSPORT [CRITERIA]", short: "send mail that meets all criteria by a transport", json: true, flags: r.add,
+			example: "route add isp\nroute add direct --to .partner.example --first", run: func(ctx context.Context, args []string) error { return p.addRoute(ctx, &r, args[0]) }},
+		verb{use: "list", short: "all routes, in the order in which they are asked", json: true, run: list(p, p.onStore, p.routeRows,
+			cli.List[routes.Row]{Columns: columns("ID|ROUTE"), Cells: func(r *routes.Row) []any { return []any{r.ID, r.Text} }})},
+		verb{use: "remove ID", short: "forget one", run: onOne(p, idOf("waxwing route list"), func(ctx context.Context, o *opened, id delivery.ID) error {
+			err := o.routes.RemoveRule(ctx, int64(id))
+			if errors.Is(err, routes.ErrUnknown) {
+				return fmt.Errorf("%w; \"waxwing route list\" shows all", err)
+			}
+			return err
+		})},
+		verb{use: "test ADDRESS", short: "say which way a mail would take, and why no other", json: true, flags: r.test,
+			example: "route test someone@example.net --account joe", run: p.onStore(func(ctx context.Context, o *opened, args []string) error {
+				return p.testRoute(ctx, o, &r, args[0])
+			})})
 }
 
 // routeFlags are a rule, or what one is tested with, as it is typed.
@@ -75,7 +45,7 @@ type routeFlags struct {
 	first                     bool
 }
 
-func (r *routeFlags) add(fs *flag.FlagSet) {
+func (r *routeFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&r.account, "account", "", "only mail that this `account` submitted; comes before the routes of domains and of the server")
 	fs.StringVar(&r.domain, "domain", "", "only mail from this hosted `domain`; comes before the routes of the server")
 	fs.StringVar(&r.to, "to", "", "only mail to this `domain`; .example.org is example.org with all below it")
@@ -85,7 +55,7 @@ func (r *routeFlags) add(fs *flag.FlagSet) {
 	fs.BoolVar(&r.first, "first", false, "put it before the routes of the same account, domain or server, not behind them")
 }
 
-func (r *routeFlags) test(fs *flag.FlagSet) {
+func (r *routeFlags) test(fs *pflag.FlagSet) {
 	fs.StringVar(&r.account, "account", "", "as if this `account` had submitted the mail")
 	fs.StringVar(&r.from, "from", "", "as if this `address` were the sender")
 	fs.IntVar(&r.attempts, "attempts", 0, "as if `N` attempts had failed")
@@ -98,7 +68,7 @@ func (r *routeFlags) rule(transport string) (route.Rule, error) {
 	rule := route.Rule{Scope: route.OfServer, MinAttempts: r.attempts, Transport: transport}
 	switch {
 	case r.account != "" && r.domain != "":
-		return rule, usagef("-account and -domain exclude each other: a route belongs to one of them (-from goes with both)")
+		return rule, usagef("--account and --domain exclude each other: a route belongs to one of them (--from goes with both)")
 	case r.account != "":
 		rule.Scope, rule.Owner = route.OfAccount, r.account
 	case r.domain != "":
@@ -117,13 +87,13 @@ func (r *routeFlags) rule(transport string) (route.Rule, error) {
 			continue
 		}
 		if *p.into, err = route.ParsePattern(p.text); err != nil {
-			return rule, usagef("-%s: %v", p.flag, err)
+			return rule, parseFlag(p.flag, err)
 		}
 	}
 	if r.need != "" {
 		need, err := delivery.ParseTLSNeed(r.need)
 		if err != nil {
-			return rule, usagef("-need: %v", err)
+			return rule, parseFlag("need", err)
 		}
 		rule.Need = &need
 	}
@@ -133,67 +103,45 @@ func (r *routeFlags) rule(transport string) (route.Rule, error) {
 	return rule, nil
 }
 
-func addRoute(ctx context.Context, e env, f storeFlags, r *routeFlags, transport string) error {
+func (p *program) addRoute(ctx context.Context, r *routeFlags, transport string) error {
 	rule, err := r.rule(transport)
 	if err != nil {
 		return err
 	}
-	return withRoutes(ctx, e, f, func(s *routes.Store) error {
-		rule, err := s.AddRule(ctx, rule, r.first)
+	return p.withStore(ctx, func(o *opened) error {
+		rule, err := o.routes.AddRule(ctx, rule, r.first)
 		if errors.Is(err, routes.ErrUnknown) {
 			return fmt.Errorf("%w: add it first", err)
 		}
 		if err != nil {
 			return err
 		}
-		if f.json {
-			return printJSON(e.stdout, newRouteRow(&rule))
-		}
-		_, err = fmt.Fprintf(e.stdout, "route %s: %s\n", delivery.ID(rule.ID), &rule)
-		return err
+		return p.answer(routes.RowOf(&rule), "route %s: %s", delivery.ID(rule.ID), &rule)
 	})
 }
 
-// routeRow is one route as -json prints it.
-type routeRow struct {
-	ID        delivery.ID `json:"id"`
-	Scope     string      `json:"scope"`
-	Owner     string      `json:"owner,omitempty"`
-	To        string      `json:"to,omitempty"`
-	From      string      `json:"from,omitempty"`
-	Attempts  int         `json:"attempts,omitempty"`
-	Need      string      `json:"need,omitempty"`
-	Transport string      `json:"transport"`
-	Skipped   string      `json:"skipped,omitempty"` // of route test: why it is not for this mail
-}
-
-func newRouteRow(r *route.Rule) routeRow {
-	row := routeRow{ID: delivery.ID(r.ID), Scope: r.Scope.String(), Owner: r.Owner, To: r.Recipient.String(), From: r.Sender.String(), Attempts: r.MinAttempts, Transport: r.Transport}
-	if r.Need != nil {
-		row.Need = r.Need.String()
-	}
-	return row
-}
-
-func listRoutes(ctx context.Context, e env, s *routes.Store, asJSON bool) error {
-	t, err := s.Table(ctx)
+// routeRows lists the rules, and says on stderr which cannot be used.
+func (p *program) routeRows(ctx context.Context, o *opened, _ []string) ([]routes.Row, error) {
+	t, err := p.routeTable(ctx, o, "route")
 	if err != nil {
-		return err
+		return nil, err
+	}
+	var rows []routes.Row
+	for i := range t.Rules {
+		rows = append(rows, routes.RowOf(&t.Rules[i]))
+	}
+	return rows, nil
+}
+
+func (p *program) routeTable(ctx context.Context, o *opened, noun string) (*routes.Table, error) {
+	t, err := o.routes.Table(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for what, err := range t.Broken {
-		fmt.Fprintf(e.stderr, "waxwing route: %s cannot be used, and mail waits: %v\n", what, err)
+		fmt.Fprintf(p.stderr, "waxwing %s: %s cannot be used, and mail waits: %v\n", noun, what, err)
 	}
-	objects := []routeRow{}
-	rows := [][]string{}
-	for i := range t.Rules {
-		r := &t.Rules[i]
-		objects = append(objects, newRouteRow(r))
-		rows = append(rows, []string{delivery.ID(r.ID).String(), r.String()})
-	}
-	if asJSON {
-		return printJSON(e.stdout, objects)
-	}
-	return table(e, []string{"ID", "ROUTE"}, rows)
+	return t, nil
 }
 
 // subject makes what is tested of the flags and an address.
@@ -212,14 +160,14 @@ func (r *routeFlags) subject(address string) (route.Subject, error) {
 	}
 	if r.need != "" {
 		if s.Need, err = delivery.ParseTLSNeed(r.need); err != nil {
-			return s, usagef("-need: %v", err)
+			return s, parseFlag("need", err)
 		}
 	}
 	return s, nil
 }
 
 // testRoute says which way a mail would take, and why no other.
-func testRoute(ctx context.Context, e env, o *opened, r *routeFlags, address string, asJSON bool) error {
+func (p *program) testRoute(ctx context.Context, o *opened, r *routeFlags, address string) error {
 	s, err := r.subject(address)
 	if err != nil {
 		return err
@@ -228,7 +176,7 @@ func testRoute(ctx context.Context, e env, o *opened, r *routeFlags, address str
 	if err != nil {
 		return err
 	}
-	t, err := (&routes.Store{DB: o.store}).Table(ctx)
+	t, err := o.routes.Table(ctx)
 	if err != nil {
 		return err
 	}
@@ -237,25 +185,25 @@ func testRoute(ctx context.Context, e env, o *opened, r *routeFlags, address str
 		choice = route.Choice{Transport: route.LocalName, Why: "the domain is hosted here; routes are for mail that leaves"}
 	}
 	_, known := t.Transports[choice.Transport]
-	rows := []routeRow{}
+	test := routes.Test{Transport: choice.Transport, Exists: known, Why: choice.Why, Routes: []routes.Row{}}
 	for i := range t.Rules {
-		row := newRouteRow(&t.Rules[i])
+		row := routes.RowOf(&t.Rules[i])
 		row.Skipped = route.Mismatch(&t.Rules[i], s)
-		rows = append(rows, row)
+		test.Routes = append(test.Routes, row)
 	}
-	if asJSON {
-		return printJSON(e.stdout, map[string]any{"transport": choice.Transport, "exists": known, "why": choice.Why, "routes": rows})
+	if p.json {
+		return printJSON(p.stdout, test)
 	}
-	fmt.Fprintf(e.stdout, "transport %s: %s\n", choice.Transport, choice.Why)
-	for i, row := range rows {
+	fmt.Fprintf(p.stdout, "transport %s: %s\n", choice.Transport, choice.Why)
+	for _, row := range test.Routes {
 		if hosted || choice.Rule == nil && s.Own != "" {
 			break
 		}
 		if choice.Rule != nil && row.ID == delivery.ID(choice.Rule.ID) {
-			fmt.Fprintf(e.stdout, "  route %s: this one\n", row.ID)
+			fmt.Fprintf(p.stdout, "  route %s: this one\n", row.ID)
 			break
 		}
-		fmt.Fprintf(e.stdout, "  route %s, %s: no, %s\n", row.ID, &t.Rules[i], row.Skipped)
+		fmt.Fprintf(p.stdout, "  route %s, %s: no, %s\n", row.ID, row.Text, row.Skipped)
 	}
 	if !known {
 		return fmt.Errorf("there is no transport %s: the mail would wait; \"waxwing transport list\" shows all", choice.Transport)

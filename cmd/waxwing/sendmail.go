@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"waxwing/internal/control"
 	"waxwing/internal/queue"
 	"waxwing/internal/sendmail"
@@ -28,11 +30,15 @@ func programArgs(argv []string) []string {
 	return argv[min(1, len(argv)):]
 }
 
-// runSendmail hands in mail for programs, as sendmail does (TRA-5, TRA-6).
-func runSendmail(ctx context.Context, e env, args []string) error {
-	p := &sendmail.Program{Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr, Now: time.Now, Machine: sendmail.ThisMachine(),
-		Queue: func(ctx context.Context, config string) error { return mailq(ctx, e, config) }}
-	return p.Run(ctx, args)
+// sendmailCommand hands in mail for programs, as sendmail does (TRA-5, TRA-6). Its flags
+// are sendmail's, and its own to read.
+func (p *program) sendmailCommand() *cobra.Command {
+	return &cobra.Command{Use: "sendmail [FLAGS] [RECIPIENT …]", Short: "send the message on standard input, as sendmail does", DisableFlagParsing: true,
+		DisableFlagsInUseLine: true, Long: "Called as sendmail, mailq or newaliases, the program is this command. \"waxwing sendmail --help\" has its flags.",
+		RunE: func(c *cobra.Command, args []string) error {
+			s := &sendmail.Program{Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr, Now: time.Now, Machine: sendmail.ThisMachine(), Queue: p.mailq}
+			return s.Run(c.Context(), args)
+		}}
 }
 
 // serverConfig is where a server's configuration usually is.
@@ -40,15 +46,16 @@ const serverConfig = "/etc/waxwing/waxwing.toml"
 
 // mailq shows the queue of the server on this machine in the form that programs know
 // from other sendmails. A machine without a server has no queue.
-func mailq(ctx context.Context, e env, config string) error {
+func (p *program) mailq(ctx context.Context, config string) error {
 	if config == "" {
 		config = serverConfig
 		if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) {
-			return printMailq(e.stdout, nil)
+			return printMailq(p.stdout, nil)
 		}
 	}
 	var items []queue.Item
-	err := withDesk(ctx, e, storeFlags{config: config}, func(d control.Desk) error {
+	p.config = config
+	err := p.onDesk(func(ctx context.Context, d control.Desk, _ []string) error {
 		f := queue.Filter{Limit: 1000}
 		for {
 			page, err := d.List(ctx, f)
@@ -58,14 +65,14 @@ func mailq(ctx context.Context, e env, config string) error {
 			}
 			f.After = page[len(page)-1].Recipient.ID
 		}
-	})
+	})(ctx, nil)
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: only who may administer the server may see its queue", err)
 	}
 	if err != nil {
 		return err
 	}
-	return printMailq(e.stdout, items)
+	return printMailq(p.stdout, items)
 }
 
 // maxMailq bounds the recipients that mailq shows.

@@ -4,33 +4,20 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"waxwing/internal/server"
 )
 
-func storeActions() []action {
-	return []action{
-		{"init", "[-config FILE]", "make the store where there is none yet"},
-	}
+// storeNoun makes the store. It is the one command that does: a server or a command
+// that finds none says so, for there may be one that is not mounted.
+func (p *program) storeNoun() *cobra.Command {
+	return p.noun("store", "the database that holds all",
+		verb{use: "init [--config FILE]", short: "make the store where there is none yet", run: p.initStore})
 }
 
-// runStore makes the store. It is the one command that does: a server or a command
-// that finds none says so, for there may be one that is not mounted.
-func runStore(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "store", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "store", what)
-	f.add(fs)
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if err := only(rest); err != nil {
-		return err
-	}
-	cfg, err := loadConfig(f.config)
+func (p *program) initStore(ctx context.Context, _ []string) error {
+	cfg, err := loadConfig(p.config)
 	if err != nil {
 		return err
 	}
@@ -45,10 +32,10 @@ func runStore(ctx context.Context, e env, args []string) error {
 	if cfg.Postgres != "" {
 		where = "in the PostgreSQL database"
 	}
-	if !made {
-		_, err = fmt.Fprintf(e.stdout, "There is a store %s already; it is left as it is.\n", where)
-		return err
+	text := "There is a store %s already; it is left as it is.\n"
+	if made {
+		text = "The store %s is made.\n"
 	}
-	_, err = fmt.Fprintf(e.stdout, "The store %s is made.\n", where)
+	_, err = fmt.Fprintf(p.stdout, text, where)
 	return err
 }

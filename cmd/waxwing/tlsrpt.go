@@ -1,204 +1,152 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"waxwing/internal/cli"
 	"waxwing/internal/control"
-	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
 )
 
-func tlsrptActions() []action {
-	return []action{
-		{"results", "[-day D]", "what was counted on a day"},
-		{"send", "[-day D]", "make the daily run now, or show what it would send"},
-		{"sent", "", "the reports sent, and whether hosts accepted them"},
-		{"outcomes", "[-day D]", "each policy domain of a day: reported, or why not"},
-		{"lookup", "DOMAIN", "where a domain wants its reports"},
-		{"suppress", "ACTION …", "report addresses that are left alone"},
-		{"reports", "[-domain D]", "the reports received"},
-		{"refused", "", "whose reports were beyond a day's limits"},
-		{"show", "ID", "a report, with the meaning of each failure and its cure"},
-		{"summary", "", "what others report, and what to do about it"},
-		{"parse", "FILE …", "report files: a mail, JSON, or JSON in gzip"},
+// tlsrptNoun shows and sends TLS reports (RFC 8460).
+func (p *program) tlsrptNoun() *cobra.Command {
+	var f reportFlags
+	c := p.noun("tlsrpt", "TLS reports, both ways",
+		verb{use: "results [--day D]", short: "what was counted on a day", json: true, flags: f.ofDay("today"), run: list(p, p.onReports,
+			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsresult.Row, error) {
+				return s.Results(ctx, f.dayOr(p.now()), f.domain)
+			}, resultColumns())},
+		verb{use: "send [--day D]", short: "make the daily run now, or show what it would send", json: true, flags: f.sending, run: p.onDesk(f.send(p)),
+			example: "tlsrpt send --dry-run\ntlsrpt send --partial --domain example.net"},
+		verb{use: "sent", short: "the reports sent, and whether hosts accepted them", json: true, flags: f.ofDomain, run: list(p, p.onReports,
+			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Sent, error) {
+				return s.Sent(ctx, tlsreport.Filter{Domain: f.domain})
+			}, sentColumns())},
+		verb{use: "outcomes [--day D]", short: "each policy domain of a day: reported, or why not", json: true, flags: f.ofDay("yesterday"), run: list(p, p.onReports,
+			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Outcome, error) {
+				return s.Outcomes(ctx, f.dayOr(p.now().Add(-24*time.Hour)), f.domain)
+			}, outcomeColumns())},
+		verb{use: "lookup DOMAIN", short: "where a domain wants its reports", json: true, example: "tlsrpt lookup example.net", run: p.lookUpTLSRPT},
+		verb{use: "reports [--domain D]", short: "the reports received", json: true, flags: f.ofDomain, run: list(p, p.onReports,
+			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Received, error) {
+				return s.Reports(ctx, tlsreport.Filter{Domain: f.domain})
+			}, receivedColumns())},
+		verb{use: "refused", short: "whose reports were beyond a day's limits", json: true, run: list(p, p.onReports,
+			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Refused, error) {
+				return s.RefusedReports(ctx)
+			}, refusedColumns())},
+		verb{use: "show ID", short: "a report, with the meaning of each failure and its cure", json: true, run: p.showReport},
+		verb{use: "summary", short: "what others report, and what to do about it", json: true, flags: f.summing, run: f.summary(p)},
+		verb{use: "parse FILE …", short: "report files: a mail, JSON, or JSON in gzip", json: true, bare: true, run: p.parseReports})
+	c.AddCommand(p.suppressNoun())
+	return c
+}
+
+// reportFlags choose reports.
+type reportFlags struct {
+	day             time.Time
+	domain          string
+	dryRun, partial bool
+	days            int
+}
+
+func (f *reportFlags) ofDomain(fs *pflag.FlagSet) {
+	fs.StringVar(&f.domain, "domain", "", "only this `domain`")
+}
+
+func (f *reportFlags) ofDay(usual string) func(*pflag.FlagSet) {
+	return func(fs *pflag.FlagSet) {
+		fs.Var((*dayFlag)(&f.day), "day", "UTC `day`, such as 2026-01-31; if empty, "+usual)
+		f.ofDomain(fs)
 	}
 }
 
-// suppressActions are those of "tlsrpt suppress".
-func suppressActions() []action {
-	return []action{
-		{"list", "", "who is left alone, until when, and why"},
-		{"add", "ADDRESS [-days N] [-reason WHY]", "leave one alone"},
-		{"remove", "ADDRESS", "send to it again"},
-	}
+func (f *reportFlags) sending(fs *pflag.FlagSet) {
+	f.ofDay("yesterday")(fs)
+	fs.BoolVar(&f.dryRun, "dry-run", false, "print what would be sent")
+	fs.BoolVar(&f.partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
 }
 
-// runTLSRPT shows and sends TLS reports (RFC 8460).
-func runTLSRPT(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "tlsrpt", args)
-	if err != nil {
-		return err
-	}
-	switch what {
-	case "summary":
-		return summarizeReports(ctx, e, args)
-	case "lookup":
-		return lookUpTLSRPT(ctx, e, args)
-	case "suppress":
-		return suppressReports(ctx, e, args)
-	}
-	var f storeFlags
-	fs := flags(e, "tlsrpt", what)
-	if what == "parse" {
-		fs.BoolVar(&f.json, "json", false, "print JSON")
-	} else {
-		f.addJSON(fs, what)
-	}
-	var c reportCall
-	c.flags(fs, what)
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if what == "parse" {
-		return parseReports(e, rest, f.json)
-	}
-	if err := wants(what, rest, map[string][]string{"show": {"report's id"}}[what]...); err != nil {
-		return err
-	}
-	o, err := c.options(what, now(f.config))
-	if err != nil {
-		return err
-	}
-	if what == "send" {
-		return withDesk(ctx, e, f, func(d control.Desk) error { return sendReports(ctx, e, d, o, f.json) })
-	}
-	return withStore(ctx, e, f, func(op *opened) error {
-		service, err := server.Reports(op.options, op.store)
-		if err != nil {
-			return err
-		}
-		switch what {
-		case "results":
-			return listResults(ctx, e, service, o, f.json)
-		case "sent":
-			return listSent(ctx, e, service, o.Domain, f.json)
-		case "outcomes":
-			return listOutcomes(ctx, e, service, o, f.json)
-		case "reports":
-			return listReports(ctx, e, service, o.Domain, f.json)
-		case "refused":
-			return listRefused(ctx, e, service, f.json)
-		}
-		return showReport(ctx, e, service, rest[0], f.json)
-	})
+func (f *reportFlags) summing(fs *pflag.FlagSet) {
+	f.ofDomain(fs)
+	fs.IntVar(&f.days, "days", 7, "how many `days` back; 31 are needed for advice on MTA-STS modes")
 }
 
-// reportCall is a day's reports as the flags choose them.
-type reportCall struct {
-	day string
-	o   tlsreport.SendOptions
+func (f *reportFlags) dayOr(usual time.Time) time.Time {
+	if f.day.IsZero() {
+		return usual
+	}
+	return f.day
 }
 
-// flags are those that an action looks at.
-func (c *reportCall) flags(fs *flag.FlagSet, what string) {
-	switch what {
-	case "results":
-		fs.StringVar(&c.day, "day", "", "UTC `day`, such as 2026-01-31; if empty, today")
-	case "send", "outcomes":
-		fs.StringVar(&c.day, "day", "", "UTC `day`, such as 2026-01-31; if empty, yesterday")
-	}
-	switch what {
-	case "results", "send", "sent", "outcomes", "reports":
-		fs.StringVar(&c.o.Domain, "domain", "", "only this `domain`")
-	}
-	if what == "send" {
-		fs.BoolVar(&c.o.DryRun, "dry-run", false, "print what would be sent")
-		fs.BoolVar(&c.o.Partial, "partial", false, "send what there is of a day that is not over, to try out a set-up")
-	}
-}
+// dayFlag is a day such as 2026-01-31.
+type dayFlag time.Time
 
-func (c *reportCall) options(what string, now time.Time) (tlsreport.SendOptions, error) {
-	var err error
-	switch {
-	case c.day == "" && what == "results":
-		c.o.Day = now
-	case c.day == "" && what == "outcomes":
-		c.o.Day = now.Add(-24 * time.Hour)
-	case c.day != "":
-		if c.o.Day, err = time.Parse(time.DateOnly, c.day); err != nil {
-			return c.o, usagef("-day: %q is no day such as 2026-01-31", c.day)
-		}
-	}
-	return c.o, nil
-}
+func (d *dayFlag) String() string { return "" }
+func (d *dayFlag) Type() string   { return "day" }
 
-// sendReports makes the run now, in the running server if there is one.
-func sendReports(ctx context.Context, e env, d control.Desk, o tlsreport.SendOptions, asJSON bool) error {
-	sum, err := d.SendReports(ctx, o)
-	if err != nil {
-		return err
+func (d *dayFlag) Set(s string) error {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil && s != "" {
+		return fmt.Errorf("%q is no day such as 2026-01-31", s)
 	}
-	if asJSON {
-		return printJSON(e.stdout, sum)
-	}
-	if len(sum.Made) == 0 {
-		_, err := fmt.Fprintf(e.stdout, "nothing to report for %s\n", sum.Day)
-		return err
-	}
-	for _, m := range sum.Made {
-		fmt.Fprintf(e.stdout, "%s: %s %s %s\n", m.PolicyDomain, m.State, m.Note, strings.Join(m.RUA, " "))
-		if o.DryRun && len(m.JSON) > 0 {
-			fmt.Fprintf(e.stdout, "%s\n", m.JSON)
-		}
-	}
+	*d = dayFlag(t)
 	return nil
 }
 
-func listResults(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
-	rows, err := s.Results(ctx, o.Day, o.Domain)
-	if err != nil {
-		return err
+// send makes the run now, in the running server if there is one.
+func (f *reportFlags) send(p *program) func(context.Context, control.Desk, []string) error {
+	return func(ctx context.Context, d control.Desk, _ []string) error {
+		sum, err := d.SendReports(ctx, tlsreport.SendOptions{Day: f.day, Domain: f.domain, DryRun: f.dryRun, Partial: f.partial})
+		if err != nil {
+			return err
+		}
+		if p.json {
+			return printJSON(p.stdout, sum)
+		}
+		if len(sum.Made) == 0 {
+			_, err := fmt.Fprintf(p.stdout, "nothing to report for %s\n", sum.Day)
+			return err
+		}
+		for _, m := range sum.Made {
+			fmt.Fprintf(p.stdout, "%s: %s %s %s\n", m.PolicyDomain, m.State, m.Note, strings.Join(m.RUA, " "))
+			if f.dryRun && len(m.JSON) > 0 {
+				fmt.Fprintf(p.stdout, "%s\n", m.JSON)
+			}
+		}
+		return nil
 	}
-	if asJSON {
-		return printJSON(e.stdout, rows)
-	}
-	cells := [][]string{}
-	for _, r := range rows {
+}
+
+func resultColumns() cli.List[tlsresult.Row] {
+	return cli.List[tlsresult.Row]{Columns: columns("DOMAIN|POLICY|POLICY DOMAIN|OK|FAILED|WHY", "POLICY DOMAIN", "WHY"), Cells: func(r *tlsresult.Row) []any {
 		why := []string{}
 		for _, d := range r.Details {
 			why = append(why, fmt.Sprintf("%d× %s (%s)", d.Count, d.Type, d.Reason))
 		}
-		cells = append(cells, []string{r.Domain, string(r.Type), r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), strings.Join(why, ", ")})
-	}
-	return table(e, []string{"DOMAIN", "POLICY", "POLICY DOMAIN", "OK", "FAILED", "WHY"}, cells)
+		return []any{r.Domain, r.Type, r.PolicyDomain, r.OK, r.Failed, strings.Join(why, ", ")}
+	}}
 }
 
-func listSent(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {
-	all, err := s.Sent(ctx, tlsreport.Filter{Domain: domain})
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
-	cells := [][]string{}
-	for _, r := range all {
+func sentColumns() cli.List[tlsreport.Sent] {
+	return cli.List[tlsreport.Sent]{Columns: columns("ID|DAY|POLICY DOMAIN|OK|FAILED|TO", "TO", "FAILED", "OK"), Cells: func(r *tlsreport.Sent) []any {
 		to := []string{}
 		for _, d := range r.Deliveries {
 			to = append(to, toAddress(d))
 		}
-		cells = append(cells, []string{r.ID.String(), r.Day, r.PolicyDomain, strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10), strings.Join(to, ", ")})
-	}
-	return table(e, []string{"ID", "DAY", "POLICY DOMAIN", "OK", "FAILED", "TO"}, cells)
+		return []any{r.ID, r.Day, r.PolicyDomain, r.OK, r.Failed, strings.Join(to, ", ")}
+	}}
 }
 
 // toAddress is what became of a report at one address. That a host accepted it is
@@ -208,77 +156,59 @@ func toAddress(d tlsreport.Delivery) string {
 	case "accepted":
 		return d.URI + " accepted by the host"
 	case "failed":
-		return words(d.URI, "failed:", tlsrpt.Printable(or(d.Note, "no reason was kept")))
+		return words(d.URI, "failed:", tlsrpt.Printable(cmp.Or(d.Note, "no reason was kept")))
 	}
 	return d.URI + " " + d.State
 }
 
-func listReports(ctx context.Context, e env, s *tlsreport.Service, domain string, asJSON bool) error {
-	all, err := s.Reports(ctx, tlsreport.Filter{Domain: domain})
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
-	cells := [][]string{}
-	for _, r := range all {
-		cells = append(cells, []string{r.ID.String(), day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), strconv.FormatInt(r.OK, 10), strconv.FormatInt(r.Failed, 10)})
-	}
-	return table(e, []string{"ID", "DAY", "POLICY DOMAIN", "BY", "FROM", "ORGANIZATION", "OK", "FAILED"}, cells, "ORGANIZATION", "BY", "FROM")
+func receivedColumns() cli.List[tlsreport.Received] {
+	return cli.List[tlsreport.Received]{Columns: columns("ID|DAY|POLICY DOMAIN|BY|FROM|ORGANIZATION|OK|FAILED", "ORGANIZATION", "BY", "FROM"),
+		Cells: func(r *tlsreport.Received) []any {
+			return []any{r.ID, day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), r.OK, r.Failed}
+		}}
 }
 
-func listRefused(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) error {
-	all, err := s.RefusedReports(ctx)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
-	cells := [][]string{}
-	for _, r := range all {
-		from, about := r.Submitter, r.Domain
-		if from == "" {
-			from = "everybody"
+func refusedColumns() cli.List[tlsreport.Refused] {
+	return cli.List[tlsreport.Refused]{Columns: columns("DAY|FROM|ABOUT|STORED|OCTETS|REFUSED", "OCTETS", "STORED"), Cells: func(r *tlsreport.Refused) []any {
+		return []any{r.Day, cmp.Or(r.Submitter, "everybody"), cmp.Or(r.Domain, "everything"), r.Stored, r.Octets, r.Refused}
+	}}
+}
+
+func outcomeColumns() cli.List[tlsreport.Outcome] {
+	return cli.List[tlsreport.Outcome]{Columns: columns("POLICY DOMAIN|AS|STATE|TO|NOTE", "TO", "AS"), Cells: func(x *tlsreport.Outcome) []any {
+		kind := "domain"
+		if x.Host {
+			kind = "mx host"
 		}
-		if about == "" {
-			about = "everything"
+		return []any{x.PolicyDomain, kind, x.State, strings.Join(x.RUA, " "), tlsrpt.Printable(x.Note)}
+	}}
+}
+
+func (p *program) showReport(ctx context.Context, args []string) error {
+	id, err := parseID(args[0], "waxwing tlsrpt reports")
+	if err != nil {
+		return err
+	}
+	return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error {
+		r, raw, err := s.Show(ctx, id)
+		if err != nil {
+			return err
 		}
-		cells = append(cells, []string{r.Day, from, about, strconv.FormatInt(r.Stored, 10), strconv.FormatInt(r.Octets, 10), strconv.FormatInt(r.Refused, 10)})
-	}
-	return table(e, []string{"DAY", "FROM", "ABOUT", "STORED", "OCTETS", "REFUSED"}, cells)
+		return p.printReport(r, raw)
+	})(ctx, nil)
 }
 
-func showReport(ctx context.Context, e env, s *tlsreport.Service, idText string, asJSON bool) error {
-	id, err := parseID(idText, "waxwing tlsrpt reports")
-	if err != nil {
+// printReport prints a report for people, or as it is.
+func (p *program) printReport(r *tlsrpt.Report, raw []byte) error {
+	if p.json {
+		_, err := fmt.Fprintf(p.stdout, "%s\n", raw)
 		return err
 	}
-	r, raw, err := s.Show(ctx, id)
-	if err != nil {
-		return err
-	}
-	return printReport(e, r, raw, asJSON)
-}
-
-func printReport(e env, r *tlsrpt.Report, raw []byte, asJSON bool) error {
-	if asJSON {
-		_, err := fmt.Fprintf(e.stdout, "%s\n", raw)
-		return err
-	}
-	e, end := e.prose()
-	if _, err := io.WriteString(e.stdout, r.Text()); err != nil {
-		return err
-	}
-	return end()
+	return p.prose(nil, func(w io.Writer) { io.WriteString(w, r.Text()) })
 }
 
 // parseReports prints report files: mails, JSON, or JSON in gzip (RPT-20).
-func parseReports(e env, files []string, asJSON bool) error {
-	if len(files) == 0 {
-		return usagef("parse needs the files to read")
-	}
+func (p *program) parseReports(_ context.Context, files []string) error {
 	failed := false
 	for _, name := range files {
 		err := readReports(name, func(r *tlsrpt.Report) error {
@@ -286,10 +216,10 @@ func parseReports(e env, files []string, asJSON bool) error {
 			if err != nil {
 				return err
 			}
-			return printReport(e, r, raw, asJSON)
+			return p.printReport(r, raw)
 		})
 		if err != nil {
-			fmt.Fprintf(e.stderr, "%s: %v\n", name, err)
+			fmt.Fprintf(p.stderr, "%s: %v\n", name, err)
 			failed = true
 		}
 	}

@@ -4,77 +4,51 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
-	"waxwing/internal/server"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"waxwing/internal/cli"
 	"waxwing/internal/tlsreport"
 	"waxwing/tlsrpt"
 )
 
-// summarizeReports prints what others report of our domains: by day and
-// reporter, with the failures' meaning and cure, and what to do (RPT-18, RPT-19).
-func summarizeReports(ctx context.Context, e env, args []string) error {
-	var f storeFlags
-	fs := flags(e, "tlsrpt", "summary")
-	f.addJSON(fs, "summary")
-	domain := fs.String("domain", "", "only this `domain`")
-	days := fs.Int("days", 7, "how many `days` back; 31 are needed for advice on MTA-STS modes")
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if err := only(rest); err != nil {
-		return err
-	}
-	if *days < 1 || *days > 3650 {
-		return usagef("-days is 1 to 3650, not %d", *days)
-	}
-	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
-		d, err := s.Digest(ctx, *domain, *days)
-		if err != nil {
-			return err
+// summary prints what others report of our domains: by day and reporter, with the
+// failures' meaning and cure, and what to do (RPT-18, RPT-19).
+func (f *reportFlags) summary(p *program) action {
+	return func(ctx context.Context, _ []string) error {
+		if f.days < 1 || f.days > 3650 {
+			return usagef("--days is 1 to 3650, not %d", f.days)
 		}
-		if f.json {
-			return printJSON(e.stdout, d)
-		}
-		return printDigest(e, d)
-	})
+		return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error {
+			d, err := s.Digest(ctx, f.domain, f.days)
+			if err != nil {
+				return err
+			}
+			if len(d.Lines) == 0 || p.json {
+				return p.answer(d, "no reports about %s to %s", d.From, d.Until)
+			}
+			if err := show(p, d.Lines, lineColumns()); err != nil {
+				return err
+			}
+			return p.prose(nil, func(w io.Writer) { printDigest(w, d) })
+		})(ctx, nil)
+	}
 }
 
-// withReports opens the report service.
-func withReports(ctx context.Context, e env, f storeFlags, fn func(*tlsreport.Service) error) error {
-	return withStore(ctx, e, f, func(o *opened) error {
-		s, err := server.Reports(o.options, o.store)
-		if err != nil {
-			return err
-		}
-		return fn(s)
-	})
-}
-
-func printDigest(e env, d tlsreport.Digest) error {
-	if len(d.Lines) == 0 {
-		_, err := fmt.Fprintf(e.stdout, "no reports about %s to %s\n", d.From, d.Until)
-		return err
-	}
-	cells := [][]string{}
-	for _, l := range d.Lines {
+func lineColumns() cli.List[tlsreport.Line] {
+	return cli.List[tlsreport.Line]{Columns: columns("DOMAIN|DAY|REPORTER|POLICY|OK|FAILED", "POLICY"), Cells: func(l *tlsreport.Line) []any {
 		by := l.Reporter
 		if l.Source != "mail" {
 			by += " (" + l.Source + ", not authenticated)"
 		}
-		policy := tlsrpt.Printable(string(l.Policy))
-		if l.Mode != "" {
-			policy += " " + tlsrpt.Printable(l.Mode)
-		}
-		cells = append(cells, []string{l.Domain, l.Day, by, policy, strconv.FormatInt(l.OK, 10), strconv.FormatInt(l.Failed, 10)})
-	}
-	if err := table(e, []string{"DOMAIN", "DAY", "REPORTER", "POLICY", "OK", "FAILED"}, cells); err != nil {
-		return err
-	}
-	e, end := e.prose()
-	w := e.stdout
+		return []any{l.Domain, l.Day, by, words(tlsrpt.Printable(string(l.Policy)), tlsrpt.Printable(l.Mode)), l.OK, l.Failed}
+	}}
+}
+
+// printDigest writes what stands below the table.
+func printDigest(w io.Writer, d tlsreport.Digest) {
 	printFailures(w, d.Lines)
 	for i, a := range d.Advice {
 		if i == 0 {
@@ -87,9 +61,8 @@ func printDigest(e env, d tlsreport.Digest) error {
 		fmt.Fprintf(w, "  %s%s: %s\n", a.Domain, urgent, tlsrpt.Printable(a.Text))
 	}
 	if d.Truncated {
-		fmt.Fprint(w, "\nThere are more reports than were summed up: ask for one -domain, or fewer -days.\n")
+		fmt.Fprint(w, "\nThere are more reports than were summed up: ask for one --domain, or fewer --days.\n")
 	}
-	return end()
 }
 
 // printFailures lists the failures below the table, each type explained once.
@@ -117,32 +90,22 @@ func printFailures(w io.Writer, lines []tlsreport.Line) {
 }
 
 // lookUpTLSRPT shows where a domain wants its TLS reports.
-func lookUpTLSRPT(ctx context.Context, e env, args []string) error {
-	var f storeFlags
-	fs := flags(e, "tlsrpt", "lookup")
-	f.addJSON(fs, "lookup")
-	rest, err := parse(fs, args)
+func (p *program) lookUpTLSRPT(ctx context.Context, args []string) error {
+	domain, err := parseDomain(args[0])
 	if err != nil {
 		return err
 	}
-	if err := wants("lookup", rest, "domain"); err != nil {
-		return err
-	}
-	domain, err := parseDomain(rest[0])
-	if err != nil {
-		return err
-	}
-	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
-		p, err := s.Lookup(ctx, domain)
-		if err != nil {
+	return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error {
+		found, err := s.Lookup(ctx, domain)
+		switch {
+		case err != nil:
 			return err
+		case p.json:
+			return printJSON(p.stdout, found)
 		}
-		if f.json {
-			return printJSON(e.stdout, p)
-		}
-		printPublished(e.stdout, p)
+		printPublished(p.stdout, found)
 		return nil
-	})
+	})(ctx, nil)
 }
 
 func printPublished(w io.Writer, p tlsreport.Published) {
@@ -168,93 +131,56 @@ func printPublished(w io.Writer, p tlsreport.Published) {
 	}
 }
 
-// suppressReports shows and changes which report addresses are left alone (RPT-12).
-func suppressReports(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "tlsrpt suppress", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "tlsrpt suppress", what)
-	f.addJSON(fs, what, "list")
-	days, reason := new(int), new(string)
-	if what == "add" {
-		fs.IntVar(days, "days", 0, "for so many `days`; 0 is until removed")
-		fs.StringVar(reason, "reason", "by hand", "`why`, for those who read the list")
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	address := []string{"report address"}
-	if what == "list" {
-		address = nil
-	}
-	if err := wants(what, rest, address...); err != nil {
-		return err
-	}
-	if len(rest) > 0 && !strings.Contains(rest[0], ":") { // mailto: or https: says what it is
-		if _, _, err := parseAddress(rest[0]); err != nil {
-			return err
-		}
-	}
-	if *days < 0 || *days > 36500 {
-		return usagef("-days is 0 to 36500, not %d", *days)
-	}
-	return withReports(ctx, e, f, func(s *tlsreport.Service) error {
-		switch what {
-		case "add":
-			until := now(f.config).AddDate(100, 0, 0)
-			if *days > 0 {
-				until = now(f.config).AddDate(0, 0, *days)
-			}
-			return s.Suppress(ctx, rest[0], until, *reason)
-		case "remove":
-			there, err := s.Lift(ctx, rest[0])
+// suppressNoun shows and changes which report addresses are left alone (RPT-12).
+func (p *program) suppressNoun() *cobra.Command {
+	var days int
+	var reason string
+	return p.noun("suppress", "report addresses that are left alone",
+		verb{use: "list", short: "who is left alone, until when, and why", json: true, run: list(p, p.onReports,
+			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Suppression, error) {
+				return s.Suppressions(ctx)
+			}, reportSuppressionColumns())},
+		verb{use: "add ADDRESS [--days N] [--reason WHY]", short: "leave one alone", example: "tlsrpt suppress add mailto:reports@example.net --days 30",
+			flags: func(fs *pflag.FlagSet) {
+				fs.IntVar(&days, "days", 0, "for so many `days`; 0 is until removed")
+				fs.StringVar(&reason, "reason", "by hand", "`why`, for those who read the list")
+			}, run: p.onReportAddress(func(ctx context.Context, s *tlsreport.Service, address string) error {
+				if days < 0 || days > 36500 {
+					return usagef("--days is 0 to 36500, not %d", days)
+				}
+				until := p.now().AddDate(100, 0, 0)
+				if days > 0 {
+					until = p.now().AddDate(0, 0, days)
+				}
+				return s.Suppress(ctx, address, until, reason)
+			})},
+		verb{use: "remove ADDRESS", short: "send to it again", run: p.onReportAddress(func(ctx context.Context, s *tlsreport.Service, address string) error {
+			there, err := s.Lift(ctx, address)
 			if err == nil && !there {
-				err = fmt.Errorf("%s is not suppressed; \"waxwing tlsrpt suppress list\" shows those that are", rest[0])
+				err = fmt.Errorf("%s is not suppressed; \"waxwing tlsrpt suppress list\" shows those that are", address)
 			}
 			return err
-		}
-		return listSuppressions(ctx, e, s, f.json)
-	})
+		})})
 }
 
-func listSuppressions(ctx context.Context, e env, s *tlsreport.Service, asJSON bool) error {
-	all, err := s.Suppressions(ctx)
-	if err != nil {
-		return err
+// onReportAddress is onReports for commands with a report address.
+func (p *program) onReportAddress(fn func(context.Context, *tlsreport.Service, string) error) action {
+	return func(ctx context.Context, args []string) error {
+		if !strings.Contains(args[0], ":") { // mailto: or https: says what it is
+			if _, _, err := parseAddress(args[0]); err != nil {
+				return err
+			}
+		}
+		return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error { return fn(ctx, s, args[0]) })(ctx, nil)
 	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
-	cells := [][]string{}
-	for _, x := range all {
+}
+
+func reportSuppressionColumns() cli.List[tlsreport.Suppression] {
+	return cli.List[tlsreport.Suppression]{Columns: columns("ADDRESS|SINCE|UNTIL|HOW|WHY", "SINCE", "HOW"), Cells: func(x *tlsreport.Suppression) []any {
 		how := "by itself"
 		if x.Manual {
 			how = "by hand"
 		}
-		cells = append(cells, []string{tlsrpt.Printable(x.Address), day(x.Since), day(x.Until), how, tlsrpt.Printable(x.Reason)})
-	}
-	return table(e, []string{"ADDRESS", "SINCE", "UNTIL", "HOW", "WHY"}, cells)
-}
-
-// listOutcomes shows what came of each policy domain on a day.
-func listOutcomes(ctx context.Context, e env, s *tlsreport.Service, o tlsreport.SendOptions, asJSON bool) error {
-	all, err := s.Outcomes(ctx, o.Day, o.Domain)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
-	cells := [][]string{}
-	for _, x := range all {
-		kind := "domain"
-		if x.Host {
-			kind = "mx host"
-		}
-		cells = append(cells, []string{x.PolicyDomain, kind, x.State, strings.Join(x.RUA, " "), tlsrpt.Printable(x.Note)})
-	}
-	return table(e, []string{"POLICY DOMAIN", "AS", "STATE", "TO", "NOTE"}, cells)
+		return []any{tlsrpt.Printable(x.Address), day(x.Since), day(x.Until), how, tlsrpt.Printable(x.Reason)}
+	}}
 }

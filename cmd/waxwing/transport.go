@@ -3,86 +3,59 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"waxwing/dns"
+	"waxwing/internal/cli"
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
+	"waxwing/internal/server"
+	"waxwing/internal/transport"
 	"waxwing/smtp"
 )
 
-func transportActions() []action {
-	return []action{
-		{"add", "NAME -kind KIND …", "make one; asks for its password"},
-		{"set", "NAME -kind KIND …", "change one as a whole, its password too"},
-		{"list", "", "all transports"},
-		{"show", "NAME", "one, with the routes that lead to it"},
-		{"test", "NAME", "go to its host as a mail would, and send nothing"},
-		{"remove", "NAME", "forget one that no route and no waiting mail names"},
-	}
-}
-
-// runTransport keeps the ways that mail can take. Passwords come from standard
+// transportNoun keeps the ways that mail can take. Passwords come from standard
 // input or a file, so that they stand in no process list and no shell history.
-func runTransport(ctx context.Context, e env, args []string) error {
-	what, args, err := verb(e, "transport", args)
-	if err != nil {
-		return err
-	}
-	var f storeFlags
-	fs := flags(e, "transport", what)
-	f.addJSON(fs, what, "list", "show", "test")
+func (p *program) transportNoun() *cobra.Command {
 	var t transportFlags
-	if what == "add" || what == "set" {
-		t.add(fs)
-	}
-	rest, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if what == "list" {
-		if err := only(rest); err != nil {
-			return err
+	name := func(s string) (string, error) { return s, nil }
+	put := func(set func(*routes.Store, context.Context, route.Transport) error) action {
+		return func(ctx context.Context, args []string) error {
+			tr, err := t.transport(ctx, p.env, args[0])
+			if err != nil {
+				return err
+			}
+			return p.withStore(ctx, func(o *opened) error { return hintTransport(set(o.routes, ctx, tr)) })
 		}
-		return withRoutes(ctx, e, f, func(s *routes.Store) error { return listTransports(ctx, e, s, f.json) })
 	}
-	if err := wants(what, rest, "name"); err != nil {
-		return err
-	}
-	name := rest[0]
-	switch what {
-	case "show":
-		return withRoutes(ctx, e, f, func(s *routes.Store) error { return showTransport(ctx, e, s, name, f.json) })
-	case "test":
-		return withStore(ctx, e, f, func(o *opened) error { return testTransport(ctx, e, o, f, name) })
-	case "remove":
-		return withRoutes(ctx, e, f, func(s *routes.Store) error {
-			err := s.RemoveTransport(ctx, name)
+	return p.noun("transport", "the ways that mail can take out of here",
+		verb{use: "add NAME --kind KIND …", short: "make one; asks for its password", flags: t.add, run: put((*routes.Store).AddTransport),
+			example: "transport add isp --kind submission --host smtp.isp.example --user me"},
+		verb{use: "set NAME --kind KIND …", short: "change one as a whole, its password too", flags: t.add, run: put((*routes.Store).SetTransport)},
+		verb{use: "list", short: "all transports", json: true, run: list(p, p.onStore, func(ctx context.Context, o *opened, _ []string) ([]route.Transport, error) {
+			if _, err := p.routeTable(ctx, o, "transport"); err != nil {
+				return nil, err
+			}
+			return o.routes.Transports(ctx)
+		}, cli.List[route.Transport]{Columns: columns("NAME|KIND|SETTINGS"), Cells: func(t *route.Transport) []any { return []any{t.Name, t.Kind, settings(t)} }})},
+		verb{use: "show NAME", short: "one, with the routes that lead to it", json: true, run: onOne(p, name, p.showTransport)},
+		verb{use: "test NAME", short: "go to its host as a mail would, and send nothing", json: true, example: "transport test isp", run: onOne(p, name, p.testTransport)},
+		verb{use: "remove NAME", short: "forget one that no route and no waiting mail names", run: onOne(p, name, func(ctx context.Context, o *opened, name string) error {
+			err := o.routes.RemoveTransport(ctx, name)
 			if errors.Is(err, routes.ErrInUse) {
 				return fmt.Errorf("%w: \"waxwing route list\" and \"waxwing queue list\" show by what", err)
 			}
 			return hintTransport(err)
-		})
-	}
-	tr, err := t.transport(ctx, e, name)
-	if err != nil {
-		return err
-	}
-	return withRoutes(ctx, e, f, func(s *routes.Store) error {
-		if what == "add" {
-			err = s.AddTransport(ctx, tr)
-		} else {
-			err = s.SetTransport(ctx, tr)
-		}
-		return hintTransport(err)
-	})
+		})})
 }
 
 // hintTransport says where to look for what there is.
@@ -91,10 +64,6 @@ func hintTransport(err error) error {
 		return fmt.Errorf("%w; \"waxwing transport list\" shows all", err)
 	}
 	return err
-}
-
-func withRoutes(ctx context.Context, e env, f storeFlags, fn func(*routes.Store) error) error {
-	return withStore(ctx, e, f, func(o *opened) error { return fn(&routes.Store{DB: o.store}) })
 }
 
 // transportFlags are a transport as it is typed.
@@ -109,15 +78,15 @@ type transportFlags struct {
 	passwordFile, proxyPasswordFile  string
 }
 
-func (t *transportFlags) add(fs *flag.FlagSet) {
-	fs.StringVar(&t.kind, "kind", "", "direct, smarthost, submission, socks5, fail or local")
+func (t *transportFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&t.kind, "kind", "", "`kind`: direct, smarthost, submission, socks5, fail or local")
 	fs.StringVar(&t.ehlo, "ehlo", "", "`name` to greet with instead of the server's")
 	fs.StringVar(&t.family, "family", "", "connect over `ipv4` or ipv6 only")
 	fs.StringVar(&t.source, "source", "", "`addresses` of this machine to connect from, one a family, separated by commas")
 	fs.StringVar(&t.host, "host", "", "smarthost, submission: the `host` that takes the mail")
 	fs.UintVar(&t.port, "port", 0, "smarthost, submission: `port` (default 25; 587 for submission; 465 is TLS from the start)")
 	fs.BoolVar(&t.implicit, "implicit-tls", false, "submission: TLS from the start on a port other than 465")
-	fs.StringVar(&t.security, "security", "", "smarthost, submission: verified (the default), dane, tls or any")
+	fs.StringVar(&t.security, "security", "", "smarthost, submission: `how` far TLS must be secured: verified (the default), dane, tls or any")
 	fs.StringVar(&t.user, "user", "", "smarthost, submission: log in as `user`; the password is asked for, or the first line of standard input")
 	fs.StringVar(&t.passwordFile, "password-file", "", "read the password from the first line of `file` instead")
 	fs.StringVar(&t.mechanisms, "mechanisms", "", "SASL `mechanisms` allowed, separated by commas (default: the strongest offered)")
@@ -137,7 +106,7 @@ func (t *transportFlags) transport(ctx context.Context, e env, name string) (rou
 	var errs []error
 	fail := func(flag string, err error) {
 		if err != nil {
-			errs = append(errs, fmt.Errorf("-%s: %w", flag, err))
+			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
 		}
 	}
 	var err error
@@ -224,28 +193,6 @@ func firstLine(file string) (string, error) {
 	return line, nil
 }
 
-func listTransports(ctx context.Context, e env, s *routes.Store, asJSON bool) error {
-	all, err := s.Transports(ctx)
-	if err != nil {
-		return err
-	}
-	t, err := s.Table(ctx)
-	if err != nil {
-		return err
-	}
-	for what, err := range t.Broken {
-		fmt.Fprintf(e.stderr, "waxwing transport: %s cannot be used, and mail waits: %v\n", what, err)
-	}
-	if asJSON {
-		return printJSON(e.stdout, all)
-	}
-	rows := [][]string{}
-	for _, tr := range all {
-		rows = append(rows, []string{tr.Name, string(tr.Kind), settings(&tr)})
-	}
-	return table(e, []string{"NAME", "KIND", "SETTINGS"}, rows)
-}
-
 // settings is a transport in a few words, without its secrets.
 func settings(t *route.Transport) string {
 	var out []string
@@ -282,8 +229,8 @@ func addresses(list []netip.Addr) string {
 	return strings.Join(out, " ")
 }
 
-func showTransport(ctx context.Context, e env, s *routes.Store, name string, asJSON bool) error {
-	t, err := s.Table(ctx)
+func (p *program) showTransport(ctx context.Context, o *opened, name string) error {
+	t, err := o.routes.Table(ctx)
 	if err != nil {
 		return err
 	}
@@ -294,20 +241,55 @@ func showTransport(ctx context.Context, e env, s *routes.Store, name string, asJ
 	if !ok {
 		return hintTransport(fmt.Errorf("transport %s: %w", name, routes.ErrUnknown))
 	}
-	if asJSON {
-		return printJSON(e.stdout, tr)
-	}
-	fmt.Fprintf(e.stdout, "%s, kind %s\n", tr.Name, tr.Kind)
+	text := fmt.Sprintf("%s, kind %s", tr.Name, tr.Kind)
 	if s := settings(&tr); s != "" {
-		fmt.Fprintf(e.stdout, "  %s\n", s)
+		text += "\n  " + s
 	}
 	if tr.Password != "" || tr.ProxyPassword != "" {
-		fmt.Fprintln(e.stdout, "  a password is stored")
+		text += "\n  a password is stored"
 	}
 	for i := range t.Rules {
 		if t.Rules[i].Transport == name {
-			fmt.Fprintf(e.stdout, "  route %s: %s\n", delivery.ID(t.Rules[i].ID), &t.Rules[i])
+			text += fmt.Sprintf("\n  route %s: %s", delivery.ID(t.Rules[i].ID), &t.Rules[i])
 		}
 	}
-	return nil
+	return p.answer(tr, "%s", text)
+}
+
+// testTransport goes to the host of a smarthost or submission transport as a
+// mail would, login included, and says how far it came and what to fix.
+func (p *program) testTransport(ctx context.Context, o *opened, name string) error {
+	t, err := o.routes.Table(ctx)
+	if err != nil {
+		return err
+	}
+	tr, ok := t.Transports[name]
+	if !ok {
+		return hintTransport(errors.Join(fmt.Errorf("transport %s: %w", name, routes.ErrUnknown), t.Broken[name]))
+	}
+	if !tr.Relays() {
+		return fmt.Errorf("transport %s is of kind %s and has no host of its own: \"waxwing explain --connect ADDRESS\" looks at a recipient's", name, tr.Kind)
+	}
+	router, err := server.Ways(o.options, o.store)
+	if err != nil {
+		return err
+	}
+	d, err := router.Make(tr)
+	if err != nil {
+		return err
+	}
+	relay, ok := d.(*transport.Relay)
+	if !ok {
+		return fmt.Errorf("transport %s cannot be tested", name)
+	}
+	dec, found := relay.Rehearse(ctx)
+	if dec.Stop != nil {
+		return fmt.Errorf("mail would wait: %s", dec.Stop.Text)
+	}
+	told := transport.NewTested(&tr, &dec.Plans[0], found)
+	err = p.prose(told, told.Print)
+	if err == nil && !told.Good {
+		err = errors.New("no address of the host would get mail now")
+	}
+	return err
 }

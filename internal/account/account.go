@@ -14,23 +14,23 @@ import (
 
 // Domain is a domain whose mail is received here.
 type Domain struct {
-	Name    dns.Name
-	Created time.Time
+	Name    dns.Name  `json:"domain"`
+	Created time.Time `json:"created"`
 }
 
 // Account is one user.
 type Account struct {
-	Name     string
-	Disabled bool // may not log in or send; its mail is still accepted
-	Created  time.Time
+	Name     string    `json:"account"`
+	Disabled bool      `json:"disabled"` // may not log in or send; its mail is still accepted
+	Created  time.Time `json:"created"`
 }
 
 // Address is one address of a hosted domain and the account that has it.
 type Address struct {
-	Address string // local@domain as Parse normalises it; *@domain is the catchall
-	Account string
-	Mailbox string // where its mail goes; Inbox unless the operator chose another
-	Created time.Time
+	Address string    `json:"address"` // local@domain as Parse normalises it; *@domain is the catchall
+	Account string    `json:"account"`
+	Mailbox string    `json:"mailbox"` // where its mail goes; Inbox unless the operator chose another
+	Created time.Time `json:"created"`
 }
 
 // Target is where mail for an address goes.

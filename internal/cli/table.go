@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -24,12 +26,45 @@ type Column struct {
 type Cell struct {
 	Text string
 	Tone Tone
+	When time.Time // if it is not zero, it is shown behind Text, see Table.Now
 }
 
-// Table is rows under a heading.
+// Table is rows under a heading, or without one where all columns have none.
 type Table struct {
 	Columns []Column
 	Rows    [][]Cell
+	// Now is the time that a terminal shows others from: "in 5m", "2d ago". Without it,
+	// and in files and pipes, which are read later, times are written in full.
+	Now time.Time
+}
+
+// List is how rows of T are shown as a table.
+type List[T any] struct {
+	Columns []Column
+	Cells   func(*T) []any // each is a string, an integer, a time.Time or a Cell
+}
+
+// Table makes it of rows.
+func (l List[T]) Table(rows []T) Table {
+	t := Table{Columns: l.Columns}
+	for i := range rows {
+		values := l.Cells(&rows[i])
+		cells := make([]Cell, len(values))
+		for k, v := range values {
+			switch v := v.(type) {
+			case Cell:
+				cells[k] = v
+			case time.Time:
+				if cells[k].When = v; v.IsZero() {
+					cells[k].Text = "-"
+				}
+			default:
+				cells[k].Text = fmt.Sprint(v)
+			}
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
 }
 
 // gap is between two columns.
@@ -38,20 +73,73 @@ const gap = 2
 // Write writes the table as it fits the terminal, and returns the headings of the
 // columns that were left out for want of room.
 func (t Table) Write(w io.Writer, to Terminal) (left []string, err error) {
+	t.Rows = t.timed(to)
 	widths := t.widths(to.Width)
 	var b bytes.Buffer
-	head := make([]Cell, len(t.Columns))
+	head, none := make([]Cell, len(t.Columns)), true
 	for i, c := range t.Columns {
-		head[i] = Cell{c.Head, Head}
+		head[i] = Cell{Text: c.Head, Tone: Head}
+		none = none && c.Head == ""
 		if widths[i] == 0 && c.Head != "" {
 			left = append(left, c.Head)
 		}
 	}
-	for _, row := range append([][]Cell{head}, t.Rows...) {
+	if !none {
+		writeRow(&b, head, widths, to)
+	}
+	for _, row := range t.Rows {
 		writeRow(&b, row, widths, to)
 	}
 	_, err = w.Write(b.Bytes())
 	return left, err
+}
+
+// timed are the rows with their times written out.
+func (t Table) timed(to Terminal) [][]Cell {
+	now := t.Now
+	if to.Width <= 0 {
+		now = time.Time{}
+	}
+	rows := make([][]Cell, len(t.Rows))
+	for i, row := range t.Rows {
+		rows[i] = slices.Clone(row)
+		for k, c := range row {
+			if !c.When.IsZero() {
+				rows[i][k].Text += Moment(c.When, now)
+			}
+		}
+	}
+	return rows
+}
+
+// Moment is a time as people read it: from now, unless that is zero or far from it.
+func Moment(at, now time.Time) string {
+	const day = 24 * time.Hour
+	d := at.Sub(now)
+	switch {
+	case at.IsZero():
+		return "-"
+	case now.IsZero():
+		return at.UTC().Format("2006-01-02 15:04:05Z")
+	case d.Abs() >= 60*day:
+		return at.UTC().Format(time.DateOnly)
+	case d.Abs() < time.Second:
+		return "now"
+	}
+	text := ""
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{day, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
+		if n := d.Abs() / unit.of; n > 0 {
+			text = fmt.Sprintf("%d%s", n, unit.name)
+			break
+		}
+	}
+	if d > 0 {
+		return "in " + text
+	}
+	return text + " ago"
 }
 
 // widths chooses the width of each column; 0 leaves it out. It is pure.

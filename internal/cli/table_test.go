@@ -14,8 +14,8 @@ func table() Table {
 	return Table{
 		Columns: []Column{{Head: "DOMAIN"}, {Head: "PUBLISHED", Rank: 2, Wrap: 12}, {Head: "MAIL"}, {Head: "REPORT", Rank: 1, Wrap: 14}, {Head: ""}},
 		Rows: [][]Cell{
-			{{Text: "dane.test"}, {Text: "signed, MX self-signed TLSA"}, {"delivered", Good}, {Text: "tlsa 1 ok"}, {"ok", Good}},
-			{{Text: "b.test"}, {Text: "unsigned"}, {"waiting", Waits}, {Text: "sts 1 failed certificate-not-trusted"}, {"WRONG", Bad}},
+			{{Text: "dane.test"}, {Text: "signed, MX self-signed TLSA"}, {Text: "delivered", Tone: Good}, {Text: "tlsa 1 ok"}, {Text: "ok", Tone: Good}},
+			{{Text: "b.test"}, {Text: "unsigned"}, {Text: "waiting", Tone: Waits}, {Text: "sts 1 failed certificate-not-trusted"}, {Text: "WRONG", Tone: Bad}},
 		},
 	}
 }

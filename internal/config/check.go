@@ -53,7 +53,7 @@ func (c *Config) checkTLS(d *decoder) {
 	at := "tls.cert_file"
 	hint := ""
 	if c.TLS.LocalCA {
-		at, hint = "tls.local_ca", "; \"waxwing quickstart -local\" makes it"
+		at, hint = "tls.local_ca", "; \"waxwing quickstart --local\" makes it"
 	}
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)

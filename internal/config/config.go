@@ -64,7 +64,7 @@ type Listen struct {
 type TLS struct {
 	CertFile  string `toml:"cert_file" example:"/etc/waxwing/mx.example.org.crt" doc:"PEM file with the certificate and the intermediates. It is read again when it changes."`
 	KeyFile   string `toml:"key_file" example:"/etc/waxwing/mx.example.org.key" doc:"PEM file with the private key of cert_file."`
-	LocalCA   bool   `toml:"local_ca" doc:"Use the certificate and the certificate authority that \"waxwing quickstart -local\" made in the directory tls under data_dir. For trying out; cert_file and key_file stay empty."`
+	LocalCA   bool   `toml:"local_ca" doc:"Use the certificate and the certificate authority that \"waxwing quickstart --local\" made in the directory tls under data_dir. For trying out; cert_file and key_file stay empty."`
 	RootsFile string `toml:"roots_file" doc:"PEM file with the certificate authorities trusted when sending mail and fetching MTA-STS policies. Empty: those of the system (and with local_ca, the local one)."`
 }
 

@@ -124,22 +124,22 @@ type Verification struct {
 
 // TLSFailure is a failed or missing TLS session in RFC 8460's terms and in ours.
 type TLSFailure struct {
-	Type   tlsrpt.ResultType
-	Reason Reason // one word: dane-no-match, starttls-not-offered, starttls-reply-454, handshake-failure, …
-	Text   string // bounded, for people
+	Type   tlsrpt.ResultType `json:"type"`
+	Reason Reason            `json:"reason"` // one word: dane-no-match, starttls-not-offered, starttls-reply-454, handshake-failure, …
+	Text   string            `json:"text"`   // bounded, for people
 }
 
 func (f *TLSFailure) Error() string { return f.Text }
 
 // TLSFacts are kept with the delivery (SES-4).
 type TLSFacts struct {
-	Version     string // "TLS1.3"
-	Cipher      string // "TLS_AES_128_GCM_SHA256"
-	KeyExchange string // "X25519MLKEM768"
-	Fingerprint string // SHA-256 of the leaf certificate, hexadecimal
-	Resumed     bool
+	Version     string `json:"version"`      // "TLS1.3"
+	Cipher      string `json:"cipher"`       // "TLS_AES_128_GCM_SHA256"
+	KeyExchange string `json:"key_exchange"` // "X25519MLKEM768"
+	Fingerprint string `json:"fingerprint"`  // SHA-256 of the leaf certificate, hexadecimal
+	Resumed     bool   `json:"resumed"`
 	// Weak is why the session is less than one that requires TLS would take; nil: it is not.
-	Weak *TLSFailure `json:"Weak,omitempty"`
+	Weak *TLSFailure `json:"weak,omitempty"`
 }
 
 // Observation is what one session, or one host skipped by policy, adds to one
@@ -158,12 +158,12 @@ type Observation struct {
 
 // Detail is one failure detail (RFC 8460 §4.3, the fields of failure-details).
 type Detail struct {
-	Type       tlsrpt.ResultType
-	SendingIP  string
-	MXHostname string
-	HELO       string
-	ReceiverIP string
-	Reason     string
-	Info       string // additional-information
-	Count      int
+	Type       tlsrpt.ResultType `json:"type"`
+	SendingIP  string            `json:"sending_ip,omitempty"`
+	MXHostname string            `json:"mx_host,omitempty"`
+	HELO       string            `json:"helo,omitempty"`
+	ReceiverIP string            `json:"receiving_ip,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	Info       string            `json:"info,omitempty"` // additional-information
+	Count      int               `json:"count"`
 }

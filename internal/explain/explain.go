@@ -62,7 +62,7 @@ type Request struct {
 	Sender  dns.Name
 }
 
-// Explanation is the answer. Its fields are the JSON of "waxwing explain -json".
+// Explanation is the answer. Its fields are the JSON of "waxwing explain --json".
 type Explanation struct {
 	Domain   string         `json:"domain"`
 	Need     string         `json:"need"`
@@ -271,4 +271,13 @@ func (x *Explainer) now() time.Time {
 		return x.Now()
 	}
 	return time.Now()
+}
+
+// Hosted is the answer about a domain whose mail ends here.
+type Hosted struct {
+	Domain  string `json:"domain"`
+	Hosted  bool   `json:"hosted"`
+	Summary string `json:"summary"`
+	Account string `json:"account,omitempty"` // of an address: whose it is
+	Mailbox string `json:"mailbox,omitempty"`
 }

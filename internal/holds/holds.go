@@ -20,12 +20,12 @@ const Area = "holds"
 
 // Rule is one rule. Empty fields match everything; a rule needs at least one.
 type Rule struct {
-	ID              int64
-	Account         string
-	SenderDomain    string // A-labels
-	RecipientDomain string // A-labels, or an address literal
-	Note            string
-	Created         time.Time
+	ID              delivery.ID `json:"id"`
+	Account         string      `json:"account,omitempty"`
+	SenderDomain    string      `json:"sender_domain,omitempty"`    // A-labels
+	RecipientDomain string      `json:"recipient_domain,omitempty"` // A-labels, or an address literal
+	Note            string      `json:"note,omitempty"`
+	Created         time.Time   `json:"created"`
 }
 
 // String is the rule in words.
@@ -121,13 +121,13 @@ func (s *Store) Add(ctx context.Context, r Rule) (Rule, error) {
 	if err := r.complete(); err != nil {
 		return r, err
 	}
-	r.ID, r.Created = store.NewID(), time.Now()
+	r.ID, r.Created = delivery.ID(store.NewID()), time.Now()
 	if s.Now != nil {
 		r.Created = s.Now()
 	}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO hold_rules (id, account, sender_domain, recipient_domain, note, created) VALUES (?, ?, ?, ?, ?, ?)`,
-			r.ID, r.Account, r.SenderDomain, r.RecipientDomain, r.Note, store.Time(r.Created))
+			int64(r.ID), r.Account, r.SenderDomain, r.RecipientDomain, r.Note, store.Time(r.Created))
 		if err != nil {
 			return err
 		}
@@ -161,9 +161,9 @@ func (r *Rule) complete() error {
 var ErrNotFound = errors.New("no such hold rule")
 
 // Remove ends a rule. What it held stays held until it is released.
-func (s *Store) Remove(ctx context.Context, id int64) error {
+func (s *Store) Remove(ctx context.Context, id delivery.ID) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`DELETE FROM hold_rules WHERE id = ?`, id)
+		n, err := tx.Exec(`DELETE FROM hold_rules WHERE id = ?`, int64(id))
 		if err == nil && n == 0 {
 			err = ErrNotFound
 		}

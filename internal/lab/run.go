@@ -35,7 +35,7 @@ type Lab struct {
 	dir     string
 }
 
-// Row is one story as it went: the line of the table, the object of -json.
+// Row is one story as it went: the line of the table, the object of --json.
 type Row struct {
 	Story     string   `json:"story"`
 	Title     string   `json:"title"`

@@ -20,6 +20,15 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stor
 	return openStore(ctx, cfg, store.Options{Log: log})
 }
 
+// PeekStore opens the store that cfg names as it is, to look at: nothing is migrated,
+// and no file changes hands.
+func PeekStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
+	if cfg.Postgres != "" {
+		return store.Open(ctx, store.Options{Postgres: cfg.Postgres})
+	}
+	return store.Open(ctx, store.Options{Path: storeFiles(cfg)[0]})
+}
+
 // InitStore makes the store that cfg names where there is none; made is false where
 // there was one. For whoever sets a machine up.
 func InitStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (made bool, err error) {

@@ -412,7 +412,7 @@ func (s *Server) certificate() (*certs.Files, error) {
 	f := &certs.Files{Cert: cert, Key: key, Now: s.o.Now, Log: s.area("certs")}
 	if err := f.Load(); err != nil {
 		if s.cfg.TLS.LocalCA {
-			return nil, fmt.Errorf("%w; tls.local_ca needs what \"waxwing quickstart -local\" makes in %s", err, filepath.Dir(cert))
+			return nil, fmt.Errorf("%w; tls.local_ca needs what \"waxwing quickstart --local\" makes in %s", err, filepath.Dir(cert))
 		}
 		return nil, err
 	}

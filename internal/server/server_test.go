@@ -211,7 +211,7 @@ func TestNewFails(t *testing.T) {
 		"no certificate": {func(c *config.Config) { c.TLS.LocalCA = false },
 			[]string{"submission needs a certificate", "set tls.cert_file and tls.key_file"}},
 		"certificate gone": {func(c *config.Config) { cert, _, _ := c.TLSFiles(); os.Remove(cert) },
-			[]string{"no such file", "waxwing quickstart -local"}},
+			[]string{"no such file", "waxwing quickstart --local"}},
 		"data directory": {func(c *config.Config) { cert, _, _ := c.TLSFiles(); c.DataDir = cert },
 			[]string{"data_dir", "not a directory"}},
 	} {

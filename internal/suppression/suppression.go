@@ -17,13 +17,13 @@ import (
 
 // Entry is one recipient of one account.
 type Entry struct {
-	Account string
-	Address string // in the form that is compared: lower case
-	Manual  bool   // entered by somebody; no bounce changes it
-	Code    string // of the reply, "550 5.1.1"; "" for a manual entry
-	Text    string // of the reply, or a note
-	Created time.Time
-	Expires time.Time // zero: never
+	Account string    `json:"account"`
+	Address string    `json:"address"`        // in the form that is compared: lower case
+	Manual  bool      `json:"manual"`         // entered by somebody; no bounce changes it
+	Code    string    `json:"code,omitempty"` // of the reply, "550 5.1.1"; "" for a manual entry
+	Text    string    `json:"text,omitempty"` // of the reply, or a note
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"` // zero: never
 }
 
 // Store is the list. Its methods may be called at the same time.

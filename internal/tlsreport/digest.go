@@ -22,7 +22,7 @@ type Line struct {
 	Domain     string            `json:"domain"`   // policy domain
 	Reporter   string            `json:"reporter"` // who authenticated it: DKIM domain; by HTTPS the network it came from
 	Source     string            `json:"source"`   // mail, or https: nobody vouches for it
-	Policy     tlsrpt.PolicyType `json:"policy-type"`
+	Policy     tlsrpt.PolicyType `json:"policy_type"`
 	Mode       string            `json:"mode,omitempty"` // of an MTA-STS policy, as the reporter saw it
 	OK         int64             `json:"ok"`
 	Failed     int64             `json:"failed"`
@@ -33,7 +33,7 @@ type Line struct {
 // Failure is one kind of failure, with what it means and what cures it.
 type Failure struct {
 	Type     tlsrpt.ResultType `json:"type"`
-	MXHost   string            `json:"mx-host,omitempty"`
+	MXHost   string            `json:"mx_host,omitempty"`
 	Reason   string            `json:"reason,omitempty"`
 	Sessions int64             `json:"sessions"`
 	Meaning  string            `json:"meaning"`

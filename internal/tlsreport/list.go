@@ -46,11 +46,11 @@ type Received struct {
 	ID           delivery.ID `json:"id"`
 	Source       string      `json:"source"`    // mail or https
 	Submitter    string      `json:"submitter"` // DKIM domain that authenticated it
-	ReportID     string      `json:"report-id"`
-	PolicyDomain string      `json:"policy-domain"`
-	Organization string      `json:"organization-name"`
-	Begin        time.Time   `json:"start-datetime"`
-	End          time.Time   `json:"end-datetime"`
+	ReportID     string      `json:"report_id"`
+	PolicyDomain string      `json:"policy_domain"`
+	Organization string      `json:"organization_name"`
+	Begin        time.Time   `json:"start_datetime"`
+	End          time.Time   `json:"end_datetime"`
 	At           time.Time   `json:"received"`
 	OK           int64       `json:"ok"`
 	Failed       int64       `json:"failed"`
@@ -90,9 +90,9 @@ func (s *Service) Reports(ctx context.Context, f Filter) ([]Received, error) {
 type Sent struct {
 	ID           delivery.ID `json:"id"`
 	Day          string      `json:"day"`
-	PolicyDomain string      `json:"policy-domain"`
-	Host         bool        `json:"mx-host"`
-	ReportID     string      `json:"report-id"`
+	PolicyDomain string      `json:"policy_domain"`
+	Host         bool        `json:"mx_host"`
+	ReportID     string      `json:"report_id"`
 	Created      time.Time   `json:"created"`
 	OK           int64       `json:"ok"`
 	Failed       int64       `json:"failed"`
@@ -194,8 +194,8 @@ func stored() tlsrpt.Limits {
 // Outcome is what came of one policy domain on one day: reported or why not.
 type Outcome struct {
 	Day          string    `json:"day"`
-	PolicyDomain string    `json:"policy-domain"`
-	Host         bool      `json:"mx-host"`
+	PolicyDomain string    `json:"policy_domain"`
+	Host         bool      `json:"mx_host"`
 	State        string    `json:"state"` // open, reported, none (no record), invalid, expired, skipped
 	Note         string    `json:"note,omitempty"`
 	RUA          []string  `json:"rua,omitempty"`

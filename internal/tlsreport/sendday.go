@@ -24,13 +24,13 @@ type SendOptions struct {
 // Summary is what SendDay did.
 type Summary struct {
 	Day     string `json:"day"`
-	DryRun  bool   `json:"dry-run"`
+	DryRun  bool   `json:"dry_run"`
 	Partial bool   `json:"partial"`
 	Made    []Made `json:"made"` // in the order of the run
 }
 
 // ErrUnfinished: the day is not over.
-var ErrUnfinished = errors.New("the day is not over (UTC): its report goes out after midnight; use -partial to send what there is so far")
+var ErrUnfinished = errors.New("the day is not over (UTC): its report goes out after midnight; use --partial to send what there is so far")
 
 // SendDay makes the run for a day now, not waiting for its time (RPT-13). Units
 // that are settled already are left out. One that another machine is at is taken

@@ -120,8 +120,8 @@ func retryLookup(u *unit, now time.Time) (due time.Time, expired bool) {
 
 // Made is what came of one unit.
 type Made struct {
-	PolicyDomain string         `json:"policy-domain"`
-	Host         bool           `json:"mx-host"` // the policy domain is an MX host (RPT-6)
+	PolicyDomain string         `json:"policy_domain"`
+	Host         bool           `json:"mx_host"` // the policy domain is an MX host (RPT-6)
 	State        string         `json:"state"`   // open (DNS failed for now), reported, none, invalid, expired, skipped, failed (an internal error)
 	Note         string         `json:"note,omitempty"`
 	RUA          []string       `json:"rua,omitempty"`

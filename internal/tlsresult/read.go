@@ -16,12 +16,12 @@ import (
 type Row struct {
 	Day          int64             `json:"-"`
 	Domain       string            `json:"domain"` // recipient domain
-	Type         tlsrpt.PolicyType `json:"policy-type"`
-	PolicyDomain string            `json:"policy-domain"`
-	Strings      []string          `json:"policy-string,omitempty"`
-	MX           []string          `json:"mx-host,omitempty"`
+	Type         tlsrpt.PolicyType `json:"policy_type"`
+	PolicyDomain string            `json:"policy_domain"`
+	Strings      []string          `json:"policy_string,omitempty"`
+	MX           []string          `json:"mx_host,omitempty"`
 	OK           int64             `json:"ok"`
-	OKMail       int64             `json:"ok-mail"` // of OK: sessions that carried more than reports
+	OKMail       int64             `json:"ok_mail"` // of OK: sessions that carried more than reports
 	Failed       int64             `json:"failed"`
 	Details      []delivery.Detail `json:"details,omitempty"`
 }

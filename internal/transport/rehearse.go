@@ -52,7 +52,7 @@ func Advice(t *route.Transport, r *session.Rehearsal) string {
 	f := r.Failure
 	switch {
 	case f == nil && t.User == "" && len(r.Auth) > 0:
-		return "the host offers a login and the transport has none: if mail is refused as relaying, give it one (-user)"
+		return "the host offers a login and the transport has none: if mail is refused as relaying, give it one (--user)"
 	case f == nil:
 		return ""
 	case f.Word == session.AuthRefused:
@@ -60,21 +60,21 @@ func Advice(t *route.Transport, r *session.Rehearsal) string {
 	case f.Word == session.AuthUnusable:
 		return unusableAdvice(t, r)
 	case f.Word == session.AuthServer:
-		return "the host takes the login without knowing the password: somebody else may be answering in its place. Check -host and -security before you try another mechanism"
+		return "the host takes the login without knowing the password: somebody else may be answering in its place. Check --host and --security before you try another mechanism"
 	case f.Word == session.StartTLSNotOffered && t.Kind == route.Submission:
 		return "this port speaks no STARTTLS: try port 465 (TLS from the start), or ask the host's operator"
 	case f.Word == session.StartTLSNotOffered:
-		return "ask the host's operator for TLS, or use a port that has it (-kind submission: 587 or 465); only in a network that you trust, -security any"
+		return "ask the host's operator for TLS, or use a port that has it (--kind submission: 587 or 465); only in a network that you trust, --security any"
 	case f.Word == session.TLSNotTLS && t.ImplicitTLS():
-		return "this port speaks no TLS from the start: leave -implicit-tls out, or use port 465"
+		return "this port speaks no TLS from the start: leave --implicit-tls out, or use port 465"
 	case (f.Word == session.Timeout || f.Word == session.ConnectionLost) && !t.ImplicitTLS() && !r.Session.Greeted:
-		return "the host says nothing by itself: it may be waiting for TLS, as on port 465 (-kind submission -implicit-tls), or refuse this machine's address"
+		return "the host says nothing by itself: it may be waiting for TLS, as on port 465 (--kind submission --implicit-tls), or refuse this machine's address"
 	case strings.HasPrefix(string(f.Word), "connect-"):
 		return fmt.Sprintf("see that %s listens on port %d, and that no firewall stands between: many networks block port 25", t.Host, t.PortNumber())
 	case f.Word == session.CertUnknownAuthority, f.Word == session.CertSelfSigned:
 		return "have the host send a whole chain from a public authority; for an authority of your own, add it to the system's certificates of this machine, or publish TLSA records"
 	case f.Word == session.CertHostMismatch, f.Word == session.CertNoName:
-		return fmt.Sprintf("name the host as its certificate does (-host), or have a certificate issued for %s", t.Host)
+		return fmt.Sprintf("name the host as its certificate does (--host), or have a certificate issued for %s", t.Host)
 	}
 	_, advice := policy.Explain(f.Word)
 	return advice
@@ -88,11 +88,11 @@ func refusedAdvice(t *route.Transport, r *session.Rehearsal) string {
 	}
 	switch {
 	case code == 432:
-		return "the host wants the password to be changed before this mechanism works: log in once with PLAIN (-mechanisms PLAIN), or set the password anew at the host"
+		return "the host wants the password to be changed before this mechanism works: log in once with PLAIN (--mechanisms PLAIN), or set the password anew at the host"
 	case code/100 == 4:
 		return "the host cannot check logins just now, which says nothing about the password: try again later"
 	case code == 534:
-		return fmt.Sprintf("the host wants another mechanism than %s for this user: see -mechanisms", r.Mechanism)
+		return fmt.Sprintf("the host wants another mechanism than %s for this user: see --mechanisms", r.Mechanism)
 	case code == 538:
 		return "the host wants TLS before this mechanism"
 	}
@@ -109,13 +109,13 @@ func unusableAdvice(t *route.Transport, r *session.Rehearsal) string {
 	offers := "the host offers " + strings.Join(r.Auth, " ")
 	switch {
 	case len(r.Auth) == 0 && !r.Secured:
-		return "the host offers no login without TLS: use -kind submission or a -security that asks for TLS"
+		return "the host offers no login without TLS: use --kind submission or a --security that asks for TLS"
 	case len(r.Auth) == 0:
-		return "the host offers no login at this port: use -kind submission (587 or 465), or leave -user out if it takes mail from this machine's address"
+		return "the host offers no login at this port: use --kind submission (587 or 465), or leave --user out if it takes mail from this machine's address"
 	case len(t.Mechanisms) > 0 && !among(r.Auth, t.Mechanisms...):
-		return offers + ", and -mechanisms allows only " + strings.Join(t.Mechanisms, " ")
+		return offers + ", and --mechanisms allows only " + strings.Join(t.Mechanisms, " ")
 	case among(r.Auth, sasl.Plain, sasl.Login):
-		return offers + ", and nobody verified who it is, so the password is not handed over: use -security verified"
+		return offers + ", and nobody verified who it is, so the password is not handed over: use --security verified"
 	}
 	return offers + ", none of which this program knows: ask its operator for SCRAM-SHA-256 or PLAIN"
 }

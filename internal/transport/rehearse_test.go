@@ -96,7 +96,7 @@ func TestRehearse(t *testing.T) {
 			texts: []string{"certificate: not verified"}, advice: "offers PLAIN, and nobody verified who it is"},
 		{name: "SCRAM to a host that is not verified", host: auth(all), alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, steps: way + "AUTH RSET"},
 		{name: "a mechanism that is not there", alter: func(t *route.Transport) { t.Mechanisms = []string{sasl.ScramSHA256} }, steps: way + "AUTH", word: session.AuthUnusable,
-			advice: "offers PLAIN, and -mechanisms allows only SCRAM-SHA-256"},
+			advice: "offers PLAIN, and --mechanisms allows only SCRAM-SHA-256"},
 		{name: "no login offered", host: auth(nil), steps: way + "AUTH", word: session.AuthUnusable, advice: "offers no login at this port"},
 		{name: "no login wanted", host: auth(nil), alter: func(t *route.Transport) { t.User, t.Password = "", "" }, steps: way + "RSET"},
 		{name: "login offered, none configured", alter: func(t *route.Transport) { t.User, t.Password = "", "" }, steps: way + "RSET", advice: "the transport has none"},
@@ -114,7 +114,7 @@ func TestRehearse(t *testing.T) {
 		{name: "TLS old, verified", host: func(s *smtpserver.Server) { s.TLS.MaxVersion = tls.VersionTLS11; s.TLS.MinVersion = tls.VersionTLS10 },
 			steps: "connect greeting EHLO STARTTLS small hello connect greeting EHLO STARTTLS", word: session.TLSVersion, advice: "update the host's TLS"},
 		{name: "another authority", host: stranger, steps: "connect greeting EHLO STARTTLS", word: session.CertSelfSigned, advice: "an authority of your own"},
-		{name: "TLS expected from the start", alter: func(t *route.Transport) { t.Implicit = true }, steps: "connect TLS", word: session.TLSNotTLS, advice: "leave -implicit-tls out"},
+		{name: "TLS expected from the start", alter: func(t *route.Transport) { t.Implicit = true }, steps: "connect TLS", word: session.TLSNotTLS, advice: "leave --implicit-tls out"},
 		{name: "nobody there", alter: func(t *route.Transport) { t.Port = 9 }, steps: "connect", word: session.ConnectRefused, advice: "listens on port 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
