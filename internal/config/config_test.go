@@ -213,7 +213,7 @@ func TestReportFrom(t *testing.T) {
 	}
 }
 
-// The files of quickstart -local are looked for where it makes them.
+// The files of quickstart --local are looked for where it makes them.
 func TestLocalCA(t *testing.T) {
 	t.Parallel()
 	c, err := Parse("/w/waxwing.toml", []byte(minimal+"[tls]\nlocal_ca = true\n"))
@@ -223,7 +223,7 @@ func TestLocalCA(t *testing.T) {
 	if cert, key, roots := c.TLSFiles(); cert != "/w/data/tls/host.crt" || key != "/w/data/tls/host.key" || roots != "/w/data/tls/ca.crt" {
 		t.Errorf("files %s, %s, %s", cert, key, roots)
 	}
-	if err := c.Check(); err == nil || !strings.Contains(err.Error(), ":6: tls.local_ca") || !strings.Contains(err.Error(), "quickstart -local") {
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), ":6: tls.local_ca") || !strings.Contains(err.Error(), "quickstart --local") {
 		t.Errorf("check without them: %v", err)
 	}
 }
