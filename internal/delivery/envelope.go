@@ -200,6 +200,7 @@ type Job struct {
 	Envelope // Recipients holds only those of this job
 	Domain   RecipientDomain
 	Local    bool    // deliver into a mailbox here
+	Way      Way     // else: how it leaves
 	Claim    int64   // number that settling checks (QUE-2)
 	Minimum  Minimum // the operator's minimum for Domain (POL-9)
 	Lease    Lease   // nil in tests and dry runs

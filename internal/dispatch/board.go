@@ -346,10 +346,10 @@ func (b *Board[J]) forget(d *target[J]) {
 	}
 }
 
-// Learn puts what an attempt at mail to a domain says of whom it contacted into their
+// Learn puts what an attempt says of whom it contacted, and of the way there, into their
 // paces, and returns those that have closed or opened again.
-func (b *Board[J]) Learn(to Contact, domain string, res *delivery.Result, now time.Time, jitter float64) (changes []Change) {
-	for _, l := range lessons(to, domain, res) {
+func (b *Board[J]) Learn(to Contact, res *delivery.Result, now time.Time, jitter float64) (changes []Change) {
+	for _, l := range lessons(to, res) {
 		old, p := b.learn(l, res.Started, now, jitter)
 		if !p.Blocked.Equal(old.Blocked) || p.Dead() != old.Dead() {
 			changes = append(changes, Change{l.to, p, unreachableText(res)})
@@ -369,7 +369,7 @@ func (b *Board[J]) learn(l lesson, started, now time.Time, jitter float64) (old,
 	}
 	p = d.pace
 	b.listAll(d)
-	b.forget(d) // no job of its own may have made it: what was contacted is not always who it waited for
+	b.forget(d) // a way that contacts share has no job of its own
 	return old, p
 }
 

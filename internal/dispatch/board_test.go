@@ -57,8 +57,7 @@ func TestBoardTurns(t *testing.T) {
 	}
 }
 
-// Whom an attempt contacted is not always who the job waited for: what is known of
-// those is bounded too.
+// A way that contacts share has no job of its own: what is known of those is bounded too.
 func TestBoardForgetsContacted(t *testing.T) {
 	t.Parallel()
 	b := newBoard(2, 1)

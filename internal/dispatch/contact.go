@@ -5,12 +5,12 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
-	"waxwing/internal/route"
 )
 
 // Contact names whom a delivery dials: a domain, a transport of the operator's that takes
-// the mail of many (route.Contact), or with Local set the mailboxes of this server.
+// the mail of many (delivery.Contact), or with Local set the mailboxes of this server.
 type Contact struct {
 	Name  string
 	Local bool
@@ -22,8 +22,8 @@ func (c Contact) Way() (way Contact, ok bool) {
 	if c.Local {
 		return Contact{}, false
 	}
-	name, ok := route.Way(c.Name)
-	return Contact{Name: name}, ok
+	shared, ok := delivery.ParseContact(c.Name).Shared()
+	return Contact{Name: shared.String()}, ok
 }
 
 // WithWays are the names of contacts and of their ways.

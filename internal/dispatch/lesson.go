@@ -6,7 +6,6 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
-	"waxwing/internal/route"
 	"waxwing/internal/session"
 )
 
@@ -20,11 +19,10 @@ type lesson struct {
 // lessons are what an attempt says of whom it contacted, and of the way there where
 // several destinations share one (pure). A proxy that fails says nothing of the domains
 // behind it; once it passed a connection on, it works.
-func lessons(waitedFor Contact, domain string, res *delivery.Result) []lesson {
-	if waitedFor.Local {
+func lessons(to Contact, res *delivery.Result) []lesson {
+	if to.Local {
 		return nil
 	}
-	to := contacted(waitedFor, domain, res)
 	way, shared := to.Way()
 	if !shared {
 		return []lesson{{to, signalOf(res), spoke(res)}}
@@ -36,18 +34,6 @@ func lessons(waitedFor Contact, domain string, res *delivery.Result) []lesson {
 		return []lesson{{way, retry.Good, true}, {to, signalOf(res), spoke(res)}}
 	}
 	return []lesson{{to, signalOf(res), spoke(res)}}
-}
-
-// contacted is whom an attempt really contacted: the routes may have changed since the
-// job was claimed.
-func contacted(waitedFor Contact, domain string, res *delivery.Result) Contact {
-	switch {
-	case res.Transport == "relay" && res.Name != "":
-		return Contact{Name: route.Contact(domain, res.Name, route.Smarthost)}
-	case res.Transport == "direct":
-		return Contact{Name: route.Contact(domain, res.Name, route.Direct)}
-	}
-	return waitedFor
 }
 
 // Change is a contact that has closed, or opened again.

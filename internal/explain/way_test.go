@@ -34,7 +34,7 @@ func TestWay(t *testing.T) {
 		{transport: "gone", want: "would wait: transport gone ("},
 		{broken: true, want: "cannot be read"},
 	} {
-		table := &routes.Table{Transports: all}
+		table := &routes.Table{Ways: route.Ways{Transports: all}}
 		if tt.transport != "" {
 			table.Rules = []route.Rule{{ID: 1, Scope: route.OfServer, Transport: tt.transport}}
 		}

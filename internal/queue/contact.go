@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
 	"waxwing/internal/retry"
-	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
 
@@ -30,7 +30,8 @@ func (q *Queue) Closed(ctx context.Context, limit int) (out []Closed, err error)
 			var until, since int64
 			var dest string
 			err = r.Scan(&dest, &until, &since, &c.Failures, &c.Text)
-			c.Domain, c.Transport = route.ParseContact(dest)
+			to := delivery.ParseContact(dest)
+			c.Domain, c.Transport = to.Domain, to.Transport
 			c.Until, c.Since = store.FromTime(until), store.FromTime(since)
 			return c, err
 		}, `SELECT dest, blocked, since, failures, text FROM destinations ORDER BY blocked, dest LIMIT ?`, int64(limit))

@@ -211,6 +211,7 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 			rows[k] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), dest: m.dest(&r), local: r.Local, account: m.env.Account}
 		}
 		jobs[i] = q.newJob(*m.env, rows, m.claim, m.due)
+		jobs[i].choose(m.ways)
 		jobs[i].content = delivery.Bytes(m.inline)
 		if m.inline == nil {
 			jobs[i].content = nil

@@ -71,19 +71,18 @@ func (n *network) follow(rules ...route.Rule) {
 func (n *network) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content) delivery.Result {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c := route.Choose(n.ways.Rules, route.SubjectOf(j))
-	contact := route.Contact(j.Domain.String(), c.Transport, n.ways.Transports[c.Transport].Kind)
+	c, contact := j.Way, j.Way.Contact.String()
 	n.at[contact]++
 	var res delivery.Result
 	if res = unreachable(j.Recipients[0]); !n.down[contact] {
 		res = delivery.Result{Recipients: []delivery.RecipientResult{{ID: j.Recipients[0].ID, Outcome: delivery.Delivered}}}
 	}
 	res.Transport = "direct"
-	switch way, shared := route.Way(contact); {
+	switch way, shared := j.Way.Contact.Shared(); {
 	case shared:
 		res.Name = c.Transport
-		if n.down[way] {
-			n.at[way]++
+		if n.down[way.String()] {
+			n.at[way.String()]++
 			res = unreachable(j.Recipients[0])
 			res.Visits[0].Sessions[0].Err.Word = session.ProxyFailed
 			res.Transport, res.Name = "direct", c.Transport

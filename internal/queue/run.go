@@ -224,7 +224,7 @@ func (q *Queue) perform(j *job) {
 	}
 	if ctx.Err() == nil && !j.attend && j.held == "" {
 		j.crowded = dispatch.CrowdedOut(&res)
-		j.changed = q.board.Learn(j.To, j.rows[0].domain, &res, res.Ended, q.jitter())
+		j.changed = q.board.Learn(j.To, &res, res.Ended, q.jitter())
 	}
 	// What happened is written down even if the server was told to stop meanwhile.
 	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)

@@ -12,11 +12,10 @@ import (
 	"waxwing/internal/store"
 )
 
-// Ways gives the routes of the moment; *transport.Router does. They say who is
-// going to be contacted for a recipient: a dead relay is one destination that
-// closes, not all the domains whose mail goes there (QUE-3). Which way an attempt
-// really takes is still its Transport's to choose, and what it found is counted for
-// whom it contacted.
+// Ways gives the routes of the moment; *transport.Router does. They choose the way of
+// each job when it is claimed, and say before that in which lane a recipient waits: a
+// dead relay is one destination that closes, not all the domains whose mail goes
+// there (QUE-3).
 type Ways interface {
 	Ways(ctx context.Context) (*route.Ways, error)
 }
@@ -46,14 +45,14 @@ func destOf(w *route.Ways, env *delivery.Envelope, r *row, attempts int) string 
 	if w == nil {
 		return or(r.dest, r.domain)
 	}
-	if len(w.Rules) == 0 && env.Transport == "" { // nothing to choose
+	if len(w.Rules) == 0 && env.Transport == "" && !w.Reports { // nothing to choose
 		return r.domain
 	}
 	job := delivery.Job{Envelope: *env, Domain: r.Domain}
 	job.Recipients = nil
 	s := route.SubjectOf(&job)
 	s.Attempts = attempts
-	return w.Contact(s)
+	return w.Choose(s).Contact.String()
 }
 
 // dest is destOf for a new recipient.
@@ -61,18 +60,16 @@ func (m *message) dest(r *delivery.Recipient) string {
 	return destOf(m.ways, m.env, &row{Recipient: *r, domain: r.Domain.String(), local: r.Local}, 0)
 }
 
-// strays takes out the jobs whose recipients wait in another lane than the routes
-// now say, and corrects those: they are given back, and claimed in their turn.
+// strays chooses the way of each job, and takes out those whose recipients wait in
+// another lane than it leads to: they are given back, and claimed in their turn.
 func strays(w *route.Ways, jobs []*job) (keep, gone []*job) {
 	if w == nil {
 		return jobs, nil
 	}
 	for _, j := range jobs {
-		to := j.To.Name
-		if !j.attend && !j.To.Local && len(j.Recipients) > 0 && j.Domain != (delivery.RecipientDomain{}) {
-			to = w.Contact(route.SubjectOf(&j.Job))
-		}
-		if to == j.To.Name {
+		j.choose(w)
+		to := j.Way.Contact.String()
+		if j.To.Local || to == "" || to == j.To.Name {
 			keep = append(keep, j)
 			continue
 		}
@@ -82,6 +79,13 @@ func strays(w *route.Ways, jobs []*job) (keep, gone []*job) {
 		gone = append(gone, j)
 	}
 	return keep, gone
+}
+
+// choose decides the way of a job that leaves.
+func (j *job) choose(w *route.Ways) {
+	if w != nil && !j.Local && j.Domain != (delivery.RecipientDomain{}) {
+		j.Way = w.Choose(route.SubjectOf(&j.Job))
+	}
 }
 
 // lookAtRoutes has all waiting mail put into other lanes if the routes have changed.
@@ -231,10 +235,11 @@ func (q *Queue) misplaced(tx *store.Tx, w *route.Ways, ids []int64) (map[string]
 	return move, lanes, tx.Each(func(rs store.Row) error {
 		var r row
 		var env delivery.Envelope
-		var need int64
-		if err := rs.Scan(&r.ID, &r.domain, &r.dest, &r.Attempts, &need, &env.Transport, &env.Sender, &env.Account); err != nil {
+		var need, purpose int64
+		if err := rs.Scan(&r.ID, &r.domain, &r.dest, &r.Attempts, &need, &env.Transport, &purpose, &env.Sender, &env.Account); err != nil {
 			return err
 		}
+		env.Purpose = delivery.Purpose(purpose)
 		env.Need = delivery.TLSNeed(need)
 		r.Domain, _ = delivery.ParseRecipientDomain(r.domain) // zero where it cannot be read
 		if to := destOf(w, &env, &r, r.Attempts); to != r.dest {
@@ -242,6 +247,6 @@ func (q *Queue) misplaced(tx *store.Tx, w *route.Ways, ids []int64) (map[string]
 			lanes[dispatch.Lane{To: dispatch.Contact{Name: to}, Account: env.Account}] = q.Now()
 		}
 		return nil
-	}, `SELECT r.id, r.domain, r.dest, r.attempts, COALESCE(r.need, m.need), COALESCE(r.via, m.transport), m.sender, r.account
+	}, `SELECT r.id, r.domain, r.dest, r.attempts, COALESCE(r.need, m.need), COALESCE(r.via, m.transport), m.purpose, m.sender, r.account
 		FROM recipients r JOIN messages m ON m.id = r.message WHERE r.state IN (0, 2) AND r.local = 0 AND r.id IN `+list, args...)
 }

@@ -15,6 +15,7 @@ type Subject struct {
 	Recipient delivery.RecipientDomain // an address literal matches no domain
 	Attempts  int                      // made before this one
 	Need      delivery.TLSNeed
+	Purpose   delivery.Purpose
 	Own       string // the message's own transport; "" for none
 }
 
@@ -22,7 +23,7 @@ type Subject struct {
 // been tried more and less often, the least counts: nobody's mail takes the way meant
 // for later before its time.
 func SubjectOf(job *delivery.Job) Subject {
-	s := Subject{Account: job.Account, Recipient: job.Domain, Need: job.Need, Own: job.Transport, Sender: domainOf(job.Sender)}
+	s := Subject{Account: job.Account, Recipient: job.Domain, Need: job.Need, Purpose: job.Purpose, Own: job.Transport, Sender: domainOf(job.Sender)}
 	for i, r := range job.Recipients {
 		if i == 0 {
 			s.Attempts = r.Attempts

@@ -41,14 +41,9 @@ type Store struct {
 
 // Table is all transports and routes at one moment. It is not changed once made.
 type Table struct {
-	Generation int64
-	Rules      []route.Rule // in the order in which they are asked
-	Transports map[string]route.Transport
+	route.Ways // the rules in the order in which they are asked
 	// Broken are transports, by name, and routes that cannot be read, with the reason.
 	Broken map[string]error
-	// BadRule is the reason of one of the routes in Broken; nil if all can be read. Any
-	// mail may be what it was meant for.
-	BadRule error
 }
 
 // Table is the present state. It costs one small read unless something changed.
@@ -78,7 +73,7 @@ func (s *Store) Table(ctx context.Context) (*Table, error) {
 func (s *Store) read(ctx context.Context) (*Table, error) {
 	var t *Table
 	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		t = &Table{Transports: map[string]route.Transport{}, Broken: map[string]error{}}
+		t = &Table{Ways: route.Ways{Transports: map[string]route.Transport{}}, Broken: map[string]error{}}
 		if t.Generation, err = tx.Generation(Area); err != nil {
 			return err
 		}

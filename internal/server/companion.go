@@ -8,9 +8,7 @@ import (
 
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
-	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
-	"waxwing/internal/queue"
 	"waxwing/internal/route"
 	"waxwing/internal/transport"
 	"waxwing/socketmap"
@@ -87,11 +85,11 @@ func (s *Server) relayReports(c config.Companion) error {
 	if err != nil {
 		return fmt.Errorf("companion.report_relay: %w", err)
 	}
-	s.Queue.Direct = reportsVia{reports: way, Transport: s.Queue.Direct}
+	s.Router.Reports = way
 	return nil
 }
 
-func (s *Server) relay(c config.Companion, roots *x509.CertPool) (queue.Transport, error) {
+func (s *Server) relay(c config.Companion, roots *x509.CertPool) (transport.Deliverer, error) {
 	host, port, err := c.Relay()
 	if err != nil {
 		return nil, err
@@ -106,17 +104,4 @@ func (s *Server) relay(c config.Companion, roots *x509.CertPool) (queue.Transpor
 	// RFC 8460 §5.3: a report goes out whatever the state of TLS.
 	t := route.Transport{Name: "report-relay", Kind: route.Smarthost, Host: h, Port: port, Security: route.SecurityAny}
 	return &transport.Relay{Transport: t, Finder: transport.HostFinder(s.DNS, &t), Session: s.session(roots), Now: s.o.Now, Log: s.area("delivery")}, nil
-}
-
-// reportsVia gives TLS reports to one transport and the rest to another.
-type reportsVia struct {
-	reports queue.Transport
-	queue.Transport
-}
-
-func (r reportsVia) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
-	if job.Purpose == delivery.TLSReport {
-		return r.reports.Deliver(ctx, job, c)
-	}
-	return r.Transport.Deliver(ctx, job, c)
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,13 +32,15 @@ const (
 	RoutesUnreadable delivery.Reason = "routes-unreadable"
 )
 
-// Router takes each job the way that the routes choose for it, anew at every
-// attempt (TRA-4). Where the way is not there, the mail waits: it never goes
-// another way than the operator said. It is safe for concurrent use.
+// Router takes each job the way that was chosen for it. Where the way is not there,
+// the mail waits: it never goes another way than the operator said. It is safe for
+// concurrent use.
 type Router struct {
 	Routes Tables
 	Direct Deliverer // the built-in "direct"
 	Local  Deliverer // the built-in "local", and kind local; nil: mail for it waits
+	// Reports is who is handed our TLS reports; nil: they go like other mail.
+	Reports Deliverer
 	// Make builds what carries mail for a transport that the operator set up. What
 	// it builds is kept until the transport changes; if it is an io.Closer, it is
 	// closed then, while attempts may still be using it.
@@ -57,41 +60,32 @@ type made struct {
 	err error
 }
 
-// Choose says which way a job would take now.
-func (r *Router) Choose(ctx context.Context, s route.Subject) (route.Choice, error) {
-	t, err := r.Routes.Table(ctx)
-	if err != nil {
-		return route.Choice{}, err
-	}
-	return route.Choose(t.Rules, s), nil
-}
-
-// Ways are the rules and transports of this moment. A rule that cannot be read is
-// not among them: while there is one, nothing goes anywhere.
+// Ways are the rules and transports of this moment.
 func (r *Router) Ways(ctx context.Context) (*route.Ways, error) {
 	t, err := r.Routes.Table(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &route.Ways{Generation: t.Generation, Rules: t.Rules, Transports: t.Transports}, nil
+	w := t.Ways
+	w.Reports = r.Reports != nil
+	return &w, nil
 }
 
-// Deliver chooses, then has the chosen transport make the attempt.
+// Deliver has the chosen transport make the attempt.
 func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
+	way := job.Way
 	t, err := r.Routes.Table(ctx)
-	if err == nil {
-		// A route that cannot be read may be the one that was meant for this message.
-		err = t.BadRule
+	if err == nil && way.Transport == "" {
+		err = errors.New(cmp.Or(way.Why, "they could not be read when the message was claimed"))
 	}
 	if err != nil {
 		r.log().Error("routes cannot be read; mail waits", "error", err)
 		return r.wait(job, RoutesUnreadable, "the routes of this server cannot be read; its log says why")
 	}
-	choice := route.Choose(t.Rules, route.SubjectOf(job))
-	d, err := r.deliverer(t, choice.Transport)
+	d, err := r.deliverer(t, way.Transport)
 	if err != nil {
-		r.log().Error("transport cannot be used; mail waits", "transport", choice.Transport, "why", choice.Why, "error", errors.Join(err, t.Broken[choice.Transport]))
-		return r.wait(job, NoTransport, fmt.Sprintf("the transport %s of this server cannot be used: %v", choice.Transport, err))
+		r.log().Error("transport cannot be used; mail waits", "transport", way.Transport, "why", way.Why, "error", errors.Join(err, t.Broken[way.Transport]))
+		return r.wait(job, NoTransport, fmt.Sprintf("the transport %s of this server cannot be used: %v", way.Transport, err))
 	}
 	return d.Deliver(ctx, job, c)
 }
@@ -109,6 +103,10 @@ func (r *Router) deliverer(t *routes.Table, name string) (Deliverer, error) {
 		return r.Direct, nil
 	case route.LocalName:
 		return r.local()
+	case route.ReportsName:
+		if r.Reports != nil {
+			return r.Reports, nil
+		}
 	}
 	tr, ok := t.Transports[name]
 	if !ok {

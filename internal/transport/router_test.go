@@ -72,6 +72,9 @@ func (r *routed) went(change func(*delivery.Job)) string {
 	if change != nil {
 		change(j)
 	}
+	if w, err := r.router.Ways(r.t.Context()); err == nil {
+		j.Way = w.Choose(route.SubjectOf(j))
+	}
 	res := r.router.Deliver(r.t.Context(), j, delivery.Bytes("x"))
 	if len(res.Recipients) != 2 || res.Recipients[0].ID != 1 || res.Recipients[1].ID != 2 {
 		r.t.Errorf("%+v", res)
@@ -123,9 +126,13 @@ func TestRouter(t *testing.T) {
 		if err := r.store.RemoveRule(t.Context(), all.ID); err != nil {
 			t.Fatal(err)
 		}
-		if c, err := r.router.Choose(t.Context(), route.Subject{}); err != nil || c.Transport != route.DirectName {
-			t.Errorf("%+v %v", c, err)
-		}
+		r.want("direct", nil)
+		// TLS reports have a way of their own where the operator says so.
+		reports := func(j *delivery.Job) { j.Purpose = delivery.TLSReport }
+		r.want("direct", reports)
+		r.router.Reports = way{"reports", &r.closed}
+		r.want("reports", reports)
+		r.want("direct", nil)
 	})
 }
 
