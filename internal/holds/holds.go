@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"waxwing/dns"
@@ -66,10 +65,7 @@ type Store struct {
 	DB  *store.Store
 	Now func() time.Time // nil: time.Now
 
-	mu    sync.Mutex
-	known bool
-	gen   int64
-	rules []Rule
+	rules store.Cached[[]Rule]
 }
 
 // Match says why a message is to be held for a recipient's domain; "" if it is not.
@@ -86,29 +82,10 @@ func (s *Store) Match(ctx context.Context, account, sender string, to delivery.R
 
 // current is the rules of the present generation.
 func (s *Store) current(ctx context.Context) ([]Rule, error) {
-	gen, err := s.DB.Generation(ctx, Area)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	known, rules := s.known && s.gen == gen, s.rules
-	s.mu.Unlock()
-	if known {
-		return rules, nil
-	}
-	err = s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		if gen, err = tx.Generation(Area); err != nil {
-			return err
-		}
-		rules, err = read(tx)
-		return err
-	})
+	rules, err := s.rules.Get(ctx, s.DB, Area, read)
 	if err != nil {
 		return nil, fmt.Errorf("hold rules: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known, s.gen, s.rules = true, gen, rules
 	return rules, nil
 }
 

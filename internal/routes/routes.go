@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"waxwing/internal/delivery"
@@ -35,8 +34,7 @@ type Store struct {
 	DB  *store.Store
 	Now func() time.Time // nil: time.Now
 
-	mu    sync.Mutex
-	table *Table
+	table store.Cached[*Table]
 }
 
 // Table is all transports and routes at one moment. It is not changed once made.
@@ -48,42 +46,24 @@ type Table struct {
 
 // Table is the present state. It costs one small read unless something changed.
 func (s *Store) Table(ctx context.Context) (*Table, error) {
-	generation, err := s.DB.Generation(ctx, Area)
+	t, err := s.table.Get(ctx, s.DB, Area, read)
 	if err != nil {
 		return nil, fmt.Errorf("read the routes: %w", err)
-	}
-	s.mu.Lock()
-	t := s.table
-	s.mu.Unlock()
-	if t != nil && t.Generation == generation {
-		return t, nil
-	}
-	if t, err = s.read(ctx); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.table == nil || s.table.Generation <= t.Generation {
-		s.table = t
 	}
 	return t, nil
 }
 
 // read reads all in one snapshot, the generation with it.
-func (s *Store) read(ctx context.Context) (*Table, error) {
-	var t *Table
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		t = &Table{Ways: route.Ways{Transports: map[string]route.Transport{}}, Broken: map[string]error{}}
-		if t.Generation, err = tx.Generation(Area); err != nil {
-			return err
-		}
-		if err := t.readTransports(tx); err != nil {
-			return err
-		}
-		return t.readRules(tx)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the routes: %w", err)
+func read(tx *store.Tx) (t *Table, err error) {
+	t = &Table{Ways: route.Ways{Transports: map[string]route.Transport{}}, Broken: map[string]error{}}
+	if t.Generation, err = tx.Generation(Area); err != nil {
+		return nil, err
+	}
+	if err := t.readTransports(tx); err != nil {
+		return nil, err
+	}
+	if err := t.readRules(tx); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(t.Rules, func(a, b route.Rule) int {
 		switch {

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"waxwing/dkim"
@@ -69,9 +68,7 @@ type Service struct {
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: discard
 
-	mu    sync.Mutex
-	cache map[dns.Name][]dkim.Key // keys that sign; nil: not read yet
-	at    int64                   // generation that cache was read at
+	signing store.Cached[map[dns.Name][]dkim.Key] // keys that sign
 }
 
 // AddKey stores a new key and returns it with the record to publish. A domain and
@@ -203,15 +200,19 @@ type stored struct {
 func (s *Service) read(ctx context.Context, domain dns.Name) ([]stored, error) {
 	var out []stored
 	err := s.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		out, err = store.Collect(tx, scanKey, `SELECT domain, selector, private_key, services, state, created,
-			told, first, looked, found, detail, tries, look_at FROM dkim_key
-			WHERE domain = ? OR ? = '' ORDER BY domain, selector`, domain.ASCII(), domain.ASCII())
+		out, err = readKeys(tx, domain)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading DKIM keys: %w", err)
 	}
 	return out, nil
+}
+
+func readKeys(tx *store.Tx, domain dns.Name) ([]stored, error) {
+	return store.Collect(tx, scanKey, `SELECT domain, selector, private_key, services, state, created,
+		told, first, looked, found, detail, tries, look_at FROM dkim_key
+		WHERE domain = ? OR ? = '' ORDER BY domain, selector`, domain.ASCII(), domain.ASCII())
 }
 
 func scanKey(r store.Row) (k stored, err error) {
@@ -245,22 +246,11 @@ func (k *stored) parse(name, private string) error {
 
 // Active returns a domain's keys that sign, ErrNoKeys if there is none.
 func (s *Service) Active(ctx context.Context, domain dns.Name) ([]dkim.Key, error) {
-	generation, err := s.Store.Generation(ctx, area)
+	signing, err := s.signing.Get(ctx, s.Store, area, s.load)
 	if err != nil {
 		return nil, fmt.Errorf("reading DKIM keys: %w", err)
 	}
-	s.mu.Lock()
-	cache := s.cache
-	fresh := cache != nil && s.at == generation
-	s.mu.Unlock()
-	if !fresh {
-		// The generation was read before the rows, so rows newer than it are read
-		// once more rather than kept too long.
-		if cache, err = s.load(ctx, generation); err != nil {
-			return nil, err
-		}
-	}
-	keys := cache[domain]
+	keys := signing[domain]
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%s: %w", domain, ErrNoKeys)
 	}
@@ -269,12 +259,12 @@ func (s *Service) Active(ctx context.Context, domain dns.Name) ([]dkim.Key, erro
 
 // load reads all keys that sign. One that is damaged is left out and logged: the
 // others of its domain go on signing.
-func (s *Service) load(ctx context.Context, generation int64) (map[dns.Name][]dkim.Key, error) {
-	rows, err := s.read(ctx, dns.Name{})
+func (s *Service) load(tx *store.Tx) (map[dns.Name][]dkim.Key, error) {
+	rows, err := readKeys(tx, dns.Name{})
 	if err != nil {
 		return nil, err
 	}
-	cache := make(map[dns.Name][]dkim.Key)
+	signing := make(map[dns.Name][]dkim.Key)
 	for _, k := range rows {
 		if k.err != nil {
 			if s.Log != nil {
@@ -283,15 +273,10 @@ func (s *Service) load(ctx context.Context, generation int64) (map[dns.Name][]dk
 			continue
 		}
 		if k.Stage() == Signing {
-			cache[k.Domain] = append(cache[k.Domain], dkim.Key{Domain: k.Domain, Selector: k.Selector, Signer: k.signer})
+			signing[k.Domain] = append(signing[k.Domain], dkim.Key{Domain: k.Domain, Selector: k.Selector, Signer: k.signer})
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cache == nil || s.at <= generation {
-		s.cache, s.at = cache, generation
-	}
-	return cache, nil
+	return signing, nil
 }
 
 // Sign returns the DKIM-Signature fields to put before msg, one for each

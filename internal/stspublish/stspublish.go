@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"waxwing/dns"
@@ -42,9 +41,7 @@ type Service struct {
 	DNS   dns.Resolver     // to see what the domain's MX records name
 	Now   func() time.Time // nil: time.Now
 
-	mu    sync.Mutex
-	known map[dns.Name]Published
-	at    int64
+	known store.Cached[map[dns.Name]Published]
 }
 
 // Unsafe is a policy that would keep mail from hosts that MX records name.
@@ -190,23 +187,9 @@ func (s *Service) List(ctx context.Context) ([]Published, error) {
 
 // table is all policies of the present generation.
 func (s *Service) table(ctx context.Context) (map[dns.Name]Published, error) {
-	gen, err := s.Store.Generation(ctx, Area)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	known, at := s.known, s.at
-	s.mu.Unlock()
-	if known != nil && at == gen {
-		return known, nil
-	}
-	known = map[dns.Name]Published{}
-	err = s.Store.Read(ctx, func(tx *store.Tx) error {
-		clear(known)
-		if gen, err = tx.Generation(Area); err != nil {
-			return err
-		}
-		return tx.Each(func(r store.Row) error {
+	known, err := s.known.Get(ctx, s.Store, Area, func(tx *store.Tx) (map[dns.Name]Published, error) {
+		known := map[dns.Name]Published{}
+		return known, tx.Each(func(r store.Row) error {
 			p, err := scan(r)
 			known[p.Domain] = p
 			return err
@@ -215,9 +198,6 @@ func (s *Service) table(ctx context.Context) (map[dns.Name]Published, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the published MTA-STS policies: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known, s.at = known, gen
 	return known, nil
 }
 
