@@ -14,11 +14,11 @@ import (
 // layers is docs/architecture.md as data: a package imports only packages of
 // lower layers. Layer 0 may import itself, acyclically (the compiler sees to that).
 var layers = map[int][]string{
-	0:  {"dns", "dns/dnstest", "smtp", "smtpclient", "smtpserver", "sasl", "dane", "mtasts", "tlsrpt", "message", "dsn", "dkim", "spf", "dmarc", "dmarcrpt", "sieve", "imap", "socketmap", "proxyproto", "peers", "internal/guard", "internal/guard/guardtest"},
+	0:  {"dns", "dns/dnstest", "smtp", "smtpclient", "smtpserver", "sasl", "dane", "mtasts", "tlsrpt", "message", "dsn", "dkim", "spf", "dmarc", "dmarcrpt", "sieve", "imap", "socketmap", "proxyproto", "peers", "internal/guard", "internal/guard/guardtest", "internal/foreign"},
 	1:  {"internal/delivery", "internal/account", "internal/mailbox", "internal/config", "internal/schema", "internal/turns"},
 	2:  {"internal/route", "internal/policy", "internal/retry", "internal/sound", "internal/dnsrecords", "internal/keystage"},
 	3:  {"internal/store"},
-	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/body", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics", "internal/panics", "internal/logline", "internal/disk"},
+	4:  {"internal/store/storetest", "internal/destination", "internal/stspolicy", "internal/stspublish", "internal/session", "internal/tlsresult", "internal/posture", "internal/certs", "internal/signing", "internal/login", "internal/accounts", "internal/allowance", "internal/body", "internal/routes", "internal/holds", "internal/suppression", "internal/verify", "internal/metrics", "internal/panics", "internal/logline", "internal/disk", "internal/sockets"},
 	5:  {"internal/transport", "internal/mailboxes", "internal/dispatch", "internal/dnscheck"},
 	6:  {"internal/queue", "internal/explain"},
 	7:  {"internal/receive", "internal/submitsocket", "internal/tlsreport", "internal/dmarcreport", "internal/companion"},

@@ -409,9 +409,9 @@ func TestBindFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		file:                               "is there and no socket",
-		filepath.Join(dir, "none", "s"):    "install -d -o USER",
-		"/" + strings.Repeat("x", maxPath): "longer than 107 octets",
+		file:                            "is there and no socket",
+		filepath.Join(dir, "none", "s"): "install -d -o USER",
+		"/" + strings.Repeat("x", 107):  "longer than 107 octets",
 	} {
 		if _, err := Bind(path, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)

@@ -1,7 +1,6 @@
 package companion
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -9,11 +8,9 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"syscall"
-)
 
-// maxPath is the longest path of a Unix socket.
-const maxPath = 107
+	"waxwing/internal/sockets"
+)
 
 // Bind makes the datagram socket. A socket file that a dead process left is
 // removed, one that is alive is an error. Who may write into it: everybody that
@@ -50,36 +47,13 @@ func Listen(path, group string) (net.Listener, error) {
 	return l, nil
 }
 
-// makeWay removes a stale socket.
+// makeWay sees to a directory for the socket, and removes a stale one.
 func makeWay(network, path string) error {
-	if len(path) > maxPath {
-		return fmt.Errorf("the socket's path %q is longer than %d octets", path, maxPath)
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("the directory for the socket %s: %w; make it with \"install -d -o USER -m 0755 %s\", USER being who runs this program", path, err, dir)
 	}
-	fi, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		dir := filepath.Dir(path)
-		if _, err := os.Stat(dir); err != nil {
-			return fmt.Errorf("the directory for the socket %s: %w; make it with \"install -d -o USER -m 0755 %s\", USER being who runs this program", path, err, dir)
-		}
-		return nil
-	case err != nil:
-		return fmt.Errorf("the socket %s: %w", path, err)
-	case fi.Mode()&fs.ModeSocket == 0:
-		return fmt.Errorf("%s is there and no socket: remove it, or give another path", path)
-	}
-	c, err := net.Dial(network, path)
-	switch {
-	case err == nil:
-		c.Close()
-		return fmt.Errorf("the socket %s is in use by another process, perhaps a waxwing that still runs: end it, or give another path", path)
-	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("the socket %s is there: %w", path, err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove the old socket: %w", err)
-	}
-	return nil
+	return sockets.Clear(network, path)
 }
 
 // groupID is the number of a group that is given by name, or by number: a container

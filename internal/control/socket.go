@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
+
+	"waxwing/internal/sockets"
 )
 
 // Socket is the name of the socket in the data directory.
@@ -27,25 +27,17 @@ func Listen(dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	path := filepath.Join(dir, Socket)
-	switch c, err := dial(context.Background(), dir); {
-	case err == nil:
-		c.Close()
-		return nil, fmt.Errorf("control socket %s: %w", path, ErrRunning)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSocket == 0 {
-			return nil, fmt.Errorf("control socket: %s is there and is no socket", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("control socket left behind: %w", err)
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
 	addr, done, err := address(dir)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	defer done()
+	switch err := sockets.Clear("unix", addr); {
+	case errors.Is(err, sockets.ErrInUse):
+		return nil, fmt.Errorf("control socket %s: %w", path, ErrRunning)
+	case err != nil:
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: addr, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -82,6 +74,19 @@ func dial(ctx context.Context, dir string) (net.Conn, error) {
 	defer done()
 	d := net.Dialer{Timeout: 5 * time.Second}
 	return d.DialContext(ctx, "unix", addr)
+}
+
+// peerUID is who made the connection, as the kernel knows it; where it does not tell,
+// the socket's mode lets in only its owner and root.
+func peerUID(c net.Conn) (int, error) {
+	if s, ok := c.(*slot); ok {
+		c = s.Conn
+	}
+	uid, err := sockets.PeerUID(c)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return os.Geteuid(), nil
+	}
+	return int(uid), err
 }
 
 // address is the socket's path, short enough for the system. done is called

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+
+	"waxwing/internal/sockets"
 )
 
 // Listen makes the socket at path. Everybody may connect: who may send is told
@@ -16,8 +18,8 @@ func Listen(path string) (net.Listener, error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("directory of the sendmail socket: %w", err)
 	}
-	if err := removeStale(path); err != nil {
-		return nil, err
+	if err := sockets.Clear("unix", path); err != nil {
+		return nil, fmt.Errorf("sendmail socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -39,22 +41,4 @@ func makeDir(dir string) error {
 		return err
 	}
 	return os.Chmod(dir, 0o755)
-}
-
-// removeStale removes a socket that nobody listens on.
-func removeStale(path string) error {
-	fi, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("sendmail socket: %w", err)
-	case fi.Mode()&fs.ModeSocket == 0:
-		return fmt.Errorf("sendmail socket: %s is there already and is no socket: remove it or name another path", path)
-	}
-	if nc, err := net.Dial("unix", path); err == nil {
-		nc.Close()
-		return fmt.Errorf("sendmail socket: another server listens on %s", path)
-	}
-	return os.Remove(path)
 }

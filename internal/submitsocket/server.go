@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/guard"
+	"waxwing/internal/sockets"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
@@ -107,7 +108,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, q *queues, told refusal
 func (s *Server) identify(p *program) *smtp.Reply {
 	peer := s.Peer
 	if peer == nil {
-		peer = peerUID
+		peer = sockets.PeerUID
 	}
 	uid, err := peer(p.Conn)
 	if err != nil {

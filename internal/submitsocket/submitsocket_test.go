@@ -292,7 +292,7 @@ func TestListen(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "is no socket") {
+	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "is there and no socket") {
 		t.Errorf("over a file: %v", err)
 	}
 	path := filepath.Join(dir, "s.sock")
@@ -300,7 +300,7 @@ func TestListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another server listens") {
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("twice: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)

@@ -1,4 +1,4 @@
-package submitsocket
+package sockets
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// peerUID asks the kernel for the user id at the other end of a unix socket.
-func peerUID(nc net.Conn) (uint32, error) {
+// PeerUID asks the kernel for the user id at the other end of a unix socket.
+func PeerUID(nc net.Conn) (uint32, error) {
 	uc, ok := nc.(*net.UnixConn)
 	if !ok {
 		return 0, fmt.Errorf("a %T has no user at its other end", nc)
