@@ -58,9 +58,9 @@ func (s *Store) RemoveAccount(ctx context.Context, name string) error {
 
 // Accounts are all accounts by name.
 func (s *Store) Accounts(ctx context.Context) ([]account.Account, error) {
-	return list(ctx, s, func(scan func(...any) error) (a account.Account, err error) {
+	return store.List(ctx, s.DB, func(r store.Row) (a account.Account, err error) {
 		var created int64
-		err = scan(&a.Name, &a.Disabled, &created)
+		err = r.Scan(&a.Name, &a.Disabled, &created)
 		a.Created = store.FromTime(created)
 		return a, err
 	}, `SELECT name, disabled, created FROM accounts ORDER BY name`)

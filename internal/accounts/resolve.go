@@ -94,24 +94,18 @@ func hosted(tx *store.Tx, name dns.Name, keep func(func(*cache))) (bool, error) 
 	return is, err
 }
 
-func domainNames(tx *store.Tx, limit int) (names []dns.Name, err error) {
-	rows, err := tx.Query(`SELECT name FROM domains LIMIT ?`, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+func domainNames(tx *store.Tx, limit int) ([]dns.Name, error) {
+	return store.Collect(tx, func(r store.Row) (dns.Name, error) {
 		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
+		if err := r.Scan(&text); err != nil {
+			return dns.Name{}, err
 		}
 		n, err := dns.ParseName(text)
 		if err != nil {
-			return nil, fmt.Errorf("the domain %q of the database: %w", text, err)
+			return n, fmt.Errorf("the domain %q of the database: %w", text, err)
 		}
-		names = append(names, n)
-	}
-	return names, rows.Err()
+		return n, nil
+	}, `SELECT name FROM domains LIMIT ?`, limit)
 }
 
 // Resolve finds who gets mail for an address, local without quoting. In this
@@ -250,21 +244,15 @@ func addressed(t account.Target, local string, domain dns.Name) account.Target {
 }
 
 func readBook(tx *store.Tx, q string, args ...any) (book, error) {
-	rows, err := tx.Query(q, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	out := book{}
-	for rows.Next() {
+	err := tx.Each(func(r store.Row) error {
 		var local string
 		var t account.Target
-		if err := rows.Scan(&local, &t.Account, &t.Mailbox); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&local, &t.Account, &t.Mailbox)
 		out[local] = t
-	}
-	return out, rows.Err()
+		return err
+	}, q, args...)
+	return out, err
 }
 
 // first is the postmaster where nobody was named one; no account where there is nobody

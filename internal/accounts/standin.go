@@ -16,27 +16,11 @@ const maxStandIns = 32
 // answered: the one of that name, and those of addresses with that local part. For
 // a salt is the account's: if joe and joe@example.org shared one only where both
 // are real, that they do would tell that they are.
-func (s *Store) StandIns(ctx context.Context, user string) (names []string, err error) {
+func (s *Store) StandIns(ctx context.Context, user string) ([]string, error) {
 	l := account.ParseLogin(user)
 	if l.Local == account.CatchAll || !utf8.ValidString(l.Local) || strings.ContainsRune(l.Local, 0) { // PostgreSQL takes no such text
 		return nil, nil
 	}
-	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		names = nil
-		rows, err := tx.Query(`SELECT name FROM accounts WHERE name = ?
-			UNION SELECT account FROM addresses WHERE local = ? AND account IS NOT NULL ORDER BY 1 LIMIT ?`, l.Local, l.Local, maxStandIns)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var name string
-			if err := rows.Scan(&name); err != nil {
-				return err
-			}
-			names = append(names, name)
-		}
-		return rows.Err()
-	})
-	return names, err
+	return store.List(ctx, s.DB, store.Value[string], `SELECT name FROM accounts WHERE name = ?
+		UNION SELECT account FROM addresses WHERE local = ? AND account IS NOT NULL ORDER BY 1 LIMIT ?`, l.Local, l.Local, maxStandIns)
 }

@@ -76,28 +76,6 @@ func exists(tx *store.Tx, q string, args ...any) (bool, error) {
 	return n > 0, err
 }
 
-// list collects what a query returns.
-func list[T any](ctx context.Context, s *Store, scan func(func(...any) error) (T, error), q string) ([]T, error) {
-	var out []T
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		out = nil
-		rows, err := tx.Query(q)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			v, err := scan(rows.Scan)
-			if err != nil {
-				return err
-			}
-			out = append(out, v)
-		}
-		return rows.Err()
-	})
-	return out, err
-}
-
 // AddDomain begins to host a domain; ErrExists.
 func (s *Store) AddDomain(ctx context.Context, name dns.Name) error {
 	return s.change(ctx, func(tx *store.Tx) error {
@@ -115,10 +93,10 @@ func (s *Store) RemoveDomain(ctx context.Context, name dns.Name) error {
 
 // Domains are the hosted ones by name.
 func (s *Store) Domains(ctx context.Context) ([]account.Domain, error) {
-	return list(ctx, s, func(scan func(...any) error) (d account.Domain, err error) {
+	return store.List(ctx, s.DB, func(r store.Row) (d account.Domain, err error) {
 		var name string
 		var created int64
-		if err = scan(&name, &created); err != nil {
+		if err = r.Scan(&name, &created); err != nil {
 			return d, err
 		}
 		d.Created = store.FromTime(created)
@@ -167,10 +145,10 @@ func (s *Store) RemoveAddress(ctx context.Context, address string) error {
 
 // Addresses are all addresses, by domain and local part.
 func (s *Store) Addresses(ctx context.Context) ([]account.Address, error) {
-	return list(ctx, s, func(scan func(...any) error) (a account.Address, err error) {
+	return store.List(ctx, s.DB, func(r store.Row) (a account.Address, err error) {
 		var local, domain string
 		var created int64
-		err = scan(&local, &domain, &a.Account, &a.Mailbox, &created)
+		err = r.Scan(&local, &domain, &a.Account, &a.Mailbox, &created)
 		a.Address = smtp.Address{Local: local, Domain: domain}.String()
 		a.Created = store.FromTime(created)
 		return a, err

@@ -62,11 +62,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 	}
 }
 
-func (s *Store) orphans(ctx context.Context) (ids []int64, err error) {
-	before := store.Time(s.Now().Add(-OrphanAge))
-	err = s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		ids, err = store.Column[int64](tx, `SELECT id FROM bodies WHERE users < 1 AND idle < ? ORDER BY idle LIMIT ?`, before, int64(sweepBatch))
-		return err
-	})
-	return ids, err
+func (s *Store) orphans(ctx context.Context) ([]int64, error) {
+	return store.List(ctx, s.DB, store.Value[int64], `SELECT id FROM bodies WHERE users < 1 AND idle < ? ORDER BY idle LIMIT ?`,
+		store.Time(s.Now().Add(-OrphanAge)), int64(sweepBatch))
 }

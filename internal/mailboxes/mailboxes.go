@@ -77,9 +77,9 @@ func boxName(name string) (string, error) {
 const columns = `SELECT m.id, b.account, b.name, m.sender, m.recipient, m.size, m.received
 	FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox`
 
-func scan(row func(...any) error) (m mailbox.Message, err error) {
+func scan(r store.Row) (m mailbox.Message, err error) {
 	var received int64
-	err = row(&m.ID, &m.Account, &m.Mailbox, &m.Sender, &m.Recipient, &m.Size, &received)
+	err = r.Scan(&m.ID, &m.Account, &m.Mailbox, &m.Sender, &m.Recipient, &m.Size, &received)
 	m.Received = store.FromTime(received)
 	return m, err
 }
@@ -102,24 +102,7 @@ func (s *Store) Page(ctx context.Context, account, box string, before int64, lim
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	var out []mailbox.Message
-	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		out = nil
-		rows, err := tx.Query(columns+` WHERE b.account = ? AND b.name = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?`, account, box, before, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			m, err := scan(rows.Scan)
-			if err != nil {
-				return err
-			}
-			out = append(out, m)
-		}
-		return rows.Err()
-	})
-	return out, err
+	return store.List(ctx, s.DB, scan, columns+` WHERE b.account = ? AND b.name = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?`, account, box, before, limit)
 }
 
 // Open returns a message; its content is read from the store piece by piece.
@@ -130,7 +113,7 @@ func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.M
 	var header []byte
 	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		header = nil
-		if m, err = scan(tx.Row(columns+` WHERE m.id = ?`, id).Scan); err != nil {
+		if m, err = scan(tx.Row(columns+` WHERE m.id = ?`, id)); err != nil {
 			return err
 		}
 		return tx.Row(`SELECT body, header FROM mailbox_messages WHERE id = ?`, id).Scan(&at, &header)

@@ -1,5 +1,7 @@
 package store
 
+import "context"
+
 // Row is one row of an answer; *sql.Row and *sql.Rows are such.
 type Row interface {
 	Scan(dest ...any) error
@@ -37,10 +39,22 @@ func Collect[T any](tx *Tx, fn func(Row) (T, error), q string, args ...any) ([]T
 	return out, nil
 }
 
+// List is Collect in a transaction of its own.
+func List[T any](ctx context.Context, s *Store, fn func(Row) (T, error), q string, args ...any) (out []T, err error) {
+	err = s.Read(ctx, func(tx *Tx) (err error) {
+		out, err = Collect(tx, fn, q, args...)
+		return err
+	})
+	return out, err
+}
+
+// Value reads a row of one column.
+func Value[T any](r Row) (v T, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
 // Column runs a query with one column and returns its values.
 func Column[T any](tx *Tx, q string, args ...any) ([]T, error) {
-	return Collect(tx, func(r Row) (T, error) {
-		var v T
-		return v, r.Scan(&v)
-	}, q, args...)
+	return Collect(tx, Value[T], q, args...)
 }
