@@ -4,8 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
@@ -34,15 +35,13 @@ type Cache struct {
 	// Fetched is told of every fetch over HTTPS, "ok" or the word of its error (STS-14); nil: nobody.
 	Fetched func(result string, took time.Duration)
 
-	mu      sync.Mutex
-	flights map[dns.Name]*flight
+	flights singleflight.Group // fetches under way in this process, by domain
 }
 
-// flight is one fetch under way in this process, and who waits for it.
-type flight struct {
-	done    chan struct{}
-	finding delivery.Finding // set before done is closed
-	ok      bool             // false: whoever led it was cancelled
+// landed is what a fetch came to; not ok: whoever led it was cancelled.
+type landed struct {
+	finding delivery.Finding
+	ok      bool
 }
 
 // touchEvery bounds how often a use is written down.
@@ -121,44 +120,28 @@ func (c *Cache) unknown(domain dns.Name, err error) delivery.Finding {
 
 // fetchOnce joins the fetch for domain that is under way, or leads one.
 func (c *Cache) fetchOnce(ctx context.Context, domain dns.Name, always bool) delivery.Finding {
-	for {
-		f, lead := c.join(domain)
-		if lead {
-			defer c.leave(domain, f)
-			f.finding, f.ok = c.fetch(ctx, domain, always)
-			return f.finding
-		}
+	for ctx.Err() == nil {
+		fetch := c.flights.DoChan(domain.ASCII(), func() (any, error) {
+			var l landed
+			err := c.Guard.Try(guard.Fetch, func() error {
+				l.finding, l.ok = c.fetch(ctx, domain, always)
+				return nil
+			})
+			return l, err
+		})
 		select {
-		case <-f.done:
-			if f.ok {
-				return f.finding
+		case r := <-fetch:
+			if r.Err != nil {
+				return c.unknown(domain, r.Err)
+			}
+			if l, _ := r.Val.(landed); l.ok {
+				return l.finding
 			}
 			// The leader was cancelled: that says nothing to us.
 		case <-ctx.Done():
-			return interrupted(ctx)
 		}
 	}
-}
-
-func (c *Cache) join(domain dns.Name) (f *flight, lead bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f := c.flights[domain]; f != nil {
-		return f, false
-	}
-	if c.flights == nil {
-		c.flights = make(map[dns.Name]*flight)
-	}
-	f = &flight{done: make(chan struct{})}
-	c.flights[domain] = f
-	return f, true
-}
-
-func (c *Cache) leave(domain dns.Name, f *flight) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.flights, domain)
-	close(f.done)
+	return interrupted(ctx)
 }
 
 // interrupted is the finding of a lookup that was called off.
