@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 )
 
 // The reasons of an Error; the set is closed.
@@ -89,7 +90,7 @@ func checkNames(leaf *x509.Certificate, names []dns.Name) error {
 	for i, n := range names {
 		list[i] = n.String()
 	}
-	return &Error{Reason: TANameMismatch, Text: clip(fmt.Sprintf("the certificate is for %s, not for any of: %s", presented(leaf), strings.Join(list, ", ")))}
+	return &Error{Reason: TANameMismatch, Text: foreign.Text(fmt.Sprintf("the certificate is for %s, not for any of: %s", presented(leaf), strings.Join(list, ", ")), 500)}
 }
 
 // hasName matches the DNS-IDs, and the CN-ID where there are none (RFC 7672 §3.2.3).
@@ -234,9 +235,9 @@ func (a *anchors) classify(now time.Time, err error) *Error {
 	_, again := undated.verify(now)
 	expired := again == nil
 	if expired {
-		return &Error{Reason: TAExpired, Text: clip("a certificate between the server and its DANE trust anchor is expired or not yet valid: " + err.Error()), Err: err}
+		return &Error{Reason: TAExpired, Text: foreign.Text("a certificate between the server and its DANE trust anchor is expired or not yet valid: "+err.Error(), 500), Err: err}
 	}
-	return &Error{Reason: TAChain, Text: clip("no valid certificate chain leads to the DANE trust anchor: " + err.Error()), Err: err}
+	return &Error{Reason: TAChain, Text: foreign.Text("no valid certificate chain leads to the DANE trust anchor: "+err.Error(), 500), Err: err}
 }
 
 func withoutDates(certs []*x509.Certificate, now time.Time) []*x509.Certificate {
@@ -247,9 +248,4 @@ func withoutDates(certs []*x509.Certificate, now time.Time) []*x509.Certificate 
 		copies[i] = &c
 	}
 	return copies
-}
-
-func clip(s string) string {
-	const most = 500
-	return strings.ToValidUTF8(s[:min(len(s), most)], "�")
 }

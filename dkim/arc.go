@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 	"waxwing/message"
 )
 
@@ -127,7 +128,7 @@ func instance(f message.Field) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxARCSets || text[0] == '+' {
-		return 0, fmt.Errorf("i=%s is no instance from 1 to %d", clip(text), maxARCSets)
+		return 0, fmt.Errorf("i=%s is no instance from 1 to %d", foreign.Clip(text, 60), maxARCSets)
 	}
 	return n, nil
 }
@@ -155,7 +156,7 @@ func (c *chain) verify(ctx context.Context, r dns.Resolver) {
 			return
 		}
 		if want := map[bool]string{true: "none", false: "pass"}[i == 0]; claimed != want {
-			c.fail(Fail, "seal %d says cv=%s, not %s", i+1, clip(claimed), want)
+			c.fail(Fail, "seal %d says cv=%s, not %s", i+1, foreign.Clip(claimed, 60), want)
 			return
 		}
 		if err := messages[i].parseARCMessage(*s.message); err != nil {
@@ -308,7 +309,7 @@ func (s *signature) parseARC(f message.Field) (tags, error) {
 	}
 	s.Algorithm, s.Selector = strings.ToLower(ts.compact("a")), ts.compact("s")
 	if s.Algorithm != RSASHA256 && s.Algorithm != Ed25519SHA256 {
-		return nil, fmt.Errorf("unknown algorithm %q", clip(s.Algorithm))
+		return nil, fmt.Errorf("unknown algorithm %q", foreign.Clip(s.Algorithm, 60))
 	}
 	if s.Domain, err = dns.ParseName(ts.compact("d")); err != nil {
 		return nil, err
@@ -330,7 +331,7 @@ func strict(ts tags, raw []byte) error {
 		for i := range len(t.name) {
 			c := t.name[i] | 0x20
 			if (c < 'a' || c > 'z') && (i == 0 || (t.name[i] < '0' || t.name[i] > '9') && t.name[i] != '_') {
-				return fmt.Errorf("%q is no name of a tag", clip(t.name))
+				return fmt.Errorf("%q is no name of a tag", foreign.Clip(t.name, 60))
 			}
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // The algorithms, as a= names them.
@@ -89,7 +91,7 @@ func (r *record) parsePublic(der []byte) error {
 		r.public = ed25519.PublicKey(der)
 		return nil
 	}
-	return fmt.Errorf("key record: unknown key type %q", clip(r.kind))
+	return fmt.Errorf("key record: unknown key type %q", foreign.Clip(r.kind, 60))
 }
 
 // parseRSA takes both forms that are published (RFC 6376 erratum 3017).
@@ -182,7 +184,7 @@ func ParsePrivate(text []byte) (crypto.Signer, error) {
 	case "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("PEM block %q is no private key that DKIM can use", clip(block.Type))
+		return nil, fmt.Errorf("PEM block %q is no private key that DKIM can use", foreign.Clip(block.Type, 60))
 	}
 	if err != nil {
 		return nil, errors.New("private key is damaged")

@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // maxTags bounds the tags of one list.
@@ -72,13 +74,13 @@ func parseTags(b []byte) (tags, error) {
 		switch {
 		case len(bytes.TrimSpace(spec)) == 0:
 		case eq < 0:
-			return nil, fmt.Errorf("%q is no tag", clip(string(bytes.TrimSpace(spec))))
+			return nil, fmt.Errorf("%q is no tag", foreign.Clip(string(bytes.TrimSpace(spec)), 60))
 		case len(ts) == maxTags:
 			return nil, fmt.Errorf("more than %d tags", maxTags)
 		default:
 			name := string(bytes.TrimSpace(spec[:eq]))
 			if _, twice := ts.get(name); twice {
-				return nil, fmt.Errorf("tag %q stands twice", clip(name))
+				return nil, fmt.Errorf("tag %q stands twice", foreign.Clip(name, 60))
 			}
 			ts = append(ts, tag{name, string(bytes.TrimSpace(spec[eq+1:])), pos + eq + 1, end})
 		}
@@ -126,14 +128,7 @@ func upperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F'
 func number(s string) (int64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || len(s) > 76 || n > math.MaxInt64 {
-		return 0, fmt.Errorf("%q is no number", clip(s))
+		return 0, fmt.Errorf("%q is no number", foreign.Clip(s, 60))
 	}
 	return int64(n), nil
-}
-
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
-	}
-	return s
 }

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 	"waxwing/message"
 )
@@ -98,7 +99,7 @@ func (s *signature) parse(f message.Field) error {
 		return err
 	}
 	if v := ts.compact("v"); v != "1" {
-		return fmt.Errorf("unknown signature version %q", clip(v))
+		return fmt.Errorf("unknown signature version %q", foreign.Clip(v, 60))
 	}
 	for _, need := range []string{"a", "b", "bh", "d", "h", "s"} {
 		if ts.compact(need) == "" {
@@ -137,7 +138,7 @@ func (s *signature) parseIdentity(ts tags) error {
 	_, domain, found := cutLast(s.Identity, '@')
 	n, err := dns.ParseName(domain)
 	if !found || err != nil || !n.Under(s.Domain) {
-		return fmt.Errorf("i=%s is not within d=%s", clip(s.Identity), s.Domain)
+		return fmt.Errorf("i=%s is not within d=%s", foreign.Clip(s.Identity, 60), s.Domain)
 	}
 	return nil
 }
@@ -171,7 +172,7 @@ func (s *signature) parseForm(ts tags) error {
 	header, body, _ := strings.Cut(strings.ToLower(ts.compact("c")), "/")
 	for _, c := range []string{header, body} {
 		if c != "" && c != "simple" && c != "relaxed" {
-			return fmt.Errorf("unknown canonicalisation %q", clip(c))
+			return fmt.Errorf("unknown canonicalisation %q", foreign.Clip(c, 60))
 		}
 	}
 	s.relaxedHeader = header == "relaxed"
@@ -195,7 +196,7 @@ func (s *signature) parseHashes(ts tags) error {
 	case "rsa-sha1":
 		return errors.New("rsa-sha1 is no longer accepted (RFC 8301 §3.1)")
 	default:
-		return fmt.Errorf("unknown algorithm %q", clip(s.Algorithm))
+		return fmt.Errorf("unknown algorithm %q", foreign.Clip(s.Algorithm, 60))
 	}
 	s.SignedHeaders = ts.list("h")
 	if !slices.Contains(s.SignedHeaders, "from") {
@@ -296,7 +297,7 @@ func (s *signature) fits(rec record) error {
 	}
 	if _, domain, _ := cutLast(s.Identity, '@'); rec.strict {
 		if n, err := dns.ParseName(domain); err != nil || n != s.Domain {
-			return fmt.Errorf("the key allows no subdomain in i=%s (t=s)", clip(s.Identity))
+			return fmt.Errorf("the key allows no subdomain in i=%s (t=s)", foreign.Clip(s.Identity, 60))
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waxwing/internal/foreign"
 )
 
 // Policy is a domain owner assessment policy (RFC 9989 §4.7, tag p).
@@ -100,15 +102,8 @@ func Parse(text string) (*Record, error) {
 
 func (r *Record) note(s string) {
 	if len(r.Problems) < 10 {
-		r.Problems = append(r.Problems, clip(s))
+		r.Problems = append(r.Problems, foreign.Clip(s, 100))
 	}
-}
-
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
 }
 
 // cutTag splits name=value; both may have blanks around them.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"waxwing/internal/foreign"
 )
 
 // The bounds of a report.
@@ -42,7 +44,7 @@ func latin(charset string, in io.Reader) (io.Reader, error) {
 	case "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "windows-1252":
 		return in, nil // guard has replaced what is not UTF-8
 	}
-	return nil, fmt.Errorf("unknown charset %q", clip(charset))
+	return nil, fmt.Errorf("unknown charset %q", foreign.Clip(charset, 60))
 }
 
 // parser goes through a document token by token.
@@ -132,7 +134,7 @@ func bounded[T any](list []T) []T {
 func (p *parser) end() error {
 	path := strings.Join(p.path, "/")
 	p.path = p.path[:len(p.path)-1]
-	text := clean(p.text.String())
+	text := strings.TrimSpace(foreign.Line(p.text.String()))
 	p.text.Reset()
 	if path == "record" {
 		return p.endRecord()
@@ -213,7 +215,7 @@ func (p *parser) date(into *time.Time, which int, text string) error {
 	whole, _, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || n < 0 || n > 1<<40 {
-		return fmt.Errorf("%q is no time in seconds", clip(text))
+		return fmt.Errorf("%q is no time in seconds", foreign.Clip(text, 60))
 	}
 	*into, p.dates[which] = time.Unix(n, 0).UTC(), true
 	return nil
@@ -233,14 +235,14 @@ func (p *parser) record(path, text string) {
 	case "row/source_ip":
 		a, err := netip.ParseAddr(text)
 		if err != nil {
-			p.bad = fmt.Sprintf("%q is no address", clip(text))
+			p.bad = fmt.Sprintf("%q is no address", foreign.Clip(text, 60))
 			return
 		}
 		r.SourceIP = a.Unmap().WithZone("")
 	case "row/count":
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 || n > 1<<40 {
-			p.bad = fmt.Sprintf("%q is no count", clip(text))
+			p.bad = fmt.Sprintf("%q is no count", foreign.Clip(text, 60))
 			return
 		}
 		r.Count = n
@@ -298,23 +300,6 @@ func (p *parser) check() error {
 		return errors.New("DMARC report: no date_range, or one that ends before it begins")
 	}
 	return nil
-}
-
-// clean is a text without control characters and outer blanks.
-func clean(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD")))
-}
-
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
-	}
-	return s
 }
 
 // guard replaces octets that are not UTF-8, at which the decoder would stop, and

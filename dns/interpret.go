@@ -10,6 +10,8 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
+
+	"waxwing/internal/foreign"
 )
 
 // reply is what a server's message says about a question.
@@ -104,7 +106,7 @@ func refused(m *wire.Msg, q question) *Error {
 		if !ok || len(e.EDE) == maxEDE {
 			continue
 		}
-		e.EDE = append(e.EDE, EDE{Code: ede.InfoCode, Text: clip(printable(ede.ExtraText))})
+		e.EDE = append(e.EDE, EDE{Code: ede.InfoCode, Text: foreign.Clip(foreign.Line(ede.ExtraText), 100)})
 		if m.Rcode == wire.RcodeServerFailure && bogusCode(ede.InfoCode) {
 			e.Security = Bogus
 		}
@@ -118,15 +120,6 @@ const maxEDE = 8
 // bogusCode reports the extended errors that mean a DNSSEC failure: unsupported
 // algorithm and digest, DNSSEC indeterminate to NSEC missing (RFC 8914 §4).
 func bogusCode(code uint16) bool { return code == 1 || code == 2 || code >= 5 && code <= 12 }
-
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-}
 
 // follow walks the CNAMEs of an answer section from the name asked for to the
 // records of the type asked for. Records beside that path are left out.

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"waxwing/internal/foreign"
 )
 
 // Name is a parsed, absolute domain name: A-labels in lower case, no trailing
@@ -33,16 +35,16 @@ func ParseName(s string) (Name, error) {
 		return checked(s, strings.ToLower(t))
 	}
 	if !utf8.ValidString(t) {
-		return Name{}, fmt.Errorf("invalid domain name %q: not UTF-8", clip(s))
+		return Name{}, fmt.Errorf("invalid domain name %q: not UTF-8", foreign.Clip(s, 100))
 	}
 	for i := range len(t) {
 		if c := t[i]; c < utf8.RuneSelf && !strings.ContainsRune(nameOctets, rune(c)) {
-			return Name{}, fmt.Errorf("invalid domain name %q: %q cannot stand in one", clip(s), c)
+			return Name{}, fmt.Errorf("invalid domain name %q: %q cannot stand in one", foreign.Clip(s, 100), c)
 		}
 	}
 	a, err := lookup.ToASCII(t)
 	if err != nil {
-		return Name{}, fmt.Errorf("invalid domain name %q: %v", clip(s), err)
+		return Name{}, fmt.Errorf("invalid domain name %q: %v", foreign.Clip(s, 100), err)
 	}
 	return checked(s, strings.ToLower(a))
 }
@@ -64,7 +66,7 @@ func ParseLax(s string) (Name, error) {
 		c := t[i]
 		ok := c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' && prev != '.'
 		if !ok {
-			return Name{}, fmt.Errorf("invalid domain name %q", clip(s))
+			return Name{}, fmt.Errorf("invalid domain name %q", foreign.Clip(s, 100))
 		}
 		prev = c
 	}
@@ -81,11 +83,11 @@ func ParseQuestion(s string) (Name, error) {
 	t := strings.ToLower(strings.TrimSuffix(s, "."))
 	for label := range strings.SplitSeq(t, ".") {
 		if label == "" {
-			return Name{}, fmt.Errorf("empty label in domain name %q", clip(s))
+			return Name{}, fmt.Errorf("empty label in domain name %q", foreign.Clip(s, 100))
 		}
 		for i := range len(label) {
 			if c := label[i]; c < ' ' || c > '~' || c == '\\' {
-				return Name{}, fmt.Errorf("invalid domain name %q", clip(s))
+				return Name{}, fmt.Errorf("invalid domain name %q", foreign.Clip(s, 100))
 			}
 		}
 	}
@@ -123,28 +125,21 @@ func plain(s string) bool {
 
 func checked(given, s string) (Name, error) {
 	if len(s) > 253 {
-		return Name{}, fmt.Errorf("domain name longer than 253 octets: %q", clip(given))
+		return Name{}, fmt.Errorf("domain name longer than 253 octets: %q", foreign.Clip(given, 100))
 	}
 	last := s
 	for label := range strings.SplitSeq(s, ".") {
 		if len(label) > 63 {
-			return Name{}, fmt.Errorf("label longer than 63 octets in domain name %q", clip(given))
+			return Name{}, fmt.Errorf("label longer than 63 octets in domain name %q", foreign.Clip(given, 100))
 		}
 		last = label
 	}
 	// A name whose last label is all digits is an IPv4 address or a typing
 	// error (RFC 3696 §2).
 	if strings.Trim(last, "0123456789") == "" {
-		return Name{}, fmt.Errorf("%q is no domain name: its last label is a number", clip(given))
+		return Name{}, fmt.Errorf("%q is no domain name: its last label is a number", foreign.Clip(given, 100))
 	}
 	return Name{s}, nil
-}
-
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
 }
 
 // IsZero reports whether n is no name.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // SystemServers reads the resolvers of a resolv.conf (5) file, usually
@@ -46,7 +48,7 @@ func parseResolvConf(r io.Reader) ([]Server, error) {
 		case "nameserver":
 			a, err := netip.ParseAddr(f[1])
 			if err != nil {
-				return nil, fmt.Errorf("nameserver %q is no IP address", clip(f[1]))
+				return nil, fmt.Errorf("nameserver %q is no IP address", foreign.Clip(f[1], 100))
 			}
 			if len(out) < maxServers {
 				out = append(out, Server{Addr: net.JoinHostPort(a.String(), "53"), Trusted: a.Unmap().IsLoopback()})

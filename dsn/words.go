@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"waxwing/internal/foreign"
 )
 
 const wrapAt = 72
@@ -165,12 +167,6 @@ func wrap(b *strings.Builder, indent, text string) {
 	b.WriteByte('\n')
 }
 
-// printable takes control characters out of what others wrote.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(s, "?"))
-}
+// printable takes control characters out of what others wrote; what is no UTF-8 does
+// not make a text of ASCII need more.
+func printable(s string) string { return foreign.Line(strings.ToValidUTF8(s, "?")) }

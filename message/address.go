@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 )
 
 // Bounds of an address list.
@@ -64,7 +65,7 @@ func ParseAddressList(s string) ([]Address, error) {
 	out := make([]Address, len(r.boxes))
 	for i, m := range r.boxes {
 		if m.Domain == "" {
-			return nil, fmt.Errorf("invalid address list: %q has no domain", clip(m.Local))
+			return nil, fmt.Errorf("invalid address list: %q has no domain", foreign.Clip(m.Local, 60))
 		}
 		out[i] = m.Address
 	}

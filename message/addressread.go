@@ -6,6 +6,8 @@ import (
 	"mime"
 	"strings"
 	"unicode/utf8"
+
+	"waxwing/internal/foreign"
 )
 
 // mailbox is an address with the place of its addr-spec in the text. Domain is
@@ -241,7 +243,7 @@ func localPart(words []piece) (string, error) {
 	for _, w := range words {
 		dot := w.text == "." && !w.quoted
 		if !dot && !joined {
-			return "", fmt.Errorf("%q stands before an address without angle brackets", clip(b.String()))
+			return "", fmt.Errorf("%q stands before an address without angle brackets", foreign.Clip(b.String(), 60))
 		}
 		joined = dot
 		b.WriteString(w.text)
@@ -278,10 +280,10 @@ func (r *addressReader) domain() (name string, end int, err error) {
 	for i, w := range words {
 		switch {
 		case w.quoted:
-			return "", 0, fmt.Errorf("the domain %q is quoted", clip(w.text))
+			return "", 0, fmt.Errorf("the domain %q is quoted", foreign.Clip(w.text, 60))
 		case (w.text == ".") == dot:
 			if !dot { // two atoms: what follows is no part of the domain
-				return "", 0, fmt.Errorf("%q stands behind an address", clip(w.text))
+				return "", 0, fmt.Errorf("%q stands behind an address", foreign.Clip(w.text, 60))
 			}
 			return "", 0, errors.New("a domain with an empty label")
 		}
@@ -469,5 +471,5 @@ func phrase(words []piece) string {
 		b.WriteString(w.text)
 	}
 	flush()
-	return clean(d.String())
+	return strings.TrimSpace(foreign.Line(d.String()))
 }

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
+
+	"waxwing/internal/foreign"
 )
 
 // DecodeCharset reads text of a charset by its MIME name. ok is false where the
@@ -39,23 +41,13 @@ func DecodeCharset(charset string, text []byte) (decoded string, ok bool) {
 func DecodeWords(text string) string {
 	text = strings.ReplaceAll(text, "\t", " ")
 	if !strings.Contains(text, "=?") {
-		return clean(text)
+		return strings.TrimSpace(foreign.Line(text))
 	}
 	var d wordDecoder
 	for word := range strings.SplitSeq(text, " ") {
 		d.add(word, false)
 	}
-	return clean(d.String())
-}
-
-// clean makes text printable on one line.
-func clean(text string) string {
-	return strings.TrimSpace(strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(text, "\uFFFD")))
+	return strings.TrimSpace(foreign.Line(d.String()))
 }
 
 // wordDecoder joins words and decodes the encoded ones.
@@ -91,7 +83,7 @@ func charsetReader(charset string, in io.Reader) (io.Reader, error) {
 	charset, _, _ = strings.Cut(charset, "*") // RFC 2231 §5: a language may follow
 	text, ok := DecodeCharset(charset, b)
 	if !ok {
-		return nil, fmt.Errorf("charset %q cannot be read", clip(charset))
+		return nil, fmt.Errorf("charset %q cannot be read", foreign.Clip(charset, 60))
 	}
 	return strings.NewReader(text), nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // ErrSigned says that a message must not be converted: its signature covers
@@ -223,7 +225,7 @@ func (c *converter) fold(h Header) (Header, error) {
 		}
 		raw, ok := refold(f.Raw)
 		if !ok {
-			return h, fmt.Errorf("the %s field has a line of more than %d octets without a space to break it at", clip(f.Name), maxLine)
+			return h, fmt.Errorf("the %s field has a line of more than %d octets without a space to break it at", foreign.Clip(f.Name, 60), maxLine)
 		}
 		fields[i].Raw = raw
 	}
@@ -288,7 +290,7 @@ func (c *converter) leaf(h Header, typ string, enc Encoding, body []byte) error 
 	case QuotedPrintable, Base64:
 		return c.encodedLeaf(h, enc, body)
 	default:
-		return fmt.Errorf("a part says that it is %s, which cannot be converted", clip(string(enc)))
+		return fmt.Errorf("a part says that it is %s, which cannot be converted", foreign.Clip(string(enc), 60))
 	}
 	enc = Base64
 	if strings.HasPrefix(typ, "text/") || strings.HasPrefix(typ, "message/") {

@@ -10,6 +10,8 @@ import (
 	"mime/quotedprintable"
 	"path"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // Limits bound what Walk does. A zero field is its default.
@@ -129,7 +131,7 @@ func transferEncoding(h Header) (string, error) {
 	case "", "7bit", "8bit", "binary", "7-bit", "8-bit":
 		return "", nil
 	default:
-		return "", fmt.Errorf("unknown transfer encoding %q", clip(enc))
+		return "", fmt.Errorf("unknown transfer encoding %q", foreign.Clip(enc, 60))
 	}
 }
 
@@ -305,11 +307,4 @@ func (t *base64Text) Read(into []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	return n, nil
-}
-
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
-	}
-	return s
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // Program is a compiled script. It is not changed by Run and may be run by
@@ -95,18 +97,11 @@ func (c *compiler) require(n *node) error {
 	}
 	for _, s := range n.args[0].strings {
 		if !c.known[s] {
-			return fault(n.line, "the extension %q is not known here", clip(s))
+			return fault(n.line, "the extension %q is not known here", foreign.Clip(s, 60))
 		}
 		c.required[s] = true
 	}
 	return nil
-}
-
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
-	}
-	return s
 }
 
 func (c *compiler) call(n *node, test bool, depth int) (*call, error) {
@@ -116,7 +111,7 @@ func (c *compiler) call(n *node, test bool, depth int) (*call, error) {
 		if test {
 			what = "test"
 		}
-		return nil, fault(n.line, "%q is no %s that is known here", clip(n.name), what)
+		return nil, fault(n.line, "%q is no %s that is known here", foreign.Clip(n.name, 60), what)
 	}
 	if !c.has(s.requires) {
 		return nil, fault(n.line, "%s needs require %q", n.name, s.requires)
@@ -184,7 +179,7 @@ func (c *compiler) arguments(k *call, n *node, s *spec) error {
 		}
 		t, ok := s.tags[a.tag]
 		if !ok {
-			return fault(a.line, "%s knows no :%s", n.name, clip(a.tag))
+			return fault(a.line, "%s knows no :%s", n.name, foreign.Clip(a.tag, 60))
 		}
 		if !c.has(t.requires) {
 			return fault(a.line, ":%s needs require %q", a.tag, t.requires)
@@ -247,7 +242,7 @@ func (c *compiler) check(k *call) error {
 	if a, ok := k.tags["comparator"]; ok {
 		name := a.strings[0]
 		if comparators[name] == nil || !c.has("comparator-"+name) {
-			return fault(k.line, "the comparator %q is not known or not required", clip(name))
+			return fault(k.line, "the comparator %q is not known or not required", foreign.Clip(name, 60))
 		}
 		if name == "i;ascii-numeric" && (k.has("contains") || k.has("matches") || k.has("regex")) {
 			return fault(k.line, "i;ascii-numeric compares numbers, not parts of texts")
@@ -255,7 +250,7 @@ func (c *compiler) check(k *call) error {
 	}
 	for _, t := range []string{"value", "count"} {
 		if a, ok := k.tags[t]; ok && !slices.Contains([]string{"gt", "ge", "lt", "le", "eq", "ne"}, strings.ToLower(a.strings[0])) {
-			return fault(k.line, ":%s knows gt, ge, lt, le, eq and ne, not %q", t, clip(a.strings[0]))
+			return fault(k.line, ":%s knows gt, ge, lt, le, eq and ne, not %q", t, foreign.Clip(a.strings[0], 60))
 		}
 	}
 	switch k.name {
@@ -269,7 +264,7 @@ func (c *compiler) check(k *call) error {
 		return checkNames(k)
 	case "set":
 		if !variableName(k.args[0].strings[0], true) {
-			return fault(k.line, "%q is no name of a variable", clip(k.args[0].strings[0]))
+			return fault(k.line, "%q is no name of a variable", foreign.Clip(k.args[0].strings[0], 60))
 		}
 	}
 	if k.has("regex") {
@@ -295,7 +290,7 @@ func checkNames(k *call) error {
 			continue
 		}
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
-			return fault(k.line, "%q is no name of a header field", clip(s))
+			return fault(k.line, "%q is no name of a header field", foreign.Clip(s, 60))
 		}
 	}
 	if k.has("regex") {
@@ -309,7 +304,7 @@ func (k *call) compileRegex() error {
 	for _, s := range k.args[len(k.args)-1].strings {
 		re, err := regex(s, k.insensitive())
 		if err != nil && !strings.Contains(s, "${") {
-			return fault(k.line, "%q is no regular expression: %v", clip(s), err)
+			return fault(k.line, "%q is no regular expression: %v", foreign.Clip(s, 60), err)
 		}
 		k.regex = append(k.regex, re)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waxwing/internal/foreign"
 )
 
 var dateParts = []string{"year", "month", "day", "date", "julian", "hour", "minute", "second", "time", "iso8601", "std11", "zone", "weekday"}
@@ -14,11 +16,11 @@ var dateParts = []string{"year", "month", "day", "date", "julian", "hour", "minu
 func checkDate(k *call) error {
 	part := strings.ToLower(k.args[len(k.args)-2].strings[0])
 	if !slices.Contains(dateParts, part) {
-		return fault(k.line, "%q is no part of a date", clip(part))
+		return fault(k.line, "%q is no part of a date", foreign.Clip(part, 60))
 	}
 	if a, ok := k.tags["zone"]; ok {
 		if _, err := zone(a.strings[0]); err != nil && !strings.Contains(a.strings[0], "${") {
-			return fault(k.line, "%q is no time zone like +0100", clip(a.strings[0]))
+			return fault(k.line, "%q is no time zone like +0100", foreign.Clip(a.strings[0], 60))
 		}
 	}
 	if k.has("regex") {

@@ -1,12 +1,14 @@
 package sieve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"waxwing/internal/foreign"
 	"waxwing/message"
 )
 
@@ -110,8 +112,8 @@ var (
 // message is to be kept, and the owner told.
 func (p *Program) Run(m Message, env Environment) ([]Action, error) {
 	r := &run{p: p, m: m, env: env, header: m.Header, keep: true, vars: map[string]string{}, included: map[string]bool{}}
-	r.steps = or(env.Budget.Steps, 100_000)
-	r.memory = or(env.Budget.Memory, 256<<10)
+	r.steps = cmp.Or(env.Budget.Steps, 100_000)
+	r.memory = cmp.Or(env.Budget.Memory, 256<<10)
 	r.commands(p.commands)
 	if r.err != nil {
 		return nil, r.err
@@ -121,13 +123,6 @@ func (p *Program) Run(m Message, env Environment) ([]Action, error) {
 		r.actions = append(r.actions, Keep{Flags: r.flags, Implicit: true})
 	}
 	return r.actions, nil
-}
-
-func or(n, fallback int) int {
-	if n == 0 {
-		return fallback
-	}
-	return n
 }
 
 // run is one run of a program.
@@ -231,14 +226,14 @@ func (r *run) command(k *call) {
 	case "notify":
 		r.notify(k)
 	case "error":
-		r.fail(k.line, "%s", clip(r.expand(k.args[0].strings[0])))
+		r.fail(k.line, "%s", foreign.Clip(r.expand(k.args[0].strings[0]), 60))
 	}
 }
 
 // do adds an action, but one that is there already.
 func (r *run) do(a Action, k *call) {
-	if len(r.actions) >= or(r.env.Budget.Actions, 32) {
-		r.fail(k.line, "more actions than %d", or(r.env.Budget.Actions, 32))
+	if len(r.actions) >= cmp.Or(r.env.Budget.Actions, 32) {
+		r.fail(k.line, "more actions than %d", cmp.Or(r.env.Budget.Actions, 32))
 		return
 	}
 	r.actions = append(r.actions, a)
@@ -254,7 +249,7 @@ func (r *run) redirect(k *call) {
 	to := r.expand(k.args[0].strings[0])
 	list, err := message.ParseAddressList(to)
 	if err != nil || len(list) != 1 {
-		r.fail(k.line, "redirect to %q, which is no address", clip(to))
+		r.fail(k.line, "redirect to %q, which is no address", foreign.Clip(to, 60))
 		return
 	}
 	address := list[0].Addr()
@@ -266,8 +261,8 @@ func (r *run) redirect(k *call) {
 			return
 		}
 	}
-	if r.redirects++; r.redirects > or(r.env.Budget.Redirects, 4) {
-		r.fail(k.line, "more redirects than %d", or(r.env.Budget.Redirects, 4))
+	if r.redirects++; r.redirects > cmp.Or(r.env.Budget.Redirects, 4) {
+		r.fail(k.line, "more redirects than %d", cmp.Or(r.env.Budget.Redirects, 4))
 		return
 	}
 	r.do(Redirect{address}, k)
@@ -339,7 +334,7 @@ func (r *run) notify(k *call) {
 		n.Options = r.expandAll(a.strings)
 	}
 	if !validMethod(n.Method) {
-		r.fail(k.line, "notify by %q, which is not known", clip(n.Method))
+		r.fail(k.line, "notify by %q, which is not known", foreign.Clip(n.Method, 60))
 		return
 	}
 	r.do(n, k)
@@ -379,7 +374,7 @@ func (r *run) include(k *call) {
 	}
 	if !ok {
 		if !k.has("optional") {
-			r.fail(k.line, "there is no script %q", clip(name))
+			r.fail(k.line, "there is no script %q", foreign.Clip(name, 60))
 		}
 		return
 	}

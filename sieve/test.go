@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/foreign"
 	"waxwing/message"
 )
 
@@ -130,7 +131,7 @@ func (r *run) headerValues(k *call) []string {
 	var out []string
 	for _, name := range r.expandAll(k.args[0].strings) {
 		for _, v := range pick(k, r.fields(name)) {
-			out = append(out, cut(decoded(v), maxString))
+			out = append(out, foreign.Cut(decoded(v), maxString))
 		}
 	}
 	return out
@@ -227,7 +228,7 @@ func (r *run) bodyValues(k *call) []string {
 	}
 	if k.has("matches") || k.has("regex") { // RFC 5173 §6: no match variables from bodies of any size
 		for i := range texts {
-			texts[i] = cut(texts[i], maxString)
+			texts[i] = foreign.Cut(texts[i], maxString)
 		}
 	}
 	return texts
@@ -250,7 +251,7 @@ func (r *run) duplicate(k *call) bool {
 		}
 		id = decoded(values[0])
 	}
-	id = r.tag(k, "handle") + "\x00" + cut(id, 1000)
+	id = r.tag(k, "handle") + "\x00" + foreign.Cut(id, 1000)
 	seen := r.env.Duplicate != nil && r.env.Duplicate(id, period, k.has("last"))
 	if !seen || k.has("last") {
 		r.do(Seen{id, period}, k)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"waxwing/internal/foreign"
 )
 
 // expand replaces variables and encoded characters in a string. Without the
@@ -50,18 +52,7 @@ func (r *run) expand(s string) string {
 		}
 	}
 	b.WriteString(s)
-	return cut(b.String(), maxString)
-}
-
-// cut cuts a text at a character's border.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
+	return foreign.Cut(b.String(), maxString)
 }
 
 func (r *run) expandAll(list []string) []string {
@@ -87,7 +78,7 @@ func (r *run) variable(name string) string {
 
 func (r *run) declareGlobal(name string, line int) {
 	if !variableName(name, true) || strings.Contains(name, ".") {
-		r.fail(line, "%q is no name of a variable", clip(name))
+		r.fail(line, "%q is no name of a variable", foreign.Clip(name, 60))
 		return
 	}
 	if r.shared == nil {
@@ -104,7 +95,7 @@ func (r *run) set(k *call) {
 			v = modify(m, v)
 		}
 	}
-	v = cut(v, 16<<10)
+	v = foreign.Cut(v, 16<<10)
 	into := r.vars
 	if rest, ok := strings.CutPrefix(name, "global."); ok {
 		name, into = rest, r.global()

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waxwing/internal/foreign"
 )
 
 // MailParams is a parsed MAIL command.
@@ -234,7 +236,7 @@ func pathAndParams(arg, prefix string, badPath Enhanced) (a Address, written, re
 	}
 	a, written, rest, err := parsePath(strings.TrimLeft(arg[len(prefix):], " \t"), syntax{utf8: true, loose: true})
 	if err != nil {
-		return Address{}, "", "", NewReply(501, badPath, "Invalid address: %s", clean(err.Error()))
+		return Address{}, "", "", NewReply(501, badPath, "Invalid address: %s", foreign.Line(err.Error()))
 	}
 	if rest != "" && rest[0] != ' ' {
 		return Address{}, "", "", NewReply(501, badSyntax, "Space must follow the address")
@@ -252,7 +254,7 @@ func eachParam(params string, set func(key, value string, has bool) *Reply) *Rep
 		key, value, has := strings.Cut(p, "=")
 		key = strings.ToUpper(key)
 		if slices.Contains(seen, key) {
-			return NewReply(501, badParam, "Parameter %s given twice", clean(key))
+			return NewReply(501, badParam, "Parameter %s given twice", foreign.Line(key))
 		}
 		seen = append(seen, key)
 		if r := set(key, value, has); r != nil {
@@ -270,7 +272,7 @@ func noValue(key string, has bool) *Reply {
 }
 
 func unknownParam(key string) *Reply {
-	return NewReply(555, badParam, "Parameter %s is not known or not offered here", clean(key))
+	return NewReply(555, badParam, "Parameter %s is not known or not offered here", foreign.Line(key))
 }
 
 func printable(s string) bool {

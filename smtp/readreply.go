@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // ReplyLimits bound what is read of one reply. The zero value is the default.
@@ -104,7 +106,7 @@ func (f ReplyFaults) join(sep string, say func(int) string) string {
 func ParseReply(br *bufio.Reader, limits ReplyLimits) (*Reply, error) {
 	r, err := ReadReply(br, limits)
 	if r != nil && r.Faults&^FaultCut != 0 {
-		return nil, &ReplySyntaxError{Line: clip(r.String()), Reason: r.Faults.Text(), Err: r.Faults.err()}
+		return nil, &ReplySyntaxError{Line: foreign.Clip(r.String(), 200), Reason: r.Faults.Text(), Err: r.Faults.err()}
 	}
 	if err != nil {
 		return nil, err
@@ -172,10 +174,10 @@ func timeout(err error) bool {
 // noCode is the error for an answer that does not begin with a code.
 func noCode(raw []byte, err error) error {
 	if err == nil {
-		return &ReplySyntaxError{Line: clip(clean(string(raw))), Reason: "no reply code"}
+		return &ReplySyntaxError{Line: foreign.Clip(foreign.Line(string(raw)), 200), Reason: "no reply code"}
 	}
 	if err == ErrEndless {
-		return &ReplySyntaxError{Line: clip(clean(string(raw))), Reason: err.Error(), Err: err}
+		return &ReplySyntaxError{Line: foreign.Clip(foreign.Line(string(raw)), 200), Reason: err.Error(), Err: err}
 	}
 	return err
 }
@@ -202,7 +204,7 @@ func (r *Reply) add(l replyLine, raw []byte, limit int) {
 		r.Faults |= FaultLines
 		return
 	}
-	r.Lines = append(r.Lines, clean(string(text)))
+	r.Lines = append(r.Lines, foreign.Line(string(text)))
 }
 
 // replyLine is one line taken apart. code is 0 where it has none, and all of it

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"waxwing/internal/foreign"
 )
 
 // takeEnhanced moves an enhanced code from the text to its field. The first
@@ -31,12 +32,12 @@ func ParseEnhanced(s string) (Enhanced, error) {
 		part, after, more := strings.Cut(rest, ".")
 		v, ok := enhancedPart(part)
 		if !ok || more != (i < 2) {
-			return Enhanced{}, fmt.Errorf("%q is no enhanced status code", clip(clean(s)))
+			return Enhanced{}, fmt.Errorf("%q is no enhanced status code", foreign.Clip(foreign.Line(s), 200))
 		}
 		n[i], rest = v, after
 	}
 	if n[0] != 2 && n[0] != 4 && n[0] != 5 {
-		return Enhanced{}, fmt.Errorf("%q is no enhanced status code: its class is not 2, 4 or 5", clip(clean(s)))
+		return Enhanced{}, fmt.Errorf("%q is no enhanced status code: its class is not 2, 4 or 5", foreign.Clip(foreign.Line(s), 200))
 	}
 	return Enhanced{n[0], n[1], n[2]}, nil
 }
@@ -74,34 +75,8 @@ func (r *Reply) AppendWire(b []byte) []byte {
 			b = append(b, r.Enhanced.String()...)
 			b = append(b, ' ')
 		}
-		b = append(b, clean(line)...)
+		b = append(b, foreign.Line(line)...)
 		b = append(b, '\r', '\n')
 	}
 	return b
-}
-
-// clean replaces control characters by spaces and what is not UTF-8 by U+FFFD.
-func clean(s string) string {
-	if isASCII(s) && printable(s) {
-		return s
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u2029' {
-			return ' '
-		}
-		return c
-	}, s)
-}
-
-func clip(s string) string {
-	const max = 200
-	if len(s) <= max {
-		return s
-	}
-	n := max
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }

@@ -3,6 +3,8 @@ package socketmap
 import (
 	"bytes"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // The sizes of socketmap_table(5), in octets.
@@ -96,12 +98,5 @@ func ParseReply(b []byte) (Reply, error) {
 	case StatusOK, StatusNotFound, StatusTemp, StatusTimeout, StatusPerm:
 		return Reply{s, text}, nil
 	}
-	return Reply{}, syntax("a reply begins with %q", clip(word))
-}
-
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
+	return Reply{}, syntax("a reply begins with %q", foreign.Clip(word, 40))
 }

@@ -2,6 +2,7 @@ package socketmap
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 )
 
@@ -42,7 +44,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel() // before Wait: it ends the connections
-	room := make(chan struct{}, or(s.Conns, defaultConns))
+	room := make(chan struct{}, cmp.Or(s.Conns, defaultConns))
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -87,7 +89,7 @@ func (s *Server) converse(ctx context.Context, c net.Conn) {
 	defer stop()
 	r := bufio.NewReaderSize(c, 1024)
 	for ctx.Err() == nil {
-		if err := c.SetReadDeadline(time.Now().Add(or(s.Idle, defaultIdle))); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(cmp.Or(s.Idle, defaultIdle))); err != nil {
 			return
 		}
 		b, err := ReadNetstring(r, MaxRequest)
@@ -120,11 +122,11 @@ func (s *Server) answer(ctx context.Context, b []byte) Reply {
 	if err != nil {
 		return Perm(err.Error())
 	}
-	ctx, cancel := context.WithTimeout(ctx, or(s.Timeout, defaultTimeout))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.Timeout, defaultTimeout))
 	defer cancel()
 	// Postfix keeps mail whose lookup fails for now.
 	reply := Temp("internal error")
-	s.Guard.Do(guard.Socketmap, func() { reply = s.Lookup(ctx, req) }, "key", clip(req.Key))
+	s.Guard.Do(guard.Socketmap, func() { reply = s.Lookup(ctx, req) }, "key", foreign.Clip(req.Key, 40))
 	return reply
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 )
 
 // Macro is a macro string (RFC 7208 §7), parsed.
@@ -319,5 +320,5 @@ func (e *evaluation) explain(exp Macro, domain dns.Name) string {
 			return ""
 		}
 	}
-	return clip(text, maxExplanation)
+	return foreign.Clip(text, maxExplanation)
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // Record is a parsed SPF record.
@@ -47,17 +49,10 @@ func Parse(text string) (*Record, error) {
 			continue
 		}
 		if err := r.add(word); err != nil {
-			return nil, fmt.Errorf("%s: %w", strconv.QuoteToASCII(clip(word, 100)), err)
+			return nil, fmt.Errorf("%s: %w", strconv.QuoteToASCII(foreign.Clip(word, 100)), err)
 		}
 	}
 	return r, nil
-}
-
-func clip(s string, n int) string {
-	if len(s) > n {
-		return s[:n] + "…"
-	}
-	return s
 }
 
 func (r *Record) add(word string) error {
@@ -198,7 +193,7 @@ func cutLength(s, sep string, most int) (head string, n int, ok bool, err error)
 func length(s string, most int) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n > most || len(s) > 1 && s[0] == '0' || s == "" || !digit(s[0]) {
-		return 0, fmt.Errorf("%q is no prefix length from 0 to %d", clip(s, 10), most)
+		return 0, fmt.Errorf("%q is no prefix length from 0 to %d", foreign.Clip(s, 10), most)
 	}
 	return n, nil
 }
@@ -212,7 +207,7 @@ func (t *Term) network(rest string) error {
 	addr, bits, cut := strings.Cut(text, "/")
 	a, err := netip.ParseAddr(addr)
 	if err != nil || a.Zone() != "" || a.Is4() != (t.Mechanism == "ip4") {
-		return fmt.Errorf("%q is no %s address", clip(addr, 50), t.Mechanism)
+		return fmt.Errorf("%q is no %s address", foreign.Clip(addr, 50), t.Mechanism)
 	}
 	n := a.BitLen()
 	if cut {

@@ -3,12 +3,15 @@ package tlsrpt
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"waxwing/internal/foreign"
 )
 
 // Limits bound what Parse takes in. A zero field is its default.
@@ -300,7 +303,7 @@ func (p *parser) complete(r *Report, h *head) (err error) {
 	}
 	switch {
 	case r.End.Before(r.Begin):
-		return fmt.Errorf("it ends (%s) before it begins (%s)", clip(h.dates.End), clip(h.dates.Start))
+		return fmt.Errorf("it ends (%s) before it begins (%s)", foreign.Clip(h.dates.End, 80), foreign.Clip(h.dates.Start, 80))
 	case r.ID == "":
 		return errors.New("no report-id")
 	case p.seen == 0 && !p.limits.Own:
@@ -546,7 +549,7 @@ func (w *wireDetail) detail(limits Limits) (FailureDetail, error) {
 func reasonOf(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Sprintf("%s is a %s", or(wrong.Field, "it"), wrong.Value)
+		return fmt.Sprintf("%s is a %s", cmp.Or(wrong.Field, "it"), wrong.Value)
 	}
 	return err.Error()
 }

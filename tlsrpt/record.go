@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"waxwing/internal/foreign"
 	"waxwing/message"
 )
 
@@ -77,16 +78,16 @@ func parseFields(s string) (*Record, error) {
 		name, value, ok := strings.Cut(f, "=")
 		switch {
 		case !ok:
-			return nil, syntaxf("field %q lacks a =", clip(f))
+			return nil, syntaxf("field %q lacks a =", foreign.Clip(f, 80))
 		case name == "rua": // case-sensitive: RFC 7405 %s
 			rua = true
 			if err := r.addRUA(value); err != nil {
 				return nil, err
 			}
 		case !extensionName(name):
-			return nil, syntaxf("invalid field name %q", clip(name))
+			return nil, syntaxf("invalid field name %q", foreign.Clip(name, 80))
 		case !extensionValue(value):
-			return nil, syntaxf("invalid value of field %q", clip(name))
+			return nil, syntaxf("invalid value of field %q", foreign.Clip(name, 80))
 		default:
 			r.Extensions = append(r.Extensions, Extension{name, value})
 		}
@@ -135,19 +136,19 @@ func ParseURI(s string) (URI, error) {
 	for i := 0; i < len(s); i++ {
 		// RFC 8460 §3: commas, exclamation points and semicolons are encoded.
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '!' || c == ',' || c == ';' {
-			return URI{}, syntaxf("address %q holds %q, which has to be percent-encoded", clip(s), c)
+			return URI{}, syntaxf("address %q holds %q, which has to be percent-encoded", foreign.Clip(s, 80), c)
 		}
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme == "" {
-		return URI{}, syntaxf("address %q is not a URI", clip(s))
+		return URI{}, syntaxf("address %q is not a URI", foreign.Clip(s, 80))
 	}
 	switch u.Scheme {
 	case "mailto":
 		return mailURI(s, u)
 	case "https":
 		if u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-			return URI{}, syntaxf("address %q is not a plain https URL", clip(s))
+			return URI{}, syntaxf("address %q is not a plain https URL", foreign.Clip(s, 80))
 		}
 		return URI{HTTPS: s}, nil
 	}
@@ -159,15 +160,15 @@ func ParseURI(s string) (URI, error) {
 func mailURI(s string, u *url.URL) (URI, error) {
 	a, err := url.PathUnescape(u.Opaque)
 	if err != nil {
-		return URI{}, syntaxf("address %q: bad percent-encoding", clip(s))
+		return URI{}, syntaxf("address %q: bad percent-encoding", foreign.Clip(s, 80))
 	}
 	at := strings.LastIndexByte(a, '@')
 	if at < 1 || at == len(a)-1 || len(a) > 320 {
-		return URI{}, syntaxf("address %q is not mailto:local@domain", clip(s))
+		return URI{}, syntaxf("address %q is not mailto:local@domain", foreign.Clip(s, 80))
 	}
 	control := strings.ContainsFunc(a, func(r rune) bool { return r < ' ' || r == 0x7f })
 	if control || strings.ContainsAny(a[at:], ` <>"`) {
-		return URI{}, syntaxf("address %q holds a control character, or a space or bracket in its domain", clip(s))
+		return URI{}, syntaxf("address %q holds a control character, or a space or bracket in its domain", foreign.Clip(s, 80))
 	}
 	return URI{Mail: message.Address{Local: unquote(a[:at]), Domain: a[at+1:]}.Addr()}, nil
 }
@@ -213,11 +214,3 @@ func alnum(c byte) bool {
 }
 
 func trimWSP(s string) string { return strings.Trim(s, " \t") }
-
-// clip bounds what an error quotes of foreign text.
-func clip(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "…"
-	}
-	return s
-}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"waxwing/internal/foreign"
 	"waxwing/message"
 )
 
@@ -190,8 +191,8 @@ func TestAlnum(t *testing.T) {
 func TestClip(t *testing.T) {
 	t.Parallel()
 	whole := strings.Repeat("a", 80)
-	if clip(whole) != whole || clip(whole+"a") != whole+"…" {
-		t.Errorf("%q, %q", clip(whole), clip(whole+"a"))
+	if foreign.Clip(whole, 80) != whole || foreign.Clip(whole+"a", 80) != whole+"…" {
+		t.Errorf("%q, %q", foreign.Clip(whole, 80), foreign.Clip(whole+"a", 80))
 	}
 }
 

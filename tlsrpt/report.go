@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"waxwing/internal/foreign"
 )
 
 // Media types and file name of RFC 8460 §5.
@@ -160,7 +162,7 @@ func validAll(ss []string) strlist {
 func (r *Report) Check() error {
 	for i, p := range r.Policies {
 		if err := p.check(); err != nil {
-			return fmt.Errorf("TLS report %q, policy %d (%s %s): %w", clip(r.ID), i+1, clip(string(p.Type)), clip(p.Domain), err)
+			return fmt.Errorf("TLS report %q, policy %d (%s %s): %w", foreign.Clip(r.ID, 80), i+1, foreign.Clip(string(p.Type), 80), foreign.Clip(p.Domain, 80), err)
 		}
 	}
 	return nil
@@ -173,7 +175,7 @@ func (p PolicyResult) check() error {
 	var sum int64
 	for _, d := range p.Details {
 		if d.Sessions < 1 || d.Sessions > p.Failed {
-			return fmt.Errorf("a detail (%s) counts %d sessions of %d failed", clip(string(d.Type)), d.Sessions, p.Failed)
+			return fmt.Errorf("a detail (%s) counts %d sessions of %d failed", foreign.Clip(string(d.Type), 80), d.Sessions, p.Failed)
 		}
 		sum = min(sum+d.Sessions, p.Failed) // else it could overflow
 	}

@@ -1,6 +1,7 @@
 package tlsrpt
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ const maxTextDetails = 100
 // printed without control characters.
 func (r *Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "TLS report of %s", or(printable(r.Organization), "(no name)"))
+	fmt.Fprintf(&b, "TLS report of %s", cmp.Or(printable(r.Organization), "(no name)"))
 	if r.Contact != "" {
 		fmt.Fprintf(&b, " (%s)", printable(r.Contact))
 	}
@@ -56,7 +57,7 @@ func (p *PolicyResult) text(b *strings.Builder) {
 
 func (d *FailureDetail) text(b *strings.Builder) {
 	fmt.Fprintf(b, "  %d x %s", d.Sessions, printable(string(d.Type)))
-	if host := or(d.MXHostname, d.HELO); host != "" {
+	if host := cmp.Or(d.MXHostname, d.HELO); host != "" {
 		fmt.Fprintf(b, " at %s", printable(host))
 	}
 	if d.ReceivingIP != "" {
@@ -72,13 +73,6 @@ func (d *FailureDetail) text(b *strings.Builder) {
 		fmt.Fprintf(b, " (%s)", printable(d.Info))
 	}
 	b.WriteByte('\n')
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // Printable is foreign text without control characters, fit for a terminal.

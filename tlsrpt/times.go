@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"waxwing/internal/foreign"
 )
 
 // parseTime reads a time of RFC 3339 as it is really written (RPT-26): "t" and "z" in
 // lower case, a blank for the T, second 60, hour 24, no seconds, a zone without colon
 // or none at all, which is UTC; or a day alone. A leap second is the one before it.
 func parseTime(name, s string) (time.Time, error) {
-	bad := fmt.Errorf("%s %q is not a time", name, clip(s))
+	bad := fmt.Errorf("%s %q is not a time", name, foreign.Clip(s, 80))
 	text := strings.ToUpper(strings.TrimSpace(s))
 	if len(text) < len(time.DateOnly) {
 		return time.Time{}, bad

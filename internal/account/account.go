@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 )
 
 // Domain is a domain whose mail is received here.
@@ -55,13 +56,13 @@ const maxName = 64
 // a login is either a name or an address.
 func CheckName(name string) error {
 	if name == "" || len(name) > maxName {
-		return fmt.Errorf("account name %q: 1 to %d characters are needed", clip(name), maxName)
+		return fmt.Errorf("account name %q: 1 to %d characters are needed", foreign.Clip(name, 100), maxName)
 	}
 	for i := range len(name) {
 		c := name[i]
 		word := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
 		if !word && (i == 0 || c != '.' && c != '_' && c != '-') {
-			return fmt.Errorf("account name %q: only a-z, 0-9, and after the first also . _ - are allowed", clip(name))
+			return fmt.Errorf("account name %q: only a-z, 0-9, and after the first also . _ - are allowed", foreign.Clip(name, 100))
 		}
 	}
 	return nil
@@ -71,11 +72,4 @@ func CheckName(name string) error {
 // and NFC (RFC 6532 §3.1), so that Joe@ and joe@ are one.
 func NormalizeLocal(local string) string {
 	return norm.NFC.String(strings.ToLower(norm.NFC.String(local)))
-}
-
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
 }

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"waxwing/internal/foreign"
 )
 
 // Column is one column of a table.
@@ -149,7 +150,7 @@ func (t Table) widths(width int) []int {
 		word := utf8.RuneCountInString(c.Head)
 		whole[i] = word
 		for _, row := range t.Rows {
-			text := clean(row[i].Text)
+			text := foreign.Shown(row[i].Text)
 			whole[i] = max(whole[i], utf8.RuneCountInString(text))
 			for _, f := range strings.Fields(text) {
 				word = max(word, utf8.RuneCountInString(f))
@@ -207,7 +208,7 @@ func (t Table) spread(shown, whole []int, room int) {
 func lines(rows [][]Cell, column, width int) int {
 	n := 0
 	for _, row := range rows {
-		n += len(wrap(clean(row[column].Text), width))
+		n += len(wrap(foreign.Shown(row[column].Text), width))
 	}
 	return n
 }
@@ -239,7 +240,7 @@ func writeRow(b *bytes.Buffer, row []Cell, widths []int, to Terminal) {
 	height := 1
 	for i, c := range row {
 		if widths[i] > 0 {
-			lines[i] = wrap(clean(c.Text), widths[i])
+			lines[i] = wrap(foreign.Shown(c.Text), widths[i])
 			height = max(height, len(lines[i]))
 		}
 	}
@@ -286,14 +287,4 @@ func wrap(text string, width int) []string {
 		line += word
 	}
 	return append(out, line)
-}
-
-// clean keeps what others wrote from moving the cursor or colouring the terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
 }

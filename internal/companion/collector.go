@@ -1,6 +1,7 @@
 package companion
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
@@ -62,7 +64,7 @@ const (
 // Run collects until ctx ends, then stores what was read and closes Conn. The
 // error is of the socket.
 func (c *Collector) Run(ctx context.Context) error {
-	q := newIntake(or(c.Queue, defaultQueue), queueOctets)
+	q := newIntake(cmp.Or(c.Queue, defaultQueue), queueOctets)
 	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	read := make(chan error, 1)
@@ -201,7 +203,7 @@ func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagra
 		case err != nil:
 			c.Metrics.datagram(malformed, 1)
 			c.badOnce.do(c.now(), func() {
-				logger(c.Log).Warn("a TLSRPT datagram was dropped", "error", err, "datagram", clip(line(string(b))))
+				logger(c.Log).Warn("a TLSRPT datagram was dropped", "error", err, "datagram", foreign.Clip(line(string(b)), 300))
 			})
 			continue
 		case !c.policies.admit(day, o.observations):

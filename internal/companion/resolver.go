@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 	"waxwing/internal/policy"
 	"waxwing/socketmap"
@@ -54,7 +55,7 @@ func (r *Resolver) Lookup(ctx context.Context, req socketmap.Request) socketmap.
 	if reply.Status != socketmap.StatusOK && reply.Status != socketmap.StatusNotFound {
 		level = slog.LevelWarn
 	}
-	logger(r.Log).Log(ctx, level, "TLS policy lookup", "map", clip(req.Map), "key", clip(req.Key), "answer", clip(reply.String()))
+	logger(r.Log).Log(ctx, level, "TLS policy lookup", "map", foreign.Clip(req.Map, 300), "key", foreign.Clip(req.Key, 300), "answer", foreign.Clip(reply.String(), 300))
 	return reply
 }
 
@@ -113,14 +114,6 @@ func nextHop(key string) (dns.Name, bool) {
 	}
 	n, err := name(key)
 	return n, err == nil && utf8.ValidString(key) && hostname(n.ASCII())
-}
-
-// clip bounds what a peer said, for the log.
-func clip(s string) string {
-	if len(s) > 300 {
-		return strings.ToValidUTF8(s[:300], "") + "…"
-	}
-	return s
 }
 
 func logger(l *slog.Logger) *slog.Logger {

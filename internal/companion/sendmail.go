@@ -2,6 +2,7 @@ package companion
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/foreign"
 	"waxwing/smtp"
 )
 
@@ -58,7 +60,7 @@ func (s *Sendmail) run(ctx context.Context, job *delivery.Job, c delivery.Conten
 	if err != nil {
 		return fmt.Errorf("read the message: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, or(s.Timeout, 2*time.Minute))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.Timeout, 2*time.Minute))
 	defer cancel()
 	args := []string{"-i", "-f", job.Sender, "--"}
 	for _, r := range job.Recipients {
@@ -70,7 +72,7 @@ func (s *Sendmail) run(ctx context.Context, job *delivery.Job, c delivery.Conten
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w: %s", s.Path, err, clip(line(said.String())))
+		return fmt.Errorf("%s: %w: %s", s.Path, err, foreign.Clip(line(said.String()), 300))
 	}
 	return nil
 }

@@ -12,10 +12,10 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-	"unicode"
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 	"waxwing/internal/policy"
 	"waxwing/internal/session"
@@ -210,15 +210,4 @@ func (x *Explainer) live(ctx context.Context, req Request, m MTASTS) *Live {
 }
 
 // clean makes a peer's text fit for a terminal.
-func clean(s string) string {
-	if len(s) > maxText {
-		s = s[:maxText] + "…"
-	}
-	out := []rune(s)
-	for i, r := range out {
-		if !unicode.IsPrint(r) {
-			out[i] = ' '
-		}
-	}
-	return string(out)
-}
+func clean(s string) string { return foreign.Shown(foreign.Clip(s, maxText)) }

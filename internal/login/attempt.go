@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"waxwing/internal/account"
+	"waxwing/internal/foreign"
 	"waxwing/internal/turns"
+	"waxwing/peers"
 	"waxwing/sasl"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -30,7 +30,7 @@ type attempt struct {
 
 func (c *Checker) newAttempt(mech string, conn smtpserver.Conn) *attempt {
 	addr := conn.Remote().Addr()
-	return &attempt{c: c, mech: mech, pair: pair{network: network(addr)}, from: addr.String()}
+	return &attempt{c: c, mech: mech, pair: pair{network: peers.Client(addr).Addr()}, from: addr.String()}
 }
 
 // begin is called once the name is known and before its credentials are looked at:
@@ -144,24 +144,10 @@ func (a *attempt) shown(ctx context.Context) string {
 	case a.user == "":
 		return ""
 	case a.stands != "" || ours && err == nil:
-		return printable(a.user)
+		return foreign.Clip(foreign.Line(a.user), maxShown)
 	}
 	return fmt.Sprintf("unknown-%x", a.pair.name[:4])
 }
 
 // maxShown bounds a name in the log, in octets.
 const maxShown = 100
-
-// printable is one line of valid text.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) > maxShown {
-		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
-	}
-	return s
-}

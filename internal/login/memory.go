@@ -6,16 +6,6 @@ import (
 	"time"
 )
 
-// network is what counts as one client: an IPv4 address, an IPv6 /64.
-func network(a netip.Addr) netip.Addr {
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
-}
-
 // nameKey stands for a name as it was typed. It is keyed with a secret of this
 // process: people type passwords where a name belongs.
 type nameKey [16]byte

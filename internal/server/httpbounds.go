@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
@@ -14,9 +15,9 @@ const httpBuffer = 64 << 10
 func bounded(srv *http.Server) *http.Server {
 	srv.MaxHeaderBytes = 16 << 10
 	srv.ReadHeaderTimeout = 10 * time.Second
-	srv.ReadTimeout = or(srv.ReadTimeout, time.Minute)
-	srv.WriteTimeout = or(srv.WriteTimeout, 2*time.Minute)
-	srv.IdleTimeout = or(srv.IdleTimeout, time.Minute)
+	srv.ReadTimeout = cmp.Or(srv.ReadTimeout, time.Minute)
+	srv.WriteTimeout = cmp.Or(srv.WriteTimeout, 2*time.Minute)
+	srv.IdleTimeout = cmp.Or(srv.IdleTimeout, time.Minute)
 	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 10, MaxReadFrameSize: 16 << 10,
 		MaxReceiveBufferPerConnection: httpBuffer, MaxReceiveBufferPerStream: httpBuffer,
 		MaxDecoderHeaderTableSize: 4 << 10, MaxEncoderHeaderTableSize: 4 << 10}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -104,7 +105,7 @@ func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
 	}
 	log, kind := s.area("proxy").With("listener", string(c.Kind)), string(c.Kind)
 	return &proxyproto.Listener{
-		Listener: l, Guard: s.guard, From: c.ProxyFrom, Pending: or(c.MaxConnections, s.cfg.Limits.MaxConnections),
+		Listener: l, Guard: s.guard, From: c.ProxyFrom, Pending: cmp.Or(c.MaxConnections, s.cfg.Limits.MaxConnections),
 		Refused: func(proxy netip.Addr, why string) {
 			s.Metrics.ProxyRefused(kind, why)
 			level := slog.LevelInfo
@@ -147,7 +148,7 @@ const maxHold = 60 * 24 * time.Hour
 func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, door receive.Door) (*smtpserver.Server, error) {
 	lim := s.cfg.Limits
 	kind, limits := string(c.Kind), s.shares(c)
-	limits.MessageSize, limits.Recipients = int64(or(c.MaxMessageSize, lim.MaxMessageSize)), lim.MaxRecipients
+	limits.MessageSize, limits.Recipients = int64(cmp.Or(c.MaxMessageSize, lim.MaxMessageSize)), lim.MaxRecipients
 	srv := &smtpserver.Server{
 		Hostname: s.cfg.Hostname.ASCII(), TLS: conf, ImplicitTLS: c.Kind == config.Submissions,
 		Limits: limits, Peers: s.peers,

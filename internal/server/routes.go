@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/x509"
 
 	"waxwing/internal/routes"
@@ -12,7 +13,7 @@ import (
 // session is a client for mail hosts with what all transports have in common.
 func (s *Server) session(roots *x509.CertPool) *session.Client {
 	d := s.cfg.Delivery
-	helo := or(d.EHLO, s.cfg.Hostname)
+	helo := cmp.Or(d.EHLO, s.cfg.Hostname)
 	return &session.Client{Dialer: s.o.Dialer, HELO: helo.ASCII(), Roots: roots, Port: int(d.Port),
 		Pool: s.pool, Crowd: s.crowd, Resume: s.resume, Convert: convert, Now: s.o.Now, Log: s.area("session")}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 	"waxwing/internal/store"
 )
 
@@ -57,15 +57,11 @@ type due struct {
 
 // round looks for every key that is due.
 func (w *Watcher) round(ctx context.Context) error {
-	var all []due
-	err := w.Keys.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		all, err = store.Collect(tx, func(r store.Row) (d due, err error) {
-			err = r.Scan(&d.domain, &d.selector, &d.at)
-			return d, err
-		}, `SELECT domain, selector, look_at FROM dkim_key WHERE state = ? AND look_at <= ? ORDER BY look_at LIMIT ?`,
-			string(Active), store.Time(w.now()), int64(watchBatch))
-		return err
-	})
+	all, err := store.List(ctx, w.Keys.Store, func(r store.Row) (d due, err error) {
+		err = r.Scan(&d.domain, &d.selector, &d.at)
+		return d, err
+	}, `SELECT domain, selector, look_at FROM dkim_key WHERE state = ? AND look_at <= ? ORDER BY look_at LIMIT ?`,
+		string(Active), store.Time(w.now()), int64(watchBatch))
 	if err != nil {
 		return fmt.Errorf("reading DKIM keys: %w", err)
 	}
@@ -133,7 +129,7 @@ func (w *Watcher) lookUp(ctx context.Context, k *Key) (Found, string) {
 // note stores what a lookup showed. Signers load the keys anew where one begins to sign.
 func (w *Watcher) note(ctx context.Context, k Key, found Found, detail string) (Key, error) {
 	was, before := k.Stage(), k.Sight.Found
-	k.Sight = k.Sight.after(found, clip(detail), w.now())
+	k.Sight = k.Sight.after(found, foreign.Text(detail, 200), w.now())
 	err := w.Keys.Store.Write(ctx, func(tx *store.Tx) error {
 		s := k.Sight // first stays: another machine may have seen the record meanwhile
 		_, err := tx.Exec(`UPDATE dkim_key SET first = CASE first WHEN 0 THEN ? ELSE first END, looked = ?, found = ?, detail = ?, tries = ?, look_at = ? WHERE domain = ? AND selector = ?`,
@@ -153,12 +149,6 @@ func (w *Watcher) note(ctx context.Context, k Key, found Found, detail string) (
 		w.log().Warn("DNS does not show the record of a DKIM key any more; it goes on signing", "domain", k.Domain.ASCII(), "selector", k.Selector, "found", string(found), "detail", k.Sight.Detail)
 	}
 	return k, nil
-}
-
-// clip bounds what is kept of a fault, as text that every store takes.
-func clip(s string) string {
-	const most = 200
-	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), most)], ""), "\x00", "")
 }
 
 func (w *Watcher) now() time.Time {

@@ -81,13 +81,10 @@ func (c *Cache) prune(ctx context.Context) error {
 func (c *Cache) claim(ctx context.Context) ([]Entry, error) {
 	now := c.now()
 	var out []Entry
-	err := c.Store.Write(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Query(`SELECT `+columns+` FROM sts_policy WHERE due <= ? AND valid_until > ?
+	err := c.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		out, err = store.Collect(tx, entry, `SELECT `+columns+` FROM sts_policy WHERE due <= ? AND valid_until > ?
 			ORDER BY due LIMIT ?`+tx.Lock(), store.Time(now), store.Time(now), batch)
 		if err != nil {
-			return err
-		}
-		if out, err = scanAll(rows); err != nil {
 			return err
 		}
 		for _, e := range out {

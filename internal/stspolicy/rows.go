@@ -5,10 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/foreign"
 	"waxwing/internal/store"
 	"waxwing/mtasts"
 )
@@ -36,18 +36,17 @@ const columns = `domain, policy, record_id, fetched, valid_until, due, last_used
 	failures, failed_id, failure_word, failure_detail, failure_status, backoff_until`
 
 // scan reads one row of columns.
-func scan(row interface{ Scan(...any) error }) (*Entry, error) {
-	var e Entry
+func entry(row store.Row) (e Entry, err error) {
 	var domain, word, detail string
 	var status int
 	var fetched, valid, due, used, checked, backoff int64
-	err := row.Scan(&domain, &e.Text, &e.ID, &fetched, &valid, &due, &used, &checked,
+	err = row.Scan(&domain, &e.Text, &e.ID, &fetched, &valid, &due, &used, &checked,
 		&e.Failures, &e.FailedID, &word, &detail, &status, &backoff)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
 	if e.Domain, err = dns.ParseLax(domain); err != nil {
-		return nil, fmt.Errorf("MTA-STS cache: %w", err)
+		return e, fmt.Errorf("MTA-STS cache: %w", err)
 	}
 	e.Fetched, e.ValidUntil, e.Due = store.FromTime(fetched), store.FromTime(valid), store.FromTime(due)
 	e.LastUsed, e.LastChecked, e.BackoffUntil = store.FromTime(used), store.FromTime(checked), store.FromTime(backoff)
@@ -60,14 +59,14 @@ func scan(row interface{ Scan(...any) error }) (*Entry, error) {
 			e.Policy = p
 		}
 	}
-	return &e, nil
+	return e, nil
 }
 
 // load returns nil where nothing is cached.
 func (c *Cache) load(ctx context.Context, domain dns.Name) (*Entry, error) {
-	var e *Entry
+	var e Entry
 	err := c.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		e, err = scan(tx.Row(`SELECT `+columns+` FROM sts_policy WHERE domain = ?`, domain.ASCII()))
+		e, err = entry(tx.Row(`SELECT `+columns+` FROM sts_policy WHERE domain = ?`, domain.ASCII()))
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -76,7 +75,7 @@ func (c *Cache) load(ctx context.Context, domain dns.Name) (*Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the cached MTA-STS policy of %s: %w", domain, err)
 	}
-	return e, nil
+	return &e, nil
 }
 
 // saveSuccess writes the whole row: text, id and dates change together.
@@ -105,18 +104,9 @@ func saveFailure(tx *store.Tx, e Entry) error {
 			failure_word = excluded.failure_word, failure_detail = excluded.failure_detail,
 			failure_status = excluded.failure_status, backoff_until = excluded.backoff_until`,
 		e.Domain.ASCII(), []byte{}, store.Time(e.Due), store.Time(e.LastUsed), store.Time(e.LastChecked),
-		e.Failures, e.FailedID, string(e.Failure.Word), plainText(e.Failure.Detail), e.Failure.HTTPStatus,
+		e.Failures, e.FailedID, string(e.Failure.Word), foreign.Text(e.Failure.Detail, 1000), e.Failure.HTTPStatus,
 		store.Time(e.BackoffUntil))
 	return err
-}
-
-// plainText is what both engines store as TEXT: valid UTF-8 without NUL, bounded.
-func plainText(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "")
-	if len(s) > 1000 {
-		s = strings.ToValidUTF8(s[:1000], "")
-	}
-	return s
 }
 
 // touch notes that a row was used and its record checked.
@@ -139,32 +129,11 @@ func (c *Cache) postpone(ctx context.Context, e *Entry) error {
 
 // List returns all that is cached, by domain.
 func (c *Cache) List(ctx context.Context) ([]Entry, error) {
-	var out []Entry
-	err := c.Store.Read(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Query(`SELECT ` + columns + ` FROM sts_policy ORDER BY domain`)
-		if err != nil {
-			return err
-		}
-		out, err = scanAll(rows)
-		return err
-	})
+	out, err := store.List(ctx, c.Store, entry, `SELECT `+columns+` FROM sts_policy ORDER BY domain`)
 	if err != nil {
 		return nil, fmt.Errorf("listing the cached MTA-STS policies: %w", err)
 	}
 	return out, nil
-}
-
-func scanAll(rows *sql.Rows) ([]Entry, error) {
-	defer rows.Close()
-	var out []Entry
-	for rows.Next() {
-		e, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, *e)
-	}
-	return out, rows.Err()
 }
 
 // Forget drops what is cached for a domain, and reports whether there was anything.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/foreign"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -93,15 +94,8 @@ func (s *Store) now() time.Time {
 // case alone are in practice one mailbox.
 func key(address string) string { return strings.ToLower(strings.TrimSpace(address)) }
 
+// maxText bounds what is kept of a text, in octets.
 const maxText = 500
-
-func clean(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-	if r := []rune(s); len(r) > maxText {
-		s = string(r[:maxText]) + "…"
-	}
-	return s
-}
 
 // Suppressed returns why, for those of addresses that the account sends no mail to.
 func (s *Store) Suppressed(ctx context.Context, account string, addresses []string) (map[string]string, error) {
@@ -165,7 +159,7 @@ func (s *Store) Bounced(tx *store.Tx, account, address string, r *smtp.Reply) er
 	_, err := tx.Exec(`INSERT INTO suppressions (account, address, manual, code, text, created, expires) VALUES (?, ?, 0, ?, ?, ?, ?)
 		ON CONFLICT (account, address) DO UPDATE SET code = excluded.code, text = excluded.text, created = excluded.created, expires = excluded.expires
 		WHERE suppressions.manual = 0`,
-		account, key(address), code, clean(strings.Join(r.Lines, " ")), store.Time(now), store.Time(expires))
+		account, key(address), code, foreign.Text(strings.Join(r.Lines, " "), maxText), store.Time(now), store.Time(expires))
 	return err
 }
 
@@ -181,7 +175,7 @@ func (s *Store) Add(ctx context.Context, account, address, note string, expires 
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO suppressions (account, address, manual, code, text, created, expires) VALUES (?, ?, 1, '', ?, ?, ?)
 			ON CONFLICT (account, address) DO UPDATE SET manual = 1, code = '', text = excluded.text, created = excluded.created, expires = excluded.expires`,
-			account, key(address), clean(note), store.Time(s.now()), store.Time(expires))
+			account, key(address), foreign.Text(note, maxText), store.Time(s.now()), store.Time(expires))
 		return err
 	})
 }

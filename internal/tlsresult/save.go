@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/foreign"
 	"waxwing/internal/store"
 	"waxwing/tlsrpt"
 )
@@ -151,19 +151,8 @@ func list(ss []string) string {
 	return string(b)
 }
 
-// cut makes a string fit for both engines and for a report: valid UTF-8 without
-// NUL (PostgreSQL refuses it), at most maxText octets.
-func cut(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
-	if len(s) <= maxText {
-		return s
-	}
-	n := maxText
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
+// cut makes a string fit for both engines and for a report.
+func cut(s string) string { return foreign.Text(s, maxText) }
 
 func hash(parts ...string) string {
 	h := sha256.New()

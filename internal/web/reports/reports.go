@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"waxwing/internal/turns"
+	"waxwing/peers"
 )
 
 // Path is where reports are posted to.
@@ -170,12 +171,8 @@ func sourceOf(r *http.Request) (netip.Addr, bool) {
 // room of all. When more networks come than are remembered, the new ones wait for
 // the next hour: those who are known go on. Nobody's own networks are that many.
 func (h *Handler) admit(a netip.Addr) (leave func(), wait time.Duration, ok bool) {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
+	p := peers.Client(a)
+	if !p.IsValid() {
 		return nil, time.Hour, false
 	}
 	now := h.now()
@@ -189,7 +186,7 @@ func (h *Handler) admit(a netip.Addr) (leave func(), wait time.Duration, ok bool
 		clear(h.sites)
 	}
 	n, known := h.sources[p]
-	site := netip.PrefixFrom(a, min(bits, 48)).Masked()
+	site := netip.PrefixFrom(a, min(p.Bits(), 48)).Masked()
 	switch {
 	case n >= perHour || !known && (len(h.sources) >= maxSources || h.sites[site] >= maxOfSite):
 		return nil, wait, false
