@@ -29,14 +29,11 @@ type Reason string
 type Destination struct {
 	Domain   RecipientDomain
 	Expanded dns.Name // where the domain's CNAMEs lead; equal to Domain.Name without CNAMEs
-	// DST-3: two facts that are kept apart.
-	OriginalSecure bool     // the answer for the original next-hop name was Secure
-	ExpandedSecure bool     // every step of its expansion was Secure
-	MXSecure       bool     // DANE-6: the MX answer was Secure; without MX, the address answer
-	HasMX          bool     // MX records exist; false: the domain itself is the host (RFC 5321 §5.1)
-	Hosts          []Host   // in the order of trying
-	Fail           *Failure // why Hosts is empty; nil if it is not
-	Lookups        []Lookup // every lookup made, for explain
+	MXSecure bool     // DANE-6: the MX answer was Secure; without MX, the address answer
+	HasMX    bool     // MX records exist; false: the domain itself is the host (RFC 5321 §5.1)
+	Hosts    []Host   // in the order of trying
+	Fail     *Failure // why Hosts is empty; nil if it is not
+	Lookups  []Lookup // every lookup made, for explain
 }
 
 // Lookup is one DNS lookup as explain shows it.

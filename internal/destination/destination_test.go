@@ -66,7 +66,7 @@ func domain(t testing.TB, s string) delivery.RecipientDomain {
 // show is a destination in one line.
 func show(d delivery.Destination) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "mx=%v orig=%v exp=%v", d.MXSecure, d.OriginalSecure, d.ExpandedSecure)
+	fmt.Fprintf(&b, "mx=%v", d.MXSecure)
 	if d.Fail != nil {
 		fmt.Fprintf(&b, " FAIL %s %s %v", d.Fail.Word, d.Fail.Enhanced, d.Fail.Permanent)
 	}
@@ -93,41 +93,41 @@ func TestFind(t *testing.T) {
 	s := internet(t)
 	f := finder(t, s)
 	for _, tt := range []struct{ rule, domain, want string }{
-		{"DANE-3, DANE-4, DANE-5", "secure.test", "mx=true orig=true exp=true" +
+		{"DANE-3, DANE-4, DANE-5", "secure.test", "mx=true" +
 			" | 10 mx1.secure.test ::1 127.0.0.2 usable:mx1.secure.test refs=[mx1.secure.test secure.test]" +
 			" | 20 mx2.secure.test 127.0.0.3 unusable:mx2.secure.test refs=[mx2.secure.test secure.test] (tlsa-unusable)"},
-		{"DST-1 no MX", "nomx.secure.test", "mx=true orig=true exp=true | 0 nomx.secure.test 127.0.0.4 usable:nomx.secure.test refs=[nomx.secure.test]"},
-		{"DANE-3 no MX, alias", "nomxalias.secure.test", "mx=true orig=true exp=true | 0 nomxalias.secure.test 127.0.0.4 usable:nomx.secure.test refs=[nomx.secure.test nomxalias.secure.test]"},
-		{"DANE-3 no MX, insecure alias", "nomxout.secure.test", "mx=true orig=true exp=false | 0 nomxout.secure.test 127.0.0.10 usable:nomxout.secure.test refs=[nomxout.secure.test]"},
-		{"DANE-3 aliases", "viaalias.secure.test", "mx=true orig=true exp=true" +
+		{"DST-1 no MX", "nomx.secure.test", "mx=true | 0 nomx.secure.test 127.0.0.4 usable:nomx.secure.test refs=[nomx.secure.test]"},
+		{"DANE-3 no MX, alias", "nomxalias.secure.test", "mx=true | 0 nomxalias.secure.test 127.0.0.4 usable:nomx.secure.test refs=[nomx.secure.test nomxalias.secure.test]"},
+		{"DANE-3 no MX, insecure alias", "nomxout.secure.test", "mx=true | 0 nomxout.secure.test 127.0.0.10 usable:nomxout.secure.test refs=[nomxout.secure.test]"},
+		{"DANE-3 aliases", "viaalias.secure.test", "mx=true" +
 			" | 10 good.secure.test ::1 127.0.0.2 usable:mx1.secure.test refs=[mx1.secure.test viaalias.secure.test]" +
 			" | 20 orig.secure.test 127.0.0.5 usable:orig.secure.test refs=[orig.secure.test viaalias.secure.test]" +
 			" | 30 out.secure.test 127.0.0.10 usable:out.secure.test refs=[out.secure.test viaalias.secure.test]"},
-		{"DANE-3 alias of TLSA", "tlsaalias.secure.test", "mx=true orig=true exp=true | 1 ta.secure.test 127.0.0.6 usable:ta.secure.test refs=[ta.secure.test tlsaalias.secure.test]"},
-		{"DANE-4 insecure TLSA", "tlsaout.secure.test", "mx=true orig=true exp=true | 1 to.secure.test 127.0.0.6"},
-		{"DANE-4 lookup error", "failing.secure.test", "mx=true orig=true exp=true" +
+		{"DANE-3 alias of TLSA", "tlsaalias.secure.test", "mx=true | 1 ta.secure.test 127.0.0.6 usable:ta.secure.test refs=[ta.secure.test tlsaalias.secure.test]"},
+		{"DANE-4 insecure TLSA", "tlsaout.secure.test", "mx=true | 1 to.secure.test 127.0.0.6"},
+		{"DANE-4 lookup error", "failing.secure.test", "mx=true" +
 			" | 1 f1.secure.test 127.0.0.7 failed:f1.secure.test refs=[f1.secure.test failing.secure.test] (dns-servfail) | 2 f2.secure.test 127.0.0.8"},
-		{"DANE-6", "secured.insecure.test", "mx=false orig=false exp=false | 1 mx1.secure.test ::1 127.0.0.2"},
-		{"DST-3", "domainalias.secure.test", "mx=false orig=true exp=false | 10 mx.insecure.test 127.0.0.9"},
-		{"DANE-5 expansion", "signedalias.secure.test", "mx=true orig=true exp=true" +
+		{"DANE-6", "secured.insecure.test", "mx=false | 1 mx1.secure.test ::1 127.0.0.2"},
+		{"DANE-6 alias", "domainalias.secure.test", "mx=false | 10 mx.insecure.test 127.0.0.9"},
+		{"DANE-5 expansion", "signedalias.secure.test", "mx=true" +
 			" | 10 mx1.secure.test ::1 127.0.0.2 usable:mx1.secure.test refs=[mx1.secure.test signedalias.secure.test secure.test]" +
 			" | 20 mx2.secure.test 127.0.0.3 unusable:mx2.secure.test refs=[mx2.secure.test signedalias.secure.test secure.test] (tlsa-unusable)"},
-		{"DST-1 null", "null.insecure.test", "mx=false orig=false exp=false FAIL null-mx 5.1.10 true"},
-		{"RFC 7505 §3", "nullplus.insecure.test", "mx=false orig=false exp=false | 10 mx.insecure.test 127.0.0.9"},
-		{"DST-1 NXDOMAIN", "nowhere.secure.test", "mx=false orig=true exp=true FAIL no-such-domain 5.1.2 true"},
-		{"DST-1 alias to nothing", "gone2.insecure.test", "mx=false orig=false exp=false FAIL no-such-domain 5.1.2 true"},
-		{"DST-1 all broken", "odd.insecure.test", "mx=false orig=false exp=false FAIL mx-unusable 5.4.4 true"},
-		{"DST-1 partly broken", "part.insecure.test", "mx=false orig=false exp=false | 10 mx.insecure.test 127.0.0.9"},
-		{"DST-1 SERVFAIL", "sick.insecure.test", "mx=false orig=false exp=false FAIL dns-servfail 4.4.3 false"},
-		{"DST-1 loop", "loop.insecure.test", "mx=false orig=false exp=false FAIL dns-servfail 4.4.3 false"},
-		{"DST-1 bogus", "bogus.test", "mx=false orig=false exp=false FAIL dns-bogus 4.4.3 false"},
-		{"RFC 7672 §2.1.2", "tobogus.secure.test", "mx=true orig=true exp=true FAIL dns-bogus 4.4.3 false"},
-		{"DST-4 no address", "noaddr.insecure.test", "mx=false orig=false exp=false FAIL no-address 5.4.4 true"},
-		{"DST-4 no MX, no address", "none.insecure.test", "mx=false orig=false exp=false FAIL no-address 5.4.4 true"},
-		{"DST-4 temporary", "tempaddr.insecure.test", "mx=false orig=false exp=false FAIL dns-servfail 4.4.3 false"},
-		{"DST-1 one missing", "onemissing.insecure.test", "mx=false orig=false exp=false | 1 gone.insecure.test (no-such-host) | 2 mx.insecure.test 127.0.0.9"},
-		{"a host named twice", "double.insecure.test", "mx=false orig=false exp=false | 10 mx.insecure.test 127.0.0.9"},
-		{"DST-1 literal", "[127.0.0.1]", "mx=false orig=false exp=false | 0  127.0.0.1"},
+		{"DST-1 null", "null.insecure.test", "mx=false FAIL null-mx 5.1.10 true"},
+		{"RFC 7505 §3", "nullplus.insecure.test", "mx=false | 10 mx.insecure.test 127.0.0.9"},
+		{"DST-1 NXDOMAIN", "nowhere.secure.test", "mx=false FAIL no-such-domain 5.1.2 true"},
+		{"DST-1 alias to nothing", "gone2.insecure.test", "mx=false FAIL no-such-domain 5.1.2 true"},
+		{"DST-1 all broken", "odd.insecure.test", "mx=false FAIL mx-unusable 5.4.4 true"},
+		{"DST-1 partly broken", "part.insecure.test", "mx=false | 10 mx.insecure.test 127.0.0.9"},
+		{"DST-1 SERVFAIL", "sick.insecure.test", "mx=false FAIL dns-servfail 4.4.3 false"},
+		{"DST-1 loop", "loop.insecure.test", "mx=false FAIL dns-servfail 4.4.3 false"},
+		{"DST-1 bogus", "bogus.test", "mx=false FAIL dns-bogus 4.4.3 false"},
+		{"RFC 7672 §2.1.2", "tobogus.secure.test", "mx=true FAIL dns-bogus 4.4.3 false"},
+		{"DST-4 no address", "noaddr.insecure.test", "mx=false FAIL no-address 5.4.4 true"},
+		{"DST-4 no MX, no address", "none.insecure.test", "mx=false FAIL no-address 5.4.4 true"},
+		{"DST-4 temporary", "tempaddr.insecure.test", "mx=false FAIL dns-servfail 4.4.3 false"},
+		{"DST-1 one missing", "onemissing.insecure.test", "mx=false | 1 gone.insecure.test (no-such-host) | 2 mx.insecure.test 127.0.0.9"},
+		{"a host named twice", "double.insecure.test", "mx=false | 10 mx.insecure.test 127.0.0.9"},
+		{"DST-1 literal", "[127.0.0.1]", "mx=false | 0  127.0.0.1"},
 	} {
 		t.Run(tt.domain, func(t *testing.T) {
 			t.Parallel()
@@ -181,7 +181,7 @@ func TestUntrusted(t *testing.T) {
 	c := f.DNS.(*dns.Client)
 	c.Servers[0].Trusted = false
 	got := show(f.Find(t.Context(), domain(t, "secure.test")))
-	if got != "mx=false orig=false exp=false | 10 mx1.secure.test ::1 127.0.0.2 | 20 mx2.secure.test 127.0.0.3" {
+	if got != "mx=false | 10 mx1.secure.test ::1 127.0.0.2 | 20 mx2.secure.test 127.0.0.3" {
 		t.Error(got)
 	}
 }

@@ -47,7 +47,6 @@ func (f *Finder) Find(ctx context.Context, d delivery.RecipientDomain) delivery.
 		return dest
 	}
 	dest.Expanded, dest.HasMX = mx.Canonical(), len(mx.Records) > 0
-	f.judgeExpansion(ctx, &dest, mx, &log)
 	hosts, fail := f.candidates(d.Name, mx)
 	dest.MXSecure = fail == nil && dest.HasMX && mx.Security == dns.Secure
 	if dest.Fail = fail; fail == nil {
@@ -98,16 +97,6 @@ func (f *Finder) literal(d delivery.RecipientDomain) delivery.Destination {
 		dest.Hosts = []delivery.Host{{Addrs: []netip.Addr{addr}, AddrSecurity: dns.Insecure}}
 	}
 	return dest
-}
-
-// judgeExpansion keeps DST-3 apart: where an alias leads may be Insecure while
-// the alias itself is Secure (RFC 7672 §2.1.3).
-func (f *Finder) judgeExpansion(ctx context.Context, dest *delivery.Destination, mx dns.Answer[dns.MX], log *lookups) {
-	dest.ExpandedSecure = mx.Security == dns.Secure
-	dest.OriginalSecure = dest.ExpandedSecure
-	if len(mx.Chain) > 0 && mx.Security == dns.Insecure {
-		dest.OriginalSecure = f.aliasSecure(ctx, dest.Domain.Name, log) == nil
-	}
 }
 
 // errNotSecure says that an alias was found, and is not Secure.
