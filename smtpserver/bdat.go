@@ -97,7 +97,7 @@ func (c *conn) endChunks(ctx context.Context, b *chunks, r *smtp.Reply, err erro
 	case err == nil && unread && (r == nil || r.Positive()):
 		r = asReply(errors.New("smtpserver: the session accepted a message without reading it"))
 	default:
-		r = c.verdict(r, err, worth)
+		r = c.finalReply(r, err, worth)
 	}
 	if !last {
 		// RFC 3030 §2: the chunks that follow are refused until RSET.
@@ -286,7 +286,7 @@ func (b *chunks) between(cmd smtp.Command, r *smtp.Reply) {
 			r = c.dispatch(b.ctx, cmd)
 		}
 	}
-	c.reply(cmd.Verb, c.judge(cmd.Verb, r))
+	c.reply(cmd.Verb, c.countError(cmd.Verb, r))
 	if c.ended != "" {
 		b.err = errInterrupted
 	}

@@ -17,7 +17,7 @@ func (c *conn) command(ctx context.Context, line []byte) {
 	if r == nil {
 		r = c.dispatch(ctx, cmd)
 	}
-	c.reply(cmd.Verb, c.judge(cmd.Verb, r))
+	c.reply(cmd.Verb, c.countError(cmd.Verb, r))
 }
 
 // parse splits the line and applies what holds for every command.

@@ -291,5 +291,5 @@ func (c *conn) reply(verb string, r *smtp.Reply) {
 	if t := c.srv.Trace.Command; t != nil {
 		t(verb, r)
 	}
-	writeReply(c.out(), r, replyForm{enhanced: !c.srv.Offer.NoEnhanced, utf8: c.utf8})
+	writeReply(c.out(), r, c.utf8)
 }

@@ -10,9 +10,9 @@ import (
 	"waxwing/smtp"
 )
 
-// judge counts a reply to a command as an error of the client's, if it is one: a
+// countError counts a reply to a command as an error of the client's, if it is one: a
 // refusal for good. VRFY tells nothing, and who asks it looks for addresses.
-func (c *conn) judge(verb string, r *smtp.Reply) *smtp.Reply {
+func (c *conn) countError(verb string, r *smtp.Reply) *smtp.Reply {
 	if r != nil && (r.Permanent() || verb == "VRFY" || c.ended == "logins") {
 		return c.mistake(verb, r)
 	}

@@ -56,17 +56,18 @@ func goodHELO(s string) bool {
 func (c *conn) extensions() smtp.Extensions {
 	o, l := c.srv.Offer, c.srv.limits()
 	e := smtp.Extensions{
-		Size:                !o.NoSize,
+		Size:                true,
 		MaxSize:             l.MessageSize,
-		EightBitMIME:        !o.No8BitMIME,
-		SMTPUTF8:            !o.NoSMTPUTF8,
-		Pipelining:          !o.NoPipelining,
+		EightBitMIME:        true,
+		SMTPUTF8:            true,
+		Pipelining:          true,
 		StartTLS:            c.tls == nil && (c.srv.TLS != nil || c.srv.Hooks.TLS != nil),
-		EnhancedStatusCodes: !o.NoEnhanced,
+		EnhancedStatusCodes: true,
 		// RFC 8689 §2: only after STARTTLS.
 		RequireTLS: o.RequireTLS && (c.tls != nil || c.srv.Identity != ""),
 		DSN:        !o.NoDSN,
 		Chunking:   !o.NoChunking,
+		Limits:     smtp.Limits{MailMax: l.Transactions, RcptMax: l.Recipients},
 	}
 	switch a := c.srv.Auth.(type) {
 	case nil:
@@ -80,9 +81,6 @@ func (c *conn) extensions() smtp.Extensions {
 	}
 	if o.FutureRelease > 0 {
 		e.FutureRelease, e.MaxHold, e.MaxHoldUntil = true, o.FutureRelease, c.srv.now().Add(o.FutureRelease).Truncate(time.Second)
-	}
-	if !o.NoLimits {
-		e.Limits = smtp.Limits{MailMax: l.Transactions, RcptMax: l.Recipients}
 	}
 	return e
 }

@@ -12,15 +12,10 @@ import (
 // octets with code and CRLF).
 const maxReplyText = 480
 
-// replyForm says what a reply may hold.
-type replyForm struct {
-	enhanced bool
-	utf8     bool // RFC 6531 §3.5: only in a transaction with SMTPUTF8
-}
-
-// writeReply writes r. What would break the line out of its place is replaced:
-// texts may hold what a client or a remote server said. Errors stay in w.
-func writeReply(w *bufio.Writer, r *smtp.Reply, f replyForm) {
+// writeReply writes r, with UTF-8 only in a transaction with SMTPUTF8 (RFC 6531 §3.5).
+// What would break the line out of its place is replaced: texts may hold what a
+// client or a remote server said. Errors stay in w.
+func writeReply(w *bufio.Writer, r *smtp.Reply, allow8 bool) {
 	lines := r.Lines
 	if len(lines) == 0 {
 		lines = []string{""}
@@ -33,7 +28,7 @@ func writeReply(w *bufio.Writer, r *smtp.Reply, f replyForm) {
 		} else {
 			w.WriteByte(' ')
 		}
-		if f.enhanced && !r.Enhanced.IsZero() {
+		if !r.Enhanced.IsZero() {
 			w.Write(strconv.AppendInt(num[:0], int64(r.Enhanced.Class), 10))
 			w.WriteByte('.')
 			w.Write(strconv.AppendInt(num[:0], int64(r.Enhanced.Subject), 10))
@@ -41,7 +36,7 @@ func writeReply(w *bufio.Writer, r *smtp.Reply, f replyForm) {
 			w.Write(strconv.AppendInt(num[:0], int64(r.Enhanced.Detail), 10))
 			w.WriteByte(' ')
 		}
-		writeText(w, l, f.utf8)
+		writeText(w, l, allow8)
 		w.WriteString("\r\n")
 	}
 }

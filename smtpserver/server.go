@@ -92,15 +92,9 @@ type Timeouts struct {
 // Offer switches extensions off; REQUIRETLS alone is switched on, because it is
 // a promise that the backend must be able to keep (RFC 8689 §4.2.1).
 type Offer struct {
-	RequireTLS   bool // offered over TLS only
-	NoSMTPUTF8   bool
-	NoDSN        bool
-	NoChunking   bool
-	NoPipelining bool
-	No8BitMIME   bool
-	NoSize       bool
-	NoLimits     bool
-	NoEnhanced   bool // no ENHANCEDSTATUSCODES line; replies then lack the codes too
+	RequireTLS bool // offered over TLS only
+	NoDSN      bool
+	NoChunking bool
 	// FutureRelease is how long a message may be held before its release (RFC 4865);
 	// 0: not offered. For submission only, and only after AUTH is any use made of it.
 	FutureRelease time.Duration

@@ -318,19 +318,18 @@ func TestWriteReply(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		r    *smtp.Reply
-		f    replyForm
+		utf8 bool
 		want string
 	}{
-		{smtp.NewReply(250, smtp.Enhanced{}, ""), replyForm{enhanced: true}, "250 \r\n"},
-		{smtp.NewReply(550, status(5, 1, 1), "a\nb"), replyForm{enhanced: true}, "550-5.1.1 a\r\n550 5.1.1 b\r\n"},
-		{smtp.NewReply(550, status(5, 1, 1), "a"), replyForm{}, "550 a\r\n"},
-		{&smtp.Reply{Code: 550, Lines: []string{"a\r\n250 ok\x00ü\x7f"}}, replyForm{}, "550 a??250 ok???\r\n"},
-		{&smtp.Reply{Code: 550, Lines: []string{"ü\u0085"}}, replyForm{utf8: true}, "550 ü?\r\n"},
-		{&smtp.Reply{Code: 550}, replyForm{}, "550 \r\n"},
+		{smtp.NewReply(250, smtp.Enhanced{}, ""), false, "250 \r\n"},
+		{smtp.NewReply(550, status(5, 1, 1), "a\nb"), false, "550-5.1.1 a\r\n550 5.1.1 b\r\n"},
+		{&smtp.Reply{Code: 550, Lines: []string{"a\r\n250 ok\x00ü\x7f"}}, false, "550 a??250 ok???\r\n"},
+		{&smtp.Reply{Code: 550, Lines: []string{"ü\u0085"}}, true, "550 ü?\r\n"},
+		{&smtp.Reply{Code: 550}, false, "550 \r\n"},
 	} {
 		var b bytes.Buffer
 		w := bufio.NewWriter(&b)
-		writeReply(w, tt.r, tt.f)
+		writeReply(w, tt.r, tt.utf8)
 		w.Flush()
 		if b.String() != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.r, b.String(), tt.want)

@@ -108,12 +108,12 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 	if fault != nil {
 		return c.dataFault(fault)
 	}
-	return c.verdict(r, err, worth)
+	return c.finalReply(r, err, worth)
 }
 
-// verdict is the final reply to a message that was read to its end, for so many
+// finalReply is the final reply to a message that was read to its end, for so many
 // recipients.
-func (c *conn) verdict(r *smtp.Reply, err error, recipients int) *smtp.Reply {
+func (c *conn) finalReply(r *smtp.Reply, err error, recipients int) *smtp.Reply {
 	if err != nil {
 		return asReply(err)
 	}

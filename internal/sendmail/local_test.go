@@ -285,7 +285,11 @@ func TestConfigNames(t *testing.T) {
 // INB-13: no line that SMTP cannot carry goes to a submission server.
 func TestLongLinesAreConverted(t *testing.T) {
 	t.Parallel()
-	h := startSubmitHost(t, func(s *smtpserver.Server) { s.Offer.No8BitMIME = true })
+	h := startSubmitHost(t, func(s *smtpserver.Server) {
+		s.Hooks.Keywords = func(_ smtpserver.Conn, lines []string) []string {
+			return slices.DeleteFunc(lines, func(l string) bool { return l == "8BITMIME" })
+		}
+	})
 	file := h.config(t, "")
 	var errs bytes.Buffer
 	code := invoke(t, strings.NewReader("From: a@b.test\n\n"+strings.Repeat("ü", 1000)+"\n"), &errs, &errs, "-C", file, "x@y.test")
