@@ -199,11 +199,9 @@ type Recipient struct {
 type Job struct {
 	Envelope // Recipients holds only those of this job
 	Domain   RecipientDomain
-	Local    bool    // deliver into a mailbox here
-	Way      Way     // else: how it leaves
-	Claim    int64   // number that settling checks (QUE-2)
-	Minimum  Minimum // the operator's minimum for Domain (POL-9)
-	Lease    Lease   // nil in tests and dry runs
+	Local    bool  // deliver into a mailbox here
+	Way      Way   // else: how it leaves
+	Lease    Lease // nil in tests and dry runs
 }
 
 // Minimum is the operator's least acceptable security for a recipient domain (POL-9).

@@ -283,7 +283,7 @@ func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64,
 func (q *Queue) newJob(env delivery.Envelope, rows []row, number int64, end time.Time) *job {
 	j := &job{rows: rows, Ticket: dispatch.Ticket{To: rows[0].lane().To, Account: env.Account}}
 	env.Recipients = make([]delivery.Recipient, len(rows))
-	j.Job = delivery.Job{Envelope: env, Local: rows[0].local, Claim: number}
+	j.Job = delivery.Job{Envelope: env, Local: rows[0].local}
 	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: number, end: end}
 	for i := range rows {
 		// A domain that does not parse gives a zero one: perform fails it.

@@ -79,8 +79,6 @@ type Queue struct {
 	// Settled runs in the settling transaction for each recipient that reached
 	// its end: Delivered or Failed. env has no Recipients.
 	Settled func(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error
-	// Minimum is the operator's minimum for a domain (POL-9); nil: none.
-	Minimum func(ctx context.Context, d delivery.RecipientDomain) delivery.Minimum
 	// Schedule gives the retries by purpose; nil: retry.Default, and
 	// retry.Reports for reports.
 	Schedule func(p delivery.Purpose) retry.Schedule

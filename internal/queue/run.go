@@ -271,10 +271,6 @@ func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
 	if transport == nil {
 		return delivery.Result{Recipients: all(j, delivery.Deferred, "no-transport", "this server has no transport named "+name)}
 	}
-	if q.Minimum != nil {
-		j.Minimum = q.Minimum(ctx, j.Domain)
-		job.Minimum = j.Minimum
-	}
 	c, err := q.content(ctx, j)
 	if err != nil {
 		q.Log.Error("cannot read a queued message", "message", LogID(j.ID), "error", err)

@@ -194,7 +194,7 @@ func ownAddrs(cfg *config.Config, interfaces func() ([]net.Addr, error)) []netip
 }
 
 // minimum is the operator's least security for a domain (POL-9).
-func (s *Server) minimum(_ context.Context, d delivery.RecipientDomain) delivery.Minimum {
+func (s *Server) minimum(d delivery.RecipientDomain) delivery.Minimum {
 	for _, m := range []delivery.Minimum{delivery.MinTLS, delivery.MinVerified, delivery.MinDANE} {
 		if string(s.live.Load().Delivery.Minimum[d.Name]) == m.String() {
 			return m
@@ -327,7 +327,6 @@ func (s *Server) buildQueue() {
 		Local:     s.Router.Local,
 		Mailboxes: s.Mailboxes,
 		IsLocal:   s.isLocal,
-		Minimum:   s.minimum,
 		Record:    s.record,
 		Attempted: s.attempted,
 

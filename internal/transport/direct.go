@@ -32,9 +32,8 @@ type Direct struct {
 	STS         STS // nil: MTA-STS is not looked at
 	Session     Carrier
 	NoPlaintext bool // the server never sends in plaintext (POL-3)
-	// Minimum is the operator's minimum for a domain (POL-9); nil: none but the
-	// job's own. The higher one counts.
-	Minimum func(ctx context.Context, d delivery.RecipientDomain) delivery.Minimum
+	// Minimum is the operator's minimum for a domain (POL-9); nil: none.
+	Minimum func(d delivery.RecipientDomain) delivery.Minimum
 	// Exception is what the operator sets aside for a domain (STS-13); nil: nothing.
 	Exception func(d delivery.RecipientDomain) delivery.Exception
 	Now       func() time.Time // nil: time.Now
@@ -46,7 +45,6 @@ type PlanRequest struct {
 	Domain     delivery.RecipientDomain
 	Need       delivery.TLSNeed
 	Purpose    delivery.Purpose
-	Minimum    delivery.Minimum
 	NullSender bool // MAIL FROM:<>
 }
 
@@ -69,9 +67,9 @@ func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destinatio
 	if d.STS != nil && !req.Domain.IsLiteral() && dest.Fail == nil && exception.STS != delivery.STSOff {
 		finding = d.STS.Find(ctx, req.Domain)
 	}
-	minimum := req.Minimum
+	minimum := delivery.MinAny
 	if d.Minimum != nil {
-		minimum = max(minimum, d.Minimum(ctx, req.Domain))
+		minimum = d.Minimum(req.Domain)
 	}
 	return dest, finding, policy.Input{
 		Need: req.Need, Destination: dest, Finding: finding, Purpose: req.Purpose, Minimum: minimum,
@@ -84,7 +82,7 @@ func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destinatio
 func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	a := attempt{job: job, session: d.Session, now: d.now, res: delivery.Result{Transport: "direct", Started: d.now()}}
 	a.res.Destination, a.res.Finding, a.in = d.find(ctx, PlanRequest{
-		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, Minimum: job.Minimum, NullSender: job.Sender == "",
+		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, NullSender: job.Sender == "",
 	})
 	if aside := a.decide(); len(aside) > 0 && d.Log != nil {
 		d.Log.Info("delivery exception used", "domain", job.Domain.String(), "facts", delivery.Basis(aside).String())
