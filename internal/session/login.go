@@ -31,45 +31,45 @@ func (l Login) GoString() string { return l.String() }
 // temporary: it is between the operator and the host, and no fault of a sender
 // or recipient. A refusal is never followed by a weaker mechanism. The time for
 // it ends with setup.
-func (v *visit) login(ctx, setup context.Context) *delivery.Failure {
-	l := v.c.Login
+func (s *session) login(ctx, setup context.Context) *delivery.Failure {
+	l := s.c.Login
 	if l == nil {
 		return nil
 	}
-	v.begin(StepLogin)
+	s.begin(StepLogin)
 	var cs *tls.ConnectionState
-	if state, ok := v.conn.TLSState(); ok {
+	if state, ok := s.conn.TLSState(); ok {
 		cs = &state
 	}
-	client, err := sasl.Choose(v.conn.Extensions().Auth, cs, sasl.Account{
-		User: l.User, Password: l.Password, Unverified: !v.verified(), Allowed: l.Mechanisms,
+	client, err := sasl.Choose(s.conn.Extensions().Auth, cs, sasl.Account{
+		User: l.User, Password: l.Password, Unverified: !s.verified(), Allowed: l.Mechanisms,
 	})
 	if err != nil {
 		return authFailure(AuthUnusable, err)
 	}
-	err = v.conn.Auth(setup, client)
-	v.rehearseLogin(v.conn.AuthMechanism())
+	err = s.conn.Auth(setup, client)
+	s.rehearseLogin(s.conn.AuthMechanism())
 	if err != nil {
-		return v.loginFailure(ctx, err)
+		return s.loginFailure(ctx, err)
 	}
-	v.end()
+	s.end()
 	return nil
 }
 
-func (v *visit) loginFailure(ctx context.Context, err error) *delivery.Failure {
+func (s *session) loginFailure(ctx context.Context, err error) *delivery.Failure {
 	var refused *smtpclient.ReplyError
 	var lost *smtpclient.ConnError
 	switch {
 	case ended(ctx):
-		return v.canceled(ctx)
+		return s.canceled(ctx)
 	case errors.As(err, &refused):
-		v.keep(refused.Reply)
-		if v.rehearsal != nil {
-			v.rehearsal.Refusal = refused.Reply
+		s.keep(refused.Reply)
+		if s.rehearsal != nil {
+			s.rehearsal.Refusal = refused.Reply
 		}
 		return authFailure(AuthRefused, refused)
 	case errors.As(err, &lost):
-		return v.failure(err)
+		return s.failure(err)
 	}
 	// The mechanism stopped: the server did not prove that it knows the password,
 	// or tampered with the exchange.
@@ -81,6 +81,6 @@ func authFailure(why delivery.Reason, err error) *delivery.Failure {
 }
 
 // verified reports that TLS says whose the other end is.
-func (v *visit) verified() bool {
-	return v.check != nil && (passed(v.check.pkix) || passed(v.check.dane))
+func (s *session) verified() bool {
+	return s.check != nil && (passed(s.check.pkix) || passed(s.check.dane))
 }

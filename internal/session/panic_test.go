@@ -13,7 +13,7 @@ func TestPanicInExpire(t *testing.T) {
 	t.Parallel()
 	watch := guardtest.New()
 	p := &Pool{Guard: &watch.Guard, Idle: time.Millisecond}
-	p.put(&kept{}) // without a connection
+	p.put(&pooledConn{}) // without a connection
 	if !watch.Saw(guard.Pool, 1) {
 		t.Fatalf("counted: %v", watch.Seen())
 	}

@@ -26,9 +26,9 @@ type Pool struct {
 	Guard       *guard.Guard  // contains panics
 
 	mu     sync.Mutex
-	idle   map[poolKey][]*kept // each in the order in which they came
-	oldest *list.List          // of *kept, all of idle in that order
-	timer  *time.Timer         // for the first of oldest; set while there are any
+	idle   map[poolKey][]*pooledConn // each in the order in which they came
+	oldest *list.List                // of *pooledConn, all of idle in that order
+	timer  *time.Timer               // for the first of oldest; set while there are any
 	closed bool
 }
 
@@ -110,15 +110,15 @@ func recordSet(p *delivery.Plan) string {
 	return string(h.Sum(nil))
 }
 
-// kept is a connection with what is known of it. In the pool it is the pool's,
-// else that of the visit that took it.
-type kept struct {
+// pooledConn is a connection with what is known of it. In the pool it is the pool's,
+// else that of the session that took it.
+type pooledConn struct {
 	key    poolKey
 	conn   *smtpclient.Conn
 	check  *verifier                  // nil in plaintext
 	facts  delivery.Session           // as they were found when it was made
 	served []delivery.RecipientDomain // it was counted for these
-	proven bool                       // see visit
+	proven bool                       // see session
 
 	at  time.Time // since when it is idle
 	now time.Time // the same by the client's clock
@@ -144,7 +144,7 @@ func (p *Pool) has(k poolKey) bool {
 
 // take gives out the connection of that key that was used last; nil if there is
 // none. Connections on which something came unasked are closed on the way.
-func (p *Pool) take(k poolKey, now time.Time) *kept {
+func (p *Pool) take(k poolKey, now time.Time) *pooledConn {
 	for {
 		c := p.pop(k)
 		if c == nil {
@@ -158,7 +158,7 @@ func (p *Pool) take(k poolKey, now time.Time) *kept {
 	}
 }
 
-func (p *Pool) pop(k poolKey) *kept {
+func (p *Pool) pop(k poolKey) *pooledConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	cs := p.idle[k]
@@ -171,7 +171,7 @@ func (p *Pool) pop(k poolKey) *kept {
 }
 
 // remove takes c, which is number i of its key, out. p.mu is held.
-func (p *Pool) remove(c *kept, i int) {
+func (p *Pool) remove(c *pooledConn, i int) {
 	p.oldest.Remove(c.el)
 	c.el = nil
 	cs := slices.Delete(p.idle[c.key], i, i+1)
@@ -183,7 +183,7 @@ func (p *Pool) remove(c *kept, i int) {
 }
 
 // put keeps c, and parts with the connection idle for longest if there are too many.
-func (p *Pool) put(c *kept) {
+func (p *Pool) put(c *pooledConn) {
 	c.at = time.Now()
 	if out := p.insert(c); out != nil {
 		out.conn.Part()
@@ -191,14 +191,14 @@ func (p *Pool) put(c *kept) {
 }
 
 // insert returns the connection for which there is no room.
-func (p *Pool) insert(c *kept) *kept {
+func (p *Pool) insert(c *pooledConn) *pooledConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return c
 	}
 	if p.idle == nil {
-		p.idle, p.oldest = map[poolKey][]*kept{}, list.New()
+		p.idle, p.oldest = map[poolKey][]*pooledConn{}, list.New()
 	}
 	c.el = p.oldest.PushBack(c)
 	p.idle[c.key] = append(p.idle[c.key], c)
@@ -213,8 +213,8 @@ func (p *Pool) insert(c *kept) *kept {
 
 // first takes out the connection that is idle for longest, which is also the
 // first of its key. p.mu is held.
-func (p *Pool) first() *kept {
-	c := p.oldest.Front().Value.(*kept)
+func (p *Pool) first() *pooledConn {
+	c := p.oldest.Front().Value.(*pooledConn)
 	p.remove(c, 0)
 	return c
 }
@@ -226,12 +226,12 @@ func (p *Pool) expire() {
 	}
 }
 
-func (p *Pool) expired(now time.Time) []*kept {
+func (p *Pool) expired(now time.Time) []*pooledConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []*kept
+	var out []*pooledConn
 	for p.oldest.Len() > 0 {
-		end := p.oldest.Front().Value.(*kept).at.Add(p.idleTime())
+		end := p.oldest.Front().Value.(*pooledConn).at.Add(p.idleTime())
 		if end.After(now) {
 			p.timer.Reset(end.Sub(now))
 			return out
@@ -252,7 +252,7 @@ func (p *Pool) Close() error {
 }
 
 // closeAll takes all connections out, and lets none in any more.
-func (p *Pool) closeAll() (out []*kept) {
+func (p *Pool) closeAll() (out []*pooledConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

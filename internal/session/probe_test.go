@@ -65,7 +65,7 @@ func TestProbe(t *testing.T) {
 		if tt.tls == "" && (len(got.Chain) == 0 || got.TLS == nil || got.RequireTLS != slices.Contains(got.Secured, "REQUIRETLS")) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
-		verdict := func(which string, v *delivery.Verification, want delivery.Reason) {
+		result := func(which string, v *delivery.Verification, want delivery.Reason) {
 			have := delivery.Reason("none")
 			if v != nil {
 				have = ""
@@ -77,8 +77,8 @@ func TestProbe(t *testing.T) {
 				t.Errorf("%s: %s %q, want %q", tt.name, which, have, want)
 			}
 		}
-		verdict("PKIX", got.PKIX, tt.pkix)
-		verdict("DANE", got.DANE, tt.dane)
+		result("PKIX", got.PKIX, tt.pkix)
+		result("DANE", got.DANE, tt.dane)
 		if n := tt.mx.saw("MAIL"); n != 0 {
 			t.Errorf("%s: %d MAIL commands", tt.name, n)
 		}

@@ -65,20 +65,20 @@ func (c *Client) Rehearse(ctx context.Context, plan delivery.Plan, addr netip.Ad
 	quick := *c
 	quick.Pool, quick.Resume = nil, nil // as the first mail would find it
 	quick.Timeouts = impatient(c.Timeouts.WithDefaults())
-	t := newTrip(&quick, Request{Plan: plan, Job: &delivery.Job{}, Recipients: []delivery.Recipient{{}}})
+	v := newVisit(&quick, Request{Plan: plan, Job: &delivery.Job{}, Recipients: []delivery.Recipient{{}}})
 	r := Rehearsal{Addr: addr}
 	for next := fresh; ; {
-		v := t.visit(addr, next == smaller, next == plaintext)
-		v.rehearsal, v.facts.Started = &r, quick.now()
+		s := v.newSession(addr, next == smaller, next == plaintext)
+		s.rehearsal, s.facts.Started = &r, quick.now()
 		var ok bool
-		if next, ok = v.establish(ctx); ok {
-			v.rehearseReset(ctx)
+		if next, ok = s.establish(ctx); ok {
+			s.rehearseReset(ctx)
 		}
-		if v.conn != nil && !v.parted {
-			v.conn.Close()
+		if s.conn != nil && !s.parted {
+			s.conn.Close()
 		}
-		r.Session, r.Secured, r.Travelled, r.Failure = v.facts, v.check != nil, v.travelled(), v.facts.Err
-		if f := v.facts.TLSFailure; !ok && r.Failure == nil && f != nil {
+		r.Session, r.Secured, r.Travelled, r.Failure = s.facts, s.check != nil, s.travelled(), s.facts.Err
+		if f := s.facts.TLSFailure; !ok && r.Failure == nil && f != nil {
 			r.Failure = &delivery.Failure{Word: f.Reason, Enhanced: enhSecurity, Text: f.Text}
 		}
 		if last := len(r.Steps) - 1; r.Failure != nil && last >= 0 {
@@ -86,9 +86,9 @@ func (c *Client) Rehearse(ctx context.Context, plan delivery.Plan, addr netip.Ad
 		}
 		switch {
 		case !ok && next == smaller:
-			v.begin(StepSmallHello)
+			s.begin(StepSmallHello)
 		case !ok && next == plaintext:
-			v.begin(StepPlaintext)
+			s.begin(StepPlaintext)
 		default:
 			return r
 		}
@@ -103,19 +103,19 @@ func impatient(t smtpclient.Timeouts) smtpclient.Timeouts {
 }
 
 // rehearseReset says RSET, which a host that is ready for mail takes.
-func (v *visit) rehearseReset(ctx context.Context) {
-	v.begin(StepReset)
-	if err := v.conn.Reset(ctx); err != nil && !v.conn.Usable() {
-		v.broken(ctx, v.failure(err))
+func (s *session) rehearseReset(ctx context.Context) {
+	s.begin(StepReset)
+	if err := s.conn.Reset(ctx); err != nil && !s.conn.Usable() {
+		s.broken(ctx, s.failure(err))
 		return
 	}
-	v.end()
-	v.quit(ctx)
+	s.end()
+	s.quit(ctx)
 }
 
 // begin and end tell a rehearsal how far the session came; without one they cost nothing.
-func (v *visit) begin(name StepName) {
-	if r := v.rehearsal; r != nil {
+func (s *session) begin(name StepName) {
+	if r := s.rehearsal; r != nil {
 		r.Steps = append(r.Steps, Step{Name: name})
 		last := &r.Steps[len(r.Steps)-1]
 		switch name {
@@ -127,39 +127,39 @@ func (v *visit) begin(name StepName) {
 	}
 }
 
-func (v *visit) end() {
-	r := v.rehearsal
+func (s *session) end() {
+	r := s.rehearsal
 	if r == nil || len(r.Steps) == 0 {
 		return
 	}
 	last := &r.Steps[len(r.Steps)-1]
-	last.OK, last.Text = true, bounded(v.stepText(last.Name))
+	last.OK, last.Text = true, bounded(s.stepText(last.Name))
 	if last.Name == StepHello {
-		r.Auth = v.conn.Extensions().Auth
+		r.Auth = s.conn.Extensions().Auth
 	}
 	if last.Name == StepTLS || last.Name == StepStartTLS {
-		r.Steps = append(r.Steps, Step{Name: StepCertificate, OK: true, Text: bounded(v.certificateText())})
+		r.Steps = append(r.Steps, Step{Name: StepCertificate, OK: true, Text: bounded(s.certificateText())})
 	}
 }
 
-func (v *visit) stepText(name StepName) string {
+func (s *session) stepText(name StepName) string {
 	switch name {
 	case StepConnect:
-		return "from " + v.facts.Local.String() + " to " + v.c.address(v.addr)
+		return "from " + s.facts.Local.String() + " to " + s.c.address(s.addr)
 	case StepGreeting:
-		if n := len(v.facts.Transcript); n > 0 {
-			return v.facts.Transcript[n-1]
+		if n := len(s.facts.Transcript); n > 0 {
+			return s.facts.Transcript[n-1]
 		}
 	case StepHello:
-		return v.facts.HELO + " offers " + strings.Join(v.offered(), ", ")
+		return s.facts.HELO + " offers " + strings.Join(s.offered(), ", ")
 	case StepTLS, StepStartTLS:
-		parts := []string{v.facts.TLS.Version, v.facts.TLS.Cipher, v.facts.TLS.KeyExchange}
-		if f := v.facts.TLS.Weak; f != nil {
+		parts := []string{s.facts.TLS.Version, s.facts.TLS.Cipher, s.facts.TLS.KeyExchange}
+		if f := s.facts.TLS.Weak; f != nil {
 			parts = append(parts, "weak: "+string(f.Reason))
 		}
 		return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 	case StepLogin:
-		return v.loginText()
+		return s.loginText()
 	case StepReset:
 		return "ready for mail"
 	}
@@ -167,26 +167,26 @@ func (v *visit) stepText(name StepName) string {
 }
 
 // offered are the extensions of the last EHLO; "nothing" for none.
-func (v *visit) offered() []string {
-	if list := offers(v.conn.HelloReply()); v.conn.ESMTP() && len(list) > 0 {
+func (s *session) offered() []string {
+	if list := offers(s.conn.HelloReply()); s.conn.ESMTP() && len(list) > 0 {
 		return list
 	}
 	return []string{"no extensions"}
 }
 
 // certificateText says what was verified, and what of it the plan asks for.
-func (v *visit) certificateText() string {
+func (s *session) certificateText() string {
 	var parts []string
 	for _, x := range []struct {
-		what    string
-		verdict *delivery.Verification
-	}{{"DANE", v.check.dane}, {"PKIX", v.check.pkix}} {
+		what   string
+		result *delivery.Verification
+	}{{"DANE", s.check.dane}, {"PKIX", s.check.pkix}} {
 		switch {
-		case x.verdict == nil:
-		case x.verdict.Failure == nil:
-			parts = append(parts, x.what+": verified, "+x.verdict.Matched)
+		case x.result == nil:
+		case x.result.Failure == nil:
+			parts = append(parts, x.what+": verified, "+x.result.Matched)
 		default:
-			parts = append(parts, x.what+": "+x.verdict.Failure.Text+" (not required)")
+			parts = append(parts, x.what+": "+x.result.Failure.Text+" (not required)")
 		}
 	}
 	if len(parts) == 0 {
@@ -195,9 +195,9 @@ func (v *visit) certificateText() string {
 	return strings.Join(parts, "; ")
 }
 
-func (v *visit) loginText() string {
-	r := v.rehearsal
-	text := fmt.Sprintf("as %s by %s, ", v.c.Login.User, r.Mechanism)
+func (s *session) loginText() string {
+	r := s.rehearsal
+	text := fmt.Sprintf("as %s by %s, ", s.c.Login.User, r.Mechanism)
 	switch {
 	case r.Binding != "":
 		return text + "bound to this TLS session (" + r.Binding + "); the host proved that it knows the password"
@@ -210,13 +210,13 @@ func (v *visit) loginText() string {
 }
 
 // rehearseLogin notes what a login is made with.
-func (v *visit) rehearseLogin(mech string) {
-	r := v.rehearsal
+func (s *session) rehearseLogin(mech string) {
+	r := s.rehearsal
 	if r == nil {
 		return
 	}
 	r.Mechanism = mech
-	if cs, ok := v.conn.TLSState(); ok && sasl.IsPlus(mech) && len(cs.PeerCertificates) > 0 {
+	if cs, ok := s.conn.TLSState(); ok && sasl.IsPlus(mech) && len(cs.PeerCertificates) > 0 {
 		if b := sasl.TLSBindings(cs, cs.PeerCertificates[0]); len(b) > 0 {
 			r.Binding = b[0].Type // the one that sasl.Choose takes
 		}

@@ -15,32 +15,32 @@ import (
 )
 
 // send carries the message in as many transactions as the host wants.
-func (v *visit) send(ctx context.Context) again {
-	if f := v.fits(); f != nil {
-		v.facts.Err = f
+func (s *session) send(ctx context.Context) again {
+	if f := s.fits(); f != nil {
+		s.facts.Err = f
 		if f.Permanent {
-			v.settleAll(delivery.Failed, f)
+			s.settleAll(delivery.Failed, f)
 		} else {
-			v.unfit(v.todo(), f)
+			s.unfit(s.todo(), f)
 		}
 		return leave
 	}
-	v.refuseUnsendable()
-	todo := v.todo()
-	limits := v.conn.Extensions().Limits
+	s.refuseUnsendable()
+	todo := s.todo()
+	limits := s.conn.Extensions().Limits
 	if limits.RcptMax == 0 {
 		limits.RcptMax = maxRcpts
 	}
 	for first := true; len(todo) > 0; first = false {
-		if !first && v.past(v.bounds.Transactions) {
-			v.tooSlow()
+		if !first && s.past(s.bounds.Transactions) {
+			s.tooSlow()
 			return leave
 		}
-		if v.conn.Retired() || limits.MailMax > 0 && v.conn.Mails() >= limits.MailMax {
+		if s.conn.Retired() || limits.MailMax > 0 && s.conn.Mails() >= limits.MailMax {
 			return fresh // SES-13; RFC 9422 §4: the host's limit for one connection
 		}
-		n := v.batch(todo, limits)
-		over, a, done := v.transact(ctx, todo[:n])
+		n := s.batch(todo, limits)
+		over, a, done := s.transact(ctx, todo[:n])
 		if done {
 			return a
 		}
@@ -54,14 +54,14 @@ func (v *visit) send(ctx context.Context) again {
 }
 
 // batch is how many of todo go into one transaction.
-func (v *visit) batch(todo []int, l smtp.Limits) int {
+func (s *session) batch(todo []int, l smtp.Limits) int {
 	n := min(l.RcptMax, len(todo))
 	if l.RcptDomainMax == 0 {
 		return n
 	}
 	var seen []delivery.RecipientDomain
 	for at, i := range todo[:n] {
-		if d := v.req.Recipients[i].Domain; !slices.Contains(seen, d) {
+		if d := s.req.Recipients[i].Domain; !slices.Contains(seen, d) {
 			seen = append(seen, d)
 		}
 		if len(seen) > l.RcptDomainMax {
@@ -73,9 +73,9 @@ func (v *visit) batch(todo []int, l smtp.Limits) int {
 
 // unfit leaves recipients to the next host, since this one cannot take the message
 // (SES-14). One that an address of this host put off keeps that reason.
-func (v *visit) unfit(which []int, f *delivery.Failure) {
+func (s *session) unfit(which []int, f *delivery.Failure) {
 	for _, i := range which {
-		if r := &v.results[i]; !v.asked[i].IsValid() {
+		if r := &s.results[i]; !s.asked[i].IsValid() {
 			r.Word, r.Text, r.Enhanced, r.Reply, r.PolicyFailure, r.Unfit = f.Word, f.Text, f.Enhanced, nil, false, true
 		}
 	}
@@ -83,10 +83,10 @@ func (v *visit) unfit(which []int, f *delivery.Failure) {
 
 // todo are the indices of the recipients that are pending, and that this address
 // has not put off and can take.
-func (v *visit) todo() []int {
+func (s *session) todo() []int {
 	var out []int
-	for i := range v.results {
-		if r := &v.results[i]; r.Outcome == delivery.Pending && v.asked[i] != v.addr && !r.Unfit {
+	for i := range s.results {
+		if r := &s.results[i]; r.Outcome == delivery.Pending && s.asked[i] != s.addr && !r.Unfit {
 			out = append(out, i)
 		}
 	}
@@ -95,29 +95,29 @@ func (v *visit) todo() []int {
 
 // fits holds the message against what the host offers (SES-8). A failure that is
 // not permanent is this host's alone.
-func (v *visit) fits() *delivery.Failure {
-	ext, job := v.conn.Extensions(), v.req.Job
-	host := v.plan.Host.Name
+func (s *session) fits() *delivery.Failure {
+	ext, job := s.conn.Extensions(), s.req.Job
+	host := s.plan.Host.Name
 	if strings.ContainsFunc(job.Sender, control) {
 		return &delivery.Failure{Word: BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: "the sender's address holds a control character"}
 	}
-	v.form()
+	s.form()
 	sender, ok := job.Sender, true
 	if !ext.SMTPUTF8 {
 		sender, ok = smtp.ASCIIAddress(job.Sender)
 	}
-	v.sender = sender
-	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && !v.ascii && v.needsUTF8() {
+	s.sender = sender
+	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && !s.ascii && s.needsUTF8() {
 		return &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
 			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
 	}
-	need := message.Need{SevenBit: job.EightBit && !ext.EightBitMIME && !v.ascii, ShortLines: v.longLines()}
+	need := message.Need{SevenBit: job.EightBit && !ext.EightBitMIME && !s.ascii, ShortLines: s.longLines()}
 	if need != (message.Need{}) {
-		if f := v.convert(need); f != nil {
+		if f := s.convert(need); f != nil {
 			return f
 		}
 	}
-	if size := v.content.Size(); ext.MaxSize > 0 && size > ext.MaxSize {
+	if size := s.content.Size(); ext.MaxSize > 0 && size > ext.MaxSize {
 		return &delivery.Failure{Word: SizeExceeded, Enhanced: enhTooBig,
 			Text: fmt.Sprintf("the message has %d octets, and %s takes at most %d", size, host, ext.MaxSize)}
 	}
@@ -126,23 +126,23 @@ func (v *visit) fits() *delivery.Failure {
 
 // form chooses between the two forms in which a notification may be kept: the one
 // in US-ASCII is for a host that cannot be given the other (QUE-12).
-func (v *visit) form() {
-	ext, job := v.conn.Extensions(), v.req.Job
-	v.content, v.ascii = v.req.Content, false
-	two, ok := v.req.Content.(delivery.TwoForms)
+func (s *session) form() {
+	ext, job := s.conn.Extensions(), s.req.Job
+	s.content, s.ascii = s.req.Content, false
+	two, ok := s.req.Content.(delivery.TwoForms)
 	if ok && (job.SMTPUTF8 && !ext.SMTPUTF8 || job.EightBit && !ext.EightBitMIME) {
-		v.content, v.ascii = two.ASCII, true
+		s.content, s.ascii = two.ASCII, true
 	}
 }
 
 // longLines reports lines that SMTP cannot carry (INB-13). Mail of accounts has
 // none, for submission has seen to it; what came in over MX, and notifications
 // that return such mail, are looked through when they travel on.
-func (v *visit) longLines() bool {
-	if v.req.Job.Account != "" {
+func (s *session) longLines() bool {
+	if s.req.Job.Account != "" {
 		return false
 	}
-	r, err := v.content.Open()
+	r, err := s.content.Open()
 	if err != nil {
 		return false // sending will tell
 	}
@@ -153,38 +153,38 @@ func (v *visit) longLines() bool {
 }
 
 // convert makes the content as needed, or says why it stays as it is.
-func (v *visit) convert(need message.Need) *delivery.Failure {
+func (s *session) convert(need message.Need) *delivery.Failure {
 	f := &delivery.Failure{Word: LineTooLong, Permanent: true, Enhanced: enhMedia,
 		Text: "a line of the message has more than 998 octets, which SMTP cannot carry"}
 	if need.SevenBit {
 		f = &delivery.Failure{Word: EightBitMissing, Enhanced: enhConvert,
-			Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", v.plan.Host.Name)}
+			Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", s.plan.Host.Name)}
 	}
-	if v.c.Convert == nil {
+	if s.c.Convert == nil {
 		return f
 	}
-	content, err := v.c.Convert(v.content, need)
+	content, err := s.c.Convert(s.content, need)
 	if err != nil {
 		f.Text += ": " + bounded(err.Error())
 		return f
 	}
-	v.content = content
+	s.content = content
 	return nil
 }
 
 // refuseUnsendable leaves recipients to the next host whose own address this one
 // cannot take, and settles those that no host may be given.
-func (v *visit) refuseUnsendable() {
-	utf8 := v.conn.Extensions().SMTPUTF8
-	for _, i := range v.todo() {
-		addr, r := v.req.Recipients[i].Address, &v.results[i]
+func (s *session) refuseUnsendable() {
+	utf8 := s.conn.Extensions().SMTPUTF8
+	for _, i := range s.todo() {
+		addr, r := s.req.Recipients[i].Address, &s.results[i]
 		switch {
-		case strings.ContainsFunc(addr, control) || strings.ContainsFunc(v.req.Recipients[i].ORcpt, control):
+		case strings.ContainsFunc(addr, control) || strings.ContainsFunc(s.req.Recipients[i].ORcpt, control):
 			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, BadEnvelope, enhBadParams, "the recipient's address holds a control character"
 		case utf8:
 		case !asciiForm(addr):
-			v.unfit([]int{i}, &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
-				Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", v.plan.Host.Name)})
+			s.unfit([]int{i}, &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
+				Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", s.plan.Host.Name)})
 		}
 	}
 }
@@ -197,46 +197,46 @@ func asciiForm(addr string) bool {
 
 // transact sends one transaction for the recipients at batch. It returns those
 // of them that a further transaction may take, or done with what comes next.
-func (v *visit) transact(ctx context.Context, batch []int) (over []int, a again, done bool) {
-	body, err := v.content.Open()
+func (s *session) transact(ctx context.Context, batch []int) (over []int, a again, done bool) {
+	body, err := s.content.Open()
 	if err != nil {
-		v.settleAll(delivery.Deferred, &delivery.Failure{Word: ContentUnreadable, Enhanced: enhLocal, Text: "the message could not be read: " + err.Error()})
+		s.settleAll(delivery.Deferred, &delivery.Failure{Word: ContentUnreadable, Enhanced: enhLocal, Text: "the message could not be read: " + err.Error()})
 		return nil, leave, true
 	}
 	defer body.Close()
-	t := smtpclient.Transaction{Mail: v.mail(batch), Rcpts: make([]smtpclient.RcptOptions, 0, len(batch)), Body: body, Size: v.content.Size(),
-		BeforeFinal: v.extend, Reset: v.kept != nil, Chunk: v.proven && time.Since(v.kept.at) < hot}
+	t := smtpclient.Transaction{Mail: s.mail(batch), Rcpts: make([]smtpclient.RcptOptions, 0, len(batch)), Body: body, Size: s.content.Size(),
+		BeforeFinal: s.extend, Reset: s.from != nil, Chunk: s.proven && time.Since(s.from.at) < hot}
 	for _, i := range batch {
-		t.Rcpts = append(t.Rcpts, v.rcpt(&v.req.Recipients[i]))
+		t.Rcpts = append(t.Rcpts, s.rcpt(&s.req.Recipients[i]))
 	}
-	res, err := v.conn.Transaction(ctx, t)
-	return v.judge(ctx, batch, res, err)
+	res, err := s.conn.Transaction(ctx, t)
+	return s.outcomes(ctx, batch, res, err)
 }
 
 // extend holds the job for as long as the host may take to answer the final
 // dot: without it another owner might send the message meanwhile (QUE-2).
-func (v *visit) extend(ctx context.Context) error {
-	if v.req.Job.Lease == nil {
+func (s *session) extend(ctx context.Context) error {
+	if s.req.Job.Lease == nil {
 		return nil
 	}
-	return v.req.Job.Lease.Extend(ctx, v.c.Timeouts.Settle()+time.Minute)
+	return s.req.Job.Lease.Extend(ctx, s.c.Timeouts.Settle()+time.Minute)
 }
 
-func (v *visit) mail(batch []int) smtpclient.MailOptions {
-	ext, job := v.conn.Extensions(), v.req.Job
-	m := smtpclient.MailOptions{From: v.sender}
+func (s *session) mail(batch []int) smtpclient.MailOptions {
+	ext, job := s.conn.Extensions(), s.req.Job
+	m := smtpclient.MailOptions{From: s.sender}
 	if ext.Size {
-		m.Size = v.content.Size()
+		m.Size = s.content.Size()
 	}
-	if job.EightBit && ext.EightBitMIME && !v.ascii {
+	if job.EightBit && ext.EightBitMIME && !s.ascii {
 		m.Body = "8BITMIME"
 	}
 	if ext.SMTPUTF8 {
-		m.SMTPUTF8 = job.SMTPUTF8 && !v.ascii || !ascii(job.Sender) ||
-			slices.ContainsFunc(batch, func(i int) bool { return !ascii(v.req.Recipients[i].Address) })
+		m.SMTPUTF8 = job.SMTPUTF8 && !s.ascii || !ascii(job.Sender) ||
+			slices.ContainsFunc(batch, func(i int) bool { return !ascii(s.req.Recipients[i].Address) })
 	}
 	// RFC 8689 §4.2.1: only over TLS, and only where offered there.
-	m.RequireTLS = v.facts.RequireTLS && v.plan.RequireTLSVerb != delivery.CheckNone
+	m.RequireTLS = s.facts.RequireTLS && s.plan.RequireTLSVerb != delivery.CheckNone
 	if ext.DSN {
 		m.EnvID = job.EnvID
 		switch job.Ret {
@@ -249,8 +249,8 @@ func (v *visit) mail(batch []int) smtpclient.MailOptions {
 	return m
 }
 
-func (v *visit) rcpt(r *delivery.Recipient) smtpclient.RcptOptions {
-	ext := v.conn.Extensions()
+func (s *session) rcpt(r *delivery.Recipient) smtpclient.RcptOptions {
+	ext := s.conn.Extensions()
 	o := smtpclient.RcptOptions{To: r.Address}
 	if ext.DSN {
 		o.Notify, o.ORcpt = notify(r.Notify), r.ORcpt

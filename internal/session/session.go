@@ -89,150 +89,22 @@ var (
 // twice: a recipient whose message was sent in full without an answer is
 // Deferred, and goes to no other address or host in this attempt.
 func (c *Client) Carry(ctx context.Context, req Request) Report {
-	t := newTrip(c, req)
+	v := newVisit(c, req)
 	last := lastAddrs(req.Recipients)
 	addrs := order(req.Plan.Host.Addrs, last)
 	if req.Plan.Skip != nil || len(addrs) == 0 {
-		t.unsettled(&delivery.Failure{Word: NoAddress, Enhanced: enhNoAnswer, Text: "the host has no address to connect to"})
-		return t.report()
+		v.unsettled(&delivery.Failure{Word: NoAddress, Enhanced: enhNoAnswer, Text: "the host has no address to connect to"})
+		return v.report()
 	}
 	if len(last) == 0 { // no greylist knows the message by its address
-		addrs = t.keptFirst(addrs)
+		addrs = v.keptFirst(addrs)
 	}
 	for _, addr := range addrs {
-		if t.address(ctx, addr) != nextAddr || t.pending() == 0 || ended(ctx) || t.past(t.bounds.Addresses) {
+		if v.address(ctx, addr) != nextAddr || v.pending() == 0 || ended(ctx) || v.past(v.bounds.Addresses) {
 			break
 		}
 	}
-	return t.report()
-}
-
-// again is what to do once a session has ended.
-type again uint8
-
-const (
-	leave     again = iota // nothing more with this host
-	nextAddr               // the next address of this host
-	smaller                // the same address once more, with a small TLS hello (POL-10)
-	plaintext              // the same address once more, without TLS (POL-3)
-	fresh                  // the same address over a new connection
-)
-
-// address does with one address what can be done: over a connection that is
-// kept, over a new one, and once without TLS if the plan allows it.
-func (t *trip) address(ctx context.Context, addr netip.Addr) again {
-	a, small, plain := fresh, false, false
-	if v := t.reuse(addr); v != nil {
-		a = t.session(ctx, v)
-	}
-	for a == fresh || a == smaller || a == plaintext {
-		if t.pending() == 0 || ended(ctx) {
-			return leave
-		}
-		if t.past(t.bounds.Transactions) {
-			t.tooSlow()
-			return leave
-		}
-		small, plain = small || a == smaller, plain || a == plaintext
-		a = t.session(ctx, t.visit(addr, small, plain))
-	}
-	return a
-}
-
-// visit is a visit over a new connection.
-func (t *trip) visit(addr netip.Addr, small, plain bool) *visit {
-	return &visit{trip: t, addr: addr, small: small, plain: plain,
-		facts: delivery.Session{Addr: addr, SmallHello: small && !plain, Plaintext: plain}}
-}
-
-// trip is one Carry: the state that its sessions share.
-type trip struct {
-	c       *Client
-	req     Request
-	plan    *delivery.Plan // the request's
-	done    delivery.Visit
-	results []delivery.RecipientResult
-	asked   []netip.Addr     // per recipient: the address whose 4xx it got, which is not asked again
-	content delivery.Content // as it will be sent
-	began   time.Time        // by the system's clock, as deadlines are
-	bounds  Bounds
-}
-
-func newTrip(c *Client, req Request) *trip {
-	t := &trip{c: c, req: req, content: req.Content, began: time.Now(), bounds: c.Bounds.withDefaults()}
-	t.done.Plan = req.Plan
-	t.plan = &t.req.Plan
-	t.results = make([]delivery.RecipientResult, len(req.Recipients))
-	t.asked = make([]netip.Addr, len(req.Recipients))
-	for i, r := range req.Recipients {
-		t.results[i].ID = r.ID
-		t.results[i].Host = req.Plan.Host.Name
-	}
-	return t
-}
-
-func (t *trip) report() Report { return Report{Visit: t.done, Recipients: t.results} }
-
-func (t *trip) pending() int {
-	n := 0
-	for i := range t.results {
-		if t.results[i].Outcome == delivery.Pending {
-			n++
-		}
-	}
-	return n
-}
-
-// past reports that the trip has taken longer than d.
-func (t *trip) past(d time.Duration) bool { return time.Since(t.began) > d }
-
-// tooSlow leaves the pending recipients to the next attempt.
-func (t *trip) tooSlow() {
-	t.each(delivery.Pending, func(r *delivery.RecipientResult) {
-		if r.Reply == nil {
-			r.Word, r.Text, r.Enhanced = Timeout, "the host took too long over the recipients before this one", enhBadConn
-		}
-	})
-}
-
-// unsettled notes why the recipients that are pending are so.
-func (t *trip) unsettled(f *delivery.Failure) {
-	t.each(delivery.Pending, func(r *delivery.RecipientResult) {
-		r.Word, r.Text, r.Enhanced, r.Reply, r.PolicyFailure = f.Word, f.Text, f.Enhanced, nil, false
-	})
-}
-
-// settleAll gives every pending recipient an outcome.
-func (t *trip) settleAll(o delivery.Outcome, f *delivery.Failure) {
-	t.unsettled(f)
-	t.each(delivery.Pending, func(r *delivery.RecipientResult) { r.Outcome = o })
-}
-
-// each calls fn for the recipients with an outcome, without those that the host
-// cannot take: they took no part, and keep their reason.
-func (t *trip) each(o delivery.Outcome, fn func(*delivery.RecipientResult)) {
-	for i := range t.results {
-		if t.results[i].Outcome == o && !t.results[i].Unfit {
-			fn(&t.results[i])
-		}
-	}
-}
-
-// session has one visit do over its connection what can be done.
-func (t *trip) session(ctx context.Context, v *visit) again {
-	v.facts.Started = t.c.now()
-	for i := range t.results {
-		if r := &t.results[i]; r.Outcome == delivery.Pending {
-			r.Addr, r.Unfit = v.addr, false
-		}
-	}
-	a := v.run(ctx)
-	t.done.Sessions = append(t.done.Sessions, v.facts)
-	if l := t.c.Log; l != nil && l.Enabled(ctx, slog.LevelDebug) {
-		l.Debug("smtp session", "host", t.plan.Host.Name.String(), "addr", v.addr.String(), "plaintext", v.plain, "reused", v.facts.Reused,
-			"connected", v.facts.Connected, "tls", v.travelled(), "pending", t.pending())
-	}
-	return a
+	return v.report()
 }
 
 // ended reports that the attempt is broken off. A dialer may notice the

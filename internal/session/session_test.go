@@ -23,13 +23,13 @@ func TestVerification(t *testing.T) {
 	}
 	good, other := p.good.Leaf, p.wrong.Leaf
 	tests := []struct {
-		name    string
-		cert    *tls.Certificate
-		plan    func(*rig)
-		tls     string // how it travelled; "": not delivered
-		typ     tlsrpt.ResultType
-		reason  delivery.Reason
-		verdict func(delivery.Session) *delivery.Verification // where typ and reason stand too
+		name   string
+		cert   *tls.Certificate
+		plan   func(*rig)
+		tls    string // how it travelled; "": not delivered
+		typ    tlsrpt.ResultType
+		reason delivery.Reason
+		result func(delivery.Session) *delivery.Verification // where typ and reason stand too
 	}{
 		{"pkix", &p.good, func(r *rig) { r.enforcePKIX() }, "pkix", "", "", nil},
 		{"pkix untrusted", &p.alone, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateNotTrusted, CertSelfSigned, pkixOf},
@@ -67,8 +67,8 @@ func TestVerification(t *testing.T) {
 			if s.TLSFailure == nil || s.TLSFailure.Type != tt.typ || s.TLSFailure.Reason != tt.reason {
 				t.Fatalf("TLS failure %+v, want %s %s", s.TLSFailure, tt.typ, tt.reason)
 			}
-			if v := tt.verdict(s); v == nil || v.Failure == nil || v.Failure.Reason != tt.reason {
-				t.Errorf("verdict %+v, want %s", v, tt.reason)
+			if v := tt.result(s); v == nil || v.Failure == nil || v.Failure.Reason != tt.reason {
+				t.Errorf("result %+v, want %s", v, tt.reason)
 			}
 			if len(rep.Visit.Sessions) != 1 {
 				t.Errorf("%d sessions: a failed verification must not be retried, least of all in plaintext", len(rep.Visit.Sessions))
@@ -80,8 +80,8 @@ func TestVerification(t *testing.T) {
 func pkixOf(s delivery.Session) *delivery.Verification { return s.PKIX }
 func daneOf(s delivery.Session) *delivery.Verification { return s.DANE }
 
-// SES-3: both verdicts are known even where the first already fails.
-func TestBothVerdicts(t *testing.T) {
+// SES-3: both results are known even where the first already fails.
+func TestBothResults(t *testing.T) {
 	t.Parallel()
 	p, _ := makePKI()
 	r := newRig(t, network{addr1: {cert: &p.wrong}})

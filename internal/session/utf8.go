@@ -27,8 +27,8 @@ func downgradeORcpt(s string) string {
 // needsUTF8 reports that a message that came with SMTPUTF8 needs it: the header of
 // the message or of a part holds more than US-ASCII (RFC 6531 §3.2). What a body
 // holds is for 8BITMIME.
-func (v *visit) needsUTF8() bool {
-	r, err := v.content.Open()
+func (s *session) needsUTF8() bool {
+	r, err := s.content.Open()
 	if err != nil {
 		return true
 	}

@@ -17,7 +17,7 @@ import (
 // maxChain bounds the certificates looked at; real chains hold two to five.
 const maxChain = 32
 
-// verifier makes the plan's checks on one TLS session and keeps both verdicts.
+// verifier makes the plan's checks on one TLS session and keeps both results.
 type verifier struct {
 	plan  *delivery.Plan
 	small bool // a small hello
@@ -50,7 +50,7 @@ func (v *verifier) config() *tls.Config {
 }
 
 // verify makes every check that the plan asks for before it fails for one, so
-// that both verdicts are known (SES-3). Its error is a *delivery.TLSFailure.
+// that both results are known (SES-3). Its error is a *delivery.TLSFailure.
 func (v *verifier) verify(cs tls.ConnectionState) error {
 	if v.plan.PKIX != delivery.CheckNone {
 		v.pkix = v.verifyPKIX(cs.PeerCertificates)
