@@ -1,4 +1,4 @@
-// Package dane judges TLSA records for SMTP and verifies certificate chains
+// Package dane reads TLSA records for SMTP and verifies certificate chains
 // against them: RFC 6698, RFC 7671 (§5 usages, §9 digest agility) and RFC 7672
 // (§3.1 usages, §3.2 reference names). It does no lookups.
 //

@@ -123,7 +123,7 @@ func (f *Fetcher) get(ctx context.Context, host dns.Name, addrs []netip.Addr) ([
 		return nil, transportError(ctx, err)
 	}
 	defer resp.Body.Close()
-	if err := judgeHeader(resp); err != nil {
+	if err := checkHeader(resp); err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, MaxPolicy+1))
@@ -163,8 +163,8 @@ func (f *Fetcher) dial(ctx context.Context, network string, addrs []netip.Addr) 
 	return nil, errors.Join(errs...)
 }
 
-// judgeHeader wants status 200 and text/plain (RFC 8461 §3.2, §3.3).
-func judgeHeader(resp *http.Response) *Error {
+// checkHeader wants status 200 and text/plain (RFC 8461 §3.2, §3.3).
+func checkHeader(resp *http.Response) *Error {
 	status := resp.StatusCode
 	fail := func(word Word, format string, args ...any) *Error {
 		return &Error{Word: word, HTTPStatus: status, Detail: fmt.Sprintf(format, args...)}

@@ -262,7 +262,7 @@ func TestFetchTime(t *testing.T) {
 	if _, _, err := f.Fetch(ctx, domain); wordOf(err) != Fetch || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	// A certificate is judged by Now.
+	// A certificate is checked by Now.
 	f = policyHost{cert: host.cert, handler: text("text/plain", good)}.start(t, ca.pool())
 	f.Now = func() time.Time { return time.Now().Add(48 * time.Hour) }
 	if _, _, err := f.Fetch(t.Context(), domain); wordOf(err) != WebPKI {

@@ -70,7 +70,7 @@ func (x *exchange) bdat(ctx context.Context, commands []command, chunk []byte) e
 		return x.nonsense()
 	case data.Code >= 500 && data.Code <= 504 && x.anyAccepted():
 		// It offered CHUNKING and does not know BDAT, or something on the way does
-		// not: the message was taken for commands, and no verdict on it was given.
+		// not: the message was taken for commands, and nothing was said of it.
 		x.res.DotSent = false
 		x.c.fail(data)
 		return x.c.connError(StepFinal, data)

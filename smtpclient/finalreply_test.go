@@ -165,7 +165,7 @@ var finalReplies = []struct {
 	{"354 again", "354 go\r\n250 Ok\r\n", 250, smtp.FaultMisplaced},
 	{"octets behind", "250 Ok\r\nqueued\r\n", 250, smtp.FaultMisplaced},
 	{"an empty line behind", "250 Ok\r\n\r\n", 250, smtp.FaultMisplaced},
-	{"another verdict behind", "250 Ok\r\n550 no\r\n", 250, smtp.FaultMisplaced},
+	{"another reply behind", "250 Ok\r\n550 no\r\n", 250, smtp.FaultMisplaced},
 	{"refused, bare LF", "550 5.7.1 no\n", 550, smtp.FaultLF},
 	{"refused, TAB", "550\t5.7.1 no\r\n", 550, smtp.FaultBlank},
 	{"refused for now, long", "451 4.7.1 " + strings.Repeat("x", 5000) + "\r\n", 451, smtp.FaultLong},
@@ -230,7 +230,7 @@ func TestFinalReplyToBDAT(t *testing.T) {
 			<-h.got
 			want := tt.code
 			switch tt.name {
-			case "a line before", "an empty line before", "354 again", "another verdict behind":
+			case "a line before", "an empty line before", "354 again", "another reply behind":
 				want = 0 // which of them is the reply to BDAT cannot be told
 			}
 			if want == 0 {

@@ -293,7 +293,7 @@ func (x *exchange) reply(ctx context.Context, step Step, d time.Duration) (*smtp
 	if x.res.DotSent {
 		d = min(d, time.Until(x.end))
 	}
-	r, err := x.c.verdict(ctx, d)
+	r, err := x.c.finalReply(ctx, d)
 	if err != nil {
 		x.c.fail(err)
 		return nil, x.c.connError(step, err)

@@ -24,7 +24,7 @@ const (
 
 // Finder finds a domain's hosts; *destination.Finder is one. Here it must use
 // private addresses too and know no host as its own: Postfix delivers, and
-// judges that.
+// decides that.
 type Finder interface {
 	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Destination
 }

@@ -3,5 +3,5 @@
 // (RFC 5321 §5.1, RFC 7505, RFC 7672 §2.2).
 //
 // Finder.Find asks the DNS; what the answers mean is decided by functions of
-// values alone (candidates, assemble, judgeTLSA), which do no I/O.
+// values alone (candidates, assemble, daneOf), which do no I/O.
 package destination

@@ -36,7 +36,7 @@ func (f *Finder) dane(ctx context.Context, h *hostFacts, t target) delivery.DANE
 		}
 		a, err := f.DNS.LookupTLSA(ctx, name)
 		h.lookups.add(name, "TLSA", a.Security, describe(a, err, dns.TLSA.String))
-		if d := judgeTLSA(base, a, err); d.State != delivery.DANENone {
+		if d := daneOf(base, a, err); d.State != delivery.DANENone {
 			d.References = references(base, t)
 			return d
 		}
@@ -69,8 +69,8 @@ func bases(h *hostFacts) (names []dns.Name, askAlias bool) {
 	return nil, askAlias
 }
 
-// judgeTLSA is DANE-4 (pure).
-func judgeTLSA(base dns.Name, a dns.Answer[dns.TLSA], err error) delivery.DANE {
+// daneOf is DANE-4 (pure).
+func daneOf(base dns.Name, a dns.Answer[dns.TLSA], err error) delivery.DANE {
 	switch {
 	case err != nil:
 		return failed(base, err)

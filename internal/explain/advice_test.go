@@ -19,7 +19,7 @@ func finding(change func(*Explanation)) Explanation {
 		TLSRPT: []TLSRPT{{Domain: "a.test", RUA: []string{"mailto:x@a.test"}}},
 		Hosts: []Host{{Name: "mx.a.test", TLSAName: "_25._tcp.mx.a.test", DANE: "usable", TLSA: []string{"3 1 1 abcd"}, TLS: "required", Verify: "dane",
 			Contacts: []Contact{{Address: "192.0.2.1", StartTLS: true, TLS: &delivery.TLSFacts{}, Chain: []Certificate{cert},
-				PKIX: &Verdict{OK: true}, DANE: &Verdict{OK: true}}}}}}
+				PKIX: &Verification{OK: true}, DANE: &Verification{OK: true}}}}}}
 	if change != nil {
 		change(&e)
 	}
@@ -62,9 +62,9 @@ func TestAdvise(t *testing.T) {
 		{name: "all well"},
 		{name: "all well with MTA-STS", on: enforced},
 		// DANE.
-		{"certificate not in TLSA", nil, func(e *Explanation) { contact(e).DANE = &Verdict{Word: "dane-no-match"} },
+		{"certificate not in TLSA", nil, func(e *Explanation) { contact(e).DANE = &Verification{Word: "dane-no-match"} },
 			"dane-no-match", "mx.a.test", "fault", "publish _25._tcp.mx.a.test. IN TLSA 3 1 1 abcd now"},
-		{"trust anchor expired", nil, func(e *Explanation) { contact(e).DANE = &Verdict{Word: "dane-ta-expired", Text: "x"} },
+		{"trust anchor expired", nil, func(e *Explanation) { contact(e).DANE = &Verification{Word: "dane-ta-expired", Text: "x"} },
 			"dane-ta-expired", "mx.a.test", "fault", "renew it (x)"},
 		{"TLSA unusable", nil, func(e *Explanation) { e.Hosts[0].DANE = "unusable" }, "tlsa-unusable", "mx.a.test", "fault", "IN TLSA 3 1 1 abcd instead"},
 		{"TLSA bogus", nil, func(e *Explanation) { e.Hosts[0].DANE, e.Hosts[0].Skip = "failed", &Reason{Word: "dns-bogus"} },
@@ -86,9 +86,9 @@ func TestAdvise(t *testing.T) {
 		{"expires tomorrow", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(25 * time.Hour) }, adviceExpiresSoon, "mx.a.test", "fault", "in 1 day,"},
 		{"expires today", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(time.Hour) }, adviceExpiresSoon, "mx.a.test", "fault", "less than a day"},
 		{"expires soon, DANE only", nil, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(80 * time.Hour) }, adviceExpiresSoon, "mx.a.test", "better", ""},
-		{"self-signed under DANE is well", nil, func(e *Explanation) { contact(e).PKIX = &Verdict{Word: "cert-self-signed"} }, "", "", "", ""},
-		{"expired under MTA-STS", enforced, func(e *Explanation) { contact(e).PKIX = &Verdict{Word: "cert-expired"} }, "cert-expired", "mx.a.test", "fault", "renew it"},
-		{"wrong name under MTA-STS", enforced, func(e *Explanation) { contact(e).PKIX = &Verdict{Word: "cert-host-mismatch"} }, "cert-host-mismatch", "mx.a.test", "fault", "the name in the MX record"},
+		{"self-signed under DANE is well", nil, func(e *Explanation) { contact(e).PKIX = &Verification{Word: "cert-self-signed"} }, "", "", "", ""},
+		{"expired under MTA-STS", enforced, func(e *Explanation) { contact(e).PKIX = &Verification{Word: "cert-expired"} }, "cert-expired", "mx.a.test", "fault", "renew it"},
+		{"wrong name under MTA-STS", enforced, func(e *Explanation) { contact(e).PKIX = &Verification{Word: "cert-host-mismatch"} }, "cert-host-mismatch", "mx.a.test", "fault", "the name in the MX record"},
 		// Connections.
 		{"refused", nil, func(e *Explanation) {
 			*contact(e) = Contact{Address: "192.0.2.1", Failure: &Reason{Word: "connect-refused", Meaning: "m"}}
@@ -198,7 +198,7 @@ func TestAdviseOrder(t *testing.T) {
 	e := finding(nil)
 	e.TLSRPT[0].Failure = rptNone
 	c := e.Hosts[0].Contacts[0]
-	c.DANE = &Verdict{Word: "dane-no-match"}
+	c.DANE = &Verification{Word: "dane-no-match"}
 	e.Hosts[0].Contacts = []Contact{c, c}
 	got := Advise(e)
 	if len(got) != 2 || !got[0].Fault || got[1].Fault {

@@ -33,16 +33,16 @@ type Contact struct {
 	TLSFailure *Reason            `json:"tls_failure,omitempty"`
 	Failure    *Reason            `json:"failure,omitempty"` // of the connection
 	Chain      []Certificate      `json:"chain,omitempty"`
-	PKIX       *Verdict           `json:"pkix,omitempty"`
-	DANE       *Verdict           `json:"dane,omitempty"`
+	PKIX       *Verification      `json:"pkix,omitempty"`
+	DANE       *Verification      `json:"dane,omitempty"`
 	// Certs are Chain unparsed, for who makes records of them.
 	Certs []*x509.Certificate `json:"-"`
 	// Refused: why the mail would not go to this address as planned; nil: it would.
 	Refused *Reason `json:"refused,omitempty"`
 }
 
-// Verdict is the result of one verification.
-type Verdict struct {
+// Verification is the result of one verification.
+type Verification struct {
 	OK      bool            `json:"ok"`
 	Matched string          `json:"matched,omitempty"` // the name, or the TLSA record
 	Word    delivery.Reason `json:"word,omitempty"`
@@ -95,7 +95,7 @@ func (x *Explainer) connect(ctx context.Context, req Request, dec delivery.Decis
 	all.Wait()
 }
 
-// Look connects to one address of the plan's host, and judges it by the plan.
+// Look connects to one address of the plan's host, and says what the plan makes of it.
 func Look(ctx context.Context, p Prober, plan delivery.Plan, addr netip.Addr) Contact {
 	ctx, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
@@ -105,7 +105,7 @@ func Look(ctx context.Context, p Prober, plan delivery.Plan, addr netip.Addr) Co
 // newContact tells a probe, and what the plan makes of it. It is pure.
 func newContact(plan delivery.Plan, p session.Probe) Contact {
 	c := Contact{Address: p.Addr.String(), StartTLS: p.StartTLS, RequireTLS: p.RequireTLS, SmallHello: p.SmallHello, TLS: p.TLS,
-		PKIX: verdict(p.PKIX), DANE: verdict(p.DANE), Offers: p.Plain}
+		PKIX: verification(p.PKIX), DANE: verification(p.DANE), Offers: p.Plain}
 	if p.Greeting != nil {
 		c.Greeting = clean(p.Greeting.String())
 	}
@@ -159,14 +159,14 @@ func refused(plan delivery.Plan, p session.Probe, c Contact) *Reason {
 	return nil
 }
 
-func verdict(v *delivery.Verification) *Verdict {
+func verification(v *delivery.Verification) *Verification {
 	switch {
 	case v == nil:
 		return nil
 	case v.Failure == nil:
-		return &Verdict{OK: true, Matched: v.Matched}
+		return &Verification{OK: true, Matched: v.Matched}
 	}
-	return &Verdict{Word: v.Failure.Reason, Text: clean(v.Failure.Text)}
+	return &Verification{Word: v.Failure.Reason, Text: clean(v.Failure.Text)}
 }
 
 func certificate(c *x509.Certificate, leaf bool) Certificate {

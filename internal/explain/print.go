@@ -221,7 +221,7 @@ func (c Contact) Print(w io.Writer) {
 	}
 }
 
-func (v *Verdict) print(w io.Writer, by string) {
+func (v *Verification) print(w io.Writer, by string) {
 	switch {
 	case v == nil:
 	case v.OK:

@@ -51,7 +51,7 @@ func Decide(in Input) delivery.Decision {
 	return d
 }
 
-// rules are the input in the terms in which hosts are judged.
+// rules are the input in the terms in which hosts are decided about.
 type rules struct {
 	in       Input
 	domain   dns.Name
@@ -296,13 +296,13 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 	var first *delivery.Plan // the best skip that may not last, else the best
 	for i := range sorted {
 		p := &sorted[i]
-		tried = append(tried, Judge(in, delivery.Visit{Plan: *p}))
+		tried = append(tried, TriedHost(in, delivery.Visit{Plan: *p}))
 		if first == nil || first.Skip.Permanent && !p.Skip.Permanent {
 			first = p
 		}
 	}
 	if in.Need == delivery.RequireTLS && !in.NullSender {
-		if f := Verdict(tried); f != nil {
+		if f := GiveUp(tried); f != nil {
 			return f
 		}
 	}

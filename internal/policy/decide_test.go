@@ -58,7 +58,7 @@ func TestSpace(t *testing.T) {
 // factor with the size of any dimension.
 func sampled(n int) bool { return testing.Short() && n%23 != 0 }
 
-// TestPairs: hosts are judged one by one, and their order does not matter (POL-8).
+// TestPairs: each host is decided about by itself, and their order does not matter (POL-8).
 func TestPairs(t *testing.T) {
 	t.Parallel()
 	words := known()
@@ -295,11 +295,11 @@ func (c *checker) reports(p *delivery.Plan) {
 		case tlsrpt.PolicyTLSA:
 			tlsa++
 			c.want(r.Domain == p.Host.Name.Name, "POL-7: a tlsa policy is reported under its base")
-			c.want(p.Skip != nil || r.Failed != nil || p.DANE != delivery.CheckNone, "a session that is judged by DANE checks it")
+			c.want(p.Skip != nil || r.Failed != nil || p.DANE != delivery.CheckNone, "a session that counts by DANE checks it")
 		case tlsrpt.PolicySTS:
 			sts++
 			c.want(r.Domain == domain, "POL-7: sts is reported under the recipient domain")
-			c.want(p.Skip != nil || r.Needs != delivery.NeedPKIX || p.PKIX != delivery.CheckNone, "a session that is judged by MTA-STS checks PKIX")
+			c.want(p.Skip != nil || r.Needs != delivery.NeedPKIX || p.PKIX != delivery.CheckNone, "a session that counts by MTA-STS checks PKIX")
 			mismatch := c.mode() != mtasts.ModeNone && !f.Policy.Matches(p.Host.Name.Name)
 			failed := fails(f)
 			c.want((r.Failed != nil) == (mismatch || failed), "POL-7: sts fails for a mismatch or a finding's failure")

@@ -1,6 +1,6 @@
 // Package policy decides how each host of a destination is to be spoken to.
 // It is pure: Decide turns a need, a destination and an MTA-STS finding, or the host
-// of an operator's transport, into one plan per host, and Verdict turns what came of a RequireTLS message's
+// of an operator's transport, into one plan per host, and GiveUp turns what came of a RequireTLS message's
 // hosts into waiting or a permanent failure. Nothing else in Waxwing chooses
 // a TLS level, a verification or a plaintext fallback.
 //

@@ -192,7 +192,7 @@ func lines(rows []published, columns []column, reports, merged bool) []line {
 		if reports {
 			in := r.in
 			if in.Finding.Defer {
-				in.Need = delivery.TLSOptional // FollowPolicy judges no host
+				in.Need = delivery.TLSOptional // FollowPolicy decides about no host
 			}
 			l.cells = append(l.cells, reported(Decide(in)))
 		}
@@ -300,8 +300,8 @@ func TestDocs(t *testing.T) {
 	writeOperator(&b, delivery.RequireTLS)
 	b.WriteString(sharedText)
 	writeShared(&b)
-	b.WriteString(verdictText)
-	writeVerdicts(&b)
+	b.WriteString(giveUpText)
+	writeGiveUps(&b)
 	b.WriteString(wordsText)
 	for _, w := range Words() {
 		meaning, advice := Explain(w)
@@ -314,14 +314,14 @@ func TestDocs(t *testing.T) {
 	compare(t, "../../docs/tls-decisions.md", b.String())
 }
 
-// writeVerdicts shows Verdict for each two hosts, whatever their order.
-func writeVerdicts(b *strings.Builder) {
+// writeGiveUps shows GiveUp for each two hosts, whatever their order.
+func writeGiveUps(b *strings.Builder) {
 	happened := []string{"no verified TLS", "verified TLS, no REQUIRETLS", "unreachable, 4xx, DNS error, or policy not checked now"}
 	b.WriteString("| one host | another | the message |\n|---|---|---|\n")
 	for i, one := range happened {
 		for j, another := range happened[i:] {
 			what := "waits"
-			if f := Verdict([]Tried{{Happened: Happened(i)}, {Happened: Happened(i + j)}}); f != nil {
+			if f := GiveUp([]Tried{{Happened: Happened(i)}, {Happened: Happened(i + j)}}); f != nil {
 				what = "returns with " + f.Enhanced.String() + ": `" + string(f.Word) + "`"
 			}
 			fmt.Fprintf(b, "| %s | %s | %s |\n", one, another, what)
@@ -451,7 +451,7 @@ nothing.
 
 `
 
-const verdictText = `
+const giveUpText = `
 ## REQUIRETLS when no host took the message
 
 RFC 8689 §4.2.1 wants such a message back at once, with 5.7.30 where only

@@ -54,7 +54,7 @@ const (
 	Opportunistic     delivery.Reason = "opportunistic"
 	PlaintextFallback delivery.Reason = "plaintext-fallback"
 
-	// Words of sessions that Verdict reads.
+	// Words of sessions that GiveUp reads.
 	StartTLSNotOffered delivery.Reason = "starttls-not-offered"
 	StartTLSLost       delivery.Reason = "starttls-connection-lost"
 	StartTLSTimeout    delivery.Reason = "starttls-timeout"

@@ -94,7 +94,7 @@ func Observe(res *delivery.Result) Facts {
 	return f
 }
 
-// sessions judges STARTTLS and REQUIRETLS over all hosts that answered.
+// sessions sums up STARTTLS and REQUIRETLS over all hosts that answered.
 func sessions(visits []delivery.Visit) (startTLS, requireTLS Word) {
 	for _, a := range visits {
 		for _, s := range a.Sessions {
@@ -138,7 +138,7 @@ func dnssec(d delivery.Destination) Word {
 	return yes(d.MXSecure)
 }
 
-// daneOf judges the TLSA records of all hosts, and what certificates showed.
+// daneOf sums up the TLSA records of all hosts, and what certificates showed.
 func daneOf(res *delivery.Result) Word {
 	w := Unknown
 	for _, h := range res.Destination.Hosts {

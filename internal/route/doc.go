@@ -6,6 +6,6 @@
 // submitted a message come before those of its sender's domain, and those before the
 // server's; of one kind the first that matches wins. Where none matches, the
 // message goes directly to the hosts of the recipient's domain. Nothing is
-// remembered: every attempt is judged anew, so a change of the rules reaches
+// remembered: the way is chosen anew for every attempt, so a change of the rules reaches
 // mail that waits already.
 package route

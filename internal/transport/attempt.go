@@ -164,12 +164,12 @@ func (a *attempt) conclude() {
 			v = a.res.Visits[next]
 			next++
 		}
-		tried = append(tried, policy.Judge(a.in, v))
+		tried = append(tried, policy.TriedHost(a.in, v))
 	}
 	if len(tried) == 0 {
 		return
 	}
-	f := policy.Verdict(tried)
+	f := policy.GiveUp(tried)
 	if f == nil {
 		return
 	}

@@ -92,7 +92,7 @@ func (r *routed) want(way string, change func(*delivery.Job)) {
 	}
 }
 
-// TRA-4: routes are judged at every attempt, also for changes of another process.
+// TRA-4: the way is chosen for every attempt, also for changes of another process.
 func TestRouter(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {

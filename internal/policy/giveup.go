@@ -27,11 +27,11 @@ type Tried struct {
 	Text     string          // why, for people
 }
 
-// Verdict says what becomes of a RequireTLS message that no host took (POL-4,
+// GiveUp says what becomes of a RequireTLS message that no host took (POL-4,
 // RFC 8689 §4.2.1): nil to keep it waiting, as long as one host may still
 // qualify; else the permanent failure, 5.7.30 if REQUIRETLS alone was missing
 // anywhere, else 5.7.10. With no host at all it is nil.
-func Verdict(tried []Tried) *delivery.Failure {
+func GiveUp(tried []Tried) *delivery.Failure {
 	best := Unqualified
 	for _, t := range tried {
 		best = max(best, t.Happened)
@@ -62,11 +62,11 @@ func oneCause(tried []Tried, several delivery.Reason) delivery.Reason {
 	return tried[0].Reason
 }
 
-// Judge reads from a host that was skipped or tried, and did not take the
-// message, what Verdict needs. Several sessions are several addresses: the most
+// TriedHost reads from a host that was skipped or tried, and did not take the
+// message, what GiveUp needs. Several sessions are several addresses: the most
 // hopeful counts. A host that is not skipped and has no session was not
 // reached yet, and may work.
-func Judge(in Input, a delivery.Visit) Tried {
+func TriedHost(in Input, a delivery.Visit) Tried {
 	t := Tried{Host: a.Plan.Host.Name}
 	if s := a.Plan.Skip; s != nil {
 		t.Reason, t.Text = s.Cause, s.Text
@@ -80,14 +80,14 @@ func Judge(in Input, a delivery.Visit) Tried {
 		return t
 	}
 	for i := range a.Sessions {
-		if h, why, text := judgeSession(in, &a.Plan, &a.Sessions[i]); i == 0 || h > t.Happened {
+		if h, why, text := happened(in, &a.Plan, &a.Sessions[i]); i == 0 || h > t.Happened {
 			t.Happened, t.Reason, t.Text = h, why, text
 		}
 	}
 	return t
 }
 
-func judgeSession(in Input, p *delivery.Plan, s *delivery.Session) (Happened, delivery.Reason, string) {
+func happened(in Input, p *delivery.Plan, s *delivery.Session) (Happened, delivery.Reason, string) {
 	switch f := s.TLSFailure; {
 	case f != nil && (passing(f.Reason) || enforces(p) && !in.Finding.Fresh):
 		return MayWork, f.Reason, f.Text

@@ -17,10 +17,10 @@ const restOfReply = time.Minute
 // one that is waited for.
 const maxStray = 20
 
-// verdict reads the reply that settles a message, within d. Its code counts,
+// finalReply reads the reply that settles a message, within d. Its code counts,
 // however it is written, and also where the connection fails before its end; a
 // reply with a fault is the last over the connection (SES-13).
-func (c *Conn) verdict(ctx context.Context, d time.Duration) (*smtp.Reply, error) {
+func (c *Conn) finalReply(ctx context.Context, d time.Duration) (*smtp.Reply, error) {
 	end := time.Now().Add(d)
 	c.deadline(ctx, end)
 	if _, err := c.br.Peek(1); err == nil {
@@ -40,12 +40,12 @@ func (c *Conn) verdict(ctx context.Context, d time.Duration) (*smtp.Reply, error
 }
 
 // final reads the reply to the final dot. Lines without a code, and replies that
-// only ask for more, are passed over: they are no verdict, and it may follow.
+// only ask for more, are passed over: they are not the final reply, which may follow.
 func (c *Conn) final(ctx context.Context) (*smtp.Reply, error) {
 	var stray smtp.ReplyFaults
 	end := time.Now().Add(c.t.Final)
 	for n := 0; ; n++ {
-		r, err := c.verdict(ctx, time.Until(end))
+		r, err := c.finalReply(ctx, time.Until(end))
 		var garbled *smtp.ReplySyntaxError
 		switch {
 		case errors.As(err, &garbled) && garbled.Err == nil && n < maxStray:

@@ -11,10 +11,10 @@ import (
 	"waxwing/tlsrpt"
 )
 
-// TestVerdict enumerates what can come of up to three hosts (POL-4).
-func TestVerdict(t *testing.T) {
+// TestGiveUp enumerates what can come of up to three hosts (POL-4).
+func TestGiveUp(t *testing.T) {
 	t.Parallel()
-	if f := Verdict(nil); f != nil {
+	if f := GiveUp(nil); f != nil {
 		t.Errorf("no hosts: %v", f)
 	}
 	all := []Happened{Unqualified, NoRequireTLS, MayWork}
@@ -22,7 +22,7 @@ func TestVerdict(t *testing.T) {
 		for _, b := range all {
 			for _, c := range all {
 				tried := []Tried{{Happened: a, Text: "one"}, {Happened: b, Text: "two"}, {Happened: c, Text: "three"}}
-				f := Verdict(tried)
+				f := GiveUp(tried)
 				waits := a == MayWork || b == MayWork || c == MayWork
 				if (f == nil) != waits {
 					t.Fatalf("%v %v %v: %+v", a, b, c, f)
@@ -43,12 +43,12 @@ func TestVerdict(t *testing.T) {
 			}
 		}
 	}
-	if f := Verdict(make([]Tried, 1000)); len(f.Text) > 1000 {
+	if f := GiveUp(make([]Tried, 1000)); len(f.Text) > 1000 {
 		t.Errorf("a text of %d bytes", len(f.Text))
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestTriedHost(t *testing.T) {
 	t.Parallel()
 	tls := &delivery.TLSFacts{Version: "TLS1.3"}
 	failure := func(w delivery.Reason) *delivery.TLSFailure { return &delivery.TLSFailure{Reason: w, Text: "text"} }
@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, RequireTLSNotOffered},
 		{"the first of two addresses that are alike", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLSFailure: failure("tls-version")}}, Unqualified, "cert-expired"},
 	} {
-		got := Judge(Input{Finding: c.finding}, delivery.Visit{Plan: c.plan, Sessions: c.sessions})
+		got := TriedHost(Input{Finding: c.finding}, delivery.Visit{Plan: c.plan, Sessions: c.sessions})
 		if got.Happened != c.want || got.Reason != c.why {
 			t.Errorf("%s: got %+v, want %v %s", c.name, got, c.want, c.why)
 		}
@@ -163,9 +163,9 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// SES-16: the verdict is the cause that all hosts share; where they differ, none of
+// SES-16: what is told is the cause that all hosts share; where they differ, none of
 // theirs. The text names each host with what came of it.
-func TestVerdictNamesCauses(t *testing.T) {
+func TestGiveUpNamesCauses(t *testing.T) {
 	t.Parallel()
 	mx1, mx2 := delivery.MXHost{Name: inside}, delivery.MXHost{Name: outside}
 	const intro = "the sender asked for REQUIRETLS, and no host can be reached over verified TLS"
@@ -179,7 +179,7 @@ func TestVerdictNamesCauses(t *testing.T) {
 		{[]Tried{{Host: mx1, Reason: "cert-expired", Text: "expired"}, {Host: mx2, Reason: TLSTimeout}}, RequireTLSUnverified, ": mx1.example.org: expired; mx1.example.net: " + string(TLSTimeout)},
 		{[]Tried{{Text: "no name"}, {}}, RequireTLSUnverified, ": no name; not tried"},
 	} {
-		if f := Verdict(c.tried); f.Word != c.word || f.Text != intro+c.text {
+		if f := GiveUp(c.tried); f.Word != c.word || f.Text != intro+c.text {
 			t.Errorf("got %s %q\nwant %s %q", f.Word, f.Text, c.word, intro+c.text)
 		}
 	}
