@@ -51,6 +51,11 @@ func (l Limits) withDefaults() Limits {
 // ErrTooLarge: the report is larger than the limits, packed or unpacked.
 var ErrTooLarge = errors.New("TLS report too large")
 
+// Stored reads a report that this program stored.
+func Stored(file []byte) (*Report, error) {
+	return Parse(bytes.NewReader(file), Limits{Input: 64 << 20, Size: 256 << 20, Policies: 100_000, Details: 10_000_000, Own: true})
+}
+
 // Parse reads a report, JSON or gzip of JSON (told by its first octets). It
 // takes the deviations that are really sent (RPT-16): null or missing
 // contact-info, empty addresses, times that are nearly those of RFC 3339, mx-host and

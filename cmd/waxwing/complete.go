@@ -23,6 +23,7 @@ import (
 	"waxwing/internal/server"
 	"waxwing/internal/stspolicy"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 )
 
 // completionVerb prints the script that has a shell complete what is typed.
@@ -147,12 +148,12 @@ func reportIDs(ctx context.Context, o *opened) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := s.Reports(ctx, tlsreport.Filter{Limit: maxOffers})
+	in, err := s.In.Reports(ctx, tlsreport.Filter{Limit: maxOffers})
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.Sent(ctx, tlsreport.Filter{Limit: maxOffers})
-	return append(names(in, func(r *tlsreport.Received) string { return r.ID.String() }), names(out, func(r *tlsreport.Sent) string { return r.ID.String() })...), err
+	out, err := s.Out.Sent(ctx, tlsreport.Filter{Limit: maxOffers})
+	return append(names(in, func(r *intake.Received) string { return r.ID.String() }), names(out, func(r *tlsreport.Sent) string { return r.ID.String() })...), err
 }
 
 func names[T any](all []T, name func(*T) string) (out []string) {

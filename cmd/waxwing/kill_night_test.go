@@ -275,10 +275,10 @@ func (n *night) wanted() map[string]string {
 func (n *night) age() {
 	n.open(func(s *store.Store) {
 		err := s.Write(context.Background(), func(tx *store.Tx) error {
-			if _, err := tx.Exec(`UPDATE tls_units SET due = 0 WHERE state = 'open'`); err != nil {
+			if _, err := tx.Exec(`UPDATE outbox_units SET due = 0 WHERE state = 'open'`); err != nil {
 				return err
 			}
-			_, err := tx.Exec(`UPDATE tls_deliveries SET due = 0 WHERE state = 'waiting'`)
+			_, err := tx.Exec(`UPDATE outbox_deliveries SET due = 0 WHERE state = 'waiting'`)
 			return err
 		})
 		if err != nil {
@@ -291,10 +291,10 @@ func (n *night) age() {
 func left(t *testing.T, s *store.Store) (units, deliveries int) {
 	t.Helper()
 	err := s.Read(context.Background(), func(tx *store.Tx) error {
-		if err := tx.Row(`SELECT count(*) FROM tls_units WHERE state <> 'open'`).Scan(&units); err != nil {
+		if err := tx.Row(`SELECT count(*) FROM outbox_units WHERE state <> 'open'`).Scan(&units); err != nil {
 			return err
 		}
-		return tx.Row(`SELECT count(*) FROM tls_deliveries WHERE state IN ('waiting', 'queued')`).Scan(&deliveries)
+		return tx.Row(`SELECT count(*) FROM outbox_deliveries WHERE state IN ('waiting', 'queued')`).Scan(&deliveries)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -426,13 +426,13 @@ func (n *night) check(rounds int) {
 func (n *night) checkStore(s *store.Store, deliveries int) {
 	var reports, ids, accepted, all int
 	err := s.Read(context.Background(), func(tx *store.Tx) error {
-		if err := tx.Row(`SELECT count(*), count(DISTINCT report_id) FROM tls_reports`).Scan(&reports, &ids); err != nil {
+		if err := tx.Row(`SELECT count(*), count(DISTINCT report_id) FROM outbox_reports`).Scan(&reports, &ids); err != nil {
 			return err
 		}
-		if err := tx.Row(`SELECT count(*) FROM tls_deliveries WHERE state = 'accepted'`).Scan(&accepted); err != nil {
+		if err := tx.Row(`SELECT count(*) FROM outbox_deliveries WHERE state = 'accepted'`).Scan(&accepted); err != nil {
 			return err
 		}
-		return tx.Row(`SELECT count(*) FROM tls_deliveries`).Scan(&all)
+		return tx.Row(`SELECT count(*) FROM outbox_deliveries`).Scan(&all)
 	})
 	if err != nil {
 		n.t.Fatal(err)

@@ -18,7 +18,6 @@ import (
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
-	"waxwing/internal/tlsreport"
 )
 
 // opened is the store and the rooms over it, for commands that need no server.
@@ -101,7 +100,7 @@ func (p *program) onDesk(fn func(context.Context, control.Desk, []string) error)
 }
 
 // onReports is what a command does with the TLS reports in the store.
-func (p *program) onReports(fn func(context.Context, *tlsreport.Service, []string) error) action {
+func (p *program) onReports(fn func(context.Context, server.TLSReports, []string) error) action {
 	return p.onStore(func(ctx context.Context, o *opened, args []string) error {
 		s, err := server.Reports(o.options, o.store)
 		if err != nil {

@@ -14,7 +14,10 @@ import (
 
 	"waxwing/internal/cli"
 	"waxwing/internal/control"
+	"waxwing/internal/outbox"
+	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
 )
@@ -24,27 +27,27 @@ func (p *program) tlsrptNoun() *cobra.Command {
 	var f reportFlags
 	c := p.noun("tlsrpt", "TLS reports, both ways",
 		verb{use: "results [--day D]", short: "what was counted on a day", json: true, flags: f.ofDay("today"), run: list(p, p.onReports,
-			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsresult.Row, error) {
-				return s.Results(ctx, f.dayOr(p.now()), f.domain)
+			func(ctx context.Context, s server.TLSReports, _ []string) ([]tlsresult.Row, error) {
+				return s.Out.Results(ctx, f.dayOr(p.now()), f.domain)
 			}, resultColumns())},
 		verb{use: "send [--day D]", short: "make the daily run now, or show what it would send", json: true, flags: f.sending, run: p.onDesk(f.send(p)),
 			example: "tlsrpt send --dry-run\ntlsrpt send --partial --domain example.net"},
 		verb{use: "sent", short: "the reports sent, and whether hosts accepted them", json: true, flags: f.ofDomain, run: list(p, p.onReports,
-			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Sent, error) {
-				return s.Sent(ctx, tlsreport.Filter{Domain: f.domain})
+			func(ctx context.Context, s server.TLSReports, _ []string) ([]tlsreport.Sent, error) {
+				return s.Out.Sent(ctx, tlsreport.Filter{Domain: f.domain})
 			}, sentColumns())},
 		verb{use: "outcomes [--day D]", short: "each policy domain of a day: reported, or why not", json: true, flags: f.ofDay("yesterday"), run: list(p, p.onReports,
-			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Outcome, error) {
-				return s.Outcomes(ctx, f.dayOr(p.now().Add(-24*time.Hour)), f.domain)
+			func(ctx context.Context, s server.TLSReports, _ []string) ([]tlsreport.Outcome, error) {
+				return s.Out.Outcomes(ctx, f.dayOr(p.now().Add(-24*time.Hour)), f.domain)
 			}, outcomeColumns())},
 		verb{use: "lookup DOMAIN", short: "where a domain wants its reports", json: true, example: "tlsrpt lookup example.net", run: p.lookUpTLSRPT},
 		verb{use: "reports [--domain D]", short: "the reports received", json: true, flags: f.ofDomain, run: list(p, p.onReports,
-			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Received, error) {
-				return s.Reports(ctx, tlsreport.Filter{Domain: f.domain})
+			func(ctx context.Context, s server.TLSReports, _ []string) ([]intake.Received, error) {
+				return s.In.Reports(ctx, tlsreport.Filter{Domain: f.domain})
 			}, receivedColumns())},
 		verb{use: "refused", short: "whose reports were beyond a day's limits", json: true, run: list(p, p.onReports,
-			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Refused, error) {
-				return s.RefusedReports(ctx)
+			func(ctx context.Context, s server.TLSReports, _ []string) ([]intake.Refused, error) {
+				return s.In.RefusedReports(ctx)
 			}, refusedColumns())},
 		verb{use: "show ID", short: "a report, with the meaning of each failure and its cure", json: true, run: p.showReport},
 		verb{use: "summary", short: "what others report, and what to do about it", json: true, flags: f.summing, run: f.summary(p)},
@@ -151,7 +154,7 @@ func sentColumns() cli.List[tlsreport.Sent] {
 
 // toAddress is what became of a report at one address. That a host accepted it is
 // all that can be known: whether the report was read is not told to its sender.
-func toAddress(d tlsreport.Delivery) string {
+func toAddress(d outbox.Delivery) string {
 	switch d.State {
 	case "accepted":
 		return d.URI + " accepted by the host"
@@ -161,15 +164,15 @@ func toAddress(d tlsreport.Delivery) string {
 	return d.URI + " " + d.State
 }
 
-func receivedColumns() cli.List[tlsreport.Received] {
-	return cli.List[tlsreport.Received]{Columns: columns("ID|DAY|POLICY DOMAIN|BY|FROM|ORGANIZATION|OK|FAILED", "ORGANIZATION", "BY", "FROM"),
-		Cells: func(r *tlsreport.Received) []any {
+func receivedColumns() cli.List[intake.Received] {
+	return cli.List[intake.Received]{Columns: columns("ID|DAY|POLICY DOMAIN|BY|FROM|ORGANIZATION|OK|FAILED", "ORGANIZATION", "BY", "FROM"),
+		Cells: func(r *intake.Received) []any {
 			return []any{r.ID, day(r.Begin), r.PolicyDomain, r.Source, r.Submitter, tlsrpt.Printable(r.Organization), r.OK, r.Failed}
 		}}
 }
 
-func refusedColumns() cli.List[tlsreport.Refused] {
-	return cli.List[tlsreport.Refused]{Columns: columns("DAY|FROM|ABOUT|STORED|OCTETS|REFUSED", "OCTETS", "STORED"), Cells: func(r *tlsreport.Refused) []any {
+func refusedColumns() cli.List[intake.Refused] {
+	return cli.List[intake.Refused]{Columns: columns("DAY|FROM|ABOUT|STORED|OCTETS|REFUSED", "OCTETS", "STORED"), Cells: func(r *intake.Refused) []any {
 		return []any{r.Day, cmp.Or(r.Submitter, "everybody"), cmp.Or(r.Domain, "everything"), r.Stored, r.Octets, r.Refused}
 	}}
 }
@@ -180,7 +183,7 @@ func outcomeColumns() cli.List[tlsreport.Outcome] {
 		if x.Host {
 			kind = "mx host"
 		}
-		return []any{x.PolicyDomain, kind, x.State, strings.Join(x.RUA, " "), tlsrpt.Printable(x.Note)}
+		return []any{x.PolicyDomain, kind, string(x.State), strings.Join(x.RUA, " "), tlsrpt.Printable(x.Note)}
 	}}
 }
 
@@ -189,7 +192,7 @@ func (p *program) showReport(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error {
+	return p.onReports(func(ctx context.Context, s server.TLSReports, _ []string) error {
 		r, raw, err := s.Show(ctx, id)
 		if err != nil {
 			return err

@@ -10,7 +10,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"waxwing/internal/cli"
+	"waxwing/internal/outbox"
+	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/tlsrpt"
 )
 
@@ -21,8 +24,8 @@ func (f *reportFlags) summary(p *program) action {
 		if f.days < 1 || f.days > 3650 {
 			return usagef("--days is 1 to 3650, not %d", f.days)
 		}
-		return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error {
-			d, err := s.Digest(ctx, f.domain, f.days)
+		return p.onReports(func(ctx context.Context, s server.TLSReports, _ []string) error {
+			d, err := s.In.Digest(ctx, f.domain, f.days)
 			if err != nil {
 				return err
 			}
@@ -37,8 +40,8 @@ func (f *reportFlags) summary(p *program) action {
 	}
 }
 
-func lineColumns() cli.List[tlsreport.Line] {
-	return cli.List[tlsreport.Line]{Columns: columns("DOMAIN|DAY|REPORTER|POLICY|OK|FAILED", "POLICY"), Cells: func(l *tlsreport.Line) []any {
+func lineColumns() cli.List[intake.Line] {
+	return cli.List[intake.Line]{Columns: columns("DOMAIN|DAY|REPORTER|POLICY|OK|FAILED", "POLICY"), Cells: func(l *intake.Line) []any {
 		by := l.Reporter
 		if l.Source != "mail" {
 			by += " (" + l.Source + ", not authenticated)"
@@ -48,7 +51,7 @@ func lineColumns() cli.List[tlsreport.Line] {
 }
 
 // printDigest writes what stands below the table.
-func printDigest(w io.Writer, d tlsreport.Digest) {
+func printDigest(w io.Writer, d intake.Digest) {
 	printFailures(w, d.Lines)
 	for i, a := range d.Advice {
 		if i == 0 {
@@ -66,7 +69,7 @@ func printDigest(w io.Writer, d tlsreport.Digest) {
 }
 
 // printFailures lists the failures below the table, each type explained once.
-func printFailures(w io.Writer, lines []tlsreport.Line) {
+func printFailures(w io.Writer, lines []intake.Line) {
 	explained := map[tlsrpt.ResultType]bool{}
 	for _, l := range lines {
 		for _, x := range l.Failures {
@@ -95,8 +98,8 @@ func (p *program) lookUpTLSRPT(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error {
-		found, err := s.Lookup(ctx, domain)
+	return p.onReports(func(ctx context.Context, s server.TLSReports, _ []string) error {
+		found, err := s.Out.Lookup(ctx, domain)
 		switch {
 		case err != nil:
 			return err
@@ -137,14 +140,14 @@ func (p *program) suppressNoun() *cobra.Command {
 	var reason string
 	return p.noun("suppress", "report addresses that are left alone",
 		verb{use: "list", short: "who is left alone, until when, and why", json: true, run: list(p, p.onReports,
-			func(ctx context.Context, s *tlsreport.Service, _ []string) ([]tlsreport.Suppression, error) {
-				return s.Suppressions(ctx)
+			func(ctx context.Context, s server.TLSReports, _ []string) ([]outbox.Suppression, error) {
+				return s.Out.Suppressions(ctx)
 			}, reportSuppressionColumns())},
 		verb{use: "add ADDRESS [--days N] [--reason WHY]", short: "leave one alone", example: "tlsrpt suppress add mailto:reports@example.net --days 30",
 			flags: func(fs *pflag.FlagSet) {
 				fs.IntVar(&days, "days", 0, "for so many `days`; 0 is until removed")
 				fs.StringVar(&reason, "reason", "by hand", "`why`, for those who read the list")
-			}, run: p.onReportAddress(func(ctx context.Context, s *tlsreport.Service, address string) error {
+			}, run: p.onReportAddress(func(ctx context.Context, s server.TLSReports, address string) error {
 				if days < 0 || days > 36500 {
 					return usagef("--days is 0 to 36500, not %d", days)
 				}
@@ -152,10 +155,10 @@ func (p *program) suppressNoun() *cobra.Command {
 				if days > 0 {
 					until = p.now().AddDate(0, 0, days)
 				}
-				return s.Suppress(ctx, address, until, reason)
+				return s.Out.Suppress(ctx, address, until, reason)
 			})},
-		verb{use: "remove ADDRESS", short: "send to it again", run: p.onReportAddress(func(ctx context.Context, s *tlsreport.Service, address string) error {
-			there, err := s.Lift(ctx, address)
+		verb{use: "remove ADDRESS", short: "send to it again", run: p.onReportAddress(func(ctx context.Context, s server.TLSReports, address string) error {
+			there, err := s.Out.Lift(ctx, address)
 			if err == nil && !there {
 				err = fmt.Errorf("%s is not suppressed; \"waxwing tlsrpt suppress list\" shows those that are", address)
 			}
@@ -164,19 +167,19 @@ func (p *program) suppressNoun() *cobra.Command {
 }
 
 // onReportAddress is onReports for commands with a report address.
-func (p *program) onReportAddress(fn func(context.Context, *tlsreport.Service, string) error) action {
+func (p *program) onReportAddress(fn func(context.Context, server.TLSReports, string) error) action {
 	return func(ctx context.Context, args []string) error {
 		if !strings.Contains(args[0], ":") { // mailto: or https: says what it is
 			if _, _, err := parseAddress(args[0]); err != nil {
 				return err
 			}
 		}
-		return p.onReports(func(ctx context.Context, s *tlsreport.Service, _ []string) error { return fn(ctx, s, args[0]) })(ctx, nil)
+		return p.onReports(func(ctx context.Context, s server.TLSReports, _ []string) error { return fn(ctx, s, args[0]) })(ctx, nil)
 	}
 }
 
-func reportSuppressionColumns() cli.List[tlsreport.Suppression] {
-	return cli.List[tlsreport.Suppression]{Columns: columns("ADDRESS|SINCE|UNTIL|HOW|WHY", "SINCE", "HOW"), Cells: func(x *tlsreport.Suppression) []any {
+func reportSuppressionColumns() cli.List[outbox.Suppression] {
+	return cli.List[outbox.Suppression]{Columns: columns("ADDRESS|SINCE|UNTIL|HOW|WHY", "SINCE", "HOW"), Cells: func(x *outbox.Suppression) []any {
 		how := "by itself"
 		if x.Manual {
 			how = "by hand"

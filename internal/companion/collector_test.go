@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/delivery"
+	"waxwing/internal/outbox"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -189,20 +191,25 @@ func (signer) Keys(_ context.Context, d dns.Name) ([]signing.Key, error) {
 // them with what they should say, by policy domain.
 func checkReports(t *testing.T, s *store.Store, now time.Time, want map[string]string) {
 	t.Helper()
-	service := &tlsreport.Service{Store: s, DNS: &rua{dnstest.Resolver{T: t}}, Signer: signer{}, Hostname: dns.MustParse("mx.sender.test"),
-		Hosted: func(_ context.Context, d dns.Name) (bool, error) { return d.ASCII() == "sender.test", nil }, Now: func() time.Time { return now }}
+	service := tlsreport.New(&outbox.Box{Store: s, DNS: &rua{dnstest.Resolver{T: t}}, Signer: signer{}, Hostname: dns.MustParse("mx.sender.test"),
+		Hosted: func(_ context.Context, d dns.Name) (bool, error) { return d.ASCII() == "sender.test", nil },
+		Now:    func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}, tlsreport.Service{})
 	sum, err := service.SendDay(context.Background(), tlsreport.SendOptions{DryRun: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range sum.Made {
-		if m.Report == nil {
+		if len(m.JSON) == 0 {
 			continue
 		}
-		if err := m.Report.Check(); err != nil {
-			t.Error(err)
+		rep, err := tlsrpt.Stored(m.JSON)
+		if err == nil {
+			err = rep.Check()
 		}
-		got := reportLine(m.Report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := reportLine(rep)
 		if got != want[m.PolicyDomain] {
 			t.Errorf("report to %s (MX host: %v):\n got %s\nwant %s", m.PolicyDomain, m.Host, got, want[m.PolicyDomain])
 		}

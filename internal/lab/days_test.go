@@ -11,8 +11,10 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/dsn"
+	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 	"waxwing/tlsrpt"
@@ -176,7 +178,7 @@ func TestThreeDays(t *testing.T) {
 // had its first failures (RPT-18), and is told what would cure them (RPT-19).
 func (w *days) alerted() {
 	w.t.Helper()
-	_, err := w.receiver.TLSReport.Step(w.ctx)
+	_, err := w.receiver.Alerts.Step(w.ctx)
 	w.must(err)
 	var text string
 	mails := 0
@@ -193,9 +195,9 @@ func (w *days) alerted() {
 	if mails != 1 || !strings.Contains(text, "Subject: TLS failures reported for d.test\r\n") || !strings.Contains(text, "1 x certificate-not-trusted at mx1.d.test") {
 		w.t.Errorf("%d mails:\n%s", mails, text)
 	}
-	d, err := w.receiver.TLSReport.Digest(w.ctx, "d.test", 7)
+	d, err := w.receiver.TLSIntake.Digest(w.ctx, "d.test", 7)
 	w.must(err)
-	if len(d.Lines) != 3 || len(d.Advice) != 1 || d.Advice[0].Word != tlsreport.AdviseCertificate || !strings.Contains(d.Advice[0].Text, "since 3 days") {
+	if len(d.Lines) != 3 || len(d.Advice) != 1 || d.Advice[0].Word != intake.AdviseCertificate || !strings.Contains(d.Advice[0].Text, "since 3 days") {
 		w.t.Errorf("%+v", d)
 	}
 }
@@ -208,7 +210,7 @@ func (w *days) later() {
 	for range 3 {
 		_, err := w.sender.TLSReport.Step(w.ctx)
 		w.must(err)
-		_, err = w.receiver.TLSReport.Step(w.ctx)
+		_, err = w.receiver.Alerts.Step(w.ctx)
 		w.must(err)
 		w.Clock.Advance(6 * time.Minute)
 	}
@@ -221,11 +223,11 @@ func (w *days) later() {
 // hosts counted, day by day.
 func (w *days) holdAgainst(mx string, sessions [3][2]int) {
 	w.t.Helper()
-	all, err := w.receiver.TLSReport.Reports(w.ctx, tlsreport.Filter{})
+	all, err := w.receiver.TLSIntake.Reports(w.ctx, outbox.Filter{})
 	w.must(err)
 	ids, got := map[string]int{}, map[string]int64{}
 	for _, r := range all {
-		full, _, err := w.receiver.TLSReport.Show(w.ctx, r.ID)
+		full, _, err := w.receiver.TLSIntake.Show(w.ctx, r.ID)
 		w.must(err)
 		day := r.Begin.UTC().Format(time.DateOnly)
 		if full.Check() != nil || r.Begin.UTC() != r.Begin.UTC().Truncate(24*time.Hour) || r.End.Sub(r.Begin) != 24*time.Hour-time.Second || !strings.HasPrefix(r.ReportID, day) {

@@ -10,7 +10,7 @@ import (
 	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/outbox"
 	"waxwing/tlsrpt"
 )
 
@@ -84,7 +84,7 @@ func (l *Lab) strangersReport(ctx context.Context, row *Row, from dns.Name, key 
 
 // strangersCounts reads what the receiver stored of this story's report.
 func (l *Lab) strangersCounts(ctx context.Context, row *Row, from dns.Name) error {
-	all, err := l.Receiver.TLSReport.Reports(ctx, tlsreport.Filter{})
+	all, err := l.Receiver.TLSIntake.Reports(ctx, outbox.Filter{})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dsn"
 	"waxwing/internal/delivery"
+	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
 	"waxwing/internal/tlsreport"
 	"waxwing/tlsrpt"
@@ -333,13 +334,13 @@ func (l *Lab) report(ctx context.Context) error {
 	if err := l.reportsSent(ctx); err != nil {
 		return err
 	}
-	received, err := l.Receiver.TLSReport.Reports(ctx, tlsreport.Filter{})
+	received, err := l.Receiver.TLSIntake.Reports(ctx, outbox.Filter{})
 	if err != nil {
 		return err
 	}
 	counts := map[dns.Name][]Counts{}
 	for _, rep := range received {
-		full, _, err := l.Receiver.TLSReport.Show(ctx, rep.ID)
+		full, _, err := l.Receiver.TLSIntake.Show(ctx, rep.ID)
 		if err != nil {
 			return err
 		}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"waxwing/internal/alert"
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
-	"waxwing/internal/tlsreport"
 )
 
 // exception is what the operator sets aside for a domain now (STS-13).
@@ -45,8 +45,8 @@ func endingExceptions(all []config.Exception, now time.Time) (soon, over []confi
 }
 
 // ending is what the operator is told, once, a week before an exception ends.
-func ending(e config.Exception) tlsreport.Notice {
-	return tlsreport.Notice{
+func ending(e config.Exception) alert.Notice {
+	return alert.Notice{
 		What: "exception " + e.Domain.ASCII() + " " + e.Until, Event: "delivery.exception-ends",
 		Subject: "The delivery exception for " + e.Domain.ASCII() + " ends on " + e.Until,
 		Text: fmt.Sprintf("[[delivery.exceptions]] sets transport security aside for %s until %s (UTC).\n\nReason: %s\n\n"+
@@ -62,7 +62,7 @@ func (s *Server) tellExceptions(ctx context.Context) error {
 		soon, over := endingExceptions(s.live.Load().Delivery.Exceptions, s.o.Now())
 		for _, e := range soon {
 			s.log.Warn("delivery exception ends soon: after it, the domain's mail waits where the cause is not mended", "domain", e.Domain.ASCII(), "until", e.Until, "reason", e.Reason)
-			if err := s.TLSReport.Tell(ctx, ending(e)); err != nil && ctx.Err() == nil {
+			if err := s.Alerts.Tell(ctx, ending(e)); err != nil && ctx.Err() == nil {
 				s.log.Error("the postmaster was not told of a delivery exception that ends, will try again tomorrow", "domain", e.Domain.ASCII(), "error", err)
 			}
 		}

@@ -11,7 +11,6 @@ import (
 
 	"waxwing/internal/config"
 	"waxwing/internal/guard"
-	"waxwing/internal/tlsreport"
 	"waxwing/internal/web/policies"
 	"waxwing/internal/web/reports"
 )
@@ -21,7 +20,7 @@ import (
 // What else is public has its place in the same mux.
 func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) func(context.Context) error {
 	mux := http.NewServeMux()
-	mux.Handle("POST "+reports.Path, &reports.Handler{Sink: s.TLSReport, TooMany: tlsreport.ErrTooMany, Now: s.o.Now, Log: s.area("tlsrpt"),
+	mux.Handle("POST "+reports.Path, &reports.Handler{Sink: s.TLSIntake, Now: s.o.Now, Log: s.area("tlsrpt"),
 		Count: s.Metrics.Posted})
 	mux.Handle("GET "+policies.Path, &policies.Handler{Source: s.STSPublish, Log: s.area("mta-sts")})
 	conf = conf.Clone()

@@ -23,7 +23,7 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/login"
 	"waxwing/internal/receive"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/proxyproto"
 	"waxwing/smtpserver"
 )
@@ -158,7 +158,7 @@ func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Ch
 		Now:      s.o.Now, Log: s.area("smtp").With("listener", kind), Guard: s.guard,
 	}
 	if c.Kind == config.MX {
-		srv.Backend = &receive.MX{Door: door, DNS: s.DNS, Reports: reportSink{s.TLSReport}, IsReport: s.isReport}
+		srv.Backend = &receive.MX{Door: door, DNS: s.DNS, Reports: reportSink{s.TLSIntake}, IsReport: s.isReport}
 		return srv, nil
 	}
 	if conf == nil {
@@ -254,7 +254,7 @@ func or[T comparable](v, def T) T {
 }
 
 // reportSink plugs the TLS reports into the mail that comes in.
-type reportSink struct{ reports *tlsreport.Service }
+type reportSink struct{ reports *intake.Service }
 
 func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
 	return r.reports.Take(ctx, m.Recipient, m.Message)

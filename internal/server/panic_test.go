@@ -38,8 +38,8 @@ func TestServicesPanic(t *testing.T) {
 	watch := guardtest.New()
 	s.guard.Count = func(a guard.Area) { s.Metrics.Panicked(a); watch.Count(a) }
 	// Whoever looks for the rest of itself panics.
-	s.Suppression, s.Posture, s.Allowance, s.STS, s.TLSReport, s.DNS = nil, nil, nil, nil, nil, nil
-	s.STSPublish.Store = nil
+	s.Suppression, s.Posture, s.Allowance, s.STS, s.DNS = nil, nil, nil, nil, nil
+	s.STSPublish.Store, s.TLSReport.Store = nil, nil
 	queue := s.Queue
 	s.Queue = nil
 	done := make(chan error, 1)

@@ -4,14 +4,21 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/alert"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/delivery"
+	"waxwing/internal/outbox"
+	"waxwing/internal/store"
+	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
 )
 
@@ -32,14 +39,15 @@ func TestReportWiring(t *testing.T) {
 	}
 	defer s.Close()
 	r := s.TLSReport
-	if r.Send("partner.test") || !r.Send("other.test") || r.Cap != 7 || r.Webhook == "" || r.Dial == nil {
+	if r.Send("partner.test") || !r.Send("other.test") || r.Cap != 7 || s.Alerts.To == "" || s.Alerts.Off || r.Dial == nil {
 		t.Errorf("%v %v %d", r.Send("partner.test"), r.Send("other.test"), r.Cap)
 	}
-	if r.PerReporter != 8 || r.PerDay != 9 || r.OctetsPerDay != 10<<20 || r.Count == nil {
-		t.Errorf("%d a reporter, %d in all, %d octets, counted: %v", r.PerReporter, r.PerDay, r.OctetsPerDay, r.Count != nil)
+	in := s.TLSIntake
+	if in.PerReporter != 8 || in.PerDay != 9 || in.OctetsPerDay != 10<<20 || in.Count == nil || r.Count == nil {
+		t.Errorf("%d a reporter, %d in all, %d octets, counted: %v", in.PerReporter, in.PerDay, in.OctetsPerDay, in.Count != nil)
 	}
-	if len(r.HostNames) != 2 || r.HostNames[0] != cfg.Hostname || r.HostNames[1] != cfg.Delivery.EHLO {
-		t.Errorf("host names %v", r.HostNames)
+	if len(in.HostNames) != 2 || in.HostNames[0] != cfg.Hostname || in.HostNames[1] != cfg.Delivery.EHLO {
+		t.Errorf("host names %v", in.HostNames)
 	}
 	for _, step := range []struct{ add, want string }{
 		{"", ""}, {"zzz.test", "postmaster@zzz.test"}, {"example.test", "postmaster@example.test"}, {"mail.example.test", "postmaster@mail.example.test"},
@@ -49,7 +57,7 @@ func TestReportWiring(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got, err := r.Postmaster(ctx); got != step.want || err != nil {
+		if got, err := s.Alerts.Postmaster(ctx); got != step.want || err != nil {
 			t.Errorf("with %s: alerts go to %q, %v", step.add, got, err)
 		}
 	}
@@ -106,9 +114,97 @@ func TestPostedReport(t *testing.T) {
 	} else {
 		resp.Body.Close()
 	}
-	got, err := s.TLSReport.Reports(t.Context(), tlsreport.Filter{})
+	got, err := s.TLSIntake.Reports(t.Context(), outbox.Filter{})
 	if err != nil || len(got) != 1 || got[0].Source != "https" || got[0].Submitter != "127.0.0.1" || got[0].OK != 3 {
 		t.Errorf("stored: %+v %v", got, err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// stuck dials as anybody would, but for one port, where nobody answers.
+type stuck struct {
+	net.Dialer
+	port  string
+	asked chan string
+}
+
+func (s *stuck) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if !strings.HasSuffix(address, s.port) {
+		return s.Dialer.DialContext(ctx, network, address)
+	}
+	s.asked <- address
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Https addresses that do not answer, more than are posted to at a time, hold up
+// neither the making of reports nor those that come in, nor what the postmaster is told.
+func TestSlowReportAddresses(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.HTTPS)
+	cfg.Delivery.AllowPrivate, cfg.TLSRPT.Alerts = true, true
+	world := &stuck{port: ":999", asked: make(chan string, 100)}
+	now := time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour)
+	s, err := newServer(t.Context(), Options{Config: cfg, Dialer: world, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	domain := dns.MustParse("example.test")
+	if err := s.Accounts.AddDomain(t.Context(), domain); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Store.Write(t.Context(), func(tx *store.Tx) error {
+		for i := range 12 {
+			_, err := tx.Exec(`INSERT INTO outbox_reports (id, day, kind, policy_domain, report_id, created, ok, failed, partial, state, body)
+				VALUES (?, 0, 0, '', '', ?, 0, 0, 0, 'sending', ?)`, i, store.Time(now), []byte("x"))
+			if err == nil {
+				_, err = tx.Exec(`INSERT INTO outbox_deliveries (id, report, uri, state, due, tries, claim, expires, changed, note)
+					VALUES (?, ?, 'https://127.0.0.1:999/', 'waiting', 0, 0, 0, ?, 0, '')`, i, i, store.Time(now.Add(time.Hour)))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		// A unit that needs no lookup: nothing that is to be reported.
+		clean := delivery.Observation{RecipientDomain: domain, Type: tlsrpt.PolicyNone, PolicyDomain: domain, OK: 1}
+		if err := tlsresult.Save(tx, now.Add(-24*time.Hour), []delivery.Observation{clean}); err != nil {
+			return err
+		}
+		return s.Alerts.Add(tx, alert.Failure{Domain: "example.test"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Hour)
+	done := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { done <- s.Run(ctx) }()
+	for range 4 {
+		<-world.asked
+	}
+	rep := tlsrpt.Report{Organization: "R", Begin: now, End: now.Add(time.Hour), ID: "x", Policies: []tlsrpt.PolicyResult{{Type: tlsrpt.PolicyNone, Domain: "example.test", Success: 3}}}
+	text, err := rep.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reason, err := s.TLSIntake.TakePost(ctx, netip.MustParseAddr("192.0.2.1"), text); reason != "" || err != nil {
+		t.Errorf("a report is not taken: %q %v", reason, err)
+	}
+	var told, open int
+	for end := time.Now().Add(20 * time.Second); (told == 0 || open > 0) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		err := s.Store.Read(ctx, func(tx *store.Tx) error {
+			return tx.Row(`SELECT (SELECT count(*) FROM tls_alerts WHERE told > 0), 1 - (SELECT count(*) FROM outbox_units WHERE state = 'skipped')`).Scan(&told, &open)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told != 1 || open != 0 || len(world.asked) != 0 {
+		t.Errorf("%d alerts told, %d reports not made, %d more addresses asked", told, open, len(world.asked))
 	}
 	stop()
 	if err := <-done; err != nil {

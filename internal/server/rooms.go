@@ -17,6 +17,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/alert"
 	"waxwing/internal/allowance"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
@@ -24,6 +25,7 @@ import (
 	"waxwing/internal/destination"
 	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/outbox"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/retry"
@@ -33,10 +35,12 @@ import (
 	"waxwing/internal/stspublish"
 	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/tlsresult"
 	"waxwing/internal/transport"
 	"waxwing/message"
 	"waxwing/mtasts"
+	"waxwing/tlsrpt"
 )
 
 // QueueArea is the generation that a command raises when it has put something
@@ -212,20 +216,35 @@ func STSCache(o Options, db *store.Store) (*stspolicy.Cache, error) {
 	return s.STS, nil
 }
 
-// Reports makes the TLS report service, for commands: what they queue, the
+// TLSReports are the rooms of TLS reports: those we send, and those that come in.
+type TLSReports struct {
+	Out *tlsreport.Service
+	In  *intake.Service
+}
+
+// Reports makes the rooms of TLS reports, for commands: what they queue, the
 // running server delivers once its generation QueueArea is raised.
-func Reports(o Options, db *store.Store) (*tlsreport.Service, error) {
+func Reports(o Options, db *store.Store) (TLSReports, error) {
 	s, err := forPlanning(o, db)
 	if err != nil {
-		return nil, err
+		return TLSReports{}, err
 	}
 	s.Accounts = &accounts.Store{DB: db, Now: s.o.Now}
 	s.Signing = &signing.Service{Store: db, Now: s.o.Now}
 	if err := s.buildReports(); err != nil {
-		return nil, err
+		return TLSReports{}, err
 	}
 	s.TLSReport.Enqueuer = &queue.Queue{Store: db, IsLocal: s.isLocal, Hostname: o.Config.Hostname.ASCII(), Owner: "command", Now: s.o.Now}
-	return s.TLSReport, nil
+	return TLSReports{s.TLSReport, s.TLSIntake}, nil
+}
+
+// Show returns a report by its id, whether it was sent or came in.
+func (r TLSReports) Show(ctx context.Context, id delivery.ID) (*tlsrpt.Report, []byte, error) {
+	rep, raw, err := r.Out.Show(ctx, id)
+	if errors.Is(err, outbox.ErrNoReport) {
+		return r.In.Show(ctx, id)
+	}
+	return rep, raw, err
 }
 
 // STSPublish makes the room of published MTA-STS policies, for commands.
@@ -252,26 +271,32 @@ func forPlanning(o Options, db *store.Store) (*Server, error) {
 	return s, s.buildDelivery()
 }
 
-// buildReports makes the TLS report service; the queue is plugged in later.
+// buildReports makes the rooms of TLS reports and alerts; the queue is plugged in later.
 func (s *Server) buildReports() error {
 	roots, err := s.roots()
 	if err != nil {
 		return err
 	}
 	r := s.cfg.TLSRPT
-	s.TLSReport = &tlsreport.Service{
-		Store: s.Store, DNS: s.DNS, Signer: s.Signing, AllowPrivate: s.cfg.Delivery.AllowPrivate,
-		Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, Success: tlsreport.Success(r.ReportSuccess), Off: !r.Send,
-		Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"), Guard: s.guard,
-		HostNames: s.hostNames(), Send: s.reportsTo, Cap: r.MaxPerOrg, Webhook: r.AlertWebhook,
-		PerReporter: r.MaxPerReporter, PerDay: r.MaxReceived, OctetsPerDay: int64(r.MaxOctets), Count: s.Metrics.Report,
-		Roots: roots, Dial: s.o.Dialer.DialContext,
+	box := func() *outbox.Box {
+		return &outbox.Box{Store: s.Store, DNS: s.DNS, AllowPrivate: s.cfg.Delivery.AllowPrivate, Roots: roots, Dial: s.o.Dialer.DialContext,
+			Hostname: s.cfg.Hostname, Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"), Guard: s.guard}
 	}
+	out, hook := box(), box()
+	out.Signer, out.Hosted, out.Off, out.Cap = s.Signing, s.Accounts.IsHosted, !r.Send, r.MaxPerOrg
+	out.Count = func(result string) { s.Metrics.Report("out", result) }
+	out.FromLocal, _, _ = strings.Cut(r.From, "@")
+	s.TLSReport = tlsreport.New(out, tlsreport.Service{Success: tlsreport.Success(r.ReportSuccess), Send: s.reportsTo})
+	hook.To = r.AlertWebhook
+	s.Alerts = alert.New(hook, nil)
 	if r.Alerts {
-		s.TLSReport.Postmaster = s.postmaster
+		s.Alerts.Postmaster = s.postmaster
 	}
-	if local, _, ok := strings.Cut(r.From, "@"); ok {
-		s.TLSReport.FromLocal = local
+	s.TLSIntake = &intake.Service{
+		Store: s.Store, DNS: s.DNS, Hosted: s.Accounts.IsHosted, Hostname: s.cfg.Hostname, HostNames: s.hostNames(),
+		Outbox: out, Alerts: s.Alerts, Keep: days(r.RetentionDays), Now: s.o.Now, Log: s.area("tlsrpt"),
+		PerReporter: r.MaxPerReporter, PerDay: r.MaxReceived, OctetsPerDay: int64(r.MaxOctets),
+		Count: func(result string) { s.Metrics.Report("in", result) },
 	}
 	return nil
 }
@@ -346,7 +371,7 @@ func (s *Server) buildQueue() {
 		Outcomes: outcomesFile(s.cfg),
 		Now:      s.o.Now, Log: s.area("queue"), Guard: s.guard,
 	}
-	s.TLSReport.Enqueuer = s.Queue
+	s.TLSReport.Enqueuer, s.Alerts.Enqueuer = s.Queue, s.Queue
 }
 
 // record runs in the settling transaction: what was decided and done becomes
@@ -366,16 +391,12 @@ func (s *Server) isLocal(ctx context.Context, d delivery.RecipientDomain) (bool,
 	return s.Accounts.IsHosted(ctx, d.Name)
 }
 
-// reportLocal is the local part of the addresses that TLS reports come to: at
-// every hosted domain and at the host's own name (RPT-14).
-const reportLocal = "tls-reports"
-
 // isReport says of an address that TLS reports come to it, or bounces of our own.
 func (s *Server) isReport(ctx context.Context, local string, domain dns.Name) bool {
-	if back, err := s.TLSReport.IsReturnPath(ctx, local); back || err != nil {
+	if _, back, err := s.TLSReport.Returned(ctx, local); back || err != nil {
 		return err == nil && s.ours(ctx, domain)
 	}
-	if !strings.EqualFold(local, reportLocal) {
+	if !strings.EqualFold(local, tlsreport.Local) { // at every hosted domain and at the host's own name (RPT-14)
 		return false
 	}
 	return s.ours(ctx, domain)

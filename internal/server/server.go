@@ -16,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/alert"
 	"waxwing/internal/allowance"
 	"waxwing/internal/certs"
 	"waxwing/internal/companion"
@@ -37,6 +38,7 @@ import (
 	"waxwing/internal/stspublish"
 	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/transport"
 	"waxwing/peers"
 )
@@ -73,6 +75,8 @@ type Server struct {
 	Holds       *holds.Store
 	Suppression *suppression.Store
 	TLSReport   *tlsreport.Service
+	TLSIntake   *intake.Service
+	Alerts      *alert.Service
 	Metrics     *metrics.Metrics
 	Posture     *posture.Recorder
 
@@ -200,6 +204,9 @@ func (s *Server) Run(ctx context.Context) error {
 	start("queue", guard.Queue, s.Queue.Run)
 	start("MTA-STS refresh", guard.Refresh, s.STS.Run)
 	start("TLS reports", guard.Reports, s.TLSReport.Run)
+	start("TLS reports by HTTPS", guard.Reports, s.TLSReport.RunPosts)
+	start("alerts", guard.Reports, s.Alerts.Run)
+	start("alerts to the webhook", guard.Reports, s.Alerts.RunPosts)
 	start("resolver self-test", guard.SelfTest, s.selfTests)
 	start("delivery exceptions", guard.SelfTest, s.tellExceptions)
 	start("change watcher", guard.Watcher, s.watch)
@@ -248,8 +255,8 @@ func (s *Server) Addr(kind config.Kind) net.Addr {
 	return nil
 }
 
-// sweep forgets suppressions whose time is over, once an hour (QUE-7; until
-// then they are ignored), and panics that are long past.
+// sweep forgets what is over, once an hour: suppressions (QUE-7; until then they
+// are ignored), panics, reports.
 func (s *Server) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -257,7 +264,8 @@ func (s *Server) sweep(ctx context.Context) error {
 		if _, err := s.Suppression.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("suppressions that are over were not removed", "error", err)
 		}
-		if err := panics.Sweep(ctx, s.Store, s.o.Now()); err != nil && ctx.Err() == nil {
+		err := errors.Join(panics.Sweep(ctx, s.Store, s.o.Now()), s.TLSReport.Prune(ctx), s.TLSIntake.Prune(ctx), s.Alerts.Prune(ctx))
+		if err != nil && ctx.Err() == nil {
 			s.log.Error("the store was not tidied", "error", err)
 		}
 		select {

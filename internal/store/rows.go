@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Row is one row of an answer; *sql.Row and *sql.Rows are such.
 type Row interface {
@@ -57,4 +60,26 @@ func Value[T any](r Row) (v T, err error) {
 // Column runs a query with one column and returns its values.
 func Column[T any](tx *Tx, q string, args ...any) ([]T, error) {
 	return Collect(tx, Value[T], q, args...)
+}
+
+// Old is a statement that removes rows; its one argument is a time, or a day.
+type Old struct {
+	Query  string
+	Before int64
+}
+
+// Prune removes what is too old of what is called so, in one transaction.
+func (s *Store) Prune(ctx context.Context, what string, all ...Old) error {
+	err := s.Write(ctx, func(tx *Tx) error {
+		for _, o := range all {
+			if _, err := tx.Exec(o.Query, o.Before); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove old %s: %w", what, err)
+	}
+	return nil
 }

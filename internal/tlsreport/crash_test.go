@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/outbox/outboxtest"
 	"waxwing/internal/queue"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -117,13 +118,14 @@ func wanted() map[string]bool {
 func crashRun(t *testing.T, s *store.Store, k *killer) *inbox {
 	t.Helper()
 	in := &inbox{killer: k, got: map[string][]string{}, t: t}
-	c := &clock{t: saturday.AddDate(0, 0, 1)}
+	c := &outboxtest.Clock{}
+	c.Set(saturday.AddDate(0, 0, 1))
 	boot := func(k *killer) *rig {
 		r := newRig(t, s)
-		r.clock, r.Now = c, c.now
-		r.Enqueuer = &queue.Queue{Store: s, Hostname: "mx.sender.example", Now: c.now}
+		r.clock, r.Now = c, c.Now
+		r.Enqueuer = &queue.Queue{Store: s, Hostname: "mx.sender.example", Now: c.Now}
 		r.HTTP = &http.Client{Transport: in}
-		r.commit = k.commit
+		r.Crash = k.commit
 		r.record("a.example", "v=TLSRPTv1; rua=mailto:shared@r.example")
 		r.record("b.example", "v=TLSRPTv1; rua=https://r.example/b,mailto:shared@r.example")
 		r.record("c.example", "v=TLSRPTv1; rua=https://r.example/c")
@@ -139,19 +141,19 @@ func crashRun(t *testing.T, s *store.Store, k *killer) *inbox {
 				daneFailed("b.example", "mx.example"), stsOK("c.example"), stsOK("none.example"))
 		}
 	}
-	for end := saturday.AddDate(0, 0, crashDays+1); c.now().Before(end); {
-		next, err := r.Step(context.Background())
+	for end := saturday.AddDate(0, 0, crashDays+1); c.Now().Before(end); {
+		next, err := r.stepBoth()
 		if k.isDead() {
 			k = &killer{}
 			in.killer = k
 			r = boot(k)
-			c.set(c.now().Add(lease + time.Second)) // until the claims run out
+			c.Set(c.Now().Add(11 * time.Minute)) // until the claims run out
 			continue
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.set(maxTime(next, c.now().Add(time.Second)))
+		c.Set(maxTime(next, c.Now().Add(time.Second)))
 	}
 	return in
 }
@@ -169,7 +171,7 @@ func maxTime(a, b time.Time) time.Time {
 func checkCrash(t *testing.T, s *store.Store, in *inbox) {
 	t.Helper()
 	left := wanted()
-	reports, err := (&Service{Store: s}).Sent(context.Background(), Filter{})
+	reports, err := newRig(t, s).Sent(context.Background(), Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +183,7 @@ func checkCrash(t *testing.T, s *store.Store, in *inbox) {
 		}
 		ids[rep.ReportID] = true
 		for _, d := range rep.Deliveries {
-			key := fmt.Sprintf("%s %d %s %s", rep.Day, flag(rep.Host), rep.PolicyDomain, d.URI)
+			key := fmt.Sprintf("%s %d %s %s", rep.Day, map[bool]int{true: 1}[rep.Host], rep.PolicyDomain, d.URI)
 			if !left[key] {
 				t.Errorf("unwanted, or a second time: %s", key)
 			}
@@ -217,7 +219,7 @@ func same(bodies []string) bool {
 
 func checkReport(t *testing.T, s *store.Store, rep Sent) {
 	t.Helper()
-	r, _, err := (&Service{Store: s}).Show(context.Background(), rep.ID)
+	r, _, err := newRig(t, s).Show(context.Background(), rep.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,8 +265,8 @@ func queuedRefs(t *testing.T, s *store.Store) *queuedMails {
 func wipe(t *testing.T, s *store.Store) {
 	t.Helper()
 	err := s.Write(context.Background(), func(tx *store.Tx) error {
-		for _, table := range []string{"tls_rows", "tls_details", "tls_units", "tls_reports", "tls_deliveries", "tls_tries", "tls_suppressions",
-			"tls_caps", "tls_secret", "messages", "bodies", "recipients"} {
+		for _, table := range []string{"tls_rows", "tls_details", "outbox_units", "outbox_reports", "outbox_deliveries", "outbox_tries", "outbox_suppressions",
+			"outbox_caps", "outbox_secret", "messages", "bodies", "recipients"} {
 			if _, err := tx.Exec(`DELETE FROM ` + table); err != nil {
 				return err
 			}

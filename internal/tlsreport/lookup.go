@@ -57,7 +57,7 @@ func (s *Service) Lookup(ctx context.Context, domain dns.Name) (Published, error
 	for i, uri := range rec.RUA {
 		a := PublishedAddress{URI: uri}
 		if s.Store != nil {
-			if a.Suppressed, err = s.suppressed(ctx, uri); err != nil {
+			if a.Suppressed, err = s.Suppressed(ctx, uri); err != nil {
 				return p, err
 			}
 		}

@@ -2,7 +2,6 @@ package tlsreport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -32,7 +31,7 @@ func TestHostsWait(t *testing.T) {
 		r.see(t, saturday, daneFailed("a.example", "mx.example"), daneFailed("b.example", "mx.example"))
 		at := saturday.Add(24*time.Hour + 30*time.Minute)
 		for range 4 { // until all are due
-			r.clock.set(at)
+			r.clock.Set(at)
 			r.step(t)
 			at = at.Add(6 * time.Minute)
 		}
@@ -42,7 +41,7 @@ func TestHostsWait(t *testing.T) {
 		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 		for range 3 {
 			at = at.Add(30 * time.Minute)
-			r.clock.set(at)
+			r.clock.Set(at)
 			r.step(t)
 		}
 		got := r.sent(t)
@@ -51,53 +50,6 @@ func TestHostsWait(t *testing.T) {
 		}
 		if h := sentTo(got, "mx.example")[0]; h.Failed != 1 { // b.example's alone
 			t.Errorf("the host's report has %d sessions", h.Failed)
-		}
-	})
-}
-
-// RPT-11: a post whose claim ran out belongs to who has taken it over; what the
-// slow machine comes back with no longer counts.
-func TestPostTakenOver(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		ctx := context.Background()
-		srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-		defer srv.Close()
-		r := newRig(t, s)
-		r.record("a.example", "v=TLSRPTv1; rua="+srv.URL+"/r")
-		r.see(t, saturday, stsOK("a.example"))
-		r.clock.set(saturday.Add(25 * time.Hour))
-		if _, err := r.SendDay(ctx, SendOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		slow, err := r.claimPost(ctx)
-		if err != nil || slow == nil {
-			t.Fatalf("not claimed: %v", err)
-		}
-		r.HTTP = srv.Client()
-		if r.step(t); r.sent(t)[0].State != "sending" {
-			t.Fatal("posted although another machine is at it")
-		}
-		r.clock.set(r.clock.now().Add(lease + time.Second))
-		slower, err := r.claimPost(ctx)
-		if err != nil || slower == nil {
-			t.Fatalf("not claimed again: %v", err)
-		}
-		settle := func(p *post, state string) error {
-			return s.Write(ctx, func(tx *store.Tx) error { return p.settle(tx, answer{state: state, note: state}, r.clock.now()) })
-		}
-		if err := settle(slow, "failed"); !errors.Is(err, errLost) {
-			t.Errorf("the slow machine while another is at it: %v, want errLost", err)
-		}
-		if err := settle(slower, "accepted"); err != nil {
-			t.Error(err)
-		}
-		if err := settle(slower, "failed"); !errors.Is(err, errLost) {
-			t.Errorf("a second time: %v, want errLost", err)
-		}
-		got := r.sent(t)[0]
-		if got.State != "delivered" || got.Deliveries[0].Tries != 1 {
-			t.Errorf("%+v", got)
 		}
 	})
 }
@@ -113,9 +65,9 @@ func TestManyAddresses(t *testing.T) {
 	}
 	r.record("a.example", "v=TLSRPTv1; rua="+strings.Join(rua, ","))
 	r.see(t, saturday, stsOK("a.example"))
-	r.clock.set(saturday.Add(25 * time.Hour))
+	r.clock.Set(saturday.Add(25 * time.Hour))
 	r.step(t)
-	mails := r.out.all()
+	mails := r.out.All()
 	if len(mails) != 5 || len(r.sent(t)[0].Deliveries) != 5 {
 		t.Errorf("%d mails, %+v", len(mails), r.sent(t))
 	}
@@ -124,7 +76,7 @@ func TestManyAddresses(t *testing.T) {
 		if i == 3 {
 			rr = delivery.RecipientResult{Outcome: delivery.Delivered}
 		}
-		if err := r.Store.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.env, rr) }); err != nil {
+		if err := r.Store.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.Env, rr) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -166,7 +118,7 @@ func TestPost(t *testing.T) {
 	r.record("a.example", "v=TLSRPTv1; rua="+srv.URL+"/r")
 	r.record("b.example", "v=TLSRPTv1; rua="+srv.URL+"/redirect,"+srv.URL+"/gone")
 	r.see(t, saturday, stsOK("a.example"), stsOK("b.example"))
-	r.clock.set(saturday.Add(24*time.Hour + 10*time.Minute))
+	r.clock.Set(saturday.Add(24*time.Hour + 10*time.Minute))
 	r.runDay(t)
 	got := r.sent(t)
 	a, b := sentTo(got, "a.example")[0], sentTo(got, "b.example")[0]
@@ -177,7 +129,7 @@ func TestPost(t *testing.T) {
 		t.Errorf("b %+v", b)
 	}
 	var tries int
-	err := r.Store.Read(context.Background(), func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM tls_tries`).Scan(&tries) })
+	err := r.Store.Read(context.Background(), func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM outbox_tries`).Scan(&tries) })
 	if err != nil || tries != 5 {
 		t.Errorf("%d tries recorded, want 5: %v", tries, err)
 	}
@@ -189,7 +141,7 @@ func TestPostUnreachable(t *testing.T) {
 	r := newRig(t, storetest.Open(t))
 	r.record("a.example", "v=TLSRPTv1; rua=https://127.0.0.1:1/r")
 	r.see(t, saturday, stsOK("a.example"))
-	r.clock.set(saturday.Add(24*time.Hour + 10*time.Minute))
+	r.clock.Set(saturday.Add(24*time.Hour + 10*time.Minute))
 	r.runDay(t)
 	r.runDay(t)
 	a := r.sent(t)[0]

@@ -2,15 +2,16 @@ package tlsreport
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/alert"
 	"waxwing/internal/guard"
 	"waxwing/internal/guard/guardtest"
+	"waxwing/internal/outbox"
 	"waxwing/internal/panics"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -38,10 +39,10 @@ func TestPanicInUnit(t *testing.T) {
 		r.Guard = &watch.Guard
 		r.see(t, saturday, stsOK("bad.test"), stsOK("good.test"))
 		r.record("good.test", "v=TLSRPTv1; rua=mailto:r@good.test")
-		r.Service.DNS = explosive{r.dns, "_smtp._tls.bad.test"}
+		r.DNS = explosive{r.dns, "_smtp._tls.bad.test"}
 		made := map[string]int{}
-		r.Count = func(direction, result string) { made[direction+" "+result]++ }
-		r.clock.set(saturday.Add(24 * time.Hour))
+		r.Count = func(result string) { made["out "+result]++ }
+		r.clock.Set(saturday.Add(24 * time.Hour))
 		r.runDay(t)
 		if !watch.Saw(guard.ReportUnit, panics.Most) {
 			t.Errorf("counted: %v", watch.Seen())
@@ -52,7 +53,7 @@ func TestPanicInUnit(t *testing.T) {
 		}
 		got := ""
 		for _, m := range all {
-			got += m.PolicyDomain + " " + m.State + ", "
+			got += m.PolicyDomain + " " + string(m.State) + ", "
 		}
 		if got != "bad.test failed, good.test reported, " || made["out failed"] != 1 || made["out reported"] != 1 {
 			t.Errorf("%s %v", got, made)
@@ -72,18 +73,21 @@ func TestPanicInPost(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		r, watch := newRig(t, s), guardtest.New()
 		r.Guard = &watch.Guard
-		r.HTTP, r.Webhook = &http.Client{Transport: panicking{}}, "https://hook.test/"
+		r.HTTP = &http.Client{Transport: panicking{}}
 		r.see(t, saturday, stsOK("a.test"))
 		r.record("a.test", "v=TLSRPTv1; rua=https://a.test/r")
-		if err := s.Write(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Exec(`INSERT INTO tls_hooks (id, body, state, due, tries, claim, expires, note) VALUES (1, '{}', 'waiting', 0, 0, 0, ?, '')`,
-				store.Time(saturday.Add(99*time.Hour)))
-			return err
-		}); err != nil {
+		alerts := alert.New(&outbox.Box{Store: s, To: "https://hook.test/", HTTP: r.HTTP, Now: r.Now, Log: r.Log, Guard: r.Guard}, nil)
+		if err := alerts.Tell(t.Context(), alert.Notice{What: "it"}); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.set(saturday.Add(24 * time.Hour))
-		r.runDay(t)
+		r.clock.Set(saturday.Add(24 * time.Hour))
+		for range 24 * 12 {
+			if _, err := alerts.StepPosts(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.step(t)
+			r.clock.Set(r.clock.Now().Add(5 * time.Minute))
+		}
 		seen := map[guard.Area]int{}
 		for _, a := range watch.Seen() {
 			seen[a]++
@@ -93,10 +97,10 @@ func TestPanicInPost(t *testing.T) {
 		}
 		var hook, address string
 		err := s.Read(t.Context(), func(tx *store.Tx) error {
-			if err := tx.Row(`SELECT state FROM tls_hooks`).Scan(&hook); err != nil {
+			if err := tx.Row(`SELECT state FROM outbox_deliveries WHERE uri = 'webhook'`).Scan(&hook); err != nil {
 				return err
 			}
-			return tx.Row(`SELECT count(*) FROM tls_suppressions`).Scan(&address)
+			return tx.Row(`SELECT count(*) FROM outbox_suppressions`).Scan(&address)
 		})
 		if err != nil || hook != "failed" || address != "0" {
 			t.Errorf("the alert is %s, %s addresses suppressed, %v", hook, address, err)
@@ -106,27 +110,4 @@ func TestPanicInPost(t *testing.T) {
 			t.Errorf("%+v", sent)
 		}
 	})
-}
-
-// OPS-9: a panic in one stage of a run leaves the others to be done, and is contained by
-// who runs the service; net/http dials on a goroutine of its own.
-func TestPanicInStage(t *testing.T) {
-	t.Parallel()
-	r, watch := newRig(t, storetest.Open(t)), guardtest.New()
-	r.Guard = &watch.Guard
-	calls := 0
-	r.Now = func() time.Time {
-		if calls++; calls == 1 { // the first of planDays
-			panic("clock")
-		}
-		return r.clock.now()
-	}
-	err := watch.Try(guard.Reports, func() error { _, err := r.Step(t.Context()); return err })
-	if !guard.Contained(err) || !r.pruned.Equal(r.clock.now()) {
-		t.Errorf("%v, pruned %v", err, r.pruned)
-	}
-	d := dialer{dns: r.dns, guard: &watch.Guard, allowPrivate: true, connect: func(context.Context, string, string) (net.Conn, error) { panic("dial") }}
-	if _, err := d.dial(t.Context(), "tcp", "127.0.0.1:443"); !guard.Contained(err) {
-		t.Errorf("dial: %v", err)
-	}
 }

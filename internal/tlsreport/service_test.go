@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -13,9 +13,11 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/delivery"
-	"waxwing/internal/signing"
+	"waxwing/internal/outbox"
+	"waxwing/internal/outbox/outboxtest"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/tlsresult"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -25,106 +27,27 @@ import (
 // saturday is the day whose sessions the tests report.
 var saturday = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-// clock is a clock that a test moves.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = t
-}
-
-// outbox is a queue that remembers what it was given, by Ref: a transaction that
-// runs again gives the same message again.
-type outbox struct {
-	mu    sync.Mutex
-	mails map[string]queued
-	err   error
-}
-
-type queued struct {
-	env  delivery.Envelope
-	data string
-}
-
-func (o *outbox) Prepare(_ context.Context, _ *delivery.Envelope, c delivery.Content) (delivery.Content, error) {
-	return c, nil
-}
-
-func (o *outbox) EnqueueTx(tx *store.Tx, env *delivery.Envelope, c delivery.Content) error {
-	r, err := c.Open()
-	if err != nil {
-		return err
-	}
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.err != nil {
-		return o.err
-	}
-	if o.mails == nil {
-		o.mails = map[string]queued{}
-	}
-	o.mails[env.Ref] = queued{*env, string(data)}
-	return nil
-}
-
-func (o *outbox) Wake() {}
-
-func (o *outbox) all() []queued {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var out []queued
-	for _, m := range o.mails {
-		out = append(out, m)
-	}
-	return out
-}
-
-type stamp struct{ domains []string }
-
-func (s stamp) Sign(_ context.Context, from dns.Name, _ []byte, extra []string) ([]byte, error) {
-	return []byte("DKIM-Signature: v=1; d=" + from.ASCII() + "; h=from:" + strings.ToLower(strings.Join(extra, ":")) + "\r\n"), nil
-}
-
-func (s stamp) Keys(_ context.Context, d dns.Name) ([]signing.Key, error) {
-	for _, k := range s.domains {
-		if k == d.ASCII() {
-			return []signing.Key{{Domain: d, State: signing.Active, Told: true}}, nil
-		}
-	}
-	return []signing.Key{{Domain: d, State: signing.Retired}}, nil
-}
-
 // rig is a service with everything around it under the test's hand.
 type rig struct {
 	*Service
-	clock *clock
+	clock *outboxtest.Clock
 	dns   *dnstest.Resolver
-	out   *outbox
+	out   *outboxtest.Queue
+	in    *intake.Service // where bounces come to
 }
 
 func newRig(t *testing.T, s *store.Store) *rig {
-	r := &rig{clock: &clock{t: saturday.Add(12 * time.Hour)}, dns: &dnstest.Resolver{T: t, Replies: map[string]any{}}, out: &outbox{}}
+	r := &rig{clock: &outboxtest.Clock{}, dns: &dnstest.Resolver{T: t, Replies: map[string]any{}}, out: &outboxtest.Queue{}}
+	r.clock.Set(saturday.Add(12 * time.Hour))
 	hosted := func(_ context.Context, d dns.Name) (bool, error) {
 		return d.ASCII() == "sender.example" || d.ASCII() == "example", nil
 	}
-	r.Service = &Service{
-		Store: s, DNS: r.dns, Enqueuer: r.out, Signer: stamp{[]string{"sender.example"}}, Hosted: hosted,
-		Hostname: dns.MustParse("mx.sender.example"), Now: r.clock.now,
-	}
+	log := slog.New(slog.DiscardHandler)
+	r.Service = New(&outbox.Box{
+		Store: s, DNS: r.dns, Enqueuer: r.out, Signer: outboxtest.Signer{"sender.example"}, Hosted: hosted,
+		Hostname: dns.MustParse("mx.sender.example"), Now: r.clock.Now, Log: log,
+	}, Service{})
+	r.in = &intake.Service{Store: s, DNS: r.dns, Hosted: hosted, Hostname: r.Hostname, Outbox: r.Box, Now: r.clock.Now, Log: log}
 	return r
 }
 
@@ -137,23 +60,36 @@ func (r *rig) record(domain string, v any) {
 
 func (r *rig) step(t *testing.T) time.Time {
 	t.Helper()
-	next, err := r.Step(context.Background())
+	next, err := r.stepBoth()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return next
 }
 
+// stepBoth does what Run and RunPosts would do now.
+func (r *rig) stepBoth() (time.Time, error) {
+	units, err := r.Step(context.Background())
+	if err != nil {
+		return units, err
+	}
+	posts, err := r.StepPosts(context.Background())
+	if posts.Before(units) {
+		return posts, err
+	}
+	return units, err
+}
+
 // runDay moves the clock on from wake to wake for a day.
 func (r *rig) runDay(t *testing.T) {
 	t.Helper()
-	end := r.clock.now().Add(24 * time.Hour)
-	for r.clock.now().Before(end) {
+	end := r.clock.Now().Add(24 * time.Hour)
+	for r.clock.Now().Before(end) {
 		next := r.step(t)
-		if !next.After(r.clock.now()) {
-			next = r.clock.now().Add(time.Second)
+		if !next.After(r.clock.Now()) {
+			next = r.clock.Now().Add(time.Second)
 		}
-		r.clock.set(next)
+		r.clock.Set(next)
 	}
 }
 
@@ -209,20 +145,20 @@ func TestDailyRun(t *testing.T) {
 		r.see(t, saturday.Add(23*time.Hour), stsOK("a.example"), daneFailed("a.example", "mx.example"), daneFailed("b.example", "mx.example"), noPolicy("c.example"))
 		r.see(t, saturday.Add(24*time.Hour), stsOK("a.example")) // Sunday's
 
-		r.clock.set(saturday.Add(24*time.Hour + 3*time.Minute + 59*time.Second))
+		r.clock.Set(saturday.Add(24*time.Hour + 3*time.Minute + 59*time.Second))
 		if r.step(t); len(r.sent(t)) != 0 {
 			t.Fatal("reported before 00:04 (RPT-5)")
 		}
-		r.clock.set(saturday.Add(24*time.Hour + 6*time.Minute))
+		r.clock.Set(saturday.Add(24*time.Hour + 6*time.Minute))
 		if r.step(t); len(r.sent(t)) != 1 {
 			t.Fatalf("%d reports at 00:06, want the first one", len(r.sent(t)))
 		}
-		r.clock.set(saturday.Add(24*time.Hour + 26*time.Minute))
+		r.clock.Set(saturday.Add(24*time.Hour + 26*time.Minute))
 		r.step(t)
 		r.step(t) // the hosts come after the domains
 		got := r.sent(t)
-		if len(got) != 3 || len(r.out.all()) != 4 {
-			t.Fatalf("%d reports, %d mails: %+v", len(got), len(r.out.all()), got)
+		if len(got) != 3 || len(r.out.All()) != 4 {
+			t.Fatalf("%d reports, %d mails: %+v", len(got), len(r.out.All()), got)
 		}
 		a := sentTo(got, "a.example")[0]
 		if a.OK != 1 || a.Failed != 1 || len(a.Deliveries) != 2 || a.Day != "2026-11-21" {
@@ -249,19 +185,19 @@ func TestReportMail(t *testing.T) {
 	r := newRig(t, storetest.Open(t))
 	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 	r.see(t, saturday, stsOK("a.example"))
-	r.clock.set(saturday.Add(25 * time.Hour))
+	r.clock.Set(saturday.Add(25 * time.Hour))
 	r.step(t)
-	mails := r.out.all()
+	mails := r.out.All()
 	if len(mails) != 1 {
 		t.Fatalf("%d mails", len(mails))
 	}
 	m := mails[0]
-	e := m.env
+	e := m.Env
 	if e.Purpose != delivery.TLSReport || e.Need != delivery.TLSOptional || !strings.HasPrefix(e.Sender, "tls-reports+") || !strings.HasSuffix(e.Sender, "@sender.example") ||
-		e.Recipients[0].Address != "r@a.example" || e.Recipients[0].Notify != delivery.NotifyNever || e.Size != int64(len(m.data)) {
+		e.Recipients[0].Address != "r@a.example" || e.Recipients[0].Notify != delivery.NotifyNever || e.Size != int64(len(m.Data)) {
 		t.Errorf("envelope %+v", e)
 	}
-	h, _, err := message.SplitHeader([]byte(m.data))
+	h, _, err := message.SplitHeader([]byte(m.Data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +213,7 @@ func TestReportMail(t *testing.T) {
 		}
 	}
 	var types []string
-	err = message.Walk([]byte(m.data), message.Limits{}, func(p message.Part) error {
+	err = message.Walk([]byte(m.Data), message.Limits{}, func(p message.Part) error {
 		types = append(types, p.Parent+" "+p.MediaType)
 		if p.MediaType != tlsrpt.MediaGzip {
 			return nil
@@ -308,24 +244,24 @@ func TestLookup(t *testing.T) {
 		for _, d := range []string{"none.example", "bad.example", "later.example", "never.example"} {
 			r.see(t, saturday, stsOK(d))
 		}
-		r.clock.set(saturday.Add(24*time.Hour + 30*time.Minute))
+		r.clock.Set(saturday.Add(24*time.Hour + 30*time.Minute))
 		r.step(t)
-		r.clock.set(saturday.Add(25 * time.Hour))
+		r.clock.Set(saturday.Add(25 * time.Hour))
 		r.step(t)
 		left, err := r.Results(context.Background(), saturday, "")
 		if err != nil || len(left) != 2 || left[0].Domain != "later.example" || left[1].Domain != "never.example" {
 			t.Fatalf("rows left: %+v, %v", left, err)
 		}
-		r.clock.set(saturday.Add(47 * time.Hour))
+		r.clock.Set(saturday.Add(47 * time.Hour))
 		r.step(t)
 		r.record("later.example", "v=TLSRPTv1; rua=mailto:r@later.example")
-		r.clock.set(saturday.Add(52 * time.Hour))
+		r.clock.Set(saturday.Add(52 * time.Hour))
 		r.step(t)
 		if got := r.sent(t); len(got) != 1 || got[0].PolicyDomain != "later.example" || !strings.HasPrefix(got[0].ReportID, "2026-11-21.") {
 			t.Errorf("sent %+v", got)
 		}
 		r.record("never.example", "v=TLSRPTv1; rua=mailto:r@never.example") // too late
-		r.clock.set(saturday.Add(72 * time.Hour))
+		r.clock.Set(saturday.Add(72 * time.Hour))
 		if r.step(t); len(r.sent(t)) != 1 {
 			t.Errorf("reported although 24 h had passed: %+v", r.sent(t))
 		}
@@ -339,19 +275,19 @@ func TestPassedOver(t *testing.T) {
 	r := newRig(t, storetest.Open(t))
 	r.record("a.example", "v=TLSRPTv1; rua=mailto:nobody,mailto:r@a.example")
 	r.see(t, saturday, stsOK("a.example"))
-	r.clock.set(saturday.Add(25 * time.Hour))
+	r.clock.Set(saturday.Add(25 * time.Hour))
 	sum, err := r.SendDay(t.Context(), SendOptions{Day: saturday})
-	if err != nil || len(sum.Made) != 1 || sum.Made[0].State != unitReported || !strings.Contains(sum.Made[0].Note, "mailto:nobody") {
+	if err != nil || len(sum.Made) != 1 || sum.Made[0].State != "reported" || !strings.Contains(sum.Made[0].Note, "mailto:nobody") {
 		t.Errorf("%+v, %v", sum, err)
 	}
-	if mails := r.out.all(); len(mails) != 1 || mails[0].env.Recipients[0].Address != "r@a.example" ||
-		!strings.Contains(mails[0].data, "Report-ID: 2026-11-21.domain.a.example@sender.example") { // RPT-25
+	if mails := r.out.All(); len(mails) != 1 || mails[0].Env.Recipients[0].Address != "r@a.example" ||
+		!strings.Contains(mails[0].Data, "Report-ID: 2026-11-21.domain.a.example@sender.example") { // RPT-25
 		t.Errorf("%+v", mails)
 	}
 }
 
 // failingSigner has keys, and cannot sign with them.
-type failingSigner struct{ Signer }
+type failingSigner struct{ outbox.Signer }
 
 func (failingSigner) Sign(context.Context, dns.Name, []byte, []string) ([]byte, error) {
 	return nil, errors.New("the key is gone")
@@ -362,17 +298,17 @@ func TestUncomposed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storetest.Open(t))
 	counted := map[string]int{}
-	r.Count = func(direction, result string) { counted[direction+" "+result]++ }
+	r.Count = func(result string) { counted["out "+result]++ }
 	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 	r.see(t, saturday, stsOK("a.example"))
 	good := r.Signer
 	r.Signer = failingSigner{good}
-	r.clock.set(saturday.Add(25 * time.Hour))
+	r.clock.Set(saturday.Add(25 * time.Hour))
 	if _, err := r.SendDay(t.Context(), SendOptions{Day: saturday}); err == nil || counted["out error"] != 1 || len(r.sent(t)) != 0 {
 		t.Errorf("%v, counted %v", err, counted)
 	}
 	r.Signer = good
-	r.clock.set(saturday.Add(27 * time.Hour))
+	r.clock.Set(saturday.Add(27 * time.Hour))
 	if r.step(t); len(r.sent(t)) != 1 || counted["out reported"] != 1 {
 		t.Errorf("the report is lost: %+v, counted %v", r.sent(t), counted)
 	}
@@ -389,12 +325,12 @@ func TestSeveralMachines(t *testing.T) {
 				a.see(t, saturday.Add(time.Duration(day)*24*time.Hour), stsOK(d))
 			}
 		}
-		a.clock.set(saturday.Add(72 * time.Hour).Add(20 * time.Hour)) // all were down
+		a.clock.Set(saturday.Add(72 * time.Hour).Add(20 * time.Hour)) // all were down
 		others := []*rig{a, newRig(t, s), newRig(t, s)}
 		for range 6 {
 			var wg sync.WaitGroup
 			for _, r := range others {
-				r.dns, r.DNS, r.clock, r.Now = a.dns, a.dns, a.clock, a.clock.now
+				r.dns, r.DNS, r.clock, r.Now = a.dns, a.dns, a.clock, a.clock.Now
 				wg.Go(func() {
 					if _, err := r.Step(context.Background()); err != nil {
 						t.Error(err)
@@ -402,7 +338,7 @@ func TestSeveralMachines(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			a.clock.set(a.clock.now().Add(5 * time.Minute))
+			a.clock.Set(a.clock.Now().Add(5 * time.Minute))
 		}
 		got := a.sent(t)
 		ids, mails := map[string]bool{}, 0
@@ -410,43 +346,10 @@ func TestSeveralMachines(t *testing.T) {
 			ids[s.ReportID] = true
 		}
 		for _, r := range others {
-			mails += len(r.out.all())
+			mails += len(r.out.All())
 		}
 		if len(got) != 12 || len(ids) != 12 || mails != 12 {
 			t.Errorf("%d reports with %d ids in %d mails, want 12 each", len(got), len(ids), mails)
-		}
-	})
-}
-
-// RPT-11: what could not be queued is not marked as sent; a claim that ran out
-// lets another machine work, and the first one's result no longer counts.
-func TestQueueAndMarkTogether(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		ctx := context.Background()
-		r := newRig(t, s)
-		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
-		r.see(t, saturday, stsOK("a.example"))
-		r.clock.set(saturday.Add(25 * time.Hour))
-		r.out.err = errors.New("disk full")
-		if r.step(t); len(r.sent(t)) != 0 {
-			t.Fatal("marked as sent though not queued")
-		}
-		r.out.err = nil
-		r.clock.set(r.clock.now().Add(lease + time.Second))
-		slow, err := r.claimUnit(ctx)
-		if err != nil || slow == nil {
-			t.Fatalf("not claimable again: %v", err)
-		}
-		r.clock.set(r.clock.now().Add(lease + time.Second))
-		if r.step(t); len(r.sent(t)) != 1 {
-			t.Fatal("not taken over")
-		}
-		if _, err := r.work(ctx, slow); !errors.Is(err, errLost) {
-			t.Errorf("the slow machine: %v, want errLost", err)
-		}
-		if n := len(r.sent(t)); n != 1 {
-			t.Errorf("%d reports", n)
 		}
 	})
 }
@@ -458,16 +361,16 @@ func TestSettled(t *testing.T) {
 		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example,mailto:s@b.example")
 		r.record("b.example", "v=TLSRPTv1; rua=mailto:s@b.example")
 		r.see(t, saturday, stsOK("a.example"), stsOK("b.example"))
-		r.clock.set(saturday.Add(25 * time.Hour))
+		r.clock.Set(saturday.Add(25 * time.Hour))
 		r.step(t)
-		r.clock.set(saturday.Add(26 * time.Hour))
+		r.clock.Set(saturday.Add(26 * time.Hour))
 		r.step(t)
-		for _, m := range r.out.all() {
+		for _, m := range r.out.All() {
 			rr := delivery.RecipientResult{Outcome: delivery.Failed, Reply: smtp.NewReply(550, smtp.Enhanced{}, "no")}
-			if m.env.Recipients[0].Address == "r@a.example" {
+			if m.Env.Recipients[0].Address == "r@a.example" {
 				rr = delivery.RecipientResult{Outcome: delivery.Delivered}
 			}
-			if err := s.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.env, rr) }); err != nil {
+			if err := s.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.Env, rr) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -476,11 +379,11 @@ func TestSettled(t *testing.T) {
 			t.Errorf("a %+v\nb %+v", a, b)
 		}
 		sup, err := r.Suppressions(context.Background())
-		if err != nil || len(sup) != 1 || sup[0].Address != "mailto:s@b.example" || sup[0].Manual || !sup[0].Until.Equal(r.clock.now().Add(72*time.Hour)) {
+		if err != nil || len(sup) != 1 || sup[0].Address != "mailto:s@b.example" || sup[0].Manual || !sup[0].Until.Equal(r.clock.Now().Add(72*time.Hour)) {
 			t.Errorf("suppressions %+v, %v", sup, err)
 		}
 		r.see(t, saturday.Add(24*time.Hour), stsOK("b.example"))
-		r.clock.set(saturday.Add(49 * time.Hour))
+		r.clock.Set(saturday.Add(49 * time.Hour))
 		if r.step(t); len(r.sent(t)) != 2 {
 			t.Errorf("RPT-12: sent to a suppressed address: %+v", r.sent(t))
 		}
@@ -502,27 +405,27 @@ func TestSendDay(t *testing.T) {
 		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 		r.record("mx.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 		r.see(t, saturday, stsOK("a.example"), daneFailed("a.example", "mx.example"))
-		if _, err := r.SendDay(ctx, SendOptions{Day: saturday}); !errors.Is(err, ErrUnfinished) {
+		if _, err := r.SendDay(ctx, SendOptions{Day: saturday}); !errors.Is(err, outbox.ErrUnfinished) {
 			t.Errorf("unfinished day: %v", err)
 		}
 		sum, err := r.SendDay(ctx, SendOptions{Day: saturday, DryRun: true, Partial: true})
-		if err != nil || len(sum.Made) != 2 || !bytes.Contains(sum.Made[0].JSON, []byte("report-id")) || sum.Made[1].State != unitSkipped || len(r.sent(t)) != 0 {
+		if err != nil || len(sum.Made) != 2 || !bytes.Contains(sum.Made[0].JSON, []byte("report-id")) || sum.Made[1].State != "skipped" || len(r.sent(t)) != 0 {
 			t.Errorf("dry run: %+v, %v", sum, err)
 		}
 		sum, err = r.SendDay(ctx, SendOptions{Day: saturday, Partial: true})
-		if err != nil || len(r.out.all()) != 1 || !r.sent(t)[0].Partial {
+		if err != nil || len(r.out.All()) != 1 || !r.sent(t)[0].Partial {
 			t.Errorf("partial: %+v, %v", sum, err)
 		}
-		r.clock.set(saturday.Add(24*time.Hour + time.Second)) // before the run's own time
+		r.clock.Set(saturday.Add(24*time.Hour + time.Second)) // before the run's own time
 		sum, err = r.SendDay(ctx, SendOptions{})
-		if err != nil || len(sum.Made) != 2 || sum.Made[0].State != unitReported || sum.Made[1].State != unitSkipped || len(r.out.all()) != 2 {
+		if err != nil || len(sum.Made) != 2 || sum.Made[0].State != "reported" || sum.Made[1].State != "skipped" || len(r.out.All()) != 2 {
 			t.Errorf("real run: %+v, %v", sum, err)
 		}
 		if sum, err = r.SendDay(ctx, SendOptions{}); err != nil || len(sum.Made) != 0 {
 			t.Errorf("again: %+v, %v", sum, err)
 		}
-		r.clock.set(saturday.Add(30 * time.Hour))
-		if r.step(t); len(r.out.all()) != 2 {
+		r.clock.Set(saturday.Add(30 * time.Hour))
+		if r.step(t); len(r.out.All()) != 2 {
 			t.Error("the daily run reported it once more")
 		}
 	})
@@ -535,40 +438,23 @@ func TestNobodyToSend(t *testing.T) {
 	r := newRig(t, storetest.Open(t))
 	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 	r.see(t, saturday, stsOK("a.example"))
-	r.clock.set(saturday.Add(25 * time.Hour))
-	r.Signer = stamp{}
+	r.clock.Set(saturday.Add(25 * time.Hour))
+	r.Signer = outboxtest.Signer{}
 	sum, err := r.SendDay(ctx, SendOptions{DryRun: true})
-	if err != nil || sum.Made[0].State != unitSkipped || !strings.Contains(sum.Made[0].Note, "signs with DKIM") {
+	if err != nil || sum.Made[0].State != "skipped" || !strings.Contains(sum.Made[0].Note, "signs with DKIM") {
 		t.Errorf("unsigned: %+v, %v", sum, err)
 	}
-	r.Signer = stamp{[]string{"sender.example"}}
-	if err := r.Suppress(ctx, "mailto:r@a.example", r.clock.now().Add(time.Hour), "bounced"); err != nil {
+	r.Signer = outboxtest.Signer{"sender.example"}
+	if err := r.Suppress(ctx, "mailto:r@a.example", r.clock.Now().Add(time.Hour), "bounced"); err != nil {
 		t.Fatal(err)
 	}
-	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != unitSkipped {
+	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != "skipped" {
 		t.Errorf("suppressed: %+v, %v", sum, err)
 	}
 	if ok, err := r.Lift(ctx, "mailto:r@a.example"); !ok || err != nil {
 		t.Errorf("lift: %v, %v", ok, err)
 	}
-	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != unitReported {
+	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != "reported" {
 		t.Errorf("lifted: %+v, %v", sum, err)
-	}
-}
-
-func TestRunStops(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, storetest.Open(t))
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	cancel()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("Run does not stop")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +46,7 @@ func client(own string) *http.Client {
 // from posting: the slowest gives way, and is told why.
 func TestSlowBodiesOfManyNetworks(t *testing.T) {
 	t.Parallel()
-	h := &Handler{Sink: &sink{}}
+	h := &Handler{Sink: &sink{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	const gz = "application/tlsrpt+gzip"

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/turns"
 	"waxwing/peers"
 )
@@ -24,7 +25,7 @@ import (
 const Path = "/tlsrpt"
 
 // Sink keeps a report; how many it unpacks at a time is its own matter. A reason
-// refuses the report for good. ErrTooMany, which may be wrapped, asks the source to
+// refuses the report for good. intake.ErrTooMany, which may be wrapped, asks the source to
 // come another day, turns.ErrBusy in a moment; any other error is temporary. Safe
 // for concurrent use.
 type Sink interface {
@@ -45,10 +46,9 @@ const (
 
 // Handler serves POST /tlsrpt. Its fields are set before its first use.
 type Handler struct {
-	Sink    Sink
-	TooMany error            // what Sink returns when a day's limit is reached
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: discard
+	Sink Sink
+	Now  func() time.Time
+	Log  *slog.Logger
 	// Count is told what came of each request, by its status; nil: nobody.
 	Count func(status int)
 
@@ -114,15 +114,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 	}
 	reason, err := h.Sink.TakePost(r.Context(), source, body)
 	switch {
-	case errors.Is(err, h.TooMany) && h.TooMany != nil:
-		later(w, http.StatusTooManyRequests, untilMidnight(h.now()), "too many reports today")
+	case errors.Is(err, intake.ErrTooMany):
+		later(w, http.StatusTooManyRequests, untilMidnight(h.Now()), "too many reports today")
 	case errors.Is(err, turns.ErrBusy):
 		later(w, http.StatusServiceUnavailable, retryBusy, "busy")
 	case err != nil:
-		h.log().Error("TLS report by HTTPS not kept", "source", source.String(), "error", err)
+		h.Log.Error("TLS report by HTTPS not kept", "source", source.String(), "error", err)
 		later(w, http.StatusServiceUnavailable, retryBusy, "try again later")
 	case reason != "":
-		h.log().Info("TLS report by HTTPS refused", "source", source.String(), "reason", reason)
+		h.Log.Info("TLS report by HTTPS refused", "source", source.String(), "reason", reason)
 		answer(w, http.StatusBadRequest, reason)
 	default:
 		answer(w, http.StatusOK, "taken")
@@ -175,7 +175,7 @@ func (h *Handler) admit(a netip.Addr) (leave func(), wait time.Duration, ok bool
 	if !p.IsValid() {
 		return nil, time.Hour, false
 	}
-	now := h.now()
+	now := h.Now()
 	hour := now.Unix() / 3600
 	wait = time.Unix((hour+1)*3600, 0).Sub(now)
 	h.mu.Lock()
@@ -237,18 +237,4 @@ func answer(w http.ResponseWriter, status int, text string) {
 	w.WriteHeader(status)
 	// The client may be gone: then nobody misses the text.
 	_, _ = io.WriteString(w, text[:min(len(text), maxReasonIn)]+"\n")
-}
-
-func (h *Handler) now() time.Time {
-	if h.Now != nil {
-		return h.Now()
-	}
-	return time.Now()
-}
-
-func (h *Handler) log() *slog.Logger {
-	if h.Log != nil {
-		return h.Log
-	}
-	return slog.New(slog.DiscardHandler)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -13,10 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/turns"
 )
-
-var errFull = errors.New("full")
 
 // sink answers as its test says and remembers what it got.
 type sink struct {
@@ -54,7 +54,7 @@ func TestAnswers(t *testing.T) {
 		"taken":       {sink{}, gz, "x", 200, "", "taken", true},
 		"JSON":        {sink{}, "application/tlsrpt+json; charset=utf-8", "x", 200, "", "taken", true},
 		"refused":     {sink{reason: "about no domain of this server"}, gz, "x", 400, "", "about no domain", true},
-		"today full":  {sink{err: errFull}, gz, "x", 429, "7201", "too many", true},
+		"today full":  {sink{err: intake.ErrTooMany}, gz, "x", 429, "7201", "too many", true},
 		"store down":  {sink{err: errors.New("secret path")}, gz, "x", 503, "61", "try again", true},
 		"busy":        {sink{err: fmt.Errorf("no turn: %w", turns.ErrBusy)}, gz, "x", 503, "61", "busy", true},
 		"a form":      {sink{}, "application/x-www-form-urlencoded", "x", 415, "", "tlsrpt+gzip", false},
@@ -62,7 +62,7 @@ func TestAnswers(t *testing.T) {
 		"empty":       {sink{}, gz, "", 400, "", "empty", false},
 		"beyond 1MiB": {sink{}, gz, strings.Repeat("x", 1<<20+1), 413, "", "1 MiB", false},
 	} {
-		h := &Handler{Sink: &tt.sink, TooMany: errFull, Now: func() time.Time { return time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC) }}
+		h := &Handler{Sink: &tt.sink, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC) }}
 		w := post(h, "[::ffff:192.0.2.1]:4000", tt.mediaType, tt.body)
 		if w.Code != tt.status || w.Header().Get("Retry-After") != tt.retryAfter || !strings.Contains(w.Body.String(), tt.told) || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%s: %d %q %v", name, w.Code, w.Body, w.Header())
@@ -77,7 +77,7 @@ func TestAnswers(t *testing.T) {
 func TestPerSource(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 22, 59, 0, 0, time.UTC)
-	h := &Handler{Sink: &sink{}, Now: func() time.Time { return now }}
+	h := &Handler{Sink: &sink{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
 	const gz = "application/tlsrpt+gzip"
 	for i := range perHour {
 		if w := post(h, "[2001:db8::"+string("0123456789"[i%10])+"]:1", gz, "x"); w.Code != 200 {
@@ -131,7 +131,7 @@ func TestAtATime(t *testing.T) {
 	s := slowSink{make(chan struct{}, 100), make(chan struct{})}
 	var mu sync.Mutex
 	counted := map[int]int{}
-	h := &Handler{Sink: s, Now: func() time.Time { return time.Unix(1e9, 0) }, Count: func(status int) {
+	h := &Handler{Sink: s, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Unix(1e9, 0) }, Count: func(status int) {
 		mu.Lock()
 		defer mu.Unlock()
 		counted[status]++
@@ -168,7 +168,7 @@ func TestAtATime(t *testing.T) {
 // A few networks whose bodies come slowly keep nobody else waiting.
 func TestSlowBodies(t *testing.T) {
 	t.Parallel()
-	h := &Handler{Sink: &sink{}, Now: func() time.Time { return time.Unix(1e9, 0) }}
+	h := &Handler{Sink: &sink{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Unix(1e9, 0) }}
 	const gz = "application/tlsrpt+gzip"
 	var wg sync.WaitGroup
 	var ends []*io.PipeWriter
