@@ -95,6 +95,7 @@ func labIdentifiers(t *testing.T, config, account string) {
 			t.Errorf("%s -json: %v", args, err)
 		}
 		noLargeNumbers(t, args, v)
+		snakeCase(t, args, v)
 		if rows, ok := v.([]any); ok && len(rows) > 0 {
 			row, _ := rows[0].(map[string]any)
 			for _, key := range []string{"id", "message"} {
@@ -113,9 +114,37 @@ func labIdentifiers(t *testing.T, config, account string) {
 		if c := call(t, append(strings.Fields(fmt.Sprintf(use, id)), "-config", config)...); c.code != exitDone {
 			t.Errorf("the id of %s: %+v", from, c)
 		}
+		if strings.HasPrefix(use, "queue") {
+			var v any
+			c := call(t, append(strings.Fields(fmt.Sprintf(use, id)), "--json", "--config", config)...)
+			if err := json.Unmarshal([]byte(c.stdout), &v); err != nil {
+				t.Errorf("the id of %s: %v: %+v", from, err, c)
+			}
+			snakeCase(t, fmt.Sprintf(use, id), v)
+		}
 	}
 	if len(ids) < 3 {
 		t.Errorf("only these ids were seen: %v", ids)
+	}
+}
+
+var snake = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+
+// snakeCase: keys have one spelling. The words that a key may be (a result type of RFC
+// 8460, a TLS version) are no keys of ours.
+func snakeCase(t *testing.T, where string, v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			snakeCase(t, where+"[]", x)
+		}
+	case map[string]any:
+		for k, x := range v {
+			if !snake.MatchString(k) {
+				t.Errorf("%s: the key %q", where, k)
+			}
+			snakeCase(t, where+"."+k, x)
+		}
 	}
 }
 

@@ -287,11 +287,15 @@ func (f *queueFlags) list(p *program) action {
 		return list(p, p.onDesk, func(ctx context.Context, d control.Desk, _ []string) ([]queue.Row, error) {
 			items, err := d.List(ctx, filter)
 			return queue.Rows(items), err
-		}, cli.List[queue.Row]{Columns: columns("MESSAGE|STATE|DUE|TRIES|FROM|TO|WHY", "FROM", "TRIES", "DUE"), Cells: func(r *queue.Row) []any {
-			tone := map[string]cli.Tone{"delivered": cli.Good, "failed": cli.Bad, "waiting": cli.Waits, "held": cli.Waits}[r.State]
-			return []any{r.Message, cli.Cell{Text: r.State, Tone: tone}, r.Due, r.Attempts, "<" + r.Sender + ">", "<" + r.Recipient + ">", r.Word}
-		}})(ctx, args)
+		}, queueColumns())(ctx, args)
 	}
+}
+
+func queueColumns() cli.List[queue.Row] {
+	return cli.List[queue.Row]{Columns: columns("MESSAGE|STATE|DUE|TRIES|FROM|TO|WHY", "FROM", "TRIES", "DUE"), Cells: func(r *queue.Row) []any {
+		tone := map[string]cli.Tone{"delivered": cli.Good, "failed": cli.Bad, "waiting": cli.Waits, "held": cli.Waits}[r.State]
+		return []any{r.Message, cli.Cell{Text: r.State, Tone: tone}, r.Due, r.Attempts, "<" + r.Sender + ">", "<" + r.Recipient + ">", r.Word}
+	}}
 }
 
 func (p *program) showMessage(ctx context.Context, d control.Desk, id delivery.ID) error {

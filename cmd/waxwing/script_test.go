@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 //	$SILENT                  a resolver that never answers
 //	$PORT                    where the mail host of every zone listens: it has no TLS
 //	$REPORTS                 the corpus of real TLS reports
+//	$DOCS                    the documentation
 func scriptSetup(e *testscript.Env, n int) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -71,6 +72,10 @@ func scriptSetup(e *testscript.Env, n int) error {
 		return err
 	}
 	reports, err := filepath.Abs(filepath.Join("..", "..", "tlsrpt", "testdata"))
+	if err != nil {
+		return err
+	}
+	docs, err := filepath.Abs(filepath.Join("..", "..", "docs"))
 	if err != nil {
 		return err
 	}
@@ -103,6 +108,7 @@ func scriptSetup(e *testscript.Env, n int) error {
 	e.Setenv("DNS", zones.Addr())
 	e.Setenv("SILENT", silent.LocalAddr().String())
 	e.Setenv("REPORTS", reports)
+	e.Setenv("DOCS", docs)
 	return nil
 }
 
@@ -157,6 +163,7 @@ func scriptCommands() map[string]scriptCommand {
 		"rows":       scriptRows,
 		"exits":      scriptExits,
 		"publish":    scriptPublish,
+		"page":       scriptPage,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -142,5 +143,47 @@ func TestCellsAreClean(t *testing.T) {
 	Table{Columns: []Column{{Head: "A"}}, Rows: [][]Cell{{{Text: "x\x1b[31m\r\ny\u202e", Tone: Bad}}}}.Write(&b, Terminal{Colour: true})
 	if s := strings.NewReplacer("\x1b[1;31m", "", "\x1b[1m", "", "\x1b[0m", "").Replace(b.String()); strings.ContainsAny(s, "\x1b\r\u202e") {
 		t.Errorf("%q", b.String())
+	}
+}
+
+func TestMoment(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	for d, want := range map[time.Duration]string{
+		0: "now", 999 * time.Millisecond: "now", -time.Second: "1s ago", 59 * time.Second: "in 59s", time.Minute: "in 1m", -90 * time.Minute: "1h ago",
+		23*time.Hour + 59*time.Minute: "in 23h", -24 * time.Hour: "1d ago", 59 * 24 * time.Hour: "in 59d", 60 * 24 * time.Hour: "2026-07-03", -365 * 24 * time.Hour: "2025-05-04",
+	} {
+		if got := Moment(now.Add(d), now); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+	if got := Moment(now, time.Time{}); got != "2026-05-04 12:00:00Z" {
+		t.Errorf("in full: %q", got)
+	}
+	if got := Moment(time.Time{}, now); got != "-" {
+		t.Errorf("none: %q", got)
+	}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		name string
+		n    int64
+		at   time.Time
+	}
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	tab := List[row]{Columns: []Column{{Head: "NAME"}, {Head: "N"}, {Head: "AT"}, {Head: "STATE"}},
+		Cells: func(r *row) []any { return []any{r.name, r.n, r.at, Cell{Text: "seen ", When: r.at}} }}.
+		Table([]row{{"a", 1, now.Add(-time.Hour)}, {"b", 22, time.Time{}}})
+	tab.Now = now
+	for width, want := range map[int]string{
+		0:  "NAME  N   AT                    STATE\na     1   2026-05-04 11:00:00Z  seen 2026-05-04 11:00:00Z\nb     22  -                     seen\n",
+		80: "NAME  N   AT      STATE\na     1   1h ago  seen 1h ago\nb     22  -       seen\n",
+	} {
+		var b bytes.Buffer
+		if _, err := tab.Write(&b, Terminal{Width: width}); err != nil || strings.ReplaceAll(b.String(), " \n", "\n") != want {
+			t.Errorf("width %d: %v\n%q", width, err, b.String())
+		}
 	}
 }
