@@ -9,7 +9,10 @@
 // strangers.
 package peers
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // Client is what counts as one client: an IPv4 address, an IPv6 /64. An address that
 // is none, as of a pipe, is one client too.
@@ -29,4 +32,14 @@ func within(a netip.Addr, v4, v6 int) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return p
+}
+
+// AddrPort is the address of one end of a TCP connection; the zero value for others.
+func AddrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"waxwing/internal/guard"
+	"waxwing/peers"
 )
 
 // Listener takes headers off the connections of another listener. Its fields
@@ -125,13 +126,7 @@ func (l *Listener) owes(nc net.Conn) bool {
 	return slices.ContainsFunc(l.From, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func addrOf(nc net.Conn) netip.Addr {
-	t, ok := nc.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	return t.AddrPort().Addr().Unmap().WithZone("")
-}
+func addrOf(nc net.Conn) netip.Addr { return peers.AddrPort(nc.RemoteAddr()).Addr().WithZone("") }
 
 // greet reads the header of a proxy.
 func (l *Listener) greet(nc net.Conn) {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"waxwing/peers"
 	"waxwing/smtp"
 )
 
@@ -82,19 +83,11 @@ var errDraining = errors.New("server is shutting down")
 
 func newConn(s *Server, nc net.Conn) *conn {
 	w := &wire{Conn: nc}
-	return &conn{srv: s, raw: w, nc: w, identity: s.Identity, remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr())}
+	return &conn{srv: s, raw: w, nc: w, identity: s.Identity, remote: peers.AddrPort(nc.RemoteAddr()), local: peers.AddrPort(nc.LocalAddr())}
 }
 
 // log is made when there is something to say: most connections have nothing.
 func (c *conn) log() *slog.Logger { return c.srv.logger().With("remote", c.remote.String()) }
-
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		ap := t.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
-	return netip.AddrPort{}
-}
 
 // await says what is waited for next.
 func (c *conn) await(command bool, idle, all time.Duration) {

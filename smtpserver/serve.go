@@ -143,7 +143,7 @@ func passing(err error) bool {
 
 // admit starts a connection's goroutine, or refuses it.
 func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
-	addr := addrPort(nc.RemoteAddr()).Addr()
+	addr := peers.AddrPort(nc.RemoteAddr()).Addr()
 	refused := s.gate.enter(addr, s.limits())
 	var c *conn
 	admitted := false

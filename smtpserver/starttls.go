@@ -66,7 +66,7 @@ func (c *conn) handshake(ctx context.Context) error {
 	c.closeSession()
 	c.nc, c.tls, c.mechs = tc, &cs, nil
 	c.release()
-	c.helo, c.esmtp, c.identity = "", false, ""
+	c.helo, c.esmtp, c.identity = "", false, c.srv.Identity
 	c.begin(transaction{})
 	c.ext = smtp.Extensions{}
 	return nil

@@ -104,7 +104,7 @@ func (l *gateListener) Accept() (net.Conn, error) {
 
 // admit returns nil for a connection that is refused.
 func (l *gateListener) admit(nc net.Conn) net.Conn {
-	addr := addrOf(nc)
+	addr := peers.AddrPort(nc.RemoteAddr()).Addr()
 	adm := l.gate.Enter(l.limits, addr)
 	admitted := false
 	defer func() {
@@ -144,14 +144,6 @@ func (l *gateListener) tell() {
 			l.crowd(l.gate.Crowded())
 		})
 	}
-}
-
-func addrOf(nc net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(nc.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
 }
 
 type gatedConn struct {

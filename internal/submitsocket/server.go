@@ -194,7 +194,7 @@ func (s *Server) serve(ctx context.Context, q *queues, p *program) {
 		Timeouts: smtpserver.Timeouts{Command: idle, Data: idle, Message: timeout, Write: idle},
 		Offer:    smtpserver.Offer{RequireTLS: true},
 		Trace:    smtpserver.Trace{Command: d.heard, Accepted: s.Accepted},
-		Log:      s.Log, Guard: s.Guard, Area: guard.Sendmail,
+		Log:      s.log().With("uid", p.uid), Guard: s.Guard, Area: guard.Sendmail,
 	}
 	srv.ServeConn(ctx, p)
 	s.logged(ctx, d)
