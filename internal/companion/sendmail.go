@@ -31,7 +31,7 @@ const (
 
 // Deliver makes one attempt. It is all or nothing.
 func (s *Sendmail) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
-	res := delivery.Result{Started: s.now(), Transport: "relay", Name: "sendmail"}
+	res := delivery.Result{Started: s.now(), Transport: delivery.ByRelay, Name: "sendmail"}
 	outcome := delivery.RecipientResult{Outcome: delivery.Delivered, Word: "accepted", Text: s.Path + " took the message", TLS: "none"}
 	if err := s.run(ctx, job, c); err != nil {
 		outcome = delivery.RecipientResult{Outcome: delivery.Deferred, Word: "connect-failed", Text: err.Error(), Enhanced: smtp.Enhanced{Class: 4, Subject: 3}}

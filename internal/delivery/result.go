@@ -33,9 +33,7 @@ type Result struct {
 	Recipients  []RecipientResult // one per recipient of the job, in its order
 	Started     time.Time
 	Ended       time.Time
-	// Transport is the kind: "direct" for whatever visits the hosts of the recipient's
-	// domain, by whatever way (such sessions are reported, RPT-4); "local", "relay", "fail".
-	Transport string
+	Transport   Means
 	// Name is that of the transport that the operator set up; "" for the built-in ones.
 	Name string
 	// Copies are what the mailboxes of this server get, one for each recipient that
@@ -43,6 +41,19 @@ type Result struct {
 	// same transaction: a mailbox thus gets a message exactly once.
 	Copies []Copy
 }
+
+// Means is how an attempt was made, in one word for metrics and the history. It says whom
+// its sessions are about.
+type Means string
+
+// The means of transports.
+const (
+	ByDirect Means = "direct" // the hosts of the recipient's domain, by whatever way: only their sessions are reported (RPT-4)
+	ByRelay  Means = "relay"  // a host of the operator's
+	ByLocal  Means = "local"  // mailboxes here
+	ByFail   Means = "fail"   // nobody: the operator's answer
+	ByNone   Means = "none"   // nobody: the way was not there
+)
 
 // Copy is a message for a mailbox of this server, for the sake of one recipient.
 type Copy struct {

@@ -93,7 +93,7 @@ func signalOf(res *delivery.Result) retry.Signal {
 		busy = busy || r.Reply != nil && r.Reply.Code == 421
 	}
 	switch {
-	case dialled && !greeted, res.Transport == "relay" && relayUnusable(res):
+	case dialled && !greeted, res.Transport == delivery.ByRelay && relayUnusable(res):
 		return retry.Unreachable
 	case busy || broken:
 		return retry.Busy

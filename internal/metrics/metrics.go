@@ -97,12 +97,12 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 		if r.Outcome == delivery.Delivered && r.TLS != "" {
 			tls = r.TLS
 		}
-		m.recipients.WithLabelValues(res.Transport, r.Outcome.String(), orNone(r.TLS)).Inc()
+		m.recipients.WithLabelValues(string(res.Transport), r.Outcome.String(), orNone(r.TLS)).Inc()
 		if job.Need == delivery.RequireTLS && r.Outcome != delivery.Delivered && r.PolicyFailure {
 			m.requireTLS.WithLabelValues(string(r.Word)).Inc()
 		}
 	}
-	m.duration.WithLabelValues(res.Transport, tls, attemptResult(res.Recipients), attemptNumber(job)).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
+	m.duration.WithLabelValues(string(res.Transport), tls, attemptResult(res.Recipients), attemptNumber(job)).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
 	if job.Local {
 		return
 	}
@@ -121,7 +121,7 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 		m.waived(a)
 		for j := range a.Sessions {
 			m.session(a.Sessions[j])
-			m.outbound.dialled(res.Transport, &a.Sessions[j])
+			m.outbound.dialled(string(res.Transport), &a.Sessions[j])
 		}
 	}
 }

@@ -296,15 +296,13 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 	var first *delivery.Plan // the best skip that may not last, else the best
 	for i := range sorted {
 		p := &sorted[i]
-		tried = append(tried, TriedHost(in, delivery.Visit{Plan: *p}))
+		tried = append(tried, triedHost(in, delivery.Visit{Plan: *p}))
 		if first == nil || first.Skip.Permanent && !p.Skip.Permanent {
 			first = p
 		}
 	}
-	if in.Need == delivery.RequireTLS && !in.NullSender {
-		if f := GiveUp(tried); f != nil {
-			return f
-		}
+	if f := GiveUp(in, sorted, nil); f != nil {
+		return f
 	}
 	return &delivery.Failure{
 		Word: oneCause(tried, SeveralCauses), Permanent: first.Skip.Permanent, Enhanced: enhanced(*first),

@@ -27,11 +27,28 @@ type Tried struct {
 	Text     string          // why, for people
 }
 
-// GiveUp says what becomes of a RequireTLS message that no host took (POL-4,
-// RFC 8689 §4.2.1): nil to keep it waiting, as long as one host may still
-// qualify; else the permanent failure, 5.7.30 if REQUIRETLS alone was missing
-// anywhere, else 5.7.10. With no host at all it is nil.
-func GiveUp(tried []Tried) *delivery.Failure {
+// GiveUp says what becomes of a message that no host took (POL-4, RFC 8689 §4.2.1): nil
+// to keep it waiting, as any but one with RequireTLS does, and that one as long as a host
+// may still qualify; else the permanent failure. visits are those to the hosts of plans
+// that are not skipped, in their order; the last may not have been reached.
+func GiveUp(in Input, plans []delivery.Plan, visits []delivery.Visit) *delivery.Failure {
+	if in.Need != delivery.RequireTLS || in.NullSender {
+		return nil
+	}
+	all := make([]Tried, len(plans))
+	for i, p := range plans {
+		v := delivery.Visit{Plan: p}
+		if p.Skip == nil && len(visits) > 0 {
+			v, visits = visits[0], visits[1:]
+		}
+		all[i] = triedHost(in, v)
+	}
+	return giveUp(all)
+}
+
+// giveUp fails with 5.7.30 if REQUIRETLS alone was missing anywhere, else with 5.7.10,
+// unless a host may still qualify. With no host at all it is nil.
+func giveUp(tried []Tried) *delivery.Failure {
 	best := Unqualified
 	for _, t := range tried {
 		best = max(best, t.Happened)
@@ -62,11 +79,11 @@ func oneCause(tried []Tried, several delivery.Reason) delivery.Reason {
 	return tried[0].Reason
 }
 
-// TriedHost reads from a host that was skipped or tried, and did not take the
-// message, what GiveUp needs. Several sessions are several addresses: the most
+// triedHost reads from a host that was skipped or tried, and did not take the
+// message, what giveUp needs. Several sessions are several addresses: the most
 // hopeful counts. A host that is not skipped and has no session was not
 // reached yet, and may work.
-func TriedHost(in Input, a delivery.Visit) Tried {
+func triedHost(in Input, a delivery.Visit) Tried {
 	t := Tried{Host: a.Plan.Host.Name}
 	if s := a.Plan.Skip; s != nil {
 		t.Reason, t.Text = s.Cause, s.Text

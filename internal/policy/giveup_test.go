@@ -14,7 +14,7 @@ import (
 // TestGiveUp enumerates what can come of up to three hosts (POL-4).
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
-	if f := GiveUp(nil); f != nil {
+	if f := giveUp(nil); f != nil {
 		t.Errorf("no hosts: %v", f)
 	}
 	all := []Happened{Unqualified, NoRequireTLS, MayWork}
@@ -22,7 +22,7 @@ func TestGiveUp(t *testing.T) {
 		for _, b := range all {
 			for _, c := range all {
 				tried := []Tried{{Happened: a, Text: "one"}, {Happened: b, Text: "two"}, {Happened: c, Text: "three"}}
-				f := GiveUp(tried)
+				f := giveUp(tried)
 				waits := a == MayWork || b == MayWork || c == MayWork
 				if (f == nil) != waits {
 					t.Fatalf("%v %v %v: %+v", a, b, c, f)
@@ -43,8 +43,45 @@ func TestGiveUp(t *testing.T) {
 			}
 		}
 	}
-	if f := GiveUp(make([]Tried, 1000)); len(f.Text) > 1000 {
+	if f := giveUp(make([]Tried, 1000)); len(f.Text) > 1000 {
 		t.Errorf("a text of %d bytes", len(f.Text))
+	}
+}
+
+// What happened at each host is read from its visit; one that was not reached may work.
+func TestGiveUpVisits(t *testing.T) {
+	t.Parallel()
+	skipped := delivery.Plan{Skip: &delivery.Skip{Cause: "sts-mx-mismatch", Text: "skipped", Permanent: true}}
+	passing := delivery.Plan{Skip: &delivery.Skip{Cause: "dns-servfail", Text: "later"}}
+	used := delivery.Plan{TLS: delivery.TLSRequired}
+	offersNot := delivery.Visit{Plan: used, Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{}}}}
+	broken := delivery.Visit{Plan: used, Sessions: []delivery.Session{{TLSFailure: &delivery.TLSFailure{Reason: "cert-expired", Text: "expired"}}}}
+	strict := Input{Need: delivery.RequireTLS}
+	for _, c := range []struct {
+		name   string
+		in     Input
+		plans  []delivery.Plan
+		visits []delivery.Visit
+		status string // "": it waits
+	}{
+		{"a skipped host stands between two that were tried", strict, []delivery.Plan{used, skipped, used}, []delivery.Visit{broken, offersNot}, "5.7.30"},
+		{"the first is skipped", strict, []delivery.Plan{skipped, used}, []delivery.Visit{broken}, "5.7.10"},
+		{"the last was not reached", strict, []delivery.Plan{used, used}, []delivery.Visit{broken}, ""},
+		{"one is skipped for now", strict, []delivery.Plan{used, passing}, []delivery.Visit{broken}, ""},
+		{"none was reached", strict, []delivery.Plan{skipped, used}, nil, ""},
+		{"all are skipped", strict, []delivery.Plan{skipped, skipped}, nil, "5.7.10"},
+		{"there is none", strict, nil, nil, ""},
+		{"a bounce", Input{Need: delivery.RequireTLS, NullSender: true}, []delivery.Plan{used}, []delivery.Visit{broken}, ""},
+		{"an ordinary message", Input{}, []delivery.Plan{used}, []delivery.Visit{broken}, ""},
+		{"TLSOptional", Input{Need: delivery.TLSOptional}, []delivery.Plan{used}, []delivery.Visit{broken}, ""},
+	} {
+		got := ""
+		if f := GiveUp(c.in, c.plans, c.visits); f != nil {
+			got = f.Enhanced.String()
+		}
+		if got != c.status {
+			t.Errorf("%s: %q, want %q", c.name, got, c.status)
+		}
 	}
 }
 
@@ -92,7 +129,7 @@ func TestTriedHost(t *testing.T) {
 		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, RequireTLSNotOffered},
 		{"the first of two addresses that are alike", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLSFailure: failure("tls-version")}}, Unqualified, "cert-expired"},
 	} {
-		got := TriedHost(Input{Finding: c.finding}, delivery.Visit{Plan: c.plan, Sessions: c.sessions})
+		got := triedHost(Input{Finding: c.finding}, delivery.Visit{Plan: c.plan, Sessions: c.sessions})
 		if got.Happened != c.want || got.Reason != c.why {
 			t.Errorf("%s: got %+v, want %v %s", c.name, got, c.want, c.why)
 		}
@@ -179,7 +216,7 @@ func TestGiveUpNamesCauses(t *testing.T) {
 		{[]Tried{{Host: mx1, Reason: "cert-expired", Text: "expired"}, {Host: mx2, Reason: TLSTimeout}}, RequireTLSUnverified, ": mx1.example.org: expired; mx1.example.net: " + string(TLSTimeout)},
 		{[]Tried{{Text: "no name"}, {}}, RequireTLSUnverified, ": no name; not tried"},
 	} {
-		if f := GiveUp(c.tried); f.Word != c.word || f.Text != intro+c.text {
+		if f := giveUp(c.tried); f.Word != c.word || f.Text != intro+c.text {
 			t.Errorf("got %s %q\nwant %s %q", f.Word, f.Text, c.word, intro+c.text)
 		}
 	}

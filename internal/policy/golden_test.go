@@ -321,7 +321,7 @@ func writeGiveUps(b *strings.Builder) {
 	for i, one := range happened {
 		for j, another := range happened[i:] {
 			what := "waits"
-			if f := GiveUp([]Tried{{Happened: Happened(i)}, {Happened: Happened(i + j)}}); f != nil {
+			if f := giveUp([]Tried{{Happened: Happened(i)}, {Happened: Happened(i + j)}}); f != nil {
 				what = "returns with " + f.Enhanced.String() + ": `" + string(f.Word) + "`"
 			}
 			fmt.Fprintf(b, "| %s | %s | %s |\n", one, another, what)

@@ -69,6 +69,15 @@ func TestOperatorSpace(t *testing.T) {
 	}
 }
 
+// An address that cannot be used leaves nothing to call the host by.
+func TestOperatorAddressUnusable(t *testing.T) {
+	t.Parallel()
+	in := Input{Trust: TrustOperator, Transport: "isp", Destination: delivery.Destination{Hosts: []delivery.Host{{Fail: broken(true).Fail}}}}
+	if d := Decide(in); d.Stop == nil || d.Stop.Permanent || d.Plans[0].Basis[0].Text != " of the transport isp" {
+		t.Errorf("%+v", d)
+	}
+}
+
 type operatorChecker struct{ checker }
 
 func (o *operatorChecker) floor() delivery.Minimum {

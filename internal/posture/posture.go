@@ -79,7 +79,7 @@ func (f Facts) Merge(g Facts) Facts {
 // that went another way than to the domain's own hosts. It is pure.
 func Observe(res *delivery.Result) Facts {
 	var f Facts
-	if res.Transport != "direct" {
+	if res.Transport != delivery.ByDirect {
 		return f
 	}
 	f.StartTLS.Word, f.RequireTLS.Word = sessions(res.Visits)

@@ -436,7 +436,7 @@ func (s *settlement) history(tx *store.Tx) error {
 		return nil
 	}
 	_, err := tx.Exec(`INSERT INTO attempts (id, message, domain, transport, owner, started, ended, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		store.NewID(), s.job.ID, s.job.rows[0].domain, or(s.res.Name, s.res.Transport), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
+		store.NewID(), s.job.ID, s.job.rows[0].domain, or(s.res.Name, string(s.res.Transport)), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
 	return err
 }
 

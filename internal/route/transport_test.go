@@ -289,3 +289,19 @@ func TestEqual(t *testing.T) {
 		}
 	}
 }
+
+// RFC 8314 §3: a submission service is never used without TLS, whatever its security.
+func TestFloor(t *testing.T) {
+	t.Parallel()
+	for _, sec := range []Security{SecurityVerified, SecurityDANE, SecurityTLS, SecurityAny} {
+		for _, k := range []Kind{Smarthost, Submission} {
+			want := sec.Minimum()
+			if k == Submission && sec == SecurityAny {
+				want = delivery.MinTLS
+			}
+			if got := (&Transport{Kind: k, Security: sec}).Floor(); got != want {
+				t.Errorf("%s, %s: %s", k, sec, got)
+			}
+		}
+	}
+}

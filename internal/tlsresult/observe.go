@@ -15,15 +15,12 @@ import (
 	"waxwing/tlsrpt"
 )
 
-// direct is the only transport whose sessions are recorded (RPT-4).
-const direct = "direct"
-
 // Observe says what one attempt adds to the TLS reports: one observation per
 // session and TLSRPT policy, and one per policy that made a host be passed over.
 // It returns nil for what is not recorded: deliveries of our own TLS reports
 // (RPT-3), address literals, local and smarthost deliveries (RPT-4).
 func Observe(job *delivery.Job, res *delivery.Result) []delivery.Observation {
-	if job.Purpose == delivery.TLSReport || job.Local || job.Domain.IsLiteral() || job.Domain.Name.IsZero() || res.Transport != direct {
+	if job.Purpose == delivery.TLSReport || job.Local || job.Domain.IsLiteral() || job.Domain.Name.IsZero() || res.Transport != delivery.ByDirect {
 		return nil
 	}
 	o := observer{domain: job.Domain.Name, reportOnly: job.Purpose == delivery.DMARCReport}

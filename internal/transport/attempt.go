@@ -65,7 +65,7 @@ func (a *attempt) run(ctx context.Context, c delivery.Content) delivery.Result {
 	if a.res.Decision.Stop == nil {
 		a.visit(ctx, c)
 	}
-	if len(a.pending) > 0 && a.in.Need == delivery.RequireTLS && !a.in.NullSender && ctx.Err() == nil {
+	if len(a.pending) > 0 && ctx.Err() == nil {
 		a.conclude()
 	}
 	a.res.Recipients = a.results()
@@ -154,22 +154,9 @@ func (a *attempt) take(results []delivery.RecipientResult) {
 	a.pending = left
 }
 
-// conclude has policy decide on a RequireTLS message that no host took (POL-4).
+// conclude has policy say whether a message that no host took is given up.
 func (a *attempt) conclude() {
-	tried := make([]policy.Tried, 0, len(a.res.Decision.Plans))
-	next := 0
-	for _, p := range a.res.Decision.Plans {
-		v := delivery.Visit{Plan: p}
-		if p.Skip == nil && next < len(a.res.Visits) {
-			v = a.res.Visits[next]
-			next++
-		}
-		tried = append(tried, policy.TriedHost(a.in, v))
-	}
-	if len(tried) == 0 {
-		return
-	}
-	f := policy.GiveUp(tried)
+	f := policy.GiveUp(a.in, a.res.Decision.Plans, a.res.Visits)
 	if f == nil {
 		return
 	}

@@ -80,7 +80,7 @@ func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destinatio
 // Deliver makes one attempt: it plans, then visits the hosts in order until
 // every recipient is settled.
 func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
-	a := attempt{job: job, session: d.Session, now: d.now, res: delivery.Result{Transport: "direct", Started: d.now()}}
+	a := attempt{job: job, session: d.Session, now: d.now, res: delivery.Result{Transport: delivery.ByDirect, Started: d.now()}}
 	a.res.Destination, a.res.Finding, a.in = d.find(ctx, PlanRequest{
 		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, NullSender: job.Sender == "",
 	})

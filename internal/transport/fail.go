@@ -28,7 +28,7 @@ func (f *Refuser) Deliver(_ context.Context, job *delivery.Job, _ delivery.Conte
 	if rr.Enhanced.IsZero() {
 		rr.Enhanced = smtp.Enhanced{Class: f.Transport.Code / 100, Subject: 7, Detail: 1}
 	}
-	return delivery.Result{Recipients: each(job, rr), Started: t, Ended: t, Transport: "fail", Name: f.Transport.Name}
+	return delivery.Result{Recipients: each(job, rr), Started: t, Ended: t, Transport: delivery.ByFail, Name: f.Transport.Name}
 }
 
 // each gives every recipient of a job the same result.

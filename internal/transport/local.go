@@ -30,7 +30,7 @@ type Local struct {
 
 // Deliver looks the recipients up. Addresses may have gone since they were accepted.
 func (l *Local) Deliver(ctx context.Context, job *delivery.Job, _ delivery.Content) delivery.Result {
-	res := delivery.Result{Started: l.now(), Transport: "local"}
+	res := delivery.Result{Started: l.now(), Transport: delivery.ByLocal}
 	for _, r := range job.Recipients {
 		target, rr := l.resolve(ctx, r)
 		rr.ID = r.ID

@@ -49,7 +49,7 @@ func relayInput(t *route.Transport, job *delivery.Job, dest delivery.Destination
 // Deliver makes one attempt.
 func (r *Relay) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	a := attempt{job: job, session: r.Session, now: func() time.Time { return now(r.Now) }}
-	a.res = delivery.Result{Started: a.now(), Transport: "relay", Name: r.Transport.Name}
+	a.res = delivery.Result{Started: a.now(), Transport: delivery.ByRelay, Name: r.Transport.Name}
 	a.in = r.find(ctx, job)
 	a.res.Destination = a.in.Destination
 	a.decide()

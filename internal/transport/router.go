@@ -93,7 +93,7 @@ func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Cont
 func (r *Router) wait(job *delivery.Job, word delivery.Reason, text string) delivery.Result {
 	at := now(r.Now)
 	rr := delivery.RecipientResult{Outcome: delivery.Deferred, Word: word, Text: text, Enhanced: smtp.Enhanced{Class: 4, Subject: 3, Detail: 5}}
-	return delivery.Result{Recipients: each(job, rr), Started: at, Ended: at, Transport: "none"}
+	return delivery.Result{Recipients: each(job, rr), Started: at, Ended: at, Transport: delivery.ByNone}
 }
 
 // deliverer finds or builds what carries mail for a transport.
