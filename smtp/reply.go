@@ -58,6 +58,9 @@ func (r *Reply) Text() string { return strings.Join(r.Lines, " ") }
 // String is the reply on one line, as for a log or a diagnostic code:
 // "550 5.1.1 no such user".
 func (r *Reply) String() string {
+	if r == nil {
+		return ""
+	}
 	s := strconv.Itoa(r.Code)
 	if !r.Enhanced.IsZero() {
 		s += " " + r.Enhanced.String()

@@ -70,9 +70,9 @@ func item() queue.Item {
 	d, _ := delivery.ParseRecipientDomain("[192.0.2.1]")
 	return queue.Item{
 		Envelope: delivery.Envelope{ID: 7, Sender: "a@b.test", Need: delivery.RequireTLS, Accepted: time.Unix(1, 0).UTC(), Purpose: delivery.DSN},
-		Recipient: delivery.Recipient{ID: 8, Address: "x@[192.0.2.1]", Domain: d, Attempts: 3, LastAttempt: time.Unix(2, 0).UTC(),
+		Entry: queue.Entry{Recipient: delivery.Recipient{ID: 8, Address: "x@[192.0.2.1]", Domain: d, Attempts: 3, LastAttempt: time.Unix(2, 0).UTC(),
 			LastAddrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
-		State: queue.Held, Due: time.Unix(9, 0).UTC(), Word: "held", Text: "ü\x01", Host: "mx.a.test",
+			State: queue.Held, Due: time.Unix(9, 0).UTC(), Word: "held", Text: "ü\x01", Host: "mx.a.test"},
 	}
 }
 

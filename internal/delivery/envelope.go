@@ -154,7 +154,6 @@ type Envelope struct {
 
 	NotBefore time.Time // future release (RFC 4865): no attempt before; zero: at once
 	Hold      string    // that release as the client asked for it, "for;3600" or "until;2026-01-31T12:00:00Z"; "": it did not
-	Patience  Patience  // what the message asks of its own retries
 }
 
 // Start is when the queue's schedule begins to count: acceptance, or the
@@ -164,19 +163,6 @@ func (e *Envelope) Start() time.Time {
 		return e.NotBefore
 	}
 	return e.Accepted
-}
-
-// Patience is a message's own retries, where they differ from the server's
-// (QUE-4). Zero fields are the server's.
-type Patience struct {
-	Delays      []time.Duration `json:"delays,omitempty"`       // after the first, second, … attempt; the last repeats
-	Expire      time.Duration   `json:"expire,omitempty"`       // after the start
-	DelayNotice time.Duration   `json:"delay_notice,omitempty"` // after the start; negative: never
-}
-
-// IsZero reports that the server's schedule holds.
-func (p Patience) IsZero() bool {
-	return len(p.Delays) == 0 && p.Expire == 0 && p.DelayNotice == 0
 }
 
 // Recipient is one RCPT TO that goes to the queue.
@@ -190,8 +176,11 @@ type Recipient struct {
 	// History of this recipient, filled when claimed.
 	Attempts    int          // attempts begun before this one
 	LastAttempt time.Time    // zero before the first
-	FirstFail   string       // the first policy failure seen, with its date, for the bounce (POL-6)
+	DelayTold   bool         // its sender has heard of the delay
+	FirstFail   string       // the first policy failure seen, for the notification (POL-6)
+	FirstFailAt time.Time    // and when that was
 	LastAddrs   []netip.Addr // addresses tried last time, for greylisting (DST-2)
+	Unanswered  time.Time    // when it was first sent in full to a host that never answered; zero: never
 }
 
 // Job is what one attempt works on: recipients of one message that share

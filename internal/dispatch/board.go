@@ -28,7 +28,7 @@ type Board[J Job] struct {
 	concurrency int
 	perContact  int
 	limit       int
-	held        int // jobs on the board, reservations included
+	jobs        int // on the board, reservations included
 	byAccount   map[string]int
 	memory      int64
 	running     int
@@ -43,7 +43,7 @@ type Board[J Job] struct {
 	tally       tally
 	silentTurn  bool           // the ring whose turn it was last
 	stuck       bool           // nothing of the silent ring may start as things stand
-	heldSilent  int            // of live, to contacts that do not answer
+	silentJobs  int            // of live, to contacts that do not answer
 	silentOf    map[string]int // the same by account
 	workers     sync.WaitGroup
 }
@@ -97,7 +97,7 @@ func (b *Board[J]) Wait() { b.workers.Wait() }
 type State struct {
 	Open      bool
 	Room      int // jobs that may be added
-	Held      int // jobs on the board, reservations included
+	Jobs      int // on the board, reservations included
 	Running   int
 	Unsettled int // of Running: what they came to waits for the store
 	Memory    int64
@@ -108,7 +108,7 @@ type State struct {
 func (b *Board[J]) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return State{b.open, b.limit - b.held, b.held, b.running, b.unsettled, b.memory, len(b.targets)}
+	return State{b.open, b.limit - b.jobs, b.jobs, b.running, b.unsettled, b.memory, len(b.targets)}
 }
 
 // Jobs are all jobs on the board.
@@ -135,12 +135,20 @@ func (b *Board[J]) target(c Contact) *target[J] {
 // most is how many jobs of d may run. Mailboxes here are no remote host that wants to be
 // spared.
 func (b *Board[J]) most(d *target[J]) int {
+	if w := b.targets[d.way]; w != nil {
+		return b.mostOf(&d.standing, &w.standing)
+	}
+	return b.mostOf(&d.standing, &standing{})
+}
+
+// mostOf is most of a contact and its way.
+func (b *Board[J]) mostOf(d, way *standing) int {
 	if d.key.Local {
 		return b.concurrency
 	}
 	most := d.pace.Allowed(b.now(), b.perContact)
-	if w := b.targets[d.way]; w != nil && w.pace.Dead() {
-		most = min(most, d.running+max(w.pace.Allowed(b.now(), b.perContact)-w.running, 0)) // a probe, of all that go this way
+	if way.pace.Dead() {
+		most = min(most, d.running+max(way.pace.Allowed(b.now(), b.perContact)-way.running, 0)) // a probe, of all that go this way
 	}
 	return most
 }
@@ -150,15 +158,15 @@ func (b *Board[J]) Reserve(contacts []Contact, account string, memory int64) boo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count()
-	if !b.open || b.held+len(contacts) > b.limit || b.memory+memory > boardMemory || b.byAccount[account]+len(contacts) > max(b.limit*3/4, 1) {
+	if !b.open || b.jobs+len(contacts) > b.limit || b.memory+memory > boardMemory || b.byAccount[account]+len(contacts) > max(b.limit*3/4, 1) {
 		return false
 	}
 	for _, c := range contacts {
-		if b.full(c) || !b.mayHold(c, account, len(contacts)) {
+		if b.full(c) || !b.mayCome(c, account, len(contacts)) {
 			return false
 		}
 	}
-	b.hold(account, len(contacts), memory)
+	b.tallyUp(account, len(contacts), memory)
 	return true
 }
 
@@ -166,12 +174,12 @@ func (b *Board[J]) Reserve(contacts []Contact, account string, memory int64) boo
 func (b *Board[J]) Unreserve(n int, account string, memory int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.hold(account, -n, -memory)
+	b.tallyUp(account, -n, -memory)
 }
 
-// hold counts jobs that come and, with negative numbers, go.
-func (b *Board[J]) hold(account string, jobs int, memory int64) {
-	b.held += jobs
+// tallyUp counts jobs that come and, with negative numbers, go.
+func (b *Board[J]) tallyUp(account string, jobs int, memory int64) {
+	b.jobs += jobs
 	b.memory += memory
 	bump(b.byAccount, account, jobs)
 }
@@ -203,21 +211,21 @@ func (b *Board[J]) Add(jobs []J, reserved bool) (refused []J) {
 	defer b.mu.Unlock()
 	for _, j := range jobs {
 		t := j.ticket()
-		if !b.open || !reserved && b.held >= b.limit {
+		if !b.open || !reserved && b.jobs >= b.limit {
 			refused = append(refused, j)
 			if reserved {
-				b.hold(t.Account, -1, -t.Memory)
+				b.tallyUp(t.Account, -1, -t.Memory)
 			}
 			continue
 		}
 		if !reserved {
-			b.hold(t.Account, 1, 0)
+			b.tallyUp(t.Account, 1, 0)
 		}
 		d := b.target(t.To)
 		d.put(j)
 		b.shift(d, 1, 0)
 		b.live[j] = struct{}{}
-		b.countHeld(d, t.Account, 1)
+		b.countSilent(d, t.Account, 1)
 		b.list(d)
 	}
 	return refused
@@ -315,7 +323,7 @@ func (b *Board[J]) Done(j J) (low bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := j.ticket()
-	b.hold(t.Account, -1, -t.Memory)
+	b.tallyUp(t.Account, -1, -t.Memory)
 	b.running--
 	b.gone(j)
 	b.workers.Done()
@@ -329,7 +337,7 @@ func (b *Board[J]) Done(j J) (low bool) {
 	b.shift(d, 0, -1)
 	b.list(d)
 	b.forget(d)
-	low = b.starved && b.held <= b.limit/2 || d.more && b.low(d)
+	low = b.starved && b.jobs <= b.limit/2 || d.more && b.low(d)
 	if low {
 		b.starved = false
 	}
@@ -399,7 +407,7 @@ func (b *Board[J]) RecallAll() (out []J) {
 func (b *Board[J]) recallFrom(d *target[J]) []J {
 	jobs := d.clear()
 	for _, j := range jobs {
-		b.hold(j.ticket().Account, -1, -j.ticket().Memory)
+		b.tallyUp(j.ticket().Account, -1, -j.ticket().Memory)
 		b.gone(j)
 	}
 	b.shift(d, -len(jobs), 0)
@@ -410,8 +418,8 @@ func (b *Board[J]) recallFrom(d *target[J]) []J {
 // count of all puts that right.
 func (b *Board[J]) gone(j J) {
 	delete(b.live, j)
-	if d := b.targets[j.ticket().To]; d != nil && b.heldSilent > 0 {
-		b.countHeld(d, j.ticket().Account, -1)
+	if d := b.targets[j.ticket().To]; d != nil && b.silentJobs > 0 {
+		b.countSilent(d, j.ticket().Account, -1)
 	}
 }
 

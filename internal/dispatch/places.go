@@ -59,19 +59,19 @@ func (b *Board[J]) count() {
 			b.tally.began(j.ticket(), d.silent())
 		}
 	}
-	b.heldSilent, b.silentOf = 0, map[string]int{}
+	b.silentJobs, b.silentOf = 0, map[string]int{}
 	for j := range b.live {
 		if d := b.targets[j.ticket().To]; d != nil {
-			b.countHeld(d, j.ticket().Account, 1)
+			b.countSilent(d, j.ticket().Account, 1)
 		}
 	}
 	b.stuck = false
 }
 
-// countHeld counts a job on the board that comes or goes, if its contact is silent.
-func (b *Board[J]) countHeld(d *target[J], account string, n int) {
+// countSilent counts a job on the board that comes or goes, if its contact is silent.
+func (b *Board[J]) countSilent(d *target[J], account string, n int) {
 	if d.silent() {
-		b.heldSilent += n
+		b.silentJobs += n
 		bump(b.silentOf, account, n)
 	}
 }
@@ -87,17 +87,17 @@ func (b *Board[J]) mayStart(d *target[J], account string) bool {
 	}.Free()
 }
 
-// mayHold reports that n more jobs of an account for a contact may be put on the board:
+// mayCome reports that n more jobs of an account for a contact may be put on the board:
 // mail that has to wait for silent contacts waits in the store. b.mu is held.
-func (b *Board[J]) mayHold(c Contact, account string, n int) bool {
+func (b *Board[J]) mayCome(c Contact, account string, n int) bool {
 	if c.Local {
 		return true
 	}
 	if d := b.targets[c]; d != nil && !d.silent() {
 		return true
 	}
-	silent, mine := retry.Held(b.limit)
-	return b.heldSilent+n <= silent && b.silentOf[account]+n <= mine
+	silent, mine := retry.Waiting(b.limit)
+	return b.silentJobs+n <= silent && b.silentOf[account]+n <= mine
 }
 
 // heard notes that a contact answered, or did not, and counts it as what it is now. b.mu

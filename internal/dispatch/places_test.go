@@ -91,7 +91,7 @@ func (s *sim) claim() {
 		if len(byAccount[a]) > 0 {
 			order = append(order, a)
 		}
-		if s.b.State().Room > 0 && s.b.allowFor(j.To, a, 0) > 0 {
+		if s.b.State().Room > 0 && allowed(s.b, j.To, a) > 0 {
 			s.b.Add([]*job{j}, false)
 			continue
 		}
@@ -221,14 +221,14 @@ func TestTally(t *testing.T) {
 	for d := time.Second; d < time.Hour; d += 777 * time.Millisecond {
 		s.at(noon.Add(d), func() {
 			s.b.count()
-			kept, held, heldOf := s.b.tally, s.b.heldSilent, s.b.silentOf
+			kept, held, heldOf := s.b.tally, s.b.silentJobs, s.b.silentOf
 			s.b.tally.stale = true
 			s.b.count()
 			if fmt.Sprint(kept.account, kept.silent, kept.silentOf) != fmt.Sprint(s.b.tally.account, s.b.tally.silent, s.b.tally.silentOf) {
 				t.Fatalf("at %v: kept %v, counted %v", d, kept, s.b.tally)
 			}
-			if held != s.b.heldSilent || fmt.Sprint(heldOf) != fmt.Sprint(s.b.silentOf) {
-				t.Fatalf("at %v: held %d %v, counted %d %v", d, held, heldOf, s.b.heldSilent, s.b.silentOf)
+			if held != s.b.silentJobs || fmt.Sprint(heldOf) != fmt.Sprint(s.b.silentOf) {
+				t.Fatalf("at %v: held %d %v, counted %d %v", d, held, heldOf, s.b.silentJobs, s.b.silentOf)
 			}
 		})
 	}

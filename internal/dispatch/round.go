@@ -2,8 +2,6 @@ package dispatch
 
 import (
 	"time"
-
-	"waxwing/internal/retry"
 )
 
 const (
@@ -20,17 +18,21 @@ const (
 
 // Round shares the room of one claim among lanes that may have mail due. Whoever claims
 // asks for turns with Ask until there are none, reads the rows of each, lets it Choose,
-// claims those, and writes down what End says of when each lane is looked at again.
+// claims those, and writes down what End says of when each lane is looked at again. The
+// board hears of all that only with Commit.
 type Round[J Job] struct {
 	Room int  // for more recipients
 	More bool // another claim would find more at once
 
-	b       *Board[J]
-	now     time.Time
-	lanes   []Lane // that wait for their turn
-	allow   map[Contact]int
-	turns   []*Turn
-	quantum int
+	b         *Board[J]
+	now       time.Time
+	closings  map[Contact]Closing
+	standings map[Contact]*standing // of the contacts and their ways, by the board and by closings
+	lanes     []Lane                // that wait for their turn
+	allow     map[Contact]int
+	hungry    map[Contact]bool // whether the store has more for a contact than it may have now
+	turns     []*Turn
+	quantum   int
 }
 
 // Turn is one lane in a round.
@@ -56,7 +58,7 @@ func (b *Board[J]) Wanted() (out []Contact) {
 	defer b.mu.Unlock()
 	b.count()
 	for c, d := range b.hungry {
-		if b.open && b.mayHold(c, "", 1) && b.low(d) && len(out) < wantedContacts {
+		if b.open && b.mayCome(c, "", 1) && b.low(d) && len(out) < wantedContacts {
 			out = append(out, c)
 		}
 	}
@@ -67,13 +69,17 @@ func (b *Board[J]) Wanted() (out []Contact) {
 // what the store knows of their contacts. What it returns beside the round are lanes of
 // closed contacts, with the time at which they open.
 func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, now time.Time) (*Round[J], []*Turn) {
-	r := &Round[J]{Room: room, b: b, now: now, allow: map[Contact]int{}, quantum: quantum}
+	r := &Round[J]{Room: room, b: b, now: now, closings: closings, standings: map[Contact]*standing{}, allow: map[Contact]int{},
+		hungry: map[Contact]bool{}, quantum: quantum}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count()
 	var blocked []*Turn
 	probes, granted := map[Contact]Contact{}, map[string]int{}
 	for _, l := range lanes {
-		b.told(l.To, closings)
+		r.standing(r.standing(l.To).way) // for Commit, also where nothing is asked
 		until := ClosedUntil(closings, l.To, now)
-		if until.IsZero() && r.probed(probes, closings, l.To) {
+		if until.IsZero() && r.probed(probes, l.To) {
 			until = now.Add(turnPause)
 		}
 		if !until.IsZero() {
@@ -81,9 +87,9 @@ func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, n
 			continue
 		}
 		if _, ok := r.allow[l.To]; !ok {
-			r.allow[l.To] = b.allowFor(l.To, l.Account, granted[l.Account])
+			r.allow[l.To] = r.allowFor(l.To, l.Account, granted[l.Account])
 			granted[l.Account] += min(r.allow[l.To], quantum)
-			b.setMore(l.To, false)
+			r.hungry[l.To] = false
 		}
 		r.lanes = append(r.lanes, l)
 	}
@@ -92,19 +98,19 @@ func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, n
 
 // probed: the way to a contact is closed and due for a probe, which another contact behind
 // it makes.
-func (r *Round[J]) probed(probes map[Contact]Contact, closings map[Contact]Closing, c Contact) bool {
+func (r *Round[J]) probed(probes map[Contact]Contact, c Contact) bool {
 	w, ok := c.Way()
 	if !ok {
 		return false
 	}
-	if _, closed := closings[w]; !closed {
+	if _, closed := r.closings[w]; !closed {
 		return false
 	}
 	if by, ok := probes[w]; ok {
 		return by != c
 	}
 	probes[w] = c
-	return r.b.allow(c) <= 0
+	return r.allowed(c) <= 0
 }
 
 // Ask returns the lanes whose turn it is: those that may have rows, and those whose
@@ -164,7 +170,7 @@ func (r *Round[J]) End(missed bool) []*Turn {
 			t.Next = r.now
 		case t.Next.IsZero() || t.Next.After(r.now):
 		case r.allow[t.To] <= 0:
-			r.b.setMore(t.To, true)
+			r.hungry[t.To] = true
 			t.Next = r.now.Add(turnPause)
 		default:
 			r.More = true
@@ -212,49 +218,76 @@ func portion(lanes []Lane, room int, allow map[Contact]int, quantum int) []int {
 	return out
 }
 
-// allow is how many jobs of a contact may be claimed: as many as keep it busy while the
-// next ones are fetched.
-func (b *Board[J]) allow(c Contact) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// standing is that of a contact; of the zero one too, which no way is.
+func (r *Round[J]) standing(c Contact) *standing {
+	s := r.standings[c]
+	if s == nil {
+		s = &standing{key: c}
+		if d := r.b.targets[c]; d != nil {
+			*s = d.standing
+		} else {
+			s.way, _ = c.Way()
+		}
+		is, known := r.closings[c]
+		s.told(is, known)
+		r.standings[c] = s
+	}
+	return s
+}
+
+// allowed is how many jobs of a contact may be claimed: as many as keep it busy while the
+// next ones are fetched. b.mu is held.
+func (r *Round[J]) allowed(c Contact) int {
+	b := r.b
+	d := r.standing(c)
+	way := r.standing(d.way)
 	if !b.open {
 		return everything
 	}
-	d := b.targets[c]
-	if d == nil {
-		d = newTarget[J](c)
-	}
-	most := min(max(2*b.most(d), 2), max(b.limit/contactShare, 1))
-	if w := b.targets[d.way]; w != nil && w.pace.Dead() { // a probe of the way
-		return min(most, w.pace.Allowed(b.now(), b.perContact)-w.waiting-w.running)
-	}
-	if d.pace.Dead() && !c.Local {
-		most = min(most, b.most(d)) // a probe
-		return most - d.waiting - d.running
+	running := b.mostOf(d, way)
+	most := min(max(2*running, 2), max(b.limit/contactShare, 1))
+	switch {
+	case way.pace.Dead(): // a probe of the way
+		return min(most, way.pace.Allowed(b.now(), b.perContact)-way.waiting-way.running)
+	case d.pace.Dead() && !c.Local: // a probe
+		return min(most, running) - d.waiting - d.running
 	}
 	return most - d.waiting
 }
 
-// allowFor is allow for the mail of one account, to which some was granted already: what
-// waits for silent contacts may not fill the board.
-func (b *Board[J]) allowFor(c Contact, account string, granted int) int {
-	n := b.allow(c)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.count()
-	for n > 0 && b.open && !b.mayHold(c, account, granted+n) {
+// allowFor is allowed for the mail of one account, to which some was granted already: what
+// waits for silent contacts may not fill the board. b.mu is held.
+func (r *Round[J]) allowFor(c Contact, account string, granted int) int {
+	n := r.allowed(c)
+	for n > 0 && r.b.open && !r.b.mayCome(c, account, granted+n) {
 		n--
 	}
 	return n
 }
 
-// setMore notes whether the store has due work for a contact that found no room.
-func (b *Board[J]) setMore(c Contact, more bool) {
+// Commit tells the board what the round has found: it is in the store.
+func (r *Round[J]) Commit() {
+	b := r.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.open {
-		return
+	for c := range r.standings {
+		is, known := r.closings[c]
+		if d := b.targets[c]; d != nil || known {
+			d = b.target(c)
+			if d.told(is, known) {
+				b.listAll(d)
+			}
+		}
 	}
+	for c, more := range r.hungry {
+		if b.open {
+			b.setMore(c, more)
+		}
+	}
+}
+
+// setMore notes whether the store has due work for a contact that found no room.
+func (b *Board[J]) setMore(c Contact, more bool) {
 	if d := b.targets[c]; d != nil || more {
 		d = b.target(c)
 		d.more = more
@@ -264,29 +297,5 @@ func (b *Board[J]) setMore(c Contact, more bool) {
 			delete(b.hungry, c)
 		}
 		b.forget(d)
-	}
-}
-
-// told takes over what the store says of a contact and its way: other machines, and
-// operators, close and open them too.
-func (b *Board[J]) told(c Contact, closings map[Contact]Closing) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.toldOf(c, closings)
-	if w, ok := c.Way(); ok {
-		b.toldOf(w, closings)
-	}
-}
-
-func (b *Board[J]) toldOf(c Contact, closings map[Contact]Closing) {
-	d := b.targets[c]
-	is, known := closings[c]
-	switch {
-	case known && (d == nil || d.pace.Failures < is.Failures || !d.pace.Blocked.Equal(is.Until)):
-		d = b.target(c)
-		d.pace = retry.Pace{Window: 1, Failures: is.Failures, Counted: d.pace.Counted, Blocked: is.Until}
-	case !known && d != nil && d.pace.Dead():
-		d.pace = retry.Pace{Window: 1}
-		b.listAll(d)
 	}
 }

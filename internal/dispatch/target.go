@@ -25,13 +25,31 @@ type Job interface {
 	ticket() *Ticket
 }
 
-// target is a contact with its jobs on the board.
-type target[J Job] struct {
+// standing is how a contact is treated, and what it has.
+type standing struct {
 	key     Contact
 	way     Contact // that it shares with others; zero: none
 	pace    retry.Pace
 	running int
 	waiting int
+}
+
+// told takes over what the store says: other machines, and operators, close and open
+// contacts too. It reports whether one that was closed has opened.
+func (s *standing) told(is Closing, known bool) (opened bool) {
+	switch {
+	case known && (s.pace.Failures < is.Failures || !s.pace.Blocked.Equal(is.Until)):
+		s.pace = retry.Pace{Window: 1, Failures: is.Failures, Counted: s.pace.Counted, Blocked: is.Until}
+	case !known && s.pace.Dead():
+		s.pace = retry.Pace{Window: 1}
+		return true
+	}
+	return false
+}
+
+// target is a contact with its jobs on the board.
+type target[J Job] struct {
+	standing
 	queues  map[string][]J // by account
 	turns   []string       // accounts with a queue, each once
 	listed  bool           // it is in a ring
@@ -41,9 +59,8 @@ type target[J Job] struct {
 }
 
 func newTarget[J Job](c Contact) *target[J] {
-	d := &target[J]{key: c}
-	d.way, _ = c.Way()
-	return d
+	way, _ := c.Way()
+	return &target[J]{standing: standing{key: c, way: way}}
 }
 
 // put adds a job behind those of its account.

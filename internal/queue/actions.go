@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ const actionBatch = 256
 // Words of what an operator did, as reasons of a recipient's state.
 const (
 	wordHeld     = "held"
+	wordHoldRule = "hold-rule"
 	wordReleased = "released" // no hold rule holds it before its next attempt
 	wordFailed   = "failed-by-operator"
 	wordDropped  = "dropped"
@@ -75,7 +77,7 @@ func (q *Queue) SetTransport(ctx context.Context, f Filter, name string) (Change
 // any failure, with why as the reason.
 func (q *Queue) Fail(ctx context.Context, f Filter, why string) (Changed, error) {
 	return q.act(ctx, f, []State{Waiting, Held}, func(ids []int64) (int, error) {
-		return q.end(ctx, ids, wordFailed, or(clean(why), "the postmaster of this server stopped the delivery"))
+		return q.end(ctx, ids, wordFailed, cmp.Or(clean(why), "the postmaster of this server stopped the delivery"))
 	})
 }
 
@@ -185,13 +187,13 @@ func (q *Queue) waken(ctx context.Context, ids []int64, from State, stmt string,
 // end leases rows, as for an attempt, and settles them as failed.
 func (q *Queue) end(ctx context.Context, ids []int64, word delivery.Reason, text string) (int, error) {
 	number, now := store.NewID(), q.Now()
-	defer q.claims.hold(number)()
+	defer q.claims.put(number)()
 	lease := now.Add(q.Lease)
-	var rows []row
+	var rows []Entry
 	var envs map[int64]delivery.Envelope
 	err := q.Store.Write(ctx, func(tx *store.Tx) (err error) {
 		list, args := inList(ids)
-		rows, err = scanRows(tx, `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?
+		rows, err = store.Collect(tx, scanClaimed, `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?
 			WHERE id IN (SELECT id FROM recipients WHERE state IN (0, 2) AND id IN `+list+tx.Lock()+returned,
 			append([]any{q.Owner, number, store.Time(lease)}, args...)...)
 		if err != nil {
@@ -203,13 +205,10 @@ func (q *Queue) end(ctx context.Context, ids []int64, word delivery.Reason, text
 	if err != nil {
 		return 0, err
 	}
-	for i := range rows {
-		rows[i].Attempts++ // scanRows counts an attempt that there is none of
-	}
 	done := 0
 	for _, j := range q.jobs(rows, envs, number, lease) {
-		j.operator, j.silent = true, word == wordDropped
-		res := delivery.Result{Transport: "operator", Started: now, Ended: now, Recipients: all(j, delivery.Failed, word, text)}
+		j.operator, j.noNotice = true, word == wordDropped
+		res := delivery.Result{Transport: "operator", Started: now, Ended: now, Recipients: j.all(delivery.Failed, word, text)}
 		done += q.settle(context.WithoutCancel(ctx), j, &res, false)
 	}
 	return done, nil

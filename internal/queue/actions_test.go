@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -160,13 +161,12 @@ func TestSuppression(t *testing.T) {
 	})
 }
 
-// QUE-10, QUE-4: nothing before the release; the message's own schedule counts from it.
+// QUE-10: nothing before the release.
 func TestFutureRelease(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.run()
 		env := mail(t, "later.a@b.test")
 		env.NotBefore = noon.Add(24 * time.Hour)
-		env.Patience = delivery.Patience{Delays: []time.Duration{time.Hour}, Expire: 3 * time.Hour, DelayNotice: -1}
 		w.enqueue(env)
 		time.Sleep(20 * time.Millisecond)
 		if it := w.item("later.a@b.test"); it.State != Waiting || !it.Due.Equal(env.NotBefore) || len(w.tr.seen()) != 0 {
@@ -210,11 +210,14 @@ func TestHoldInNotices(t *testing.T) {
 	})
 }
 
-func TestPatience(t *testing.T) {
+// QUE-10, QUE-4: the schedule counts from the release.
+func TestScheduleAfterRelease(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
+		w.Schedule = func(delivery.Purpose) retry.Schedule {
+			return retry.Schedule{Delays: []time.Duration{time.Hour}, Expire: 3 * time.Hour}
+		}
 		env := mail(t, "later.a@b.test")
 		env.NotBefore = noon.Add(24 * time.Hour)
-		env.Patience = delivery.Patience{Delays: []time.Duration{time.Hour}, Expire: 3 * time.Hour, DelayNotice: -1}
 		w.enqueue(env)
 		got := w.untilSettled("later.a@b.test")
 		if len(got) != 4 || got[0] != 24*time.Hour || got[3] != 27*time.Hour || len(w.notices()) != 1 {

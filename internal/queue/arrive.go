@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
@@ -13,8 +14,8 @@ import (
 // notification to be sent. Half the work of queueing and settling it. Not done without
 // an error means that no envelope is stored: the ordinary way is open. With an error
 // nobody knows whether the commit was made: the client must come again.
-func (q *Queue) arrive(ctx context.Context, m *message, groups [][]delivery.Recipient) (done bool, err error) {
-	if q.Local == nil || len(m.held) > 0 || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
+func (q *Queue) arrive(ctx context.Context, m *message, groups [][]Entry) (done bool, err error) {
+	if q.Local == nil || m.held() || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
 		return false, nil
 	}
 	var all []*settlement
@@ -64,32 +65,22 @@ func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
 
 // arrival makes the one attempt at a group of local recipients, up to its
 // transaction; nil where it would not settle them all as delivered, quietly.
-func (q *Queue) arrival(ctx context.Context, m *message, g []delivery.Recipient) *settlement {
-	rows := make([]row, len(g))
-	for i, r := range g {
-		if !r.Local || r.Notify.Wants(delivery.NotifySuccess) {
+func (q *Queue) arrival(ctx context.Context, m *message, g []Entry) *settlement {
+	for i := range g {
+		if !g[i].Local || g[i].Notify.Wants(delivery.NotifySuccess) {
 			return nil
 		}
-		rows[i] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), dest: r.Domain.String(), local: true}
 	}
-	j := q.newJob(*m.env, rows, 0, q.Now())
+	j := q.newJob(*m.env, g, 0, q.Now())
 	j.Lease = nil                        // nobody else can see it yet
 	j.content = delivery.Bytes(m.inline) // a mailbox gets the body as it is stored: nobody reads this
 	res := q.attempt(ctx, j)
 	if !j.Local || len(res.Copies) == 0 {
 		return nil
 	}
-	s := &settlement{q: q, job: j, res: &res, rows: j.rows}
-	s.c = circumstances{schedule: q.schedule(j.Purpose), now: q.Now()}
-	if s.prepare(ctx) != nil {
-		return nil
-	}
-	for _, v := range s.verdicts {
-		if v.state != Delivered {
-			return nil
-		}
-	}
-	if s.notice != nil {
+	s := &settlement{q: q, job: j, res: &res, rows: j.rows, now: q.Now()}
+	undelivered := func(e Entry) bool { return e.State != Delivered }
+	if s.prepare(ctx) != nil || s.notice != nil || slices.ContainsFunc(s.next, undelivered) {
 		return nil
 	}
 	return s
@@ -101,20 +92,12 @@ func (m *message) insertArrived(tx *store.Tx, all []*settlement) error {
 	if all[0].q.History < 0 {
 		return nil
 	}
-	if err := m.insertEnvelope(tx, 0, all[0].c.now); err != nil {
+	if err := insertEnvelope(tx, m.env, 0, all[0].now); err != nil {
 		return err
 	}
 	for _, s := range all {
-		for i := range s.verdicts {
-			v := &s.verdicts[i]
-			_, err := tx.Exec(`INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-				last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 1, ?, 0, '', 0, '', ?, '', '', '', '', ?)`,
-				v.ID, m.env.ID, v.Address, v.domain, v.Local, v.ORcpt, int64(v.Notify), int64(v.state), store.Time(v.due),
-				store.Time(v.LastAttempt), string(v.result.Word), m.env.Account)
-			if err != nil {
-				return err
-			}
+		if err := insertEntries(tx, s.next); err != nil {
+			return err
 		}
 	}
 	return nil

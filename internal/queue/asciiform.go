@@ -12,11 +12,11 @@ import (
 
 // insertForm keeps a notification's form in US-ASCII beside its body (QUE-12);
 // nil: there is none.
-func insertForm(tx *store.Tx, id int64, ascii delivery.Bytes) error {
+func insertForm(tx *store.Tx, id int64, ascii []byte) error {
 	if ascii == nil {
 		return nil
 	}
-	_, err := tx.Exec(`INSERT INTO ascii_forms (message, data) VALUES (?, ?)`, id, []byte(ascii))
+	_, err := tx.Exec(`INSERT INTO ascii_forms (message, data) VALUES (?, ?)`, id, ascii)
 	return err
 }
 

@@ -53,8 +53,8 @@ func (q *Queue) removeBody(ctx context.Context, m *message, cause error) {
 	}
 }
 
-// holdBody makes the queue a user of the message's body.
-func (m *message) holdBody(tx *store.Tx) error {
+// useBody makes the queue a user of the message's body.
+func (m *message) useBody(tx *store.Tx) error {
 	if m.inline != nil {
 		return body.Insert(tx, m.env.ID, m.inline, 1)
 	}

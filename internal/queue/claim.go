@@ -1,14 +1,9 @@
 package queue
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +22,7 @@ const (
 	claimIDs = claimSet + `SELECT id FROM recipients WHERE state = 0 AND id IN `
 	// attention are rows that wait for too long without being due.
 	attention = `SELECT id, dest, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
-	// returned are the columns that a claim reads; scanRow knows their order.
-	returned   = `) RETURNING ` + rowColumns
-	rowColumns = `id, message, address, domain, dest, local, orcpt, notify, attempts, last_attempt,
-		delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host, unanswered`
+	returned  = `) RETURNING ` + entryColumns
 )
 
 // attendBatch bounds the rows that one claim takes for being looked at.
@@ -44,8 +36,11 @@ type claiming struct {
 	now    time.Time
 	end    time.Time
 	room   int
-	rows   []row
+	rows   []Entry
 	more   bool // there is more due that found no room
+
+	round       *dispatch.Round[*job] // nil: no lane was asked
+	lastAccount string                // whose lanes were asked for last
 }
 
 // claim leases up to limit due recipients to this machine (and the rest of their
@@ -63,7 +58,7 @@ func (q *Queue) claimAs(ctx context.Context, number int64, limit int) (jobs []*j
 	var expired int
 	var envs map[int64]delivery.Envelope
 	err = q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		c.tx, c.rows, c.room, c.more = tx, nil, limit, false
+		c.tx, c.rows, c.room, c.more, c.round, c.lastAccount = tx, nil, limit, false, nil, q.lastAccount
 		if expired, err = c.take(claimExpired, store.Time(c.now), int64(c.room)); err != nil {
 			return err
 		}
@@ -79,6 +74,10 @@ func (q *Queue) claimAs(ctx context.Context, number int64, limit int) (jobs []*j
 	if err != nil {
 		return nil, false, fmt.Errorf("claim due messages: %w", err)
 	}
+	q.lastAccount = c.lastAccount
+	if c.round != nil {
+		c.round.Commit()
+	}
 	if expired > 0 {
 		q.Log.Warn("took over recipients whose lease had run out", "recipients", expired)
 	}
@@ -89,7 +88,7 @@ func (q *Queue) claimAs(ctx context.Context, number int64, limit int) (jobs []*j
 
 // take claims rows by a statement.
 func (c *claiming) take(stmt string, args ...any) (int, error) {
-	rows, err := scanRows(c.tx, stmt+c.tx.Lock()+returned, append([]any{c.q.Owner, c.number, store.Time(c.end)}, args...)...)
+	rows, err := store.Collect(c.tx, scanClaimed, stmt+c.tx.Lock()+returned, append([]any{c.q.Owner, c.number, store.Time(c.end)}, args...)...)
 	c.rows = append(c.rows, rows...)
 	c.room -= len(rows)
 	c.more = c.more || c.room <= 0
@@ -116,9 +115,7 @@ func (c *claiming) attend() error {
 		due time.Time
 	}
 	all, err := store.Collect(c.tx, func(r store.Row) (f found, err error) {
-		var due int64
-		err = r.Scan(&f.id, &f.to.Name, &f.to.Local, &due)
-		f.due = store.FromTime(due)
+		err = r.Scan(&f.id, &f.to.Name, &f.to.Local, timeInto{&f.due})
 		return f, err
 	}, attention+c.tx.Lock(), store.Time(c.now), int64(min(c.room, attendBatch)))
 	if err != nil || len(all) == 0 {
@@ -144,158 +141,10 @@ func (c *claiming) attend() error {
 	}
 	for i := range c.rows[from:] {
 		r := &c.rows[from+i]
-		r.dueWas = due[r.ID]
+		r.dueBefore = due[r.ID]
 	}
 	c.more = c.more || len(all) == attendBatch
 	return nil
-}
-
-func scanRows(tx *store.Tx, query string, args ...any) ([]row, error) {
-	rs, err := tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	var out []row
-	for rs.Next() {
-		var r row
-		var last, failAt, notify, unanswered int64
-		var need *int64
-		var addrs string
-		err := rs.Scan(&r.ID, &r.message, &r.Address, &r.domain, &r.dest, &r.local, &r.ORcpt, &notify, &r.Attempts, &last,
-			&r.delayTold, &r.firstFail, &failAt, &addrs, &r.account, &need, &r.via,
-			&r.last.word, &r.last.text, &r.last.reply, &r.last.host, &unanswered)
-		if err != nil {
-			return nil, err
-		}
-		r.Attempts-- // this one is counted in the row
-		r.Local, r.Notify = r.local, delivery.Notify(notify)
-		r.LastAttempt, r.firstFailAt, r.unanswered = store.FromTime(last), store.FromTime(failAt), store.FromTime(unanswered)
-		r.FirstFail = firstFailText(r.firstFail, r.firstFailAt)
-		r.LastAddrs = parseAddrs(addrs)
-		if need != nil {
-			n := delivery.TLSNeed(*need)
-			r.need = &n
-		}
-		out = append(out, r)
-	}
-	return out, rs.Err()
-}
-
-// firstFailText is a first policy failure with its date, as bounces tell it (POL-6).
-func firstFailText(text string, at time.Time) string {
-	if text == "" {
-		return ""
-	}
-	return at.UTC().Format("2006-01-02 15:04 UTC") + ": " + text
-}
-
-func parseAddrs(s string) []netip.Addr {
-	var out []netip.Addr
-	for f := range strings.FieldsSeq(s) {
-		if a, err := netip.ParseAddr(f); err == nil {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-// envelopes reads the messages of rows.
-func envelopes(tx *store.Tx, rows []row) (map[int64]delivery.Envelope, error) {
-	out := make(map[int64]delivery.Envelope, len(rows))
-	var want []int64
-	for _, r := range rows {
-		if _, ok := out[r.message]; !ok {
-			out[r.message] = delivery.Envelope{}
-			want = append(want, r.message)
-		}
-	}
-	return out, eachIn(want, func(list string, args []any) error {
-		return tx.Each(func(r store.Row) error {
-			e, err := scanEnvelope(r.Scan)
-			out[e.ID] = e
-			return err
-		}, `SELECT `+envelopeColumns+` FROM messages WHERE id IN `+list, args...)
-	})
-}
-
-const envelopeColumns = `id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer, transport, not_before, hold, patience`
-
-func scanEnvelope(scan func(...any) error, more ...any) (delivery.Envelope, error) {
-	var e delivery.Envelope
-	var need, purpose, ret, accepted, notBefore int64
-	var patience string
-	err := scan(append([]any{&e.ID, &e.Sender, &need, &purpose, &e.Ref, &e.Account, &e.EightBit, &e.SMTPUTF8, &e.EnvID, &ret,
-		&e.Size, &accepted, &e.Peer, &e.Transport, &notBefore, &e.Hold, &patience}, more...)...)
-	e.Need, e.Purpose, e.Ret = delivery.TLSNeed(need), delivery.Purpose(purpose), delivery.Ret(ret)
-	e.Accepted, e.NotBefore = store.FromTime(accepted), store.FromTime(notBefore)
-	if err == nil && patience != "" {
-		err = json.Unmarshal([]byte(patience), &e.Patience)
-	}
-	return e, err
-}
-
-// jobKey is what recipients must share to travel together (QUE-1).
-type jobKey struct {
-	message int64
-	dest    dispatch.Contact
-	domain  string
-	need    delivery.TLSNeed
-	via     string
-	attend  bool
-	// released mail is not to be held for the sake of what is with it.
-	released bool
-}
-
-// jobs groups claimed rows into jobs.
-func (q *Queue) jobs(rows []row, envs map[int64]delivery.Envelope, number int64, end time.Time) []*job {
-	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.ID, b.ID) })
-	groups := map[jobKey][]row{}
-	var order []jobKey
-	for _, r := range rows {
-		e := envs[r.message]
-		k := jobKey{r.message, r.lane().To, r.domain, e.Need, e.Transport, !r.dueWas.IsZero(), r.Attempts > 0 || r.last.word == wordReleased}
-		if r.need != nil {
-			k.need = *r.need
-		}
-		if r.via != nil {
-			k.via = *r.via
-		}
-		if groups[k] == nil {
-			order = append(order, k)
-		}
-		groups[k] = append(groups[k], r)
-	}
-	out := make([]*job, len(order))
-	for i, k := range order {
-		env := envs[k.message]
-		env.Need, env.Transport = k.need, k.via
-		out[i] = q.newJob(env, groups[k], number, end)
-		out[i].released = k.released
-		if k.attend {
-			out[i].attend, out[i].To = true, dispatch.Contact{Local: true} // no destination is bothered
-		}
-	}
-	return out
-}
-
-// newJob makes a job of leased rows of one message and destination.
-func (q *Queue) newJob(env delivery.Envelope, rows []row, number int64, end time.Time) *job {
-	j := &job{rows: rows, Ticket: dispatch.Ticket{To: rows[0].lane().To, Account: env.Account}}
-	env.Recipients = make([]delivery.Recipient, len(rows))
-	j.Job = delivery.Job{Envelope: env, Local: rows[0].local}
-	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: number, end: end}
-	for i := range rows {
-		// A domain that does not parse gives a zero one: perform fails it.
-		if rows[i].Domain == (delivery.RecipientDomain{}) {
-			rows[i].Domain, _ = delivery.ParseRecipientDomain(rows[i].domain)
-		}
-		env.Recipients[i] = rows[i].Recipient
-		j.lease.ids[i] = rows[i].ID
-	}
-	j.Domain = rows[0].Domain
-	j.Lease = j.lease
-	return j
 }
 
 // errLeaseLost says that another owner may be at work on the job.
@@ -359,7 +208,7 @@ func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 		return
 	}
 	for _, j := range jobs {
-		defer q.claims.hold(j.lease.number)()
+		defer q.claims.put(j.lease.number)()
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
 		due := map[dispatch.Lane]time.Time{}
@@ -378,20 +227,15 @@ func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 func unclaim(tx *store.Tx, j *job, now time.Time, due map[dispatch.Lane]time.Time) error {
 	for _, r := range j.rows {
 		at := now
-		if j.attend {
-			at = r.dueWas
+		if j.noAttempt {
+			at = r.dueBefore
 		}
 		_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, dest = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(at), r.dest, r.ID, j.lease.number)
+			WHERE id = ? AND claim = ? AND state = 1`, store.Time(at), r.contact, r.ID, j.lease.number)
 		if err != nil {
 			return err
 		}
 		earlier(due, r.lane(), at)
 	}
 	return nil
-}
-
-// lane is that in which a row waits.
-func (r *row) lane() dispatch.Lane {
-	return dispatch.Lane{To: dispatch.Contact{Name: r.dest, Local: r.local}, Account: r.account}
 }

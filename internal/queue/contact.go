@@ -27,12 +27,10 @@ type Closed struct {
 func (q *Queue) Closed(ctx context.Context, limit int) (out []Closed, err error) {
 	err = q.Store.Read(ctx, func(tx *store.Tx) error {
 		out, err = store.Collect(tx, func(r store.Row) (c Closed, err error) {
-			var until, since int64
 			var dest string
-			err = r.Scan(&dest, &until, &since, &c.Failures, &c.Text)
+			err = r.Scan(&dest, timeInto{&c.Until}, timeInto{&c.Since}, &c.Failures, &c.Text)
 			to := delivery.ParseContact(dest)
 			c.Domain, c.Transport = to.Domain, to.Transport
-			c.Until, c.Since = store.FromTime(until), store.FromTime(since)
 			return c, err
 		}, `SELECT dest, blocked, since, failures, text FROM destinations ORDER BY blocked, dest LIMIT ?`, int64(limit))
 		return err
@@ -51,10 +49,8 @@ func closings(tx *store.Tx, contacts []dispatch.Contact) (map[dispatch.Contact]d
 	return out, eachIn(slices.Compact(names), func(list string, args []any) error {
 		return tx.Each(func(r store.Row) error {
 			var c dispatch.Contact
-			var until int64
 			var is dispatch.Closing
-			err := r.Scan(&c.Name, &c.Local, &until, &is.Failures)
-			is.Until = store.FromTime(until)
+			err := r.Scan(&c.Name, &c.Local, timeInto{&is.Until}, &is.Failures)
 			out[c] = is
 			return err
 		}, `SELECT dest, local, blocked, failures FROM destinations WHERE dest IN `+list, args...)

@@ -19,7 +19,7 @@ func TestCrowdedOut(t *testing.T) {
 		w.put("ok.a@b.test")
 		for range 20 {
 			w.step()
-			w.clock.add(2 * crowdPause)
+			w.clock.add(time.Minute)
 		}
 		it := w.item("ok.a@b.test")
 		if it.State != Waiting || it.Recipient.Attempts != 0 || n != 0 || len(w.closedOnes()) != 0 {

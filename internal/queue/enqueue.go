@@ -2,17 +2,16 @@ package queue
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
 
 	"waxwing/internal/body"
+	"waxwing/internal/bounce"
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
-	"waxwing/internal/retry"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
 )
@@ -28,38 +27,38 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 	if err != nil {
 		return err
 	}
-	m := message{env: env, held: held, ways: q.ways(ctx)}
-	if err := m.read(c); err != nil {
-		return fmt.Errorf("read the message to queue it: %w", err)
+	m, err := q.message(ctx, env, c, held)
+	if err != nil {
+		return err
 	}
 	if m.inline == nil {
 		if err := q.putBody(ctx, env.ID, c); err != nil {
 			return err
 		}
 	}
-	groups := groupRecipients(env.Recipients)
-	done, err := q.arrive(ctx, &m, groups)
+	groups := m.groups()
+	done, err := q.arrive(ctx, m, groups)
 	if err != nil {
-		q.removeBody(ctx, &m, err)
+		q.removeBody(ctx, m, err)
 	}
 	if done || err != nil {
 		return err
 	}
-	keys := make([]dispatch.Contact, len(groups))
+	contacts := make([]dispatch.Contact, len(groups))
 	for i, g := range groups {
-		keys[i] = dispatch.Contact{Name: m.dest(&g[0]), Local: g[0].Local}
+		contacts[i] = g[0].lane().To
 	}
-	m.q, m.due = q, latest(q.Now(), env.NotBefore)
-	m.leased = !env.NotBefore.After(q.Now()) && len(m.held) == 0 && q.board.Reserve(keys, env.Account, int64(len(m.inline)))
+	m.leased = !env.NotBefore.After(q.Now()) && !m.held() && q.board.Reserve(contacts, env.Account, int64(len(m.inline)))
 	if m.leased {
-		m.owner, m.claim, m.due = q.Owner, store.NewID(), q.Now().Add(q.Lease)
-		defer q.claims.hold(m.claim)()
+		m.claim, m.leaseEnd = store.NewID(), q.Now().Add(q.Lease)
+		defer q.claims.put(m.claim)()
+		m.lease(q.Owner)
 	}
 	if err := q.Store.Write(ctx, m.insert); err != nil {
 		if m.leased {
-			q.board.Unreserve(len(keys), env.Account, int64(len(m.inline)))
+			q.board.Unreserve(len(contacts), env.Account, int64(len(m.inline)))
 		}
-		q.removeBody(ctx, &m, err)
+		q.removeBody(ctx, m, err)
 		return fmt.Errorf("queue the message: %w", err)
 	}
 	if !m.leased {
@@ -110,21 +109,14 @@ type prepared struct {
 
 // insert writes a prepared message as waiting.
 func (q *Queue) insert(tx *store.Tx, env *delivery.Envelope, c delivery.Content, held map[int64]string) error {
-	m := message{q: q, env: env, held: held, ways: q.ways(tx.Context()), due: latest(q.Now(), env.NotBefore)}
-	if err := m.read(c); err != nil {
-		return fmt.Errorf("read the message to queue it: %w", err)
+	m, err := q.message(tx.Context(), env, c, held)
+	if err != nil {
+		return err
 	}
 	if p, ok := c.(prepared); m.inline == nil && (!ok || p.id != env.ID) {
 		return fmt.Errorf("a message of %d octets was not prepared for the transaction that queues it", c.Size())
 	}
 	return m.insert(tx)
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // prepare completes an envelope, and says which recipients are to be held and why.
@@ -178,47 +170,72 @@ func (q *Queue) holds(ctx context.Context, env *delivery.Envelope, d delivery.Re
 	return why, nil
 }
 
-// groupRecipients parts recipients by domain and locality: one job each (QUE-1).
-func groupRecipients(rs []delivery.Recipient) [][]delivery.Recipient {
-	if len(rs) == 1 {
-		return [][]delivery.Recipient{rs}
+// message makes of a prepared envelope what is written.
+func (q *Queue) message(ctx context.Context, env *delivery.Envelope, c delivery.Content, held map[int64]string) (*message, error) {
+	m := &message{env: env, entries: make([]Entry, len(env.Recipients)), ways: q.ways(ctx)}
+	if err := m.read(c); err != nil {
+		return nil, fmt.Errorf("read the message to queue it: %w", err)
 	}
+	now, schedule := q.Now(), q.schedule(env.Purpose)
+	for i, r := range env.Recipients {
+		e := &m.entries[i]
+		*e = Entry{Recipient: r, message: env.ID, domain: r.Domain.String(), account: env.Account, Due: now}
+		if env.NotBefore.After(now) {
+			e.Due = env.NotBefore
+		}
+		e.contact = contactOf(m.ways, env, e, 0)
+		e.attend = bounce.Attend(env, &r, schedule, e.Due)
+		if why := held[r.ID]; why != "" {
+			e.State, e.Word, e.Text = Held, wordHoldRule, why
+		}
+	}
+	return m, nil
+}
+
+// groups parts recipients by domain and locality: one job each (QUE-1).
+func (m *message) groups() [][]Entry {
 	type key struct {
 		d     delivery.RecipientDomain
 		local bool
 	}
 	at := map[key]int{}
-	var out [][]delivery.Recipient
-	for _, r := range rs {
-		k := key{r.Domain, r.Local}
+	var out [][]Entry
+	for _, e := range m.entries {
+		k := key{e.Domain, e.Local}
 		i, ok := at[k]
 		if !ok {
 			i = len(out)
 			at[k] = i
 			out = append(out, nil)
 		}
-		out[i] = append(out[i], r)
+		out[i] = append(out[i], e)
 	}
 	return out
 }
 
+// lease makes the rows those of an attempt that is about to begin, and that they count.
+func (m *message) lease(owner string) {
+	for i := range m.entries {
+		e := &m.entries[i]
+		e.State, e.Owner, e.claim, e.Due, e.attend, e.Attempts = Leased, owner, m.claim, m.leaseEnd, time.Time{}, 1
+	}
+}
+
+// held reports that a hold rule holds some of the recipients.
+func (m *message) held() bool {
+	return slices.ContainsFunc(m.entries, func(e Entry) bool { return e.State == Held })
+}
+
 // hand puts a message that was written as leased on the board.
-func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipient) {
+func (q *Queue) hand(ctx context.Context, m *message, groups [][]Entry) {
 	jobs := make([]*job, len(groups))
 	for i, g := range groups {
-		rows := make([]row, len(g))
-		for k, r := range g {
-			rows[k] = row{Recipient: r, message: m.env.ID, domain: r.Domain.String(), dest: m.dest(&r), local: r.Local, account: m.env.Account}
+		jobs[i] = q.newJob(*m.env, g, m.claim, m.leaseEnd)
+		jobs[i].released = true // the hold rules were asked at acceptance
+		if m.inline != nil {
+			jobs[i].content = delivery.Bytes(m.inline)
 		}
-		jobs[i] = q.newJob(*m.env, rows, m.claim, m.due)
 		jobs[i].choose(m.ways)
-		jobs[i].content = delivery.Bytes(m.inline)
-		if m.inline == nil {
-			jobs[i].content = nil
-		}
-	}
-	for _, j := range jobs {
-		j.released = true // the hold rules were asked at acceptance
 	}
 	jobs[0].Memory = int64(len(m.inline))
 	if refused := q.board.Add(jobs, true); len(refused) > 0 { // the runner stopped meanwhile
@@ -229,15 +246,13 @@ func (q *Queue) hand(ctx context.Context, m message, groups [][]delivery.Recipie
 
 // message is one message on its way into the store.
 type message struct {
-	q      *Queue
-	env    *delivery.Envelope
-	ways   *route.Ways      // nil: to the recipients' domains
-	held   map[int64]string // recipients to be held, and why
-	inline []byte           // nil: the body is stored already
-	leased bool
-	owner  string
-	claim  int64
-	due    time.Time // or the lease's end
+	env      *delivery.Envelope
+	entries  []Entry
+	ways     *route.Ways // nil: to the recipients' domains
+	inline   []byte      // nil: the body is stored already
+	leased   bool
+	claim    int64
+	leaseEnd time.Time
 }
 
 // read loads a small content.
@@ -274,84 +289,20 @@ func nonNil(b []byte) []byte {
 
 // insert writes envelope, body and recipients.
 func (m *message) insert(tx *store.Tx) error {
-	if err := m.insertEnvelope(tx, len(m.env.Recipients), time.Time{}); err != nil {
+	if err := insertEnvelope(tx, m.env, len(m.entries), time.Time{}); err != nil {
 		return err
 	}
-	if err := m.holdBody(tx); err != nil {
+	if err := m.useBody(tx); err != nil {
+		return err
+	}
+	if err := insertEntries(tx, m.entries); err != nil {
 		return err
 	}
 	due := map[dispatch.Lane]time.Time{}
-	if err := eachList(m.env.Recipients, func(some []delivery.Recipient) error { return m.insertRecipients(tx, some) }); err != nil {
-		return err
-	}
-	for i := range m.env.Recipients {
-		r := &m.env.Recipients[i]
-		if !m.leased && m.held[r.ID] == "" {
-			due[dispatch.Lane{To: dispatch.Contact{Name: m.dest(r), Local: r.Local}, Account: m.env.Account}] = m.due
+	for i := range m.entries {
+		if e := &m.entries[i]; e.State == Waiting {
+			due[e.lane()] = e.Due
 		}
 	}
 	return lowerLanes(tx, due)
-}
-
-func (m *message) insertEnvelope(tx *store.Tx, unsettled int, finished time.Time) error {
-	e := m.env
-	first, last := e.Recipients[0].ID, e.Recipients[0].ID
-	for _, r := range e.Recipients {
-		first, last = min(first, r.ID), max(last, r.ID)
-	}
-	_, err := tx.Exec(`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret,
-		size, accepted, peer, first_recipient, last_recipient, unsettled, finished, transport, not_before, hold, patience)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, e.Sender, int64(e.Need), int64(e.Purpose), e.Ref, e.Account, e.EightBit, e.SMTPUTF8, clean(e.EnvID), int64(e.Ret),
-		e.Size, store.Time(e.Accepted), clean(e.Peer), first, last, int64(unsettled), store.Time(finished), e.Transport, store.Time(e.NotBefore), clean(e.Hold), encodePatience(e.Patience))
-	return err
-}
-
-func encodePatience(p delivery.Patience) string {
-	if p.IsZero() {
-		return ""
-	}
-	b, err := json.Marshal(p)
-	if err != nil { // numbers always can be
-		return ""
-	}
-	return string(b)
-}
-
-const (
-	newRecipients = `INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest) VALUES `
-	newRecipient = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, ?, '', '', '', ?, ?, ?)`
-)
-
-// insertRecipients writes some with one statement: a message may have a thousand.
-func (m *message) insertRecipients(tx *store.Tx, some []delivery.Recipient) error {
-	args := make([]any, 0, strings.Count(newRecipient, "?")*len(some))
-	for i := range some {
-		args = m.recipientArgs(args, &some[i])
-	}
-	_, err := tx.Exec(newRecipients+newRecipient+strings.Repeat(", "+newRecipient, len(some)-1), args...)
-	return err
-}
-
-func (m *message) recipientArgs(args []any, r *delivery.Recipient) []any {
-	state, attempts, word, attend := Waiting, int64(0), "", int64(0)
-	switch why := m.held[r.ID]; {
-	case m.leased:
-		state, attempts = Leased, 1
-	case why != "":
-		state, word = Held, "hold-rule"
-	}
-	if !m.leased {
-		attend = store.Time(m.q.attend(m.env, r.Notify, false, m.due))
-	}
-	return append(args,
-		r.ID, m.env.ID, r.Address, r.Domain.String(), r.Local, r.ORcpt, int64(r.Notify), int64(state), store.Time(m.due), m.owner, m.claim, attempts,
-		word, clean(m.held[r.ID]), m.env.Account, attend, m.dest(r))
-}
-
-// attend is when a waiting recipient must be looked at in any case.
-func (q *Queue) attend(env *delivery.Envelope, n delivery.Notify, told bool, now time.Time) time.Time {
-	notice := !told && tellable(env) && n.Wants(delivery.NotifyDelay)
-	return retry.Attend(q.scheduleOf(env), env.Start(), notice, now)
 }

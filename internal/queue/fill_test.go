@@ -32,9 +32,9 @@ const (
 const (
 	fillNumbers  = `WITH RECURSIVE n(i) AS (SELECT CAST(? AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) `
 	fillMessages = `INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer,
-		first_recipient, last_recipient, unsettled, finished, transport, not_before, patience) ` + fillNumbers + `
+		first_recipient, last_recipient, unsettled, finished, transport, not_before) ` + fillNumbers + `
 		SELECT ? + i * 11, 'alice@sender.test', 0, 0, '', 'account' || (i % ?), 0, 0, '', 0, ?, ? + i * ?, '',
-			? + i * 11 + 1, ? + i * 11 + 10, 10, 0, '', 0, '' FROM n`
+			? + i * 11 + 1, ? + i * 11 + 10, 10, 0, '', 0 FROM n`
 	fillBodies     = `INSERT INTO bodies (id, data, users, idle) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BLOB), 1, 0 FROM n`
 	fillRecipients = `INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
 		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest) ` + fillNumbers + `

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/bounce"
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 )
@@ -54,13 +55,13 @@ type SessionDetail struct {
 	Transcript []string           `json:"transcript,omitempty"`
 }
 
-func encodeDetail(res *delivery.Result, vs []verdict) string {
+func encodeDetail(res *delivery.Result, outcomes []bounce.Outcome, next []Entry) string {
 	var d Detail
-	for i := range vs {
-		v := &vs[i]
+	for i := range outcomes {
+		rr := &outcomes[i].Result
 		d.Recipients = append(d.Recipients, RecipientDetail{
-			Address: v.Address, Outcome: v.outcome(), Word: v.result.Word, Reply: clean(replyText(v.result.Reply)),
-			Text: clean(v.result.Text), Host: v.result.Host.ASCII(), TLS: v.result.TLS,
+			Address: next[i].Address, Outcome: outcomeWord(&next[i], &outcomes[i]), Word: rr.Word, Reply: clean(rr.Reply.String()),
+			Text: clean(rr.Text), Host: rr.Host.ASCII(), TLS: rr.TLS,
 		})
 	}
 	if res.Decision.Stop != nil {
@@ -91,7 +92,7 @@ func encodeDetail(res *delivery.Result, vs []verdict) string {
 
 func sessionDetail(s delivery.Session) SessionDetail {
 	d := SessionDetail{Addr: s.Addr.String(), Started: s.Started, Reused: s.Reused, SmallHello: s.SmallHello, Plaintext: s.Plaintext, TLS: s.TLS,
-		PKIX: verdictText(s.PKIX), DANE: verdictText(s.DANE), Transcript: s.Transcript}
+		PKIX: verificationText(s.PKIX), DANE: verificationText(s.DANE), Transcript: s.Transcript}
 	if s.TLSFailure != nil {
 		d.TLSFailure = failureText(s.TLSFailure)
 	}
@@ -101,7 +102,7 @@ func sessionDetail(s delivery.Session) SessionDetail {
 	return d
 }
 
-func verdictText(v *delivery.Verification) string {
+func verificationText(v *delivery.Verification) string {
 	switch {
 	case v == nil:
 		return ""

@@ -91,7 +91,8 @@ func scanLane(r store.Row) (l dispatch.Lane, err error) {
 
 // candidates reads the lanes that a claim may choose from. full says that there
 // were more.
-func (q *Queue) candidates(tx *store.Tx, now int64) (out []dispatch.Lane, full bool, err error) {
+func (c *claiming) candidates() (out []dispatch.Lane, full bool, err error) {
+	tx, now := c.tx, store.Time(c.now)
 	seen := map[dispatch.Lane]bool{}
 	read := func(query string, args ...any) (n int, err error) {
 		err = tx.Each(func(r store.Row) error {
@@ -105,8 +106,8 @@ func (q *Queue) candidates(tx *store.Tx, now int64) (out []dispatch.Lane, full b
 		}, query, args...)
 		return n, err
 	}
-	for _, c := range q.board.Wanted() {
-		_, err := read(`SELECT `+laneColumns+` FROM lanes WHERE dest = ? AND local = ? ORDER BY next LIMIT ?`+tx.Lock(), c.Name, c.Local, int64(wantedLanes))
+	for _, to := range c.q.board.Wanted() {
+		_, err := read(`SELECT `+laneColumns+` FROM lanes WHERE dest = ? AND local = ? ORDER BY next LIMIT ?`+tx.Lock(), to.Name, to.Local, int64(wantedLanes))
 		if err != nil {
 			return nil, false, err
 		}
@@ -116,7 +117,7 @@ func (q *Queue) candidates(tx *store.Tx, now int64) (out []dispatch.Lane, full b
 		return out, false, err
 	}
 	// One account's lanes may stand before all others': ask some accounts in turn.
-	accounts, err := q.nextAccounts(tx)
+	accounts, err := c.nextAccounts()
 	if err != nil || len(accounts) == 0 {
 		return out, true, err
 	}
@@ -144,13 +145,13 @@ const accountsAfter = `WITH RECURSIVE a (account) AS (SELECT min(account) FROM l
 	SELECT account FROM a WHERE account IS NOT NULL LIMIT ?`
 
 // nextAccounts goes round the accounts that have mail waiting, some at a time.
-func (q *Queue) nextAccounts(tx *store.Tx) ([]string, error) {
-	names, err := store.Column[string](tx, accountsAfter, q.lastAccount, int64(askedAccounts))
+func (c *claiming) nextAccounts() ([]string, error) {
+	names, err := store.Column[string](c.tx, accountsAfter, c.lastAccount, int64(askedAccounts))
 	if err != nil {
 		return nil, err
 	}
 	if len(names) < askedAccounts { // round; "" is mail that no account sent
-		more, err := store.Column[string](tx, accountsAfter, "", int64(askedAccounts-1-len(names)))
+		more, err := store.Column[string](c.tx, accountsAfter, "", int64(askedAccounts-1-len(names)))
 		if err != nil {
 			return nil, err
 		}
@@ -160,6 +161,6 @@ func (q *Queue) nextAccounts(tx *store.Tx) ([]string, error) {
 			}
 		}
 	}
-	q.lastAccount = names[len(names)-1]
+	c.lastAccount = names[len(names)-1]
 	return names, nil
 }

@@ -126,7 +126,7 @@ func TestGracefulStop(t *testing.T) {
 		if it := w.item("later.c@c.test"); it.State != Waiting {
 			t.Errorf("%+v", it)
 		}
-		if s := w.board.State(); s.Held != 0 || s.Running != 0 || s.Memory != 0 || s.Contacts != 0 || len(w.board.Jobs()) != 0 {
+		if s := w.board.State(); s.Jobs != 0 || s.Running != 0 || s.Memory != 0 || s.Contacts != 0 || len(w.board.Jobs()) != 0 {
 			t.Errorf("the board is not empty: %+v", s)
 		}
 	})

@@ -3,7 +3,6 @@ package queue
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,27 +45,32 @@ type Period struct{ From, Before time.Time }
 
 // Item is one recipient with its message.
 type Item struct {
-	Envelope    delivery.Envelope // without Recipients
-	Recipient   delivery.Recipient
-	State       State
-	Due         time.Time // next attempt, end of the lease, or when it was settled
-	Owner       string    // of the lease
-	Word        string    // why it is in this state
-	Text        string
-	Reply       string
-	Host        string
-	TLS         string
-	FirstFailAt time.Time
+	Envelope delivery.Envelope // without Recipients
+	Entry
 }
 
-const itemColumns = `m.id, m.sender, COALESCE(r.need, m.need), m.purpose, m.ref, m.account, m.eight_bit, m.smtputf8, m.env_id, m.ret, m.size,
-	m.accepted, m.peer, COALESCE(r.via, m.transport), m.not_before, m.hold, m.patience,
-	r.id, r.address, r.domain, r.local, r.orcpt, r.notify, r.state, r.due, r.owner, r.attempts, r.last_attempt,
-	r.first_fail, r.first_fail_at, r.last_addrs, r.word, r.text, r.reply, r.host, r.tls`
+// itemColumns are those of a message m and of its recipient r.
+var itemColumns = of("m", envelopeColumns) + ", " + of("r", entryColumns)
+
+// of names the columns of a table in a query that joins it.
+func of(table, columns string) string {
+	var out []string
+	for c := range strings.SplitSeq(columns, ",") {
+		out = append(out, table+"."+strings.TrimSpace(c))
+	}
+	return strings.Join(out, ", ")
+}
+
+func scanItem(r store.Row) (it Item, err error) {
+	err = r.Scan(append(envelopeInto(&it.Envelope), it.into()...)...)
+	it.parse()
+	it.override(&it.Envelope)
+	return it, err
+}
 
 // List returns recipients in the order of their IDs, which is that of acceptance.
 func (q *Queue) List(ctx context.Context, f Filter) ([]Item, error) {
-	limit := min(or(max(f.Limit, 0), 100), 1000)
+	limit := min(cmp.Or(max(f.Limit, 0), 100), 1000)
 	var out []Item
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		out = nil
@@ -102,21 +106,8 @@ func (f Filter) read(tx *store.Tx, state State, limit int) ([]Item, error) {
 // readBy is read with a further condition, or in another order.
 func (f Filter) readBy(tx *store.Tx, state State, tail string, limit int) ([]Item, error) {
 	where, args := f.where(state)
-	rs, err := tx.Query(`SELECT `+itemColumns+` FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where+tail+` LIMIT ?`,
+	return store.Collect(tx, scanItem, `SELECT `+itemColumns+` FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where+tail+` LIMIT ?`,
 		append(args, int64(limit))...)
-	if err != nil {
-		return nil, err
-	}
-	defer rs.Close()
-	var out []Item
-	for rs.Next() {
-		it, err := scanItem(rs)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, it)
-	}
-	return out, rs.Err()
 }
 
 // where is the condition for the recipients r, with their messages m, in one state.
@@ -170,24 +161,6 @@ func (f Filter) where(state State) (string, []any) {
 	return strings.Join(where, " AND "), args
 }
 
-func scanItem(rs *sql.Rows) (Item, error) {
-	var it Item
-	var domain, addrs, firstFail string
-	var notify, state, due, last, failAt int64
-	r := &it.Recipient
-	env, err := scanEnvelope(rs.Scan, &r.ID, &r.Address, &domain, &r.Local, &r.ORcpt, &notify, &state, &due, &it.Owner, &r.Attempts, &last,
-		&firstFail, &failAt, &addrs, &it.Word, &it.Text, &it.Reply, &it.Host, &it.TLS)
-	if err != nil {
-		return Item{}, err
-	}
-	it.Envelope = env
-	r.Domain, _ = delivery.ParseRecipientDomain(domain) // zero where it cannot be read; Address still tells it
-	r.Notify, it.State = delivery.Notify(notify), State(state)
-	it.Due, r.LastAttempt, it.FirstFailAt = store.FromTime(due), store.FromTime(last), store.FromTime(failAt)
-	r.FirstFail, r.LastAddrs = firstFailText(firstFail, it.FirstFailAt), parseAddrs(addrs)
-	return it, nil
-}
-
 // Attempt is one row of the history.
 type Attempt struct {
 	ID        int64
@@ -222,7 +195,7 @@ func (q *Queue) Show(ctx context.Context, id int64) (Shown, error) {
 	}
 	out.Envelope, out.Recipients = items[0].Envelope, items
 	err = q.Store.Read(ctx, func(tx *store.Tx) error {
-		out.Attempts, err = scanAttempts(tx, `SELECT id, domain, transport, owner, started, ended, detail FROM attempts
+		out.Attempts, err = store.Collect(tx, scanAttempt, `SELECT id, domain, transport, owner, started, ended, detail FROM attempts
 			WHERE message = ? ORDER BY id LIMIT ?`, id, int64(maxAttempts))
 		return err
 	})
@@ -232,27 +205,16 @@ func (q *Queue) Show(ctx context.Context, id int64) (Shown, error) {
 	return out, nil
 }
 
-func scanAttempts(tx *store.Tx, query string, args ...any) ([]Attempt, error) {
-	rs, err := tx.Query(query, args...)
+func scanAttempt(r store.Row) (a Attempt, err error) {
+	var detail string
+	err = r.Scan(&a.ID, &a.Domain, &a.Transport, &a.Owner, timeInto{&a.Started}, timeInto{&a.Ended}, &detail)
+	if err == nil {
+		err = json.Unmarshal([]byte(detail), &a.Detail)
+	}
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("attempt %s: %w", LogID(a.ID), err)
 	}
-	defer rs.Close()
-	var out []Attempt
-	for rs.Next() {
-		var a Attempt
-		var started, ended int64
-		var detail string
-		if err := rs.Scan(&a.ID, &a.Domain, &a.Transport, &a.Owner, &started, &ended, &detail); err != nil {
-			return nil, err
-		}
-		a.Started, a.Ended = store.FromTime(started), store.FromTime(ended)
-		if err := json.Unmarshal([]byte(detail), &a.Detail); err != nil {
-			return nil, fmt.Errorf("attempt %s: %w", LogID(a.ID), err)
-		}
-		out = append(out, a)
-	}
-	return out, rs.Err()
+	return a, err
 }
 
 // Content returns the body of a message that is still in the queue.
@@ -273,20 +235,13 @@ func (q *Queue) Count(ctx context.Context) (map[State]int, error) {
 	out := map[State]int{}
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		clear(out)
-		rs, err := tx.Query(`SELECT state, count(*) FROM recipients GROUP BY state`)
-		if err != nil {
-			return err
-		}
-		defer rs.Close()
-		for rs.Next() {
+		return tx.Each(func(r store.Row) error {
 			var s State
 			var n int
-			if err := rs.Scan(&s, &n); err != nil {
-				return err
-			}
+			err := r.Scan(&s, &n)
 			out[s] = n
-		}
-		return rs.Err()
+			return err
+		}, `SELECT state, count(*) FROM recipients GROUP BY state`)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("count the queue: %w", err)

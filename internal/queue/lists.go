@@ -10,8 +10,8 @@ var listSizes = [...]int{1, 4, 16, 64, 256}
 const putMost = 64
 
 // listSize is the length of the list for the first of n values, and how many of
-// them it holds.
-func listSize(n int) (size, held int) {
+// them stand in it.
+func listSize(n int) (size, first int) {
 	for _, s := range listSizes {
 		if n <= s {
 			return s, n

@@ -250,12 +250,12 @@ func (q *Queue) settleKept(ctx context.Context, o outcome) {
 
 // jobOf is the job whose outcome was kept; nil where its lease is no more.
 func (q *Queue) jobOf(ctx context.Context, o outcome) (*job, error) {
-	var rows []row
+	var rows []Entry
 	var envs map[int64]delivery.Envelope
 	err := q.Store.Read(ctx, func(tx *store.Tx) error {
 		rows = nil
 		err := eachIn(o.Recipients, func(list string, args []any) error {
-			some, err := scanRows(tx, `SELECT `+rowColumns+` FROM recipients WHERE state = 1 AND claim = ? AND id IN `+list, append([]any{o.Claim}, args...)...)
+			some, err := store.Collect(tx, scanClaimed, `SELECT `+entryColumns+` FROM recipients WHERE state = 1 AND claim = ? AND id IN `+list, append([]any{o.Claim}, args...)...)
 			rows = append(rows, some...)
 			return err
 		})

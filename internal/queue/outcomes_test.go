@@ -180,7 +180,7 @@ func TestKeptOutcomeOfALostLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		one := outcome{Message: lost.ID, Claim: lost.lease.number + 1, Recipients: lost.lease.ids,
-			Result: delivery.Result{Recipients: all(lost, delivery.Failed, "no", "no")}}
+			Result: delivery.Result{Recipients: lost.all(delivery.Failed, "no", "no")}}
 		if err := o.keep(one); err != nil {
 			t.Fatal(err)
 		}
@@ -445,7 +445,7 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 		if err != nil || len(jobs) != 1 {
 			t.Fatal(jobs, err)
 		}
-		end := w.claims.hold(jobs[0].lease.number)
+		end := w.claims.put(jobs[0].lease.number)
 		for _, step := range []func(){func() {}, func() { w.board.Add(jobs, false); end() }} {
 			step()
 			if err := w.reclaim(t.Context()); err != nil {

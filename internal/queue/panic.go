@@ -29,7 +29,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 	if q.panicked(ctx, j) >= panics.Most {
 		outcome = delivery.Failed
 	}
-	return delivery.Result{Recipients: all(j, outcome, wordInternal, textInternal)}
+	return delivery.Result{Recipients: j.all(outcome, wordInternal, textInternal)}
 }
 
 // contained performs a job, and gives it up after a panic outside of the attempt.
@@ -38,8 +38,6 @@ func (q *Queue) contained(j *job) {
 		q.Guard.Do(guard.Queue, func() { q.giveUp(q.attempts, j) }, j.attrs()...)
 	}
 }
-
-func (j *job) attrs() []any { return []any{"message", LogID(j.ID), "domain", j.rows[0].domain} }
 
 // panicked counts a panic over a job; 0 where the store did not take the count.
 func (q *Queue) panicked(ctx context.Context, j *job) int {
@@ -59,7 +57,7 @@ func (q *Queue) giveUp(ctx context.Context, j *job) {
 		q.Log.Error("the message will be tried again within a minute or two", j.attrs()...)
 	case n == panics.Most:
 		now := q.Now()
-		res := delivery.Result{Started: now, Ended: now, Recipients: all(j, delivery.Failed, wordInternal, textInternal)}
+		res := delivery.Result{Started: now, Ended: now, Recipients: j.all(delivery.Failed, wordInternal, textInternal)}
 		j.operator = true // no attempt of this is told
 		q.settle(ctx, j, &res, false)
 	default:

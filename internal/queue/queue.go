@@ -17,6 +17,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -141,16 +142,16 @@ const (
 // setup fills the defaults once.
 func (q *Queue) setup() {
 	q.once.Do(func() {
-		q.Concurrency = or(q.Concurrency, defaultConcurrency)
-		q.PerDestination = or(q.PerDestination, defaultPerDestination)
-		q.Lease = or(q.Lease, defaultLease)
-		q.Grace = or(q.Grace, defaultGrace)
-		q.History = or(q.History, defaultHistory)
+		q.Concurrency = cmp.Or(q.Concurrency, defaultConcurrency)
+		q.PerDestination = cmp.Or(q.PerDestination, defaultPerDestination)
+		q.Lease = cmp.Or(q.Lease, defaultLease)
+		q.Grace = cmp.Or(q.Grace, defaultGrace)
+		q.History = cmp.Or(q.History, defaultHistory)
 		if q.pause == nil {
 			q.pause = time.Sleep
 		}
-		q.Owner = or(q.Owner, q.Hostname, "localhost")
-		q.Postmaster = or(q.Postmaster, "postmaster@"+or(q.Hostname, "localhost"))
+		q.Owner = cmp.Or(q.Owner, q.Hostname, "localhost")
+		q.Postmaster = cmp.Or(q.Postmaster, "postmaster@"+cmp.Or(q.Hostname, "localhost"))
 		if q.Now == nil {
 			q.Now = time.Now
 		}
@@ -163,27 +164,13 @@ func (q *Queue) setup() {
 	})
 }
 
-func or[T comparable](vs ...T) T {
-	var zero T
-	for _, v := range vs {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
-}
-
 // Wake makes the runner look for due work now. It never blocks.
 func (q *Queue) Wake() {
 	q.setup()
 	q.alarm.Wake()
 }
 
-// scheduleOf is that of one message (QUE-4).
-func (q *Queue) scheduleOf(env *delivery.Envelope) retry.Schedule {
-	return q.schedule(env.Purpose).With(env.Patience)
-}
-
+// schedule is that of a message (QUE-4).
 func (q *Queue) schedule(p delivery.Purpose) retry.Schedule {
 	if q.Schedule != nil {
 		return q.Schedule(p)

@@ -136,7 +136,7 @@ func TestEnqueueRefusesNonsense(t *testing.T) {
 		if err := w.Enqueue(ended, mail(t, "ok@b.test"), delivery.Bytes(text)); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-		if s := w.board.State(); s.Held != 0 || s.Memory != 0 {
+		if s := w.board.State(); s.Jobs != 0 || s.Memory != 0 {
 			t.Error("a refused message keeps its room")
 		}
 	})

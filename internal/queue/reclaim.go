@@ -23,8 +23,8 @@ type counted[K comparable] struct {
 // leasedRow is a recipient under one lease.
 type leasedRow struct{ id, claim int64 }
 
-// hold puts k in until end is called.
-func (c *counted[K]) hold(k K) (end func()) {
+// put has k in it until end is called.
+func (c *counted[K]) put(k K) (end func()) {
 	c.add(k, 1)
 	return func() { c.add(k, -1) }
 }

@@ -129,7 +129,7 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 			continue
 		}
 		number := store.NewID()
-		known := q.claims.hold(number)
+		known := q.claims.put(number)
 		jobs, more, err := q.claimAs(ctx, number, room)
 		if err != nil {
 			known()
@@ -213,7 +213,7 @@ func (q *Queue) perform(j *job) {
 	ctx := q.attempts
 	started := q.Now()
 	var res delivery.Result
-	if !j.attend {
+	if !j.noAttempt {
 		res = q.attempt(ctx, j)
 	}
 	if res.Started.IsZero() {
@@ -222,9 +222,9 @@ func (q *Queue) perform(j *job) {
 	if res.Ended.IsZero() {
 		res.Ended = q.Now()
 	}
-	if ctx.Err() == nil && !j.attend && j.held == "" {
+	if ctx.Err() == nil && !j.noAttempt && j.holdRule == "" {
 		j.crowded = dispatch.CrowdedOut(&res)
-		j.changed = q.board.Learn(j.To, &res, res.Ended, q.jitter())
+		j.paceChanged = q.board.Learn(j.To, &res, res.Ended, q.jitter())
 	}
 	// What happened is written down even if the server was told to stop meanwhile.
 	q.settle(context.WithoutCancel(ctx), j, &res, ctx.Err() != nil)
@@ -233,11 +233,11 @@ func (q *Queue) perform(j *job) {
 // try asks what may stand in the way of an attempt, and makes it.
 func (q *Queue) try(ctx context.Context, j *job) delivery.Result {
 	if j.Domain == (delivery.RecipientDomain{}) {
-		return delivery.Result{Recipients: all(j, delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
+		return delivery.Result{Recipients: j.all(delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
 	}
 	if err := q.askLocal(ctx, j); err != nil {
 		q.Log.Error("cannot tell whether a domain is hosted here", "message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
-		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not look up whether it hosts the domain")}
+		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "this server could not look up whether it hosts the domain")}
 	}
 	why, err := "", error(nil)
 	if !j.released {
@@ -245,9 +245,9 @@ func (q *Queue) try(ctx context.Context, j *job) delivery.Result {
 	}
 	if err != nil {
 		q.Log.Error("cannot tell whether a message is to be held", "message", LogID(j.ID), "error", err)
-		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not read its hold rules")}
+		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "this server could not read its hold rules")}
 	}
-	if j.held = why; why != "" {
+	if j.holdRule = why; why != "" {
 		return delivery.Result{}
 	}
 	return q.carry(ctx, j)
@@ -259,7 +259,7 @@ func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
 	job, refused, err := q.unsuppressed(ctx, j)
 	if err != nil {
 		q.Log.Error("cannot read the suppressions", "message", LogID(j.ID), "account", j.Account, "error", err)
-		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "this server could not read its list of suppressed recipients")}
+		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "this server could not read its list of suppressed recipients")}
 	}
 	if len(job.Recipients) == 0 {
 		return delivery.Result{Recipients: refused, Transport: "suppressed"}
@@ -269,12 +269,12 @@ func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
 		transport, name = q.Local, "local"
 	}
 	if transport == nil {
-		return delivery.Result{Recipients: all(j, delivery.Deferred, "no-transport", "this server has no transport named "+name)}
+		return delivery.Result{Recipients: j.all(delivery.Deferred, "no-transport", "this server has no transport named "+name)}
 	}
 	c, err := q.content(ctx, j)
 	if err != nil {
 		q.Log.Error("cannot read a queued message", "message", LogID(j.ID), "error", err)
-		return delivery.Result{Recipients: all(j, delivery.Deferred, "store-error", "the queued message could not be read")}
+		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "the queued message could not be read")}
 	}
 	res := transport.Deliver(ctx, job, c)
 	res.Recipients = append(res.Recipients, refused...)
@@ -324,18 +324,9 @@ func (q *Queue) askLocal(ctx context.Context, j *job) error {
 	}
 	j.Local = true
 	for i := range j.rows {
-		j.rows[i].local, j.rows[i].dest = true, j.rows[i].domain
+		j.rows[i].Local, j.rows[i].contact = true, j.rows[i].domain
 	}
 	return nil
-}
-
-// all gives every recipient of a job the same outcome.
-func all(j *job, o delivery.Outcome, word delivery.Reason, text string) []delivery.RecipientResult {
-	out := make([]delivery.RecipientResult, len(j.rows))
-	for i := range j.rows {
-		out[i] = delivery.RecipientResult{ID: j.rows[i].ID, Outcome: o, Word: word, Text: text}
-	}
-	return out
 }
 
 func (q *Queue) jitter() float64 {

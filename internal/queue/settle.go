@@ -1,15 +1,21 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/body"
+	"waxwing/internal/bounce"
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
@@ -17,6 +23,7 @@ import (
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/route"
 	"waxwing/internal/store"
+	"waxwing/smtp"
 )
 
 // settlement is one attempt on its way into the store. Outcome, history,
@@ -25,20 +32,23 @@ type settlement struct {
 	q          *Queue
 	job        *job
 	res        *delivery.Result
-	rows       []row // those whose lease holds
-	c          circumstances
+	rows       []Entry // those whose lease holds
+	now        time.Time
+	jitter     float64
+	stopped    bool // the server stopped, and cut the attempt short
 	hookErrors int  // at hookTries they are left out: the outcome is worth more than the record of it
 	waits      bool // for the store
 	kept       bool // it stands in the file of outcomes
 	done       bool // and need not
 	refused    int  // how often the store took other things, and not this
 
-	prepared bool // what follows is made
-	verdicts []verdict
+	prepared bool             // what follows is made
+	outcomes []bounce.Outcome // of rows, and how those then stand:
+	next     []Entry
 	detail   string
 	notice   *delivery.Envelope // a DSN to be queued, or nil
 	body     delivery.Content   // of notice, as Prepare made it
-	ascii    delivery.Bytes     // its form in US-ASCII; nil: body is that, or there is none
+	ascii    []byte             // its form in US-ASCII; nil: body is that, or there is none
 	last     bool               // no recipient is left: the queue has dropped the body
 	gone     bool               // which was not there any more: the database has lost it
 }
@@ -74,8 +84,7 @@ func (q *Queue) settle(ctx context.Context, j *job, res *delivery.Result, stoppe
 }
 
 func (q *Queue) settlement(j *job, res *delivery.Result, stopped bool) *settlement {
-	return &settlement{q: q, job: j, res: res, rows: j.rows,
-		c: circumstances{schedule: q.scheduleOf(&j.Envelope), now: q.Now(), jitter: q.jitter(), stopped: stopped}}
+	return &settlement{q: q, job: j, res: res, rows: j.rows, now: q.Now(), jitter: q.jitter(), stopped: stopped}
 }
 
 func (s *settlement) run(ctx context.Context) int {
@@ -191,7 +200,7 @@ func (s *settlement) await(log *slog.Logger) {
 		for i := range s.rows {
 			ids[i] = s.rows[i].ID
 		}
-		err := s.q.outcomes.keep(outcome{Message: s.job.ID, Claim: s.job.lease.number, Recipients: ids, Result: *s.res, Stopped: s.c.stopped})
+		err := s.q.outcomes.keep(outcome{Message: s.job.ID, Claim: s.job.lease.number, Recipients: ids, Result: *s.res, Stopped: s.stopped})
 		if s.kept = err == nil; !s.kept {
 			log.Error("outcome kept in memory only: if this process ends before the store takes it, the message will be tried again", "file", s.q.Outcomes, "cause", err)
 		}
@@ -238,7 +247,7 @@ func (s *settlement) mend(err error) bool {
 	switch {
 	case errors.As(err, &lost):
 		log.Warn("lease lost: these recipients are settled by another owner", "recipients", len(lost.ids))
-		s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return slices.Contains(lost.ids, r.ID) })
+		s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(r Entry) bool { return slices.Contains(lost.ids, r.ID) })
 	case errors.As(err, &refused):
 		log.Error("delivery could not be completed")
 		s.res.Copies = nil
@@ -265,83 +274,136 @@ func (s *settlement) prepare(ctx context.Context) error {
 	if s.prepared {
 		return nil
 	}
-	s.verdicts = judge(s.job, s.rows, s.res, s.c)
+	a := s.decide()
 	s.place(ctx)
 	if s.q.History > 0 {
-		s.detail = encodeDetail(s.res, s.verdicts)
+		s.detail = encodeDetail(s.res, s.outcomes, s.next)
 	}
-	if err := s.compose(ctx); err != nil {
+	if err := s.compose(ctx, &a); err != nil {
 		return err
 	}
 	s.prepared = true
 	return nil
 }
 
-// compose makes the notification that is due, if one is.
-func (s *settlement) compose(ctx context.Context) error {
-	s.notice, s.body, s.ascii = nil, nil, nil
-	told := told(s.verdicts)
-	if len(told) == 0 {
+// decide says what becomes of each row.
+func (s *settlement) decide() bounce.Attempt {
+	j := s.job
+	a := bounce.Attempt{
+		Envelope: &j.Envelope, Recipients: make([]delivery.Recipient, len(s.rows)), Result: s.res,
+		Schedule: s.q.schedule(j.Purpose), Now: s.now, Jitter: s.jitter,
+		NoAttempt: j.noAttempt, Stopped: s.stopped, Crowded: j.crowded, Operator: j.operator, NoNotice: j.noNotice,
+	}
+	for i := range s.rows {
+		a.Recipients[i] = s.rows[i].Recipient
+	}
+	if j.noAttempt {
+		a.Result = lastResults(s.rows)
+	}
+	if j.holdRule == "" {
+		s.outcomes = bounce.Decide(&a)
+	} else {
+		s.outcomes = holdAll(&a, j.holdRule)
+	}
+	s.next = make([]Entry, len(s.rows))
+	for i := range s.rows {
+		s.next[i] = s.after(s.rows[i], &s.outcomes[i])
+	}
+	return a
+}
+
+// lastResults is what rows tell of their last attempts.
+func lastResults(rows []Entry) *delivery.Result {
+	res := &delivery.Result{}
+	for i := range rows {
+		r := &rows[i]
+		rr := delivery.RecipientResult{ID: r.ID, Word: delivery.Reason(r.Word), Text: r.Text, Reply: parseReply(r.Reply)}
+		rr.Host.Name, _ = dns.ParseName(r.Host) // zero where there was none
+		res.Recipients = append(res.Recipients, rr)
+	}
+	return res
+}
+
+// parseReply reads a reply that was stored; nil for "".
+func parseReply(s string) *smtp.Reply {
+	var r smtp.Reply
+	code, text, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || n < 200 || n > 599 {
 		return nil
 	}
-	n, err := s.q.compose(ctx, s.job, told, s.c)
-	if err != nil {
-		s.q.Log.Error("no notification could be made for the sender", "message", LogID(s.job.ID), "sender", s.job.Sender, "error", err)
-		return nil
+	r.Code = n
+	word, rest, _ := strings.Cut(text, " ")
+	if k, _ := fmt.Sscanf(word, "%d.%d.%d", &r.Enhanced.Class, &r.Enhanced.Subject, &r.Enhanced.Detail); k == 3 {
+		text = rest
+	} else {
+		r.Enhanced = smtp.Enhanced{}
 	}
-	if s.body, err = s.q.Prepare(ctx, n.env, n.text); err != nil {
-		return err
+	r.Lines = []string{text}
+	return &r
+}
+
+// holdAll is for recipients whom a hold rule has stopped before their attempt.
+func holdAll(a *bounce.Attempt, why string) []bounce.Outcome {
+	out := make([]bounce.Outcome, len(a.Recipients))
+	for i, r := range a.Recipients {
+		out[i] = bounce.Outcome{Recipient: r, Undone: true, Attend: bounce.Attend(a.Envelope, &r, a.Schedule, a.Now),
+			Result: delivery.RecipientResult{ID: r.ID, Word: wordHoldRule, Text: why}}
 	}
-	s.notice, s.ascii = n.env, n.ascii
-	return nil
+	return out
+}
+
+// after is how a row stands after the attempt.
+func (s *settlement) after(was Entry, o *bounce.Outcome) Entry {
+	e := was
+	e.Recipient, e.attend, e.claim = o.Recipient, o.Attend, s.job.lease.number
+	e.State, e.Due = Waiting, cmp.Or(o.Next, was.dueBefore)
+	rr := &o.Result
+	switch {
+	case s.job.holdRule != "":
+		e.State, e.Due, e.Word, e.Text = Held, s.now, string(rr.Word), rr.Text
+		return e
+	case o.Undone:
+		return e
+	case rr.Outcome == delivery.Delivered:
+		e.State, e.Due, e.contact = Delivered, s.now, ""
+	case rr.Outcome == delivery.Failed:
+		e.State, e.Due, e.contact = Failed, s.now, ""
+	}
+	e.Attempts++
+	e.Word, e.Text, e.Reply, e.Host, e.TLS = string(rr.Word), rr.Text, rr.Reply.String(), rr.Host.ASCII(), rr.TLS
+	return e
 }
 
 // place says whom each recipient waits for next: a route may begin after some
-// attempts. What is over waits for nobody.
+// attempts.
 func (s *settlement) place(ctx context.Context) {
-	waits := func(v verdict) bool { return v.state == Waiting && !v.undone }
-	var w *route.Ways
-	if slices.ContainsFunc(s.verdicts, waits) {
-		w = s.q.ways(ctx)
-	}
-	for i := range s.verdicts {
-		switch v := &s.verdicts[i]; {
-		case v.state == Delivered || v.state == Failed:
-			v.dest = ""
-		case waits(*v):
-			v.dest = destOf(w, &s.job.Envelope, &v.row, v.Attempts+1)
+	ways := sync.OnceValue(func() *route.Ways { return s.q.ways(ctx) })
+	for i := range s.next {
+		if e := &s.next[i]; e.State == Waiting && !s.outcomes[i].Undone {
+			e.contact = contactOf(ways(), &s.job.Envelope, e, e.Attempts)
 		}
 	}
-}
-
-func told(vs []verdict) []verdict {
-	var out []verdict
-	for _, v := range vs {
-		if v.tell != "" {
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 func (s *settlement) write(tx *store.Tx) error {
 	s.last, s.gone = false, false
 	var lost []int64
 	final, due := 0, map[dispatch.Lane]time.Time{}
-	for i := range s.verdicts {
-		v := &s.verdicts[i]
-		n, err := updateRecipient(tx, v, s.job.lease.number)
+	for i := range s.next {
+		e := &s.next[i]
+		n, err := e.update(tx)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			lost = append(lost, v.ID)
+			lost = append(lost, e.ID)
 		}
-		switch v.state {
+		switch e.State {
 		case Delivered, Failed:
 			final++
 		case Waiting:
-			earlier(due, v.lane(), v.due)
+			earlier(due, e.lane(), e.Due)
 		}
 	}
 	if len(lost) > 0 {
@@ -372,8 +434,8 @@ func (s *settlement) write(tx *store.Tx) error {
 	if err := lowerLanes(tx, due); err != nil {
 		return err
 	}
-	for _, p := range s.job.changed {
-		if err := saveChange(tx, p, s.c.now); err != nil {
+	for _, p := range s.job.paceChanged {
+		if err := saveChange(tx, p, s.now); err != nil {
 			return err
 		}
 	}
@@ -389,7 +451,7 @@ func (s *settlement) contain(fn func() error) error {
 func (s *settlement) copies() []delivery.Copy {
 	var out []delivery.Copy
 	for _, c := range s.res.Copies {
-		if slices.ContainsFunc(s.verdicts, func(v verdict) bool { return v.ID == c.Recipient && v.state == Delivered }) {
+		if slices.ContainsFunc(s.next, func(e Entry) bool { return e.ID == c.Recipient && e.State == Delivered }) {
 			out = append(out, c)
 		}
 	}
@@ -413,47 +475,21 @@ func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data []byte) 
 	return err
 }
 
-func updateRecipient(tx *store.Tx, v *verdict, number int64) (int64, error) {
-	if v.undone && v.state == Held {
-		return tx.Exec(`UPDATE recipients SET state = 2, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, dest = ?, attend = ?, word = ?, text = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.dest, store.Time(v.attend), string(v.result.Word), clean(v.result.Text), v.ID, number)
-	}
-	if v.undone {
-		return tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, local = ?, dest = ?, delay_told = ?, attend = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(v.due), v.local, v.dest, v.delayTold, store.Time(v.attend), v.ID, number)
-	}
-	return tx.Exec(`UPDATE recipients SET state = ?, due = ?, local = ?, dest = ?, attend = ?, owner = '', claim = 0, last_attempt = ?, delay_told = ?,
-		first_fail = ?, first_fail_at = ?, last_addrs = ?, word = ?, text = ?, reply = ?, host = ?, tls = ?, unanswered = ?
-		WHERE id = ? AND claim = ? AND state = 1`,
-		int64(v.state), store.Time(v.due), v.local, v.dest, store.Time(v.attend), store.Time(v.LastAttempt), v.delayTold,
-		clean(v.firstFail), store.Time(v.firstFailAt), joinAddrs(v.LastAddrs), string(v.result.Word), clean(v.result.Text),
-		clean(replyText(v.result.Reply)), v.result.Host.ASCII(), v.result.TLS, store.Time(v.unanswered),
-		v.ID, number)
-}
-
 func (s *settlement) history(tx *store.Tx) error {
 	if s.q.History < 0 || s.untried() {
 		return nil
 	}
 	_, err := tx.Exec(`INSERT INTO attempts (id, message, domain, transport, owner, started, ended, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		store.NewID(), s.job.ID, s.job.rows[0].domain, or(s.res.Name, string(s.res.Transport)), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
+		store.NewID(), s.job.ID, s.job.rows[0].domain, cmp.Or(s.res.Name, string(s.res.Transport)), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
 	return err
 }
 
-// tried reports that there was an attempt, to be counted as one.
-func (j *job) tried() bool { return !j.attend && !j.crowded && j.held == "" && !j.operator }
-
 // untried reports that nothing happened that a history should tell.
 func (s *settlement) untried() bool {
-	if !s.job.attend && !s.job.crowded && s.job.held == "" {
+	if !s.job.noAttempt && !s.job.crowded && s.job.holdRule == "" {
 		return false
 	}
-	for _, v := range s.verdicts {
-		if !v.undone {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.outcomes, func(o bounce.Outcome) bool { return !o.Undone })
 }
 
 // finish counts recipients that reached their end. With the last one the body
@@ -461,7 +497,7 @@ func (s *settlement) untried() bool {
 func (s *settlement) finish(tx *store.Tx, n int) error {
 	var left int64
 	err := tx.Row(`UPDATE messages SET unsettled = unsettled - ?, finished = CASE WHEN unsettled = ? THEN CAST(? AS BIGINT) ELSE 0 END
-		WHERE id = ? RETURNING unsettled`, int64(n), int64(n), store.Time(s.c.now), s.job.ID).Scan(&left)
+		WHERE id = ? RETURNING unsettled`, int64(n), int64(n), store.Time(s.now), s.job.ID).Scan(&left)
 	if err != nil {
 		return fmt.Errorf("count the message's recipients: %w", err)
 	}
@@ -503,11 +539,11 @@ func (s *settlement) hooks(tx *store.Tx) error {
 	}
 	env := s.job.Envelope
 	env.Recipients = nil
-	for _, v := range s.verdicts {
-		if v.state != Delivered && v.state != Failed {
+	for i := range s.next {
+		if st := s.next[i].State; st != Delivered && st != Failed {
 			continue
 		}
-		if err := s.q.Settled(tx, env, v.result); err != nil {
+		if err := s.q.Settled(tx, env, s.outcomes[i].Result); err != nil {
 			return fmt.Errorf("settled: %w", err)
 		}
 	}
@@ -519,11 +555,12 @@ func (s *settlement) bounced(tx *store.Tx) error {
 	if s.q.Suppression == nil || s.job.Account == "" || s.job.Purpose != delivery.Mail {
 		return nil
 	}
-	for _, v := range s.verdicts {
-		if v.state != Failed || v.local || v.undone || v.result.Reply == nil {
+	for i := range s.next {
+		e, reply := &s.next[i], s.outcomes[i].Result.Reply
+		if e.State != Failed || e.Local || reply == nil {
 			continue
 		}
-		if err := s.q.Suppression.Bounced(tx, s.job.Account, v.Address, v.result.Reply); err != nil {
+		if err := s.q.Suppression.Bounced(tx, s.job.Account, e.Address, reply); err != nil {
 			return err
 		}
 	}
@@ -532,7 +569,7 @@ func (s *settlement) bounced(tx *store.Tx) error {
 
 // settled tells the world after the commit.
 func (s *settlement) settled(ctx context.Context) {
-	for _, p := range s.job.changed {
+	for _, p := range s.job.paceChanged {
 		s.closing(ctx, p)
 	}
 	if s.q.Attempted != nil && s.job.tried() {
@@ -549,26 +586,29 @@ func (s *settlement) settled(ctx context.Context) {
 			s.q.Log.Warn("body of a settled message left for the sweep", "message", LogID(s.job.ID), "error", err)
 		}
 	}
-	for _, v := range s.verdicts {
-		if v.state == Waiting {
-			s.q.alarm.Due(v.due)
-			s.q.alarm.Due(v.attend)
-		}
-		if !s.q.Log.Enabled(ctx, slog.LevelInfo) {
-			continue
-		}
+	for i := range s.next {
+		e := &s.next[i]
 		var due time.Time // of who still waits
-		if v.state == Waiting {
-			due = v.due
+		if e.State == Waiting {
+			due = e.Due
+			s.q.alarm.Due(e.Due)
+			s.q.alarm.Due(e.attend)
 		}
-		reply, text := clean(replyText(v.result.Reply)), v.result.Text
-		if reply == text {
-			text = ""
+		if s.q.Log.Enabled(ctx, slog.LevelInfo) {
+			s.log(ctx, e, &s.outcomes[i], due)
 		}
-		s.q.Log.LogAttrs(ctx, slog.LevelInfo, v.outcome(), slog.String("message", LogID(s.job.ID)), slog.String("recipient", v.Address),
-			slog.String("word", string(v.result.Word)), slog.String("host", v.result.Host.ASCII()), slog.String("tls", v.result.TLS),
-			slog.String("reply", reply), slog.String("text", text), slog.Int("attempts", v.Attempts+1), slog.Time("due", due))
 	}
+}
+
+func (s *settlement) log(ctx context.Context, e *Entry, o *bounce.Outcome, due time.Time) {
+	rr := &o.Result
+	reply, text := clean(rr.Reply.String()), rr.Text
+	if reply == text {
+		text = ""
+	}
+	s.q.Log.LogAttrs(ctx, slog.LevelInfo, outcomeWord(e, o), slog.String("message", LogID(s.job.ID)), slog.String("recipient", e.Address),
+		slog.String("word", string(rr.Word)), slog.String("host", rr.Host.ASCII()), slog.String("tls", rr.TLS),
+		slog.String("reply", reply), slog.String("text", text), slog.Int("attempts", o.Attempts+1), slog.Time("due", due))
 }
 
 // closing returns what else was claimed for a destination that has closed, so
@@ -583,15 +623,15 @@ func (s *settlement) closing(ctx context.Context, p dispatch.Change) {
 	s.q.giveBack(ctx, s.q.board.Recall(p.To), s.q.Now())
 }
 
-// outcome is the verdict in one word.
-func (v *verdict) outcome() string {
+// outcomeWord is what became of a recipient, in one word.
+func outcomeWord(e *Entry, o *bounce.Outcome) string {
 	switch {
-	case v.undone && v.state == Held:
+	case e.State == Held:
 		return "held"
-	case v.undone:
+	case o.Undone:
 		return "interrupted"
-	case v.state == Waiting:
+	case e.State == Waiting:
 		return "deferred"
 	}
-	return v.state.String()
+	return e.State.String()
 }

@@ -23,7 +23,7 @@ const restBatch = 200
 
 // lanes claims what is due, in turn.
 func (c *claiming) lanes() error {
-	lanes, full, err := c.q.candidates(c.tx, store.Time(c.now))
+	lanes, full, err := c.candidates()
 	if err != nil || len(lanes) == 0 {
 		return err
 	}
@@ -36,6 +36,7 @@ func (c *claiming) lanes() error {
 		return err
 	}
 	round, blocked := c.q.board.Round(lanes, closed, c.room, c.now)
+	c.round = round
 	if err := setNext(c.tx, blocked); err != nil {
 		return err
 	}
@@ -75,10 +76,10 @@ func (c *claiming) pick(turns []*dispatch.Turn) error {
 	}
 	return c.tx.Each(func(r store.Row) error {
 		var lane int
-		var id, due int64
-		err := r.Scan(&lane, &id, &due)
+		var w dispatch.Row
+		err := r.Scan(&lane, &w.ID, timeInto{&w.Due})
 		if err == nil {
-			turns[lane].Rows = append(turns[lane].Rows, dispatch.Row{ID: id, Due: store.FromTime(due)})
+			turns[lane].Rows = append(turns[lane].Rows, w)
 		}
 		return err
 	}, q.String(), args...)

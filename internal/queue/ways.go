@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -36,14 +37,14 @@ func (q *Queue) ways(ctx context.Context) *route.Ways {
 	return w
 }
 
-// destOf is who is contacted for a recipient of env after some attempts, as far
+// contactOf is who is contacted for a recipient of env after some attempts, as far
 // as the routes tell. Pure.
-func destOf(w *route.Ways, env *delivery.Envelope, r *row, attempts int) string {
-	if r.local || r.Domain == (delivery.RecipientDomain{}) {
+func contactOf(w *route.Ways, env *delivery.Envelope, r *Entry, attempts int) string {
+	if r.Local || r.Domain == (delivery.RecipientDomain{}) {
 		return r.domain
 	}
 	if w == nil {
-		return or(r.dest, r.domain)
+		return cmp.Or(r.contact, r.domain)
 	}
 	if len(w.Rules) == 0 && env.Transport == "" && !w.Reports { // nothing to choose
 		return r.domain
@@ -53,11 +54,6 @@ func destOf(w *route.Ways, env *delivery.Envelope, r *row, attempts int) string 
 	s := route.SubjectOf(&job)
 	s.Attempts = attempts
 	return w.Choose(s).Contact.String()
-}
-
-// dest is destOf for a new recipient.
-func (m *message) dest(r *delivery.Recipient) string {
-	return destOf(m.ways, m.env, &row{Recipient: *r, domain: r.Domain.String(), local: r.Local}, 0)
 }
 
 // strays chooses the way of each job, and takes out those whose recipients wait in
@@ -74,7 +70,7 @@ func strays(w *route.Ways, jobs []*job) (keep, gone []*job) {
 			continue
 		}
 		for i := range j.rows {
-			j.rows[i].dest = to
+			j.rows[i].contact = to
 		}
 		gone = append(gone, j)
 	}
@@ -233,16 +229,13 @@ func (q *Queue) misplaced(tx *store.Tx, w *route.Ways, ids []int64) (map[string]
 	move, lanes := map[string][]int64{}, map[dispatch.Lane]time.Time{}
 	list, args := inList(ids)
 	return move, lanes, tx.Each(func(rs store.Row) error {
-		var r row
+		var r Entry
 		var env delivery.Envelope
-		var need, purpose int64
-		if err := rs.Scan(&r.ID, &r.domain, &r.dest, &r.Attempts, &need, &env.Transport, &purpose, &env.Sender, &env.Account); err != nil {
+		if err := rs.Scan(&r.ID, &r.domain, &r.contact, &r.Attempts, &env.Need, &env.Transport, &env.Purpose, &env.Sender, &env.Account); err != nil {
 			return err
 		}
-		env.Purpose = delivery.Purpose(purpose)
-		env.Need = delivery.TLSNeed(need)
-		r.Domain, _ = delivery.ParseRecipientDomain(r.domain) // zero where it cannot be read
-		if to := destOf(w, &env, &r, r.Attempts); to != r.dest {
+		r.parse()
+		if to := contactOf(w, &env, &r, r.Attempts); to != r.contact {
 			move[to] = append(move[to], r.ID)
 			lanes[dispatch.Lane{To: dispatch.Contact{Name: to}, Account: env.Account}] = q.Now()
 		}

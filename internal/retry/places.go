@@ -58,7 +58,7 @@ func (c Crowd) Free() bool {
 	return c.Open < few
 }
 
-// Held reports how many of a board's places for waiting deliveries mail may have that
+// Waiting reports how many of a board's places for waiting deliveries mail may have that
 // goes to silent destinations: all of it, and that of one account. Else it would keep
 // what could go on out of sight.
-func Held(limit int) (silent, account int) { return part(limit, 3), max(part(limit, 2), 1) }
+func Waiting(limit int) (silent, account int) { return part(limit, 3), max(part(limit, 2), 1) }

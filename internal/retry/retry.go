@@ -6,8 +6,6 @@ package retry
 import (
 	"math"
 	"time"
-
-	"waxwing/internal/delivery"
 )
 
 // Schedule is one message's plan for a delivery that keeps failing. The zero
@@ -21,20 +19,6 @@ type Schedule struct {
 	// DelayNotice is how long after acceptance the sender hears, once, that the
 	// message waits; 0 means never.
 	DelayNotice time.Duration
-}
-
-// With returns s with what a message asks for instead (QUE-4).
-func (s Schedule) With(p delivery.Patience) Schedule {
-	if len(p.Delays) > 0 {
-		s.Delays = p.Delays
-	}
-	if p.Expire > 0 {
-		s.Expire = p.Expire
-	}
-	if p.DelayNotice != 0 {
-		s.DelayNotice = max(p.DelayNotice, 0)
-	}
-	return s
 }
 
 // Default is the schedule of ordinary mail: soon at first, since greylisting

@@ -2,13 +2,10 @@ package retry
 
 import (
 	"math"
-	"reflect"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
-
-	"waxwing/internal/delivery"
 )
 
 var accepted = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -137,31 +134,6 @@ func TestScheduleProperties(t *testing.T) {
 			}
 		}
 	})
-}
-
-// QUE-4: a message changes of the schedule what it asks for, and nothing else.
-func TestWith(t *testing.T) {
-	t.Parallel()
-	own := []time.Duration{time.Hour}
-	for _, c := range []struct {
-		name string
-		p    delivery.Patience
-		want func(*Schedule)
-	}{
-		{"nothing", delivery.Patience{}, func(*Schedule) {}},
-		{"no delays are none of its own", delivery.Patience{Delays: []time.Duration{}}, func(*Schedule) {}},
-		{"delays", delivery.Patience{Delays: own}, func(s *Schedule) { s.Delays = own }},
-		{"an end", delivery.Patience{Expire: time.Hour}, func(s *Schedule) { s.Expire = time.Hour }},
-		{"an end before its beginning", delivery.Patience{Expire: -time.Hour}, func(*Schedule) {}},
-		{"a notice", delivery.Patience{DelayNotice: time.Hour}, func(s *Schedule) { s.DelayNotice = time.Hour }},
-		{"never a notice", delivery.Patience{DelayNotice: -1}, func(s *Schedule) { s.DelayNotice = 0 }},
-	} {
-		want := Default()
-		c.want(&want)
-		if got := Default().With(c.p); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, want %+v", c.name, got, want)
-		}
-	}
 }
 
 // A waiting message is looked at for its notice only if there is one to send and the
