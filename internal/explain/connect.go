@@ -127,36 +127,11 @@ func newContact(plan delivery.Plan, p session.Probe) Contact {
 	for i, cert := range p.Chain {
 		c.Chain = append(c.Chain, certificate(cert, i == 0))
 	}
-	c.Refused = refused(plan, p, c)
+	if f := policy.Refused(&plan, &p.Session); f != nil {
+		r := reason(f.Word, clean(f.Text))
+		c.Refused = &r
+	}
 	return c
-}
-
-// refused is why a session like this one would carry no mail under plan.
-func refused(plan delivery.Plan, p session.Probe, c Contact) *Reason {
-	failed := func(v *delivery.Verification) *Reason {
-		if v == nil || v.Failure == nil {
-			return nil
-		}
-		r := reason(v.Failure.Reason, clean(v.Failure.Text))
-		return &r
-	}
-	switch {
-	case plan.Skip != nil:
-		r := reason(plan.Skip.Cause, plan.Skip.Text)
-		return &r
-	case c.Failure != nil:
-		return c.Failure
-	case c.TLSFailure != nil && (plan.Demanding() || p.StartTLS && !plan.PlaintextFallback):
-		return c.TLSFailure
-	case plan.DANE == delivery.CheckRequire && failed(p.DANE) != nil:
-		return failed(p.DANE)
-	case plan.PKIX == delivery.CheckRequire && failed(p.PKIX) != nil:
-		return failed(p.PKIX)
-	case plan.RequireTLSVerb == delivery.CheckRequire && !p.RequireTLS:
-		r := reason(policy.RequireTLSNotOffered, "")
-		return &r
-	}
-	return nil
 }
 
 func verification(v *delivery.Verification) *Verification {

@@ -206,5 +206,5 @@ type counter chan netip.Addr
 
 func (c counter) Probe(_ context.Context, _ delivery.Plan, a netip.Addr) session.Probe {
 	c <- a
-	return session.Probe{Addr: a, Err: &delivery.Failure{Word: "connect-refused"}}
+	return session.Probe{Session: delivery.Session{Addr: a, Err: &delivery.Failure{Word: "connect-refused"}}}
 }

@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
 	"waxwing/internal/posture"
+	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/transport"
 	"waxwing/mtasts"
@@ -43,7 +44,7 @@ type Explainer struct {
 	DNS     dns.Resolver // for the records of MTA-STS and TLS reporting
 	Prober  Prober
 	Fetcher Fetcher
-	Routes  Routes
+	Routes  *routes.Store // the operator's
 	// Seen is what deliveries have shown of a domain.
 	Seen func(ctx context.Context, domain dns.Name) (posture.Facts, error)
 	// LastFailure is the last delivery to a domain that failed; nil: none is known.

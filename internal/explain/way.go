@@ -10,11 +10,6 @@ import (
 	"waxwing/internal/routes"
 )
 
-// Routes are the operator's routes; *routes.Store is one.
-type Routes interface {
-	Table(ctx context.Context) (*routes.Table, error)
-}
-
 // Way is the transport that a mail takes where it is not direct delivery (TRA-4).
 type Way struct {
 	Transport string `json:"transport"`

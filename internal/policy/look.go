@@ -15,3 +15,24 @@ func Look(p delivery.Plan) delivery.Plan {
 	}
 	return look
 }
+
+// Refused is why no mail would go over a session like s, which was made to look; nil: it
+// would.
+func Refused(p *delivery.Plan, s *delivery.Session) *delivery.Fact {
+	failed := func(v *delivery.Verification) bool { return v != nil && v.Failure != nil }
+	switch f := s.TLSFailure; {
+	case p.Skip != nil:
+		return &delivery.Fact{Word: p.Skip.Cause, Text: p.Skip.Text}
+	case s.Err != nil:
+		return &delivery.Fact{Word: s.Err.Word, Text: s.Err.Text}
+	case f != nil && (p.Demanding() || f.Reason != StartTLSNotOffered && !p.PlaintextFallback):
+		return &delivery.Fact{Word: f.Reason, Text: f.Text}
+	case p.DANE == delivery.CheckRequire && failed(s.DANE):
+		return &delivery.Fact{Word: s.DANE.Failure.Reason, Text: s.DANE.Failure.Text}
+	case p.PKIX == delivery.CheckRequire && failed(s.PKIX):
+		return &delivery.Fact{Word: s.PKIX.Failure.Reason, Text: s.PKIX.Failure.Text}
+	case p.RequireTLSVerb == delivery.CheckRequire && !s.RequireTLS:
+		return &delivery.Fact{Word: RequireTLSNotOffered}
+	}
+	return nil
+}

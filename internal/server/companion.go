@@ -103,5 +103,5 @@ func (s *Server) relay(c config.Companion, roots *x509.CertPool) (transport.Deli
 	}
 	// RFC 8460 §5.3: a report goes out whatever the state of TLS.
 	t := route.Transport{Name: "report-relay", Kind: route.Smarthost, Host: h, Port: port, Security: route.SecurityAny}
-	return &transport.Relay{Transport: t, Finder: transport.HostFinder(s.DNS, &t), Session: s.session(roots), Now: s.o.Now, Log: s.area("delivery")}, nil
+	return &transport.Relay{Transport: t, Finder: transport.HostFinder(s.DNS, &t), Session: s.session(roots), Now: s.o.Now}, nil
 }

@@ -22,7 +22,7 @@ func (s *Server) session(roots *x509.CertPool) *session.Client {
 // for mail that leaves.
 func (s *Server) buildRoutes(roots *x509.CertPool) {
 	s.Routes = &routes.Store{DB: s.Store, Now: s.o.Now}
-	builder := &transport.Builder{Direct: s.Direct, DNS: s.DNS, Now: s.o.Now, Log: s.area("delivery"),
+	builder := &transport.Builder{Direct: s.Direct, DNS: s.DNS, Now: s.o.Now,
 		Session: func() *session.Client { return s.session(roots) }}
 	local := &transport.Local{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("delivery")}
 	s.Router = &transport.Router{Routes: s.Routes, Direct: s.Direct, Local: local, Make: builder.Make, Now: s.o.Now, Log: s.area("routes")}

@@ -14,20 +14,13 @@ import (
 
 // Probe is one connection made to look at a host; no mail is sent over it.
 type Probe struct {
-	Addr       netip.Addr
-	Greeting   *smtp.Reply // nil: none came
-	Plain      []string    // extensions offered before TLS, as written
-	Secured    []string    // and after
-	Hello      bool        // Plain holds the host's answer
-	StartTLS   bool
-	RequireTLS bool
-	SmallHello bool // TLS came about only with a small hello
-	TLS        *delivery.TLSFacts
-	Chain      []*x509.Certificate    // as presented, also where the handshake failed after it
-	PKIX       *delivery.Verification // nil: no certificate was seen
-	DANE       *delivery.Verification // nil: none was seen, or the plan has no TLSA records
-	TLSFailure *delivery.TLSFailure
-	Err        *delivery.Failure // what ended it otherwise
+	delivery.Session
+	Greeting *smtp.Reply // nil: none came
+	Plain    []string    // extensions offered before TLS, as written
+	Secured  []string    // and after
+	Hello    bool        // Plain holds the host's answer
+	StartTLS bool
+	Chain    []*x509.Certificate // as presented, also where the handshake failed after it
 }
 
 // maxOffers bounds the extensions that a Probe keeps.
@@ -37,12 +30,12 @@ const maxOffers = 50
 // says goodbye. The plan is mostly one of policy.Look. Sessions are classified just
 // as those that carry mail.
 func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) Probe {
-	first := &probe{c: c, plan: plan, found: Probe{Addr: addr}}
+	first := &probe{c: c, plan: plan, found: Probe{Session: delivery.Session{Addr: addr}}}
 	first.run(ctx)
 	if f := first.found.TLSFailure; f == nil || !plan.SmallHello || !smallMayHelp(f.Reason) {
 		return first.found
 	}
-	second := &probe{c: c, plan: plan, small: true, found: Probe{Addr: addr, SmallHello: true}}
+	second := &probe{c: c, plan: plan, small: true, found: Probe{Session: delivery.Session{Addr: addr, SmallHello: true}}}
 	if second.run(ctx); second.found.TLS == nil {
 		return first.found
 	}

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -23,7 +22,6 @@ type Builder struct {
 	// Session gives a new client with what all have in common: dialer, EHLO name, authorities.
 	Session func() *session.Client
 	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: discard
 }
 
 // Make builds a transport of a kind that connects to somebody.
@@ -48,7 +46,7 @@ func (b *Builder) Make(t route.Transport) (Deliverer, error) {
 		if t.User != "" {
 			c.Login = &session.Login{User: t.User, Password: string(t.Password), Mechanisms: t.Mechanisms}
 		}
-		return &Relay{Transport: t, Finder: HostFinder(b.DNS, &t), Session: c, Now: b.Now, Log: b.Log}, nil
+		return &Relay{Transport: t, Finder: HostFinder(b.DNS, &t), Session: c, Now: b.Now}, nil
 	}
 	return nil, fmt.Errorf("kind %s is not known to this version", t.Kind)
 }
@@ -56,22 +54,10 @@ func (b *Builder) Make(t route.Transport) (Deliverer, error) {
 // direct is direct delivery with a client of its own.
 func (b *Builder) direct(t route.Transport, c *session.Client) Deliverer {
 	d := b.Direct
-	return &named{name: t.Name, Deliverer: &Direct{
-		Finder: familyFinder{d.Finder, t.Family}, STS: d.STS, Session: c,
+	return &Direct{
+		Name: t.Name, Finder: familyFinder{d.Finder, t.Family}, STS: d.STS, Session: c,
 		NoPlaintext: d.NoPlaintext, Minimum: d.Minimum, Exception: d.Exception, Now: d.Now, Log: d.Log,
-	}}
-}
-
-// named puts the operator's name for a transport on its results.
-type named struct {
-	Deliverer
-	name string
-}
-
-func (n *named) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
-	res := n.Deliverer.Deliver(ctx, job, c)
-	res.Name = n.name
-	return res
+	}
 }
 
 // familyFinder leaves out addresses of the other family.

@@ -28,6 +28,7 @@ type Carrier interface {
 // Direct delivers to the hosts that the recipient's domain names in DNS
 // (TRA-1). It is safe for concurrent use.
 type Direct struct {
+	Name        string // of the operator's transport; "": the built-in one
 	Finder      Finder
 	STS         STS // nil: MTA-STS is not looked at
 	Session     Carrier
@@ -80,7 +81,7 @@ func (d *Direct) find(ctx context.Context, req PlanRequest) (delivery.Destinatio
 // Deliver makes one attempt: it plans, then visits the hosts in order until
 // every recipient is settled.
 func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
-	a := attempt{job: job, session: d.Session, now: d.now, res: delivery.Result{Transport: delivery.ByDirect, Started: d.now()}}
+	a := attempt{job: job, session: d.Session, now: d.now, res: delivery.Result{Transport: delivery.ByDirect, Name: d.Name, Started: d.now()}}
 	a.res.Destination, a.res.Finding, a.in = d.find(ctx, PlanRequest{
 		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, NullSender: job.Sender == "",
 	})

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
 	"time"
 
@@ -22,7 +21,6 @@ type Relay struct {
 	Finder    *destination.Finder // see HostFinder
 	Session   Carrier             // knows port, login and TLS from the start
 	Now       func() time.Time
-	Log       *slog.Logger
 }
 
 // HostFinder finds the host of a relay, with TLSA records at its port. Private

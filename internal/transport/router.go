@@ -21,11 +21,6 @@ type Deliverer interface {
 	Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result
 }
 
-// Tables gives the present routes and transports; *routes.Store is one.
-type Tables interface {
-	Table(ctx context.Context) (*routes.Table, error)
-}
-
 // Reasons for which mail waits without an attempt.
 const (
 	NoTransport      delivery.Reason = "no-transport"
@@ -36,7 +31,7 @@ const (
 // the mail waits: it never goes another way than the operator said. It is safe for
 // concurrent use.
 type Router struct {
-	Routes Tables
+	Routes *routes.Store
 	Direct Deliverer // the built-in "direct"
 	Local  Deliverer // the built-in "local", and kind local; nil: mail for it waits
 	// Reports is who is handed our TLS reports; nil: they go like other mail.
