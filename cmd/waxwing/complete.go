@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -54,9 +55,20 @@ func (p *program) manVerb() verb {
 				return err
 			}
 			root := (&program{env: p.env}).root()
+			tellActions(root)
 			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "WAXWING", Section: "1", Source: "Waxwing " + version, Manual: "Waxwing"}, args[0])
+			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "Waxwing " + version, Manual: "Waxwing"}, args[0])
 		}}
+}
+
+// tellActions has each command that only has others below it name them in its page.
+func tellActions(c *cobra.Command) {
+	for _, x := range c.Commands() {
+		if x.IsAvailableCommand() {
+			c.Long += fmt.Sprintf("\n\n**%s**\n: %s", x.UseLine(), x.Short)
+		}
+		tellActions(x)
+	}
 }
 
 // bashCompletion needs nothing but bash. It never evaluates what is typed or found.
