@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -79,13 +80,16 @@ func TestDidYouMean(t *testing.T) {
 	}
 }
 
-// TestEveryCommandIsToldOf: help has a group for each command, and each has a line that
-// says what it does. What examples show is there.
+// TestEveryCommandIsToldOf: each command stands in a file of its name, help has a group for
+// it, and each has a line that says what it does. What examples show is there.
 func TestEveryCommandIsToldOf(t *testing.T) {
 	t.Parallel()
 	for _, c := range tree().Commands() {
 		if c.GroupID == "" {
 			t.Errorf("%s is in no group", c.Name())
+		}
+		if _, err := os.Stat(c.Name() + ".go"); err != nil {
+			t.Error(err)
 		}
 	}
 	for _, l := range descend(tree(), nil, true) {

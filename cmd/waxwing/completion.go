@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 
 	"waxwing/internal/account"
@@ -47,33 +44,9 @@ func (p *program) completionVerb() verb {
 		}}
 }
 
-// manVerb writes the manual pages.
-func (p *program) manVerb() verb {
-	return verb{use: "man DIR", short: "write a manual page for each command into a directory", bare: true, example: "man /usr/local/share/man/man1",
-		run: func(_ context.Context, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
-			}
-			root := (&program{env: p.env}).root()
-			tellActions(root)
-			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "Waxwing " + version, Manual: "Waxwing"}, args[0])
-		}}
-}
-
-// tellActions has each command that only has others below it name them in its page.
-func tellActions(c *cobra.Command) {
-	for _, x := range c.Commands() {
-		if x.IsAvailableCommand() {
-			c.Long += fmt.Sprintf("\n\n**%s**\n: %s", x.UseLine(), x.Short)
-		}
-		tellActions(x)
-	}
-}
-
 // bashCompletion needs nothing but bash. It never evaluates what is typed or found.
 //
-//go:embed complete.bash
+//go:embed completion.bash
 var bashCompletion string
 
 // completer finds what may stand in a place of the command line.
