@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,7 +157,7 @@ func resolve[T any](ctx context.Context, c *Client, name Name, qtype uint16, par
 // ask finds the answer for q, and asks on where a server gave an alias without
 // what stands there (RFC 7672 §2.1.3).
 func (c *Client) ask(ctx context.Context, q question) (*reply, *Error) {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Total, defaultTotal))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(c.Total, 0), defaultTotal))
 	defer cancel()
 	r, err := c.goRound(ctx, q)
 	for err == nil && r.incomplete {
@@ -184,7 +185,7 @@ func (c *Client) goRound(ctx context.Context, q question) (*reply, *Error) {
 		return nil, q.fail(errors.New("no DNS server is configured"))
 	}
 	var last *Error
-	for range orDefault(c.Attempts, defaultAttempts) {
+	for range cmp.Or(max(c.Attempts, 0), defaultAttempts) {
 		var silent []Server
 		for _, s := range servers {
 			r, err := c.askServer(ctx, s, q)
@@ -294,11 +295,4 @@ func (c *Client) now() time.Time {
 		return c.Now()
 	}
 	return time.Now()
-}
-
-func orDefault[T int | time.Duration](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
 }

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -84,7 +85,7 @@ func (c *Client) transmit(ctx context.Context, network, addr string, m *wire.Msg
 	if err != nil {
 		return nil, fmt.Errorf("packing the query: %w", err)
 	}
-	end := time.Now().Add(orDefault(c.Timeout, defaultTimeout))
+	end := time.Now().Add(cmp.Or(max(c.Timeout, 0), defaultTimeout))
 	if d, ok := ctx.Deadline(); ok && d.Before(end) {
 		end = d
 	}

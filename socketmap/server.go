@@ -137,14 +137,6 @@ func (s *Server) log() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-func or[T comparable](v, def T) T {
-	var zero T
-	if v != zero {
-		return v
-	}
-	return def
-}
-
 // Ask makes one request on an open connection and reads the reply. The
 // connection can be used again unless an error came.
 func Ask(c net.Conn, req Request) (Reply, error) {

@@ -334,11 +334,3 @@ func (s *sometimes) do(now time.Time, fn func()) {
 		fn()
 	}
 }
-
-func or[T comparable](v, def T) T {
-	var zero T
-	if v != zero {
-		return v
-	}
-	return def
-}

@@ -5,6 +5,7 @@
 package metrics
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,7 +98,7 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 		if r.Outcome == delivery.Delivered && r.TLS != "" {
 			tls = r.TLS
 		}
-		m.recipients.WithLabelValues(string(res.Transport), r.Outcome.String(), orNone(r.TLS)).Inc()
+		m.recipients.WithLabelValues(string(res.Transport), r.Outcome.String(), cmp.Or(r.TLS, "none")).Inc()
 		if job.Need == delivery.RequireTLS && r.Outcome != delivery.Delivered && r.PolicyFailure {
 			m.requireTLS.WithLabelValues(string(r.Word)).Inc()
 		}
@@ -175,13 +176,6 @@ func stsResult(f delivery.Finding) string {
 		return "none"
 	}
 	return string(f.Policy.Mode)
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }
 
 // Panicked counts a panic that was contained (OPS-9).

@@ -245,14 +245,6 @@ func smallChain(chain [][]byte, _ [][]*x509.Certificate) error {
 	return nil
 }
 
-func or[T comparable](v, def T) T {
-	var zero T
-	if v != zero {
-		return v
-	}
-	return def
-}
-
 // reportSink plugs the TLS reports into the mail that comes in.
 type reportSink struct{ reports *intake.Service }
 

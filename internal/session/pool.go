@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"container/list"
 	"crypto/sha256"
 	"net/netip"
@@ -125,15 +126,9 @@ type pooledConn struct {
 	el  *list.Element
 }
 
-func (p *Pool) maxMessages() int        { return orElse(p.MaxMessages, 100) }
-func (p *Pool) idleTime() time.Duration { return orElse(p.Idle, 5*time.Second) }
-func (p *Pool) maxIdle() int            { return orElse(p.MaxIdle, 200) }
-func orElse[T int | time.Duration](v, standard T) T {
-	if v > 0 {
-		return v
-	}
-	return standard
-}
+func (p *Pool) maxMessages() int        { return cmp.Or(max(p.MaxMessages, 0), 100) }
+func (p *Pool) idleTime() time.Duration { return cmp.Or(max(p.Idle, 0), 5*time.Second) }
+func (p *Pool) maxIdle() int            { return cmp.Or(max(p.MaxIdle, 0), 200) }
 
 // has reports that a connection of that key is kept. Another may take it first.
 func (p *Pool) has(k poolKey) bool {
