@@ -194,6 +194,9 @@ func (q *Queue) message(ctx context.Context, env *delivery.Envelope, c delivery.
 
 // groups parts recipients by domain and locality: one job each (QUE-1).
 func (m *message) groups() [][]Entry {
+	if len(m.entries) == 1 {
+		return [][]Entry{slices.Clone(m.entries)}
+	}
 	type key struct {
 		d     delivery.RecipientDomain
 		local bool

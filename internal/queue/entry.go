@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +40,12 @@ type Entry struct {
 const entryColumns = `id, message, address, domain, dest, local, orcpt, notify, state, due, owner, claim, attempts, last_attempt,
 	delay_told, first_fail, first_fail_at, last_addrs, account, need, via, word, text, reply, host, tls, unanswered, attend`
 
-// entryMarks are the marks for one recipient's values.
-const entryMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+// entryMarks are the marks for one recipient's values; freshMarks for those of one that was
+// never tried, so that a message with many costs less.
+const (
+	entryMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	freshMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', ?, NULL, NULL, ?, ?, '', '', '', 0, ?)`
+)
 
 // into is where a row's columns go.
 func (e *Entry) into() []any {
@@ -49,7 +54,7 @@ func (e *Entry) into() []any {
 		&e.needOverride, &e.viaOverride, &e.Word, &e.Text, &e.Reply, &e.Host, &e.TLS, timeInto{&e.Unanswered}, timeInto{&e.attend}}
 }
 
-// values are a row's columns as they are written.
+// values are a row's columns as they are written; freshValues are those of freshMarks.
 func (e *Entry) values(to []any) []any {
 	need, via := any(nil), any(nil)
 	if e.needOverride != nil {
@@ -61,6 +66,11 @@ func (e *Entry) values(to []any) []any {
 	return append(to, e.ID, e.message, e.Address, e.domain, e.contact, e.Local, e.ORcpt, int64(e.Notify), int64(e.State), store.Time(e.Due), e.Owner, e.claim,
 		int64(e.Attempts), store.Time(e.LastAttempt), e.DelayTold, clean(e.FirstFail), store.Time(e.FirstFailAt), joinAddrs(e.LastAddrs), e.account,
 		need, via, clean(e.Word), clean(e.Text), clean(e.Reply), e.Host, e.TLS, store.Time(e.Unanswered), store.Time(e.attend))
+}
+
+func (e *Entry) freshValues(to []any) []any {
+	return append(to, e.ID, e.message, e.Address, e.domain, e.contact, e.Local, e.ORcpt, int64(e.Notify), int64(e.State), store.Time(e.Due), e.Owner, e.claim,
+		int64(e.Attempts), e.account, clean(e.Word), clean(e.Text), store.Time(e.attend))
 }
 
 func scanEntry(r store.Row) (e Entry, err error) {
@@ -83,12 +93,16 @@ func scanClaimed(r store.Row) (Entry, error) {
 
 // insertEntries writes new recipients, some with one statement: a message may have a thousand.
 func insertEntries(tx *store.Tx, all []Entry) error {
+	marks, values := entryMarks, (*Entry).values
+	if !slices.ContainsFunc(all, func(e Entry) bool { return !e.LastAttempt.IsZero() }) {
+		marks, values = freshMarks, (*Entry).freshValues
+	}
 	return eachList(all, func(some []Entry) error {
-		args := make([]any, 0, strings.Count(entryMarks, "?")*len(some))
+		args := make([]any, 0, strings.Count(marks, "?")*len(some))
 		for i := range some {
-			args = some[i].values(args)
+			args = values(&some[i], args)
 		}
-		_, err := tx.Exec(`INSERT INTO recipients (`+entryColumns+`) VALUES `+entryMarks+strings.Repeat(", "+entryMarks, len(some)-1), args...)
+		_, err := tx.Exec(`INSERT INTO recipients (`+entryColumns+`) VALUES `+marks+strings.Repeat(", "+marks, len(some)-1), args...)
 		return err
 	})
 }

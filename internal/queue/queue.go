@@ -29,6 +29,7 @@ import (
 	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/outcomes"
 	"waxwing/internal/retry"
 	"waxwing/internal/store"
 	"waxwing/smtp"
@@ -127,7 +128,7 @@ type Queue struct {
 	claims      counted[int64]      // of leases on their way to the board or off it; put in before they are written
 	settling    counted[leasedRow]  // recipients whose outcome the last run has left
 	pause       func(time.Duration) // between two tries to settle; tests shorten it
-	outcomes    *outcomes           // while Run runs; nil: there is no file
+	outcomes    *outcomes.File      // while Run runs; nil: there is no file
 	outage      atomic.Bool         // the store did not answer: leases that are in use may have ended
 }
 

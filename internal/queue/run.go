@@ -50,7 +50,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.keep(ctx, q.passes)
 	q.stop(ctx)
 	helpers.Wait()
-	return q.outcomes.close()
+	return q.outcomes.Close()
 }
 
 // keep runs a loop until ctx ends, whatever panics in it.
