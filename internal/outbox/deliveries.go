@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/foreign"
 	"waxwing/internal/store"
 )
 
@@ -101,20 +101,8 @@ func record(tx *store.Tx, deliveryID int64, now time.Time, result string) error 
 	return err
 }
 
-// Clip makes foreign text fit to be stored: bounded, valid UTF-8, no NUL.
-func Clip(s string) string {
-	if len(s) > maxNote {
-		s = s[:maxNote]
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
-}
+// Clip makes foreign text fit to be stored.
+func Clip(s string) string { return foreign.Text(s, maxNote) }
 
-// Line is foreign text on one line.
-func Line(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, Clip(s))
-}
+// Line is foreign text on one line, as it is stored.
+func Line(s string) string { return foreign.Line(Clip(s)) }

@@ -116,21 +116,15 @@ type Outcome struct {
 // Outcomes lists what came of the units of a UTC day that is over; they are kept
 // for a week. Domain "" means all.
 func (b *Box) Outcomes(ctx context.Context, t time.Time, domain string) ([]Outcome, error) {
-	var out []Outcome
-	err := b.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		out, err = store.Collect(tx, func(r store.Row) (o Outcome, err error) {
-			var due int64
-			var rua string
-			err = r.Scan(&o.Kind, &o.PolicyDomain, &o.State, &o.Note, &rua, &due, &o.Tries)
-			o.Day, o.Due = date(dayOf(t)), store.FromTime(due)
-			if rua != "" {
-				o.RUA = strings.Split(rua, "\n")
-			}
-			return o, err
-		}, `SELECT kind, name, state, note, rua, due, tries FROM outbox_units WHERE day = ? AND (? = '' OR name = ?) AND kind IN `+b.kinds()+`
-			ORDER BY name, kind`, dayOf(t), domain, domain)
-		return err
-	})
+	out, err := store.List(ctx, b.Store, func(r store.Row) (o Outcome, err error) {
+		var due int64
+		var rua string
+		err = r.Scan(&o.Kind, &o.PolicyDomain, &o.State, &o.Note, &rua, &due, &o.Tries)
+		o.Day, o.Due = date(dayOf(t)), store.FromTime(due)
+		o.RUA = strings.Fields(rua)
+		return o, err
+	}, `SELECT kind, name, state, note, rua, due, tries FROM outbox_units WHERE day = ? AND (? = '' OR name = ?) AND kind IN `+b.kinds()+`
+		ORDER BY name, kind`, dayOf(t), domain, domain)
 	if err != nil {
 		return nil, fmt.Errorf("list what came of the %ss: %w", b.Name, err)
 	}

@@ -60,40 +60,26 @@ func (b *Box) waiting() string {
 	return `state = 'waiting' AND report IN (SELECT id FROM outbox_reports WHERE kind IN ` + b.kinds() + `)`
 }
 
-func (b *Box) claimPost(ctx context.Context) (*post, error) {
-	var got *post
+// claimPost takes one due post for a while; nil: none is due.
+func (b *Box) claimPost(ctx context.Context) (p *post, err error) {
 	now := b.Now()
-	err := b.write(ctx, func(tx *store.Tx) error {
-		got = nil
-		var p post
-		var report, expires int64
-		err := tx.Row(`SELECT id, report, claim, tries, expires, uri FROM outbox_deliveries
-			WHERE due <= ? AND `+b.waiting()+` ORDER BY due, id LIMIT 1`+tx.Lock(), store.Time(now)).
-			Scan(&p.id, &report, &p.claim, &p.tries, &expires, &p.uri)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		n, err := tx.Exec(`UPDATE outbox_deliveries SET claim = claim + 1, due = ? WHERE id = ? AND claim = ?`,
-			store.Time(now.Add(lease)), p.id, p.claim)
-		if err != nil || n != 1 {
-			return err
-		}
-		if err := tx.Row(`SELECT body FROM outbox_reports WHERE id = ?`, report).Scan(&p.body); err != nil {
-			return err
-		}
-		p.claim++
-		p.tries++
+	err = b.write(ctx, func(tx *store.Tx) error {
+		p = &post{}
+		var expires int64
+		err := tx.Row(`UPDATE outbox_deliveries SET claim = claim + 1, due = ? WHERE id = (
+				SELECT id FROM outbox_deliveries WHERE due <= ? AND `+b.waiting()+` ORDER BY due, id LIMIT 1`+tx.Lock()+`)
+			RETURNING id, claim, tries + 1, expires, uri, (SELECT body FROM outbox_reports AS r WHERE r.id = outbox_deliveries.report)`,
+			store.Time(now.Add(lease)), store.Time(now)).Scan(&p.id, &p.claim, &p.tries, &expires, &p.uri, &p.body)
 		p.expires = store.FromTime(expires)
-		got = &p
-		return nil
+		return err
 	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim a %s to post: %w", b.Name, err)
 	}
-	return got, nil
+	return p, nil
 }
 
 // ours is ErrLost where another machine has the delivery.

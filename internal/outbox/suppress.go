@@ -194,16 +194,12 @@ func (b *Box) Lift(ctx context.Context, address string) (bool, error) {
 
 // Suppressions lists those that hold now, by address.
 func (b *Box) Suppressions(ctx context.Context) ([]Suppression, error) {
-	var out []Suppression
-	err := b.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		out, err = store.Collect(tx, func(r store.Row) (x Suppression, err error) {
-			var until, created, manual int64
-			err = r.Scan(&x.Address, &until, &created, &manual, &x.Reason, &x.Times)
-			x.Until, x.Since, x.Manual = store.FromTime(until), store.FromTime(created), manual != 0
-			return x, err
-		}, `SELECT address, until, created, manual, reason, times FROM outbox_suppressions WHERE until > ? ORDER BY address`, store.Time(b.Now()))
-		return err
-	})
+	out, err := store.List(ctx, b.Store, func(r store.Row) (x Suppression, err error) {
+		var until, created, manual int64
+		err = r.Scan(&x.Address, &until, &created, &manual, &x.Reason, &x.Times)
+		x.Until, x.Since, x.Manual = store.FromTime(until), store.FromTime(created), manual != 0
+		return x, err
+	}, `SELECT address, until, created, manual, reason, times FROM outbox_suppressions WHERE until > ? ORDER BY address`, store.Time(b.Now()))
 	if err != nil {
 		return nil, fmt.Errorf("list suppressions: %w", err)
 	}

@@ -178,19 +178,16 @@ func (u *Unit) change(tx *store.Tx, set string, args ...any) error {
 	return err
 }
 
-// ReportedTo is where the report of another unit went; nil where it has none.
+// ReportedTo is where the report of another unit went; nothing where it has none.
 func (u *Unit) ReportedTo(tx *store.Tx, k Key) ([]string, error) {
-	rua, ok := u.Trial[k]
+	rua := u.Trial[k]
 	if u.Trial == nil {
 		err := tx.Row(`SELECT rua FROM outbox_units WHERE day = ? AND kind = ? AND name = ? AND state = 'reported'`, k.Day, int(k.Kind), k.Name).Scan(&rua)
-		if ok = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
 		}
 	}
-	if !ok {
-		return nil, nil
-	}
-	return strings.Split(rua, "\n"), nil
+	return strings.Fields(rua), nil
 }
 
 // settle ends a unit.

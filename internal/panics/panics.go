@@ -32,12 +32,5 @@ func Count(ctx context.Context, s *store.Store, area guard.Area, unit string, no
 
 // Sweep forgets what is too old to matter.
 func Sweep(ctx context.Context, s *store.Store, now time.Time) error {
-	err := s.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM panics WHERE at < ?`, store.Time(now.Add(-keep)))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("forget old panics: %w", err)
-	}
-	return nil
+	return s.Prune(ctx, "panics", store.Old{Query: `DELETE FROM panics WHERE at < ?`, Before: store.Time(now.Add(-keep))})
 }

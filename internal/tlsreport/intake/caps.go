@@ -154,16 +154,12 @@ type Refused struct {
 
 // RefusedReports lists the caps that were reached in the last week, newest first.
 func (s *Service) RefusedReports(ctx context.Context) ([]Refused, error) {
-	var out []Refused
-	err := s.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		out, err = store.Collect(tx, func(r store.Row) (x Refused, err error) {
-			var day int64
-			err = r.Scan(&day, &x.Submitter, &x.Domain, &x.Stored, &x.Octets, &x.Refused)
-			x.Day = dayText(day)
-			return x, err
-		}, `SELECT day, submitter, domain, stored, octets, refused FROM tls_intake WHERE refused > 0 ORDER BY day DESC, refused DESC, submitter, domain LIMIT 1000`)
-		return err
-	})
+	out, err := store.List(ctx, s.Store, func(r store.Row) (x Refused, err error) {
+		var day int64
+		err = r.Scan(&day, &x.Submitter, &x.Domain, &x.Stored, &x.Octets, &x.Refused)
+		x.Day = dayText(day)
+		return x, err
+	}, `SELECT day, submitter, domain, stored, octets, refused FROM tls_intake WHERE refused > 0 ORDER BY day DESC, refused DESC, submitter, domain LIMIT 1000`)
 	if err != nil {
 		return nil, fmt.Errorf("list the TLS reports beyond the day's caps: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
 	"waxwing/internal/turns"
+	"waxwing/peers"
 	"waxwing/tlsrpt"
 )
 
@@ -89,17 +90,12 @@ func (s *Service) admit(tx *store.Tx, from string, n int64) error {
 
 // network is what counts as one source: an IPv4 address or an IPv6 /64.
 func network(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
+	switch p := peers.Client(a); {
+	case !p.IsValid():
 		return "unknown"
+	case p.Addr().Is4():
+		return p.Addr().String()
+	default:
+		return p.String()
 	}
-	if a.Is4() {
-		return a.String()
-	}
-	return p.String()
 }

@@ -84,19 +84,15 @@ type Received struct {
 
 // Reports lists what others reported about us, newest first.
 func (s *Service) Reports(ctx context.Context, f outbox.Filter) ([]Received, error) {
-	var out []Received
-	err := s.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		out, err = store.Collect(tx, func(row store.Row) (r Received, err error) {
-			var first, last, at int64
-			err = row.Scan(&r.ID, &r.Source, &r.Submitter, &r.ReportID, &r.PolicyDomain, &r.Organization,
-				&first, &last, &at, &r.OK, &r.Failed)
-			r.Begin, r.End, r.At = store.FromTime(first), store.FromTime(last), store.FromTime(at)
-			return r, err
-		}, `SELECT id, source, submitter, report_id, policy_domain, organization, first, last, received, ok, failed
+	out, err := store.List(ctx, s.Store, func(row store.Row) (r Received, err error) {
+		var first, last, at int64
+		err = row.Scan(&r.ID, &r.Source, &r.Submitter, &r.ReportID, &r.PolicyDomain, &r.Organization,
+			&first, &last, &at, &r.OK, &r.Failed)
+		r.Begin, r.End, r.At = store.FromTime(first), store.FromTime(last), store.FromTime(at)
+		return r, err
+	}, `SELECT id, source, submitter, report_id, policy_domain, organization, first, last, received, ok, failed
 			FROM tls_received WHERE received >= ? AND (? = '' OR policy_domain = ?) ORDER BY received DESC, id DESC LIMIT ?`,
-			store.Time(f.Since), f.Domain, f.Domain, cmp.Or(f.Limit, 1000))
-		return err
-	})
+		store.Time(f.Since), f.Domain, f.Domain, cmp.Or(f.Limit, 1000))
 	if err != nil {
 		return nil, fmt.Errorf("list received TLS reports: %w", err)
 	}
