@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base32"
+	"encoding/binary"
 	"io"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -124,12 +126,12 @@ func EncodePhrase(name string) string {
 
 // EightBit reports whether b holds octets above 127.
 func EightBit(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(b, func(c byte) bool { return c >= 0x80 })
 }
 
 // ToCRLF writes text with CRLF line ends, whatever it had, and ends it with one.

@@ -28,11 +28,12 @@ func (n Need) Met(text []byte) bool {
 // LongLine reports a line of more than 998 octets.
 func LongLine(text []byte) bool {
 	for len(text) > maxLine {
-		n := bytes.IndexByte(text, '\n') + 1
+		// Where the last line ends that ends in time: those before it are short enough.
+		n := bytes.LastIndexByte(text[:min(len(text), maxLine+len(eol))], '\n') + 1
 		if n == 0 {
 			return true
 		}
-		if line, _ := cutEOL(text[:n]); len(line) > maxLine {
+		if n == maxLine+len(eol) && text[n-2] != '\r' && bytes.IndexByte(text[:n], '\n') == n-1 {
 			return true
 		}
 		text = text[n:]

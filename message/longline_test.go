@@ -158,3 +158,40 @@ func FuzzShortLines(f *testing.F) {
 		}
 	})
 }
+
+// RFC 5322 §2.1.1: 998 octets without the line end, and not one more.
+func TestLongLineBorders(t *testing.T) {
+	t.Parallel()
+	line := func(n int) string { return strings.Repeat("x", n) }
+	for _, end := range []string{"\r\n", "\n", ""} {
+		for _, before := range []string{"", "a\r\n", "\n", line(998) + "\r\n", line(500) + "\n" + line(400) + "\r\n"} {
+			for _, after := range []string{"", "b\r\n", line(998)} {
+				if end == "" && after != "" {
+					continue
+				}
+				for n := 990; n < 1010; n++ {
+					if got := LongLine([]byte(before + line(n) + end + after)); got != (n > 998) {
+						t.Errorf("%d octets, %q, after %d octets, before %d: %v", n, end, len(before), len(after), got)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestEightBit(t *testing.T) {
+	t.Parallel()
+	for n := range 40 {
+		b := bytes.Repeat([]byte{0x7f}, n)
+		if EightBit(b) {
+			t.Errorf("%d octets of US-ASCII", n)
+		}
+		for i := range n {
+			b[i] = 0x80
+			if !EightBit(b) {
+				t.Errorf("octet %d of %d", i, n)
+			}
+			b[i] = 0x7f
+		}
+	}
+}

@@ -169,11 +169,16 @@ func TestURIBorders(t *testing.T) {
 		"", "https:", "https:///a", "https://:443/", "https://u@c.example/", "https://c.example/#f", "https://[::1", "a@c.example", "%zz",
 		"mailto:l" + long + "@c.example", "mailto:@c.example", "mailto:a@", "mailto:@", "mailto:a", "mailto:%zz@c.example", "mailto:a%7F@c.example", "mailto:a@c%7F.example",
 		"mailto:a@c%22.example", "mailto:a@c%3C.example", "mailto:a@%20c.example",
-		"https://c.example/ ", "https://c.example/\x7f", "https://c.example/ü", "https://c.example/!", "https://c.example/,", "https://c.example/;",
 	} {
 		var fault *SyntaxError
 		if u, err := ParseURI(in); !errors.As(err, &fault) {
 			t.Errorf("%q was taken: %+v, %v", in, u, err)
+		}
+	}
+	for _, c := range []string{" ", "\x1f", "\x7f", "\x80", "ü", "!", ",", ";"} {
+		in := "https://c.example/" + c
+		if u, err := ParseURI(in); err == nil || !strings.Contains(err.Error(), "has to be percent-encoded") {
+			t.Errorf("%q: %+v, %v", in, u, err)
 		}
 	}
 }

@@ -179,6 +179,7 @@ func TestGzipForms(t *testing.T) {
 		"two members":       append(pack(j[:100]), pack(j[100:])...),
 		"packed twice":      pack(whole),
 		"two and CRLF":      slices.Concat(pack(j[:100]), pack(j[100:]), []byte("\r\n")),
+		"empty ones first":  append(bytes.Repeat(pack(nil), 500), pack(whole)...),
 		"empty members":     slices.Concat(pack(j[:100]), bytes.Repeat(pack(nil), 500), pack(j[100:])),
 		"checksum missing":  whole[:len(whole)-8],
 	} {

@@ -17,6 +17,9 @@ var ErrUnknown = errors.New("this system does not tell how much room a disk has"
 // ErrShort is wrapped by the errors of Room.
 var ErrShort = errors.New("the disk is nearly full")
 
+// fresh is how long an answer of the system serves: asking costs as much as a write.
+const fresh = 100 * time.Millisecond
+
 // noteEvery is how often the log may hear that room is short.
 const noteEvery = time.Minute
 
@@ -32,18 +35,18 @@ type Reserve struct {
 	mu    sync.Mutex
 	short bool
 	noted time.Time
+	asked time.Time // when left was answered
+	left  int64     // without what was granted since
 }
 
 // Room says whether size octets more may be taken: ErrShort if not. Where nobody knows how
 // much room there is, they may.
 func (r *Reserve) Room(size int64) error {
-	free, err := r.free()
+	free, short, err := r.grant(size)
 	if err != nil {
 		r.unknown(err)
 		return nil
 	}
-	short := free-size < r.Octets
-	r.note(short, size, free)
 	if short {
 		return fmt.Errorf("%w: %s has %d MiB left, %d MiB of them are kept", ErrShort, r.Dir, free>>20, r.Octets>>20)
 	}
@@ -54,6 +57,24 @@ func (r *Reserve) Room(size int64) error {
 func (r *Reserve) Left() (n int64, ok bool) {
 	n, err := r.free()
 	return n, err == nil
+}
+
+// grant takes size octets of what is free, if the reserve is not touched.
+func (r *Reserve) grant(size int64) (free int64, short bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.now(); r.short || now.Sub(r.asked) >= fresh || now.Before(r.asked) {
+		if r.left, err = r.free(); err != nil {
+			return 0, false, err
+		}
+		r.asked = now
+	}
+	free, short = r.left, r.left-size < r.Octets
+	if !short {
+		r.left -= size
+	}
+	r.note(short, size, free)
+	return free, short, nil
 }
 
 func (r *Reserve) free() (int64, error) {
@@ -70,10 +91,8 @@ func (r *Reserve) now() time.Time {
 	return time.Now()
 }
 
-// note tells the log when mail begins to be refused, and when it is taken again.
+// note tells the log when mail begins to be refused, and when it is taken again. r.mu is held.
 func (r *Reserve) note(short bool, size, free int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	was, now := r.short, r.now()
 	if short {
 		if !was || now.Sub(r.noted) >= noteEvery {

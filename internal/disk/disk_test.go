@@ -23,7 +23,7 @@ func TestRoom(t *testing.T) {
 		left, size int64
 		ok         bool
 	}{{1000, 0, true}, {1000, 900, true}, {1000, 901, false}, {100, 0, true}, {99, 0, false}, {0, 0, false}} {
-		left = c.left
+		left, now = c.left, now.Add(fresh)
 		if err := r.Room(c.size); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrShort) {
 			t.Errorf("%d free, %d wanted: %v", c.left, c.size, err)
 		}
@@ -34,10 +34,21 @@ func TestRoom(t *testing.T) {
 	now = now.Add(noteEvery)
 	_ = r.Room(0)
 	left = 1000
-	_ = r.Room(0)
+	_ = r.Room(0) // while room is short the system is asked each time
 	if n, m := strings.Count(log.String(), "nearly full"), strings.Count(log.String(), "room again"); n != 3 || m != 2 {
 		t.Errorf("short %d times, room again %d times:\n%s", n, m, &log)
 	}
+	for i := range 4 { // the system is not asked, and what was granted is no more free
+		left = 0
+		if err := r.Room(300); (err == nil) != (i < 3) {
+			t.Errorf("300 of 1000 for the %d. time: %v", i+1, err)
+		}
+	}
+	left = 1000
+	if err := r.Room(900); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+	now = now.Add(fresh)
 	fault = errors.New("away")
 	if err := r.Room(1 << 60); err != nil {
 		t.Errorf("refused where nobody knows: %v", err)

@@ -198,14 +198,18 @@ func (q *Queue) start() {
 	}
 }
 
+// work does a job, and then others on the same goroutine: its stack has grown, which a
+// new one would pay for again.
 func (q *Queue) work(j *job) {
-	defer func() {
+	for j != nil {
+		q.contained(j)
 		if q.board.Done(j) {
 			q.Wake()
 		}
-		q.start()
-	}()
-	q.contained(j)
+		if j = q.board.Next(); j != nil {
+			q.start() // the job that ended may have stood in the way of more than one
+		}
+	}
 }
 
 // perform makes one attempt and settles it.

@@ -26,10 +26,11 @@ const (
 	walMagic      = 0x377f0682 // or with its last bit set
 	atWALSalt     = 16         // 8 octets
 
-	indexHeader = 48 // of the -shm file, twice
-	atIndexPage = 14 // uint16 in the machine's order; 1 is 65536
-	atMaxFrame  = 16 // uint32 in the machine's order
-	atIndexSalt = 32 // 8 octets
+	indexHeader = 48              // of the -shm file, twice
+	atIndexPage = 14              // uint16 in the machine's order; 1 is 65536
+	atMaxFrame  = 16              // uint32 in the machine's order
+	atIndexSalt = 32              // 8 octets
+	atCopied    = 2 * indexHeader // uint32: how many frames are in the database
 )
 
 // fileMagic is what every SQLite database begins with.
@@ -62,6 +63,7 @@ type files struct {
 	unnamed     uint32 // what stands in the file in its place until the WAL is copied there
 	seen        uint32 // the mark last found in the file
 	last        uint32 // the mark last set, perhaps only in the WAL
+	size        int64  // of the database file when it was last looked at
 }
 
 // openFiles opens those of the database at path, which SQLite has open.
@@ -179,9 +181,12 @@ func (f *files) lookAtHeader() error {
 		return err
 	}
 	page := pageOctets(binary.BigEndian.Uint16(h[atPageSize:]))
-	if pages := int64(be32(h, atPages)); be32(h, atChange) == be32(h, atValidFor) && info.Size() < pages*page {
+	// While a part only of the WAL is copied there, for a reader or because that is under
+	// way, the file may be shorter than its first page says; but then it does not shrink.
+	if pages := int64(be32(h, atPages)); be32(h, atChange) == be32(h, atValidFor) && info.Size() < pages*page && (info.Size() < f.size || f.copied()) {
 		return fmt.Errorf("%s is cut off: it has %d octets of %d", f.names[0], info.Size(), pages*page)
 	}
+	f.size = info.Size()
 	if is := be32(h, atApplication); is != f.application && is != f.unnamed {
 		return fmt.Errorf("%s was overwritten with another store", f.names[0])
 	}
@@ -192,6 +197,15 @@ func (f *files) lookAtHeader() error {
 		f.seen, f.unnamed = mark, f.application
 	}
 	return nil
+}
+
+// copied reports that the database holds all that is in the WAL.
+func (f *files) copied() bool {
+	index := make([]byte, atCopied+4)
+	if _, err := f.open[2].ReadAt(index, 0); err != nil {
+		return true // lookAtWAL says what is wrong with it
+	}
+	return string(index[atMaxFrame:atMaxFrame+4]) == string(index[atCopied:])
 }
 
 // lookAtWAL compares the WAL with what SQLite's index of it, shared by all processes

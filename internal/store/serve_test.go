@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -183,6 +185,39 @@ func TestServedBesideOthers(t *testing.T) {
 		must(t, s.Check(t.Context()))
 		must(t, write(s, "server"))
 	}
+}
+
+// A reader keeps a part of the WAL from being copied: the file is then shorter than its
+// first page says, and is right nevertheless.
+func TestServedBesideAReader(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, db := serve(t, dir), filepath.Join(dir, "x.db")
+	raw, err := sql.Open("sqlite", db)
+	must(t, err)
+	defer raw.Close()
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO body_chunks (body, part, data) VALUES (1, 0, ?)`, make([]byte, 256<<10))
+		return err
+	}))
+	reader, err := raw.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer reader.Rollback()
+	n := 0
+	must(t, reader.QueryRow(`SELECT count(*) FROM body_chunks`).Scan(&n))
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error { // all its pages, and not the first of the file
+		_, err := tx.Exec(`UPDATE body_chunks SET data = ? WHERE body = 1`, bytes.Repeat([]byte{1}, 256<<10))
+		return err
+	}))
+	_, err = raw.Exec(`PRAGMA wal_checkpoint(PASSIVE)`)
+	must(t, err)
+	h, err := os.ReadFile(db)
+	must(t, err)
+	if pages := int(binary.BigEndian.Uint32(h[28:])); len(h) >= pages*4096 {
+		t.Fatalf("%d octets hold %d pages: this shows nothing", len(h), pages)
+	}
+	must(t, s.Check(t.Context()))
+	must(t, write(s, "server"))
 }
 
 // One server at a time has a SQLite database, under whatever name it finds it.
