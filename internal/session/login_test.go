@@ -113,7 +113,7 @@ func TestLogin(t *testing.T) {
 			mx.mu.Lock()
 			defer mx.mu.Unlock()
 			auths := 0
-			for _, line := range mx.seen {
+			for _, line := range mx.lines() {
 				if rest, ok := strings.CutPrefix(line, "AUTH "); ok {
 					auths++
 					if mech, _, _ := strings.Cut(rest, " "); mech != tt.with {
@@ -139,7 +139,7 @@ func TestLoginDowngrade(t *testing.T) {
 	r.enforcePKIX()
 	r.client.Login = &Login{User: "joe", Password: "secret"}
 	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != AuthRefused || mx.saw("AUTH PLAIN") != 0 || mx.saw("MAIL") != 0 {
-		t.Errorf("%v %s; peer saw %q", res.Outcome, res.Word, mx.seen)
+		t.Errorf("%v %s; peer saw %q", res.Outcome, res.Word, mx.lines())
 	}
 	// A refusal is not asked for at each address.
 	r = newRig(t, network{addr1: mx, addr2: mx})

@@ -208,7 +208,7 @@ func TestOldHostRequired(t *testing.T) {
 				want = h.weak
 			}
 			if res.Outcome != delivery.Pending || res.Word != want || !res.PolicyFailure || mx.saw("MAIL") != 0 || s.TLS != nil {
-				t.Errorf("outcome %v, word %q, want %q; peer saw %v", res.Outcome, res.Word, want, mx.seen)
+				t.Errorf("outcome %v, word %q, want %q; peer saw %v", res.Outcome, res.Word, want, mx.lines())
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -291,12 +292,17 @@ func (p *peer) connections() int {
 	return p.conns
 }
 
-// saw counts the commands that begin with prefix.
-func (p *peer) saw(prefix string) int {
+// lines are the commands so far: a farewell may be on its way.
+func (p *peer) lines() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return slices.Clone(p.seen)
+}
+
+// saw counts the commands that begin with prefix.
+func (p *peer) saw(prefix string) int {
 	n := 0
-	for _, line := range p.seen {
+	for _, line := range p.lines() {
 		if strings.HasPrefix(line, prefix) {
 			n++
 		}

@@ -91,15 +91,15 @@ func TestLowerOffers(t *testing.T) {
 			t.Errorf("%s: %v %s %s", tt.name, res.Outcome, res.Enhanced, res.Text)
 		}
 		if tt.mail != "" && mx.saw(tt.mail) != 1 || tt.mail == "" && mx.saw("MAIL") != 0 {
-			t.Errorf("%s: peer saw %q", tt.name, mx.seen)
+			t.Errorf("%s: peer saw %q", tt.name, mx.lines())
 		}
 		if two, ok := r.req.Content.(delivery.TwoForms); ok && tt.want == delivery.Delivered {
 			want := two.ASCII
 			if len(tt.ext) == 2 {
 				want = two.Content
 			}
-			if got := mx.received()[0].data; got != string(want.(delivery.Bytes)) || len(tt.ext) < 2 && strings.ContainsAny(mx.seen[1], "8") {
-				t.Errorf("%s: %q arrived, announced as %q", tt.name, got, mx.seen[1])
+			if got := mx.received()[0].data; got != string(want.(delivery.Bytes)) || len(tt.ext) < 2 && strings.ContainsAny(mx.lines()[1], "8") {
+				t.Errorf("%s: %q arrived, announced as %q", tt.name, got, mx.lines()[1])
 			}
 		}
 	}

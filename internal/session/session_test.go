@@ -62,7 +62,7 @@ func TestVerification(t *testing.T) {
 				return
 			}
 			if res.Outcome != delivery.Pending || res.Word != tt.reason || !res.PolicyFailure || len(mx.received()) != 0 || mx.saw("MAIL") != 0 {
-				t.Errorf("outcome %v, word %q, policy failure %v; peer saw %v", res.Outcome, res.Word, res.PolicyFailure, mx.seen)
+				t.Errorf("outcome %v, word %q, policy failure %v; peer saw %v", res.Outcome, res.Word, res.PolicyFailure, mx.lines())
 			}
 			if s.TLSFailure == nil || s.TLSFailure.Type != tt.typ || s.TLSFailure.Reason != tt.reason {
 				t.Fatalf("TLS failure %+v, want %s %s", s.TLSFailure, tt.typ, tt.reason)
