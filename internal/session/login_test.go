@@ -110,8 +110,6 @@ func TestLogin(t *testing.T) {
 				}
 			}
 			conns := mx.connections()
-			mx.mu.Lock()
-			defer mx.mu.Unlock()
 			auths := 0
 			for _, line := range mx.lines() {
 				if rest, ok := strings.CutPrefix(line, "AUTH "); ok {
