@@ -86,9 +86,10 @@ func (d *dialogue) NewSession(ctx context.Context, c smtpserver.Conn) (smtpserve
 func (d *dialogue) heard(verb string, r *smtp.Reply) {
 	if verb == "RCPT" {
 		d.recipients++
-		if d.refused == nil && !r.Positive() {
-			d.refused = r
-		}
+	}
+	// A command that cannot be read has no verb: it may have been a recipient.
+	if (verb == "RCPT" || verb == "") && d.refused == nil && r.Code >= 400 {
+		d.refused = r
 	}
 	settles := r.Code >= 400 || r.Positive() && (verb == "DATA" || verb == "BDAT")
 	if d.reply == nil && settles {

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/internal/guard"
 	"waxwing/internal/sockets"
+	"waxwing/peers"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
 )
@@ -190,6 +191,8 @@ func (s *Server) serve(ctx context.Context, q *queues, p *program) {
 	recipients := cmp.Or(s.Recipients, 1000)
 	srv := &smtpserver.Server{
 		Hostname: cmp.Or(s.Hostname, "localhost"), Identity: p.user.Account, Backend: d,
+		// Who it is, is known: each of its addresses is answered at once.
+		Peers:    &peers.Ledger{Patience: peers.Patience{Free: recipients, End: recipients + 1}},
 		Limits:   smtpserver.Limits{MessageSize: s.MessageSize, Recipients: recipients, Transactions: 1, Errors: recipients},
 		Timeouts: smtpserver.Timeouts{Command: idle, Data: idle, Message: timeout, Write: idle},
 		Offer:    smtpserver.Offer{RequireTLS: true},

@@ -192,6 +192,16 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
+// However many recipients are refused, the answer comes at once: nobody guesses here.
+func TestManyRefusedRecipients(t *testing.T) {
+	t.Parallel()
+	_, path, _ := start(t, nil)
+	text := "EHLO x\r\nMAIL FROM:<a@b.test>\r\n" + strings.Repeat("RCPT TO:<nobody@y.test>\r\n", 200) + "QUIT\r\n"
+	if got := raw(t, path, text); strings.Count(strings.Join(got, "\n"), "\n550 5.1.1") != 200 {
+		t.Errorf("%d lines, the last %q", len(got), got[len(got)-1])
+	}
+}
+
 // The user id at the other end decides, and nothing that the program says.
 func TestUnknownUser(t *testing.T) {
 	t.Parallel()
@@ -242,6 +252,12 @@ func TestGarbage(t *testing.T) {
 		got := raw(t, path, text)
 		if want != "" && !strings.HasPrefix(got[len(got)-1], want) {
 			t.Errorf("%.60q: %q, want %s", text, got, want)
+		}
+	}
+	for _, to := range []string{strings.Repeat("x", 20_000) + "@y.test", "\xff@y.test", "a\x01@y.test"} {
+		got := raw(t, path, begun+"RCPT TO:<"+to+">\r\nDATA\r\n"+mail+".\r\n")
+		if last := got[len(got)-1]; !strings.HasPrefix(last, "5") || !strings.Contains(last, "nothing was sent") {
+			t.Errorf("beside the recipient %.20q: %q", to, got)
 		}
 	}
 	if b.took() != 1 { // BDAT of nine octets
