@@ -4,14 +4,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"waxwing/internal/outbox"
-	"waxwing/internal/schema"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -20,10 +17,7 @@ import (
 // is known of reports that were sent.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		upgrade(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "waxwing.db")})
-	})
-	t.Run("postgres", func(t *testing.T) { upgrade(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
+	storetest.Upgrade(t, "00030", upgrade)
 }
 
 // hook takes one post.
@@ -35,28 +29,9 @@ func (h *hook) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("")), Header: http.Header{}, Request: r}, err
 }
 
-func upgrade(t *testing.T, o store.Options) {
-	old := fstest.MapFS{}
-	files, err := schema.FS.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		b, err := schema.FS.ReadFile(f.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.Name() < "00030" {
-			old[f.Name()] = &fstest.MapFile{Data: b}
-		}
-	}
-	o.Migrations = old
-	s, err := store.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+func upgrade(t *testing.T, old *store.Store, upgrade func() *store.Store) {
 	now := time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
-	err = s.Write(t.Context(), func(tx *store.Tx) error {
+	err := old.Write(t.Context(), func(tx *store.Tx) error {
 		for _, q := range []string{
 			`INSERT INTO tls_hooks (id, body, state, due, tries, claim, expires, note) VALUES (5, '{"x": "é"}', 'waiting', 0, 1, 1, 9000000000000000000, 'HTTP 503')`,
 			`INSERT INTO tls_hooks (id, body, state, due, tries, claim, expires, note) VALUES (6, 'done', 'accepted', 0, 1, 1, 0, '')`,
@@ -74,14 +49,7 @@ func upgrade(t *testing.T, o store.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	o.Migrations = schema.FS
-	if s, err = store.Open(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
+	s := upgrade()
 	h := &hook{}
 	a := New(&outbox.Box{Store: s, To: "https://hook.test/", HTTP: &http.Client{Transport: h}, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}, nil)
 	if _, err := a.StepPosts(t.Context()); err != nil || h.got != `hook.test {"x": "é"}` {

@@ -5,13 +5,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
-	"waxwing/internal/schema"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -20,10 +18,7 @@ import (
 // small and large, and what lies in mailboxes.
 func TestUpgradeOfBodies(t *testing.T) {
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		upgradeBodies(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "waxwing.db")})
-	})
-	t.Run("postgres", func(t *testing.T) { upgradeBodies(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
+	storetest.Upgrade(t, "00022", upgradeBodies)
 }
 
 // oldStore writes what Waxwing wrote before migration 22.
@@ -74,12 +69,7 @@ func (o oldStore) delivered(id int64, data []byte) {
 	o.chunks(`INSERT INTO mailbox_chunks (message, part, data) VALUES (?, ?, ?)`, id, data)
 }
 
-func upgradeBodies(t *testing.T, o store.Options) {
-	o.Migrations = before(t, "00022")
-	s, err := store.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+func upgradeBodies(t *testing.T, s *store.Store, upgrade func() *store.Store) {
 	old := oldStore{t, s}
 	r := rand.NewChaCha8([32]byte{3})
 	mails := map[int64][]byte{}
@@ -96,15 +86,7 @@ func upgradeBodies(t *testing.T, o store.Options) {
 	}
 	old.exec(`INSERT INTO lanes (dest, local, account, next) VALUES ('b.test', 0, '', 5)`)
 	old.chunks(`INSERT INTO chunks (message, part, written, data) VALUES (?, ?, 5, ?)`, 7, make([]byte, 600<<10)) // whose envelope never came
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	o.Migrations = schema.FS
-	if s, err = store.Open(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	checkUpgraded(t, s, mails)
+	checkUpgraded(t, upgrade(), mails)
 }
 
 func checkUpgraded(t *testing.T, s *store.Store, mails map[int64][]byte) {

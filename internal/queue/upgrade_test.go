@@ -1,55 +1,22 @@
 package queue
 
 import (
-	"io/fs"
-	"path/filepath"
 	"testing"
-	"testing/fstest"
 	"time"
 
-	"waxwing/internal/schema"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
-
-// before are the migrations below a number.
-func before(t *testing.T, number string) fs.FS {
-	t.Helper()
-	out := fstest.MapFS{}
-	names, err := fs.Glob(schema.FS, "*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if name >= number {
-			continue
-		}
-		b, err := fs.ReadFile(schema.FS, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[name] = &fstest.MapFile{Data: b}
-	}
-	return out
-}
 
 // What waited in the lanes of domains before waits there after the upgrade, and
 // goes where the routes lead.
 func TestUpgradeOfLanes(t *testing.T) {
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		upgradeLanes(t, store.Options{Create: true, Path: filepath.Join(t.TempDir(), "waxwing.db")})
-	})
-	t.Run("postgres", func(t *testing.T) { upgradeLanes(t, store.Options{Create: true, Postgres: storetest.Postgres(t)}) })
+	storetest.Upgrade(t, "00017", upgradeLanes)
 }
 
-func upgradeLanes(t *testing.T, o store.Options) {
-	o.Migrations = before(t, "00017")
-	s, err := store.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.Write(t.Context(), func(tx *store.Tx) error {
+func upgradeLanes(t *testing.T, old *store.Store, upgrade func() *store.Store) {
+	err := old.Write(t.Context(), func(tx *store.Tx) error {
 		for _, q := range []string{
 			`INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer,
 				first_recipient, last_recipient, unsettled, finished) VALUES (1, 'a@a.test', 0, 0, '', 'a', 0, 0, '', 0, 3, 5, '', 2, 4, 2, 0)`,
@@ -70,15 +37,7 @@ func upgradeLanes(t *testing.T, o store.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	o.Migrations = schema.FS
-	if s, err = store.Open(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	w := newWorld(t, s, "one")
+	w := newWorld(t, upgrade(), "one")
 	w.clock.t = time.Unix(1, 0)
 	n := newNetwork(w, officeOfA)
 	if err := w.reroute(t.Context()); err != nil {

@@ -6,11 +6,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"waxwing/internal/schema"
 	"waxwing/internal/store"
@@ -86,6 +88,47 @@ func EachDatabase(t *testing.T, fn func(t *testing.T, open func(change func(*sto
 	}
 	t.Run("sqlite", func(t *testing.T) { fn(t, opener(t, store.Options{Create: true, Path: file(t)})) })
 	t.Run("postgres", func(t *testing.T) { fn(t, opener(t, store.Options{Create: true, Postgres: Postgres(t)})) })
+}
+
+// Upgrade runs fn as a subtest on each engine. Its store has the migrations below number,
+// such as "00017"; upgrade closes it and opens the same database with all of them.
+func Upgrade(t *testing.T, number string, fn func(t *testing.T, old *store.Store, upgrade func() *store.Store)) {
+	t.Helper()
+	run := func(t *testing.T, o store.Options) {
+		o.Create, o.Migrations = true, before(t, number)
+		old := open(t, o)
+		fn(t, old, func() *store.Store {
+			t.Helper()
+			if err := old.Close(); err != nil {
+				t.Fatal(err)
+			}
+			o.Migrations = schema.FS
+			return open(t, o)
+		})
+	}
+	t.Run("sqlite", func(t *testing.T) { run(t, store.Options{Path: filepath.Join(t.TempDir(), "waxwing.db")}) })
+	t.Run("postgres", func(t *testing.T) { run(t, store.Options{Postgres: Postgres(t)}) })
+}
+
+// before are the migrations below a number.
+func before(t testing.TB, number string) fs.FS {
+	t.Helper()
+	out := fstest.MapFS{}
+	files, err := schema.FS.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.Name() >= number {
+			continue
+		}
+		b, err := schema.FS.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[f.Name()] = &fstest.MapFile{Data: b}
+	}
+	return out
 }
 
 func open(t testing.TB, o store.Options) *store.Store {
