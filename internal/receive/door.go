@@ -20,7 +20,8 @@ import (
 type Check struct {
 	// Sender is asked at MAIL: the connection and what MAIL said are known.
 	Sender func(ctx context.Context, f *Facts) *smtp.Reply
-	// Recipient is asked at RCPT, for each recipient once: f.Recipient.
+	// Recipient is asked at RCPT, for each recipient once, f.Recipient; not for addresses
+	// that take reports, whose mail is looked at whole.
 	Recipient func(ctx context.Context, f *Facts) *smtp.Reply
 	// Header is asked when the header is known and most of a long message is yet to come.
 	Header func(ctx context.Context, f *Facts) *smtp.Reply

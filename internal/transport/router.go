@@ -27,9 +27,8 @@ const (
 	RoutesUnreadable delivery.Reason = "routes-unreadable"
 )
 
-// Router takes each job the way that was chosen for it. Where the way is not there,
-// the mail waits: it never goes another way than the operator said. It is safe for
-// concurrent use.
+// Router takes each job the way that was chosen when it was claimed, and no other. Where
+// that is not there any more, the mail waits. It is safe for concurrent use.
 type Router struct {
 	Routes *routes.Store
 	Direct Deliverer // the built-in "direct"
