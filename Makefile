@@ -2,10 +2,14 @@
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: build test race vet staticcheck fuzz bench bench-smoke abuse generate lab
+.PHONY: build deb test race vet staticcheck fuzz bench bench-smoke abuse generate lab
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/waxwing ./cmd/waxwing
+	CGO_ENABLED=0 $(GO) build -trimpath -pgo=packaging/waxwing.pgo -o bin/waxwing ./cmd/waxwing
+
+# The Debian package, in dist/.
+deb:
+	GO=$(GO) bash packaging/build.sh
 
 lab:
 	$(GO) run ./cmd/waxwing lab
@@ -38,7 +42,8 @@ bench-smoke:
 abuse:
 	bash bench/abuse.sh
 
-# What is made from the code: configuration reference, decision table, metrics.
+# What is made from the code: configuration reference, decision table, metrics, the README's picture.
 generate:
-	$(GO) test ./internal/policy ./internal/config -run 'Golden|Docs|Fresh|Generated' -update
+	$(GO) test ./internal/policy ./internal/disposition ./internal/config ./internal/reason ./internal/web/api -run 'Golden|Docs|Fresh|Generated' -update
 	$(GO) test ./internal/server -run TestMetricsPage -update
+	$(GO) test ./cmd/waxwing -run TestCommandsInTheLab/picture -update

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Measures what strangers can do to a Waxwing on this machine: memory under attack, and the throughput that well-behaved
-# clients keep meanwhile. docs/performance.md explains the figures. Loopback only, at most five minutes.
+# clients keep meanwhile. docs/performance.md explains the figures. Loopback only, at most five minutes for each of its three parts.
 #   PARTS (memory,mix,flood), IDLE (2000 connections), LARGE (52428800 octets), SPAN (3s a run);
 #   SMOKE=1: small and short, to see that it works.
 set -eu

@@ -184,19 +184,26 @@ func (r *running) startWatch(ctx context.Context) (err error) {
 	return err
 }
 
+// sinkWorld is what stands behind the peer: n messages are taken, for domains on addrs addresses.
+type sinkWorld struct {
+	n, addrs, domains int
+	secure            bool // its zones are signed
+	extra             []string
+}
+
 // startSink starts the host or hosts that take the mail, and the DNS that leads there.
-func (r *running) startSink(ctx context.Context, n, addrs, domains int, secure bool, extra ...string) (err error) {
+func (r *running) startSink(ctx context.Context, w sinkWorld) (err error) {
 	cert := filepath.Join(r.o.dir, "sink.pem")
 	sink, dns := r.o.world()
-	args := append([]string{"sink", "-addr", sink.String(), "-starttls", "-certout", cert, "-n", fmt.Sprint(n), "-addrs", fmt.Sprint(addrs), "-limit", "300s"}, extra...)
+	args := append([]string{"sink", "-addr", sink.String(), "-starttls", "-certout", cert, "-n", fmt.Sprint(w.n), "-addrs", fmt.Sprint(w.addrs), "-limit", "300s"}, w.extra...)
 	if r.sink, err = r.tool(ctx, &r.sinkOut, args...); err != nil {
 		return err
 	}
 	if err := waitPort(ctx, sink.String()); err != nil {
 		return err
 	}
-	args = []string{"dns", "-addr", dns.String(), "-addrs", fmt.Sprint(addrs), "-n", fmt.Sprint(domains + 1)} // they are counted from 1
-	if secure {
+	args = []string{"dns", "-addr", dns.String(), "-addrs", fmt.Sprint(w.addrs), "-n", fmt.Sprint(w.domains + 1)} // they are counted from 1
+	if w.secure {
 		args = append(args, "-secure", "-cert", cert)
 	}
 	if r.dns, err = r.tool(ctx, nil, args...); err != nil {
@@ -207,7 +214,7 @@ func (r *running) startSink(ctx context.Context, n, addrs, domains int, secure b
 
 func (r *running) accept(ctx context.Context) (err error) {
 	// The DNS is there for what accepting looks up of senders.
-	if err := r.startSink(ctx, 0, 1, 1, false); err != nil {
+	if err := r.startSink(ctx, sinkWorld{addrs: 1, domains: 1}); err != nil {
 		return err
 	}
 	if err := r.startWatch(ctx); err != nil {
@@ -218,7 +225,7 @@ func (r *running) accept(ctx context.Context) (err error) {
 }
 
 func (r *running) relay(ctx context.Context) error {
-	if err := r.startSink(ctx, r.o.n, 1, 1, false); err != nil {
+	if err := r.startSink(ctx, sinkWorld{n: r.o.n, addrs: 1, domains: 1}); err != nil {
 		return err
 	}
 	if err := r.startWatch(ctx); err != nil {
@@ -244,7 +251,7 @@ func (r *running) many(ctx context.Context) error {
 	if r.work == mx50 {
 		hosts = append(hosts, "-delay", "50ms")
 	}
-	if err := r.startSink(ctx, r.o.domains, 500, r.o.domains, true, hosts...); err != nil {
+	if err := r.startSink(ctx, sinkWorld{n: r.o.domains, addrs: 500, domains: r.o.domains, secure: true, extra: hosts}); err != nil {
 		return err
 	}
 	begin := time.Now()

@@ -77,6 +77,8 @@ port = %d
 [limits]
 messages_per_day = 0
 recipients_per_day = 0
+[incoming]
+verify = false
 [tlsrpt]
 send = true
 [log]

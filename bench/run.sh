@@ -10,7 +10,7 @@ if [ "${SMOKE:-}" ]; then : "${PAIRS:=1}" "${N:=400}" "${DOMAINS:=100}"; fi
 : "${PAIRS:=5}" "${N:=8000}" "${SIZE:=10240}" "${SESSIONS:=20}" "${DOMAINS:=3000}" "${WORKS:=accept,relay,mx,mx50,mxpq}"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-CGO_ENABLED=0 go build -trimpath -o "$out/waxwing" ./cmd/waxwing
+CGO_ENABLED=0 go build -trimpath -pgo=packaging/waxwing.pgo -o "$out/waxwing" ./cmd/waxwing
 go build -o "$out/mailperf" ./bench/mailperf
 go build -o "$out/bench" ./bench
 set -- "$out/bench" -bin "$out" -scripts bench -pairs "$PAIRS" -n "$N" -size "$SIZE" -sessions "$SESSIONS" -domains "$DOMAINS" -works "$WORKS" -profile "${PROFILE:-}"

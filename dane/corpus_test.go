@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 )
 
 // corpusCase is one block of the OpenSSL files; their header explains the format.
@@ -136,7 +137,7 @@ func TestCorpus(t *testing.T) {
 func outcome(v *Verification, err error) string {
 	var de *Error
 	if errors.As(err, &de) {
-		return de.Reason
+		return string(de.Word)
 	}
 	return fmt.Sprintf("match at depth %d", v.Depth)
 }
@@ -144,9 +145,9 @@ func outcome(v *Verification, err error) string {
 func want(c corpusCase) string {
 	switch {
 	case c.result == resultNoMatch:
-		return NoMatch
+		return string(reason.DANENoMatch)
 	case c.result == resultNameMismatch && c.depth > 0:
-		return TANameMismatch
+		return string(reason.DANETANameMismatch)
 	case c.result == resultNameMismatch:
 		// The file wants a name check for DANE-EE unless it is switched off; for
 		// SMTP it always is (RFC 7672 §3.1.1).

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 )
 
 var (
@@ -79,7 +80,7 @@ func chainOf(s ...*signer) (chain []*x509.Certificate) {
 }
 
 // check verifies chain against rrs and compares the reason, or the depth.
-func check(t *testing.T, rrs []dns.TLSA, chain []*x509.Certificate, reason string, depth int) {
+func check(t *testing.T, rrs []dns.TLSA, chain []*x509.Certificate, why reason.Word, depth int) {
 	t.Helper()
 	records, unusable := Usable(rrs)
 	if unusable > 0 {
@@ -90,10 +91,10 @@ func check(t *testing.T, rrs []dns.TLSA, chain []*x509.Certificate, reason strin
 	switch {
 	case err != nil && !errors.As(err, &de):
 		t.Fatalf("error is %T, not *Error", err)
-	case err != nil && de.Reason != reason:
-		t.Errorf("got %s (%v), want %q depth %d", de.Reason, err, reason, depth)
-	case err == nil && (reason != "" || v.Depth != depth):
-		t.Errorf("got a match at depth %d, want %q depth %d", v.Depth, reason, depth)
+	case err != nil && de.Word != why:
+		t.Errorf("got %s (%v), want %q depth %d", de.Word, err, why, depth)
+	case err == nil && (why != "" || v.Depth != depth):
+		t.Errorf("got a match at depth %d, want %q depth %d", v.Depth, why, depth)
 	case err != nil && len(de.Text) > 600:
 		t.Errorf("text of %d bytes", len(de.Text))
 	}
@@ -110,21 +111,21 @@ func TestEveryParameter(t *testing.T) {
 	for selector := range uint8(2) {
 		for matching := range uint8(3) {
 			for _, c := range []struct {
-				usage  uint8
-				cert   *x509.Certificate
-				reason string
-				depth  int
+				usage uint8
+				cert  *x509.Certificate
+				why   reason.Word
+				depth int
 			}{
-				{UsageEE, leaf.cert, "", 0}, {UsageEE, mid.cert, NoMatch, 0}, {UsageEE, other.cert, NoMatch, 0},
-				{UsageTA, mid.cert, "", 1}, {UsageTA, root.cert, "", 2}, {UsageTA, leaf.cert, NoMatch, 0},
+				{UsageEE, leaf.cert, "", 0}, {UsageEE, mid.cert, reason.DANENoMatch, 0}, {UsageEE, other.cert, reason.DANENoMatch, 0},
+				{UsageTA, mid.cert, "", 1}, {UsageTA, root.cert, "", 2}, {UsageTA, leaf.cert, reason.DANENoMatch, 0},
 			} {
-				check(t, []dns.TLSA{Generate(c.cert, c.usage, selector, matching)}, chain, c.reason, c.depth)
+				check(t, []dns.TLSA{Generate(c.cert, c.usage, selector, matching)}, chain, c.why, c.depth)
 			}
 			// An anchor that has nothing to do with the chain: without a match, or
 			// with a certificate at hand to which no chain leads.
-			want := NoMatch
+			want := reason.DANENoMatch
 			if selector == SelectorCert && matching == MatchingFull {
-				want = TAChain
+				want = reason.DANETAChain
 			}
 			check(t, []dns.TLSA{Generate(other.cert, UsageTA, selector, matching)}, chain, want, 0)
 		}
@@ -137,9 +138,9 @@ func TestEE(t *testing.T) {
 	check(t, []dns.TLSA{Generate(old.cert, 3, 1, 1)}, chainOf(old), "", 0)
 	renewed := issue(t, nil, "anything", noNames)
 	check(t, []dns.TLSA{Generate(old.cert, 3, 1, 1), Generate(renewed.cert, 3, 1, 1)}, chainOf(renewed), "", 0)
-	check(t, []dns.TLSA{Generate(old.cert, 3, 1, 1)}, chainOf(renewed, old), NoMatch, 0)
-	check(t, []dns.TLSA{Generate(old.cert, 3, 1, 1)}, nil, NoMatch, 0)
-	check(t, nil, chainOf(old), NoMatch, 0)
+	check(t, []dns.TLSA{Generate(old.cert, 3, 1, 1)}, chainOf(renewed, old), reason.DANENoMatch, 0)
+	check(t, []dns.TLSA{Generate(old.cert, 3, 1, 1)}, nil, reason.DANENoMatch, 0)
+	check(t, nil, chainOf(old), reason.DANENoMatch, 0)
 }
 
 func TestTA(t *testing.T) {
@@ -153,36 +154,36 @@ func TestTA(t *testing.T) {
 	oldRoot := issue(t, nil, "root", isCA, expired)
 	noCA, oldNoCA := issue(t, root, "mid"), issue(t, root, "mid", expired)
 	for _, c := range []struct {
-		name   string
-		rrs    []dns.TLSA
-		chain  []*x509.Certificate
-		reason string
-		depth  int
+		name  string
+		rrs   []dns.TLSA
+		chain []*x509.Certificate
+		why   reason.Word
+		depth int
 	}{
 		{"with intermediate", ta, chainOf(leaf, mid, root), "", 2},
 		{"unordered chain with strangers", ta, chainOf(leaf, root, oldRoot, mid), "", 2},
-		{"intermediate not sent", ta, chainOf(leaf, root), TAChain, 0},
-		{"anchor not sent", ta, chainOf(leaf, mid), NoMatch, 0},
+		{"intermediate not sent", ta, chainOf(leaf, root), reason.DANETAChain, 0},
+		{"anchor not sent", ta, chainOf(leaf, mid), reason.DANENoMatch, 0},
 		{"anchor in the record", full, chainOf(leaf, mid), "", 2},
-		{"anchor in the record, intermediate not sent", full, chainOf(leaf), TAChain, 0},
+		{"anchor in the record, intermediate not sent", full, chainOf(leaf), reason.DANETAChain, 0},
 		{"bare key of the record", []dns.TLSA{Generate(root.cert, 2, 1, 0)}, chainOf(leaf, mid), "", 1},
 		{"bare key signed the leaf", []dns.TLSA{Generate(mid.cert, 2, 1, 0)}, chainOf(leaf), "", 0},
-		{"bare key signed nothing", []dns.TLSA{Generate(oldRoot.cert, 2, 1, 0)}, chainOf(leaf, mid), NoMatch, 0},
-		{"bare key, expired leaf", []dns.TLSA{Generate(mid.cert, 2, 1, 0)}, chainOf(oldLeaf), TAExpired, 0},
-		{"expired leaf", ta, chainOf(oldLeaf, mid, root), TAExpired, 0},
-		{"expired intermediate", ta, chainOf(issue(t, oldMid, "leaf"), oldMid, root), TAExpired, 0},
-		{"expired anchor", []dns.TLSA{Generate(oldRoot.cert, 2, 0, 1)}, chainOf(issue(t, oldRoot, "leaf"), oldRoot), TAExpired, 0},
-		{"expired anchor in the record", []dns.TLSA{Generate(oldRoot.cert, 2, 0, 0)}, chainOf(issue(t, oldRoot, "leaf")), TAExpired, 0},
-		{"expired and no authority", []dns.TLSA{Generate(oldNoCA.cert, 2, 0, 1)}, chainOf(issue(t, oldNoCA, "leaf"), oldNoCA), TAChain, 0},
-		{"issuer is no authority", ta, chainOf(issue(t, noCA, "leaf"), noCA, root), TAChain, 0},
-		{"not for servers", ta, chainOf(issue(t, mid, "leaf", onlyClient), mid, root), TAChain, 0},
-		{"self-signed leaf as its own anchor", []dns.TLSA{Generate(root.cert, 2, 0, 1)}, chainOf(root), NoMatch, 0},
-		{"self-signed leaf sent twice", full, chainOf(root, root), NoMatch, 0},
+		{"bare key signed nothing", []dns.TLSA{Generate(oldRoot.cert, 2, 1, 0)}, chainOf(leaf, mid), reason.DANENoMatch, 0},
+		{"bare key, expired leaf", []dns.TLSA{Generate(mid.cert, 2, 1, 0)}, chainOf(oldLeaf), reason.DANETAExpired, 0},
+		{"expired leaf", ta, chainOf(oldLeaf, mid, root), reason.DANETAExpired, 0},
+		{"expired intermediate", ta, chainOf(issue(t, oldMid, "leaf"), oldMid, root), reason.DANETAExpired, 0},
+		{"expired anchor", []dns.TLSA{Generate(oldRoot.cert, 2, 0, 1)}, chainOf(issue(t, oldRoot, "leaf"), oldRoot), reason.DANETAExpired, 0},
+		{"expired anchor in the record", []dns.TLSA{Generate(oldRoot.cert, 2, 0, 0)}, chainOf(issue(t, oldRoot, "leaf")), reason.DANETAExpired, 0},
+		{"expired and no authority", []dns.TLSA{Generate(oldNoCA.cert, 2, 0, 1)}, chainOf(issue(t, oldNoCA, "leaf"), oldNoCA), reason.DANETAChain, 0},
+		{"issuer is no authority", ta, chainOf(issue(t, noCA, "leaf"), noCA, root), reason.DANETAChain, 0},
+		{"not for servers", ta, chainOf(issue(t, mid, "leaf", onlyClient), mid, root), reason.DANETAChain, 0},
+		{"self-signed leaf as its own anchor", []dns.TLSA{Generate(root.cert, 2, 0, 1)}, chainOf(root), reason.DANENoMatch, 0},
+		{"self-signed leaf sent twice", full, chainOf(root, root), reason.DANENoMatch, 0},
 		{"EE before TA", []dns.TLSA{ta[0], Generate(leaf.cert, 3, 0, 1)}, chainOf(leaf, mid, root), "", 0},
 		{"nearer anchor first", []dns.TLSA{ta[0], Generate(mid.cert, 2, 0, 1)}, chainOf(leaf, mid, root), "", 1},
 		{"EE does not match, TA does", []dns.TLSA{Generate(mid.cert, 3, 0, 1), ta[0]}, chainOf(leaf, mid, root), "", 2},
 	} {
-		t.Run(c.name, func(t *testing.T) { check(t, c.rrs, c.chain, c.reason, c.depth) })
+		t.Run(c.name, func(t *testing.T) { check(t, c.rrs, c.chain, c.why, c.depth) })
 	}
 }
 
@@ -192,27 +193,27 @@ func TestNames(t *testing.T) {
 	root := issue(t, nil, "root", isCA)
 	ta := []dns.TLSA{Generate(root.cert, 2, 1, 1)}
 	for _, c := range []struct {
-		name   string
-		leaf   []change
-		reason string
+		name string
+		leaf []change
+		why  reason.Word
 	}{
 		{"base domain", []change{names("mx.example.org")}, ""},
 		{"next hop", []change{names("example.org")}, ""},
 		{"wildcard", []change{names("*.example.org")}, ""},
 		{"wildcard over two labels", []change{names("*.org")}, ""}, // example.org is a reference name
-		{"wildcard that fits neither", []change{names("*.mx.example.org")}, TANameMismatch},
-		{"partial wildcard", []change{names("m*.example.org")}, TANameMismatch},
-		{"other", []change{names("mx.example.net")}, TANameMismatch},
+		{"wildcard that fits neither", []change{names("*.mx.example.org")}, reason.DANETANameMismatch},
+		{"partial wildcard", []change{names("m*.example.org")}, reason.DANETANameMismatch},
+		{"other", []change{names("mx.example.net")}, reason.DANETANameMismatch},
 		{"CN alone", []change{noNames, subject("mx.example.org")}, ""},
 		{"CN alone, other case", []change{noNames, subject("MX.Example.ORG")}, ""},
 		{"CN wildcard", []change{noNames, subject("*.example.org")}, ""},
-		{"CN wildcard of another domain", []change{noNames, subject("*.example.net")}, TANameMismatch},
-		{"CN other", []change{noNames, subject("mx.example.net")}, TANameMismatch},
-		{"CN empty", []change{noNames, subject("")}, TANameMismatch},
-		{"CN counts not beside a DNS-ID", []change{names("a.example.net"), subject("mx.example.org")}, TANameMismatch},
+		{"CN wildcard of another domain", []change{noNames, subject("*.example.net")}, reason.DANETANameMismatch},
+		{"CN other", []change{noNames, subject("mx.example.net")}, reason.DANETANameMismatch},
+		{"CN empty", []change{noNames, subject("")}, reason.DANETANameMismatch},
+		{"CN counts not beside a DNS-ID", []change{names("a.example.net"), subject("mx.example.org")}, reason.DANETANameMismatch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check(t, ta, chainOf(issue(t, root, "leaf", c.leaf...), root), c.reason, 1)
+			check(t, ta, chainOf(issue(t, root, "leaf", c.leaf...), root), c.why, 1)
 		})
 	}
 	records, _ := Usable(ta)
@@ -237,7 +238,7 @@ func TestLoop(t *testing.T) {
 	}
 	leaf := issue(t, b, "leaf")
 	stranger := issue(t, nil, "stranger", isCA)
-	check(t, []dns.TLSA{Generate(stranger.cert, 2, 0, 0)}, chainOf(leaf, b, aByB), TAChain, 0)
+	check(t, []dns.TLSA{Generate(stranger.cert, 2, 0, 0)}, chainOf(leaf, b, aByB), reason.DANETAChain, 0)
 	check(t, []dns.TLSA{Generate(b.cert, 2, 0, 1)}, chainOf(leaf, aByB, b), "", 1)
 	check(t, []dns.TLSA{Generate(a.cert, 2, 0, 0)}, chainOf(leaf, aByB, b), "", 2)
 	long := chainOf(leaf)
@@ -245,7 +246,7 @@ func TestLoop(t *testing.T) {
 		long = append(long, b.cert, aByB.cert)
 	}
 	start := time.Now()
-	check(t, []dns.TLSA{Generate(stranger.cert, 2, 0, 0)}, long, TAChain, 0)
+	check(t, []dns.TLSA{Generate(stranger.cert, 2, 0, 0)}, long, reason.DANETAChain, 0)
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("a looping chain took %v", d)
 	}
@@ -326,7 +327,7 @@ func TestUnknownParameters(t *testing.T) {
 	leaf := issue(t, root, "leaf")
 	for _, r := range []Record{{Usage: 3, Selector: 2, MatchingType: 1}, {Usage: 3, Selector: 1, MatchingType: 3}, {Usage: 2, Selector: 2, MatchingType: 1}, {Usage: 2, Selector: 0, MatchingType: 3}} {
 		var de *Error
-		if _, err := Verify([]Record{r}, []dns.Name{mx}, chainOf(leaf, root), now); !errors.As(err, &de) || de.Reason != NoMatch {
+		if _, err := Verify([]Record{r}, []dns.Name{mx}, chainOf(leaf, root), now); !errors.As(err, &de) || de.Word != reason.DANENoMatch {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}
@@ -345,7 +346,7 @@ func TestBounds(t *testing.T) {
 	strange := Generate(issue(t, nil, "stranger", isCA).cert, 2, 1, 0)
 	key := Generate(root.cert, 2, 1, 0)
 	check(t, append(slices.Repeat([]dns.TLSA{strange}, maxKeys-1), key), chainOf(leaf), "", 0)
-	check(t, append(slices.Repeat([]dns.TLSA{strange}, maxKeys), key), chainOf(leaf), NoMatch, 0)
+	check(t, append(slices.Repeat([]dns.TLSA{strange}, maxKeys), key), chainOf(leaf), reason.DANENoMatch, 0)
 }
 
 // The error says for whom the certificate is: its DNS-IDs, or its common name where it
@@ -422,7 +423,7 @@ func FuzzChain(f *testing.F) {
 		})
 		if _, err := Verify(records, []dns.Name{mx}, chain, now); err != nil {
 			var de *Error
-			if !errors.As(err, &de) || de.Reason == "" || de.Text == "" {
+			if !errors.As(err, &de) || de.Word == "" || de.Text == "" {
 				t.Fatalf("error without a reason: %v", err)
 			}
 		}

@@ -13,21 +13,14 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/foreign"
-)
-
-// The reasons of an Error; the set is closed.
-const (
-	NoMatch        = "dane-no-match"         // no record matches a presented certificate
-	TAExpired      = "dane-ta-expired"       // a trust anchor was found, but a certificate of the chain is out of its dates
-	TANameMismatch = "dane-ta-name-mismatch" // the chain is good, but the certificate carries none of the reference names
-	TAChain        = "dane-ta-chain"         // a trust anchor was found, but no valid chain leads to it
+	"waxwing/internal/reason"
 )
 
 // Error is a chain that does not meet the TLSA records.
 type Error struct {
-	Reason string // one of the reasons above
-	Text   string // for people, bounded
-	Err    error  // the cause, may be nil
+	Word reason.Word // dane-no-match, dane-ta-expired, dane-ta-name-mismatch or dane-ta-chain
+	Text string      // for people, bounded
+	Err  error       // the cause, may be nil
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -56,7 +49,7 @@ const maxChain = 32
 // concurrent use.
 func Verify(records []Record, names []dns.Name, chain []*x509.Certificate, now time.Time) (*Verification, error) {
 	if len(chain) == 0 {
-		return nil, &Error{Reason: NoMatch, Text: "the server presented no certificate to match its TLSA records"}
+		return nil, &Error{Word: reason.DANENoMatch, Text: "the server presented no certificate to match its TLSA records"}
 	}
 	chain = chain[:min(len(chain), maxChain)]
 	leaf := &digests{cert: chain[0]}
@@ -67,7 +60,7 @@ func Verify(records []Record, names []dns.Name, chain []*x509.Certificate, now t
 	}
 	a := findAnchors(records, chain)
 	if a.empty() {
-		return nil, &Error{Reason: NoMatch, Text: fmt.Sprintf("none of %d usable TLSA records matches the server's certificate or a trust anchor in its chain", len(records))}
+		return nil, &Error{Word: reason.DANENoMatch, Text: fmt.Sprintf("none of %d usable TLSA records matches the server's certificate or a trust anchor in its chain", len(records))}
 	}
 	v, err := a.verify(now)
 	if err != nil {
@@ -90,7 +83,7 @@ func checkNames(leaf *x509.Certificate, names []dns.Name) error {
 	for i, n := range names {
 		list[i] = n.String()
 	}
-	return &Error{Reason: TANameMismatch, Text: foreign.Text(fmt.Sprintf("the certificate is for %s, not for any of: %s", presented(leaf), strings.Join(list, ", ")), 500)}
+	return &Error{Word: reason.DANETANameMismatch, Text: foreign.Text(fmt.Sprintf("the certificate is for %s, not for any of: %s", presented(leaf), strings.Join(list, ", ")), 500)}
 }
 
 // hasName matches the DNS-IDs, and the CN-ID where there are none (RFC 7672 §3.2.3).
@@ -235,9 +228,9 @@ func (a *anchors) classify(now time.Time, err error) *Error {
 	_, again := undated.verify(now)
 	expired := again == nil
 	if expired {
-		return &Error{Reason: TAExpired, Text: foreign.Text("a certificate between the server and its DANE trust anchor is expired or not yet valid: "+err.Error(), 500), Err: err}
+		return &Error{Word: reason.DANETAExpired, Text: foreign.Text("a certificate between the server and its DANE trust anchor is expired or not yet valid: "+err.Error(), 500), Err: err}
 	}
-	return &Error{Reason: TAChain, Text: foreign.Text("no valid certificate chain leads to the DANE trust anchor: "+err.Error(), 500), Err: err}
+	return &Error{Word: reason.DANETAChain, Text: foreign.Text("no valid certificate chain leads to the DANE trust anchor: "+err.Error(), 500), Err: err}
 }
 
 func withoutDates(certs []*x509.Certificate, now time.Time) []*x509.Certificate {

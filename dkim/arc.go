@@ -179,14 +179,14 @@ func claims(f message.Field) string {
 	return strings.Join(strings.Fields(rest), " ")
 }
 
-// messages judges the message signatures: the newest must hold (RFC 8617 §5.2, 4),
+// messages verifies the message signatures: the newest must hold (RFC 8617 §5.2, 4),
 // and how far back they do is noted.
 func (c *chain) messages(all []*signature) {
 	oldest := 1
 	for i := len(all) - 1; i >= 0; i-- {
 		s := all[i]
 		if s.Err == nil {
-			s.judge(c.h, &c.bodies)
+			s.verify(c.h, &c.bodies)
 		}
 		if s.Err == nil {
 			continue
@@ -211,13 +211,13 @@ func result(s *signature) Result {
 	return Fail
 }
 
-// seals judges every seal (RFC 8617 §5.2, 6).
+// seals verifies every seal (RFC 8617 §5.2, 6).
 func (c *chain) seals(all []*signature) {
 	for i := len(all) - 1; i >= 0; i-- {
 		s := all[i]
 		c.out.Sets[i].DNSSEC = s.DNSSEC
 		if s.Err == nil {
-			s.judgeSum(c.sealed(i, s))
+			s.checkSum(c.sealed(i, s))
 		}
 		if s.Err != nil && c.out.Result == "" {
 			c.fail(result(s), "seal %d: %w", i+1, s.Err)
@@ -245,8 +245,8 @@ func (c *chain) sealed(last int, s *signature) []byte {
 	return sum.Sum(nil)
 }
 
-// judgeSum tries the keys on a hash.
-func (s *signature) judgeSum(sum []byte) {
+// checkSum tries the keys on a hash.
+func (s *signature) checkSum(sum []byte) {
 	for _, rec := range s.records {
 		s.KeyBits = rec.bits
 		if err := s.fits(rec); err != nil {

@@ -51,6 +51,15 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// TestCorpusNoMessage is the case of chasquid that has an error in place of results.
+func TestCorpusNoMessage(t *testing.T) {
+	t.Parallel()
+	msg := bytes.ReplaceAll(corpus(t, "03-bad_message", "msg"), []byte("\n"), crlf)
+	if vs, err := Verify(t.Context(), corpusZone(""), msg, Limits{}); err == nil {
+		t.Errorf("a header that begins with a continuation is read: %+v", vs)
+	}
+}
+
 // corpus reads a file; one that holds only another's name stands for that.
 func corpus(t *testing.T, base, ext string) []byte {
 	t.Helper()

@@ -44,6 +44,7 @@ type Verification struct {
 	KeyBits       int    // size of an RSA key; 0 where none was read
 	Result        Result
 	BodyLength    bool         // l= is there: the end of the body may be anybody's
+	BodyRest      bool         // l= covers less than the body has; known where the signature passes
 	Services      []string     // the key's s=; nil: all
 	Testing       bool         // the key says t=y
 	DNSSEC        dns.Security // of the key's lookup

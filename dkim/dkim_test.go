@@ -112,7 +112,7 @@ func TestRoundTrip(t *testing.T) {
 		if v.DNSSEC != dns.Secure || !v.Signed.Equal(at) || !v.Expires.Equal(at.Add(time.Hour)) || len(v.Signature) != 8 {
 			t.Errorf("facts %+v", v)
 		}
-		// AUT-4: read and judged by use, not refused.
+		// AUT-4: read and weighed by use, not refused.
 		if !v.Allows("tlsrpt") || v.Allows("email") || len(v.Services) != 1 {
 			t.Errorf("services %v", v.Services)
 		}
@@ -124,6 +124,33 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if vs[1].KeyBits != 2048 {
 		t.Errorf("key of %d bits", vs[1].KeyBits)
+	}
+}
+
+// AUT-7: fields that stand once are named twice, so that nobody can add one; fields that a list adds are not
+// named where there are none. There is no expiry unless it is asked for.
+func TestOversigned(t *testing.T) {
+	t.Parallel()
+	ks, z := keys(t)
+	msg := sign(t, append([]byte("List-Id: <a.example.org>\r\nReferences: <1@x>\r\nReferences: <2@x>\r\nSender: joe@example.org\r\n"), sample...), ks, SignOptions{})
+	v := verify(t, z, msg)[0]
+	if v.Result != Pass || !v.Expires.IsZero() {
+		t.Fatalf("%+v", v)
+	}
+	named := map[string]int{}
+	for _, h := range v.SignedHeaders {
+		named[h]++
+	}
+	for name, want := range map[string]int{"from": 2, "sender": 2, "reply-to": 1, "cc": 1, "list-id": 2, "references": 2, "list-post": 0, "auto-submitted": 0} {
+		if named[name] != want {
+			t.Errorf("%s is named %d times, want %d: %v", name, named[name], want, v.SignedHeaders)
+		}
+	}
+	if v := verify(t, z, append([]byte("List-Id: <evil.example.org>\r\n"), msg...))[0]; v.Result == Pass {
+		t.Error("a second List-Id may be added")
+	}
+	if v := verify(t, z, append([]byte("List-Post: <mailto:a@example.org>\r\n"), msg...))[0]; v.Result != Pass {
+		t.Errorf("a list may not add its fields: %+v", v)
 	}
 }
 

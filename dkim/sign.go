@@ -20,7 +20,8 @@ var oversigned = []string{
 	"from", "to", "cc", "subject", "date", "message-id", "reply-to", "mime-version", "content-type", "content-transfer-encoding",
 }
 
-// signed fields are named as often as they occur (RFC 6376 §5.4.1).
+// signed fields are named as often as they occur (RFC 6376 §5.4.1), and once more where they occur
+// once (AUT-7): what a message has none of, such as List-Id, those may add that pass it on.
 var signed = []string{
 	"sender", "in-reply-to", "references", "auto-submitted", "tls-required",
 	"list-id", "list-help", "list-post", "list-owner", "list-archive", "list-subscribe", "list-unsubscribe", "list-unsubscribe-post",
@@ -74,7 +75,11 @@ func signNames(h message.Header, extra []string) []string {
 		add(name, counts[name]+1)
 	}
 	for _, name := range signed {
-		add(name, counts[name])
+		n := max(0, counts[name])
+		if n == 1 {
+			n++
+		}
+		add(name, n)
 	}
 	for _, name := range extra {
 		name = strings.ToLower(name)

@@ -59,7 +59,7 @@ func Verify(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) ([]V
 	out := make([]Verification, len(sigs))
 	for i, s := range sigs {
 		if s.Err == nil {
-			s.judge(h, &bodies)
+			s.verify(h, &bodies)
 		}
 		out[i] = s.Verification
 	}
@@ -256,9 +256,9 @@ func (s *signature) fetch(ctx context.Context, r dns.Resolver) {
 	}
 }
 
-// judge tries the keys; the first that fits settles the signature, else the
+// verify tries the keys; the first that fits settles the signature, else the
 // last fault does.
-func (s *signature) judge(h message.Header, bodies *bodySums) {
+func (s *signature) verify(h message.Header, bodies *bodySums) {
 	sum := bodies.get(s.form)
 	var header []byte
 	for _, rec := range s.records {
@@ -279,6 +279,7 @@ func (s *signature) judge(h message.Header, bodies *bodySums) {
 			header = headerHash(h, s.SignedHeaders, s.field, s.relaxedHeader)
 		}
 		if rec.verify(header, s.sig) {
+			s.BodyRest = sum.rest
 			s.settle(Pass, nil)
 			return
 		}
@@ -327,12 +328,17 @@ type bodyForm struct {
 type bodySum struct {
 	sum   []byte
 	short bool
+	rest  bool // the body goes on behind what l= covers
 }
 
 func (b *bodySums) get(f bodyForm) bodySum {
 	s, ok := b.sums[f]
 	if !ok {
 		s.sum, s.short = bodyHash(b.body, f.relaxed, f.limit)
+		if f.limit >= 0 && !s.short {
+			_, ends := bodyHash(b.body, f.relaxed, f.limit+1)
+			s.rest = !ends
+		}
 		b.sums[f] = s
 	}
 	return s

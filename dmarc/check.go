@@ -1,6 +1,7 @@
 package dmarc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -24,6 +25,10 @@ type Identifiers struct {
 	From dns.Name   // the author domain
 	SPF  dns.Name   // the MAIL FROM domain, if SPF passed for it; zero: it did not
 	DKIM []dns.Name // the d= of each signature that is valid
+	// UnknownSPF and UnknownDKIM are domains that might have passed, had no lookup failed
+	// for the moment.
+	UnknownSPF  dns.Name
+	UnknownDKIM []dns.Name
 }
 
 // Outcome is what DMARC says of a message.
@@ -40,7 +45,7 @@ type Outcome struct {
 	Organizational dns.Name
 	AlignedSPF     bool
 	AlignedDKIM    []dns.Name // those of the identifiers that are aligned
-	Problem        string     // for TempError
+	Problem        string     // for TempError; Policy and Apply are set where they are known
 	Secure         bool       // every answer that this rests on was Secure
 }
 
@@ -65,6 +70,11 @@ type check struct {
 func (c *check) run() error {
 	w, err := WalkTree(c.ctx, c.r, c.ids.From)
 	if err != nil {
+		c.hint(w)
+		if r := c.out.Record; r != nil && c.align(r) == nil && c.out.Result == Pass {
+			c.rests(false)
+			return nil // by the author domain itself, which needs no walk (RFC 9989 §4.10.2)
+		}
 		return err
 	}
 	c.rests(w.Secure)
@@ -75,19 +85,46 @@ func (c *check) run() error {
 		return nil
 	}
 	c.out.Domain, c.out.Record = found.Domain, found.Record
-	if c.out.Policy, err = c.policy(found); err != nil {
-		return err
+	p, err := c.policy(found)
+	c.asks(p, found.Record)
+	if failed := c.align(found.Record); failed != nil || c.out.Result == Pass {
+		return failed // what passes does so whatever the policy is
 	}
-	c.out.Apply = c.out.Policy
-	if found.Record.Testing {
-		c.out.Apply = c.out.Policy.milder()
+	return err
+}
+
+// hint notes the policy as far as it is known where a lookup of the walk failed, so that a
+// name below a domain whose DNS is broken is no way around that domain's policy. A record
+// above that asks for nothing settles nothing: the one that was not found might.
+func (c *check) hint(w Walk) {
+	found, ok := w.Policy()
+	if !ok || !found.Record.Usable {
+		return
 	}
-	return c.align(found.Record)
+	r := found.Record
+	p := r.Policy
+	if found.Domain != c.ids.From {
+		p = max(cmp.Or(r.Subdomains, r.Policy), r.NonExistent) // the stricter one
+		if p == PolicyNone {
+			return
+		}
+	}
+	c.out.Domain, c.out.Record = found.Domain, r
+	c.asks(p, r)
+}
+
+// asks notes the policy that a record asks for.
+func (c *check) asks(p Policy, r *Record) {
+	c.out.Policy, c.out.Apply = p, p
+	if r.Testing {
+		c.out.Apply = p.milder()
+	}
 }
 
 func (c *check) rests(secure bool) { c.out.Secure = c.out.Secure && secure }
 
-// policy is RFC 9989 §4.10.1: p for the domain itself, np or sp below it.
+// policy is RFC 9989 §4.10.1: p for the domain itself, np or sp below it. With an error it
+// is the stricter of the two.
 func (c *check) policy(f Found) (Policy, error) {
 	r := f.Record
 	if f.Domain == c.ids.From {
@@ -101,10 +138,13 @@ func (c *check) policy(f Found) (Policy, error) {
 		return sub, nil
 	}
 	exists, err := c.exists(c.ids.From)
-	if err == nil && !exists {
+	switch {
+	case err != nil:
+		return max(sub, r.NonExistent), err // the stricter one: the words are in that order
+	case !exists:
 		sub = r.NonExistent
 	}
-	return sub, err
+	return sub, nil
 }
 
 // exists is RFC 9989 §3.2.13: a domain without A, AAAA and MX records does not.
@@ -154,9 +194,19 @@ func (c *check) align(r *Record) error {
 			c.out.AlignedDKIM = append(c.out.AlignedDKIM, id)
 		}
 	}
-	c.out.Result = Fail
 	if c.out.AlignedSPF || len(c.out.AlignedDKIM) > 0 {
-		c.out.Result, failed = Pass, nil
+		c.out.Result = Pass
+		return nil
+	}
+	c.out.Result = Fail
+	unknown := func(id dns.Name) bool { return ok(id, r.StrictDKIM) }
+	switch {
+	case failed != nil:
+		return failed
+	case ok(c.ids.UnknownSPF, r.StrictSPF):
+		failed = fmt.Errorf("SPF of %s is not known for the moment", c.ids.UnknownSPF)
+	case slices.ContainsFunc(c.ids.UnknownDKIM, unknown):
+		failed = fmt.Errorf("a signature of %s could not be verified for the moment", c.ids.From)
 	}
 	return failed
 }
@@ -165,6 +215,9 @@ func (c *check) align(r *Record) error {
 func (c *check) aligned(id dns.Name, strict bool) (bool, error) {
 	if id == c.ids.From || strict {
 		return id == c.ids.From, nil
+	}
+	if id != c.out.Organizational && !id.Under(c.out.Organizational) {
+		return false, nil // its organizational domain is another, whatever DNS says: a stranger's cannot make this fail
 	}
 	org, known := c.organizations[id]
 	if !known {

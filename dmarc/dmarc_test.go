@@ -187,6 +187,97 @@ func TestTreeWalk(t *testing.T) {
 	})
 }
 
+// naiveCheck is the result, the policy's domain and what is asked for, as a reader of RFC 9989
+// §4.4, §4.10 and §4.7 would find them by hand.
+func naiveCheck(from string, ids []string, strict, exists bool, records map[string]string) string {
+	org, at := naive(from, records)
+	if at == "" {
+		return "none   "
+	}
+	tag := func(name string) string {
+		_, rest, _ := strings.Cut(records[at], " "+name+"=")
+		value, _, _ := strings.Cut(rest, ";")
+		return value
+	}
+	policy := tag("p")
+	if sp := tag("sp"); at != from && sp != "" {
+		policy = sp
+	}
+	if np := tag("np"); at != from && !exists && np != "" {
+		policy = np
+	}
+	apply := policy
+	if tag("t") == "y" {
+		apply = map[string]string{"reject": "quarantine", "quarantine": "none", "none": "none"}[policy]
+	}
+	for _, id := range ids {
+		if o, _ := naive(id, records); id == from || !strict && o == org {
+			return fmt.Sprintf("pass %s %s %s", at, policy, apply)
+		}
+	}
+	return fmt.Sprintf("fail %s %s %s", at, policy, apply)
+}
+
+// TestCheckTrees holds the whole check against the naive reading, over generated trees: p, sp, np,
+// t and psd at every height, authors that exist or not, identifiers beside, above and below.
+func TestCheckTrees(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		label := rapid.SampledFrom([]string{"a", "b"})
+		name := func(what string) string {
+			return strings.Join(append(rapid.SliceOfN(label, 0, 9).Draw(t, what), "c", "com"), ".")
+		}
+		policy := func(what string) string {
+			return rapid.SampledFrom([]string{"none", "quarantine", "reject"}).Draw(t, what)
+		}
+		strict := rapid.Bool().Draw(t, "strict")
+		ids := rapid.SliceOfN(rapid.Custom(func(*rapid.T) string { return name("id") }), 0, 3).Draw(t, "ids")
+		from := name("from")
+		if len(ids) > 0 && rapid.Bool().Draw(t, "below") {
+			from = rapid.SampledFrom([]string{"a.", "b.", "a.b."}).Draw(t, "prefix") + ids[0]
+		}
+		records, tr := map[string]string{}, &tree{records: map[string][]string{}, exists: map[string]bool{}}
+		for _, n := range append(slices.Clone(ids), from) {
+			for d := n; d != ""; _, d, _ = strings.Cut(d, ".") {
+				if records[d] != "" || !rapid.Bool().Draw(t, "record at "+d) {
+					continue
+				}
+				text := "v=DMARC1; p=" + policy("p")
+				for _, tag := range []string{"sp", "np"} {
+					if rapid.Bool().Draw(t, tag+" there") {
+						text += "; " + tag + "=" + policy(tag)
+					}
+				}
+				text += rapid.SampledFrom([]string{"", "; t=y", "; t=n"}).Draw(t, "t")
+				text += rapid.SampledFrom([]string{"", "", "", "; psd=n", "; psd=y", "; psd=u"}).Draw(t, "psd")
+				if strict {
+					text += "; adkim=s; aspf=s"
+				}
+				records[d], tr.records[d] = text, []string{text}
+			}
+		}
+		tr.exists[from] = rapid.Bool().Draw(t, "exists")
+		who := Identifiers{From: dns.MustParse(from)}
+		for i, id := range ids {
+			if i == 0 {
+				who.SPF = dns.MustParse(id)
+				continue
+			}
+			who.DKIM = append(who.DKIM, dns.MustParse(id))
+		}
+		out := Check(t.Context(), tr, who)
+		want := naiveCheck(from, ids, strict, tr.exists[from], records)
+		if got := fmt.Sprintf("%s %s %s %s", out.Result, out.Domain, out.Policy, out.Apply); got != want {
+			t.Fatalf("%s with %q in %v: %q, want %q", from, ids, records, got, want)
+		}
+		seen[string(out.Result)]++
+	})
+	if seen["pass"] == 0 || seen["fail"] == 0 || seen["none"] == 0 {
+		t.Errorf("one-sided trees: %v", seen)
+	}
+}
+
 func names(list string) (out []dns.Name) {
 	for s := range strings.FieldsSeq(list) {
 		out = append(out, dns.MustParse(s))
@@ -205,6 +296,7 @@ func TestCheck(t *testing.T) {
 		"unusable.example": {"v=DMARC1; sp=reject"},
 		"dept.uni.example": {"v=DMARC1; p=none; psd=n"},
 		"uni.example":      {"v=DMARC1; p=reject"},
+		"own.broken.org":   {"v=DMARC1; p=reject"},
 	}
 	for _, tt := range []struct{ from, spf, dkim, want string }{
 		{"example.com", "", "", "fail example.com reject reject"},
@@ -223,13 +315,30 @@ func TestCheck(t *testing.T) {
 		{"x.dept.uni.example", "dept.uni.example", "", "pass dept.uni.example none none"},
 		{"x.dept.uni.example", "uni.example", "", "fail dept.uni.example none none"}, // an organization of its own
 		{"broken.org", "", "", "temperror   "},
-		{"example.com", "broken.org", "", "temperror example.com reject reject"},
-		{"example.com", "broken.org", "example.com", "pass example.com reject reject"},
+		{"example.com", "broken.org", "", "fail example.com reject reject"}, // a stranger's broken DNS changes nothing
+		{"example.com", "broken.example.com", "", "temperror example.com reject reject"},
+		{"example.com", "", "broken.example.com", "temperror example.com reject reject"},
+		{"example.com", "broken.example.com", "example.com", "pass example.com reject reject"},
+		{"example.com", "?x.example.com", "", "temperror example.com reject reject"},
+		{"example.com", "", "?example.com", "temperror example.com reject reject"},
+		{"example.com", "?example.com", "example.com", "pass example.com reject reject"},
+		{"example.com", "?other.net", "?other.net", "fail example.com reject reject"},
+		{"lame.example.com", "", "", "temperror example.com reject reject"},           // a name whose DNS is broken is no way around the policy above
+		{"own.broken.org", "own.broken.org", "", "pass own.broken.org reject reject"}, // which needs no walk
+		{"own.broken.org", "", "", "temperror own.broken.org reject reject"},
+		{"soft.example", "?x.soft.example", "?x.soft.example", "fail soft.example quarantine none"},
 	} {
-		tr := &tree{records: records, exists: map[string]bool{"sub.example.com": true, "x.dept.uni.example": true}, fails: map[string]bool{"broken.org": true}}
-		ids := Identifiers{From: dns.MustParse(tt.from), DKIM: names(tt.dkim)}
-		if tt.spf != "" {
-			ids.SPF = dns.MustParse(tt.spf)
+		tr := &tree{records: records, exists: map[string]bool{"sub.example.com": true, "x.dept.uni.example": true}, fails: map[string]bool{"broken.org": true, "broken.example.com": true, "lame.example.com": true}}
+		ids := Identifiers{From: dns.MustParse(tt.from)}
+		if d, unknown := strings.CutPrefix(tt.dkim, "?"); unknown {
+			ids.UnknownDKIM = names(d)
+		} else {
+			ids.DKIM = names(d)
+		}
+		if d, unknown := strings.CutPrefix(tt.spf, "?"); unknown {
+			ids.UnknownSPF = dns.MustParse(d)
+		} else if d != "" {
+			ids.SPF = dns.MustParse(d)
 		}
 		out := Check(t.Context(), tr, ids)
 		if got := fmt.Sprintf("%s %s %s %s", out.Result, out.Domain, out.Policy, out.Apply); got != tt.want {

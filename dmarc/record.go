@@ -2,6 +2,7 @@ package dmarc
 
 import (
 	"errors"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -53,9 +54,12 @@ type Record struct {
 	StrictSPF  bool
 	RUA        []string // addresses for aggregate reports, as URIs without a size limit
 	RUF        []string
-	Failure    string        // fo
-	Interval   time.Duration // ri of RFC 7489; 0: not given
-	Problems   []string      // faults that were passed over (RFC 9989 §4.8)
+	// MaxSize is how many octets a report to an address may have, where the record says so
+	// (RFC 7489 §6.2, in RFC 9989 obsolete).
+	MaxSize  map[string]int64
+	Failure  string        // fo
+	Interval time.Duration // ri of RFC 7489; 0: not given
+	Problems []string      // faults that were passed over (RFC 9989 §4.8)
 }
 
 // ErrNoRecord is text that is no DMARC record.
@@ -196,7 +200,7 @@ func failureOptions(s string) bool {
 func (r *Record) setURIs(into *[]string, list string) bool {
 	for s := range strings.SplitSeq(list, ",") {
 		s = strings.Trim(s, " \t")
-		s, _, _ = strings.Cut(s, "!") // obs-dmarc-report-size
+		s, size, _ := strings.Cut(s, "!")
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
 			r.note("an address that is no URI")
@@ -207,6 +211,32 @@ func (r *Record) setURIs(into *[]string, list string) bool {
 			break
 		}
 		*into = append(*into, s)
+		if n, ok := reportSize(size); ok {
+			if r.MaxSize == nil {
+				r.MaxSize = map[string]int64{}
+			}
+			r.MaxSize[s] = n
+		} else if size != "" {
+			r.note("a size limit that is none")
+		}
 	}
 	return len(*into) > 0
+}
+
+// reportSize reads obs-dmarc-report-size: a number, and k, m, g or t for powers of 1024.
+func reportSize(s string) (octets int64, ok bool) {
+	digits := strings.TrimRight(s, "kmgtKMGT")
+	unit := strings.ToLower(s[len(digits):])
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || len(unit) > 1 {
+		return 0, false
+	}
+	if unit != "" {
+		shift := 10 * (strings.Index("kmgt", unit) + 1)
+		if n > math.MaxInt64>>shift {
+			return math.MaxInt64, true
+		}
+		n <<= shift
+	}
+	return n, true
 }

@@ -45,10 +45,11 @@ type Walk struct {
 	Secure bool // every answer was Secure
 }
 
-// WalkTree walks the DNS tree from domain upward. The error is that of a lookup:
-// nothing can then be said of the policy.
+// WalkTree walks the DNS tree from domain upward. The error is that of the first lookup
+// that failed: nothing can then be said for certain, and Walk has what else was found.
 func WalkTree(ctx context.Context, r dns.Resolver, domain dns.Name) (Walk, error) {
 	w := Walk{Start: domain, Secure: true}
+	var failed error
 	for _, target := range Targets(domain) {
 		name, err := target.Prefix("_dmarc")
 		if err != nil {
@@ -56,12 +57,18 @@ func WalkTree(ctx context.Context, r dns.Resolver, domain dns.Name) (Walk, error
 		}
 		a, err := r.LookupTXT(ctx, name)
 		if err != nil {
-			return w, err
+			if failed == nil {
+				failed = err
+			}
+			if ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		if a.Security != dns.Secure {
 			w.Secure = false
 		}
-		record := single(a.Records)
+		record := Single(a.Records)
 		if record == nil {
 			continue
 		}
@@ -70,11 +77,11 @@ func WalkTree(ctx context.Context, r dns.Resolver, domain dns.Name) (Walk, error
 			break
 		}
 	}
-	return w, nil
+	return w, failed
 }
 
-// single is the one DMARC record among texts; nil for none or several (RFC 9989 §4.10).
-func single(texts []string) *Record {
+// Single is the one DMARC record among texts; nil for none or several (RFC 9989 §4.10).
+func Single(texts []string) *Record {
 	var out *Record
 	for _, text := range texts {
 		r, err := Parse(text)

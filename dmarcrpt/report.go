@@ -1,6 +1,8 @@
 package dmarcrpt
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/xml"
 	"io"
 	"net/netip"
@@ -14,58 +16,69 @@ const Namespace = "urn:ietf:params:xml:ns:dmarc-2.0"
 // Report is one aggregate report (RFC 9990 §3.1.1). Texts are as received,
 // without control characters, cut at 1,000 octets.
 type Report struct {
-	Version      string
-	Org          string // org_name
-	Email        string
-	ExtraContact string
-	ID           string // report_id
-	Begin, End   time.Time
-	Errors       []string
-	Generator    string
-	Policy       Policy
-	Records      []Record
-	Notes        []string // what was passed over while reading
+	Version      string    `json:"version,omitempty"`
+	Org          string    `json:"org_name"`
+	Email        string    `json:"email"`
+	ExtraContact string    `json:"extra_contact_info,omitempty"`
+	ID           string    `json:"report_id"`
+	Begin        time.Time `json:"begin"`
+	End          time.Time `json:"end"`
+	Errors       []string  `json:"errors,omitempty"`
+	Generator    string    `json:"generator,omitempty"`
+	Policy       Policy    `json:"policy_published"`
+	Records      []Record  `json:"records"`
+	Notes        []string  `json:"notes,omitempty"` // what was passed over while reading
 }
 
 // Policy is policy_published: the record as the reporter saw it.
 type Policy struct {
-	Domain          string
-	P, SP, NP       string // none, quarantine, reject; "" where not given
-	ADKIM, ASPF     string // r or s
-	FO              string
-	Testing         string // y or n
-	DiscoveryMethod string // psl or treewalk
-	Percent         string // pct of RFC 7489
+	Domain          string `json:"domain"`
+	P               string `json:"p"` // none, quarantine, reject; "" where not given, as of SP and NP
+	SP              string `json:"sp,omitempty"`
+	NP              string `json:"np,omitempty"`
+	ADKIM           string `json:"adkim,omitempty"` // r or s, as ASPF
+	ASPF            string `json:"aspf,omitempty"`
+	FO              string `json:"fo,omitempty"`
+	Testing         string `json:"testing,omitempty"`          // y or n
+	DiscoveryMethod string `json:"discovery_method,omitempty"` // psl or treewalk
+	Percent         string `json:"pct,omitempty"`              // of RFC 7489
 }
 
 // Record is what was seen from one address for one combination of results.
 type Record struct {
-	SourceIP    netip.Addr
-	Count       int64
-	Disposition string // none, pass, quarantine, reject
-	DKIM, SPF   string // of DMARC: pass or fail
-	Reasons     []Reason
-
-	HeaderFrom, EnvelopeFrom, EnvelopeTo string
-
-	DKIMResults []DKIMResult
-	SPFResults  []SPFResult // at most one by RFC 9990; RFC 7489 has several
+	SourceIP     netip.Addr   `json:"source_ip"`
+	Count        int64        `json:"count,omitempty"`
+	Disposition  string       `json:"disposition"` // none, pass, quarantine, reject
+	DKIM         string       `json:"dkim"`        // of DMARC: pass or fail
+	SPF          string       `json:"spf"`
+	Reasons      []Reason     `json:"reasons,omitempty"`
+	HeaderFrom   string       `json:"header_from"`
+	EnvelopeFrom string       `json:"envelope_from"`
+	EnvelopeTo   string       `json:"envelope_to,omitempty"`
+	DKIMResults  []DKIMResult `json:"dkim_results,omitempty"`
+	SPFResults   []SPFResult  `json:"spf_results,omitempty"` // at most one by RFC 9990; RFC 7489 has several
 }
 
 // Reason is why a policy was not followed (RFC 9990 §3.1.6).
 type Reason struct {
-	Type    string
-	Comment string
+	Type    string `json:"type"`
+	Comment string `json:"comment,omitempty"`
 }
 
 // DKIMResult is the result of one signature.
 type DKIMResult struct {
-	Domain, Selector, Result, Human string
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	Result   string `json:"result"`
+	Human    string `json:"human_result,omitempty"`
 }
 
 // SPFResult is the result of SPF.
 type SPFResult struct {
-	Domain, Scope, Result, Human string
+	Domain string `json:"domain"`
+	Scope  string `json:"scope,omitempty"`
+	Result string `json:"result"`
+	Human  string `json:"human_result,omitempty"`
 }
 
 // The elements in the order of RFC 9990 §3.1.1 and its schema.
@@ -153,6 +166,22 @@ func (r *Report) Write(w io.Writer) error {
 	return e.Close()
 }
 
+// Pack is the report as it is written, and as it is sent: in gzip.
+func (r *Report) Pack() (text, file []byte, err error) {
+	var plain, packed bytes.Buffer
+	if err := r.Write(&plain); err != nil {
+		return nil, nil, err
+	}
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(plain.Bytes()); err != nil {
+		return nil, nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, nil, err
+	}
+	return plain.Bytes(), packed.Bytes(), nil
+}
+
 func recordXML(rec *Record) xmlRecord {
 	x := xmlRecord{SourceIP: rec.SourceIP.String(), Count: rec.Count, Disposition: rec.Disposition, DKIM: rec.DKIM, SPF: rec.SPF,
 		HeaderFrom: rec.HeaderFrom, EnvelopeFrom: rec.EnvelopeFrom, EnvelopeTo: rec.EnvelopeTo}
@@ -168,12 +197,27 @@ func recordXML(rec *Record) xmlRecord {
 	return x
 }
 
+// Passed reports whether DMARC passed: either mechanism did for an aligned identifier.
+func (r *Record) Passed() bool { return r.DKIM == "pass" || r.SPF == "pass" }
+
 // Messages is the sum of all counts.
 func (r *Report) Messages() (n int64) {
 	for i := range r.Records {
 		n += r.Records[i].Count
 	}
 	return n
+}
+
+// Totals are the messages for which DMARC passed, and the others.
+func (r *Report) Totals() (passed, failed int64) {
+	for i := range r.Records {
+		if rec := &r.Records[i]; rec.Passed() {
+			passed += rec.Count
+		} else {
+			failed += rec.Count
+		}
+	}
+	return passed, failed
 }
 
 // Filename is the name of a report's file (RFC 9990 §3.5.2); unique may be "".

@@ -20,7 +20,7 @@ func TestBogusByType(t *testing.T) {
 			case a == bogusData || b == bogusData:
 				want = trustLost
 			}
-			if got := judgeBogus([]bogusAnswer{a, b}); got != want {
+			if got := trustOf([]bogusAnswer{a, b}); got != want {
 				t.Errorf("%d and %d: %d, want %d", a, b, got, want)
 			}
 		}

@@ -41,6 +41,9 @@ type Client struct {
 	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
 	Now   func() time.Time // nil: time.Now
 	Guard *guard.Guard     // contains panics
+	// Count is told of each lookup its type and what it came to: its security, "failed", or
+	// "cached" where no server was asked. Nil: nobody is.
+	Count func(qtype, state string)
 
 	sockets sockets
 
@@ -113,6 +116,12 @@ func (c *Client) LookupTLSA(ctx context.Context, name Name) (Answer[TLSA], error
 	return resolve(ctx, c, name, wire.TypeTLSA, tlsaOf)
 }
 
+// LookupCAA finds the CAA records of name itself; RFC 8659 §3 has whoever asks climb
+// the tree where there are none.
+func (c *Client) LookupCAA(ctx context.Context, name Name) (Answer[CAA], error) {
+	return resolve(ctx, c, name, wire.TypeCAA, caaOf)
+}
+
 // ReverseName is the name under in-addr.arpa or ip6.arpa that stands for addr.
 func ReverseName(addr netip.Addr) (Name, error) {
 	if !addr.IsValid() {
@@ -136,12 +145,19 @@ func resolve[T any](ctx context.Context, c *Client, name Name, qtype uint16, par
 		a := v.(Answer[T])
 		a.TTL = left
 		a.Records, a.Chain = slices.Clone(a.Records), slices.Clone(a.Chain)
+		c.count(qtype, "cached")
 		return a, nil
 	}
 	r, err := c.ask(ctx, question{name, qtype})
 	if err != nil {
+		state := "failed"
+		if err.Security == Bogus {
+			state = Bogus.String()
+		}
+		c.count(qtype, state)
 		return Answer[T]{Name: name, Security: err.Security}, err
 	}
+	c.count(qtype, r.security.String())
 	a := Answer[T]{Name: name, NXDomain: r.nxdomain, Security: r.security, TTL: r.ttl, Chain: r.chain}
 	for _, rr := range r.records {
 		if v, ok := parse(rr); ok {
@@ -152,6 +168,12 @@ func resolve[T any](ctx context.Context, c *Client, name Name, qtype uint16, par
 	kept.Records, kept.Chain = slices.Clone(a.Records), slices.Clone(a.Chain)
 	c.Cache.put(key, cacheEntry{value: kept, expires: c.now().Add(a.TTL), secure: a.Security == Secure, server: r.server})
 	return a, nil
+}
+
+func (c *Client) count(qtype uint16, state string) {
+	if c.Count != nil {
+		c.Count(wire.TypeToString[qtype], state)
+	}
 }
 
 // ask finds the answer for q, and asks on where a server gave an alias without

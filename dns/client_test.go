@@ -29,6 +29,7 @@ func serve(t *testing.T) *dnstest.Server {
 			"loop IN CNAME loop2", "loop2 IN CNAME loop", "null IN MX 0 .", "odd IN MX 5 1.2.3.4.",
 			`txt IN TXT "v=STSv1; " "id=1;" `, `quoted IN TXT "a\"b\\c\200"`,
 			"_25._tcp.mx IN TLSA 3 1 1 000102", "_x._tcp IN SRV 1 2 25 mx", "@ IN NS ns.secure.test.",
+			`@ IN CAA 0 IssueWild ";"`, `@ IN CAA 128 tbs "a\"b"`,
 			"under.deep IN A 127.0.0.9"), PerName: map[string]dns.Security{"half.secure.test/TLSA": dns.Bogus}},
 		dnstest.Zone{Name: "insecure.test", Security: dns.Insecure, Records: []string{"@ IN MX 10 mx", "mx IN A 127.0.0.3", "mx2 IN A 127.0.0.4"}},
 		dnstest.Zone{Name: "bogus.test", Security: dns.Bogus, Records: []string{"a IN A 127.0.0.5"}},
@@ -111,6 +112,8 @@ func TestTypes(t *testing.T) {
 	check(tlsa.Records, err, "[3 1 1 000102]")
 	srv, err := c.LookupSRV(ctx, dns.MustParse("_x._tcp.secure.test"))
 	check(srv.Records, err, "[{1 2 25 mx.secure.test}]")
+	caa, err := c.LookupCAA(ctx, dns.MustParse("secure.test"))
+	check(caa.Records, err, `[0 issuewild ";" 128 tbs "a\"b"]`)
 	ns, err := c.LookupNS(ctx, dns.MustParse("secure.test"))
 	check(ns.Records, err, "[ns.secure.test]")
 	ptr, err := c.LookupPTR(ctx, netip.MustParseAddr("::ffff:127.0.0.2"))
@@ -149,7 +152,7 @@ func TestErrors(t *testing.T) {
 	} {
 		a, err := c.LookupA(t.Context(), dns.MustParse(tt.name))
 		e, ok := errors.AsType[*dns.Error](err)
-		if !ok || e.Word() != tt.word || len(a.Records) > 0 || a.Security == dns.Secure {
+		if !ok || string(e.Word()) != tt.word || len(a.Records) > 0 || a.Security == dns.Secure {
 			t.Errorf("%s: got %v, %v, want %s", tt.name, a, err, tt.word)
 		}
 	}

@@ -167,7 +167,7 @@ func FuzzReply(f *testing.F) {
 	})
 	seed(func(r *wire.Msg) { r.Rcode = wire.RcodeServerFailure; r.SetEdns0(1232, false) })
 	seed(func(r *wire.Msg) { r.Truncated = true })
-	types := []uint16{wire.TypeA, wire.TypeAAAA, wire.TypeMX, wire.TypeTXT, wire.TypeCNAME, wire.TypePTR, wire.TypeSRV, wire.TypeTLSA}
+	types := []uint16{wire.TypeA, wire.TypeAAAA, wire.TypeMX, wire.TypeTXT, wire.TypeCNAME, wire.TypePTR, wire.TypeSRV, wire.TypeTLSA, wire.TypeCAA}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, qtype := range types {
 			q := question{q.name, qtype}

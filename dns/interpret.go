@@ -264,6 +264,14 @@ func tlsaOf(rr wire.RR) (TLSA, bool) {
 	return TLSA{Usage: t.Usage, Selector: t.Selector, MatchingType: t.MatchingType, Data: data}, err == nil
 }
 
+func caaOf(rr wire.RR) (CAA, bool) {
+	c, ok := rr.(*wire.CAA)
+	if !ok {
+		return CAA{}, false
+	}
+	return CAA{Critical: c.Flag&128 != 0, Tag: strings.ToLower(c.Tag), Value: unescape(c.Value)}, true
+}
+
 // unescape undoes the presentation form (\" \\ \DDD) in which the wire library
 // gives the strings of a TXT record.
 func unescape(s string) string {

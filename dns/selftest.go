@@ -79,12 +79,12 @@ func (c *Client) SelfTest(ctx context.Context, names SelfTestNames) SelfTestResu
 	for _, s := range c.Servers {
 		t := ServerTest{Server: s}
 		t.Signed = c.testSigned(ctx, s, names.Signed)
-		var verdict trustVerdict
-		t.Bogus, verdict = c.testBogus(ctx, s, names.Bogus)
+		var found trustFinding
+		t.Bogus, found = c.testBogus(ctx, s, names.Bogus)
 		t.Large = c.testLarge(ctx, s, names.Large)
 		c.change(s.Addr, func(st *serverState) {
-			if verdict != trustUnknown {
-				st.distrusted = verdict == trustLost
+			if found != trustUnknown {
+				st.distrusted = found == trustLost
 			}
 			t.Distrusted = st.distrusted
 		})
@@ -109,16 +109,16 @@ func (c *Client) testSigned(ctx context.Context, s Server, name Name) string {
 	return ""
 }
 
-// trustVerdict is what the answer for the bogus name says about a server.
-type trustVerdict uint8
+// trustFinding is what the answer for the bogus name says about a server.
+type trustFinding uint8
 
 const (
-	trustUnknown trustVerdict = iota // no answer, or the name is blocked: nothing changes
+	trustUnknown trustFinding = iota // no answer, or the name is blocked: nothing changes
 	trustLost
 	trustKept
 )
 
-func (c *Client) testBogus(ctx context.Context, s Server, name Name) (string, trustVerdict) {
+func (c *Client) testBogus(ctx context.Context, s Server, name Name) (string, trustFinding) {
 	if name.IsZero() {
 		return "", trustUnknown
 	}
@@ -132,17 +132,17 @@ func (c *Client) testBogus(ctx context.Context, s Server, name Name) (string, tr
 		}
 		answers, rcode = append(answers, readBogus(m, t)), m.Rcode
 	}
-	verdict := judgeBogus(answers)
-	if verdict != trustKept && lost != nil {
+	found := trustOf(answers)
+	if found != trustKept && lost != nil {
 		return fmt.Sprintf("no answer for the bogus name %s: %v", name, lost), trustUnknown
 	}
-	switch verdict {
+	switch found {
 	case trustKept:
-		return "", verdict
+		return "", found
 	case trustLost:
-		return fmt.Sprintf("it returns data for the bogus name %s: it does not validate, and none of its answers counts as secure", name), verdict
+		return fmt.Sprintf("it returns data for the bogus name %s: it does not validate, and none of its answers counts as secure", name), found
 	}
-	return fmt.Sprintf("%s without data for the bogus name %s: it seems to be blocked, the test says nothing", wire.RcodeToString[rcode], name), verdict
+	return fmt.Sprintf("%s without data for the bogus name %s: it seems to be blocked, the test says nothing", wire.RcodeToString[rcode], name), found
 }
 
 // bogusTypes are what the bogus name is asked for (DNS-9): the bad signature may be
@@ -168,9 +168,9 @@ func readBogus(m *wire.Msg, qtype uint16) bogusAnswer {
 	return bogusNothing
 }
 
-// judgeBogus: one set refused proves that the server validates, whatever the other
+// trustOf: one set refused proves that the server validates, whatever the other
 // types give. Without that, data proves that it does not.
-func judgeBogus(answers []bogusAnswer) trustVerdict {
+func trustOf(answers []bogusAnswer) trustFinding {
 	switch {
 	case slices.Contains(answers, bogusRefused):
 		return trustKept

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"waxwing/internal/reason"
 )
 
 // Security is the DNSSEC state of an answer, in the terms of RFC 4035 §4.3.
@@ -13,7 +15,7 @@ type Security uint8
 
 // The four states of RFC 4035 §4.3.
 const (
-	Indeterminate Security = iota // nothing is known: no answer, or the resolver is not trusted to judge
+	Indeterminate Security = iota // nothing is known: no answer, or the resolver is not trusted
 	Insecure                      // a proven or assumed lack of signatures
 	Secure                        // validated by a resolver that is trusted (DNS-3)
 	Bogus                         // signed, and validation failed
@@ -66,10 +68,25 @@ type SRV struct {
 	Target                 Name
 }
 
-// TLSA is one record of RFC 6698 §2.1, as found: not judged.
+// TLSA is one record of RFC 6698 §2.1, as found, not checked.
 type TLSA struct {
 	Usage, Selector, MatchingType uint8
 	Data                          []byte
+}
+
+// CAA is one record of RFC 8659 §4.1, as found, not checked.
+type CAA struct {
+	Critical   bool
+	Tag, Value string // the tag in lower case
+}
+
+// String is the record's presentation form.
+func (c CAA) String() string {
+	flags := 0
+	if c.Critical {
+		flags = 128
+	}
+	return fmt.Sprintf("%d %s %q", flags, c.Tag, c.Value)
 }
 
 // String is the record's presentation form with lower-case hexadecimal data.
@@ -90,6 +107,7 @@ type Resolver interface {
 	LookupNS(ctx context.Context, name Name) (Answer[Name], error)
 	LookupSRV(ctx context.Context, name Name) (Answer[SRV], error)
 	LookupTLSA(ctx context.Context, name Name) (Answer[TLSA], error)
+	LookupCAA(ctx context.Context, name Name) (Answer[CAA], error)
 }
 
 // Error is a lookup that gave no usable answer. It is always temporary: what
@@ -112,20 +130,19 @@ type EDE struct {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Word is the reason as one machine word: dns-bogus, dns-timeout, dns-servfail,
-// dns-refused, dns-error. It is the same in logs, metrics and reports.
-func (e *Error) Word() string {
+// Word is the reason word: dns-bogus, dns-timeout, dns-servfail, dns-refused or dns-error.
+func (e *Error) Word() reason.Word {
 	switch {
 	case e.Security == Bogus:
-		return "dns-bogus"
+		return reason.DNSBogus
 	case e.Timeout:
-		return "dns-timeout"
+		return reason.DNSTimeout
 	case e.RCode == "SERVFAIL":
-		return "dns-servfail"
+		return reason.DNSServfail
 	case e.RCode == "REFUSED":
-		return "dns-refused"
+		return reason.DNSRefused
 	}
-	return "dns-error"
+	return reason.DNSError
 }
 
 func (e *Error) Error() string {

@@ -14,6 +14,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"waxwing/dns"
+	"waxwing/internal/freeport"
 )
 
 // signer is an authoritative server for "signed.test", which it signs as it
@@ -117,13 +118,13 @@ func (s *signer) ServeDNS(w wire.ResponseWriter, q *wire.Msg) {
 // listen serves h on UDP and TCP of a free port.
 func listen(t *testing.T, h wire.Handler) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", freeport.Addr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	pc, err := net.ListenPacket("udp", l.Addr().String())
 	if err != nil {
-		t.Skipf("the port is taken: %v", err)
+		t.Fatal(err)
 	}
 	for _, srv := range []*wire.Server{{Listener: l, Handler: h}, {PacketConn: pc, Handler: h}} {
 		up := make(chan struct{})
@@ -143,12 +144,7 @@ func startUnbound(t *testing.T, upstream string, anchor *wire.DS) string {
 	if err != nil {
 		t.Skip("unbound: install it to run this test")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
+	addr := freeport.Addr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	upstream = strings.Replace(upstream, ":", "@", 1)
 	conf := filepath.Join(t.TempDir(), "unbound.conf")
@@ -222,7 +218,7 @@ func TestUnbound(t *testing.T) {
 		a, err := c.LookupA(t.Context(), dns.MustParse(tt.name))
 		got := fmt.Sprint(len(a.Records), " ", a.Security)
 		if e, ok := err.(*dns.Error); ok {
-			got = e.Word()
+			got = string(e.Word())
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %s, %v, want %s", tt.name, got, err, tt.want)

@@ -75,7 +75,7 @@ func (r Report) check() error {
 	}
 	for _, rc := range r.Recipients {
 		switch rc.Action {
-		case Failed, Delayed, Delivered, Relayed:
+		case Failed, Delayed, Delivered, Relayed, Expanded:
 		default:
 			return fmt.Errorf("delivery status notification for %s: unknown action %q", rc.Address, rc.Action)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 	"waxwing/message"
 	"waxwing/smtp"
 )
@@ -72,7 +73,7 @@ func samples() map[string]Report {
 	unknown := report()
 	unknown.Recipients = []Recipient{{
 		Address: "bob@example.net", Action: Failed, Status: smtp.Enhanced{Class: 4, Subject: 4, Detail: 7}, LastAttempt: at, Unanswered: at.Add(-100 * time.Hour),
-		Text: "Delivery failed for 5 days, in 21 attempts. The last one: connection refused",
+		Text: "Delivery failed for 5 days, in 21 attempts.", LastFail: "connection refused",
 	}}
 	optional := report()
 	optional.Recipients, optional.TLSOptional = fail.Recipients, true
@@ -249,8 +250,8 @@ func TestAdviceIsComplete(t *testing.T) {
 	for subject := range 8 {
 		for detail := range 40 {
 			for _, policy := range []bool{false, true} {
-				m, c := advice(smtp.Enhanced{Class: 5, Subject: subject, Detail: detail}, policy)
-				if m == "" || c == "" {
+				a := reason.Advise(reason.Cause{Unmet: policy, Subject: subject, Detail: detail}, nil)
+				if a.Meaning == "" || a.Cure == "" {
 					t.Errorf("no advice for x.%d.%d", subject, detail)
 				}
 			}

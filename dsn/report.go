@@ -12,7 +12,7 @@ import (
 // Action is what was done for a recipient (RFC 3464 §2.3.3).
 type Action string
 
-// The actions. Expanded is read, never written: we keep aliases' members apart.
+// The actions. Expanded is what became of mail for an alias of several members.
 const (
 	Failed    Action = "failed"
 	Delayed   Action = "delayed"
@@ -29,6 +29,7 @@ type Recipient struct {
 	Status   smtp.Enhanced // zero: taken from Reply, else x.0.0
 	Reply    *smtp.Reply   // what the remote server answered; nil if it did not come so far
 	Text     string        // what happened, in words
+	LastFail string        // what the last attempt failed by, where Text tells of them all; empty: left out
 	// PolicyFirstFail: a published policy could not be met; when and how it was
 	// first seen failing (POL-6). It is told beside Text.
 	PolicyFirstFail string

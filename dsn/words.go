@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"waxwing/internal/foreign"
+	"waxwing/internal/reason"
 )
 
 const wrapAt = 72
@@ -72,6 +73,9 @@ func (rc Recipient) words(b *strings.Builder) {
 	if rc.Text != "" {
 		wrap(b, "    ", "What happened: "+printable(rc.Text))
 	}
+	if rc.LastFail != "" {
+		wrap(b, "    ", "What the last try failed by: "+printable(rc.LastFail))
+	}
 	rc.answer(b)
 	if rc.PolicyFirstFail != "" {
 		wrap(b, "    ", "First seen: "+printable(rc.PolicyFirstFail))
@@ -80,7 +84,9 @@ func (rc Recipient) words(b *strings.Builder) {
 		wrap(b, "    ", "Sent in full and not answered: "+day(rc.Unanswered))
 	}
 	if rc.Action == Failed || rc.Action == Delayed {
-		meaning, cure := advice(rc.status(), rc.PolicyFirstFail != "")
+		status := rc.status()
+		advice := reason.Advise(reason.Cause{Unmet: rc.PolicyFirstFail != "", Subject: status.Subject, Detail: status.Detail}, nil)
+		meaning, cure := advice.Meaning, advice.Cure
 		if rc.unknown() {
 			meaning, cure = "The recipient may have the message, once or several times, or not at all.", "Ask the recipient whether it arrived before you send it again."
 		}

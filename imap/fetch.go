@@ -36,17 +36,11 @@ func parseFetch(l *lexer, _ string) (any, error) {
 			c.Vanished = true
 			return nil
 		case "CHANGEDSINCE":
-			if err := l.space(); err != nil {
-				return err
-			}
-			n, err := l.number()
+			n, err := spaced(l, l.number)
 			c.ChangedSince = &n
 			return err
 		case "PARTIAL":
-			if err := l.space(); err != nil {
-				return err
-			}
-			p, err := l.partial()
+			p, err := spaced(l, l.partial)
 			c.Partial = &p
 			return err
 		}

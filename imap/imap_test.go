@@ -134,7 +134,7 @@ func compact(t *testing.T, c Command) string {
 }
 
 // TestFaults: a command that cannot be read is told with its tag, and the next one
-// is read (IMP-3).
+// is read (RFC 9051 §7.1.3).
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

@@ -400,3 +400,21 @@ func (l *lexer) list(empty bool, item func() error) error {
 		}
 	}
 }
+
+// spaced reads a space and what follows it.
+func spaced[T any](l *lexer, read func() (T, error)) (T, error) {
+	if err := l.space(); err != nil {
+		var none T
+		return none, err
+	}
+	return read()
+}
+
+// pair reads two things with a space between them.
+func pair[A, B any](l *lexer, first func() (A, error), second func() (B, error)) (a A, b B, err error) {
+	if a, err = first(); err != nil {
+		return a, b, err
+	}
+	b, err = spaced(l, second)
+	return a, b, err
+}

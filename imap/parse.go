@@ -70,14 +70,7 @@ func (l *lexer) dateTime() (time.Time, error) {
 }
 
 func parseLogin(l *lexer, _ string) (any, error) {
-	user, err := l.astring()
-	if err != nil {
-		return nil, err
-	}
-	if err := l.space(); err != nil {
-		return nil, err
-	}
-	password, err := l.astring()
+	user, password, err := pair(l, l.astring, l.astring)
 	return &Login{user, password}, err
 }
 
@@ -104,14 +97,7 @@ func parseMailbox(l *lexer, _ string) (any, error) {
 }
 
 func parseRename(l *lexer, _ string) (any, error) {
-	from, err := l.mailbox()
-	if err != nil {
-		return nil, err
-	}
-	if err := l.space(); err != nil {
-		return nil, err
-	}
-	to, err := l.mailbox()
+	from, to, err := pair(l, l.mailbox, l.mailbox)
 	return &Rename{from, to}, err
 }
 
@@ -125,10 +111,7 @@ func parseCreate(l *lexer, _ string) (any, error) {
 		if name != "USE" {
 			return bad("CREATE knows no %.20s", name)
 		}
-		if err := l.space(); err != nil {
-			return err
-		}
-		c.Use, err = l.flags()
+		c.Use, err = spaced(l, l.flags)
 		return err
 	})
 }
@@ -162,10 +145,7 @@ func parseSelect(l *lexer, _ string) (any, error) {
 			c.CondStore = true
 			return nil
 		case "QRESYNC":
-			if err := l.space(); err != nil {
-				return err
-			}
-			c.QResync, err = l.qresync()
+			c.QResync, err = spaced(l, l.qresync)
 			return err
 		}
 		return bad("SELECT knows no %.20s", name)
@@ -307,10 +287,7 @@ func (l *lexer) listReturn(c *List) error {
 	if end, err := l.atEnd(); end || err != nil {
 		return err
 	}
-	if err := l.space(); err != nil {
-		return err
-	}
-	word, err := l.upper()
+	word, err := spaced(l, l.upper)
 	if err != nil {
 		return err
 	}
@@ -330,10 +307,7 @@ func (l *lexer) listReturn(c *List) error {
 			c.Return = append(c.Return, s)
 			return nil
 		}
-		if err := l.space(); err != nil {
-			return err
-		}
-		c.Status, err = l.uppers()
+		c.Status, err = spaced(l, l.uppers)
 		return err
 	})
 }
@@ -344,14 +318,7 @@ func parseAppend(l *lexer, _ string) (any, error) {
 }
 
 func parseReplace(l *lexer, _ string) (any, error) {
-	set, err := l.set()
-	if err != nil {
-		return nil, err
-	}
-	if err := l.space(); err != nil {
-		return nil, err
-	}
-	s, err := l.mailbox()
+	set, s, err := pair(l, l.set, l.mailbox)
 	return &Replace{set, s}, err
 }
 
@@ -361,14 +328,7 @@ func parseExpunge(l *lexer, _ string) (any, error) {
 }
 
 func parseCopy(l *lexer, _ string) (any, error) {
-	set, err := l.set()
-	if err != nil {
-		return nil, err
-	}
-	if err := l.space(); err != nil {
-		return nil, err
-	}
-	s, err := l.mailbox()
+	set, s, err := pair(l, l.set, l.mailbox)
 	return &Copy{set, s}, err
 }
 
@@ -378,10 +338,7 @@ func parseStore(l *lexer, _ string) (any, error) {
 		return nil, err
 	}
 	c := &Store{Set: set, Mode: '='}
-	if err := l.space(); err != nil {
-		return nil, err
-	}
-	ch, err := l.peek()
+	ch, err := spaced(l, l.peek)
 	if err != nil {
 		return nil, err
 	}
@@ -394,19 +351,13 @@ func parseStore(l *lexer, _ string) (any, error) {
 			if name != "UNCHANGEDSINCE" {
 				return bad("STORE knows no %.20s", name)
 			}
-			if err := l.space(); err != nil {
-				return err
-			}
-			n, err := l.number()
+			n, err := spaced(l, l.number)
 			c.UnchangedSince = &n
 			return err
 		}); err != nil {
 			return nil, err
 		}
-		if err := l.space(); err != nil {
-			return nil, err
-		}
-		if ch, err = l.peek(); err != nil {
+		if ch, err = spaced(l, l.peek); err != nil {
 			return nil, err
 		}
 	}
@@ -431,10 +382,7 @@ func (l *lexer) storeFlags(c *Store) error {
 	default:
 		return bad("FLAGS or FLAGS.SILENT is expected")
 	}
-	if err := l.space(); err != nil {
-		return err
-	}
-	ch, err := l.peek()
+	ch, err := spaced(l, l.peek)
 	if err != nil {
 		return err
 	}
@@ -533,33 +481,35 @@ func parseSetQuota(l *lexer, _ string) (any, error) {
 	})
 }
 
+// options reads what stands in parentheses before the entries.
+func (c *GetMetadata) options(l *lexer) error {
+	return l.list(false, func() error {
+		name, err := l.upper()
+		if err != nil {
+			return err
+		}
+		if err := l.space(); err != nil {
+			return err
+		}
+		switch name {
+		case "MAXSIZE":
+			n, err := l.number()
+			c.MaxSize = &n
+			return err
+		case "DEPTH":
+			d, err := l.upper()
+			c.Depth = strings.ToLower(d)
+			if err == nil && !slices.Contains([]string{"0", "1", "infinity"}, c.Depth) {
+				err = bad("DEPTH is 0, 1 or infinity")
+			}
+			return err
+		}
+		return bad("GETMETADATA knows no %.20s", name)
+	})
+}
+
 func parseGetMetadata(l *lexer, _ string) (any, error) {
 	c := &GetMetadata{Depth: "0"}
-	options := func() error {
-		return l.list(false, func() error {
-			name, err := l.upper()
-			if err != nil {
-				return err
-			}
-			if err := l.space(); err != nil {
-				return err
-			}
-			switch name {
-			case "MAXSIZE":
-				n, err := l.number()
-				c.MaxSize = &n
-				return err
-			case "DEPTH":
-				d, err := l.upper()
-				c.Depth = strings.ToLower(d)
-				if err == nil && !slices.Contains([]string{"0", "1", "infinity"}, c.Depth) {
-					err = bad("DEPTH is 0, 1 or infinity")
-				}
-				return err
-			}
-			return bad("GETMETADATA knows no %.20s", name)
-		})
-	}
 	// RFC 5464 §4.2 has the options first, some clients have them behind the mailbox.
 	for range 2 {
 		ch, err := l.peek()
@@ -569,7 +519,7 @@ func parseGetMetadata(l *lexer, _ string) (any, error) {
 		if ch != '(' {
 			break
 		}
-		if err := options(); err != nil {
+		if err := c.options(l); err != nil {
 			return nil, err
 		}
 		if err := l.space(); err != nil {
@@ -580,10 +530,7 @@ func parseGetMetadata(l *lexer, _ string) (any, error) {
 	if c.Mailbox, err = l.mailbox(); err != nil {
 		return nil, err
 	}
-	if err := l.space(); err != nil {
-		return nil, err
-	}
-	ch, err := l.peek()
+	ch, err := spaced(l, l.peek)
 	if err != nil {
 		return nil, err
 	}

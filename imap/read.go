@@ -63,19 +63,13 @@ func (r *Reader) command(c *Command) error {
 		return bad("the tag is too long")
 	}
 	c.Tag = tag
-	if err := l.space(); err != nil {
-		return err
-	}
-	verb, err := l.atom()
+	verb, err := spaced(l, l.atom)
 	if err != nil {
 		return err
 	}
 	verb = strings.ToUpper(verb)
 	if verb == "UID" {
-		if err := l.space(); err != nil {
-			return err
-		}
-		if verb, err = l.atom(); err != nil {
+		if verb, err = spaced(l, l.atom); err != nil {
 			return err
 		}
 		c.UID, verb = true, strings.ToUpper(verb)

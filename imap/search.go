@@ -48,10 +48,7 @@ func (l *lexer) returns() ([]ReturnOption, error) {
 		switch name {
 		case "MIN", "MAX", "ALL", "COUNT", "SAVE":
 		case "PARTIAL":
-			if err := l.space(); err != nil {
-				return err
-			}
-			o.Partial, err = l.partial()
+			o.Partial, err = spaced(l, l.partial)
 		default:
 			return bad("RETURN knows no %.20s", name)
 		}
@@ -234,10 +231,7 @@ func (l *lexer) either(k *Key) error {
 	if err != nil {
 		return err
 	}
-	if err := l.space(); err != nil {
-		return err
-	}
-	b, err := l.key()
+	b, err := spaced(l, l.key)
 	k.Keys = []Key{a, b}
 	return err
 }
@@ -252,10 +246,7 @@ func (l *lexer) modSeq(k *Key) error {
 		if k.Entry, err = l.quoted(); err != nil {
 			return err
 		}
-		if err := l.space(); err != nil {
-			return err
-		}
-		if _, err := l.atom(); err != nil { // shared, priv or all: there is one kind of flags here
+		if _, err := spaced(l, l.atom); err != nil { // shared, priv or all: there is one kind of flags here
 			return err
 		}
 		if err := l.space(); err != nil {

@@ -117,7 +117,8 @@ func EncodeAddressList(s string) (string, error) {
 	return b.String(), nil
 }
 
-// From is the mailboxes of the one From field a message has (RFC 5322 §3.6.2).
+// From is the mailboxes of the one From field a message has (RFC 5322 §3.6.2). They may stand in one
+// group (RFC 6854), and not in several: readers differ in whose names they show then (AUT-5).
 func From(h Header) ([]Address, error) {
 	switch n := h.Count("From"); {
 	case n == 0:
@@ -125,33 +126,67 @@ func From(h Header) ([]Address, error) {
 	case n > 1:
 		return nil, fmt.Errorf("message has %d From fields, one is allowed", n)
 	}
-	list, err := ParseAddressList(h.Get("From"))
+	text := h.Get("From")
+	list, err := ParseAddressList(text)
 	if err != nil {
 		return nil, fmt.Errorf("From field: %w", err)
 	}
 	if len(list) == 0 {
 		return nil, errors.New("From field names no address")
 	}
+	if severalGroups(text) {
+		return nil, errors.New("From field has addresses in several groups")
+	}
 	return list, nil
+}
+
+// severalGroups is whether more than one group of an address list has addresses.
+func severalGroups(text string) bool {
+	r, err := readAddresses(text)
+	if err != nil {
+		return false
+	}
+	first := 0
+	for _, m := range r.boxes {
+		switch {
+		case m.group == 0 || m.group == first:
+		case first != 0:
+			return true
+		default:
+			first = m.group
+		}
+	}
+	return false
+}
+
+// FromDomains are the author's domains: those of the From field, each once.
+func FromDomains(h Header) ([]dns.Name, error) {
+	list, err := From(h)
+	if err != nil {
+		return nil, err
+	}
+	var out []dns.Name
+	for _, a := range list {
+		d, err := dns.ParseName(a.Domain)
+		if err != nil {
+			return nil, fmt.Errorf("From field, address %s: %w", foreign.Clip(a.Addr(), 100), err)
+		}
+		if !slices.Contains(out, d) {
+			out = append(out, d)
+		}
+	}
+	return out, nil
 }
 
 // FromDomain is the domain of the From field. Several addresses must share it:
 // nobody could say otherwise whose policy counts.
 func FromDomain(h Header) (dns.Name, error) {
-	list, err := From(h)
-	if err != nil {
+	all, err := FromDomains(h)
+	switch {
+	case err != nil:
 		return dns.Name{}, err
+	case len(all) > 1:
+		return dns.Name{}, fmt.Errorf("From field names two domains, %s and %s", all[0], all[1])
 	}
-	var domain dns.Name
-	for _, a := range list {
-		d, err := dns.ParseName(a.Domain)
-		if err != nil {
-			return dns.Name{}, fmt.Errorf("From field: %w", err)
-		}
-		if !domain.IsZero() && d != domain {
-			return dns.Name{}, fmt.Errorf("From field names two domains, %s and %s", domain, d)
-		}
-		domain = d
-	}
-	return domain, nil
+	return all[0], nil
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"fmt"
 	"net/mail"
 	"os"
 	"strings"
@@ -205,4 +206,34 @@ func FuzzParseAddressList(f *testing.F) {
 			}
 		}
 	})
+}
+
+// AUT-5: the author's domains are those of one field, each once; addresses in several groups name nobody.
+func TestFromDomains(t *testing.T) {
+	t.Parallel()
+	for field, want := range map[string]string{
+		"From: joe@a.test":                             "[a.test] <nil>",
+		"From: joe@A.test, ann@b.test, ann@a.test":     "[a.test b.test] <nil>",
+		"From: us: joe@a.test, ann@b.test;":            "[a.test b.test] <nil>",
+		"From: us: joe@a.test;, ann@b.test":            "[a.test b.test] <nil>",
+		"From: nobody:;, us: joe@a.test;":              "[a.test] <nil>",
+		"From: us: joe@a.test;, them: ann@b.test;":     "[] From field has addresses in several groups",
+		"From: us: joe@a.test;, them: ann@a.test;":     "[] From field has addresses in several groups",
+		"From: nobody:;":                               "[] From field names no address",
+		"From: joe@[192.0.2.1]":                        "[] From field, address joe@[192.0.2.1]:",
+		"From: joe@a.test\r\nfrom: ann@a.test":         "[] message has 2 From fields",
+		"Sender: joe@a.test":                           "[] message has no From field",
+		"From: =?utf-8?q?joe=40bank.test?= <x@a.test>": "[a.test] <nil>",
+		"From: \"joe@bank.test\" <x@a.test>":           "[a.test] <nil>",
+		"From: joe@bank.test <x@a.test>":               "[] From field:",
+	} {
+		h, _, err := SplitHeader([]byte(field + "\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := FromDomains(h)
+		if got := fmt.Sprint(list, " ", err); !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s, want %s", field, got, want)
+		}
+	}
 }

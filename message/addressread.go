@@ -15,16 +15,18 @@ import (
 type mailbox struct {
 	Address
 	start, end int
+	group      int // the number of the group that it stands in; 0: none
 }
 
 // addressReader reads an address list by the grammar of RFC 5322 §3.4 and §4.4.
 // No text is nested too deep for it: comments are counted, groups hold no groups.
 type addressReader struct {
-	s     string
-	pos   int
-	boxes []mailbox
-	names []namePart // of people and groups, and comments
-	group bool       // between a group's ":" and ";"
+	s      string
+	pos    int
+	boxes  []mailbox
+	names  []namePart // of people and groups, and comments
+	group  bool       // between a group's ":" and ";"
+	groups int        // begun so far
 	// comment is the text of the last one that was skipped: "joe@x (Joe)" is how
 	// names were written before RFC 822.
 	comment string
@@ -72,11 +74,15 @@ func (r *addressReader) list() error {
 	any := false // an address or a group was there
 	for {
 		r.comment = ""
+		before := len(r.boxes)
 		found, err := r.address()
 		if err != nil {
 			return err
 		}
 		any = any || found
+		for i := before; i < len(r.boxes) && r.group; i++ {
+			r.boxes[i].group = r.groups
+		}
 		if len(r.boxes) > maxAddresses {
 			return fmt.Errorf("more than %d addresses", maxAddresses)
 		}
@@ -125,6 +131,7 @@ func (r *addressReader) address() (found bool, err error) {
 		r.name(words)
 		r.pos++
 		r.group = true
+		r.groups++
 		_, err := r.address() // an empty group, or its first address
 		return true, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -285,4 +286,12 @@ func MboxLines(msg []byte) int {
 		}
 		n += end
 	}
+}
+
+// DeliveredTo is the field that tells through which of our aliases a message has been (RFC 9228).
+const DeliveredTo = "Delivered-To"
+
+// WentTo says whether a message has been delivered to an address, as its header has it.
+func (h Header) WentTo(address string) bool {
+	return slices.ContainsFunc(h.Fields, func(f Field) bool { return f.Is(DeliveredTo) && strings.EqualFold(f.Value(), address) })
 }

@@ -16,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/guard"
+	"waxwing/internal/reason"
 )
 
 // Fetcher gets policies over HTTPS (STS-2). It is safe for concurrent use. It
@@ -44,7 +45,7 @@ const (
 func (f *Fetcher) Fetch(ctx context.Context, domain dns.Name) (*Policy, []byte, *Error) {
 	host, err := domain.Prefix("mta-sts")
 	if err != nil {
-		return nil, nil, &Error{Word: NoPolicy, Detail: "the domain's name is too long to have a policy host: " + err.Error(), Err: err}
+		return nil, nil, &Error{Word: reason.STSNoPolicy, Detail: "the domain's name is too long to have a policy host: " + err.Error(), Err: err}
 	}
 	timeout := f.Timeout
 	if timeout == 0 {
@@ -72,9 +73,9 @@ func (f *Fetcher) addrs(ctx context.Context, host dns.Name) ([]netip.Addr, *Erro
 	found := append(append([]netip.Addr{}, a.Records...), aaaa.Records...)
 	if len(found) == 0 {
 		if err := errors.Join(err4, err6); err != nil {
-			return nil, &Error{Word: Fetch, Detail: clip(err.Error()), Err: err}
+			return nil, &Error{Word: reason.STSFetch, Detail: clip(err.Error()), Err: err}
 		}
-		return nil, &Error{Word: NoPolicy, Detail: fmt.Sprintf("the policy host %s has no address", host)}
+		return nil, &Error{Word: reason.STSNoPolicy, Detail: fmt.Sprintf("the policy host %s has no address", host)}
 	}
 	addrs := found[:0]
 	for _, addr := range found {
@@ -83,7 +84,7 @@ func (f *Fetcher) addrs(ctx context.Context, host dns.Name) ([]netip.Addr, *Erro
 		}
 	}
 	if len(addrs) == 0 {
-		return nil, &Error{Word: Fetch, Detail: fmt.Sprintf("the policy host %s has private addresses only", host)}
+		return nil, &Error{Word: reason.STSFetch, Detail: fmt.Sprintf("the policy host %s has private addresses only", host)}
 	}
 	return addrs[:min(len(addrs), maxAddrs)], nil
 }
@@ -115,7 +116,7 @@ func (f *Fetcher) get(ctx context.Context, host dns.Name, addrs []netip.Addr) ([
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host.ASCII()+"/.well-known/mta-sts.txt", nil)
 	if err != nil {
-		return nil, &Error{Word: Fetch, Detail: clip(err.Error()), Err: err}
+		return nil, &Error{Word: reason.STSFetch, Detail: clip(err.Error()), Err: err}
 	}
 	req.Header.Set("User-Agent", "Waxwing (RFC 8461)")
 	resp, err := client.Do(req)
@@ -136,7 +137,7 @@ func (f *Fetcher) get(ctx context.Context, host dns.Name, addrs []netip.Addr) ([
 	case err != nil:
 		return nil, transportError(ctx, err)
 	case len(text) > MaxPolicy:
-		return nil, &Error{Word: Fetch, HTTPStatus: resp.StatusCode, Detail: fmt.Sprintf("the policy is larger than %d octets", MaxPolicy)}
+		return nil, &Error{Word: reason.STSFetch, HTTPStatus: resp.StatusCode, Detail: fmt.Sprintf("the policy is larger than %d octets", MaxPolicy)}
 	}
 	return text, nil
 }
@@ -166,45 +167,43 @@ func (f *Fetcher) dial(ctx context.Context, network string, addrs []netip.Addr) 
 // checkHeader wants status 200 and text/plain (RFC 8461 §3.2, §3.3).
 func checkHeader(resp *http.Response) *Error {
 	status := resp.StatusCode
-	fail := func(word Word, format string, args ...any) *Error {
+	fail := func(word reason.Word, format string, args ...any) *Error {
 		return &Error{Word: word, HTTPStatus: status, Detail: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case status == http.StatusNotFound:
-		return fail(NoPolicy, "HTTP status 404")
+		return fail(reason.STSNoPolicy, "HTTP status 404")
 	case status >= 300 && status < 400:
-		return fail(Fetch, "HTTP status %d: a redirect to %q, which RFC 8461 §3.3 forbids", status, clip(resp.Header.Get("Location")))
+		return fail(reason.STSFetch, "HTTP status %d: a redirect to %q, which RFC 8461 §3.3 forbids", status, clip(resp.Header.Get("Location")))
 	case status != http.StatusOK:
-		return fail(Fetch, "HTTP status %d, not 200", status)
+		return fail(reason.STSFetch, "HTTP status %d, not 200", status)
 	}
 	given := resp.Header.Get("Content-Type")
 	// The error leaves no type, or is that of a parameter, which may be anything.
 	if kind, _, _ := mime.ParseMediaType(given); kind != "text/plain" {
-		return fail(Fetch, "media type %q, not text/plain", clip(given))
+		return fail(reason.STSFetch, "media type %q, not text/plain", clip(given))
 	}
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
-		return fail(Fetch, "content encoding %q, though none was asked for", clip(coding))
+		return fail(reason.STSFetch, "content encoding %q, though none was asked for", clip(coding))
 	}
 	return nil
 }
 
 // transportError tells faults of the certificate from those of the way.
 func transportError(ctx context.Context, err error) *Error {
-	if word := CertificateWord(err); word != "" {
-		return &Error{Word: WebPKI, Detail: word + ": " + clip(err.Error()), Err: err}
+	if word := certificateWord(err); word != "" {
+		return &Error{Word: reason.STSWebPKI, Detail: string(word) + ": " + clip(err.Error()), Err: err}
 	}
 	detail := clip(err.Error())
 	if cause := context.Cause(ctx); cause != nil {
 		detail = cause.Error()
 	}
-	return &Error{Word: Fetch, Detail: detail, Err: err}
+	return &Error{Word: reason.STSFetch, Detail: detail, Err: err}
 }
 
-// CertificateWord is the reason why a certificate was refused, as one word:
-// cert-expired, cert-not-yet-valid, cert-host-mismatch, cert-unknown-authority,
-// cert-not-a-ca, cert-name-constraints, cert-usage, cert-chain-too-long,
-// cert-invalid. Empty if err is not about a certificate.
-func CertificateWord(err error) string {
+// certificateWord is the reason why a certificate was refused; "" if err is not about
+// a certificate.
+func certificateWord(err error) reason.Word {
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
 	var authority x509.UnknownAuthorityError
@@ -213,30 +212,30 @@ func CertificateWord(err error) string {
 	case errors.As(err, &invalid):
 		return invalidWord(invalid)
 	case errors.As(err, &host):
-		return "cert-host-mismatch"
+		return reason.CertHostMismatch
 	case errors.As(err, &authority):
-		return "cert-unknown-authority"
+		return reason.CertUnknownAuthority
 	case errors.As(err, &verification):
-		return "cert-invalid"
+		return reason.CertInvalid
 	}
 	return ""
 }
 
-func invalidWord(err x509.CertificateInvalidError) string {
+func invalidWord(err x509.CertificateInvalidError) reason.Word {
 	switch err.Reason {
 	case x509.Expired:
 		if strings.Contains(err.Detail, "is before") { // the time it was checked at
-			return "cert-not-yet-valid"
+			return reason.CertNotYetValid
 		}
-		return "cert-expired"
+		return reason.CertExpired
 	case x509.NotAuthorizedToSign:
-		return "cert-not-a-ca"
+		return reason.CertNotCA
 	case x509.TooManyIntermediates:
-		return "cert-chain-too-long"
+		return reason.CertChainTooLong
 	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints, x509.CANotAuthorizedForExtKeyUsage:
-		return "cert-name-constraints"
+		return reason.CertNameConstraints
 	case x509.IncompatibleUsage:
-		return "cert-usage"
+		return reason.CertUsage
 	}
-	return "cert-invalid"
+	return reason.CertInvalid
 }

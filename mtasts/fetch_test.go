@@ -27,6 +27,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/reason"
 )
 
 // authority signs certificates for policy hosts.
@@ -144,7 +145,7 @@ func TestFetch(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		host   policyHost
-		word   Word
+		word   reason.Word
 		status int
 		says   string
 	}{
@@ -157,36 +158,36 @@ func TestFetch(t *testing.T) {
 		{"malformed parameters", policyHost{handler: text("text/plain; charset", good)}, "", 0, ""},
 		{"TLS 1.2", policyHost{handler: text("text/plain", good), config: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }}, "", 0, ""},
 		{"64 KiB", policyHost{handler: text("text/plain", good+strings.Repeat("\n", MaxPolicy-len(good)))}, "", 0, ""},
-		{"TLS 1.1", policyHost{handler: text("text/plain", good), config: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }}, Fetch, 0, "protocol version"},
-		{"page", policyHost{handler: text("text/html", good)}, Fetch, 200, "text/html"},
+		{"TLS 1.1", policyHost{handler: text("text/plain", good), config: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }}, reason.STSFetch, 0, "protocol version"},
+		{"page", policyHost{handler: text("text/html", good)}, reason.STSFetch, 200, "text/html"},
 		{"no type", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
 			io.WriteString(w, good)
-		}}, Fetch, 200, "media type"},
+		}}, reason.STSFetch, 200, "media type"},
 		{"gzip that nobody asked for", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			text("text/plain", good)(w, nil)
-		}}, Fetch, 200, "gzip"},
-		{"not found", policyHost{handler: http.NotFound}, NoPolicy, 404, "404"},
-		{"server error", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }}, Fetch, 503, "503"},
-		{"no content", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }}, Fetch, 204, "204"},
+		}}, reason.STSFetch, 200, "gzip"},
+		{"not found", policyHost{handler: http.NotFound}, reason.STSNoPolicy, 404, "404"},
+		{"server error", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }}, reason.STSFetch, 503, "503"},
+		{"no content", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }}, reason.STSFetch, 204, "204"},
 		{"redirect", policyHost{handler: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/other", http.StatusMovedPermanently)
-		}}, Fetch, 301, "redirect"},
-		{"the first status of redirects", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(300) }}, Fetch, 300, "redirect"},
-		{"the first behind them", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }}, Fetch, 400, "not 200"},
-		{"redirect to itself", policyHost{handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }}, Fetch, 302, "redirect"},
-		{"too large", policyHost{handler: text("text/plain", good+strings.Repeat("\n", MaxPolicy))}, Fetch, 200, "larger"},
+		}}, reason.STSFetch, 301, "redirect"},
+		{"the first status of redirects", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(300) }}, reason.STSFetch, 300, "redirect"},
+		{"the first behind them", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }}, reason.STSFetch, 400, "not 200"},
+		{"redirect to itself", policyHost{handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }}, reason.STSFetch, 302, "redirect"},
+		{"too large", policyHost{handler: text("text/plain", good+strings.Repeat("\n", MaxPolicy))}, reason.STSFetch, 200, "larger"},
 		{"cut off", policyHost{handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "500")
 			text("text/plain", good)(w, nil)
-		}}, Fetch, 0, "EOF"},
-		{"syntax", policyHost{handler: text("text/plain", "version: STSv1\n")}, PolicySyntax, 0, "mode"},
-		{"expired", policyHost{handler: text("text/plain", good), cert: expired}, WebPKI, 0, "cert-expired"},
-		{"not yet valid", policyHost{handler: text("text/plain", good), cert: early}, WebPKI, 0, "cert-not-yet-valid"},
-		{"other name", policyHost{handler: text("text/plain", good), cert: ca.issue(t, "example.org", nil)}, WebPKI, 0, "cert-host-mismatch"},
-		{"unknown authority", policyHost{handler: text("text/plain", good), cert: newAuthority(t).issue(t, "mta-sts.example.org", nil)}, WebPKI, 0, "cert-unknown-authority"},
-		{"for clients", policyHost{handler: text("text/plain", good), cert: client}, WebPKI, 0, "cert-usage"},
+		}}, reason.STSFetch, 0, "EOF"},
+		{"syntax", policyHost{handler: text("text/plain", "version: STSv1\n")}, reason.STSPolicySyntax, 0, "mode"},
+		{"expired", policyHost{handler: text("text/plain", good), cert: expired}, reason.STSWebPKI, 0, "cert-expired"},
+		{"not yet valid", policyHost{handler: text("text/plain", good), cert: early}, reason.STSWebPKI, 0, "cert-not-yet-valid"},
+		{"other name", policyHost{handler: text("text/plain", good), cert: ca.issue(t, "example.org", nil)}, reason.STSWebPKI, 0, "cert-host-mismatch"},
+		{"unknown authority", policyHost{handler: text("text/plain", good), cert: newAuthority(t).issue(t, "mta-sts.example.org", nil)}, reason.STSWebPKI, 0, "cert-unknown-authority"},
+		{"for clients", policyHost{handler: text("text/plain", good), cert: client}, reason.STSWebPKI, 0, "cert-usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -203,7 +204,7 @@ func TestFetch(t *testing.T) {
 			if err == nil && (!p.Matches(dns.MustParse("mail.example.org")) || !strings.HasPrefix(string(raw), good)) {
 				t.Errorf("got %+v, %q", p, raw)
 			}
-			if c.word == PolicySyntax && string(raw) != "version: STSv1\n" {
+			if c.word == reason.STSPolicySyntax && string(raw) != "version: STSv1\n" {
 				t.Errorf("raw text lost: %q", raw)
 			}
 		})
@@ -253,19 +254,19 @@ func TestFetchTime(t *testing.T) {
 	f.Timeout = 300 * time.Millisecond
 	start := time.Now()
 	_, _, err := f.Fetch(t.Context(), domain)
-	if wordOf(err) != Fetch || !strings.Contains(err.Detail, "no complete answer within 300ms") || time.Since(start) > 10*time.Second {
+	if wordOf(err) != reason.STSFetch || !strings.Contains(err.Detail, "no complete answer within 300ms") || time.Since(start) > 10*time.Second {
 		t.Errorf("got %v after %v", err, time.Since(start))
 	}
 	f.Timeout = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if _, _, err := f.Fetch(ctx, domain); wordOf(err) != Fetch || !errors.Is(err, context.Canceled) {
+	if _, _, err := f.Fetch(ctx, domain); wordOf(err) != reason.STSFetch || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	// A certificate is checked by Now.
 	f = policyHost{cert: host.cert, handler: text("text/plain", good)}.start(t, ca.pool())
 	f.Now = func() time.Time { return time.Now().Add(48 * time.Hour) }
-	if _, _, err := f.Fetch(t.Context(), domain); wordOf(err) != WebPKI {
+	if _, _, err := f.Fetch(t.Context(), domain); wordOf(err) != reason.STSWebPKI {
 		t.Errorf("got %v", err)
 	}
 }
@@ -279,17 +280,17 @@ func TestFetchAddresses(t *testing.T) {
 		name    string
 		a, aaaa any
 		private bool
-		word    Word
+		word    reason.Word
 		says    string
 	}{
-		{"no such host", dns.Answer[netip.Addr]{NXDomain: true}, dns.Answer[netip.Addr]{NXDomain: true}, false, NoPolicy, "no address"},
-		{"lookup fails", servfail, servfail, false, Fetch, "dns-servfail"},
-		{"half a lookup fails, nothing else", dns.Answer[netip.Addr]{}, servfail, false, Fetch, "dns-servfail"},
-		{"half a lookup fails", answer("192.88.99.1"), servfail, false, Fetch, "refused 192.88.99.1:443"},
-		{"each address is tried", answer("192.88.99.1", "192.88.99.2"), answer("2606::1"), false, Fetch, "refused [2606::1]:443"},
-		{"private", answer("10.0.0.1", "127.0.0.1"), answer("::1", "fe80::1"), false, Fetch, "private"},
-		{"private beside public", answer("127.0.0.1", "192.88.99.1"), answer(), false, Fetch, "refused 192.88.99.1:443"},
-		{"private allowed", answer("127.0.0.1"), answer(), true, Fetch, "refused 127.0.0.1:443"},
+		{"no such host", dns.Answer[netip.Addr]{NXDomain: true}, dns.Answer[netip.Addr]{NXDomain: true}, false, reason.STSNoPolicy, "no address"},
+		{"lookup fails", servfail, servfail, false, reason.STSFetch, "dns-servfail"},
+		{"half a lookup fails, nothing else", dns.Answer[netip.Addr]{}, servfail, false, reason.STSFetch, "dns-servfail"},
+		{"half a lookup fails", answer("192.88.99.1"), servfail, false, reason.STSFetch, "refused 192.88.99.1:443"},
+		{"each address is tried", answer("192.88.99.1", "192.88.99.2"), answer("2606::1"), false, reason.STSFetch, "refused [2606::1]:443"},
+		{"private", answer("10.0.0.1", "127.0.0.1"), answer("::1", "fe80::1"), false, reason.STSFetch, "private"},
+		{"private beside public", answer("127.0.0.1", "192.88.99.1"), answer(), false, reason.STSFetch, "refused 192.88.99.1:443"},
+		{"private allowed", answer("127.0.0.1"), answer(), true, reason.STSFetch, "refused 127.0.0.1:443"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &Fetcher{AllowPrivate: c.private, Dial: refuse, Resolver: &dnstest.Resolver{T: t, Replies: map[string]any{

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/reason"
 )
 
 func TestParseRecord(t *testing.T) {
@@ -17,7 +18,7 @@ func TestParseRecord(t *testing.T) {
 		name string
 		txts []string
 		want *Record
-		word Word
+		word reason.Word
 	}{
 		{"plain", []string{"v=STSv1; id=20160831085700Z;"}, &Record{ID: "20160831085700Z"}, ""},
 		{"no last delimiter", []string{"v=STSv1;id=1"}, &Record{ID: "1"}, ""},
@@ -28,37 +29,37 @@ func TestParseRecord(t *testing.T) {
 		// STS-12, RFC 8461 §3.1: sts-field-delim = *WSP ";" *WSP.
 		{"white space before the first semicolon", []string{"v=STSv1 ; id=20250101;"}, &Record{ID: "20250101"}, ""},
 		{"white space before each", []string{"v=STSv1\t ;\tid=1 \t;\ta=b \t;"}, &Record{ID: "1", Extensions: []Extension{{"a", "b"}}}, ""},
-		{"two, one with white space", []string{"v=STSv1 ; id=1", "v=STSv1; id=1"}, nil, MultipleRecords},
+		{"two, one with white space", []string{"v=STSv1 ; id=1", "v=STSv1; id=1"}, nil, reason.STSMultipleRecords},
 		// STS-12: who means to have a record is told what is wrong with it.
-		{"version in another case", []string{"v=stsv1; id=1"}, nil, RecordSyntax},
-		{"key in another case", []string{"V=STSv1; id=1"}, nil, RecordSyntax},
-		{"white space before it", []string{" v=STSv1; id=1"}, nil, RecordSyntax},
-		{"quotes in it", []string{`"v=STSv1; id=1"`}, nil, RecordSyntax},
-		{"version alone, in another case", []string{"v=stsv1"}, nil, RecordSyntax},
-		{"no semicolon", []string{"v=STSv1 id=1"}, nil, RecordSyntax},
-		{"a comma", []string{"v=STSv1, id=1"}, nil, RecordSyntax},
-		{"white space behind it alone", []string{"v=STSv1 "}, nil, RecordSyntax},
-		{"two that mean it", []string{"v=stsv1; id=1", "v=STSV1; id=1"}, nil, RecordSyntax},
-		{"another version", []string{"v=STSv12; id=2", "v=STSv1x; id=2", "v=STS"}, nil, NoRecord},
+		{"version in another case", []string{"v=stsv1; id=1"}, nil, reason.STSRecordSyntax},
+		{"key in another case", []string{"V=STSv1; id=1"}, nil, reason.STSRecordSyntax},
+		{"white space before it", []string{" v=STSv1; id=1"}, nil, reason.STSRecordSyntax},
+		{"quotes in it", []string{`"v=STSv1; id=1"`}, nil, reason.STSRecordSyntax},
+		{"version alone, in another case", []string{"v=stsv1"}, nil, reason.STSRecordSyntax},
+		{"no semicolon", []string{"v=STSv1 id=1"}, nil, reason.STSRecordSyntax},
+		{"a comma", []string{"v=STSv1, id=1"}, nil, reason.STSRecordSyntax},
+		{"white space behind it alone", []string{"v=STSv1 "}, nil, reason.STSRecordSyntax},
+		{"two that mean it", []string{"v=stsv1; id=1", "v=STSV1; id=1"}, nil, reason.STSRecordSyntax},
+		{"another version", []string{"v=STSv12; id=2", "v=STSv1x; id=2", "v=STS"}, nil, reason.STSNoRecord},
 		{"id of 32", []string{"v=STSv1; id=" + strings.Repeat("a", 32)}, &Record{ID: strings.Repeat("a", 32)}, ""},
-		{"none", nil, nil, NoRecord},
-		{"none of ours", []string{"", "v=spf1 -all", "STSv1; id=1"}, nil, NoRecord},
-		{"two", []string{"v=STSv1; id=1", "v=STSv1; id=1"}, nil, MultipleRecords},
-		{"one and a broken one", []string{"v=STSv1; id=1", "v=STSv1;"}, nil, MultipleRecords},
-		{"version alone", []string{"v=STSv1"}, nil, RecordSyntax},
-		{"no id", []string{"v=STSv1; a=b"}, nil, RecordSyntax},
-		{"empty id", []string{"v=STSv1; id="}, nil, RecordSyntax},
-		{"id of 33", []string{"v=STSv1; id=" + strings.Repeat("a", 33)}, nil, RecordSyntax},
-		{"id with a hyphen", []string{"v=STSv1; id=2018-09-07"}, nil, RecordSyntax},
-		{"space before the value", []string{"v=STSv1; id= 1"}, nil, RecordSyntax},
-		{"upper-case key", []string{"v=STSv1; ID=1"}, nil, RecordSyntax},
-		{"empty field", []string{"v=STSv1;; id=1"}, nil, RecordSyntax},
-		{"no name", []string{"v=STSv1; =x; id=1"}, nil, RecordSyntax},
-		{"second equals sign", []string{"v=STSv1; a=b=c; id=1"}, nil, RecordSyntax},
-		{"space in a value", []string{"v=STSv1; a=b c; id=1"}, nil, RecordSyntax},
+		{"none", nil, nil, reason.STSNoRecord},
+		{"none of ours", []string{"", "v=spf1 -all", "STSv1; id=1"}, nil, reason.STSNoRecord},
+		{"two", []string{"v=STSv1; id=1", "v=STSv1; id=1"}, nil, reason.STSMultipleRecords},
+		{"one and a broken one", []string{"v=STSv1; id=1", "v=STSv1;"}, nil, reason.STSMultipleRecords},
+		{"version alone", []string{"v=STSv1"}, nil, reason.STSRecordSyntax},
+		{"no id", []string{"v=STSv1; a=b"}, nil, reason.STSRecordSyntax},
+		{"empty id", []string{"v=STSv1; id="}, nil, reason.STSRecordSyntax},
+		{"id of 33", []string{"v=STSv1; id=" + strings.Repeat("a", 33)}, nil, reason.STSRecordSyntax},
+		{"id with a hyphen", []string{"v=STSv1; id=2018-09-07"}, nil, reason.STSRecordSyntax},
+		{"space before the value", []string{"v=STSv1; id= 1"}, nil, reason.STSRecordSyntax},
+		{"upper-case key", []string{"v=STSv1; ID=1"}, nil, reason.STSRecordSyntax},
+		{"empty field", []string{"v=STSv1;; id=1"}, nil, reason.STSRecordSyntax},
+		{"no name", []string{"v=STSv1; =x; id=1"}, nil, reason.STSRecordSyntax},
+		{"second equals sign", []string{"v=STSv1; a=b=c; id=1"}, nil, reason.STSRecordSyntax},
+		{"space in a value", []string{"v=STSv1; a=b c; id=1"}, nil, reason.STSRecordSyntax},
 		{"name of 32", []string{"v=STSv1; id=1; " + strings.Repeat("a", 32) + "=b"}, &Record{ID: "1", Extensions: []Extension{{strings.Repeat("a", 32), "b"}}}, ""},
-		{"name of 33", []string{"v=STSv1; id=1; " + strings.Repeat("a", 33) + "=b"}, nil, RecordSyntax},
-		{"non-ASCII", []string{"v=STSv1; a=ü; id=1"}, nil, RecordSyntax},
+		{"name of 33", []string{"v=STSv1; id=1; " + strings.Repeat("a", 33) + "=b"}, nil, reason.STSRecordSyntax},
+		{"non-ASCII", []string{"v=STSv1; a=ü; id=1"}, nil, reason.STSRecordSyntax},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := ParseRecord(c.txts)
@@ -72,7 +73,7 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
-func wordOf(err *Error) Word {
+func wordOf(err *Error) reason.Word {
 	if err == nil {
 		return ""
 	}
@@ -91,16 +92,16 @@ func TestLookupRecord(t *testing.T) {
 	if err != nil || rec.ID != "7" || a.TTL != time.Minute {
 		t.Errorf("got %+v, %+v, %v", a, rec, err)
 	}
-	if _, rec, err := LookupRecord(t.Context(), r, dns.MustParse("none.example")); wordOf(err) != NoRecord || rec != nil {
+	if _, rec, err := LookupRecord(t.Context(), r, dns.MustParse("none.example")); wordOf(err) != reason.STSNoRecord || rec != nil {
 		t.Errorf("got %+v, %v", rec, err)
 	}
 	_, rec, err = LookupRecord(t.Context(), r, dns.MustParse("bogus.example"))
 	var cause *dns.Error
-	if wordOf(err) != DNSTemporary || rec != nil || !errors.As(err, &cause) || cause.Security != dns.Bogus {
+	if wordOf(err) != reason.STSLookupFailed || rec != nil || !errors.As(err, &cause) || cause.Security != dns.Bogus {
 		t.Errorf("got %+v, %v", rec, err)
 	}
 	long := dns.MustParse(strings.Repeat(strings.Repeat("a", 60)+".", 4) + "example")
-	if _, _, err := LookupRecord(t.Context(), r, long); wordOf(err) != NoRecord {
+	if _, _, err := LookupRecord(t.Context(), r, long); wordOf(err) != reason.STSNoRecord {
 		t.Errorf("a domain without room for the label: %v", err)
 	}
 }
@@ -175,7 +176,7 @@ func TestParsePolicyErrors(t *testing.T) {
 		{"large", head + "mx: a.example\n" + strings.Repeat("x: y\n", 20000), "larger"},
 	} {
 		p, err := ParsePolicy([]byte(c.text))
-		if wordOf(err) != PolicySyntax || p != nil || !strings.Contains(err.Detail, c.says) {
+		if wordOf(err) != reason.STSPolicySyntax || p != nil || !strings.Contains(err.Detail, c.says) {
 			t.Errorf("%s: got %+v, %v; want an error that says %q", c.name, p, err, c.says)
 		}
 		if err != nil && len(err.Detail) > 400 {
@@ -188,18 +189,18 @@ func TestParsePolicyErrors(t *testing.T) {
 // somebody has to be told.
 func TestAsNone(t *testing.T) {
 	t.Parallel()
-	for w, want := range map[Word]bool{
-		NoRecord: true, MultipleRecords: true, RecordSyntax: true, DNSTemporary: false, NoPolicy: false, Fetch: false, WebPKI: false, PolicySyntax: false, "": false,
+	for w, want := range map[reason.Word]bool{
+		reason.STSNoRecord: true, reason.STSMultipleRecords: true, reason.STSRecordSyntax: true, reason.STSLookupFailed: false, reason.STSNoPolicy: false, reason.STSFetch: false, reason.STSWebPKI: false, reason.STSPolicySyntax: false, "": false,
 	} {
-		if w.AsNone() != want {
-			t.Errorf("%q: %v", w, w.AsNone())
+		if (&Error{Word: w}).AsNone() != want {
+			t.Errorf("%q: %v", w, (&Error{Word: w}).AsNone())
 		}
 	}
 }
 
 func TestErrorInWords(t *testing.T) {
 	t.Parallel()
-	for want, e := range map[string]*Error{"MTA-STS: fetch": {Word: Fetch}, "MTA-STS: fetch: HTTP status 503": {Word: Fetch, Detail: "HTTP status 503"}} {
+	for want, e := range map[string]*Error{"MTA-STS: fetch": {Word: reason.STSFetch}, "MTA-STS: fetch: HTTP status 503": {Word: reason.STSFetch, Detail: "HTTP status 503"}} {
 		if e.Error() != want {
 			t.Errorf("%q, want %q", e.Error(), want)
 		}
@@ -246,7 +247,7 @@ func FuzzParsePolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := ParsePolicy(text)
 		if err != nil {
-			if p != nil || err.Word != PolicySyntax || err.Detail == "" {
+			if p != nil || err.Word != reason.STSPolicySyntax || err.Detail == "" {
 				t.Fatalf("%+v, %v", p, err)
 			}
 			return

@@ -7,6 +7,7 @@ import (
 
 	"waxwing/internal/guard"
 	"waxwing/internal/guard/guardtest"
+	"waxwing/internal/reason"
 )
 
 // OPS-9: net/http dials on a goroutine of its own.
@@ -15,7 +16,7 @@ func TestPanicInDial(t *testing.T) {
 	watch := guardtest.New()
 	f := &Fetcher{AllowPrivate: true, Guard: &watch.Guard, Resolver: resolver(t, "192.88.99.7"),
 		Dial: func(context.Context, string, string) (net.Conn, error) { panic("dial") }}
-	if _, _, err := f.Fetch(t.Context(), domain); err == nil || err.Word != Fetch {
+	if _, _, err := f.Fetch(t.Context(), domain); err == nil || err.Word != reason.STSFetch {
 		t.Errorf("the fetch: %v", err)
 	}
 	if !watch.Saw(guard.Fetch, 1) {

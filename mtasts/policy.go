@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 )
 
 // MaxAge is the longest lifetime of a policy (RFC 8461 §3.2); a larger value is cut to it.
@@ -22,18 +23,18 @@ const MaxPolicy = 64 << 10
 // is PolicySyntax. Beyond the grammar of RFC 8461 §3.2 it takes empty lines.
 func ParsePolicy(text []byte) (*Policy, *Error) {
 	if len(text) > MaxPolicy {
-		return nil, &Error{Word: PolicySyntax, Detail: fmt.Sprintf("the policy is larger than %d octets", MaxPolicy)}
+		return nil, &Error{Word: reason.STSPolicySyntax, Detail: fmt.Sprintf("the policy is larger than %d octets", MaxPolicy)}
 	}
 	p := parser{policy: &Policy{}, seen: map[string]bool{}}
 	for n := 1; len(text) > 0; n++ {
 		var line []byte
 		line, text, _ = bytes.Cut(text, []byte("\n"))
 		if err := p.line(strings.TrimSuffix(string(line), "\r")); err != nil {
-			return nil, &Error{Word: PolicySyntax, Detail: fmt.Sprintf("line %d: %v", n, err), Err: err}
+			return nil, &Error{Word: reason.STSPolicySyntax, Detail: fmt.Sprintf("line %d: %v", n, err), Err: err}
 		}
 	}
 	if err := p.complete(); err != nil {
-		return nil, &Error{Word: PolicySyntax, Detail: err.Error(), Err: err}
+		return nil, &Error{Word: reason.STSPolicySyntax, Detail: err.Error(), Err: err}
 	}
 	return p.policy, nil
 }

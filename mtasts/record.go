@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 )
 
 // Record is a parsed TXT record (RFC 8461 §3.1).
@@ -33,15 +34,15 @@ func ParseRecord(txts []string) (*Record, *Error) {
 	}
 	switch {
 	case len(found) > 1:
-		return nil, &Error{Word: MultipleRecords, Detail: fmt.Sprintf(`%d TXT records begin with "v=STSv1;", remove all but one`, len(found))}
+		return nil, &Error{Word: reason.STSMultipleRecords, Detail: fmt.Sprintf(`%d TXT records begin with "v=STSv1;", remove all but one`, len(found))}
 	case len(found) == 0 && len(meant) > 0:
-		return nil, &Error{Word: RecordSyntax, Detail: fmt.Sprintf(`the record %q must begin with "v=STSv1;", in these letters`, clip(meant[0]))}
+		return nil, &Error{Word: reason.STSRecordSyntax, Detail: fmt.Sprintf(`the record %q must begin with "v=STSv1;", in these letters`, clip(meant[0]))}
 	case len(found) == 0:
-		return nil, &Error{Word: NoRecord, Detail: fmt.Sprintf(`none of %d TXT records begins with "v=STSv1;"`, len(txts))}
+		return nil, &Error{Word: reason.STSNoRecord, Detail: fmt.Sprintf(`none of %d TXT records begins with "v=STSv1;"`, len(txts))}
 	}
 	rec, err := parseRecord(found[0])
 	if err != nil {
-		return nil, &Error{Word: RecordSyntax, Detail: err.Error(), Err: err}
+		return nil, &Error{Word: reason.STSRecordSyntax, Detail: err.Error(), Err: err}
 	}
 	return rec, nil
 }
@@ -122,11 +123,11 @@ func recordValue(s string) bool {
 func LookupRecord(ctx context.Context, r dns.Resolver, domain dns.Name) (dns.Answer[string], *Record, *Error) {
 	name, err := domain.Prefix("_mta-sts")
 	if err != nil {
-		return dns.Answer[string]{}, nil, &Error{Word: NoRecord, Detail: "the domain's name is too long to have a record: " + err.Error(), Err: err}
+		return dns.Answer[string]{}, nil, &Error{Word: reason.STSNoRecord, Detail: "the domain's name is too long to have a record: " + err.Error(), Err: err}
 	}
 	answer, err := r.LookupTXT(ctx, name)
 	if err != nil {
-		return answer, nil, &Error{Word: DNSTemporary, Detail: clip(err.Error()), Err: err}
+		return answer, nil, &Error{Word: reason.STSLookupFailed, Detail: clip(err.Error()), Err: err}
 	}
 	rec, perr := ParseRecord(answer.Records)
 	return answer, rec, perr

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"waxwing/internal/reason"
 )
 
 // TestSystemRoots: without authorities of its own a Fetcher trusts the
@@ -35,7 +36,7 @@ func TestSystemRoots(t *testing.T) {
 	if err := fetch(named); err != nil {
 		t.Errorf("an authority of SSL_CERT_FILE: %v", err)
 	}
-	if err := fetch(other); wordOf(err) != WebPKI {
+	if err := fetch(other); wordOf(err) != reason.STSWebPKI {
 		t.Errorf("an authority of nobody: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 )
 
 // Mode is what a policy asks of senders (RFC 8461 §5).
@@ -42,31 +43,12 @@ func (p Pattern) String() string {
 // Extension is a key this package does not know, and its value.
 type Extension struct{ Key, Value string }
 
-// Word is the machine word of an error (STS-4); the set is closed.
-type Word string
-
-// The words of STS-4.
-const (
-	NoRecord        Word = "no-record"
-	MultipleRecords Word = "multiple-records"
-	RecordSyntax    Word = "record-syntax"
-	DNSTemporary    Word = "dns-temporary"
-	NoPolicy        Word = "no-policy"
-	Fetch           Word = "fetch"
-	WebPKI          Word = "webpki"
-	PolicySyntax    Word = "policy-syntax"
-)
-
-// AsNone: what the word says of the record leaves the domain without MTA-STS, by RFC
-// 8461 §3.1, and no policy of the domain can have failed.
-func (w Word) AsNone() bool { return w == NoRecord || w == MultipleRecords || w == RecordSyntax }
-
 // Error is why a domain's record or policy could not be had.
 type Error struct {
-	Word       Word
-	Detail     string // in words: HTTP status, certificate reason, line of the policy
-	HTTPStatus int    // for Fetch and NoPolicy, 0 without an answer
-	Err        error  // the cause, may be nil
+	Word       reason.Word // of STS-4: reason.STSNoRecord to reason.STSPolicySyntax, or reason.STSLookupFailed
+	Detail     string      // in words: HTTP status, certificate reason, line of the policy
+	HTTPStatus int         // for Fetch and NoPolicy, 0 without an answer
+	Err        error       // the cause, may be nil
 }
 
 func (e *Error) Error() string {
@@ -78,3 +60,9 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// AsNone: what the error says of the record leaves the domain without MTA-STS, by RFC
+// 8461 §3.1, and no policy of the domain can have failed.
+func (e *Error) AsNone() bool {
+	return e.Word == reason.STSNoRecord || e.Word == reason.STSMultipleRecords || e.Word == reason.STSRecordSyntax
+}

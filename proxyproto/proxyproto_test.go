@@ -171,7 +171,7 @@ func dial(t *testing.T, f *front, text string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	io.WriteString(nc, text)
 	return nc
 }

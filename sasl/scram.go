@@ -2,6 +2,7 @@ package sasl
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -18,7 +19,13 @@ type Credentials struct {
 	Iterations int
 	StoredKey  []byte
 	ServerKey  []byte
+	// Others are the keys of further passwords of the user, derived with the same salt and count:
+	// each of them is as good.
+	Others []Keys
 }
+
+// Keys are those of one password.
+type Keys struct{ StoredKey, ServerKey []byte }
 
 // Binding is a channel binding (RFC 5056): its type and the data both sides share.
 type Binding struct {
@@ -48,7 +55,7 @@ func NewCredentials(mech, password string, salt []byte, iterations int) (Credent
 	if err != nil {
 		return Credentials{}, errors.New("SCRAM: keys cannot be derived")
 	}
-	return Credentials{bytes.Clone(salt), iterations, sc.StoredKey, sc.ServerKey}, nil
+	return Credentials{Salt: bytes.Clone(salt), Iterations: iterations, StoredKey: sc.StoredKey, ServerKey: sc.ServerKey}, nil
 }
 
 // hashOf returns a mechanism's hash, nil for one that is not SCRAM.
@@ -113,11 +120,17 @@ type ScramServer struct {
 	// it out of the list (RFC 5802 §6).
 	Bindings    []Binding
 	PlusOffered bool
+	// Proven is told which password the client has proven: 0 is that of Credentials itself, 1 the first of
+	// Others. Its error ends the exchange. Nil: it does not matter.
+	Proven func(which int) error
 }
 
 type scramServer struct {
 	ScramServer
 	conv      *scram.ServerConversation
+	opening   string // the client's first message
+	nonce     string // our part
+	found     Credentials
 	step      int
 	account   string
 	known     bool
@@ -160,7 +173,8 @@ func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
 }
 
 func (s *scramServer) first(response []byte) ([]byte, bool, error) {
-	conv, err := s.conversation(string(response))
+	s.opening, s.nonce = string(response), rand.Text()
+	conv, err := s.conversation(s.find)
 	if err != nil {
 		return nil, false, err
 	}
@@ -180,20 +194,48 @@ func (s *scramServer) first(response []byte) ([]byte, bool, error) {
 }
 
 func (s *scramServer) final(response []byte) ([]byte, bool, error) {
-	challenge, err := s.conv.Step(string(response))
-	if err != nil || !s.conv.Valid() || !s.known {
-		return nil, false, ErrFailed // never err: a binding mismatch spells out the exporter's bytes
+	challenge, which := s.prove(string(response))
+	if which < 0 || !s.known {
+		return nil, false, ErrFailed // nothing of the library's: a binding mismatch spells out the exporter's bytes
+	}
+	if s.Proven != nil {
+		if err := s.Proven(which); err != nil {
+			return nil, false, err
+		}
 	}
 	return []byte(challenge), false, nil
 }
 
+// prove finds the password that the client has, -1 for none. The library knows one: for each further one
+// the same exchange is held again, with the same nonce. All are tried, whichever it is.
+func (s *scramServer) prove(final string) (verifier string, which int) {
+	which = -1
+	if answer, err := s.conv.Step(final); err == nil && s.conv.Valid() {
+		verifier, which = answer, 0
+	}
+	for i, k := range s.found.Others {
+		conv, err := s.conversation(func(string) (scram.StoredCredentials, error) { return stored(s.found, k), nil })
+		if err != nil {
+			continue
+		}
+		if _, err := conv.Step(s.opening); err != nil {
+			continue
+		}
+		if answer, err := conv.Step(final); err == nil && conv.Valid() {
+			verifier, which = answer, i+1
+		}
+	}
+	return verifier, which
+}
+
 // conversation sets the library up for the binding that the client-first message asks for.
-func (s *scramServer) conversation(first string) (*scram.ServerConversation, error) {
-	srv, err := hashOf(s.Mechanism).NewServer(s.find)
+func (s *scramServer) conversation(find scram.CredentialLookup) (*scram.ServerConversation, error) {
+	srv, err := hashOf(s.Mechanism).NewServer(find)
 	if err != nil {
 		return nil, err
 	}
-	flag, _, _ := strings.Cut(first, ",")
+	srv.WithNonceGenerator(func() string { return s.nonce })
+	flag, _, _ := strings.Cut(s.opening, ",")
 	if IsPlus(s.Mechanism) {
 		for _, b := range s.Bindings {
 			if flag == clientBindOption+b.Type {
@@ -222,9 +264,13 @@ func (s *scramServer) find(user string) (scram.StoredCredentials, error) {
 		s.lookupErr = err
 		return scram.StoredCredentials{}, err
 	}
-	s.account, s.known = account, known
+	s.found, s.account, s.known = c, account, known
+	return stored(c, Keys{c.StoredKey, c.ServerKey}), nil
+}
+
+func stored(c Credentials, k Keys) scram.StoredCredentials {
 	return scram.StoredCredentials{
 		KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
-		StoredKey:  c.StoredKey, ServerKey: c.ServerKey,
-	}, nil
+		StoredKey:  k.StoredKey, ServerKey: k.ServerKey,
+	}
 }

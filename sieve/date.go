@@ -73,34 +73,29 @@ func (r *run) dateValues(k *call) []string {
 	return out
 }
 
+// dateLayouts are the date-parts of RFC 5260 §4.2 that a layout gives.
+var dateLayouts = map[string]string{
+	"year":    "2006",
+	"month":   "01",
+	"day":     "02",
+	"date":    "2006-01-02",
+	"hour":    "15",
+	"minute":  "04",
+	"second":  "05",
+	"time":    "15:04:05",
+	"iso8601": "2006-01-02T15:04:05-07:00",
+	"std11":   "Mon, 02 Jan 2006 15:04:05 -0700",
+	"zone":    "-0700",
+}
+
 // datePart is one of the date-parts of RFC 5260 §4.2.
 func datePart(t time.Time, part string) string {
-	switch part {
-	case "year":
-		return t.Format("2006")
-	case "month":
-		return t.Format("01")
-	case "day":
-		return t.Format("02")
-	case "date":
-		return t.Format("2006-01-02")
-	case "julian": // the Modified Julian Day of the local date
+	if layout := dateLayouts[part]; layout != "" {
+		return t.Format(layout)
+	}
+	if part == "julian" { // the Modified Julian Day of the local date
 		y, m, d := t.Date()
 		return strconv.FormatInt(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()/86400+40587, 10)
-	case "hour":
-		return t.Format("15")
-	case "minute":
-		return t.Format("04")
-	case "second":
-		return t.Format("05")
-	case "time":
-		return t.Format("15:04:05")
-	case "iso8601":
-		return t.Format("2006-01-02T15:04:05-07:00")
-	case "std11":
-		return t.Format("Mon, 02 Jan 2006 15:04:05 -0700")
-	case "zone":
-		return t.Format("-0700")
 	}
 	return strconv.Itoa(int(t.Weekday()))
 }

@@ -28,7 +28,9 @@ func (c *Conn) Auth(ctx context.Context, client sasl.Client) error {
 	line := "AUTH " + mech
 	if ir != nil {
 		line += " " + initial(ir)
+		c.secret = base64.StdEncoding.EncodeToString(ir)
 	}
+	defer func() { c.secret = "" }()
 	for range maxRounds {
 		r, err := c.exchange(ctx, StepAuth, c.t.Auth, line)
 		if err != nil {
@@ -47,6 +49,7 @@ func (c *Conn) Auth(ctx context.Context, client sasl.Client) error {
 			return errors.Join(err, cerr)
 		}
 		line = base64.StdEncoding.EncodeToString(answer)
+		c.secret = line
 	}
 	c.fail(errRounds)
 	return c.connError(StepAuth, errRounds)

@@ -91,8 +91,14 @@ func (t Timeouts) WithDefaults() Timeouts { return t.orDefault() }
 // Options are the settings of one connection.
 type Options struct {
 	HELO     string // name to greet with; needed
+	LMTP     bool   // speak LMTP (RFC 2033)
 	Timeouts Timeouts
 	Limits   smtp.ReplyLimits
+	// Transcript is who watches a connection with a peer; nil: nobody. It is asked before
+	// each line, so that a watch begins and ends while connections are open, and must cost
+	// nothing while there is none.
+	Transcript func(Peer) smtp.Transcript
+	Peer       Peer // for Transcript
 }
 
 // Sizes in octets: replies are short, messages are not.
@@ -116,6 +122,7 @@ type Conn struct {
 	hello    *smtp.Reply
 	esmtp    bool
 	mech     string // of the last Auth
+	secret   string // what was last said in the course of Auth, for a peer that repeats it
 	tls      *tls.Conn
 	cork     *corked          // below tls, where we made the handshake
 	firstTLS bool             // nothing was read over TLS yet
@@ -135,6 +142,7 @@ func New(nc net.Conn, opts Options) *Conn {
 		c.tls, c.firstTLS, c.raw = tc, true, tc.NetConn()
 	}
 	c.use(nc)
+	c.watchEvent("connected")
 	return c
 }
 
@@ -204,11 +212,15 @@ func (c *Conn) Hello(ctx context.Context) error {
 	if err := checkArg(c.opts.HELO); err != nil || c.opts.HELO == "" {
 		return errors.Join(errors.New("invalid HELO name"), err)
 	}
-	r, err := c.exchange(ctx, StepHello, c.t.Hello, "EHLO "+c.opts.HELO)
+	verb := "EHLO "
+	if c.opts.LMTP {
+		verb = "LHLO "
+	}
+	r, err := c.exchange(ctx, StepHello, c.t.Hello, verb+c.opts.HELO)
 	if err != nil {
 		return err
 	}
-	if r.Code >= 500 && r.Code <= 504 {
+	if !c.opts.LMTP && r.Code >= 500 && r.Code <= 504 {
 		r, err = c.exchange(ctx, StepHello, c.t.Hello, "HELO "+c.opts.HELO)
 		if err != nil {
 			return err
@@ -264,8 +276,9 @@ func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
 	c.nc.SetDeadline(time.Time{})
 	err := tc.HandshakeContext(hctx)
 	cork.hold = false
+	c.watchTLS(tc, err)
 	if err != nil {
-		if len(cork.held) > 0 { // the alert that says why
+		if len(cork.waiting) > 0 { // the alert that says why
 			c.nc.SetWriteDeadline(time.Now().Add(partTime))
 			cork.flush()
 		}
@@ -309,6 +322,7 @@ func (c *Conn) Part() error {
 	if c.cork != nil {
 		c.cork.hold, c.cork.last = true, true
 	}
+	c.watchCommand(StepQuit, "QUIT")
 	c.bw.WriteString("QUIT\r\n")
 	return errors.Join(c.bw.Flush(), c.Close())
 }
@@ -322,6 +336,7 @@ func (c *Conn) Close() error {
 	if c.dead == nil {
 		c.dead = ErrUnusable
 	}
+	c.watchEvent("closed")
 	return c.nc.Close()
 }
 
@@ -340,6 +355,7 @@ func (c *Conn) exchange(ctx context.Context, step Step, d time.Duration, command
 		return nil, c.connError(step, ErrUnusable)
 	}
 	defer c.guard(ctx, d)()
+	c.watchCommand(step, command)
 	c.bw.WriteString(command)
 	c.bw.WriteString("\r\n")
 	if err := c.bw.Flush(); err != nil {
@@ -398,6 +414,7 @@ func (c *Conn) read(step Step) (*smtp.Reply, error) {
 
 // heard notes what a reply says of the connection.
 func (c *Conn) heard(r *smtp.Reply) {
+	c.watchReply(r)
 	c.firstTLS = false
 	c.faults |= r.Faults
 	if r.Code == 421 {
@@ -415,6 +432,7 @@ func (c *Conn) writeFailed(step Step, err error) error {
 	}
 	c.nc.SetReadDeadline(time.Now().Add(afterWriteError))
 	r, rerr := smtp.ReadReply(c.br, c.opts.Limits)
+	c.watchReply(r)
 	switch {
 	case r != nil && r.Code >= 400:
 		return c.connError(step, r)
@@ -433,6 +451,9 @@ func (c *Conn) connError(step Step, err error) error { return &ConnError{Step: s
 func (c *Conn) fail(err error) {
 	if c.dead == nil {
 		c.dead = err
+		if t := c.transcript(); t != nil {
+			t.Line(smtp.FromConnection, "cannot go on: "+err.Error())
+		}
 	}
 }
 

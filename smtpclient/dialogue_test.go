@@ -50,7 +50,7 @@ func play(t *testing.T, parts map[string]string) string {
 	peer := make(chan error, 1)
 	go func() { peer <- follow(there, parts["dialogue"]) }()
 	s := &script{
-		c:       smtpclient.New(here, smtpclient.Options{HELO: "client.test"}),
+		c:       smtpclient.New(here, smtpclient.Options{HELO: "client.test", LMTP: strings.Contains(parts["dialogue"], "LHLO")}),
 		message: strings.ReplaceAll(parts["message"], "\n", "\r\n"),
 	}
 	for line := range strings.Lines(parts["calls"]) {
@@ -66,7 +66,7 @@ func play(t *testing.T, parts map[string]string) string {
 // follow is the peer's side of a dialogue.
 func follow(nc net.Conn, dialogue string) error {
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(5 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	br := bufio.NewReader(nc)
 	for line := range strings.Lines(dialogue) {
 		line = strings.TrimSuffix(line, "\n")

@@ -89,6 +89,7 @@ func (x *exchange) early() error {
 	c.nc.SetReadDeadline(time.Now().Add(afterWriteError))
 	for n := 0; c.br.Buffered() > 0; n++ {
 		r, err := smtp.ReadReply(c.br, c.opts.Limits)
+		c.watchReply(r)
 		if r != nil && r.Code >= 400 {
 			x.res.Data = r
 			c.fail(r)

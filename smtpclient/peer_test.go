@@ -202,7 +202,7 @@ func startTLS(t *testing.T, reply string, then func(nc net.Conn)) error {
 	here, there := pair(t)
 	go func() {
 		defer there.Close()
-		there.SetDeadline(time.Now().Add(5 * time.Second))
+		there.SetDeadline(time.Now().Add(2 * time.Minute))
 		buf := make([]byte, 1000)
 		io.WriteString(there, "220 hi\r\n")
 		there.Read(buf)

@@ -59,6 +59,9 @@ type TransactionResult struct {
 	// Data is the reply that settles the message: that to the final dot or to
 	// BDAT, or a refusal of DATA. Nil if it never came to that.
 	Data *smtp.Reply
+	// Each holds, of LMTP alone, the final reply for each recipient; nil where none came. Data
+	// is then the best of them.
+	Each []*smtp.Reply
 	// DotSent: the message was sent in full, and nothing the peer said rules
 	// out that it has it. With a nil Data, nobody knows.
 	DotSent bool
@@ -66,7 +69,16 @@ type TransactionResult struct {
 
 // Accepted reports whether recipient i has the message.
 func (r *TransactionResult) Accepted(i int) bool {
-	return r.DotSent && r.Data != nil && r.Data.Positive() && r.Rcpts[i] != nil && r.Rcpts[i].Positive()
+	final := r.Final(i)
+	return r.DotSent && final != nil && final.Positive() && r.Rcpts[i] != nil && r.Rcpts[i].Positive()
+}
+
+// Final is the reply that settles the message for recipient i; nil if none came.
+func (r *TransactionResult) Final(i int) *smtp.Reply {
+	if r.Each != nil {
+		return r.Each[i]
+	}
+	return r.Data
 }
 
 // pipelineWindow is how many commands are sent before their replies are read:
@@ -90,7 +102,7 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 		return x.res, c.connError(StepMail, ErrUnusable)
 	}
 	defer c.watch(ctx)()
-	if t.Chunk && c.ext.Chunking && c.ext.Pipelining && t.Size <= maxChunk {
+	if t.Chunk && !c.opts.LMTP && c.ext.Chunking && c.ext.Pipelining && t.Size <= maxChunk {
 		if chunk, err := x.chunk(); err != nil {
 			return x.res, err
 		} else if chunk != nil {
@@ -128,7 +140,8 @@ func (c *Conn) Transaction(ctx context.Context, t Transaction) (*TransactionResu
 // exchange is the state of one Transaction.
 type exchange struct {
 	w     *smtp.DataWriter
-	end   time.Time // of the envelope; with BDAT of all
+	timed *timedWriter // of a message that goes with DATA
+	end   time.Time    // of the envelope; with BDAT of all
 	c     *Conn
 	t     Transaction
 	res   *TransactionResult
@@ -171,7 +184,7 @@ func (x *exchange) commands() ([]command, error) {
 func (x *exchange) envelope(ctx context.Context, commands []command) (*smtp.Reply, error) {
 	var data *smtp.Reply
 	dataCommand := command{"DATA\r\n", StepData, &data}
-	if !x.c.ext.Pipelining {
+	if !x.c.ext.Pipelining || x.c.opts.LMTP { // a server of LMTP that took no recipient answers no message
 		for i := range commands {
 			if err := x.group(ctx, commands[i:i+1], nil); err != nil || x.over() {
 				return nil, err
@@ -230,7 +243,11 @@ func (x *exchange) group(ctx context.Context, commands []command, with []byte) e
 	}
 	c.deadline(ctx, time.Now().Add(d))
 	for _, cmd := range commands {
+		c.watchCommand(cmd.step, cmd.line)
 		c.bw.WriteString(cmd.line)
+	}
+	if with != nil {
+		c.watchData(int64(len(with)))
 	}
 	c.bw.Write(with)
 	if err := c.bw.Flush(); err != nil {
@@ -375,6 +392,10 @@ func (x *exchange) message(ctx context.Context) error {
 		return x.bodyFailed(err)
 	}
 	x.res.DotSent = true
+	c.watchData(x.timed.sent)
+	if c.opts.LMTP {
+		return x.finals(ctx)
+	}
 	r, err := c.final(ctx)
 	if err != nil {
 		return err
@@ -420,6 +441,7 @@ func (x *exchange) finish() error {
 func (x *exchange) body(ctx context.Context) error {
 	w := &timedWriter{c: x.c, ctx: ctx, began: time.Now()}
 	x.c.bw.Reset(w)
+	x.timed = w
 	x.w = smtp.NewDataWriter(x.c.bw)
 	_, err := x.w.ReadFrom(x.t.Body)
 	switch {

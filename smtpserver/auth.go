@@ -107,6 +107,7 @@ func (c *conn) exchange(ex sasl.Server, response []byte) error {
 // ask sends a challenge and reads the response.
 func (c *conn) ask(challenge []byte) ([]byte, error) {
 	w := c.out()
+	c.watchReply(&smtp.Reply{Code: 334, Lines: []string{base64.StdEncoding.EncodeToString(challenge)}})
 	w.WriteString("334 ")
 	w.WriteString(base64.StdEncoding.EncodeToString(challenge))
 	w.WriteString("\r\n")
@@ -114,6 +115,7 @@ func (c *conn) ask(challenge []byte) ([]byte, error) {
 	if err != nil {
 		return nil, lineError{err}
 	}
+	c.watchHidden(int64(len(line)), "")
 	if bytes.Equal(line, []byte("*")) {
 		return nil, errCancelled
 	}

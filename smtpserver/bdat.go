@@ -52,7 +52,7 @@ var errInterrupted = errors.New("transaction ended by another command")
 
 // bdat is BDAT. A nil reply: all has been said.
 func (c *conn) bdat(ctx context.Context, arg string) *smtp.Reply {
-	if c.srv.Offer.NoChunking {
+	if c.srv.Offer.NoChunking || c.srv.LMTP {
 		c.end("bdat")
 		return smtp.NewReply(502, status(5, 5, 1), "BDAT is not offered, closing connection")
 	}

@@ -105,6 +105,7 @@ func (c *conn) fill(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.nc.Read(p)
+	c.received += int64(n)
 	c.wait.mu.Lock()
 	c.wait.armed = time.Time{}
 	c.wait.mu.Unlock()

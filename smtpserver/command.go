@@ -22,6 +22,7 @@ func (c *conn) command(ctx context.Context, line []byte) {
 
 // parse splits the line and applies what holds for every command.
 func (c *conn) parse(line []byte) (smtp.Command, *smtp.Reply) {
+	c.watchCommand(line)
 	c.commands++
 	if c.commands > c.srv.limits().Commands {
 		c.limited("commands")
@@ -40,10 +41,11 @@ func (c *conn) parse(line []byte) (smtp.Command, *smtp.Reply) {
 // dispatch calls the verb's method. A nil reply: it has replied itself.
 func (c *conn) dispatch(ctx context.Context, cmd smtp.Command) *smtp.Reply {
 	switch cmd.Verb {
-	case "EHLO":
-		return c.hello(ctx, cmd.Arg, true)
-	case "HELO":
-		return c.hello(ctx, cmd.Arg, false)
+	case "EHLO", "HELO", "LHLO":
+		if c.srv.LMTP != (cmd.Verb == "LHLO") { // RFC 2033 §4.1: the one or the other
+			return smtp.NewReply(500, status(5, 5, 1), "unknown command: this is %s", map[bool]string{false: "SMTP", true: "LMTP"}[c.srv.LMTP])
+		}
+		return c.hello(ctx, cmd.Arg, cmd.Verb != "HELO")
 	case "STARTTLS":
 		return c.starttls(ctx, cmd.Arg)
 	case "AUTH":

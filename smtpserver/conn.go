@@ -48,9 +48,10 @@ type conn struct {
 	utf8     bool // the last MAIL had SMTPUTF8: replies may hold UTF-8
 
 	commands, mails, errors, logins int
-	accepted                        int  // recipients of accepted messages: they make up for errors
-	shaking                         bool // the gate has counted a handshake with the connection
-	known                           bool // when it connected (package peers)
+	accepted                        int   // recipients of accepted messages: they make up for errors
+	shaking                         bool  // the gate has counted a handshake with the connection
+	known                           bool  // when it connected (package peers)
+	received                        int64 // octets read of the client's
 
 	ended string // why the connection is to be closed; empty while it goes on
 	wait  wait
@@ -61,8 +62,8 @@ type transaction struct {
 	open   bool
 	rcpts  int
 	seen   recipients // different ones among them
-	held   int64      // octets, by and large
-	lent   int64      // of them, of Server.lent
+	octets int64      // of its envelope, by and large
+	lent   int64      // octets of Server.lent among them
 	utf8   bool
 	failed bool // a BDAT failed: RFC 3030 §2, only RSET helps
 	began  bool // BDAT was seen: DATA and RCPT are out of order
@@ -144,6 +145,7 @@ func (c *conn) serve(ctx context.Context) {
 	if c.srv.ImplicitTLS && !c.firstTLS(ctx) {
 		return
 	}
+	c.watchEvent("connected", "")
 	c.greet()
 	for c.ended == "" {
 		line, err := c.readLine()
@@ -177,7 +179,7 @@ func (c *conn) endTLS() {
 func (c *conn) greet() {
 	text := c.srv.Greeting
 	if text == "" {
-		text = "ESMTP"
+		text = map[bool]string{false: "ESMTP", true: "LMTP"}[c.srv.LMTP]
 	}
 	r := c.hook("", "")
 	if r == nil {
@@ -279,10 +281,11 @@ func (c *conn) reply(verb string, r *smtp.Reply) {
 		c.end("421")
 	}
 	if r.Cause != nil {
-		c.log().Info("refused", "verb", verb, "reply", r.String(), "cause", r.Cause.Error())
+		c.log().Info("refused", "verb", verb, "reply", r.String(), "error", r.Cause)
 	}
 	if t := c.srv.Trace.Command; t != nil {
 		t(verb, r)
 	}
+	c.watchReply(r)
 	writeReply(c.out(), r, c.utf8)
 }

@@ -184,7 +184,7 @@ func start(t testing.TB, s *Server) string {
 			if err != nil {
 				t.Errorf("Serve: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("Serve did not end")
 		}
 	})
@@ -205,7 +205,7 @@ func dial(t *testing.T, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &peer{t, nc, bufio.NewReader(nc)}
 }
 
@@ -317,6 +317,7 @@ func scripted(options string, box *mailbox) *Server {
 	has := func(o string) bool { return strings.Contains(options, "option: "+o+"\n") }
 	s := &Server{Hostname: "mx.test", Backend: box, TLS: testTLS()}
 	s.Offer.RequireTLS = has("requiretls")
+	s.LMTP = has("lmtp")
 	if has("no-tls") {
 		s.TLS = nil
 	}

@@ -13,14 +13,14 @@ const (
 // reports whether there is room for it. Who has logged in is bounded by the number
 // of recipients alone.
 func (c *conn) hold(arg string) bool {
-	c.tx.held += int64(len(arg)) + perRecipient
-	more := c.tx.held - ownEnvelope - c.tx.lent
+	c.tx.octets += int64(len(arg)) + perRecipient
+	more := c.tx.octets - ownEnvelope - c.tx.lent
 	if c.identity != "" || more <= 0 {
 		return true
 	}
 	if c.srv.lent.Add(more) > c.srv.limits().EnvelopeMemory {
 		c.srv.lent.Add(-more)
-		c.tx.held -= int64(len(arg)) + perRecipient
+		c.tx.octets -= int64(len(arg)) + perRecipient
 		return false
 	}
 	c.tx.lent += more

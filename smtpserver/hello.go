@@ -66,7 +66,7 @@ func (c *conn) extensions() smtp.Extensions {
 		// RFC 8689 §2: only after STARTTLS.
 		RequireTLS: o.RequireTLS && (c.tls != nil || c.srv.Identity != ""),
 		DSN:        !o.NoDSN,
-		Chunking:   !o.NoChunking,
+		Chunking:   !o.NoChunking && !c.srv.LMTP,
 		Limits:     smtp.Limits{MailMax: l.Transactions, RcptMax: l.Recipients},
 	}
 	switch a := c.srv.Auth.(type) {

@@ -191,11 +191,12 @@ func (s *Server) run(ctx context.Context, c *conn) {
 		t.SetWriteDeadline(time.Now().Add(time.Second))
 		t.Close() // with close_notify
 	}
+	c.watchEvent("ended: ", c.ended)
 	if t := s.Trace.Disconnected; t != nil {
 		t(c.remote.Addr(), c.ended)
 	}
 	if l := s.logger(); l.Enabled(ctx, slog.LevelDebug) {
-		c.log().Debug("disconnected", "why", c.ended)
+		c.log().Debug("disconnected", "word", c.ended)
 	}
 }
 

@@ -27,6 +27,9 @@ type Server struct {
 	ImplicitTLS bool
 	Backend     Backend
 	Auth        Authenticator // nil: no AUTH
+	// LMTP has the server speak LMTP (RFC 2033): LHLO in place of EHLO and HELO, and after
+	// the message a reply for each recipient that was taken. CHUNKING is not offered.
+	LMTP bool
 	// Identity is the account of every client, where it is known from elsewhere: from
 	// the peer of a unix socket. Nobody is in between then, so that REQUIRETLS is
 	// offered without TLS, too. "": who has logged in.
@@ -130,6 +133,12 @@ type Trace struct {
 	Command func(verb string, reply *smtp.Reply)
 	// Accepted tells of a message that the backend has taken, before the reply.
 	Accepted func()
-	TLS      func(cs *tls.ConnectionState, err error)
-	Login    func(mech, identity string, err error)
+	// Refused tells of one that was read whole and not taken, with the reply's code.
+	Refused func(code int)
+	TLS     func(cs *tls.ConnectionState, err error)
+	Login   func(mech, identity string, err error)
+	// Transcript is who watches a connection; nil: nobody. It is asked before each line, so
+	// that a watch begins and ends while connections are open, and must cost nothing while
+	// there is none.
+	Transcript func(conn Conn) smtp.Transcript
 }

@@ -77,7 +77,7 @@ func TestDrainGrace(t *testing.T) {
 	cancel()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("a client that never ends its message holds the server up")
 	}
 }
@@ -340,13 +340,24 @@ func TestWriteReply(t *testing.T) {
 // FuzzServer sends anything to a whole server: it must answer every line with
 // well-formed replies, end, and keep only messages made of whole lines.
 func FuzzServer(f *testing.F) {
+	fuzzServer(f, false)
+}
+
+// FuzzLMTP is FuzzServer over LMTP (INB-14).
+func FuzzLMTP(f *testing.F) {
+	f.Add([]byte("LHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nRCPT TO:<no@e.f>\r\nRCPT TO:<g@e.f>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"))
+	f.Add([]byte("LHLO x\r\nMAIL FROM:<>\r\nDATA\r\nRCPT TO:<early@e.f>\r\nDATA\r\nx\n.\r\nBDAT 1 LAST\r\nx"))
+	fuzzServer(f, true)
+}
+
+func fuzzServer(f *testing.F, lmtp bool) {
 	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"))
 	f.Add([]byte("HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<d@e.f>\r\nBDAT 3\r\nabcBDAT 0 LAST\r\nRSET\r\n"))
 	f.Add([]byte("EHLO x\r\nAUTH PLAIN\r\n*\r\nAUTH LOGIN\r\nYQ==\r\n\r\nSTARTTLS\r\nNOOP\r\n"))
 	f.Add([]byte("EHLO x\r\nAUTH SCRAM-SHA-256 bixhPWEsbj1qb2Uscj1h\r\n\r\nAUTH PLAIN AGpvZQBzZWNyZXQ=\r\nMAIL FROM:<a@b.c> SMTPUTF8 AUTH=<>\r\n"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		box := &mailbox{}
-		s := &Server{Hostname: "mx.test", Backend: box, Auth: doorman{plain: true}, Limits: Limits{MessageSize: 1000}, Peers: &peers.Ledger{Patience: peers.Patience{Step: 1}}}
+		s := &Server{Hostname: "mx.test", LMTP: lmtp, Backend: box, Auth: doorman{plain: true}, Limits: Limits{MessageSize: 1000}, Peers: &peers.Ledger{Patience: peers.Patience{Step: 1}}}
 		near, far := net.Pipe()
 		done := make(chan struct{})
 		go func() { s.ServeConn(context.Background(), far); close(done) }()
@@ -359,7 +370,7 @@ func FuzzServer(f *testing.F) {
 		near.Close()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("the server does not end")
 		}
 		if i := bytes.LastIndexByte(out, '\n'); i >= 0 {

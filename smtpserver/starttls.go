@@ -59,6 +59,7 @@ func (c *conn) handshake(ctx context.Context) error {
 	if t := c.srv.Trace.TLS; t != nil {
 		t(&cs, err)
 	}
+	c.watchTLS(&cs, err)
 	if err != nil {
 		c.log().Info("TLS handshake failed", "error", err)
 		return err

@@ -69,6 +69,8 @@ func (c *conn) bodyOutOfOrder() *smtp.Reply {
 		return outOfOrder("say MAIL first")
 	case c.tx.failed:
 		return outOfOrder("the message was refused, say RSET")
+	case c.tx.rcpts == 0 && c.srv.LMTP:
+		return outOfOrder("no valid recipients") // RFC 2033 §4.2
 	case c.tx.rcpts == 0:
 		// RFC 2920 §3.1: a pipelining client learns here that all were refused.
 		return smtp.NewReply(554, status(5, 5, 1), "no valid recipients")
@@ -88,7 +90,26 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 		return r
 	}
 	c.reply("DATA", smtp.NewReply(354, smtp.Enhanced{}, "end with <CRLF>.<CRLF>"))
+	recipients := c.tx.rcpts
+	return c.forEach(recipients, c.message(ctx))
+}
+
+// forEach gives each of so many recipients the reply to the message, where this is LMTP (RFC 2033
+// §4.2): a message is taken for all of them or for none. The last reply is returned.
+func (c *conn) forEach(recipients int, r *smtp.Reply) *smtp.Reply {
+	if !c.srv.LMTP || r == nil || c.ended != "" {
+		return r
+	}
+	for range recipients - 1 {
+		c.reply("DATA", r)
+	}
+	return r
+}
+
+// message reads what follows 354, and returns the final reply.
+func (c *conn) message(ctx context.Context) *smtp.Reply {
 	c.await(false, c.timeouts().Data, c.timeouts().Message)
+	before := c.consumed()
 	dr := smtp.NewDataReader(c.reader(), c.srv.limits().MessageSize)
 	dr.BareEnds = true
 	if c.srv.Hooks.Command != nil {
@@ -104,6 +125,7 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 	r, err := c.session.Data(ctx, dr)
 	// Stay in step, whatever the session did; a fault in the data outranks its reply.
 	fault, worth := dr.Drain(), len(c.tx.seen)
+	c.watchHidden(c.consumed()-before, "of message data")
 	c.resetTransaction()
 	if fault != nil {
 		return c.dataFault(fault)
@@ -114,14 +136,17 @@ func (c *conn) data(ctx context.Context, arg string) *smtp.Reply {
 // finalReply is the final reply to a message that was read to its end, for so many
 // recipients.
 func (c *conn) finalReply(r *smtp.Reply, err error, recipients int) *smtp.Reply {
-	if err != nil {
-		return asReply(err)
-	}
-	if r == nil {
-		return asReply(errors.New("smtpserver: the session gave no reply"))
-	}
-	if r.Positive() {
+	switch {
+	case err != nil:
+		r = asReply(err)
+	case r == nil:
+		r = asReply(errors.New("smtpserver: the session gave no reply"))
+	case r.Positive():
 		c.delivered(recipients)
+		return r
+	}
+	if t := c.srv.Trace.Refused; t != nil {
+		t(r.Code)
 	}
 	return r
 }

@@ -105,6 +105,70 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzCheck: whatever records three domains have that lead to each other, a check ends, keeps to
+// the limits, and says why it came to nothing. A second check comes to the same.
+func FuzzCheck(f *testing.F) {
+	f.Add("v=spf1 include:b.test -all", "v=spf1 redirect=c.test", "v=spf1 mx ptr a:%{l}.a.test ?all", "joe@a.test", true)
+	f.Add("v=spf1 include:a.test include:b.test", "v=spf1 exists:%{i}.b.test exp=c.test", "text %{s}", "a.test", false)
+	f.Add("v=spf1 -all exp=b.test", "%{c} %{r} %{t} %{S}", "", "%@a.test", true)
+	f.Fuzz(func(t *testing.T, a, b, c, from string, found bool) {
+		z := web{texts: []string{a, b, c}, found: found}
+		check := Checker{Resolver: z, Receiver: "r", Now: func() time.Time { return time.Unix(0, 0) }}
+		for _, ip := range []string{"192.0.2.1", "2001:db8::1"} {
+			q := Query{IP: netip.MustParseAddr(ip), Helo: "a.test", MailFrom: from}
+			out := check.Check(t.Context(), q)
+			if out.Lookups > maxLookups+1 || out.Void > maxVoid+1 || len(out.Explanation) > maxExplanation+len("…") {
+				t.Fatalf("beyond the limits: %+v", out)
+			}
+			if bad := out.Result == None || out.Result == TempError || out.Result == PermError; bad != (out.Problem != "") {
+				t.Fatalf("no reason, or one too many: %+v", out)
+			}
+			if strings.ContainsFunc(out.Explanation, func(r rune) bool { return r > '~' && r != '…' || r < ' ' }) {
+				t.Fatalf("explanation %q", out.Explanation)
+			}
+			if again := check.Check(t.Context(), q); again != out {
+				t.Fatalf("%+v, and then %+v", out, again)
+			}
+		}
+	})
+}
+
+// web has TXT records at a.test, b.test and c.test, and any host, or none.
+type web struct {
+	dns.Resolver
+	texts []string
+	found bool
+}
+
+func (w web) LookupTXT(ctx context.Context, n dns.Name) (dns.Answer[string], error) {
+	i := strings.Index("abc", strings.TrimSuffix(n.ASCII(), ".test"))
+	if !n.Under(dns.MustParse("test")) || i < 0 || i >= len(w.texts) {
+		return dns.Answer[string]{Name: n, NXDomain: true}, nil
+	}
+	return everything(w.texts[i]).LookupTXT(ctx, n)
+}
+
+func some[T any](w web, n dns.Name, v T) (dns.Answer[T], error) {
+	a := dns.Answer[T]{Name: n}
+	if w.found {
+		a.Records = []T{v}
+	}
+	return a, nil
+}
+
+func (w web) LookupA(_ context.Context, n dns.Name) (dns.Answer[netip.Addr], error) {
+	return some(w, n, netip.MustParseAddr("192.0.2.1"))
+}
+func (w web) LookupAAAA(_ context.Context, n dns.Name) (dns.Answer[netip.Addr], error) {
+	return some(w, n, netip.MustParseAddr("2001:db8::2"))
+}
+func (w web) LookupMX(_ context.Context, n dns.Name) (dns.Answer[dns.MX], error) {
+	return some(w, n, dns.MX{Host: dns.MustParse("a.test")})
+}
+func (w web) LookupPTR(context.Context, netip.Addr) (dns.Answer[dns.Name], error) {
+	return some(w, dns.Name{}, dns.MustParse("c.test"))
+}
+
 // everything answers each TXT question with the same text, and each other with nothing.
 type everything string
 
@@ -131,6 +195,9 @@ func (everything) LookupNS(_ context.Context, n dns.Name) (dns.Answer[dns.Name],
 }
 func (everything) LookupSRV(_ context.Context, n dns.Name) (dns.Answer[dns.SRV], error) {
 	return dns.Answer[dns.SRV]{Name: n}, nil
+}
+func (everything) LookupCAA(_ context.Context, n dns.Name) (dns.Answer[dns.CAA], error) {
+	return dns.Answer[dns.CAA]{Name: n}, nil
 }
 func (everything) LookupTLSA(_ context.Context, n dns.Name) (dns.Answer[dns.TLSA], error) {
 	return dns.Answer[dns.TLSA]{Name: n}, nil

@@ -185,7 +185,7 @@ func (p PolicyResult) check() error {
 	return nil
 }
 
-// Totals are the sessions over all policies. A session that was judged by two
+// Totals are the sessions over all policies. A session that was held to two
 // policies counts in both.
 func (r *Report) Totals() (success, failed int64) {
 	for _, p := range r.Policies {

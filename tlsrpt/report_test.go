@@ -303,7 +303,7 @@ func TestExplain(t *testing.T) {
 	t.Parallel()
 	seen := map[string]ResultType{}
 	for _, rt := range append(ResultTypes(), "something-else") {
-		m, c := Explain(rt, "a.test")
+		m, c := rt.Advice("a.test")
 		if strings.Contains(c, "DOMAIN") {
 			t.Errorf("%s: the domain is not put into %q", rt, c)
 		}
@@ -335,8 +335,8 @@ func TestTextWhole(t *testing.T) {
 		{Type: CertificateExpired, Sessions: 2, MXHostname: "mx.example", HELO: "h.example", ReceivingIP: "192.0.2.2", SendingIP: "192.0.2.1", Reason: "why"},
 		{Type: "odd", Sessions: 1},
 	}
-	meaning, cure := Explain(CertificateExpired, "mx.example")
-	odd, oddCure := Explain("odd", "mx.example")
+	meaning, cure := CertificateExpired.Advice("mx.example")
+	odd, oddCure := ResultType("odd").Advice("mx.example")
 	body := "Id:    i@s.example\nRange: 2026-11-21T00:00:00Z to 2026-11-21T23:59:59Z\n" +
 		"\nmx.example, policy tlsa: 2 sessions ok, 2 failed\n  | 3 1 1 aa\n" +
 		"  1 x certificate-expired at h.example (more)\n      " + meaning + "\n      " + cure + "\n" +

@@ -49,7 +49,7 @@ func (p *PolicyResult) text(b *strings.Builder) {
 		d.text(b)
 		if !explained[d.Type] {
 			explained[d.Type] = true
-			meaning, cure := Explain(d.Type, printable(p.Domain))
+			meaning, cure := d.Type.Advice(printable(p.Domain))
 			fmt.Fprintf(b, "      %s\n      %s\n", meaning, cure)
 		}
 	}

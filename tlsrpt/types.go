@@ -1,6 +1,6 @@
 package tlsrpt
 
-// PolicyType is the kind of policy a session was judged by (RFC 8460 §4.4).
+// PolicyType is the kind of policy a session was held to (RFC 8460 §4.4).
 type PolicyType string
 
 // The policy types of RFC 8460 §4.4.

@@ -26,7 +26,7 @@ type options struct {
 	idle   int           // idle connections
 	large  int64         // octets of a large message
 	budget int64         // the bar for peak memory, in MiB
-	limit  time.Duration // for everything
+	limit  time.Duration // for each part
 }
 
 func main() {
@@ -42,13 +42,11 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 2000, "idle connections")
 	flag.Int64Var(&o.large, "large", 50<<20, "octets of a large message")
 	flag.Int64Var(&o.budget, "budget", 300, "MiB that the server's peak must stay under")
-	flag.DurationVar(&o.limit, "limit", 5*time.Minute, "for everything")
+	flag.DurationVar(&o.limit, "limit", 5*time.Minute, "for each part")
 	flag.Parse()
 	o.parts = strings.Split(*parts, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
 	good, err := run(ctx, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "abuse:", err)
@@ -69,10 +67,12 @@ func run(ctx context.Context, o options) (good bool, err error) {
 		if !slices.Contains(o.parts, part.name) {
 			continue
 		}
+		ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("its time of %s is over", o.limit))
 		ok, err := part.run(ctx, o)
 		if ctx.Err() != nil {
-			return false, fmt.Errorf("%s: the time of %s is over", part.name, o.limit)
+			err = context.Cause(ctx)
 		}
+		cancel()
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", part.name, err)
 		}
@@ -81,8 +81,8 @@ func run(ctx context.Context, o options) (good bool, err error) {
 	return good, nil
 }
 
-// verdict is a bar's.
-func verdict(ok bool) string {
+// met says whether a bar was met.
+func met(ok bool) string {
 	if ok {
 		return "ok"
 	}

@@ -85,7 +85,7 @@ func measure(ctx context.Context, s *server, t io.Writer, a attack) (bool, error
 		each = fmt.Sprintf("%.1f", float64(during-before)/float64(a.every))
 	}
 	ok := peak>>10 < s.o.budget
-	fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\n", a.name, peak>>10, after>>10, each, verdict(ok), note)
+	fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\n", a.name, peak>>10, after>>10, each, met(ok), note)
 	return ok, nil
 }
 

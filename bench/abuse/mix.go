@@ -87,7 +87,7 @@ func against(ctx context.Context, o options, begin func() (end func() string, er
 func report(t io.Writer, what string, alone, with float64, note string) bool {
 	kept := 100 * with / alone
 	ok := kept >= keep
-	fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f %%\t%s\t%s\n", what, alone, with, kept, verdict(ok), note)
+	fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f %%\t%s\t%s\n", what, alone, with, kept, met(ok), note)
 	return ok
 }
 

@@ -50,6 +50,8 @@ allow_private = true
 max_connections = %d
 messages_per_day = 0
 recipients_per_day = 0
+[incoming]
+verify = false
 [tlsrpt]
 send = false
 [log]

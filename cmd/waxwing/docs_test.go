@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"waxwing/internal/cli"
 )
 
 var (
@@ -64,12 +66,12 @@ func untrue(line string) string {
 	for i, w := range words {
 		words[i] = strings.Trim(w, ".,:;")
 	}
-	c, rest := below(tree(), words)
+	c, rest := cli.Below(tree(), words)
 	switch {
 	case !c.HasParent():
 		return "there is no such command"
 	case c.HasSubCommands() && len(rest) > 0:
-		if w := rest[0]; w != strings.ToUpper(w) && !strings.HasPrefix(w, "-") && !strings.ContainsAny(w, "|…") { // a placeholder, or several actions
+		if w := rest[0]; w != strings.ToUpper(w) && !strings.HasPrefix(w, "-") && !strings.ContainsAny(w, "|…/") { // a placeholder, or several actions
 			return "there is no action " + w
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/delivery"
+	"waxwing/internal/freeport"
 	"waxwing/internal/store/storetest"
 	wsmtp "waxwing/smtp"
 	"waxwing/smtpserver"
@@ -77,7 +78,7 @@ func (k *killed) setup(postgres string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(zones.Close)
-	k.mx, k.sub = freeAddr(t), freeAddr(t)
+	k.mx, k.sub = freeport.Addr(t), freeport.Addr(t)
 	k.command("", "quickstart", "-local", "-dir", k.dir, "you@local.test")
 	conf := fmt.Sprintf(`hostname = "mail.local.test"
 data_dir = "data"
@@ -144,7 +145,7 @@ func (k *killed) serve() (*exec.Cmd, *lockedBuffer) {
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		c, err := net.Dial("tcp", k.sub)
 		if err == nil {
 			c.Close()
@@ -206,12 +207,19 @@ func (k *killed) client(ctx context.Context, submit bool) {
 	from, to := "someone@elsewhere.test", "anyone@local.test"
 	if submit {
 		from, to = "you@local.test", "them@sink.test"
-		if c.StartTLS(&tls.Config{InsecureSkipVerify: true}) != nil || c.Auth(smtp.PlainAuth("", "you", k.password, "127.0.0.1")) != nil {
+		if k.logIn(c) != nil {
 			return
 		}
 	}
 	for k.send(c, from, to) == nil {
 	}
+}
+
+func (k *killed) logIn(c *smtp.Client) error {
+	if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil {
+		return err
+	}
+	return c.Auth(smtp.PlainAuth("", "you", k.password, "127.0.0.1"))
 }
 
 func (k *killed) send(c *smtp.Client, from, to string) error {
@@ -241,7 +249,7 @@ func (k *killed) send(c *smtp.Client, from, to string) error {
 // an operator would.
 func (k *killed) settle() {
 	cmd, stderr := k.serve()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		var items []json.RawMessage
 		if err := json.Unmarshal(k.command("", "queue", "list", "-json"), &items); err != nil {
 			k.t.Fatal(err)
@@ -403,14 +411,4 @@ func (x sinkSession) Data(_ context.Context, r io.Reader) (*wsmtp.Reply, error) 
 	x.s.got[string(m[1])] = append(x.s.got[string(m[1])], x.s.round.Load())
 	x.s.mu.Unlock()
 	return wsmtp.NewReply(250, wsmtp.Enhanced{}, "taken"), nil
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

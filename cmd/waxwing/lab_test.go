@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"waxwing/internal/cli"
 	"waxwing/internal/lab"
 )
 
 // TestCommandsInTheLab: a lab that stays up is what commands see: its resolver, its
 // clock, its addresses. And what they print as JSON has no number that a program
-// would round (OPS-7).
+// would round (OPS-7). The README's picture shows what it prints.
 func TestCommandsInTheLab(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -27,6 +28,7 @@ func TestCommandsInTheLab(t *testing.T) {
 	if err := l.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("picture", func(t *testing.T) { labPicture(t, l) })
 	if err := l.Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func labIdentifiers(t *testing.T, config, account string) {
 		"dkim list", "mtasts list", "mtasts published", "transport list", "hold add -account " + account, "hold list", "route add direct", "route list",
 		"route test a@dane-ee.test", "suppression list", "explain -connect dane-mismatch.test", "dane verify dane-ee.test", "mtasts lookup sts-enforce.test", "dns selftest"} {
 		c := call(t, append(strings.Fields(args), "-json", "-config", config)...)
-		if c.code != exitDone {
+		if c.code != cli.ExitDone {
 			t.Errorf("%s -json: %+v", args, c)
 			continue
 		}
@@ -111,7 +113,7 @@ func labIdentifiers(t *testing.T, config, account string) {
 		if !ok {
 			continue
 		}
-		if c := call(t, append(strings.Fields(fmt.Sprintf(use, id)), "-config", config)...); c.code != exitDone {
+		if c := call(t, append(strings.Fields(fmt.Sprintf(use, id)), "-config", config)...); c.code != cli.ExitDone {
 			t.Errorf("the id of %s: %+v", from, c)
 		}
 		if strings.HasPrefix(use, "queue") {

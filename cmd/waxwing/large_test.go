@@ -34,7 +34,7 @@ func TestLargeToMany(t *testing.T) {
 	var wg sync.WaitGroup
 	during := k.small(t, &wg, ctx, 1<<30)
 	k.large(t)
-	for end := time.Now().Add(30 * time.Second); k.larges() == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); k.larges() == 0 && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	enough()
@@ -50,8 +50,8 @@ func TestLargeToMany(t *testing.T) {
 	if bar := max(500*time.Millisecond, 3*ordinary); slowest > bar || n < 20 {
 		t.Errorf("of %d small messages one waited for %v, more than %v", n, slowest, bar)
 	}
-	if grown > 60<<20 {
-		t.Errorf("the store grew by %d octets", grown)
+	if bar := int64(52<<20 + n*16<<10); grown > bar { // the message once, and room for the small ones
+		t.Errorf("the store grew by %d octets, more than %d", grown, bar)
 	}
 }
 

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 )
 
@@ -12,10 +9,7 @@ import (
 // is waxwing, so that tests can start, script and kill real processes.
 func TestMain(m *testing.M) {
 	if os.Getenv("WAXWING_RUN") != "" {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		code := run(ctx, systemEnv(), programArgs(os.Args))
-		stop()
-		os.Exit(code)
+		main()
 	}
 	os.Exit(m.Run())
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"waxwing/internal/freeport"
 )
 
 const nobody = 65534 // a second user, by number
@@ -36,11 +40,7 @@ func newShared(t *testing.T) *shared {
 	from, err := os.Open(os.Args[0])
 	s.must(err)
 	defer from.Close()
-	to, err := os.OpenFile(s.prog, os.O_WRONLY|os.O_CREATE, 0o755)
-	s.must(err)
-	_, err = io.Copy(to, from)
-	s.must(err)
-	s.must(to.Close())
+	freeport.Executable(t, s.prog, from)
 	s.must(os.WriteFile(s.path("waxwing.toml"), []byte("hostname = \"mx.example.test\"\ndata_dir = \"data\"\n"+
 		"[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"metrics\"\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n"), 0o644))
 	s.must(os.Mkdir(s.path("data"), 0o700))
@@ -107,7 +107,7 @@ func TestRootsCommandsAreTheOwners(t *testing.T) {
 	serve.Stderr = &log
 	s.must(serve.Start())
 	up := func() bool { _, err := os.Stat(s.path("data/control.sock")); return err == nil }
-	for end := time.Now().Add(20 * time.Second); !up(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !up(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the server does not start")
 		}
@@ -116,6 +116,18 @@ func TestRootsCommandsAreTheOwners(t *testing.T) {
 		if out, err := s.run(0, args...); err != nil {
 			t.Errorf("root beside the server, %v: %v %s", args, err, out)
 		}
+	}
+	s.owners()
+	// What root names is opened by root: the server's user could not (OPS-6).
+	s.must(os.Mkdir(s.path("roots"), 0o700))
+	s.must(os.WriteFile(s.path("roots/store.toml"), []byte("of before, and longer than what is there then"+strings.Repeat(".", 10000)), 0o644))
+	for _, args := range [][]string{{"export", "--keys", s.path("roots/store.toml")}, {"apply", s.path("roots/store.toml")}} {
+		if out, err := s.run(0, args...); err != nil {
+			t.Errorf("root, with a file of its own, %v: %v %s", args, err, out)
+		}
+	}
+	if fi, err := os.Stat(s.path("roots/store.toml")); err != nil || fi.Mode().Perm() != 0o600 || fi.Size() > 5000 {
+		t.Errorf("the file with the keys: %v, %v", fi, err)
 	}
 	s.owners()
 	s.must(serve.Process.Signal(os.Interrupt))
@@ -131,7 +143,7 @@ func TestRootsDatabase(t *testing.T) {
 	t.Parallel()
 	s := newShared(t)
 	if out, err := s.run(0, "store", "init"); err != nil {
-		t.Fatal(out)
+		t.Fatal(err, out)
 	}
 	db := s.path("data/waxwing.db")
 	s.must(os.Chown(db, 0, 0))
@@ -216,5 +228,52 @@ func TestRisksAreTold(t *testing.T) {
 		}
 	}
 	s.must(os.Chmod(s.path("data"), 0o700))
+	s.owners()
+}
+
+// OPS-2: --user binds ports of root's and is then that user for good: no right of root's is
+// left, also after the program was changed.
+func TestServeUser(t *testing.T) {
+	t.Parallel()
+	s := newShared(t)
+	if out, err := s.run(nobody, "serve", "--user", "root"); err == nil || !strings.Contains(out, "only root can become") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := s.run(0, "serve", "--user", "nobody-of-this-name"); err == nil || !strings.Contains(out, "--user") {
+		t.Errorf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(s.path("waxwing.toml"))
+	s.must(err)
+	address := "127.77.1.1:1023" // of root's
+	s.must(os.WriteFile(s.path("waxwing.toml"), []byte(strings.Replace(string(b), "127.0.0.1:0", address, 1)), 0o644))
+	out, err := s.run(0, "store", "init")
+	if err != nil {
+		t.Fatal(out)
+	}
+	serve := s.command(0, "serve", "--user", "65534")
+	log := &lockedBuffer{}
+	serve.Stderr = log
+	s.must(serve.Start())
+	defer serve.Process.Kill()
+	for i := range 2 {
+		said(t, log, "msg=serving", i+1)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", serve.Process.Pid))
+		s.must(err)
+		for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"} {
+			if !strings.Contains(string(status), want) {
+				t.Errorf("the status lacks %q:\n%s", want, status)
+			}
+		}
+		c, err := net.Dial("tcp", address)
+		s.must(err)
+		c.Close()
+		if i == 0 {
+			s.must(serve.Process.Signal(syscall.SIGUSR2))
+		}
+	}
+	s.must(serve.Process.Signal(syscall.SIGTERM))
+	if err := serve.Wait(); err != nil {
+		t.Errorf("%v: %s", err, log.String())
+	}
 	s.owners()
 }

@@ -101,7 +101,7 @@ func (w *terminal) echoes() bool {
 // eventually waits for something to be true.
 func (w *terminal) eventually(what string, is func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			shown, said := w.text()
 			w.t.Fatalf("%s: never; shown %q, said %q", what, shown, said)

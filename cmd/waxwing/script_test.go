@@ -43,8 +43,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "short" {
+			switch cond {
+			case "short":
 				return testing.Short(), nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("no condition %q", cond)
 		},
@@ -203,7 +206,7 @@ func scriptMachine(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptListening is "listening ADDR": waits until something does.
 func scriptListening(ts *testscript.TestScript, neg bool, args []string) {
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.DialTimeout("tcp", args[0], time.Second)
 		if err == nil {
 			c.Close()
@@ -306,7 +309,7 @@ func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
 	re, err := regexp.Compile(args[0])
 	ts.Check(err)
 	var out string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if ts.Exec(args[1], args[2:]...) != nil {
 			continue
 		}
@@ -315,7 +318,7 @@ func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("%v: no %q after 20 seconds but\n%s", args[1:], args[0], out)
+	ts.Fatalf("%v: no %q but, in two minutes,\n%s", args[1:], args[0], out)
 }
 
 // scriptWithin is "within DURATION PROGRAM ARG…"; "!" as for exec.

@@ -61,7 +61,7 @@ func TestSignals(t *testing.T) {
 	defer cmd.Process.Kill()
 	wait := func(want string) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !strings.Contains(logged.String(), want); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); !strings.Contains(logged.String(), want); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("the log lacks %q:\n%s", want, logged.String())
 			}

@@ -52,7 +52,7 @@ func TestChanges(t *testing.T) {
 	state := func() string {
 		a, err := c.LookupA(t.Context(), dns.MustParse("a.test"))
 		if e, ok := errors.AsType[*dns.Error](err); ok {
-			return e.Word()
+			return string(e.Word())
 		}
 		return fmt.Sprint(len(a.Records), " ", a.Security, " ", a.NXDomain)
 	}

@@ -103,3 +103,8 @@ func (r *Resolver) LookupSRV(ctx context.Context, name dns.Name) (dns.Answer[dns
 func (r *Resolver) LookupTLSA(ctx context.Context, name dns.Name) (dns.Answer[dns.TLSA], error) {
 	return reply[dns.TLSA](ctx, r, "TLSA", name)
 }
+
+// LookupCAA answers "CAA name".
+func (r *Resolver) LookupCAA(ctx context.Context, name dns.Name) (dns.Answer[dns.CAA], error) {
+	return reply[dns.CAA](ctx, r, "CAA", name)
+}

@@ -125,3 +125,37 @@ func TestDamagedHash(t *testing.T) {
 		}
 	}
 }
+
+// TestNoPassword (OPS-6): credentials that nobody has a password for look like all others, and no two
+// are alike.
+func TestNoPassword(t *testing.T) {
+	t.Parallel()
+	known, err := account.NewCredentials("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := account.NoPassword(), account.NoPassword()
+	for _, c := range []account.Credentials{known, a} {
+		if err := c.Stored().Check(); err != nil {
+			t.Error(err)
+		}
+		back, err := c.Stored().Credentials()
+		if err != nil || back.Stored() != c.Stored() {
+			t.Errorf("read again: %v", err)
+		}
+	}
+	if ra, aa := known.Stored(), a.Stored(); len(ra.Password) != len(aa.Password) || len(ra.SCRAM256) != len(aa.SCRAM256) || len(ra.SCRAM1) != len(aa.SCRAM1) || known.SCRAM1.Iterations != a.SCRAM1.Iterations {
+		t.Error("they can be told apart")
+	}
+	if a.PasswordHash == b.PasswordHash || string(a.SCRAM256.Salt) == string(b.SCRAM256.Salt) {
+		t.Error("two are alike")
+	}
+	if ok, err := account.VerifyPassword(a.PasswordHash, ""); ok || err != nil {
+		t.Errorf("verified: %v, %v", ok, err)
+	}
+	for _, bad := range []account.Stored{{}, {Password: known.PasswordHash}, {"x", known.Stored().SCRAM256, known.Stored().SCRAM1}, {known.PasswordHash, known.Stored().SCRAM1, known.Stored().SCRAM1}} {
+		if bad.Check() == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+}

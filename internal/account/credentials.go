@@ -23,6 +23,9 @@ type Credentials struct {
 	PasswordHash string // argon2id in PHC form, for PLAIN and LOGIN
 	SCRAM256     SCRAM  // RFC 7677
 	SCRAM1       SCRAM  // RFC 5802
+
+	Apps   []AppKeys // further passwords, of programs (ACC-3)
+	Access Access    // to what these lead
 }
 
 // SCRAM is the server's part of RFC 5802 §3 for one hash.
@@ -61,6 +64,12 @@ const (
 
 // NewCredentials derives all from a password. It takes tens of milliseconds of CPU.
 func NewCredentials(password string) (Credentials, error) {
+	return NewCredentialsLike(password, Credentials{})
+}
+
+// NewCredentialsLike is NewCredentials with the SCRAM salts and counts of old ones, where they have any: the keys
+// of app passwords were made with them.
+func NewCredentialsLike(password string, old Credentials) (Credentials, error) {
 	if len(password) < minPassword || len(password) > maxPassword {
 		return Credentials{}, fmt.Errorf("a password has %d to %d octets", minPassword, maxPassword)
 	}
@@ -68,17 +77,24 @@ func NewCredentials(password string) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, err
 	}
-	salt := func() []byte {
-		b := make([]byte, saltSize)
-		rand.Read(b)
-		return b
+	c := Credentials{PasswordHash: phc(p, newSalt())}
+	derive := func(h func() hash.Hash, old SCRAM) (SCRAM, error) {
+		if len(old.Salt) == 0 {
+			old = SCRAM{Salt: newSalt(), Iterations: scramIterations}
+		}
+		return newSCRAM(h, p, old.Salt, old.Iterations)
 	}
-	c := Credentials{PasswordHash: phc(p, salt())}
-	if c.SCRAM256, err = newSCRAM(sha256.New, p, salt()); err != nil {
+	if c.SCRAM256, err = derive(sha256.New, old.SCRAM256); err != nil {
 		return Credentials{}, err
 	}
-	c.SCRAM1, err = newSCRAM(sha1.New, p, salt())
+	c.SCRAM1, err = derive(sha1.New, old.SCRAM1)
 	return c, err
+}
+
+func newSalt() []byte {
+	b := make([]byte, saltSize)
+	rand.Read(b)
+	return b
 }
 
 // prepare is SASLprep (RFC 4013), which SCRAM clients apply: so that the same
@@ -91,8 +107,8 @@ func prepare(password string) (string, error) {
 	return p, nil
 }
 
-func newSCRAM(h func() hash.Hash, password string, salt []byte) (SCRAM, error) {
-	salted, err := pbkdf2.Key(h, password, salt, scramIterations, h().Size())
+func newSCRAM(h func() hash.Hash, password string, salt []byte, iterations int) (SCRAM, error) {
+	salted, err := pbkdf2.Key(h, password, salt, iterations, h().Size())
 	if err != nil {
 		return SCRAM{}, fmt.Errorf("derive SCRAM keys: %w", err)
 	}
@@ -103,14 +119,11 @@ func newSCRAM(h func() hash.Hash, password string, salt []byte) (SCRAM, error) {
 	}
 	stored := h()
 	stored.Write(mac(salted, "Client Key"))
-	return SCRAM{Salt: salt, Iterations: scramIterations, StoredKey: stored.Sum(nil), ServerKey: mac(salted, "Server Key")}, nil
+	return SCRAM{Salt: salt, Iterations: iterations, StoredKey: stored.Sum(nil), ServerKey: mac(salted, "Server Key")}, nil
 }
 
 func phc(password string, salt []byte) string {
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey)
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
-		b64.EncodeToString(salt), b64.EncodeToString(key))
+	return encodePHC(salt, argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey))
 }
 
 // VerifyPassword reports whether password is the one that hash (PHC form) was made from,

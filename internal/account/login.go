@@ -3,6 +3,8 @@ package account
 import (
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"waxwing/dns"
 	"waxwing/smtp"
 )
@@ -12,6 +14,7 @@ import (
 type Login struct {
 	Name   string   // of an account; "" where it cannot be one
 	Local  string   // of the address, or the whole where it is none; as NormalizeLocal
+	Typed  string   // of the address, case and all, for domains that tell it apart (ACC-2)
 	Domain dns.Name // of the address; zero where it is none
 }
 
@@ -34,7 +37,7 @@ func ParseLogin(user string) Login {
 	if err != nil {
 		return whole
 	}
-	return Login{Local: NormalizeLocal(a.Local), Domain: domain}
+	return Login{Local: NormalizeLocal(a.Local), Typed: norm.NFC.String(a.Local), Domain: domain}
 }
 
 // IsAddress reports an address, hosted or not.

@@ -68,7 +68,7 @@ func TestResolve(t *testing.T) {
 			{"JOE", net, "joe joe@example.net "},
 			{"joe+x+y", net, "joe joe@example.net x+y"},
 			{"joe+special", net, "ann joe+special@example.net "},
-			{"joe+special+x", net, "joe joe@example.net special+x"},
+			{"joe+special+x", net, "ann joe+special@example.net x"}, // the longest that there is,
 			{"+joe", net, "no such address"},
 			{"*", net, "no such address"},
 			{"nobody", net, "no such address"},
@@ -333,6 +333,32 @@ func TestMaySendAs(t *testing.T) {
 			if got, err := s.MaySendAs(ctx, c.account, c.address); got != c.want || err != nil {
 				t.Errorf("%s as %s: %v, %v", c.account, c.address, got, err)
 			}
+		}
+	})
+}
+
+// TestDisabledDomain (SET-4): a disabled domain is still hosted, its addresses are found,
+// and it is known as disabled at once, until it is enabled.
+func TestDisabledDomain(t *testing.T) {
+	each(t, func(t *testing.T, s *accounts.Store) {
+		ctx := t.Context()
+		state := func(want bool) {
+			t.Helper()
+			off, err := s.IsDisabled(ctx, net)
+			hosted, herr := s.IsHosted(ctx, net)
+			_, rerr := s.Resolve(ctx, "joe", net)
+			all, lerr := s.Domains(ctx)
+			if err := errors.Join(err, herr, rerr, lerr); err != nil || off != want || !hosted || all[0].Disabled != want {
+				t.Errorf("disabled %v, want %v; hosted %v, listed %+v, %v", off, want, hosted, all, err)
+			}
+		}
+		state(false)
+		must(t, s.SetDomainDisabled(ctx, net, true))
+		state(true)
+		must(t, s.SetDomainDisabled(ctx, net, false))
+		state(false)
+		if err := s.SetDomainDisabled(ctx, dns.MustParse("nowhere.test"), true); !errors.Is(err, accounts.ErrNotHosted) {
+			t.Error(err)
 		}
 	})
 }

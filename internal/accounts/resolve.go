@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -15,83 +16,70 @@ import (
 	"waxwing/smtp"
 )
 
-// cached answers from the cache while its generation is the present one, or asks
-// and remembers. The generation is then read in the same snapshot as the
-// answer, so that no stale answer is ever kept. ask notes what it learns by keep.
-func cached[V any](ctx context.Context, s *Store, know func(*cache) (V, bool), ask func(tx *store.Tx, keep func(func(*cache))) (V, error)) (V, error) {
-	var v V
-	gen, err := s.DB.Generation(ctx, Area)
-	if err != nil {
-		return v, err
-	}
-	ok := false
-	s.locked(func(c *cache) {
-		if c.gen == gen && c.hosted != nil {
-			v, ok = know(c)
-		}
-	})
-	if ok {
-		return v, nil
-	}
-	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		gen, err := tx.Generation(Area)
-		if err != nil {
-			return err
-		}
-		s.locked(func(c *cache) {
-			c.at(gen)
-			v, ok = know(c)
-		})
-		if ok {
-			return nil
-		}
-		v, err = ask(tx, func(note func(*cache)) {
-			s.locked(func(c *cache) {
-				if c.gen == gen {
-					note(c)
-				}
-			})
-		})
-		return err
-	})
-	return v, err
+// maxDomains are as many as are remembered together. Where there are more, each that is
+// asked for is remembered by itself.
+const maxDomains = 10_000
+
+// maxBook is how many addresses of one domain are remembered together. Where it has more,
+// each that is asked for is remembered by itself. Books of 10 addresses have the same room
+// as one answer (store.Keyed).
+const maxBook = 10_000
+
+// memory is what the tables say in one generation: the hosted domains and, of a domain
+// that was asked for, all addresses. So a name that is not here, which anybody may try at
+// any rate, costs the database nothing either.
+type memory struct {
+	domains store.Cached[map[dns.Name]bool] // nil: they are too many
+	hosted  store.Keyed[dns.Name, bool]     // then
+	books   store.Keyed[dns.Name, book]
+	answers store.Keyed[asked, found] // where there is no book, or it does not say
 }
 
-// locked runs fn on the cache. A panic of it must not keep everybody else out.
-func (s *Store) locked(fn func(*cache)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fn(&s.cache)
+// book is what is known of a domain: its rules and, by local part, its addresses.
+type book struct {
+	rules     account.LocalRules
+	transport string           // of the domain
+	rows      map[string]entry // nil: they are too many
+}
+
+// entry is one address. It has an account or is an alias; else its mail is refused (ACC-2).
+type entry struct {
+	account.Target
+	alias bool
+}
+
+// asked is the question of a Resolve.
+type asked struct {
+	local  string // as it was given
+	domain dns.Name
+}
+
+// found is the answer: a target or one of the package's errors.
+type found struct {
+	target account.Target
+	err    error
 }
 
 // IsHosted reports whether mail for the domain is received here.
 func (s *Store) IsHosted(ctx context.Context, name dns.Name) (bool, error) {
-	know := func(c *cache) (bool, bool) { return c.isHosted(name) }
-	return cached(ctx, s, know, func(tx *store.Tx, keep func(func(*cache))) (bool, error) {
-		return hosted(tx, name, keep)
+	all, err := s.memory.domains.Get(ctx, s.DB, Area, func(tx *store.Tx) (map[dns.Name]bool, error) {
+		names, err := domainNames(tx, maxDomains+1)
+		if err != nil || len(names) > maxDomains {
+			return nil, err
+		}
+		out := make(map[dns.Name]bool, len(names))
+		for _, n := range names {
+			out[n] = true
+		}
+		return out, nil
 	})
-}
-
-// hosted asks the tables, for all domains where they are few enough to be
-// remembered.
-func hosted(tx *store.Tx, name dns.Name, keep func(func(*cache))) (bool, error) {
-	var whole, many bool
-	keep(func(c *cache) { whole, many = c.whole, c.many })
-	if !whole && !many {
-		names, err := domainNames(tx, maxCache+1)
-		if err != nil {
-			return false, err
-		}
-		keep(func(c *cache) { c.keepDomains(names) })
-		if len(names) <= maxCache {
-			return slices.Contains(names, name), nil
-		}
+	if err != nil || all != nil {
+		return all[name], err
 	}
-	is, err := exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, name.ASCII())
-	if err == nil && !whole {
-		keep(func(c *cache) { c.keepHosted(name, is) })
-	}
-	return is, err
+	return s.memory.hosted.Get(ctx, s.DB, Area, name, func(tx *store.Tx) (bool, int, error) {
+		is, err := exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, name.ASCII())
+		return is, 1, err
+	})
 }
 
 func domainNames(tx *store.Tx, limit int) ([]dns.Name, error) {
@@ -108,28 +96,59 @@ func domainNames(tx *store.Tx, limit int) ([]dns.Name, error) {
 	}, `SELECT name FROM domains LIMIT ?`, limit)
 }
 
-// Resolve finds who gets mail for an address, local without quoting. In this
-// order: the address as it stands; without what follows its "+"; postmaster (RFC
+// Resolve finds who gets mail for an address, local without quoting: an account, an alias, or
+// the sender of whom a message was passed on with an address of ours. In this
+// order: the address as it stands; without what follows its separator; postmaster (RFC
 // 5321 §4.5.1), who is never refused: the account that first had an address
 // in the domain, else in any; the domain's catchall. The zero domain stands for
 // the bare "postmaster". Errors: ErrNotHosted, ErrNoSuchAddress.
 func (s *Store) Resolve(ctx context.Context, local string, domain dns.Name) (account.Target, error) {
-	q := asked{account.NormalizeLocal(local), domain}
+	q := asked{local, domain}
 	if len(q.local) > smtp.MaxPath || !utf8.ValidString(local) || strings.ContainsRune(local, 0) { // PostgreSQL takes no such text
 		return account.Target{}, ErrNoSuchAddress
 	}
-	know := func(c *cache) (found, bool) { return c.resolve(q) }
-	f, err := cached(ctx, s, know, func(tx *store.Tx, keep func(func(*cache))) (found, error) { return resolve(tx, q, keep) })
+	if t, ok, err := s.returned(ctx, q); ok || err != nil {
+		return t, err
+	}
+	f, err := s.resolve(ctx, q)
 	if err != nil {
 		return account.Target{}, err
 	}
 	return f.target, f.err
 }
 
-// MaySendAs reports whether the account has the address, also by "+" or
+// resolve answers from memory, or else from the tables.
+func (s *Store) resolve(ctx context.Context, q asked) (found, error) {
+	if q.domain.IsZero() {
+		if !strings.EqualFold(q.local, account.Postmaster) {
+			return found{err: ErrNotHosted}, nil
+		}
+		return s.ask(ctx, q)
+	}
+	is, err := s.IsHosted(ctx, q.domain)
+	if err != nil || !is {
+		return found{err: ErrNotHosted}, err
+	}
+	b, err := s.memory.books.Get(ctx, s.DB, Area, q.domain, func(tx *store.Tx) (book, int, error) {
+		b, err := readBook(tx, q.domain, ` LIMIT ?`, maxBook+1)
+		if len(b.rows) > maxBook {
+			b.rows = nil
+		}
+		return b, 1 + len(b.rows)/10, err
+	})
+	if err != nil {
+		return found{}, err
+	}
+	if b.rows != nil && !b.needsFirst(q) {
+		return b.choose(q), nil
+	}
+	return s.ask(ctx, q)
+}
+
+// MaySendAs reports whether the account has the address, also with a detail or by
 // catchall.
 func (s *Store) MaySendAs(ctx context.Context, name, address string) (bool, error) {
-	local, domain, err := split(address)
+	local, domain, err := parse(address)
 	if err != nil {
 		return false, nil // no address, nobody's
 	}
@@ -140,127 +159,145 @@ func (s *Store) MaySendAs(ctx context.Context, name, address string) (bool, erro
 	return err == nil && t.Account == name, err
 }
 
-const postmaster = "postmaster"
+// ask finds out what the book of the domain does not say. It reads anew what of the book
+// it needs: all of an answer is of one generation.
+func (s *Store) ask(ctx context.Context, q asked) (found, error) {
+	return s.memory.answers.Get(ctx, s.DB, Area, q, func(tx *store.Tx) (found, int, error) {
+		f, err := ask(tx, q)
+		return f, 1, err
+	})
+}
 
-// resolve asks the tables; what it found nothing for is a found with an error.
-func resolve(tx *store.Tx, q asked, keep func(func(*cache))) (found, error) {
-	var rows book
-	if !q.domain.IsZero() {
-		is, err := hosted(tx, q.domain, keep)
-		if err != nil || !is {
-			return found{err: ErrNotHosted}, err
-		}
-		if rows, err = addresses(tx, q, keep); err != nil {
-			return found{}, err
-		}
-	} else if q.local != postmaster {
-		return found{err: ErrNotHosted}, nil
+func ask(tx *store.Tx, q asked) (found, error) {
+	rules, err := rulesOf(tx, q.domain)
+	if err != nil {
+		return found{}, err
 	}
-	f := choose(rows, q)
-	if needsFirst(rows, q) {
-		t, err := first(tx, q)
+	local := rules.Normalize(q.local)
+	wanted := []any{account.CatchAll, local}
+	for _, split := range rules.Splits(local) {
+		wanted = append(wanted, split.Base)
+	}
+	b, err := readBook(tx, q.domain, ` AND a.local IN (?`+strings.Repeat(", ?", len(wanted)-1)+`)`, wanted...)
+	if err != nil {
+		return found{}, err
+	}
+	f := b.choose(q)
+	if b.needsFirst(q) {
+		t, err := first(tx, q.domain)
 		if err != nil {
 			return found{}, err
 		}
+		t.Transport = b.way(t.Transport)
 		if t.Account != "" {
 			f = found{target: t}
 		}
 	}
-	keep(func(c *cache) {
-		if c.books[q.domain] == nil || needsFirst(rows, q) { // else the book answers
-			c.keepTarget(q, f)
-		}
-	})
 	return f, nil
-}
-
-// addresses is the domain's book or, where that is too large, what of it may answer q.
-func addresses(tx *store.Tx, q asked, keep func(func(*cache))) (book, error) {
-	large := false
-	keep(func(c *cache) { b, ok := c.books[q.domain]; large = ok && b == nil })
-	if !large {
-		all, err := readBook(tx, `SELECT local, account, mailbox FROM addresses WHERE domain = ? AND account IS NOT NULL LIMIT ?`,
-			q.domain.ASCII(), maxBook+1)
-		if err != nil {
-			return nil, err
-		}
-		keep(func(c *cache) { c.keepBook(q.domain, all) })
-		if len(all) <= maxBook {
-			return all, nil
-		}
-	}
-	base, _ := detach(q.local)
-	return readBook(tx, `SELECT local, account, mailbox FROM addresses
-		WHERE domain = ? AND local IN (?, ?, '*') AND account IS NOT NULL`, q.domain.ASCII(), q.local, base)
-}
-
-// detach takes the detail off a local part (RFC 5233 §1).
-func detach(local string) (base, detail string) {
-	base, detail, _ = strings.Cut(local, "+")
-	if base == "" {
-		return local, ""
-	}
-	return base, detail
 }
 
 // choose is who gets q's mail by the addresses of its domain: the address as it stands,
 // else without its detail, else the catchall.
-func choose(rows book, q asked) found {
-	if t, ok := named(rows, q); ok {
-		return found{target: t}
+func (b *book) choose(q asked) found {
+	f, ok := b.named(q)
+	if ok {
+		return f
 	}
-	if t, ok := rows[account.CatchAll]; ok {
-		return found{target: addressed(t, account.CatchAll, q.domain)}
+	if e, ok := b.rows[account.CatchAll]; ok {
+		return b.found(e, account.CatchAll, q.domain)
 	}
 	return found{err: ErrNoSuchAddress}
 }
 
 // needsFirst reports that q is for a postmaster whom nobody has named: the first
 // account is.
-func needsFirst(rows book, q asked) bool {
-	base, _ := detach(q.local)
-	_, ok := named(rows, q)
-	return base == postmaster && !ok
+func (b *book) needsFirst(q asked) bool {
+	local := b.rules.Normalize(q.local)
+	is := local == account.Postmaster || slices.ContainsFunc(b.rules.Splits(local), func(s account.Split) bool { return s.Base == account.Postmaster })
+	if !is {
+		return false
+	}
+	_, ok := b.named(q)
+	return !ok
 }
 
-// named prefers the address as it stands.
-func named(rows book, q asked) (account.Target, bool) {
-	base, detail := detach(q.local)
-	if t, ok := rows[q.local]; ok && q.local != account.CatchAll {
-		return addressed(t, q.local, q.domain), true
+// named prefers the address as it stands, then the longest base.
+func (b *book) named(q asked) (found, bool) {
+	local := b.rules.Normalize(q.local)
+	if e, ok := b.rows[local]; ok && local != account.CatchAll {
+		return b.found(e, local, q.domain), true
 	}
-	t, ok := rows[base]
-	if !ok || base == account.CatchAll {
-		return t, false
+	for _, split := range b.rules.Splits(local) {
+		e, ok := b.rows[split.Base]
+		if !ok || split.Base == account.CatchAll {
+			continue
+		}
+		f := b.found(e, split.Base, q.domain)
+		f.target.Detail = split.Detail
+		return f, true
 	}
-	t.Detail = detail
-	return addressed(t, base, q.domain), true
+	return found{}, false
 }
 
-// addressed is t with the address that it was found by.
-func addressed(t account.Target, local string, domain dns.Name) account.Target {
+// found is the answer where an address is this entry.
+func (b *book) found(e entry, local string, domain dns.Name) found {
+	t := e.Target
+	t.Transport = b.way(t.Transport)
 	t.Address = smtp.Address{Local: local, Domain: domain.ASCII()}.String()
-	return t
+	switch {
+	case e.alias:
+		t.Alias = t.Address
+	case t.Account == "":
+		return found{err: ErrNoSuchAddress}
+	}
+	return found{target: t}
 }
 
-func readBook(tx *store.Tx, q string, args ...any) (book, error) {
-	out := book{}
-	err := tx.Each(func(r store.Row) error {
+// way is the transport of an account's mail, which may say nothing itself.
+func (b *book) way(own string) string {
+	if own = cmp.Or(own, b.transport); own == account.Here {
+		return ""
+	}
+	return own
+}
+
+// readBook reads the rules of a domain and its addresses, or those that a condition chooses.
+func readBook(tx *store.Tx, domain dns.Name, condition string, args ...any) (b book, err error) {
+	if b.rules, err = rulesOf(tx, domain); err != nil {
+		return b, err
+	}
+	if err = tx.Row(`SELECT transport FROM domains WHERE name = ?`, domain.ASCII()).Scan(&b.transport); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return b, err
+	}
+	b.rows = map[string]entry{}
+	err = tx.Each(func(r store.Row) error {
 		var local string
-		var t account.Target
-		err := r.Scan(&local, &t.Account, &t.Mailbox)
-		out[local] = t
+		var e entry
+		err := r.Scan(&local, &e.Account, &e.Mailbox, &e.alias, &e.Transport, &e.Refused)
+		b.rows[local] = e
 		return err
-	}, q, args...)
-	return out, err
+	}, `SELECT a.local, COALESCE(a.account, ''), a.mailbox, CASE WHEN l.local IS NULL THEN 0 ELSE 1 END, COALESCE(c.transport, ''), CASE WHEN c.disabled = 1 AND c.disabled_mail = 'refuse' THEN 1 ELSE 0 END
+		FROM addresses a LEFT JOIN aliases l ON l.domain = a.domain AND l.local = a.local LEFT JOIN accounts c ON c.name = a.account WHERE a.domain = ?`+condition,
+		append([]any{domain.ASCII()}, args...)...)
+	return b, err
+}
+
+// rulesOf are the rules of a domain; the usual ones where it is not hosted.
+func rulesOf(tx *store.Tx, domain dns.Name) (account.LocalRules, error) {
+	var r account.LocalRules
+	err := tx.Row(`SELECT separators, case_sensitive FROM domains WHERE name = ?`, domain.ASCII()).Scan(&r.Separators, &r.CaseSensitive)
+	if errors.Is(err, sql.ErrNoRows) {
+		return account.DefaultRules, nil
+	}
+	return r, err
 }
 
 // first is the postmaster where nobody was named one; no account where there is nobody
 // at all.
-func first(tx *store.Tx, q asked) (account.Target, error) {
-	t := account.Target{Mailbox: account.Inbox, Address: smtp.Address{Local: postmaster, Domain: q.domain.ASCII()}.String()}
-	err := tx.Row(`SELECT account FROM addresses WHERE account IS NOT NULL
-		ORDER BY CASE WHEN domain = ? THEN 0 ELSE 1 END, created, account LIMIT 1`, q.domain.ASCII()).Scan(&t.Account)
+func first(tx *store.Tx, domain dns.Name) (account.Target, error) {
+	t := account.Target{Mailbox: account.Inbox, Address: smtp.Address{Local: account.Postmaster, Domain: domain.ASCII()}.String()}
+	err := tx.Row(`SELECT a.account, c.transport FROM addresses a JOIN accounts c ON c.name = a.account
+		ORDER BY CASE WHEN a.domain = ? THEN 0 ELSE 1 END, a.created, a.account LIMIT 1`, domain.ASCII()).Scan(&t.Account, &t.Transport)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

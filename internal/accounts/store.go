@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"waxwing/dns"
@@ -25,6 +24,9 @@ var (
 	ErrNoSuchAccount = errors.New("no such account")
 	ErrExists        = errors.New("it exists already")
 	ErrInUse         = errors.New("it is still in use")
+	ErrNoSuchAlias   = errors.New("no such alias")
+	ErrNoSuchApp     = errors.New("no such app password")
+	ErrLoop          = errors.New("its mail would come back to it")
 )
 
 // Store keeps accounts. Its methods may be called at the same time; changes
@@ -33,8 +35,12 @@ type Store struct {
 	DB  *store.Store
 	Now func() time.Time // nil: time.Now
 
-	mu    sync.Mutex
-	cache cache
+	memory   memory
+	disabled store.Cached[map[dns.Name]account.DisabledMail]
+	graphs   store.Keyed[string, *account.Graph] // by alias
+	trusted  store.Keyed[string, []dns.Name]     // by account
+	access   store.Keyed[string, account.Access] // by account
+	scheme   scheme                              // of rewritten senders
 }
 
 func (s *Store) now() int64 {
@@ -44,14 +50,14 @@ func (s *Store) now() int64 {
 	return store.Time(s.Now())
 }
 
-// change runs fn in a transaction that raises the area.
-func (s *Store) change(ctx context.Context, fn func(tx *store.Tx) error) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return tx.Raise(Area)
-	})
+// change runs fn in a transaction.
+func (s *Store) change(ctx context.Context, fn func(Within) error) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return fn(s.Within(tx)) })
+}
+
+// reading runs fn in a snapshot.
+func reading[T any](ctx context.Context, s *Store, fn func(Within) (T, error)) (T, error) {
+	return store.Read(ctx, s.DB, func(tx *store.Tx) (T, error) { return fn(s.Within(tx)) })
 }
 
 // one runs a statement that must change a row, else the error is missing, about
@@ -78,85 +84,93 @@ func exists(tx *store.Tx, q string, args ...any) (bool, error) {
 
 // AddDomain begins to host a domain; ErrExists.
 func (s *Store) AddDomain(ctx context.Context, name dns.Name) error {
-	return s.change(ctx, func(tx *store.Tx) error {
-		return one(tx, ErrExists, "domain "+name.Unicode(),
-			`INSERT INTO domains (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING`, name.ASCII(), s.now())
-	})
+	return s.change(ctx, func(w Within) error { return w.AddDomain(name) })
 }
 
 // RemoveDomain ends hosting; ErrInUse while it has addresses, ErrNotHosted.
 func (s *Store) RemoveDomain(ctx context.Context, name dns.Name) error {
-	return s.change(ctx, func(tx *store.Tx) error {
-		return one(tx, ErrNotHosted, "domain "+name.Unicode(), `DELETE FROM domains WHERE name = ?`, name.ASCII())
-	})
+	return s.change(ctx, func(w Within) error { return w.RemoveDomain(name) })
 }
 
 // Domains are the hosted ones by name.
 func (s *Store) Domains(ctx context.Context) ([]account.Domain, error) {
-	return store.List(ctx, s.DB, func(r store.Row) (d account.Domain, err error) {
-		var name string
-		var created int64
-		if err = r.Scan(&name, &created); err != nil {
-			return d, err
+	return reading(ctx, s, Within.Domains)
+}
+
+// SetRules says how local parts of a domain are compared (ACC-2); ErrNotHosted, ErrInUse.
+func (s *Store) SetRules(ctx context.Context, name dns.Name, r account.LocalRules) error {
+	return s.change(ctx, func(w Within) error { return w.SetRules(name, r) })
+}
+
+// SetDomainTransport says who keeps the mailboxes of a domain's accounts (INB-14); ErrNotHosted.
+func (s *Store) SetDomainTransport(ctx context.Context, name dns.Name, transport string) error {
+	return s.change(ctx, func(w Within) error { return w.SetDomainTransport(name, transport) })
+}
+
+// SetDomainDisabled has mail for a domain put off and nobody send from it, or ends that;
+// ErrNotHosted (SET-4). What has been accepted goes its way all the same.
+func (s *Store) SetDomainDisabled(ctx context.Context, name dns.Name, disabled bool) error {
+	return s.change(ctx, func(w Within) error { return w.SetDomainDisabled(name, disabled) })
+}
+
+// DisableDomain is SetDomainDisabled, with what becomes of its mail (ACC-3); ErrNotHosted.
+func (s *Store) DisableDomain(ctx context.Context, name dns.Name, m account.DisabledMail) error {
+	return s.change(ctx, func(w Within) error {
+		if err := w.SetDomainDisabled(name, true); err != nil {
+			return err
 		}
-		d.Created = store.FromTime(created)
-		d.Name, err = dns.ParseName(name)
-		return d, err
-	}, `SELECT name, created FROM domains ORDER BY name`)
+		return w.SetDomainDisabledMail(name, m)
+	})
+}
+
+// IsDisabled reports whether a domain is hosted, and disabled.
+func (s *Store) IsDisabled(ctx context.Context, name dns.Name) (bool, error) {
+	all, err := s.disabledDomains(ctx)
+	_, is := all[name]
+	return is, err
+}
+
+// DisabledMail is what becomes of mail for a domain that IsDisabled.
+func (s *Store) DisabledMail(ctx context.Context, name dns.Name) (account.DisabledMail, error) {
+	all, err := s.disabledDomains(ctx)
+	return all[name], err
+}
+
+func (s *Store) disabledDomains(ctx context.Context) (map[dns.Name]account.DisabledMail, error) {
+	return s.disabled.Get(ctx, s.DB, Area, func(tx *store.Tx) (map[dns.Name]account.DisabledMail, error) {
+		out := map[dns.Name]account.DisabledMail{}
+		err := tx.Each(func(r store.Row) error {
+			var text string
+			var m account.DisabledMail
+			if err := r.Scan(&text, &m); err != nil {
+				return err
+			}
+			n, err := dns.ParseName(text)
+			out[n] = m
+			return err
+		}, `SELECT name, disabled_mail FROM domains WHERE disabled = 1`)
+		return out, err
+	})
 }
 
 // AddAddress gives the account an address of a hosted domain; "*@domain" is
 // its catchall. Errors: ErrNotHosted, ErrNoSuchAccount, ErrExists.
 func (s *Store) AddAddress(ctx context.Context, address, acct string) error {
-	local, domain, err := split(address)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, func(tx *store.Tx) error {
-		hosted, err := exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, domain.ASCII())
-		if err != nil {
-			return err
-		}
-		known, err := exists(tx, `SELECT count(*) FROM accounts WHERE name = ?`, acct)
-		switch {
-		case err != nil:
-			return err
-		case !hosted:
-			return fmt.Errorf("domain %s: %w; add it first", domain.Unicode(), ErrNotHosted)
-		case !known:
-			return fmt.Errorf("account %s: %w; add it first", acct, ErrNoSuchAccount)
-		}
-		return one(tx, ErrExists, "address "+address, `INSERT INTO addresses (domain, local, account, mailbox, created)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, domain.ASCII(), local, acct, account.Inbox, s.now())
-	})
+	return s.change(ctx, func(w Within) error { return w.AddAddress(address, acct, account.Inbox) })
 }
 
 // RemoveAddress takes an address away; ErrNoSuchAddress.
 func (s *Store) RemoveAddress(ctx context.Context, address string) error {
-	local, domain, err := split(address)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, func(tx *store.Tx) error {
-		return one(tx, ErrNoSuchAddress, "address "+address,
-			`DELETE FROM addresses WHERE domain = ? AND local = ?`, domain.ASCII(), local)
-	})
+	return s.change(ctx, func(w Within) error { return w.RemoveAddress(address) })
 }
 
 // Addresses are all addresses, by domain and local part.
 func (s *Store) Addresses(ctx context.Context) ([]account.Address, error) {
-	return store.List(ctx, s.DB, func(r store.Row) (a account.Address, err error) {
-		var local, domain string
-		var created int64
-		err = r.Scan(&local, &domain, &a.Account, &a.Mailbox, &created)
-		a.Address = smtp.Address{Local: local, Domain: domain}.String()
-		a.Created = store.FromTime(created)
-		return a, err
-	}, `SELECT local, domain, account, mailbox, created FROM addresses WHERE account IS NOT NULL ORDER BY domain, local`)
+	return reading(ctx, s, Within.Addresses)
 }
 
-// split parses an address into what the rows hold.
-func split(address string) (local string, domain dns.Name, err error) {
+// parse reads an address of a domain.
+func parse(address string) (local string, domain dns.Name, err error) {
 	a, err := smtp.ParseAddress(address, true)
 	if err != nil {
 		return "", dns.Name{}, fmt.Errorf("address %q: %w", address, err)
@@ -165,5 +179,19 @@ func split(address string) (local string, domain dns.Name, err error) {
 	if err != nil {
 		return "", dns.Name{}, fmt.Errorf("address %q: %w", address, err)
 	}
-	return account.NormalizeLocal(a.Local), domain, nil
+	return a.Local, domain, nil
+}
+
+// MustExist keeps a mistyped name from looking like an empty mailbox.
+func (s *Store) MustExist(ctx context.Context, name string) error {
+	all, err := s.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if a.Name == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("account %s: %w; \"waxwing account list\" shows them", name, ErrNoSuchAccount)
 }

@@ -167,7 +167,7 @@ func text(due []Failure) string {
 				continue
 			}
 			told[f.Type] = true
-			meaning, cure := tlsrpt.Explain(f.Type, a.Domain)
+			meaning, cure := f.Type.Advice(a.Domain)
 			fmt.Fprintf(&b, "      %s\n      %s\n", meaning, cure)
 		}
 		fmt.Fprintf(&b, "  The whole report: waxwing tlsrpt show %s\n", a.Report)

@@ -42,14 +42,31 @@ func (s *Store) SetLimit(ctx context.Context, account string, change func(Own) O
 		if err != nil {
 			return err
 		}
-		own := change(old)
-		_, err = tx.Exec(`INSERT INTO account_limits (account, messages, recipients) VALUES (?, ?, ?)
-			ON CONFLICT (account) DO UPDATE SET messages = excluded.messages, recipients = excluded.recipients`, account, own.Messages, own.Recipients)
-		if store.IsForeignKey(err) {
-			return fmt.Errorf("account %s: %w", account, ErrNoSuchAccount)
-		}
-		return err
+		return PutLimit(tx, account, change(old))
 	})
+}
+
+// PutLimit makes own the account's own limits; ErrNoSuchAccount.
+func PutLimit(tx *store.Tx, account string, own Own) error {
+	_, err := tx.Exec(`INSERT INTO account_limits (account, messages, recipients) VALUES (?, ?, ?)
+		ON CONFLICT (account) DO UPDATE SET messages = excluded.messages, recipients = excluded.recipients`, account, own.Messages, own.Recipients)
+	if store.IsForeignKey(err) {
+		return fmt.Errorf("account %s: %w", account, ErrNoSuchAccount)
+	}
+	return err
+}
+
+// OwnLimits are those of all accounts that have some.
+func OwnLimits(tx *store.Tx) (map[string]Own, error) {
+	out := map[string]Own{}
+	err := tx.Each(func(r store.Row) error {
+		var account string
+		var o Own
+		err := r.Scan(&account, &o.Messages, &o.Recipients)
+		out[account] = o
+		return err
+	}, `SELECT account, messages, recipients FROM account_limits`)
+	return out, err
 }
 
 // Today is what an account has sent and may send.

@@ -22,7 +22,7 @@ import (
 // unserved holds packages that are no part of a running server: what stands in for the world
 // in tests and the lab, sendmail (a process for one call), load generators, tools, and the guard itself.
 func unserved(path string) bool {
-	if path == "internal/control/client.go" || path == "cmd/waxwing/password.go" { // what commands use
+	if path == "internal/control/client.go" || path == "internal/cli/password.go" { // what commands use
 		return true
 	}
 	for _, dir := range []string{"internal/lab", "internal/sendmail", "internal/guard", "internal/interop", "dns/dnstest", "bench", "scripts"} {
@@ -146,7 +146,7 @@ func unguarded(f *ast.File, n *int) (out []fault) {
 				out = append(out, fault{x.Pos(), "a go statement: start the goroutine by guard.Guard or guard.Group"})
 			case *ast.CallExpr:
 				name := selected(x)
-				if text := judgeCall(x, name, groups); text != "" {
+				if text := faultOf(x, name, groups); text != "" {
 					out = append(out, fault{x.Pos(), text})
 				}
 				if starts[name] {
@@ -191,8 +191,8 @@ var starts = map[string]bool{"Go": true, "In": true, "AfterFunc": true, "DoChan"
 // callbacks are fields of the standard library whose functions run on goroutines of its own.
 var callbacks = map[string]bool{"DialContext": true, "DialTLSContext": true}
 
-// judgeCall says what is wrong with a call that starts a goroutine; "": nothing.
-func judgeCall(x *ast.CallExpr, name string, groups map[string]bool) string {
+// faultOf says what is wrong with a call that starts a goroutine; "": nothing.
+func faultOf(x *ast.CallExpr, name string, groups map[string]bool) string {
 	switch name {
 	case "Go":
 		if groups[receiver(x)] || firstIsArea(x) {
@@ -256,7 +256,7 @@ func firstIsArea(x *ast.CallExpr) bool {
 	for _, a := range x.Args[:min(2, len(x.Args))] {
 		id, ok := a.(*ast.Ident)
 		field, has := a.(*ast.SelectorExpr)
-		if isGuard(a, "") || ok && id.Name == "area" || has && field.Sel.Name == "area" {
+		if isGuard(a, "") || ok && id.Name == "area" || has && strings.EqualFold(field.Sel.Name, "area") {
 			return true
 		}
 	}

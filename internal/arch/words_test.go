@@ -1,59 +1,125 @@
 package arch
 
 import (
-	"io/fs"
-	"os"
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
 	"path/filepath"
-	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"golang.org/x/tools/go/packages"
+
+	"waxwing/internal/reason"
 )
 
-// reasonWord finds reason words where they are made: constants, and fields of
-// failures and results.
-var reasonWord = regexp.MustCompile(`(?:\bdelivery\.Reason\s*=\s*|\bWord:\s*|\bReason:\s*|\bword\w+\s*=\s*|\bdelivery\.(?:Deferred|Failed), )"([a-z][a-z0-9-]*)"`)
+// The one room of reason words, and its type.
+const (
+	reasonRoom = "waxwing/internal/reason"
+	wordType   = reasonRoom + ".Word"
+)
 
-// TestReasonsAreExplained: every reason word of the program has a meaning in
-// package policy, so that explain, queue and reports never show a bare word.
-func TestReasonsAreExplained(t *testing.T) {
+// otherWords are hyphenated words that other vocabularies share with the reasons, by the
+// folder in which they stand for something else.
+var otherWords = map[string]string{
+	"tls-optional":  "internal/delivery internal/sendmail", // a sender's need
+	"tls-required":  "dkim",                                // a header field
+	"dane-required": "tlsrpt",                              // a result type of RFC 8460
+	"bare-newline":  "smtpserver",                          // why a client's session was ended
+}
+
+// TestReasonsAreNamed: a reason is written as a string in its room only; everybody else
+// uses the constants, so that no word is misspelt or unexplained. And each of them is used.
+func TestReasonsAreNamed(t *testing.T) {
 	t.Parallel()
-	missing := map[string]string{}
-	count := 0
-	for _, dir := range []string{"session", "transport", "queue", "destination", "policy", "stspolicy"} {
-		root := filepath.Join("..", dir)
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			for _, m := range reasonWord.FindAllStringSubmatch(string(b), -1) {
-				count++
-				if meaning, _ := policy.Explain(delivery.Reason(m[1])); meaning == "" {
-					missing[m[1]] = path
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkgs, err := packages.Load(&packages.Config{Dir: root, Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles |
+		packages.NeedImports | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo}, "./...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wordChecker{t: t, root: root, used: map[string]bool{}, words: map[string]bool{}}
+	for _, e := range reason.All() {
+		w.words[string(e.Word)] = true
+	}
+	for _, p := range pkgs {
+		if len(p.Errors) > 0 {
+			t.Fatalf("%s: %v", p.PkgPath, p.Errors)
+		}
+		switch p.PkgPath {
+		case reasonRoom:
+		case "waxwing/internal/lab": // its stories are named after what they show
+		default:
+			w.check(p)
 		}
 	}
-	if count < 50 {
-		t.Errorf("only %d reason words were found: does the test still see them?", count)
+	if len(w.used) < 100 {
+		t.Errorf("only %d reason words were found: does the test still see them?", len(w.used))
 	}
-	var list []string
-	for w, path := range missing {
-		list = append(list, w+" ("+path+")")
+	for _, p := range pkgs {
+		if p.PkgPath != reasonRoom {
+			continue
+		}
+		for _, name := range p.Types.Scope().Names() {
+			c, ok := p.Types.Scope().Lookup(name).(*types.Const)
+			if ok && strings.HasPrefix(c.Type().String(), reasonRoom+".") && c.Val().Kind() == constant.String && !w.used[name] && !strings.HasPrefix(name, "Alert") { // those are made from what a host sends
+				t.Errorf("reason.%s is used nowhere", name)
+			}
+		}
 	}
-	slices.Sort(list)
-	for _, w := range list {
-		t.Errorf("policy.Explain does not know the word %s", w)
+}
+
+type wordChecker struct {
+	t     *testing.T
+	root  string
+	words map[string]bool // of the table
+	used  map[string]bool // constants of the room
+}
+
+func (w *wordChecker) check(p *packages.Package) {
+	for id, o := range p.TypesInfo.Uses {
+		if c, ok := o.(*types.Const); ok && c.Pkg() != nil && c.Pkg().Path() == reasonRoom {
+			w.used[id.Name] = true
+		}
 	}
+	for _, f := range p.Syntax {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+				w.literal(p, l)
+			}
+			return true
+		})
+	}
+}
+
+// literal: no reason is made of a string, and no string with a hyphen repeats one; the
+// words without, such as "timeout", stand for other things too.
+func (w *wordChecker) literal(p *packages.Package, l *ast.BasicLit) {
+	s, err := strconv.Unquote(l.Value)
+	if err != nil || s == "" {
+		return
+	}
+	at := p.Fset.Position(l.Pos())
+	file, err := filepath.Rel(w.root, at.Filename)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if tv := p.TypesInfo.Types[l]; tv.Type != nil && types.Unalias(tv.Type).String() == wordType {
+		w.t.Errorf("%s:%d: the reason %q is written as a string: use the constant of internal/reason", file, at.Line, s)
+		return
+	}
+	if !w.words[s] || !strings.Contains(s, "-") {
+		return
+	}
+	for folder := range strings.FieldsSeq(otherWords[s]) {
+		if filepath.ToSlash(filepath.Dir(file)) == folder {
+			return
+		}
+	}
+	w.t.Errorf("%s:%d: the string %q repeats a reason: use string(reason.…)", file, at.Line, s)
 }

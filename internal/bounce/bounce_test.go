@@ -8,6 +8,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dsn"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
 	"waxwing/smtp"
 )
@@ -78,7 +79,7 @@ func TestDecideSpace(t *testing.T) {
 		for _, after := range []time.Duration{0, time.Hour, 5 * time.Hour, 119*time.Hour + 59*time.Minute, 120 * time.Hour, 1000 * time.Hour} {
 			for flags := range 32 {
 				a := attempt(delivery.RecipientResult{Outcome: outcome, PolicyFailure: true, Unknown: true})
-				a.NoAttempt, a.Stopped, a.Crowded = flags&1 != 0, flags&2 != 0, flags&4 != 0
+				a.NoAttempt, a.Stopped, a.PutOff = flags&1 != 0, flags&2 != 0, flags&4 != 0
 				a.Operator, a.NoNotice = flags&8 != 0, flags&16 != 0
 				a.Now = noon.Add(after)
 				checkDecided(t, a, Decide(a)[0])
@@ -97,16 +98,66 @@ func checkDecided(t *testing.T, a *Attempt, o Outcome) {
 		t.Errorf("%+v: nothing was decided", a)
 	case final && !a.NoAttempt && got != was:
 		t.Errorf("%+v: %v became %v", a, was, got)
-	case o.Undone && (got != delivery.Deferred || o.Tell == dsn.Failed || o.LastAttempt != (time.Time{}) || o.FirstFail != "" || !o.Unanswered.IsZero()):
+	case o.Undone && (got != delivery.Deferred || o.Tell == dsn.Failed || o.LastAttempt != (time.Time{}) || o.FirstFail != (delivery.Fact{}) || !o.Unanswered.IsZero()):
 		t.Errorf("%+v: an attempt that does not count left %+v", a, o)
 	case got == delivery.Deferred && !o.Undone && (over || !o.Next.After(a.Now) || o.Next.After(a.end())):
 		t.Errorf("%+v: next at %v", a, o.Next)
+	case (o.Result.Last != delivery.Fact{}) && o.Result.Word != reason.Expired:
+		t.Errorf("%+v: the last attempt of what goes on: %+v", a, o.Result)
 	case a.NoNotice && o.Tell != "":
 		t.Errorf("%+v: told", a)
 	case over && !a.Stopped && got == delivery.Deferred:
 		t.Errorf("%+v: not given up", a)
 	case o.Attend.Before(a.Envelope.Accepted):
 		t.Errorf("%+v: looked at in the past: %v", a, o.Attend)
+	}
+}
+
+// What was tried for long enough says so, and keeps apart what its last attempt failed by:
+// the sender is told both (QUE-8).
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	const never = " None was made, since the destination could not be reached."
+	reply := smtp.NewReply(451, smtp.Enhanced{Class: 4, Subject: 3}, "later")
+	for _, c := range []struct {
+		name       string
+		was        delivery.RecipientResult
+		text, told string
+	}{
+		{"word and text", delivery.RecipientResult{Word: reason.DANENoMatch, Text: "no: match"}, "", "no: match"},
+		{"word", delivery.RecipientResult{Word: reason.Timeout}, "", "timeout"},
+		{"reply", delivery.RecipientResult{Word: reason.RemoteReply, Reply: reply}, "", "451 4.3.0 later"},
+		{"never tried", delivery.RecipientResult{}, never, ""},
+	} {
+		c.was.Outcome = delivery.Deferred
+		a := attempt(c.was)
+		a.Now = noon.Add(120 * time.Hour)
+		o := &Outcome{Result: c.was}
+		a.expire(o, 3)
+		if rr := o.Result; rr.Outcome != delivery.Failed || rr.Word != reason.Expired || rr.Text != "Delivery failed for 5 days, in 3 attempts."+c.text ||
+			rr.Last != (delivery.Fact{Word: c.was.Word, Text: c.was.Text}) || rr.Reply != c.was.Reply {
+			t.Errorf("%s: %+v", c.name, rr)
+		}
+		o.Tell = dsn.Failed
+		if r := a.recipient(o); r.Text != o.Result.Text || r.LastFail != c.told {
+			t.Errorf("%s: the sender is told %q and %q", c.name, r.Text, r.LastFail)
+		}
+	}
+}
+
+// QUE-6: what a hold rule stops is held as it is, whatever else is true of it: nothing was
+// tried, and nobody is told.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, 5 * time.Hour, 1000 * time.Hour} {
+		for flags := range 4 {
+			a := attempt(delivery.RecipientResult{})
+			a.Hold, a.Stopped, a.PutOff, a.Now = "a rule", flags&1 != 0, flags&2 != 0, noon.Add(after)
+			o := Decide(a)[0]
+			if !o.Undone || o.Tell != "" || !o.Next.IsZero() || o.Recipient.ID != 1 || !o.LastAttempt.IsZero() || o.Result.Word != reason.HoldRule || o.Result.Text != "a rule" {
+				t.Errorf("after %v, %d: %+v", after, flags, o)
+			}
+		}
 	}
 }
 

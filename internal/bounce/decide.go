@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dsn"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
 	"waxwing/smtp"
 )
@@ -22,11 +23,12 @@ type Attempt struct {
 	Now        time.Time
 	Jitter     float64 // in [0,1)
 
-	NoAttempt bool // the recipients were only looked at: Result tells how their last attempts went
-	Stopped   bool // the server stopped, and cut the attempt short
-	Crowded   bool // no host had a place for it
-	Operator  bool // an operator, or a fault of ours, has ended the job: there was no attempt
-	NoNotice  bool // and the sender hears nothing
+	NoAttempt bool   // the recipients were only looked at: Result tells how their last attempts went
+	Stopped   bool   // the server stopped, and cut the attempt short
+	PutOff    bool   // nothing could be tried, for want of a place at a host or of routes
+	Hold      string // why a hold rule has stopped it before anything was tried; "": none has
+	Operator  bool   // an operator, or a fault of ours, has ended the job: there was no attempt
+	NoNotice  bool   // and the sender hears nothing
 }
 
 // Outcome is what becomes of one recipient.
@@ -43,9 +45,8 @@ type Outcome struct {
 // expired is the status of what was tried long enough (RFC 3463 §3.5, X.4.7).
 var expired = smtp.Enhanced{Class: 4, Subject: 4, Detail: 7}
 
-// crowdPause is when, at the least, mail has its turn again that found no place at the
-// addresses of its hosts.
-const crowdPause = 30 * time.Second
+// putOffPause is when, at the least, mail has its turn again of which nothing could be tried.
+const putOffPause = 30 * time.Second
 
 // Decide says what becomes of every recipient of a job. All that are deferred share one
 // next time, so that they travel together again (QUE-1).
@@ -59,9 +60,12 @@ func Decide(a *Attempt) []Outcome {
 	for i, r := range a.Recipients {
 		o := &out[i]
 		o.Recipient, o.Result = r, results[r.ID]
-		if a.NoAttempt {
+		switch {
+		case a.Hold != "":
+			o.Undone, o.Result = true, delivery.RecipientResult{ID: r.ID, Word: reason.HoldRule, Text: a.Hold}
+		case a.NoAttempt:
 			a.look(o)
-		} else {
+		default:
 			a.decide(o)
 			if !o.Undone {
 				a.remember(o, addrs)
@@ -84,14 +88,14 @@ func (a *Attempt) decide(o *Outcome) {
 	rr := &o.Result
 	if rr.Outcome == delivery.Pending {
 		rr.ID, rr.Outcome = o.ID, delivery.Deferred
-		rr.Word, rr.Text = cmp.Or(rr.Word, "no-result"), cmp.Or(rr.Text, "the attempt ended without a result")
+		rr.Word, rr.Text = cmp.Or(rr.Word, reason.NoResult), cmp.Or(rr.Text, "the attempt ended without a result")
 	}
 	switch {
 	case rr.Outcome != delivery.Deferred:
 	case a.Stopped:
 		o.Undone, o.Next = true, a.Now
-	case a.Crowded && a.Now.Before(a.end()):
-		o.Undone, o.Next = true, a.Now.Add(crowdPause+time.Duration(a.Jitter*float64(crowdPause)))
+	case a.PutOff && a.Now.Before(a.end()):
+		o.Undone, o.Next = true, a.Now.Add(putOffPause+time.Duration(a.Jitter*float64(putOffPause)))
 	default:
 		var over bool
 		if o.Next, over = retry.Next(a.Schedule, a.Envelope.Start(), o.Attempts+1, a.Now, a.Jitter); over {
@@ -116,12 +120,12 @@ func (a *Attempt) end() time.Time { return a.Envelope.Start().Add(a.Schedule.Exp
 // expire gives up what was tried long enough.
 func (a *Attempt) expire(o *Outcome, attempts int) {
 	rr := &o.Result
-	last := "None was made, since the destination could not be reached."
-	if t := cmp.Or(rr.Text, rr.Reply.String(), string(rr.Word)); t != "" {
-		last = "The last one: " + t
+	rr.Last = delivery.Fact{Word: rr.Word, Text: rr.Text}
+	rr.Outcome, rr.Word, rr.Enhanced = delivery.Failed, reason.Expired, expired
+	rr.Text = fmt.Sprintf("Delivery failed for %s, in %d attempts.", days(a.Now.Sub(a.Envelope.Start())), attempts)
+	if rr.Last == (delivery.Fact{}) && rr.Reply == nil {
+		rr.Text += " None was made, since the destination could not be reached."
 	}
-	rr.Outcome, rr.Word, rr.Enhanced = delivery.Failed, "expired", expired
-	rr.Text = fmt.Sprintf("Delivery failed for %s, in %d attempts. %s", days(a.Now.Sub(a.Envelope.Start())), attempts, last)
 }
 
 // remember adds the attempt to the recipient's history.
@@ -132,8 +136,8 @@ func (a *Attempt) remember(o *Outcome, addrs []netip.Addr) {
 	if len(addrs) > 0 {
 		o.LastAddrs = addrs
 	}
-	if o.Result.PolicyFailure && o.FirstFail == "" {
-		o.FirstFail, o.FirstFailAt = cmp.Or(o.Result.Text, string(o.Result.Word)), a.Result.Started
+	if o.Result.PolicyFailure && o.FirstFail == (delivery.Fact{}) {
+		o.FirstFail, o.FirstFailAt = delivery.Fact{Word: o.Result.Word, Text: o.Result.Text}, a.Result.Started
 	}
 	if o.Result.Unknown && o.Unanswered.IsZero() {
 		o.Unanswered = a.Result.Ended
@@ -163,6 +167,9 @@ func (a *Attempt) tell(o *Outcome) dsn.Action {
 	case rr.Outcome == delivery.Deferred && !o.DelayTold && o.Notify.Wants(delivery.NotifyDelay) && retry.NoticeDue(a.Schedule, a.Envelope.Start(), a.Now):
 		return dsn.Delayed
 	case rr.Outcome == delivery.Delivered && o.Notify.Wants(delivery.NotifySuccess) && !rr.DSNRelayed:
+		if rr.Word == reason.PassedOn {
+			return dsn.Expanded // RFC 3461 §5.2.7.2: what becomes of it further on, nobody tells
+		}
 		if o.Local {
 			return dsn.Delivered
 		}

@@ -120,10 +120,13 @@ func (a *Attempt) recipient(o *Outcome) dsn.Recipient {
 		Status: rr.Enhanced, Reply: rr.Reply, Text: cmp.Or(rr.Text, defaultText(o.Tell)),
 		RemoteAddr: rr.Addr, RemoteMTA: rr.Host.ASCII(), LastAttempt: o.LastAttempt, LogID: delivery.ID(a.Envelope.ID).String(),
 	}
+	if l := rr.Last; l != (delivery.Fact{}) {
+		r.LastFail = cmp.Or(l.Text, rr.Reply.String(), string(l.Word))
+	}
 	if o.Tell == dsn.Failed || o.Tell == dsn.Delayed {
 		r.Unanswered = o.Unanswered
-		if o.FirstFail != "" {
-			r.PolicyFirstFail = o.FirstFailAt.UTC().Format("2006-01-02 15:04 UTC") + ": " + o.FirstFail
+		if f := o.FirstFail; f != (delivery.Fact{}) {
+			r.PolicyFirstFail = o.FirstFailAt.UTC().Format("2006-01-02 15:04 UTC") + ": " + cmp.Or(f.Text, string(f.Word))
 		}
 	}
 	if o.Tell == dsn.Delayed {

@@ -25,6 +25,7 @@ type Files struct {
 	CheckEvery time.Duration // 0: 1 min
 	Now        func() time.Time
 	Log        *slog.Logger
+	Loaded     func(*x509.Certificate) // is told of the certificate each time the files are read; nil: nobody is
 
 	mu      sync.Mutex
 	current *tls.Certificate
@@ -50,6 +51,9 @@ func (f *Files) load() error {
 	}
 	pair.SupportedSignatureAlgorithms = sound.Signatures() // never SHA-1, whatever a client offers
 	f.current, f.stamp, f.checked = &pair, stamp, f.now()
+	if f.Loaded != nil {
+		f.Loaded(pair.Leaf)
+	}
 	return nil
 }
 

@@ -1,5 +1,3 @@
-// Package cli is how commands write for people: tables that fit the terminal, in
-// colour where it is one.
 package cli
 
 import (
@@ -7,51 +5,34 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"waxwing/internal/text"
 )
 
-// Terminal is what the output is written to. The zero value is a file or a pipe:
-// lines of any length, no colour.
-type Terminal struct {
-	Width  int // columns; 0: no limit
-	Colour bool
-}
-
-// TerminalOf looks at what w is. NO_COLOR (https://no-color.org), if it is not
+// terminalOf looks at what w is. NO_COLOR (https://no-color.org), if it is not
 // empty, and TERM=dumb switch colour off.
-func TerminalOf(w io.Writer, getenv func(string) string) Terminal {
+func terminalOf(w io.Writer, getenv func(string) string) text.Terminal {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return Terminal{}
+		return text.Terminal{}
 	}
-	t := Terminal{Colour: colour(getenv)}
+	t := text.Terminal{Colour: colour(getenv)}
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 		t.Width = width
 	}
 	return t
 }
 
-func colour(getenv func(string) string) bool {
-	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+// ScreenOf is the terminal that w is; nil: it is none.
+func ScreenOf(w io.Writer, getenv func(string) string) *text.Terminal {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	t := terminalOf(w, getenv)
+	return &t
 }
 
-// Tone is what a text tells at a glance.
-type Tone uint8
-
-// The tones.
-const (
-	Plain Tone = iota
-	Good
-	Bad
-	Waits // neither: it will be tried again
-	Head
-)
-
-var codes = [...]string{Plain: "", Good: "32", Bad: "1;31", Waits: "33", Head: "1"}
-
-// Paint puts text into the colour of its tone, where the terminal has colours.
-func (t Terminal) Paint(text string, tone Tone) string {
-	if !t.Colour || tone == Plain || text == "" {
-		return text
-	}
-	return "\x1b[" + codes[tone] + "m" + text + "\x1b[0m"
+func colour(getenv func(string) string) bool {
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }

@@ -12,6 +12,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 	"waxwing/socketmap"
@@ -81,7 +82,7 @@ func policyOf(mode mtasts.Mode, mx ...string) *mtasts.Policy {
 	return p
 }
 
-func finding(p *mtasts.Policy, w mtasts.Word) delivery.Finding {
+func finding(p *mtasts.Policy, w reason.Word) delivery.Finding {
 	f := delivery.Finding{Policy: p, Fetched: time.Unix(1, 0)}
 	if w != "" {
 		f.Failure = &mtasts.Error{Word: w, Detail: "detail"}
@@ -124,7 +125,7 @@ func TestAnswer(t *testing.T) {
 		plain, tlsrpt string
 	}{
 		{"nothing published", destinationOf(false, bare), finding(nil, ""), "NOTFOUND ", "NOTFOUND "},
-		{"no record is no fault", destinationOf(false, bare), finding(nil, mtasts.NoRecord), "NOTFOUND ", "NOTFOUND "},
+		{"no record is no fault", destinationOf(false, bare), finding(nil, reason.STSNoRecord), "NOTFOUND ", "NOTFOUND "},
 		{"every host has usable TLSA", destinationOf(true, usable, usable), finding(nil, ""), "OK dane-only", "OK dane-only"},
 		{"... and MTA-STS is enforced too", destinationOf(true, usable), finding(enforce, ""), "OK dane-only", "OK dane-only"},
 		{"... and whether MTA-STS applies is not known", destinationOf(true, usable), delivery.Finding{Defer: true}, "OK dane-only", "OK dane-only"},
@@ -141,14 +142,14 @@ func TestAnswer(t *testing.T) {
 		{"a TLSA lookup failed, mode enforce", destinationOf(true, bare, broken), finding(enforce, ""),
 			"TEMP whether mx has TLSA records cannot be found out", "TEMP whether mx has TLSA records cannot be found out"},
 		{"mode enforce", destinationOf(false, bare), finding(enforce, ""), enforced, enforced + enforcedAttrs},
-		{"mode enforce, refresh failed", destinationOf(false, bare), finding(enforce, mtasts.WebPKI), enforced, enforced + enforcedAttrs},
-		{"mode testing, refresh failed", destinationOf(false, bare), finding(testing, mtasts.WebPKI), "NOTFOUND ", "OK may" + testingAttrs + " policy_failure=sts-webpki-invalid"},
+		{"mode enforce, refresh failed", destinationOf(false, bare), finding(enforce, reason.STSWebPKI), enforced, enforced + enforcedAttrs},
+		{"mode testing, refresh failed", destinationOf(false, bare), finding(testing, reason.STSWebPKI), "NOTFOUND ", "OK may" + testingAttrs + " policy_failure=sts-webpki-invalid"},
 		{"mode testing", destinationOf(false, bare), finding(testing, ""), "NOTFOUND ", "OK may" + testingAttrs},
 		{"mode none", destinationOf(false, bare), finding(policyOf(mtasts.ModeNone), ""), "NOTFOUND ", "NOTFOUND "},
-		{"policy host's certificate invalid", destinationOf(false, bare), finding(nil, mtasts.WebPKI), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-webpki-invalid"},
-		{"policy malformed", destinationOf(false, bare), finding(nil, mtasts.PolicySyntax), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-policy-invalid"},
-		{"policy not fetched", destinationOf(false, bare), finding(nil, mtasts.Fetch), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-policy-fetch-error"},
-		{"record not found out", destinationOf(false, bare), delivery.Finding{Defer: true, Failure: &mtasts.Error{Word: mtasts.DNSTemporary}},
+		{"policy host's certificate invalid", destinationOf(false, bare), finding(nil, reason.STSWebPKI), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-webpki-invalid"},
+		{"policy malformed", destinationOf(false, bare), finding(nil, reason.STSPolicySyntax), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-policy-invalid"},
+		{"policy not fetched", destinationOf(false, bare), finding(nil, reason.STSFetch), "NOTFOUND ", "OK may policy_type=sts policy_domain=example.org policy_failure=sts-policy-fetch-error"},
+		{"record not found out", destinationOf(false, bare), delivery.Finding{Defer: true, Failure: &mtasts.Error{Word: reason.STSLookupFailed}},
 			"TEMP whether example.org has MTA-STS cannot be found out now: MTA-STS: dns-temporary", "TEMP whether example.org has MTA-STS cannot be found out now: MTA-STS: dns-temporary"},
 		{"MX lookup failed", failedDestination(false), finding(enforce, ""), "TEMP the MX lookup failed", "TEMP the MX lookup failed"},
 		{"no such domain: Postfix sees that itself", failedDestination(true), finding(nil, ""), "NOTFOUND ", "NOTFOUND "},
@@ -181,10 +182,10 @@ func space(fn func(Question)) {
 	for _, h := range hosts {
 		dests = append(dests, destinationOf(true, h...), destinationOf(false, h...))
 	}
-	findings := []delivery.Finding{{Defer: true}, {Defer: true, Failure: &mtasts.Error{Word: mtasts.DNSTemporary}}}
+	findings := []delivery.Finding{{Defer: true}, {Defer: true, Failure: &mtasts.Error{Word: reason.STSLookupFailed}}}
 	for _, p := range []*mtasts.Policy{nil, policyOf(mtasts.ModeNone), policyOf(mtasts.ModeTesting, "mx1.example.org"),
 		policyOf(mtasts.ModeEnforce, "mx1.example.org"), policyOf(mtasts.ModeEnforce, "*.example.org"), policyOf(mtasts.ModeEnforce, "other.example")} {
-		for _, w := range []mtasts.Word{"", mtasts.NoRecord, mtasts.MultipleRecords, mtasts.RecordSyntax, mtasts.NoPolicy, mtasts.Fetch, mtasts.WebPKI, mtasts.PolicySyntax} {
+		for _, w := range []reason.Word{"", reason.STSNoRecord, reason.STSMultipleRecords, reason.STSRecordSyntax, reason.STSNoPolicy, reason.STSFetch, reason.STSWebPKI, reason.STSPolicySyntax} {
 			findings = append(findings, finding(p, w))
 		}
 	}
@@ -286,7 +287,7 @@ func reportedAs(q Question, p *delivery.Plan, level string, attrs map[string][]s
 		return "a policy that an own delivery does not report"
 	}
 	want := ""
-	if f := p.Reports[i].Failed; f != nil && f.Reason != policy.STSMXMismatch {
+	if f := p.Reports[i].Failed; f != nil && f.Word != reason.STSMXMismatch {
 		want = string(f.Type)
 	} else if f != nil {
 		return "" // the mismatch hides it in an own report
@@ -451,7 +452,7 @@ func FuzzAnswer(f *testing.F) {
 		if !ok || perr != nil {
 			t.Skip()
 		}
-		q := Question{Domain: d, TLSRPT: true, Destination: destinationOf(false, bare), Finding: finding(p, mtasts.WebPKI)}
+		q := Question{Domain: d, TLSRPT: true, Destination: destinationOf(false, bare), Finding: finding(p, reason.STSWebPKI)}
 		answer := q.reply().String()
 		level, _, err := parseAnswer(answer)
 		if err != nil {

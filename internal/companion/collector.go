@@ -41,10 +41,10 @@ type Collector struct {
 	fullOnce, badOnce sometimes
 	policies          policies
 	raw               [][]byte               // a batch that is not read yet
-	held              []delivery.Observation // of a batch that is not stored yet
-	heldID            int64                  // that batch's, whatever became of a commit
-	heldDatagrams     int
-	heldPanics        int
+	batch             []delivery.Observation // of a batch that is not stored yet
+	batchID           int64                  // that batch's, whatever became of a commit
+	batchDatagrams    int
+	batchPanics       int
 }
 
 const (
@@ -81,7 +81,7 @@ func (c *Collector) Run(ctx context.Context) error {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastChance)
 			defer cancel()
 			c.empty(last, q)
-			if n := c.heldDatagrams + len(c.raw) + q.len(); n > 0 {
+			if n := c.batchDatagrams + len(c.raw) + q.len(); n > 0 {
 				c.Metrics.datagram(lost, n)
 				logger(c.Log).Error("TLSRPT datagrams were lost: they could not be stored before the end", "datagrams", n)
 			}
@@ -103,13 +103,13 @@ func (c *Collector) empty(ctx context.Context, q *intake) {
 // giveUp counts the batch as lost over which storing has panicked too often. It
 // reports whether that is so.
 func (c *Collector) giveUp() bool {
-	if c.heldPanics++; c.heldPanics < maxPanics {
+	if c.batchPanics++; c.batchPanics < maxPanics {
 		return false
 	}
-	n := c.heldDatagrams + len(c.raw)
+	n := c.batchDatagrams + len(c.raw)
 	c.Metrics.datagram(lost, n)
 	logger(c.Log).Error("TLSRPT datagrams were lost: reading or storing them panics", "datagrams", n)
-	c.raw, c.held, c.heldDatagrams, c.heldPanics = nil, nil, 0, 0
+	c.raw, c.batch, c.batchDatagrams, c.batchPanics = nil, nil, 0, 0
 	return true
 }
 
@@ -170,21 +170,21 @@ func (c *Collector) put(q *intake, b []byte, flags int) {
 // drain stores what q holds, or ends with ctx and keeps what is left.
 func (c *Collector) drain(ctx context.Context, q *intake) {
 	for {
-		if c.heldDatagrams == 0 {
+		if c.batchDatagrams == 0 {
 			if len(c.raw) == 0 {
 				c.raw = q.take(batch, batchOctets)
 			}
 			if len(c.raw) == 0 {
 				return
 			}
-			c.held, c.heldDatagrams = c.observe(c.raw)
-			c.raw, c.heldID = nil, store.NewID()
+			c.batch, c.batchDatagrams = c.observe(c.raw)
+			c.raw, c.batchID = nil, store.NewID()
 		}
-		if len(c.held) > 0 && !c.Off && !c.save(ctx, c.heldID, c.held) {
+		if len(c.batch) > 0 && !c.Off && !c.save(ctx, c.batchID, c.batch) {
 			return
 		}
-		c.Metrics.datagram(stored, c.heldDatagrams)
-		c.held, c.heldDatagrams, c.heldPanics = nil, 0, 0
+		c.Metrics.datagram(stored, c.batchDatagrams)
+		c.batch, c.batchDatagrams, c.batchPanics = nil, 0, 0
 	}
 }
 
@@ -192,7 +192,7 @@ func (c *Collector) drain(ctx context.Context, q *intake) {
 func (c *Collector) observe(batch [][]byte) (obs []delivery.Observation, datagrams int) {
 	now := c.now()
 	day := tlsresult.Day(now)
-	faultOf := func(d dns.Name) *delivery.PolicyFailure { return c.Faults.of(d, now) }
+	faultOf := func(d dns.Name) *delivery.TLSFailure { return c.Faults.of(d, now) }
 	for _, b := range batch {
 		var o observed
 		err := c.Guard.Try(guard.Datagram, func() (err error) {

@@ -91,12 +91,12 @@ func (c *collecting) counted(result string) int {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("%s: not within 60 s", what)
+	t.Fatalf("%s: not within two minutes", what)
 }
 
 func dayRows(t *testing.T, s *store.Store, at time.Time) []tlsresult.Row {
@@ -194,15 +194,15 @@ func checkReports(t *testing.T, s *store.Store, now time.Time, want map[string]s
 	service := tlsreport.New(&outbox.Box{Store: s, DNS: &rua{dnstest.Resolver{T: t}}, Signer: signer{}, Hostname: dns.MustParse("mx.sender.test"),
 		Hosted: func(_ context.Context, d dns.Name) (bool, error) { return d.ASCII() == "sender.test", nil },
 		Now:    func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}, tlsreport.Service{})
-	sum, err := service.SendDay(context.Background(), tlsreport.SendOptions{DryRun: true})
+	sum, err := service.SendDay(context.Background(), outbox.SendOptions{DryRun: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range sum.Made {
-		if len(m.JSON) == 0 {
+		if len(m.Text) == 0 {
 			continue
 		}
-		rep, err := tlsrpt.Stored(m.JSON)
+		rep, err := tlsrpt.Stored(m.Text)
 		if err == nil {
 			err = rep.Check()
 		}
@@ -452,7 +452,7 @@ func TestSocketLost(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	var none *Faults
-	bad := &delivery.PolicyFailure{Type: tlsrpt.STSWebPKIInvalid}
+	bad := &delivery.TLSFailure{Type: tlsrpt.STSWebPKIInvalid}
 	none.note(example, bad, noon)
 	if none.of(example, noon) != nil {
 		t.Error("nil knows a fault")

@@ -59,7 +59,7 @@ type observed struct {
 // MTA-STS with a fault failed by it, as one of our own would have (POL-7); a
 // success that nobody verified is else left out. Invalid UTF-8 is replaced. The
 // error says why the datagram is not one.
-func observe(b []byte, faultOf func(dns.Name) *delivery.PolicyFailure) (observed, error) {
+func observe(b []byte, faultOf func(dns.Name) *delivery.TLSFailure) (observed, error) {
 	var d datagram
 	if err := json.Unmarshal(b, &d); err != nil {
 		return observed{}, fmt.Errorf("no TLSRPT datagram: %w", err)
@@ -93,13 +93,13 @@ func observe(b []byte, faultOf func(dns.Name) *delivery.PolicyFailure) (observed
 }
 
 // blame makes a session fail by a fault, if there is one.
-func blame(o *delivery.Observation, fault *delivery.PolicyFailure) {
+func blame(o *delivery.Observation, fault *delivery.TLSFailure) {
 	same := func(d delivery.Detail) bool { return d.Type == fault.Type }
 	if fault == nil || slices.ContainsFunc(o.Details, same) { // Postfix may have told it
 		return
 	}
 	o.OK, o.Failed = 0, 1
-	o.Details = append(o.Details, delivery.Detail{Type: fault.Type, Reason: string(fault.Reason), Info: line(fault.Text), Count: 1})
+	o.Details = append(o.Details, delivery.Detail{Type: fault.Type, Reason: string(fault.Word), Info: line(fault.Text), Count: 1})
 }
 
 // name parses a domain as an MTA gives it: in any case, A-labels or U-labels.

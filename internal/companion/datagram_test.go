@@ -37,12 +37,12 @@ func stsStrings(mode, mx string) []string {
 	return []string{"version: STSv1", "mode: " + mode, "mx: " + mx, "max_age: 604800"}
 }
 
-func noFault(dns.Name) *delivery.PolicyFailure { return nil }
+func noFault(dns.Name) *delivery.TLSFailure { return nil }
 
 // someFault: faulty.test has one.
-func someFault(d dns.Name) *delivery.PolicyFailure {
+func someFault(d dns.Name) *delivery.TLSFailure {
 	if d.ASCII() == "faulty.test" {
-		return &delivery.PolicyFailure{Type: tlsrpt.STSWebPKIInvalid, Reason: "webpki", Text: "words"}
+		return &delivery.TLSFailure{Type: tlsrpt.STSWebPKIInvalid, Word: "webpki", Text: "words"}
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type Faults struct {
 }
 
 type fault struct {
-	failure *delivery.PolicyFailure
+	failure *delivery.TLSFailure
 	found   time.Time
 }
 
@@ -31,7 +31,7 @@ const (
 )
 
 // note keeps the fault of a domain, or with nil that it has none.
-func (f *Faults) note(d dns.Name, failure *delivery.PolicyFailure, now time.Time) {
+func (f *Faults) note(d dns.Name, failure *delivery.TLSFailure, now time.Time) {
 	if f == nil {
 		return
 	}
@@ -48,7 +48,7 @@ func (f *Faults) note(d dns.Name, failure *delivery.PolicyFailure, now time.Time
 }
 
 // of is the fault that a domain's sessions failed by, nil if none is known.
-func (f *Faults) of(d dns.Name, now time.Time) *delivery.PolicyFailure {
+func (f *Faults) of(d dns.Name, now time.Time) *delivery.TLSFailure {
 	if f == nil {
 		return nil
 	}

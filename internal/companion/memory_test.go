@@ -37,7 +37,7 @@ func TestDatagramOfManyStrings(t *testing.T) {
 	if len(b) > maxDatagram {
 		t.Fatalf("%d octets", len(b))
 	}
-	o, err := observe(b, func(dns.Name) *delivery.PolicyFailure { return nil })
+	o, err := observe(b, func(dns.Name) *delivery.TLSFailure { return nil })
 	if err != nil || len(o.observations) != 1 {
 		t.Fatal(o, err)
 	}

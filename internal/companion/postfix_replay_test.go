@@ -121,7 +121,7 @@ func (w *world) replay(t *testing.T) {
 	const policies = "127.0.0.1:18642"
 	r := record(t, policies, filepath.Join(spool, "run/tlsrpt/recorder.sock"))
 	w.run(t, nil, "/usr/sbin/postconf", "-e", "smtp_tls_policy_maps=socketmap:inet:"+policies+":QUERYwithTLSRPT", "smtp_tlsrpt_socket_name=run/tlsrpt/recorder.sock")
-	w.run(t, nil, "/usr/sbin/postfix", "reload")
+	w.restartPostfix(t)
 	for _, d := range recordedDeliveries() {
 		to := "again@" + d[0]
 		w.send(t, to)

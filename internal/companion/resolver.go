@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 	"waxwing/internal/policy"
+	"waxwing/internal/transport"
 	"waxwing/socketmap"
 )
 
@@ -22,23 +23,13 @@ const (
 	TLSRPTMap = "QUERYwithTLSRPT"
 )
 
-// Finder finds a domain's hosts; *destination.Finder is one. Here it must use
-// private addresses too and know no host as its own: Postfix delivers, and
-// decides that.
-type Finder interface {
-	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Destination
-}
-
-// STS finds a domain's MTA-STS policy; *stspolicy.Cache is one.
-type STS interface {
-	Find(ctx context.Context, d delivery.RecipientDomain) delivery.Finding
-}
-
 // Resolver answers the lookups of smtp_tls_policy_maps. It is safe for
 // concurrent use.
 type Resolver struct {
-	Finder Finder
-	STS    STS
+	// Finder must use private addresses too and know no host as its own: Postfix
+	// delivers, and decides that.
+	Finder transport.Finder
+	STS    transport.STS
 	// Exception is what the operator sets aside for a domain (STS-13); nil: nothing.
 	Exception func(d delivery.RecipientDomain) delivery.Exception
 	Faults    *Faults          // what Postfix was told, for the Collector; nil: not kept

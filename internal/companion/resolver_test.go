@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/freeport"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 	"waxwing/socketmap"
@@ -45,7 +47,7 @@ func (publishedSTS) Find(_ context.Context, d delivery.RecipientDomain) delivery
 	case "ststesting.test":
 		return finding(policyOf(mtasts.ModeTesting, mx), "")
 	case "stsfail.test":
-		return finding(nil, mtasts.WebPKI)
+		return finding(nil, reason.STSWebPKI)
 	}
 	return delivery.Finding{}
 }
@@ -243,9 +245,7 @@ func TestSendmail(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "sendmail")
 	script := "#!/bin/sh\nprintf '%s\\n' \"$@\" >" + dir + "/args\ncat >" + dir + "/mail\necho trouble >&2\nexit $(cat " + dir + "/exit)\n"
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	freeport.Executable(t, program, strings.NewReader(script))
 	job := &delivery.Job{Envelope: delivery.Envelope{Sender: "tls-reports@a.test", Purpose: delivery.TLSReport,
 		Recipients: []delivery.Recipient{{ID: 7, Address: "-oQ@b.test"}}}}
 	for _, tt := range []struct {

@@ -12,6 +12,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/foreign"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 )
 
@@ -32,11 +33,11 @@ const (
 // Deliver makes one attempt. It is all or nothing.
 func (s *Sendmail) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	res := delivery.Result{Started: s.now(), Transport: delivery.ByRelay, Name: "sendmail"}
-	outcome := delivery.RecipientResult{Outcome: delivery.Delivered, Word: "accepted", Text: s.Path + " took the message", TLS: "none"}
+	outcome := delivery.RecipientResult{Outcome: delivery.Delivered, Word: reason.Accepted, Text: s.Path + " took the message", TLS: "none"}
 	if err := s.run(ctx, job, c); err != nil {
-		outcome = delivery.RecipientResult{Outcome: delivery.Deferred, Word: "connect-failed", Text: err.Error(), Enhanced: smtp.Enhanced{Class: 4, Subject: 3}}
+		outcome = delivery.RecipientResult{Outcome: delivery.Deferred, Word: reason.ConnectFailed, Text: err.Error(), Enhanced: smtp.Enhanced{Class: 4, Subject: 3}}
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			outcome.Word = "remote-reply"
+			outcome.Word = reason.RemoteReply
 			if exit.ExitCode() == exDataErr || exit.ExitCode() == exNoUser {
 				outcome.Outcome, outcome.Enhanced.Class = delivery.Failed, 5
 			}

@@ -6,13 +6,16 @@ import (
 )
 
 // live are the keys whose change a running server takes over (OPS-10).
-var live = []string{"log.level", "delivery.minimum", "delivery.exceptions"}
+var live = []string{"log.level", "log.areas", "delivery.minimum", "delivery.exceptions"}
 
 // restart are those that need a restart: listeners are bound, the store is open, and
 // rooms are built with what they say. Each key stands in one of the two lists.
 var restart = []string{
-	"hostname", "data_dir", "postgres", "listen", "exposed_secrets",
-	"tls.cert_file", "tls.key_file", "tls.local_ca", "tls.roots_file",
+	"hostname", "data_dir", "postgres", "listen", "exposed_secrets", "landlock",
+	"tls.cert_file", "tls.key_file", "tls.local_ca", "tls.host_keys", "tls.roots_file",
+	"acme.directory", "acme.agree_terms", "acme.email", "acme.roots_file", "acme.profile", "acme.challenges", "acme.names",
+	"acme.external_account_id", "acme.external_account_key", "acme.roll_after",
+	"dns.update.server", "dns.update.key_name", "dns.update.key_algorithm", "dns.update.key_secret", "dns.update.command", "dns.update.zones", "dns.update.publish", "dns.update.dkim_roll_after",
 	"resolver.servers", "resolver.trusted", "resolver.timeout", "resolver.selftest.signed", "resolver.selftest.bogus",
 	"resolver.selftest.large",
 	"delivery.ehlo", "delivery.allow_private", "delivery.plaintext", "delivery.max_hosts", "delivery.concurrency",
@@ -22,14 +25,18 @@ var restart = []string{
 	"tlsrpt.send", "tlsrpt.report_success", "tlsrpt.from", "tlsrpt.exclude", "tlsrpt.max_per_organization",
 	"tlsrpt.alerts", "tlsrpt.alert_webhook", "tlsrpt.max_received_per_reporter", "tlsrpt.max_received",
 	"tlsrpt.max_received_size", "tlsrpt.retention_days",
+	"dmarc.send", "dmarc.from", "dmarc.exclude", "dmarc.max_per_organization", "dmarc.max_received_per_reporter", "dmarc.max_received",
+	"dmarc.max_received_size", "dmarc.retention_days",
+	"incoming.verify", "incoming.trusted_forwarders", "incoming.backup_for", "junk.filter", "junk.points", "junk.reject_points", "junk.dnsbl",
+	"junk.rspamd.url", "junk.rspamd.password", "junk.rspamd.timeout", "junk.rspamd.on_failure", "junk.rspamd.greylist", "junk.rspamd.learn", "junk.rspamd.max_size",
 	"limits.max_connections", "limits.connections_per_ip", "limits.connections_per_network", "limits.crowded_timeout",
 	"limits.known_for", "limits.connections_per_minute", "limits.tls_handshakes", "limits.tls_handshakes_per_minute",
 	"limits.errors_free", "limits.errors_end", "limits.error_delay", "limits.error_delay_max", "limits.errors_forgiven",
-	"limits.envelope_memory", "limits.errors_waiting", "limits.max_message_size", "limits.disk_reserve", "limits.max_recipients",
+	"limits.envelope_memory", "limits.errors_waiting", "limits.max_message_size", "limits.disk_reserve", "limits.max_recipients", "limits.recipients_unverified",
 	"limits.command_timeout", "limits.failed_logins", "limits.messages_per_day", "limits.recipients_per_day",
 	"sendmail.socket", "sendmail.max_connections", "sendmail.connections_per_user", "sendmail.user",
 	"companion.datagrams", "companion.policies", "companion.socket_group", "companion.report_relay",
-	"log.format",
+	"api.enabled", "api.private_webhooks", "log.format",
 }
 
 // Change is what differs between two configurations.
@@ -74,7 +81,7 @@ func diff(path string, a, b reflect.Value, differs func(key string)) {
 // With returns c with the keys taken over from next that can be.
 func (c *Config) With(next *Config) *Config {
 	out := *c
-	out.Log.Level = next.Log.Level
+	out.Log.Level, out.Log.Areas = next.Log.Level, next.Log.Areas
 	out.Delivery.Minimum, out.Delivery.Exceptions = next.Delivery.Minimum, next.Delivery.Exceptions
 	return &out
 }

@@ -24,7 +24,11 @@ func alter(t *testing.T, v reflect.Value) {
 		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
 	case reflect.Map:
 		m := reflect.MakeMap(v.Type())
-		m.SetMapIndex(reflect.ValueOf(dns.MustParse("altered.example")), reflect.Zero(v.Type().Elem()))
+		key := reflect.ValueOf(dns.MustParse("altered.example"))
+		if v.Type().Key() == reflect.TypeFor[LogArea]() {
+			key = reflect.ValueOf(LogQueue)
+		}
+		m.SetMapIndex(key, reflect.Zero(v.Type().Elem()))
 		v.Set(m)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[dns.Name]() {

@@ -56,7 +56,7 @@ func (l Listen) ClientRoots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// validateClients judges the client certificates of one listener.
+// validateClients checks the client certificates of one listener.
 func (l Listen) validateClients(d *decoder, key string) {
 	if l.TakesCertificates() && l.Kind != Submission && l.Kind != Submissions && l.Kind != "" {
 		at := key + ".client_ca"

@@ -15,7 +15,7 @@ type Companion struct {
 	Datagrams   string   `toml:"datagrams" example:"/var/spool/postfix/run/tlsrpt/tlsrpt.sock" doc:"Socket into which Postfix 3.10 and later reports its TLS sessions (smtp_tlsrpt_socket_name names the same file, as Postfix sees it from its queue directory). Empty: none."`
 	Policies    []string `toml:"policies" doc:"Where smtp_tls_policy_maps is answered: IP addresses with a port like \"127.0.0.1:8642\", or \"unix:\" and the path of a socket. Use loopback addresses: nobody is asked who they are."`
 	SocketGroup string   `toml:"socket_group" example:"postfix" doc:"Group, by name or number, whose members alone may write to the sockets; who runs Waxwing must be one of them. Empty: everybody who can reach their directory."`
-	ReportRelay string   `toml:"report_relay" example:"/usr/sbin/sendmail" doc:"Who is handed the TLS reports: the path of a program sendmail, or a mail server's \"host\" or \"host:port\". Empty: Waxwing delivers them to the hosts of their recipients itself."`
+	ReportRelay string   `toml:"report_relay" example:"127.0.0.1:25" doc:"Who is handed the TLS reports: a mail server's \"host\" or \"host:port\", or the path of a program sendmail (then landlock is off, and a systemd unit must not say NoNewPrivileges=yes). Empty: Waxwing delivers them to the hosts of their recipients itself."`
 }
 
 // On reports whether anything is asked of the companion.
@@ -36,11 +36,21 @@ func (Companion) Endpoint(s string) (Endpoint, error) {
 	return TCP(ap), nil
 }
 
+// Program is the path of ReportRelay if that is a program. It runs with files and rights of
+// its own (Postfix's sendmail calls one with set-group-ID), so a process that starts it must
+// not be confined to its files (OPS-2): neither would be left to the program.
+func (c Companion) Program() string {
+	if filepath.IsAbs(c.ReportRelay) {
+		return c.ReportRelay
+	}
+	return ""
+}
+
 // Relay is ReportRelay as a host and a port (0: not given); host is empty for a
 // program, whose path ReportRelay then is.
 func (c Companion) Relay() (host string, port uint16, err error) {
 	s := c.ReportRelay
-	if s == "" || filepath.IsAbs(s) {
+	if s == "" || c.Program() != "" {
 		return "", 0, nil
 	}
 	host = s

@@ -52,5 +52,8 @@ func TestRelay(t *testing.T) {
 		if host, port, err := (Companion{ReportRelay: tt.in}).Relay(); host != tt.host || port != tt.port || err != nil {
 			t.Errorf("%q: %q, %d, %v", tt.in, host, port, err)
 		}
+		if got := (Companion{ReportRelay: tt.in}).Program(); (got != "") != strings.HasPrefix(tt.in, "/") {
+			t.Errorf("%q: the program %q", tt.in, got)
+		}
 	}
 }

@@ -14,18 +14,26 @@ type Config struct {
 	Postgres  string    `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
 	Listen    []Listen  `toml:"listen" doc:"One table for each address the server listens on."`
 	TLS       TLS       `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
+	ACME      ACME      `toml:"acme" doc:"Certificates from an authority by ACME (RFC 8555), for keys of the host that are made beforehand, so that their TLSA records can be in DNS before there is a certificate. They are renewed in time; see docs/operating/certificates.md."`
+	DNS       DNS       `toml:"dns" doc:"What of the zones is left to Waxwing."`
 	Resolver  Resolver  `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
 	Delivery  Delivery  `toml:"delivery" doc:"How mail leaves this server."`
 	TLSRPT    TLSRPT    `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
+	DMARC     DMARC     `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`
+	Incoming  Incoming  `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
+	Junk      Junk      `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
 	Limits    Limits    `toml:"limits" doc:"Bounds on what one client or one message may use."`
 	Sendmail  Sendmail  `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
+	API       API       `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
 	Companion Companion `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
 	Log       Log       `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
 	ExposedSecrets ExposedSecrets `toml:"exposed_secrets" oneof:"refuse warn" doc:"What happens where everybody on the machine can read a secret (this file with a password in it, a private key, the store): \"refuse\" to start, or \"warn\" in the log. \"warn\" is for file systems without permissions, and for containers whose secrets are mounted for everybody and where nobody else is."`
 
-	name  string         // of the file
-	lines map[string]int // of the keys in it
+	Landlock Landlock `toml:"landlock" oneof:"auto off" doc:"Whether the kernel is told to keep the server away from all files but its own: data_dir, the directories of this file, of sockets and of certificates, and what the system shares (/etc, /usr/share). \"auto\": where it can (Linux 5.13 and later), and unless companion.report_relay is a program, which would be kept away with it. A file in another directory that a changed configuration names needs a restart."`
+
+	name   string           // of the file
+	places map[string]place // of the keys in it
 }
 
 // ExposedSecrets is what is done about secrets that everybody can read.
@@ -37,6 +45,18 @@ const (
 	ExposedWarn   ExposedSecrets = "warn"
 )
 
+// Landlock is whether the server is kept away from files that are not its own (OPS-2).
+type Landlock string
+
+// The values of Landlock.
+const (
+	LandlockAuto Landlock = "auto"
+	LandlockOff  Landlock = "off"
+)
+
+// Off is a switch that is on unless the file says false: it is written the other way round.
+type Off bool
+
 // Kind is what a listener speaks.
 type Kind string
 
@@ -45,28 +65,75 @@ const (
 	MX          Kind = "mx"
 	Submission  Kind = "submission"
 	Submissions Kind = "submissions"
+	HTTP        Kind = "http"
 	HTTPS       Kind = "https"
 	Metrics     Kind = "metrics"
+	LMTP        Kind = "lmtp"
 )
 
 // Listen is one listener.
 type Listen struct {
 	Address        netip.AddrPort `toml:"address" required:"true" example:"[::]:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address and no IPv6 one; \"[::]\", or the port alone as in \":25\", every address of both families."`
-	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions https metrics" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address)."`
+	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions http https metrics lmtp" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address), \"lmtp\" (RFC 2033: a program of yours hands over mail for mailboxes here, which it has checked itself; a loopback or private address, and not port 25)."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
+	NoRequireTLS   Off            `toml:"requiretls" doc:"Offer REQUIRETLS (RFC 8689) over TLS. With false it is not offered, and MAIL with it is answered 555; a header field TLS-Required: No counts all the same."`
+	CertFile       string         `toml:"cert_file" doc:"PEM file with a certificate for this listener alone, and the intermediates; read again when it changes. Empty: that of [tls] or [acme]."`
+	KeyFile        string         `toml:"key_file" doc:"PEM file with the private key of cert_file."`
 	ProxyFrom      []netip.Prefix `toml:"proxy_from" example:"[\"10.0.0.0/8\"]" doc:"Addresses of load balancers that say with the PROXY protocol (version 1 or 2) who has connected to them: limits, logs and Received fields then tell of that client. From these addresses a connection without the header is closed, from all others one with it. Empty: none."`
 	ClientCA       string         `toml:"client_ca" doc:"PEM file with certificate authorities of your own. A client that shows a certificate of theirs on a submission listener may log in with it (AUTH EXTERNAL), as the account that has an address of its subjectAltName. They can let anybody in: name none that certify strangers. Read at start. Empty: none."`
 	ClientCerts    []string       `toml:"client_certs" example:"[\"joe@example.org sha256:5f1c…\"]" doc:"Single client certificates that log in the same way, whoever signed them: an address of the account, a space, and \"sha256:\" with the fingerprint (\"openssl x509 -noout -fingerprint -sha256\")."`
 }
 
+// Incoming is what is found out about mail from other servers.
+type Incoming struct {
+	Verify     bool       `toml:"verify" doc:"Find out who sent a message (SPF, DKIM, DMARC, ARC), write it into the message (Authentication-Results), and do as the DMARC policy of the domain in From asks: mail that fails it is refused or put into Junk."`
+	Forwarders []dns.Name `toml:"trusted_forwarders" example:"[\"lists.example.net\"]" doc:"Mailing lists and forwarders that you trust: a message that fails DMARC is taken all the same if one of these domains, or one below it, vouches for it by a DKIM signature or as the envelope sender for which SPF passes. \"waxwing mail show --why\" and DMARC reports tell that it was."`
+	BackupFor  []dns.Name `toml:"backup_for" example:"[\"example.net\"]" doc:"Domains of others for which this server is a backup MX: their mail is queued, and passed on to those of the domain's MX hosts that it prefers to this one, by direct delivery whatever the routes say. Each name is one domain, without those below it. The MX records must name this server, behind the others."`
+}
+
 // TLS is certificates.
 type TLS struct {
-	CertFile  string `toml:"cert_file" example:"/etc/waxwing/mx.example.org.crt" doc:"PEM file with the certificate and the intermediates. It is read again when it changes."`
+	CertFile  string `toml:"cert_file" example:"/etc/waxwing/mx.example.org.crt" doc:"PEM file with the certificate and the intermediates. It is read again when it changes. With [acme] beside it, the host shows this one, and only other names get theirs from the authority."`
 	KeyFile   string `toml:"key_file" example:"/etc/waxwing/mx.example.org.key" doc:"PEM file with the private key of cert_file."`
 	LocalCA   bool   `toml:"local_ca" doc:"Use the certificate and the certificate authority that \"waxwing quickstart --local\" made in the directory tls under data_dir. For trying out; cert_file and key_file stay empty."`
+	HostKeys  bool   `toml:"host_keys" doc:"Use the keys of the host in the directory keys under data_dir, as with [acme], also without an authority: each vouches for itself. That is enough for DANE, and for mail servers that check nothing; not for mail programs."`
 	RootsFile string `toml:"roots_file" doc:"PEM file with the certificate authorities trusted when sending mail and fetching MTA-STS policies. Empty: those of the system (and with local_ca, the local one)."`
 }
+
+// ACME is an authority.
+type ACME struct {
+	Directory  string        `toml:"directory" example:"https://acme-v02.api.letsencrypt.org/directory" doc:"Address of the authority's directory. Empty: no certificates are asked for."`
+	AgreeTerms bool          `toml:"agree_terms" doc:"You have read the authority's terms of service and agree to them."`
+	Email      string        `toml:"email" example:"postmaster@example.org" doc:"Where the authority can reach you. Many authorities make no use of it. Empty: nowhere."`
+	RootsFile  string        `toml:"roots_file" doc:"PEM file with the certificate authorities by which the directory itself is trusted, for an authority of your own or for tests. Empty: those of the system."`
+	Profile    string        `toml:"profile" example:"shortlived" doc:"Kind of certificate, by the authority's name for it. Empty: its default."`
+	Challenges []string      `toml:"challenges" oneof:"tls-alpn-01 http-01 dns-01 dns-persist-01" example:"[\"dns-01\"]" doc:"How the authority may see that a name is ours: \"tls-alpn-01\" (a listener of kind https on port 443), \"http-01\" (one of kind http on port 80), \"dns-01\" (a record, written as [dns.update] says), \"dns-persist-01\" (a record that you publish once). Empty: those of the first three for which the configuration has what they need."`
+	Names      []dns.Name    `toml:"names" example:"[\"imap.example.org\"]" doc:"Names beside hostname that get a certificate each. The mta-sts names of hosted domains that publish a policy get one anyway."`
+	EABKeyID   string        `toml:"external_account_id" doc:"Key identifier of an external account, where the authority demands one."`
+	EABKey     string        `toml:"external_account_key" secret:"true" doc:"MAC key of the external account, as the authority gives it (base64url)."`
+	RollAfter  time.Duration `toml:"roll_after" max:"87600h" example:"365d" doc:"Age of a host key at which the next one takes over, once its TLSA record is known everywhere. \"0s\": only when \"waxwing cert roll\" asks for it."`
+}
+
+// DNS is what of the zones is left to Waxwing.
+type DNS struct {
+	Update DNSUpdate `toml:"update" doc:"How records are written (CRT-5): by dynamic update (RFC 2136) or by a program of yours. Used for dns-01 of [acme], by \"waxwing dns apply\", and with publish = true by the server itself."`
+}
+
+// DNSUpdate is how records are written.
+type DNSUpdate struct {
+	Server    string        `toml:"server" example:"192.0.2.53:53" doc:"Address and port of the primary server that takes dynamic updates. Empty: none."`
+	KeyName   string        `toml:"key_name" example:"waxwing" doc:"Name of the TSIG key. Empty: updates are not signed."`
+	Algorithm string        `toml:"key_algorithm" oneof:"hmac-sha256 hmac-sha384 hmac-sha512" doc:"Algorithm of the TSIG key."`
+	Secret    string        `toml:"key_secret" secret:"true" example:"c2VjcmV0IG9mIHRoZSBrZXk=" doc:"Secret of the TSIG key, in base64."`
+	Command   []string      `toml:"command" example:"[\"/usr/local/bin/my-provider\"]" doc:"Program, with its arguments, that writes records instead of server. It reads what is wanted as JSON on standard input, and exits with 0 when all is done (docs/operating/dns.md says how)."`
+	Zones     []dns.Name    `toml:"zones" required:"yes" example:"[\"example.org\"]" doc:"The zones that may be written to. No other one ever is."`
+	RollDKIM  time.Duration `toml:"dkim_roll_after" max:"87600h" doc:"Age of a DKIM key at which the next one is made by itself, which signs once every server of the zone has shown its record for long enough; only for domains whose records publish keeps. \"0s\": only when \"waxwing dkim rollover\" asks for it."`
+	Publish   bool          `toml:"publish" doc:"Keep the records of this host and its hosted domains published: at start, when something changes, and regularly. Only records that Waxwing has made, or was told to take over, are ever changed or removed. Without it, \"waxwing dns apply\" does so when it is called."`
+}
+
+// On: there is a way to write records.
+func (u DNSUpdate) On() bool { return u.Server != "" || len(u.Command) > 0 }
 
 // Resolver is the DNS.
 type Resolver struct {
@@ -147,6 +214,18 @@ type TLSRPT struct {
 	RetentionDays  int           `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports received from others are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
 }
 
+// DMARC is DMARC reporting.
+type DMARC struct {
+	Send           bool       `toml:"send" doc:"Count what DMARC comes to for mail from other servers, and report it daily to the domains that ask for it. Needs incoming.verify."`
+	From           string     `toml:"from" example:"dmarc@example.org" doc:"Address that reports come from, as tlsrpt.from. Empty: dmarc-reports at the domain that is used."`
+	Exclude        []dns.Name `toml:"exclude" example:"[\"partner.example\"]" doc:"Domains, by where their policy stands, whose mail is neither counted nor reported."`
+	MaxPerOrg      int        `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation on a UTC day, as tlsrpt.max_per_organization; reports of both sorts count."`
+	MaxPerReporter int        `toml:"max_received_per_reporter" min:"1" max:"1000000" doc:"Reports stored on a UTC day that one organisation has sent by mail about the domains of one organisation. What is beyond is delivered as ordinary mail, with a field that says why."`
+	MaxReceived    int        `toml:"max_received" min:"1" max:"100000000" doc:"The same of all reports by mail together."`
+	MaxOctets      Size       `toml:"max_received_size" min:"8MiB" max:"1024GiB" doc:"What all of them may hold together, packed, of which the reports of one organisation an eighth. It is kept for retention_days."`
+	RetentionDays  int        `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
+}
+
 // ReportSuccess says which days without failures are reported (RPT-8).
 type ReportSuccess string
 
@@ -176,6 +255,7 @@ type Limits struct {
 	ErrorsWaiting          int           `toml:"errors_waiting" min:"1" max:"1000000" doc:"Answers to errors that wait at one time, on one listener; of one client a quarter, of one network half. Where there is no more room, the connection ends."`
 	MaxMessageSize         Size          `toml:"max_message_size" min:"64KiB" max:"2GiB" doc:"Largest message accepted."`
 	DiskReserve            Size          `toml:"disk_reserve" max:"1024GiB" example:"1GiB" doc:"Room that stays free on the disk of data_dir, for what is accepted already. Where there is less, MAIL is answered 452 4.3.1, and 4.3.1 also where a message would take of it. 0: twice the largest message that a listener accepts, and 256 MiB."`
+	RecipientsUnverified   int           `toml:"recipients_unverified" min:"0" max:"100000" doc:"Recipients of one transaction with a server whose sender SPF does not pass for; more are answered 452, and it may send them the message again. Needs incoming.verify. 0: no limit beside max_recipients."`
 	MaxRecipients          int           `toml:"max_recipients" min:"100" max:"100000" doc:"Recipients of one transaction (RFC 5321 §4.5.3.1.8 demands at least 100)."`
 	CommandTimeout         time.Duration `toml:"command_timeout" min:"1s" max:"1h" doc:"How long a client may take for one command (RFC 5321 §4.5.3.2.7 demands 5 minutes)."`
 	FailedLogins           int           `toml:"failed_logins" min:"1" max:"1000" doc:"Failed logins from one IPv4 address or IPv6 /64 network within 15 minutes after which it is refused for as long, but for accounts that have logged in from there lately. Each is answered later than the one before. Guesses of one account from many networks take turns, up to 10 seconds apart."`
@@ -199,8 +279,15 @@ type SendmailUser struct {
 	Addresses []string `toml:"addresses" example:"[\"www@example.org\"]" doc:"Addresses the user may send from, all of them addresses of the account. Empty: all that the account has."`
 }
 
+// API is the HTTP API for programs (OPS-8).
+type API struct {
+	Enabled         bool `toml:"enabled" doc:"Serve it, below /api/. Who may call it is told by keys that \"waxwing api key add\" makes."`
+	PrivateWebhooks bool `toml:"private_webhooks" doc:"Post events to webhooks whose hosts have private addresses, too. Without it, only addresses that are public, and this machine where a webhook's address names it."`
+}
+
 // Log is what is logged.
 type Log struct {
-	Level  string `toml:"level" oneof:"debug info warn error" doc:"The least important lines that are logged."`
-	Format string `toml:"format" oneof:"text json" doc:"\"text\" for people, in lines of 300 characters at most; \"json\" for programs. Where standard error leads to the journal, lines have its priorities and no time of their own."`
+	Level  string             `toml:"level" oneof:"debug info warn error" doc:"The least important lines that are logged."`
+	Areas  map[LogArea]string `toml:"areas" oneof:"debug info warn error" example:"{ queue = \"debug\" }" doc:"Levels of single areas, which \"waxwing log list\" shows. \"waxwing log set\" changes them for a while."`
+	Format string             `toml:"format" oneof:"text json" doc:"\"text\" for people, in lines of 300 characters at most; \"json\" for programs. Where standard error leads to the journal, lines have its priorities and no time of their own."`
 }

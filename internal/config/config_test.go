@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.name, want.lines = c.name, c.lines
+	want.name, want.places = c.name, c.places
 	want.Hostname, want.Listen, want.DataDir = dns.MustParse("mx.example.org"), c.Listen, "/etc/waxwing/data"
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("parsed %+v\nwant   %+v", c, want)
@@ -245,9 +245,10 @@ func TestListenerNeedsCertificate(t *testing.T) {
 func TestPositions(t *testing.T) {
 	t.Parallel()
 	got := positions([]byte("a = '''\nx]\n''' # [no]\nb.c = {d = 1, \"e f\" = [[1], [2,\n3]]}\n[[t]]\nk = \"\\\"\"\n[t.u]\nv = 1\n[[t]]\nk=2\n[t.'q.r']\n"))
-	want := map[string]int{
-		"a": 1, "b.c": 4, "b.c.d": 4, "b.c.e f": 4, "b.c.e f[0]": 4, "b.c.e f[0][0]": 4, "b.c.e f[1]": 4, "b.c.e f[1][0]": 4, "b.c.e f[1][1]": 5,
-		"t[0]": 6, "t[0].k": 7, "t[0].u": 8, "t[0].u.v": 9, "t[1]": 10, "t[1].k": 11, "t[1].q.r": 12,
+	want := map[string]place{
+		"a": {1, 1}, "b.c": {4, 1}, "b.c.d": {4, 8}, "b.c.e f": {4, 15}, "b.c.e f[0]": {4, 25}, "b.c.e f[0][0]": {4, 25},
+		"b.c.e f[1]": {4, 30}, "b.c.e f[1][0]": {4, 30}, "b.c.e f[1][1]": {5, 1},
+		"t[0]": {6, 3}, "t[0].k": {7, 1}, "t[0].u": {8, 2}, "t[0].u.v": {9, 1}, "t[1]": {10, 3}, "t[1].k": {11, 1}, "t[1].q.r": {12, 2},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("positions %v\nwant %v", got, want)

@@ -16,13 +16,18 @@ import (
 
 // decoder carries a TOML tree into the structs and keeps every fault it meets.
 type decoder struct {
-	file  string
-	lines map[string]int
-	errs  Errors
+	file    string
+	places  map[string]place
+	columns bool // faults tell them
+	errs    Errors
 }
 
 func (d *decoder) fault(key, format string, args ...any) {
-	d.errs = append(d.errs, Error{File: d.file, Line: d.line(key), Key: key, Text: fmt.Sprintf(format, args...)})
+	at := d.place(key)
+	if !d.columns {
+		at.column = 0
+	}
+	d.errs = append(d.errs, Error{File: d.file, Line: at.line, Column: at.column, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
 // all is every fault by line; nil where there is none.
@@ -34,19 +39,22 @@ func (d *decoder) all() error {
 	return d.errs
 }
 
-// line is where key stands, or what encloses it.
-func (d *decoder) line(key string) int {
+// line is the line of key, or of what encloses it; 0 where that is nowhere.
+func (d *decoder) line(key string) int { return d.place(key).line }
+
+// place is where key stands, or what encloses it.
+func (d *decoder) place(key string) place {
 	for key != "" {
-		if n, ok := d.lines[key]; ok {
-			return n
+		if p, ok := d.places[key]; ok {
+			return p
 		}
 		i := strings.LastIndexAny(key, ".[")
 		if i < 0 {
-			return 0
+			return place{}
 		}
 		key = key[:i]
 	}
-	return 0
+	return place{}
 }
 
 func join(path, key string) string {
@@ -62,7 +70,7 @@ func (d *decoder) table(path string, tree map[string]any, v reflect.Value) {
 	var names []string
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if name := f.Tag.Get("toml"); name != "" {
+		if name := keyOf(f); name != "" {
 			known[name] = f
 			names = append(names, name)
 		}
@@ -82,26 +90,33 @@ func (d *decoder) table(path string, tree map[string]any, v reflect.Value) {
 	}
 }
 
+// keyOf is the key that a field is decoded from; "" for none. What follows a comma in the
+// tag is for who writes the file.
+func keyOf(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+	return name
+}
+
 // value decodes one value. The types with text forms of their own come first.
 func (d *decoder) value(path string, raw any, v reflect.Value, tag reflect.StructTag) {
 	switch v.Addr().Interface().(type) {
 	case *time.Duration:
-		decodeText(d, path, raw, v, tag, "a duration like \"5m\"", ParseDuration)
+		decodeText(d, text{path, raw, v, tag, "a duration like \"5m\""}, ParseDuration)
 		return
 	case *Size:
 		if n, ok := raw.(int64); ok {
 			raw = strconv.FormatInt(n, 10)
 		}
-		decodeText(d, path, raw, v, tag, "a size like \"50MiB\"", ParseSize)
+		decodeText(d, text{path, raw, v, tag, "a size like \"50MiB\""}, ParseSize)
 		return
 	case *dns.Name:
-		decodeText(d, path, raw, v, tag, "a domain name in quotes", parseName)
+		decodeText(d, text{path, raw, v, tag, "a domain name in quotes"}, parseName)
 		return
 	case *netip.AddrPort:
-		decodeText(d, path, raw, v, tag, "an address in quotes like \"[::]:25\"", parseAddrPort)
+		decodeText(d, text{path, raw, v, tag, "an address in quotes like \"[::]:25\""}, parseAddrPort)
 		return
 	case *netip.Prefix:
-		decodeText(d, path, raw, v, tag, "a network in quotes like \"10.0.0.0/8\"", parsePrefix)
+		decodeText(d, text{path, raw, v, tag, "a network in quotes like \"10.0.0.0/8\""}, parsePrefix)
 		return
 	}
 	switch v.Kind() {
@@ -109,7 +124,7 @@ func (d *decoder) value(path string, raw any, v reflect.Value, tag reflect.Struc
 		d.str(path, raw, v, tag)
 	case reflect.Bool:
 		if b, ok := raw.(bool); ok {
-			v.SetBool(b)
+			v.SetBool(b != (v.Type() == reflect.TypeFor[Off]()))
 			return
 		}
 		d.fault(path, "must be true or false, without quotes")
@@ -124,37 +139,46 @@ func (d *decoder) value(path string, raw any, v reflect.Value, tag reflect.Struc
 	}
 }
 
+// text is a value that is written as text.
+type text struct {
+	path string
+	raw  any
+	into reflect.Value
+	tag  reflect.StructTag
+	want string // what is to be written, in words
+}
+
 // decodeText decodes what is written as text and parsed by a function.
-func decodeText[T any](d *decoder, path string, raw any, v reflect.Value, tag reflect.StructTag, want string, parse func(string) (T, error)) {
-	s, ok := raw.(string)
+func decodeText[T any](d *decoder, x text, parse func(string) (T, error)) {
+	s, ok := x.raw.(string)
 	if !ok {
-		d.fault(path, "must be %s", want)
+		d.fault(x.path, "must be %s", x.want)
 		return
 	}
 	t, err := parse(s)
 	if err != nil {
-		d.fault(path, "%v", err)
+		d.fault(x.path, "%v", err)
 		return
 	}
 	for _, bound := range []struct {
 		name string
 		sign int64
 	}{{"min", 1}, {"max", -1}} {
-		text := tag.Get(bound.name)
-		if text == "" || reflect.ValueOf(t).Kind() != reflect.Int64 {
+		written := x.tag.Get(bound.name)
+		if written == "" || reflect.ValueOf(t).Kind() != reflect.Int64 {
 			continue
 		}
-		limit, err := parse(text)
+		limit, err := parse(written)
 		if err != nil {
-			d.fault(path, "limit %q in the program: %v", text, err)
+			d.fault(x.path, "limit %q in the program: %v", written, err)
 			continue
 		}
 		if n, l := reflect.ValueOf(t).Int(), reflect.ValueOf(limit).Int(); (n-l)*bound.sign < 0 {
-			d.fault(path, "%s is not within the bounds: %simum %s", s, bound.name, text)
+			d.fault(x.path, "%s is not within the bounds: %simum %s", s, bound.name, written)
 			return
 		}
 	}
-	v.Set(reflect.ValueOf(t))
+	x.into.Set(reflect.ValueOf(t))
 }
 
 func (d *decoder) str(path string, raw any, v reflect.Value, tag reflect.StructTag) {
@@ -213,7 +237,7 @@ func (d *decoder) slice(path string, raw any, v reflect.Value, tag reflect.Struc
 	v.Set(out)
 }
 
-// mapping decodes a table whose keys are domain names.
+// mapping decodes a table whose keys are domain names, or areas of the log.
 func (d *decoder) mapping(path string, raw any, v reflect.Value, tag reflect.StructTag) {
 	tree, ok := raw.(map[string]any)
 	if !ok {
@@ -222,7 +246,7 @@ func (d *decoder) mapping(path string, raw any, v reflect.Value, tag reflect.Str
 	}
 	out := reflect.MakeMap(v.Type())
 	for key, raw := range tree {
-		name, err := dns.ParseName(key)
+		name, err := mapKey(v.Type().Key(), key)
 		if err != nil {
 			d.fault(join(path, key), "%v", err)
 			continue
@@ -233,9 +257,21 @@ func (d *decoder) mapping(path string, raw any, v reflect.Value, tag reflect.Str
 		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		d.value(join(path, key), raw, element, tag)
-		out.SetMapIndex(reflect.ValueOf(name), element)
+		out.SetMapIndex(name, element)
 	}
 	v.Set(out)
+}
+
+// mapKey reads a key of a table that is decoded into a map.
+func mapKey(t reflect.Type, s string) (reflect.Value, error) {
+	if t == reflect.TypeFor[LogArea]() {
+		if names := logAreaNames(); !slices.Contains(names, s) {
+			return reflect.Value{}, fmt.Errorf("%q is no area of the log%s", s, suggest(s, names))
+		}
+		return reflect.ValueOf(LogArea(s)), nil
+	}
+	name, err := dns.ParseName(s)
+	return reflect.ValueOf(name), err
 }
 
 func (d *decoder) sub(path string, raw any, v reflect.Value) {

@@ -131,6 +131,8 @@ func kindOf(f reflect.StructField) string {
 		return list + "IP address and port"
 	case t == reflect.TypeFor[netip.Prefix]():
 		return list + "network"
+	case t == reflect.TypeFor[map[LogArea]string]():
+		return "table: one of " + quoted(logAreaNames()) + " = one of " + words
 	case t.Kind() == reflect.Map:
 		return "table: domain name = one of " + words
 	case words != "":
@@ -150,6 +152,8 @@ func literal(v reflect.Value) string {
 		return strconv.Quote(FormatDuration(x))
 	case Size:
 		return strconv.Quote(x.String())
+	case Off:
+		return strconv.FormatBool(!bool(x))
 	case dns.Name:
 		return strconv.Quote(x.ASCII())
 	}

@@ -3,5 +3,5 @@
 // once. Each key is documented where it is declared, and the reference page,
 // `waxwing config describe` and `waxwing config example` are made from that.
 //
-// Parse judges the text alone; Check looks at the machine (files, addresses).
+// Parse checks the text alone; Check looks at the machine (files, addresses).
 package config

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -13,7 +14,7 @@ import (
 // if it holds one, and private keys. Check refuses them, unless exposed_secrets says
 // "warn".
 func (c *Config) Exposed() Errors {
-	d := decoder{file: c.name, lines: c.lines}
+	d := decoder{file: c.name, places: c.places}
 	if keys := c.secrets(); len(keys) > 0 && OthersRead(c.name) {
 		d.fault(keys[0], "everybody on this machine can read this file, and %s may hold a password: chmod o-rwx %s, and give it to the user that the server runs as, or set exposed_secrets = \"warn\"", keys[0], c.name)
 	}
@@ -24,7 +25,29 @@ func (c *Config) Exposed() Errors {
 		}
 		d.fault(at, "everybody on this machine can read the private key %s: chmod o-rwx %s, or set exposed_secrets = \"warn\"", key, key)
 	}
+	c.exposedKeys(&d)
 	return d.errs
+}
+
+// exposedKeys are private keys beside that of [tls]: of listeners, and the host's own.
+func (c *Config) exposedKeys(d *decoder) {
+	for i, l := range c.Listen {
+		if l.KeyFile != "" && OthersRead(l.KeyFile) {
+			d.fault(fmt.Sprintf("listen[%d].key_file", i), "everybody on this machine can read the private key %s: chmod o-rwx %s, or set exposed_secrets = \"warn\"", l.KeyFile, l.KeyFile)
+		}
+	}
+	if !c.UsesHostKeys() {
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(c.HostKeysDir(), "*.key"))
+	if err != nil {
+		return // the pattern is good
+	}
+	for _, file := range files {
+		if OthersRead(file) {
+			d.fault("data_dir", "everybody on this machine can read the private key %s: chmod o-rwx %s, or set exposed_secrets = \"warn\"", file, file)
+		}
+	}
 }
 
 // secrets are the keys of the file that hold a secret. An address of a database

@@ -87,7 +87,7 @@ func TestExposed(t *testing.T) {
 // Every key that is declared secret is looked at.
 func TestSecretKeys(t *testing.T) {
 	t.Parallel()
-	c, err := Parse("x.toml", []byte("hostname = \"mx.example.org\"\npostgres = \"postgres://a:b@c/d\"\n[tlsrpt]\nalert_webhook = \"https://chat.example.org/x\"\n[[listen]]\naddress = \"127.0.0.1:2525\"\nkind = \"mx\"\n"))
+	c, err := Parse("x.toml", []byte("hostname = \"mx.example.org\"\npostgres = \"postgres://a:b@c/d\"\n[acme]\nexternal_account_id = \"k\"\nexternal_account_key = \"c2VjcmV0\"\n[dns.update]\nzones = [\"example.org\"]\nkey_name = \"k\"\nkey_secret = \"c2VjcmV0\"\n[tlsrpt]\nalert_webhook = \"https://chat.example.org/x\"\n[junk.rspamd]\nurl = \"http://127.0.0.1:11334\"\npassword = \"secret\"\n[[listen]]\naddress = \"127.0.0.1:2525\"\nkind = \"mx\"\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,16 +17,20 @@ const maxFile = 1 << 20
 
 // Error is one fault of the configuration.
 type Error struct {
-	File string
-	Line int    // 0: of no line, such as a key that is missing altogether
-	Key  string // "delivery.retry[2]"; empty: of the file as a whole
-	Text string // what is wrong and what to write instead
+	File   string
+	Line   int    // 0: of no line, such as a key that is missing altogether
+	Column int    // of a Document, in characters; 0: not told
+	Key    string // "delivery.retry[2]"; empty: of the file as a whole
+	Text   string // what is wrong and what to write instead
 }
 
 func (e Error) Error() string {
 	s := e.File
 	if e.Line > 0 {
 		s += fmt.Sprintf(":%d", e.Line)
+	}
+	if e.Column > 0 {
+		s += fmt.Sprintf(":%d", e.Column)
 	}
 	if e.Key != "" {
 		s += ": " + e.Key
@@ -67,18 +71,13 @@ func Parse(name string, data []byte) (*Config, error) {
 	if len(data) > maxFile {
 		return nil, Errors{{File: name, Text: fmt.Sprintf("larger than %d octets: this is no configuration", maxFile)}}
 	}
-	var tree map[string]any
-	if err := toml.Unmarshal(data, &tree); err != nil {
-		var de *toml.DecodeError
-		if errors.As(err, &de) {
-			line, _ := de.Position()
-			return nil, Errors{{File: name, Line: line, Key: strings.Join(de.Key(), "."), Text: strings.TrimPrefix(de.Error(), "toml: ")}}
-		}
-		return nil, Errors{{File: name, Text: err.Error()}}
+	d := decoder{file: name}
+	tree, err := d.tree(data)
+	if err != nil {
+		return nil, err
 	}
 	c := Default()
-	c.name, c.lines = name, positions(data)
-	d := decoder{file: name, lines: c.lines}
+	c.name, c.places = name, d.places
 	d.table("", tree, reflect.ValueOf(c).Elem())
 	c.validate(&d)
 	if err := d.all(); err != nil {
@@ -88,16 +87,36 @@ func Parse(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
+// tree parses a text; the error is Errors.
+func (d *decoder) tree(text []byte) (tree map[string]any, err error) {
+	err = toml.Unmarshal(text, &tree)
+	var de *toml.DecodeError
+	switch {
+	case errors.As(err, &de):
+		line, column := de.Position()
+		if !d.columns {
+			column = 0
+		}
+		return nil, Errors{{File: d.file, Line: line, Column: column, Key: strings.Join(de.Key(), "."), Text: strings.TrimPrefix(de.Error(), "toml: ")}}
+	case err != nil:
+		return nil, Errors{{File: d.file, Text: err.Error()}}
+	}
+	d.places = positions(text)
+	return tree, nil
+}
+
 // anchor makes relative paths count from dir.
 func (c *Config) anchor(dir string) {
-	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile, &c.Sendmail.Socket, &c.Companion.Datagrams} {
+	for _, p := range []*string{&c.DataDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.RootsFile, &c.ACME.RootsFile, &c.Sendmail.Socket, &c.Companion.Datagrams} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
 	for i := range c.Listen {
-		if p := &c.Listen[i].ClientCA; *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
+		for _, p := range []*string{&c.Listen[i].ClientCA, &c.Listen[i].CertFile, &c.Listen[i].KeyFile} {
+			if *p != "" && !filepath.IsAbs(*p) {
+				*p = filepath.Join(dir, *p)
+			}
 		}
 	}
 	for i, p := range c.Companion.Policies {

@@ -1,16 +1,30 @@
 package config
 
 import (
+	"bytes"
+	"sort"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// positions finds the line of each key and array element of a TOML text that
+// place is where something stands in a text: line and column from 1, the column in characters.
+type place struct{ line, column int }
+
+// positions finds the place of each key and array element of a TOML text that
 // has been decoded without an error: decoding into a tree keeps no positions.
 // Keys are as in Error.Key: "listen[0].address", "delivery.retry[2]".
-func positions(text []byte) map[string]int {
-	p := locator{lines: make(map[string]int), tables: make(map[string]int)}
+func positions(text []byte) map[string]place {
+	p := locator{text: text, places: make(map[string]place), tables: make(map[string]int)}
+	for at := 0; ; {
+		p.starts = append(p.starts, at)
+		n := bytes.IndexByte(text[at:], '\n')
+		if n < 0 {
+			break
+		}
+		at += n + 1
+	}
 	p.parser.Reset(text)
 	prefix := ""
 	for p.parser.NextExpression() {
@@ -28,20 +42,29 @@ func positions(text []byte) map[string]int {
 			p.pair(prefix, e)
 		}
 	}
-	return p.lines
+	return p.places
 }
 
 type locator struct {
 	parser unstable.Parser
-	lines  map[string]int
+	text   []byte
+	starts []int // offset of each line
+	places map[string]place
 	tables map[string]int // tables of each array seen so far
 }
 
-// note records the first line of a path.
+// note records the first place of a path.
 func (p *locator) note(path string, n *unstable.Node) {
-	if _, ok := p.lines[path]; !ok {
-		p.lines[path] = p.parser.Shape(n.Raw).Start.Line
+	if _, ok := p.places[path]; !ok {
+		p.places[path] = p.at(int(n.Raw.Offset))
 	}
+}
+
+// at is the place of an offset. The parser's own Shape counts from the beginning of the
+// text each time, which long texts would feel.
+func (p *locator) at(offset int) place {
+	line := sort.SearchInts(p.starts, offset+1)
+	return place{line, utf8.RuneCount(p.text[p.starts[line-1]:offset]) + 1}
 }
 
 // key is the path of a dotted key under prefix. A part that names an array of

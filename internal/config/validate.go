@@ -39,15 +39,19 @@ func Default() *Config {
 			History: 7 * 24 * time.Hour, SuppressCodes: []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}, SuppressFor: 90 * 24 * time.Hour,
 		},
 		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 64 << 20, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
+		DMARC:  DMARC{Send: true, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 256 << 20, RetentionDays: 400},
 		Limits: Limits{
 			MaxConnections: 3000, ConnectionsPerIP: 50, ConnectionsPerNetwork: 200, CrowdedTimeout: 10 * time.Second, KnownFor: 7 * 24 * time.Hour,
 			ConnectionsPerMinute: 600, TLSHandshakes: 200, TLSHandshakesPerMinute: 150,
 			ErrorsFree: 10, ErrorsEnd: 20, ErrorDelay: time.Second, ErrorDelayMax: 10 * time.Second, ErrorsForgiven: time.Hour, ErrorsWaiting: 100, EnvelopeMemory: 16 << 20,
-			MaxMessageSize: 50 << 20, MaxRecipients: 1000,
+			MaxMessageSize: 50 << 20, MaxRecipients: 1000, RecipientsUnverified: 100,
 			CommandTimeout: 5 * time.Minute, FailedLogins: 10, MessagesPerDay: 1000, RecipientsPerDay: 5000,
 		},
+		Incoming: Incoming{Verify: true},
+		Junk:     Junk{Filter: true, Points: 10, RejectPoints: 30, Rspamd: Rspamd{Timeout: 10 * time.Second, OnFailure: AcceptOnFailure, MaxSize: 10 << 20}},
 		Sendmail: Sendmail{MaxConnections: 100, ConnectionsPerUser: 25},
-		Log:      Log{Level: "info", Format: "text"}, ExposedSecrets: ExposedRefuse,
+		Log:      Log{Level: "info", Format: "text"}, ExposedSecrets: ExposedRefuse, Landlock: LandlockAuto,
+		DNS: DNS{Update: DNSUpdate{Algorithm: "hmac-sha256", RollDKIM: 180 * 24 * time.Hour}},
 	}
 }
 
@@ -56,9 +60,14 @@ func (c *Config) validate(d *decoder) {
 	c.validateListen(d)
 	c.validateCompanion(d)
 	c.validateSendmail(d)
+	c.validateJunk(d)
+	if c.API.Enabled && !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Kind == HTTPS }) {
+		d.fault("api.enabled", "keys go over TLS only: add a [[listen]] table of kind \"https\"")
+	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		d.fault("tls", "cert_file and key_file belong together: give both or none")
 	}
+	c.validateACME(d)
 	if c.TLS.LocalCA && c.TLS.CertFile != "" {
 		d.fault("tls.local_ca", "either local_ca or cert_file and key_file, not both")
 	}
@@ -90,9 +99,12 @@ func (c *Config) validate(d *decoder) {
 	if l := c.Limits; l.ErrorsEnd <= l.ErrorsFree {
 		d.fault("limits.errors_end", "%d is not more than errors_free (%d)", l.ErrorsEnd, l.ErrorsFree)
 	}
-	if from := c.TLSRPT.From; from != "" {
-		if err := c.checkReportFrom(from); err != nil {
-			d.fault("tlsrpt.from", "%v", err)
+	for _, k := range []struct{ key, from string }{{"tlsrpt.from", c.TLSRPT.From}, {"dmarc.from", c.DMARC.From}} {
+		if k.from == "" {
+			continue
+		}
+		if err := c.checkReportFrom(k.from); err != nil {
+			d.fault(k.key, "%v", err)
 		}
 	}
 	if hook := c.TLSRPT.AlertWebhook; hook != "" {
@@ -141,7 +153,6 @@ func (c *Config) validateListen(d *decoder) {
 	if len(c.Listen) == 0 && !c.Companion.On() {
 		d.fault("listen", "no listener: add at least one [[listen]] table with address and kind")
 	}
-	tls := c.TLS.LocalCA || c.TLS.CertFile != ""
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d]", i)
 		l.validateClients(d, key)
@@ -151,8 +162,14 @@ func (c *Config) validateListen(d *decoder) {
 		if first := slices.IndexFunc(c.Listen, func(o Listen) bool { return o.Address.IsValid() && overlap(o.Address, l.Address) }); first >= 0 && first < i {
 			d.fault(key+".address", "%s is listened on already, in line %d%s", l.Address, d.line(fmt.Sprintf("listen[%d].address", first)), overlapHint(c.Listen[first].Address, l.Address))
 		}
-		if l.Kind != MX && l.Kind != Metrics && l.Kind != "" && !tls {
-			d.fault(key+".kind", "%s needs a certificate: set cert_file and key_file in [tls]", l.Kind)
+		if (l.CertFile == "") != (l.KeyFile == "") {
+			d.fault(key, "cert_file and key_file belong together: give both or none")
+		}
+		if a := l.Address.Addr(); l.Kind == LMTP && (!a.IsLoopback() && !a.IsPrivate() || l.Address.Port() == 25) {
+			d.fault(key+".address", "LMTP is for programs of yours: a loopback or private address, and not port 25 (RFC 2033, section 5)")
+		}
+		if l.Kind != MX && l.Kind != LMTP && l.Kind != Metrics && l.Kind != HTTP && l.Kind != "" && !c.HasTLS() && l.CertFile == "" {
+			d.fault(key+".kind", "%s needs a certificate: set directory in [acme], or cert_file and key_file in [tls]", l.Kind)
 		}
 	}
 }

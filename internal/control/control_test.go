@@ -17,43 +17,44 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
 	"waxwing/internal/routes"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
-	"waxwing/internal/tlsreport"
 )
 
 // desk is a Desk that remembers what it was asked.
 type desk struct {
 	Desk   // what is not overridden panics
-	filter queue.Filter
-	send   tlsreport.SendOptions
+	filter spool.Filter
+	send   outbox.SendOptions
 	action Action
 	err    error
 	block  chan struct{}
 }
 
-func (d *desk) List(_ context.Context, f queue.Filter) ([]queue.Item, error) {
+func (d *desk) List(_ context.Context, f spool.Filter) ([]spool.Item, error) {
 	d.filter = f
-	return []queue.Item{item()}, d.err
+	return []spool.Item{item()}, d.err
 }
 
-func (d *desk) Show(_ context.Context, id int64) (queue.Shown, error) {
-	return queue.Shown{Envelope: delivery.Envelope{ID: id}, Attempts: []queue.Attempt{{ID: 3, Started: time.Unix(5, 0).UTC()}}}, d.err
+func (d *desk) Show(_ context.Context, id int64) (spool.Shown, error) {
+	return spool.Shown{Envelope: delivery.Envelope{ID: id}, Attempts: []spool.Attempt{{ID: 3, Started: time.Unix(5, 0).UTC()}}}, d.err
 }
 
-func (d *desk) Count(ctx context.Context) (map[queue.State]int, error) {
+func (d *desk) Count(ctx context.Context) (map[spool.State]int, error) {
 	if d.block != nil {
 		d.block <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return map[queue.State]int{queue.Waiting: 2, queue.Failed: 1}, d.err
+	return map[spool.State]int{spool.Waiting: 2, spool.Failed: 1}, d.err
 }
 
-func (d *desk) Closed(_ context.Context, limit int) ([]queue.Closed, error) {
-	return []queue.Closed{{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: limit}}, d.err
+func (d *desk) Closed(_ context.Context, limit int) ([]spool.Closed, error) {
+	return []spool.Closed{{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: limit}}, d.err
 }
 
 func (d *desk) Act(_ context.Context, a Action) (queue.Changed, error) {
@@ -61,18 +62,18 @@ func (d *desk) Act(_ context.Context, a Action) (queue.Changed, error) {
 	return queue.Changed{Done: 3, Busy: 1}, d.err
 }
 
-func (d *desk) SendReports(_ context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {
+func (d *desk) SendReports(_ context.Context, _ string, o outbox.SendOptions) (outbox.Summary, error) {
 	d.send = o
-	return tlsreport.Summary{Day: "2026-01-31", Made: []tlsreport.Made{{PolicyDomain: "a.test", JSON: []byte("{}")}}}, d.err
+	return outbox.Summary{Day: "2026-01-31", Made: []outbox.Settled{{PolicyDomain: "a.test", Text: []byte("{}")}}}, d.err
 }
 
-func item() queue.Item {
+func item() spool.Item {
 	d, _ := delivery.ParseRecipientDomain("[192.0.2.1]")
-	return queue.Item{
+	return spool.Item{
 		Envelope: delivery.Envelope{ID: 7, Sender: "a@b.test", Need: delivery.RequireTLS, Accepted: time.Unix(1, 0).UTC(), Purpose: delivery.DSN},
-		Entry: queue.Entry{Recipient: delivery.Recipient{ID: 8, Address: "x@[192.0.2.1]", Domain: d, Attempts: 3, LastAttempt: time.Unix(2, 0).UTC(),
+		Entry: spool.Entry{Recipient: delivery.Recipient{ID: 8, Address: "x@[192.0.2.1]", Domain: d, Attempts: 3, LastAttempt: time.Unix(2, 0).UTC(),
 			LastAddrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
-			State: queue.Held, Due: time.Unix(9, 0).UTC(), Word: "held", Text: "ü\x01", Host: "mx.a.test"},
+			State: spool.Held, Due: time.Unix(9, 0).UTC(), Word: "held", Text: "ü\x01", Host: "mx.a.test"},
 	}
 }
 
@@ -83,6 +84,17 @@ func serve(t *testing.T, d Desk) string {
 
 func serveGuarded(t *testing.T, d Desk, g *guard.Guard) string {
 	t.Helper()
+	return serveAll(t, &Server{Desk: d, Program: "1.2.3", Guard: g})
+}
+
+// serveRunning serves what only a server that runs can be asked.
+func serveRunning(t *testing.T, r *Running) string {
+	t.Helper()
+	return serveAll(t, &Server{Desk: &desk{}, Running: r, Program: "1.2.3"})
+}
+
+func serveAll(t *testing.T, srv *Server) string {
+	t.Helper()
 	dir := t.TempDir()
 	l, err := Listen(dir)
 	if err != nil {
@@ -90,7 +102,7 @@ func serveGuarded(t *testing.T, d Desk, g *guard.Guard) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- (&Server{Desk: d, Program: "1.2.3", Guard: g}).Serve(ctx, l) }()
+	go func() { ended <- srv.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -115,9 +127,9 @@ func TestRoundTrip(t *testing.T) {
 	if c.Hello.Program != "1.2.3" || c.Hello.PID != os.Getpid() {
 		t.Errorf("%+v", c.Hello)
 	}
-	f := queue.Filter{States: []queue.State{queue.Held}, Sender: "a@b.test", Domain: "c.test", Limit: 5, After: 9}
+	f := spool.Filter{States: []spool.State{spool.Held}, Sender: "a@b.test", Domain: "c.test", Limit: 5, After: 9}
 	items, err := c.List(t.Context(), f)
-	if err != nil || !reflect.DeepEqual(items, []queue.Item{item()}) || !reflect.DeepEqual(d.filter, f) {
+	if err != nil || !reflect.DeepEqual(items, []spool.Item{item()}) || !reflect.DeepEqual(d.filter, f) {
 		t.Errorf("%+v %v, filter %+v", items, err, d.filter)
 	}
 	m, err := c.Show(t.Context(), 42)
@@ -126,22 +138,22 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("%+v %v", m, err)
 	}
 	n, err := c.Count(t.Context())
-	if err != nil || n[queue.Waiting] != 2 || n[queue.Failed] != 1 || len(n) != 2 {
+	if err != nil || n[spool.Waiting] != 2 || n[spool.Failed] != 1 || len(n) != 2 {
 		t.Errorf("%v %v", n, err)
 	}
 	shut, err := c.Closed(t.Context(), 9)
-	if err != nil || len(shut) != 1 || shut[0] != (queue.Closed{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: 9}) {
+	if err != nil || len(shut) != 1 || shut[0] != (spool.Closed{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: 9}) {
 		t.Errorf("%v %v", shut, err)
 	}
 	need, purpose := delivery.TLSOptional, delivery.Mail
-	act := Action{Verb: SetTLS, Why: "so", Need: delivery.RequireTLS, Transport: "x", Filter: queue.Filter{Need: &need, Purpose: &purpose,
-		Accepted: queue.Period{From: time.Unix(1, 0).UTC(), Before: time.Unix(2, 0).UTC()}, SenderDomain: "a.test", Word: "w", Host: "h", Transport: "t"}}
+	act := Action{Verb: SetTLS, Why: "so", Need: delivery.RequireTLS, Transport: "x", Filter: spool.Filter{Need: &need, Purpose: &purpose,
+		Accepted: spool.Period{From: time.Unix(1, 0).UTC(), Before: time.Unix(2, 0).UTC()}, SenderDomain: "a.test", Word: "w", Host: "h", Transport: "t"}}
 	if ch, err := c.Act(t.Context(), act); err != nil || ch.Done != 3 || ch.Busy != 1 || !reflect.DeepEqual(d.action, act) {
 		t.Errorf("%+v %v, action %+v", ch, err, d.action)
 	}
-	o := tlsreport.SendOptions{Day: time.Unix(86400, 0).UTC(), Domain: "a.test", DryRun: true}
-	s, err := c.SendReports(t.Context(), o)
-	if err != nil || s.Day != "2026-01-31" || len(s.Made) != 1 || string(s.Made[0].JSON) != "{}" || d.send != o {
+	o := outbox.SendOptions{Day: time.Unix(86400, 0).UTC(), Domain: "a.test", DryRun: true}
+	s, err := c.SendReports(t.Context(), "tlsrpt", o)
+	if err != nil || s.Day != "2026-01-31" || len(s.Made) != 1 || string(s.Made[0].Text) != "{}" || d.send != o {
 		t.Errorf("%+v %v, options %+v", s, err, d.send)
 	}
 }
@@ -149,16 +161,16 @@ func TestRoundTrip(t *testing.T) {
 // Errors keep their text, and those that callers look for their identity.
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	d := &desk{err: queue.ErrNoSuchMessage}
+	d := &desk{err: spool.ErrNoSuchMessage}
 	c, err := Dial(t.Context(), serve(t, d))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Show(t.Context(), 1); !errors.Is(err, queue.ErrNoSuchMessage) || err.Error() != queue.ErrNoSuchMessage.Error() {
+	if _, err := c.Show(t.Context(), 1); !errors.Is(err, spool.ErrNoSuchMessage) || err.Error() != spool.ErrNoSuchMessage.Error() {
 		t.Errorf("%v", err)
 	}
 	d.err = errors.New("something else")
-	if _, err := c.Show(t.Context(), 1); errors.Is(err, queue.ErrNoSuchMessage) || err == nil || err.Error() != "something else" {
+	if _, err := c.Show(t.Context(), 1); errors.Is(err, spool.ErrNoSuchMessage) || err == nil || err.Error() != "something else" {
 		t.Errorf("%v", err)
 	}
 	if _, err := ask[struct{}](t.Context(), c, "nothing/there", 1); err == nil || !strings.Contains(err.Error(), "one version") {
@@ -167,7 +179,7 @@ func TestErrors(t *testing.T) {
 	if _, err := ask[struct{}](t.Context(), c, "queue/show", "no object"); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("%v", err)
 	}
-	if _, err := ask[struct{}](t.Context(), c, "queue/list", queue.Filter{Sender: strings.Repeat("x", maxRequest+1)}); err == nil {
+	if _, err := ask[struct{}](t.Context(), c, "queue/list", spool.Filter{Sender: strings.Repeat("x", maxRequest+1)}); err == nil {
 		t.Error("a request of a megabyte was taken")
 	}
 }
@@ -350,7 +362,7 @@ func TestRooms(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, d := range []Desk{rooms, c} {
-			items, err := d.List(t.Context(), queue.Filter{})
+			items, err := d.List(t.Context(), spool.Filter{})
 			if err != nil || len(items) != 1 || items[0].Recipient.Address != "b@b.test" {
 				t.Fatalf("%+v %v", items, err)
 			}
@@ -358,14 +370,14 @@ func TestRooms(t *testing.T) {
 			if err != nil || len(m.Recipients) != 1 {
 				t.Errorf("%+v %v", m, err)
 			}
-			if _, err := d.Show(t.Context(), 1); !errors.Is(err, queue.ErrNoSuchMessage) {
+			if _, err := d.Show(t.Context(), 1); !errors.Is(err, spool.ErrNoSuchMessage) {
 				t.Errorf("%v", err)
 			}
-			if n, err := d.Count(t.Context()); err != nil || n[queue.Waiting] != 1 {
+			if n, err := d.Count(t.Context()); err != nil || n[spool.Waiting] != 1 {
 				t.Errorf("%v %v", n, err)
 			}
-			state := func() queue.Item {
-				items, err := d.List(t.Context(), queue.Filter{})
+			state := func() spool.Item {
+				items, err := d.List(t.Context(), spool.Filter{})
 				if err != nil || len(items) != 1 {
 					t.Fatalf("%+v %v", items, err)
 				}
@@ -380,7 +392,7 @@ func TestRooms(t *testing.T) {
 			}
 			act(Action{Verb: Hold, Why: "a look"}, 1)
 			act(Action{Verb: Retry}, 0)
-			if i := state(); i.State != queue.Held || i.Text != "a look" {
+			if i := state(); i.State != spool.Held || i.Text != "a look" {
 				t.Errorf("%+v", i)
 			}
 			act(Action{Verb: SetTLS, Need: delivery.TLSOptional}, 1)
@@ -389,7 +401,7 @@ func TestRooms(t *testing.T) {
 				t.Errorf("%+v", i)
 			}
 			act(Action{Verb: SetTransport}, 1)
-			act(Action{Verb: Unhold, Filter: queue.Filter{Domain: "other.test"}}, 0)
+			act(Action{Verb: Unhold, Filter: spool.Filter{Domain: "other.test"}}, 0)
 			act(Action{Verb: Unhold}, 1)
 			for _, bad := range []Action{{Verb: "explode"}, {}, {Verb: SetTransport, Transport: "nowhere"}} {
 				if n, err := d.Act(t.Context(), bad); err == nil || n.Done > 0 {

@@ -10,12 +10,14 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/spool"
 )
 
 // Version of the protocol. It grows with every change that an older or newer
@@ -24,15 +26,16 @@ const Version = 1
 
 // Desk is what commands ask. Its methods may be called at the same time.
 type Desk interface {
-	// List, Show, Count and Closed are those of queue.Queue.
-	List(ctx context.Context, f queue.Filter) ([]queue.Item, error)
-	Show(ctx context.Context, id int64) (queue.Shown, error)
-	Count(ctx context.Context) (map[queue.State]int, error)
-	Closed(ctx context.Context, limit int) ([]queue.Closed, error)
+	// List, Show, Count and Closed are those of package spool.
+	List(ctx context.Context, f spool.Filter) ([]spool.Item, error)
+	Show(ctx context.Context, id int64) (spool.Shown, error)
+	Count(ctx context.Context) (map[spool.State]int, error)
+	Closed(ctx context.Context, limit int) ([]spool.Closed, error)
 	// Act does something with recipients in the queue (QUE-6).
 	Act(ctx context.Context, a Action) (queue.Changed, error)
-	// SendReports makes the TLS reports of a day, as tlsreport.Service.SendDay does.
-	SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error)
+	// SendReports makes the reports of a day, as outbox.Box.SendDay does: TLS reports or DMARC
+	// reports, by the noun of their commands.
+	SendReports(ctx context.Context, noun string, o outbox.SendOptions) (outbox.Summary, error)
 }
 
 // Verb is what is to be done with recipients.
@@ -52,7 +55,7 @@ const (
 // Action is a change of the queue.
 type Action struct {
 	Verb      Verb
-	Filter    queue.Filter
+	Filter    spool.Filter
 	Why       string           // of Hold and Fail
 	Need      delivery.TLSNeed // of SetTLS
 	Transport string           // of SetTransport; "": the routes choose
@@ -62,7 +65,7 @@ type Action struct {
 // command's own where no server runs.
 type Rooms struct {
 	Queue   *queue.Queue
-	Reports *tlsreport.Service
+	Reports []*outbox.Box
 	Routes  *routes.Store // knows the transports that there are
 	// Changed is called after a change that another process has to hear of; nil
 	// in the server, whose rooms tell each other.
@@ -83,21 +86,23 @@ func (r *Rooms) changed(ctx context.Context) error {
 var _ Desk = (*Rooms)(nil)
 
 // List lists recipients.
-func (r *Rooms) List(ctx context.Context, f queue.Filter) ([]queue.Item, error) {
-	return r.Queue.List(ctx, f)
+func (r *Rooms) List(ctx context.Context, f spool.Filter) ([]spool.Item, error) {
+	return spool.List(ctx, r.Queue.Store, f)
 }
 
 // Show shows a message.
-func (r *Rooms) Show(ctx context.Context, id int64) (queue.Shown, error) {
-	return r.Queue.Show(ctx, id)
+func (r *Rooms) Show(ctx context.Context, id int64) (spool.Shown, error) {
+	return spool.Show(ctx, r.Queue.Store, id)
 }
 
 // Count counts recipients by state.
-func (r *Rooms) Count(ctx context.Context) (map[queue.State]int, error) { return r.Queue.Count(ctx) }
+func (r *Rooms) Count(ctx context.Context) (map[spool.State]int, error) {
+	return spool.Count(ctx, r.Queue.Store)
+}
 
 // Closed lists destinations that cannot be reached.
-func (r *Rooms) Closed(ctx context.Context, limit int) ([]queue.Closed, error) {
-	return r.Queue.Closed(ctx, min(max(limit, 1), maxClosed))
+func (r *Rooms) Closed(ctx context.Context, limit int) ([]spool.Closed, error) {
+	return spool.ListClosed(ctx, r.Queue.Store, min(max(limit, 1), maxClosed))
 }
 
 // maxClosed bounds one answer.
@@ -148,8 +153,12 @@ func (r *Rooms) known(ctx context.Context, name string) error {
 }
 
 // SendReports makes the reports of a day.
-func (r *Rooms) SendReports(ctx context.Context, o tlsreport.SendOptions) (tlsreport.Summary, error) {
-	sum, err := r.Reports.SendDay(ctx, o)
+func (r *Rooms) SendReports(ctx context.Context, noun string, o outbox.SendOptions) (outbox.Summary, error) {
+	i := slices.IndexFunc(r.Reports, func(b *outbox.Box) bool { return b.Noun == noun })
+	if i < 0 {
+		return outbox.Summary{}, fmt.Errorf("no reports of the sort %q", noun)
+	}
+	sum, err := r.Reports[i].SendDay(ctx, o)
 	if err == nil && !o.DryRun && len(sum.Made) > 0 {
 		err = r.changed(ctx)
 	}

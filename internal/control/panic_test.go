@@ -7,7 +7,7 @@ import (
 
 	"waxwing/internal/guard"
 	"waxwing/internal/guard/guardtest"
-	"waxwing/internal/queue"
+	"waxwing/internal/spool"
 )
 
 // OPS-9: a command over which the server panics is told so; the next one is answered.
@@ -33,4 +33,4 @@ func TestPanicFailsOneCommand(t *testing.T) {
 
 type fragile struct{ desk }
 
-func (*fragile) Show(context.Context, int64) (queue.Shown, error) { panic("show") }
+func (*fragile) Show(context.Context, int64) (spool.Shown, error) { panic("show") }

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"waxwing/internal/guard"
-	"waxwing/internal/queue"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/outbox"
+	"waxwing/internal/spool"
 )
 
 // Server answers at the socket.
 type Server struct {
 	Desk    Desk
+	Running *Running
 	Program string       // version of the program, for people
 	Log     *slog.Logger // nil: discard
 	Guard   *guard.Guard // contains panics
@@ -69,17 +70,22 @@ func (s *Server) handler() http.Handler {
 	})
 	d := s.Desk
 	handle(s, mux, "queue/list", d.List)
-	handle(s, mux, "queue/show", func(ctx context.Context, q byID) (queue.Shown, error) { return d.Show(ctx, q.ID) })
-	handle(s, mux, "queue/count", func(ctx context.Context, _ struct{}) (map[queue.State]int, error) { return d.Count(ctx) })
-	handle(s, mux, "queue/closed", func(ctx context.Context, q atMost) ([]queue.Closed, error) { return d.Closed(ctx, q.Limit) })
+	handle(s, mux, "queue/show", func(ctx context.Context, q byID) (spool.Shown, error) { return d.Show(ctx, q.ID) })
+	handle(s, mux, "queue/count", func(ctx context.Context, _ struct{}) (map[spool.State]int, error) { return d.Count(ctx) })
+	handle(s, mux, "queue/closed", func(ctx context.Context, q atMost) ([]spool.Closed, error) { return d.Closed(ctx, q.Limit) })
 	handle(s, mux, "queue/act", d.Act)
-	handle(s, mux, "tlsrpt/send", func(ctx context.Context, o tlsreport.SendOptions) (sent, error) {
-		sum, err := d.SendReports(ctx, o)
-		return wrapSummary(sum), err
-	})
+	for _, noun := range []string{"tlsrpt", "dmarc"} {
+		handle(s, mux, noun+"/send", func(ctx context.Context, o outbox.SendOptions) (sent, error) {
+			sum, err := d.SendReports(ctx, noun, o)
+			return wrapSummary(sum), err
+		})
+	}
+	handle(s, mux, "log/levels", s.Running.LogLevels)
+	handle(s, mux, "log/set", s.Running.SetLogLevel)
+	mux.HandleFunc("POST /"+traceOp, s.trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f := admit(r); f != nil {
-			s.log().Warn("refused at the control socket", "why", f.Text)
+			s.log().Warn("refused at the control socket", "text", f.Text)
 			answer(w, http.StatusForbidden, f)
 			return
 		}
@@ -105,13 +111,8 @@ func admit(r *http.Request) *failure {
 // handle makes fn the answer to op.
 func handle[Q, A any](s *Server, mux *http.ServeMux, op string, fn func(context.Context, Q) (A, error)) {
 	mux.HandleFunc("POST /"+op, func(w http.ResponseWriter, r *http.Request) {
-		if v := r.Header.Get(versionHeader); v != strconv.Itoa(Version) {
-			answer(w, http.StatusBadRequest, failure{wordVersion, fmt.Sprintf("the server speaks version %d of the control protocol, not %q", Version, v)})
-			return
-		}
-		var q Q
-		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
-			answer(w, http.StatusBadRequest, failure{wordRequest, "the request cannot be read: " + err.Error()})
+		q, ok := asked[Q](w, r)
+		if !ok {
 			return
 		}
 		a, err := fn(r.Context(), q)
@@ -122,6 +123,19 @@ func handle[Q, A any](s *Server, mux *http.ServeMux, op string, fn func(context.
 		s.log().Debug("asked at the control socket", "what", op)
 		answer(w, http.StatusOK, a)
 	})
+}
+
+// asked reads a request; false: it was answered that it cannot be read.
+func asked[Q any](w http.ResponseWriter, r *http.Request) (q Q, ok bool) {
+	if v := r.Header.Get(versionHeader); v != strconv.Itoa(Version) {
+		answer(w, http.StatusBadRequest, failure{wordVersion, fmt.Sprintf("the server speaks version %d of the control protocol, not %q", Version, v)})
+		return q, false
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		answer(w, http.StatusBadRequest, failure{wordRequest, "the request cannot be read: " + err.Error()})
+		return q, false
+	}
+	return q, true
 }
 
 func answer(w http.ResponseWriter, code int, v any) {

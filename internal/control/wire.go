@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"waxwing/internal/queue"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/outbox"
+	"waxwing/internal/spool"
 )
 
 // Bounds of the protocol.
@@ -43,7 +43,7 @@ const (
 
 // wordErrors are the errors that callers ask for by errors.Is.
 func wordErrors() map[string]error {
-	return map[string]error{"no-such-message": queue.ErrNoSuchMessage}
+	return map[string]error{"no-such-message": spool.ErrNoSuchMessage}
 }
 
 // encode makes a failure of an error.
@@ -78,24 +78,24 @@ func (e *MismatchError) Error() string {
 		e.Program, e.Server, e.Client)
 }
 
-// sent is tlsreport.Summary with what its JSON leaves out.
+// sent is outbox.Summary with what its JSON leaves out.
 type sent struct {
-	Summary tlsreport.Summary
-	Reports [][]byte // the JSON of each of Summary.Made
+	Summary outbox.Summary
+	Reports [][]byte // the text of each of Summary.Made
 }
 
-func wrapSummary(s tlsreport.Summary) sent {
+func wrapSummary(s outbox.Summary) sent {
 	out := sent{Summary: s}
 	for _, m := range s.Made {
-		out.Reports = append(out.Reports, m.JSON)
+		out.Reports = append(out.Reports, m.Text)
 	}
 	return out
 }
 
-func (s sent) summary() tlsreport.Summary {
+func (s sent) summary() outbox.Summary {
 	for i := range s.Summary.Made {
 		if i < len(s.Reports) {
-			s.Summary.Made[i].JSON = s.Reports[i]
+			s.Summary.Made[i].Text = s.Reports[i]
 		}
 	}
 	return s.Summary

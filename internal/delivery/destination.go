@@ -6,24 +6,22 @@ import (
 
 	"waxwing/dane"
 	"waxwing/dns"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 )
 
-// Failure is why something gave no usable result. Word is the reason word, the
-// same in log, metric, queue page, explain and report; Text is for people.
+// Failure is what stops mail: why a domain or a host cannot be used, a plan says no, or a
+// session ended. It is the one type for that.
 type Failure struct {
-	Word      Reason
-	Permanent bool
+	Word      reason.Word
+	Permanent bool          // no later attempt can change it, as far as this attempt knows
 	Enhanced  smtp.Enhanced // for the DSN; zero where none fits
-	Text      string
-	EDE       uint16 // the extended DNS error of a lookup that failed (RFC 8914); 0: none
+	Text      string        // for people
+	EDE       uint16        // the extended DNS error of a lookup that failed (RFC 8914); 0: none
 }
 
 func (f *Failure) Error() string { return f.Text }
-
-// Reason is one machine word for one reason.
-type Reason string
 
 // Destination is where mail for a domain goes, each fact with its DNSSEC state.
 type Destination struct {

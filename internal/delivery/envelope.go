@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/smtp"
 )
 
 // RecipientDomain is the domain of a recipient's address as written there
@@ -43,6 +44,20 @@ func ParseRecipientDomain(s string) (RecipientDomain, error) {
 		return RecipientDomain{}, err
 	}
 	return RecipientDomain{Name: n}, nil
+}
+
+// ParseAddress reads a mail address that somebody typed, perhaps copied from a log:
+// others' addresses have dots where RFC 5321 wants quotes.
+func ParseAddress(s string) (smtp.Address, RecipientDomain, error) {
+	a, err := smtp.ParseReceived(s, true)
+	if err != nil {
+		return a, RecipientDomain{}, fmt.Errorf("%q is no address such as someone@example.org: %w", s, err)
+	}
+	d, err := ParseRecipientDomain(a.Domain)
+	if err != nil {
+		return a, d, fmt.Errorf("%q is no address such as someone@example.org: %w", s, err)
+	}
+	return a, d, nil
 }
 
 // IsLiteral reports an address literal.
@@ -152,8 +167,14 @@ type Envelope struct {
 	Peer       string // for the log and the queue page: who handed it in
 	Transport  string // the message's own, which outranks all routes (TRA-4); "": routes choose
 
+	MessageID string // of its header, as message.CleanMessageID has it; "" before the queue has looked, and without one
+
 	NotBefore time.Time // future release (RFC 4865): no attempt before; zero: at once
-	Hold      string    // that release as the client asked for it, "for;3600" or "until;2026-01-31T12:00:00Z"; "": it did not
+	Facts     []byte    // what was found out about who sent it (package verify), JSON; nil: nobody looked
+	// Evaluations are counted for the reports of their domains in the transaction that accepts
+	// the message (DMR-1); they are not kept with it.
+	Evaluations []Evaluation
+	Hold        string // that release as the client asked for it, "for;3600" or "until;2026-01-31T12:00:00Z"; "": it did not
 }
 
 // Start is when the queue's schedule begins to count: acceptance, or the
@@ -173,11 +194,15 @@ type Recipient struct {
 	ORcpt   string // RFC 3461 §4.2: "addr-type;encoded"
 	Notify  Notify
 	Local   bool // deliver into a mailbox here; receive decides it (queue asks again where false)
+	Junk    bool // into the mailbox for junk, where it is Local
+	// Evidence is why it is Junk or not, as the account's copy tells it: JSON (package junk); "":
+	// nobody looked.
+	Evidence string
 	// History of this recipient, filled when claimed.
 	Attempts    int          // attempts begun before this one
 	LastAttempt time.Time    // zero before the first
 	DelayTold   bool         // its sender has heard of the delay
-	FirstFail   string       // the first policy failure seen, for the notification (POL-6)
+	FirstFail   Fact         // the first policy failure seen, for the notification (POL-6)
 	FirstFailAt time.Time    // and when that was
 	LastAddrs   []netip.Addr // addresses tried last time, for greylisting (DST-2)
 	Unanswered  time.Time    // when it was first sent in full to a host that never answered; zero: never
@@ -223,6 +248,33 @@ func (b Bytes) Size() int64 { return int64(len(b)) }
 
 // Open never fails.
 func (b Bytes) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+
+// WithHeader is a content with header fields before it.
+func WithHeader(fields []byte, c Content) Content {
+	if len(fields) == 0 {
+		return c
+	}
+	return &headed{fields, c}
+}
+
+type headed struct {
+	fields []byte
+	rest   Content
+}
+
+func (h *headed) Size() int64 { return int64(len(h.fields)) + h.rest.Size() }
+
+// Open reads the rest as that is read.
+func (h *headed) Open() (io.ReadCloser, error) {
+	r, err := h.rest.Open()
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(h.fields), r), r}, nil
+}
 
 // TwoForms is a Content that is kept in a second form of US-ASCII, for hosts that
 // cannot be given the first for want of SMTPUTF8 or 8BITMIME (QUE-12).

@@ -3,6 +3,7 @@ package delivery
 import (
 	"waxwing/dane"
 	"waxwing/dns"
+	"waxwing/internal/reason"
 	"waxwing/tlsrpt"
 )
 
@@ -43,7 +44,7 @@ const (
 // nothing; policy.Decide alone makes it.
 type Plan struct {
 	Host Host
-	Skip *Skip // set: the host is not to be used, and everything below but Reports and Basis is empty
+	Skip *Failure // set: the host is not to be used, and everything below but Reports and Basis is empty
 
 	TLS   TLSLevel
 	Offer TLSOffer
@@ -91,13 +92,6 @@ func (p *Plan) Demanding() bool {
 	return p.TLS == TLSRequired || p.PKIX == CheckRequire || p.DANE == CheckRequire || p.RequireTLSVerb == CheckRequire
 }
 
-// Skip is why a host is not used.
-type Skip struct {
-	Cause     Reason
-	Permanent bool // no later attempt can change it, as far as this attempt knows
-	Text      string
-}
-
 // Policy is one TLSRPT policy that sessions with a host count under, with
 // what makes a session fail under it.
 type Policy struct {
@@ -108,7 +102,7 @@ type Policy struct {
 	// Failed is a failure that stands before any session: a finding's fault, a
 	// skipped host. Every session under this policy then counts as failed with
 	// it; a skip counts as one session that should have been.
-	Failed *PolicyFailure
+	Failed *TLSFailure
 	// Needs is what a session must meet to count as a success under this policy.
 	Needs Need
 }
@@ -123,22 +117,14 @@ const (
 	NeedDANE             // tlsa
 )
 
-// PolicyFailure is a failure as TLSRPT knows it.
-type PolicyFailure struct {
-	Type   tlsrpt.ResultType
-	Reason Reason
-	Text   string // additional-information
-	EDE    uint16 // the extended DNS error behind it (RPT-23); 0: none
-}
-
 // Basis is why a plan is as it is: facts in the order in which they were
 // weighed. It is stored with the attempt and shown by explain, queue and lab.
 type Basis []Fact
 
 // Fact is one reason of a decision, as data.
 type Fact struct {
-	Word Reason `json:"word"`           // closed set, see package policy
-	Text string `json:"text,omitempty"` // names and values that go with the word
+	Word reason.Word `json:"word"`           // closed set, see package policy
+	Text string      `json:"text,omitempty"` // names and values that go with the word
 }
 
 func (b Basis) String() string {
@@ -169,5 +155,5 @@ type Decision struct {
 	// SetAside is what an operator's exception has set aside (STS-13).
 	SetAside []Fact
 	// Ignored counts findings that TLSOptional set aside, by cause (POL-5).
-	Ignored map[Reason]int
+	Ignored map[reason.Word]int
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 	"waxwing/tlsrpt"
 )
@@ -40,6 +41,33 @@ type Result struct {
 	// Recipients calls delivered into one. Whoever settles them writes those copies in the
 	// same transaction: a mailbox thus gets a message exactly once.
 	Copies []Copy
+	// Forwards are messages that go on to others. Whoever settles their recipients queues them
+	// in the same transaction.
+	Forwards []Forward `json:",omitempty"`
+}
+
+// ByOthers says of a recipient whether another program has the message for it already: neither
+// copy nor message that goes on is left to be written.
+func (r *Result) ByOthers() func(recipient int64) bool {
+	ours := map[int64]bool{}
+	for _, c := range r.Copies {
+		ours[c.Recipient] = true
+	}
+	for _, f := range r.Forwards {
+		ours[f.Recipient] = true
+	}
+	return func(id int64) bool { return !ours[id] }
+}
+
+// Forward is a message that goes on to others, for the sake of one recipient: an alias with
+// members elsewhere, or the sender to whom a notification finds its way back (ACC-1).
+type Forward struct {
+	Recipient   int64  // its id
+	Sender      string // the envelope sender that it goes on with; "": the null reverse-path
+	DeliveredTo string // the alias, for the header (INB-8); "": none
+	To          []string
+	Notify      Notify
+	ORcpt       string
 }
 
 // Means is how an attempt was made, in one word for metrics and the history. It says whom
@@ -61,16 +89,18 @@ type Copy struct {
 	Address   string // as it was given in RCPT
 	Account   string
 	Mailbox   string
+	Evidence  string // of the recipient
 }
 
 // RecipientResult is the outcome of one recipient.
 type RecipientResult struct {
 	ID       int64
 	Outcome  Outcome
-	Word     Reason        // why, one word: "remote-reply", "dane-no-match", "connect-refused", …
+	Word     reason.Word   // why, one word: "remote-reply", "dane-no-match", "connect-refused", …
 	Enhanced smtp.Enhanced // for the DSN, where Reply has none
 	Reply    *smtp.Reply   // the remote's answer that settled it; nil if none
 	Text     string        // in words, for DSN and queue page
+	Last     Fact          // what the last attempt failed by, of one that was tried long enough: Word is then Expired
 	Host     MXHost        // who answered
 	Addr     netip.Addr
 	TLS      string // none, unverified, pkix, dane, dane+pkix: how the mail that was accepted travelled
@@ -133,11 +163,13 @@ type Verification struct {
 	Matched string // the TLSA record that matched, or the name
 }
 
-// TLSFailure is a failed or missing TLS session in RFC 8460's terms and in ours.
+// TLSFailure is what TLS failed by, in RFC 8460's terms and in ours: a session, a
+// verification, or a policy that failed before any session. It is the one type for that.
 type TLSFailure struct {
-	Type   tlsrpt.ResultType `json:"type"`
-	Reason Reason            `json:"reason"` // one word: dane-no-match, starttls-not-offered, starttls-reply-454, handshake-failure, …
-	Text   string            `json:"text"`   // bounded, for people
+	Type tlsrpt.ResultType `json:"type"`
+	Word reason.Word       `json:"reason"`
+	Text string            `json:"text"`          // bounded, for people
+	EDE  uint16            `json:"ede,omitempty"` // the extended DNS error behind it (RPT-23); 0: none
 }
 
 func (f *TLSFailure) Error() string { return f.Text }
@@ -175,6 +207,7 @@ type Detail struct {
 	HELO       string            `json:"helo,omitempty"`
 	ReceiverIP string            `json:"receiving_ip,omitempty"`
 	Reason     string            `json:"reason,omitempty"`
+	EDE        uint16            `json:"ede,omitempty"`  // the extended DNS error behind it (RPT-23); 0: none
 	Info       string            `json:"info,omitempty"` // additional-information
 	Count      int               `json:"count"`
 }

@@ -6,6 +6,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // hostFacts is what was looked up for one candidate.
@@ -61,15 +62,15 @@ func (h *hostFacts) host(allowPrivate bool) delivery.Host {
 	case len(out.Addrs) > 0:
 		out.DANE = h.dane
 	case refused && h.v4err == nil && h.v6err == nil:
-		out.Fail = permanent("address-refused", noAddress, "all addresses of %s are private or reserved, and mail is not sent there", h.name)
+		out.Fail = permanent(reason.AddressRefused, noAddress, "all addresses of %s are private or reserved, and mail is not sent there", h.name)
 	case h.v4err != nil:
 		out.Fail = lookupFailure(h.v4err)
 	case h.v6err != nil:
 		out.Fail = lookupFailure(h.v6err)
 	case h.v4.NXDomain && h.v6.NXDomain:
-		out.Fail = permanent("no-such-host", noAddress, "the host %s does not exist", h.name)
+		out.Fail = permanent(reason.NoSuchHost, noAddress, "the host %s does not exist", h.name)
 	default:
-		out.Fail = permanent("no-address", noAddress, "the host %s has no address", h.name)
+		out.Fail = permanent(reason.NoAddress, noAddress, "the host %s has no address", h.name)
 	}
 	return out
 }
@@ -130,10 +131,10 @@ func noneLeft(hosts []delivery.Host) *delivery.Failure {
 		}
 	}
 	if last == nil {
-		return permanent("no-address", noAddress, "the domain has no host that takes mail")
+		return permanent(reason.NoAddress, noAddress, "the domain has no host that takes mail")
 	}
 	if len(hosts) > 1 && last.Permanent {
-		return permanent("no-address", noAddress, "none of the domain's %d mail hosts has an address that can be used; the first: %s", len(hosts), last.Text)
+		return permanent(reason.NoAddress, noAddress, "none of the domain's %d mail hosts has an address that can be used; the first: %s", len(hosts), last.Text)
 	}
 	return last
 }

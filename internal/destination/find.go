@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/reason"
 )
 
 // Finder finds destinations. It is safe for concurrent use; its fields must
@@ -90,9 +91,9 @@ func (f *Finder) literal(d delivery.RecipientDomain) delivery.Destination {
 	addr := d.Literal.Unmap()
 	switch {
 	case !f.AllowPrivate && dns.PrivateAddr(addr):
-		dest.Fail = permanent("address-refused", noAddress, "the address %s is private or reserved, and mail is not sent there", d)
+		dest.Fail = permanent(reason.AddressRefused, noAddress, "the address %s is private or reserved, and mail is not sent there", d)
 	case f.isSelf(dns.Name{}, []netip.Addr{addr}):
-		dest.Fail = permanent("mx-self", routingLoop, "the address %s is this server", d)
+		dest.Fail = permanent(reason.MXSelf, routingLoop, "the address %s is this server", d)
 	default:
 		dest.Hosts = []delivery.Host{{Addrs: []netip.Addr{addr}, AddrSecurity: dns.Insecure}}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 )
 
@@ -26,15 +27,15 @@ var (
 	dnsFailed   = smtp.Enhanced{Class: 4, Subject: 4, Detail: 3}
 )
 
-func permanent(word delivery.Reason, e smtp.Enhanced, format string, args ...any) *delivery.Failure {
+func permanent(word reason.Word, e smtp.Enhanced, format string, args ...any) *delivery.Failure {
 	return &delivery.Failure{Word: word, Permanent: true, Enhanced: e, Text: fmt.Sprintf(format, args...)}
 }
 
 // lookupFailure is a failed lookup: always temporary (RFC 7672 §2.1.2).
 func lookupFailure(err error) *delivery.Failure {
-	f := &delivery.Failure{Word: "dns-error", Enhanced: dnsFailed, Text: err.Error()}
+	f := &delivery.Failure{Word: reason.DNSError, Enhanced: dnsFailed, Text: err.Error()}
 	if e, ok := errors.AsType[*dns.Error](err); ok {
-		f.Word = delivery.Reason(e.Word())
+		f.Word = e.Word()
 		if len(e.EDE) > 0 {
 			f.EDE = e.EDE[0].Code
 		}
@@ -47,7 +48,7 @@ func lookupFailure(err error) *delivery.Failure {
 func candidates(domain dns.Name, mx dns.Answer[dns.MX]) ([]candidate, *delivery.Failure) {
 	switch {
 	case mx.NXDomain:
-		return nil, permanent("no-such-domain", badDomain, "the domain %s does not exist", domain)
+		return nil, permanent(reason.NoSuchDomain, badDomain, "the domain %s does not exist", domain)
 	case len(mx.Records) == 0:
 		return []candidate{{name: domain}}, nil
 	}
@@ -65,9 +66,9 @@ func candidates(domain dns.Name, mx dns.Answer[dns.MX]) ([]candidate, *delivery.
 		// RFC 7505 §3: a null MX beside others is a mistake; the others count.
 		return out, nil
 	case null:
-		return nil, permanent("null-mx", nullMX, "the domain %s takes no mail (null MX)", domain)
+		return nil, permanent(reason.NullMX, nullMX, "the domain %s takes no mail (null MX)", domain)
 	}
-	return nil, permanent("mx-unusable", noAddress, "none of the MX records of %s names a host", domain)
+	return nil, permanent(reason.MXUnusable, noAddress, "none of the MX records of %s names a host", domain)
 }
 
 // order sorts by preference, shuffles equal ones, drops ourselves and what is
@@ -95,5 +96,5 @@ func order(cs []candidate, limit int, self func(dns.Name, []netip.Addr) bool, sh
 }
 
 func selfFailure(name dns.Name) *delivery.Failure {
-	return permanent("mx-self", routingLoop, "the best host for the domain is %s, this server, which does not take its mail", name)
+	return permanent(reason.MXSelf, routingLoop, "the best host for the domain is %s, this server, which does not take its mail", name)
 }

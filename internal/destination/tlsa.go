@@ -9,6 +9,7 @@ import (
 	"waxwing/dane"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // dane looks for the TLSA records of a host whose addresses are known
@@ -87,7 +88,7 @@ func daneOf(base dns.Name, a dns.Answer[dns.TLSA], err error) delivery.DANE {
 	if len(usable) == 0 {
 		d.State = delivery.DANEUnusable
 		d.Fail = &delivery.Failure{
-			Word: "tlsa-unusable",
+			Word: reason.TLSAUnusable,
 			Text: fmt.Sprintf("none of the %d TLSA records of %s can be used for SMTP", unusable, base),
 		}
 	}
@@ -98,7 +99,7 @@ func daneOf(base dns.Name, a dns.Answer[dns.TLSA], err error) delivery.DANE {
 func failed(base dns.Name, err error) delivery.DANE {
 	f := lookupFailure(err)
 	if _, ok := errors.AsType[*dns.Error](err); !ok {
-		f.Word = "dns-indeterminate"
+		f.Word = reason.DNSIndeterminate
 	}
 	f.Text = fmt.Sprintf("whether %s has TLSA records cannot be found out: %s", base, f.Text)
 	return delivery.DANE{State: delivery.DANEFailed, Base: base, Fail: f}

@@ -34,10 +34,11 @@ type Board[J Job] struct {
 	running     int
 	unsettled   int  // of running: their outcome waits for the store
 	starved     bool // the store holds due work that found no room
-	targets     map[Contact]*target[J]
-	hungry      map[Contact]*target[J] // those with more in the store
-	answering   []*target[J]           // the ring of those that answer and may start a job, each once
-	silent      []*target[J]           // and the ring of those that do not
+	targets     map[delivery.Contact]*target[J]
+	hungry      map[delivery.Contact]*target[J] // those with more in the store
+	waiting     map[string]bool                 // accounts with more in the store than their share for silent contacts
+	answering   []*target[J]                    // the ring of those that answer and may start a job, each once
+	silent      []*target[J]                    // and the ring of those that do not
 	live        map[J]struct{}
 	working     map[J]*target[J] // those of live that are under way
 	tally       tally
@@ -59,7 +60,7 @@ type Bounds struct {
 func New[J Job](bounds Bounds, now func() time.Time) *Board[J] {
 	return &Board[J]{
 		now: now, concurrency: bounds.Concurrency, perContact: bounds.PerContact, limit: cmp.Or(bounds.Jobs, 4*bounds.Concurrency),
-		byAccount: map[string]int{}, targets: map[Contact]*target[J]{}, hungry: map[Contact]*target[J]{},
+		byAccount: map[string]int{}, targets: map[delivery.Contact]*target[J]{}, hungry: map[delivery.Contact]*target[J]{}, waiting: map[string]bool{},
 		live: map[J]struct{}{}, working: map[J]*target[J]{}, silentOf: map[string]int{}, tally: tally{stale: true},
 	}
 }
@@ -87,6 +88,7 @@ func (b *Board[J]) Close() (unstarted []J) {
 	}
 	b.answering, b.silent, b.tally.stale = nil, nil, true
 	clear(b.hungry)
+	clear(b.waiting)
 	return unstarted
 }
 
@@ -123,7 +125,7 @@ func (b *Board[J]) Jobs() []J {
 }
 
 // target is that of a contact, made if it is not known.
-func (b *Board[J]) target(c Contact) *target[J] {
+func (b *Board[J]) target(c delivery.Contact) *target[J] {
 	d := b.targets[c]
 	if d == nil {
 		d = newTarget[J](c)
@@ -154,7 +156,7 @@ func (b *Board[J]) mostOf(d, way *standing) int {
 }
 
 // Reserve takes room for the jobs of a message that is about to be accepted.
-func (b *Board[J]) Reserve(contacts []Contact, account string, memory int64) bool {
+func (b *Board[J]) Reserve(contacts []delivery.Contact, account string, memory int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count()
@@ -185,8 +187,8 @@ func (b *Board[J]) tallyUp(account string, jobs int, memory int64) {
 }
 
 // full reports whether a contact has as many jobs waiting here as it may, or is closed.
-func (b *Board[J]) full(c Contact) bool {
-	if way, ok := c.Way(); ok && b.targets[way] != nil && b.targets[way].pace.Dead() {
+func (b *Board[J]) full(c delivery.Contact) bool {
+	if way, ok := c.Shared(); ok && b.targets[way] != nil && b.targets[way].pace.Dead() {
 		return true
 	}
 	d := b.targets[c]
@@ -195,7 +197,7 @@ func (b *Board[J]) full(c Contact) bool {
 
 // shift counts jobs of a contact that come and go for the way that it shares.
 func (b *Board[J]) shift(d *target[J], waiting, running int) {
-	if d.way == (Contact{}) {
+	if d.way == (delivery.Contact{}) {
 		return
 	}
 	w := b.target(d.way)
@@ -318,7 +320,7 @@ func (b *Board[J]) begin(d *target[J], j J) {
 }
 
 // Done takes a finished job off. low reports that the store should be asked for more: for
-// the board, or for this contact.
+// the board, for this contact, or for an account.
 func (b *Board[J]) Done(j J) (low bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -341,7 +343,21 @@ func (b *Board[J]) Done(j J) (low bool) {
 	if low {
 		b.starved = false
 	}
-	return low
+	return low || b.anySpare()
+}
+
+// anySpare reports that an account may have more of what waits in the store. b.mu is held.
+func (b *Board[J]) anySpare() bool {
+	if len(b.waiting) == 0 {
+		return false
+	}
+	b.count()
+	for a := range b.waiting {
+		if b.spare(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // low reports that d soon has nothing to do.
@@ -356,11 +372,11 @@ func (b *Board[J]) forget(d *target[J]) {
 
 // Learn puts what an attempt says of whom it contacted, and of the way there, into their
 // paces, and returns those that have closed or opened again.
-func (b *Board[J]) Learn(to Contact, res *delivery.Result, now time.Time, jitter float64) (changes []Change) {
+func (b *Board[J]) Learn(to delivery.Contact, res *delivery.Result, now time.Time, jitter float64) (changes []Change) {
 	for _, l := range lessons(to, res) {
 		old, p := b.learn(l, res.Started, now, jitter)
 		if !p.Blocked.Equal(old.Blocked) || p.Dead() != old.Dead() {
-			changes = append(changes, Change{l.to, p, unreachableText(res)})
+			changes = append(changes, Change{l.to, p, unreachable(res)})
 		}
 	}
 	return changes
@@ -382,7 +398,7 @@ func (b *Board[J]) learn(l lesson, started, now time.Time, jitter float64) (old,
 }
 
 // Recall takes the jobs of a contact, or of all that share a way, off that have not started.
-func (b *Board[J]) Recall(c Contact) (out []J) {
+func (b *Board[J]) Recall(c delivery.Contact) (out []J) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, d := range b.targets {

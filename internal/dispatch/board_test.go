@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 )
 
@@ -18,7 +19,7 @@ func newBoard(concurrency, perContact int) *Board[*job] {
 }
 
 func boardJob(domain string, local bool) *job {
-	return &job{Ticket{To: Contact{domain, local}}}
+	return &job{Ticket{To: delivery.Contact{Domain: domain, Local: local}}}
 }
 
 func someJobs(n int, domain string, local bool) (out []*job) {
@@ -30,15 +31,15 @@ func someJobs(n int, domain string, local bool) (out []*job) {
 
 // allowed is how many jobs a claim may take for a contact, if the store knows of the
 // closed ones what the board does.
-func allowed(b *Board[*job], c Contact, account string) int {
-	closings := map[Contact]Closing{}
-	way, _ := c.Way()
-	for _, k := range []Contact{c, way} {
+func allowed(b *Board[*job], c delivery.Contact, account string) int {
+	closings := map[delivery.Contact]retry.Closing{}
+	way, _ := c.Shared()
+	for _, k := range []delivery.Contact{c, way} {
 		if d := b.targets[k]; d != nil && d.pace.Dead() {
-			closings[k] = Closing{Until: d.pace.Blocked, Failures: d.pace.Failures}
+			closings[k] = retry.Closing{Until: d.pace.Blocked, Failures: d.pace.Failures}
 		}
 	}
-	r, _ := b.Round([]Lane{{To: c, Account: account}}, closings, 1, b.now())
+	r, _ := b.Round([]delivery.Lane{{To: c, Account: account}}, closings, 1, b.now())
 	return r.allow[c]
 }
 
@@ -56,14 +57,14 @@ func TestBoardTurns(t *testing.T) {
 	var order string
 	var running []*job
 	for j := b.Next(); j != nil; j = b.Next() {
-		order += fmt.Sprintf("%c", j.To.Name[0])
+		order += fmt.Sprintf("%c", j.To.Domain[0])
 		running = append(running, j)
 	}
 	if order != "ahbhahh" { // nobody has answered yet but the mailboxes: the two kinds take turns
 		t.Errorf("started %s", order)
 	}
 	b.Done(running[0])
-	if j := b.Next(); j == nil || j.To.Name != "a.test" {
+	if j := b.Next(); j == nil || j.To.Domain != "a.test" {
 		t.Error("a place that came free was not used")
 	}
 	if n := len(b.Close()); n != 2 || b.Next() != nil {
@@ -77,12 +78,12 @@ func TestBoardForgetsContacted(t *testing.T) {
 	b := newBoard(2, 1)
 	b.Open()
 	now := time.Now()
-	b.learn(lesson{to: Contact{Name: "quiet.test"}}, now, now, 0.5)
+	b.learn(lesson{to: delivery.Contact{Domain: "quiet.test"}}, now, now, 0.5)
 	if len(b.targets) != 0 {
 		t.Error("one of which nothing is known is remembered")
 	}
 	for i := range knownContacts + 50 {
-		b.learn(lesson{Contact{Name: fmt.Sprintf("%d.test", i)}, retry.Good, true}, now, now, 0.5)
+		b.learn(lesson{delivery.Contact{Domain: fmt.Sprintf("%d.test", i)}, retry.Good, true}, now, now, 0.5)
 	}
 	if n := len(b.targets); n != knownContacts {
 		t.Errorf("%d are remembered, want %d", n, knownContacts)
@@ -93,12 +94,12 @@ func TestBoardIsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBoard(2, 1) // 8 jobs, 2 for one destination
 	b.Open()
-	a := Contact{"a.test", false}
+	a := delivery.Contact{Domain: "a.test"}
 	if n := allowed(b, a, ""); n != 2 {
 		t.Errorf("an unknown destination may have %d", n)
 	}
 	b.Add(someJobs(2, "a.test", false), false)
-	if allowed(b, a, "") != 0 || b.Reserve([]Contact{a}, "", 1) {
+	if allowed(b, a, "") != 0 || b.Reserve([]delivery.Contact{a}, "", 1) {
 		t.Error("one destination has no end")
 	}
 	for i := range 6 {
@@ -106,7 +107,7 @@ func TestBoardIsBounded(t *testing.T) {
 			t.Errorf("%d: refused", i)
 		}
 	}
-	if b.State().Room != 0 || b.Reserve([]Contact{{"x.test", false}}, "", 1) || len(b.Add(someJobs(1, "x.test", false), false)) != 1 {
+	if b.State().Room != 0 || b.Reserve([]delivery.Contact{{Domain: "x.test"}}, "", 1) || len(b.Add(someJobs(1, "x.test", false), false)) != 1 {
 		t.Error("the board is full and takes more")
 	}
 	b.Starve()
@@ -119,7 +120,7 @@ func TestBoardIsBounded(t *testing.T) {
 	if woken != 1 || b.jobs != 0 || len(b.targets) != 0 {
 		t.Errorf("woken %d times, %d held", woken, b.jobs)
 	}
-	if b.Reserve([]Contact{{"x.test", false}}, "", boardMemory+1) {
+	if b.Reserve([]delivery.Contact{{Domain: "x.test"}}, "", boardMemory+1) {
 		t.Error("bodies are not bounded")
 	}
 }
@@ -130,7 +131,7 @@ func TestRelayHasOneLimit(t *testing.T) {
 	b := newBoard(100, 20)
 	b.Open()
 	for i := range 50 {
-		b.Add([]*job{{Ticket{To: Contact{Name: "via:office"}, Account: fmt.Sprint(i % 2)}}}, false)
+		b.Add([]*job{{Ticket{To: delivery.Contact{Transport: "office"}, Account: fmt.Sprint(i % 2)}}}, false)
 	}
 	n := 0
 	for b.Next() != nil {

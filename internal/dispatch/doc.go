@@ -5,7 +5,7 @@
 //
 // What decides whether a job runs:
 //
-//   - Contact: whom it dials, a recipient domain or a relay. How many jobs one contact may
+//   - Contact: whom it dials (delivery.Contact), a recipient domain or a relay. How many jobs one contact may
 //     have at a time is its pace (retry.Pace): it grows with each success, shrinks with
 //     each failure, and a contact that cannot be reached closes for its whole backlog.
 //   - Account: accounts take turns, on the board and in each claim (Round).
@@ -13,6 +13,6 @@
 //     hold up nobody else (retry.Places).
 //
 // The memory of a Board is bounded (QUE-9). What finds no room stays in the store, lane
-// by lane: a Lane is the mail of one account that waits for one contact, and a Round
+// by lane: a delivery.Lane is the mail of one account that waits for one contact, and a Round
 // shares the room of one claim among them.
 package dispatch

@@ -1,17 +1,16 @@
 package dispatch
 
 import (
-	"cmp"
 	"slices"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
-	"waxwing/internal/session"
 )
 
 // lesson is what an attempt says of somebody who was contacted for it.
 type lesson struct {
-	to       Contact
+	to       delivery.Contact
 	signal   retry.Signal
 	answered bool // a host of it spoke
 }
@@ -19,11 +18,11 @@ type lesson struct {
 // lessons are what an attempt says of whom it contacted, and of the way there where
 // several destinations share one (pure). A proxy that fails says nothing of the domains
 // behind it; once it passed a connection on, it works.
-func lessons(to Contact, res *delivery.Result) []lesson {
+func lessons(to delivery.Contact, res *delivery.Result) []lesson {
 	if to.Local {
 		return nil
 	}
-	way, shared := to.Way()
+	way, shared := to.Shared()
 	if !shared {
 		return []lesson{{to, signalOf(res), spoke(res)}}
 	}
@@ -38,18 +37,18 @@ func lessons(to Contact, res *delivery.Result) []lesson {
 
 // Change is a contact that has closed, or opened again.
 type Change struct {
-	To   Contact
+	To   delivery.Contact
 	Pace retry.Pace
-	Text string // why it is closed
+	Why  delivery.Fact // why it is closed
 }
 
-func unreachableText(res *delivery.Result) string {
+func unreachable(res *delivery.Result) delivery.Fact {
 	for _, r := range res.Recipients {
-		if t := cmp.Or(r.Text, string(r.Word)); t != "" {
-			return t
+		if why := (delivery.Fact{Word: r.Word, Text: r.Text}); why != (delivery.Fact{}) {
+			return why
 		}
 	}
-	return "it could not be reached"
+	return delivery.Fact{Text: "it could not be reached"}
 }
 
 // spoke: a host greeted, now or when a connection that was kept was made.
@@ -66,7 +65,7 @@ func spoke(res *delivery.Result) bool {
 func proxied(res *delivery.Result) (failed, passed bool) {
 	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
-			failed = failed || s.Err != nil && s.Err.Word == session.ProxyFailed
+			failed = failed || s.Err != nil && s.Err.Word == reason.ProxyFailed
 			passed = passed || s.Connected && !s.Reused
 		}
 	}
@@ -78,7 +77,7 @@ func signalOf(res *delivery.Result) retry.Signal {
 	dialled, greeted, broken, busy := false, false, false, false
 	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
-			if s.Err != nil && s.Err.Word == session.AddressCrowded {
+			if s.Err != nil && s.Err.Word == reason.AddressCrowded {
 				continue // nobody was dialled
 			}
 			dialled = true
@@ -107,7 +106,7 @@ func CrowdedOut(res *delivery.Result) bool {
 	n := 0
 	for _, a := range res.Visits {
 		for _, s := range a.Sessions {
-			if n++; s.Err == nil || s.Err.Word != session.AddressCrowded {
+			if n++; s.Err == nil || s.Err.Word != reason.AddressCrowded {
 				return false
 			}
 		}
@@ -117,9 +116,9 @@ func CrowdedOut(res *delivery.Result) bool {
 
 // ofMessage: what ended the session lies in the message, or here, and says nothing of
 // the host.
-func ofMessage(w delivery.Reason) bool {
+func ofMessage(w reason.Word) bool {
 	switch w {
-	case session.RequireTLSMissing, session.Canceled, session.LeaseLost, session.ContentUnreadable, session.BareNewline, session.BadEnvelope:
+	case reason.RequireTLSNotOffered, reason.Canceled, reason.LeaseLost, reason.ContentUnreadable, reason.BareNewline, reason.BadEnvelope:
 		return true
 	}
 	return false
@@ -161,8 +160,8 @@ func unusable(s *delivery.Session, rs []delivery.RecipientResult) bool {
 		return slices.ContainsFunc(rs, func(r delivery.RecipientResult) bool { return r.Reply != nil && r.Reply.Code == 421 })
 	}
 	switch s.Err.Word {
-	case session.AuthRefused, session.AuthUnusable, session.AuthServer, session.StartTLSNotOffered, session.GreetingReply, session.HelloReply,
-		session.ProtocolError, session.ConnectRefused, session.ConnectTimeout, session.ConnectUnreachable, session.ConnectFailed:
+	case reason.AuthRefused, reason.AuthUnusable, reason.AuthServer, reason.StartTLSNotOffered, reason.GreetingReply, reason.HelloReply,
+		reason.ProtocolError, reason.ConnectRefused, reason.ConnectTimeout, reason.ConnectUnreachable, reason.ConnectFailed:
 		return true
 	}
 	return !s.Greeted

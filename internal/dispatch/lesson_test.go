@@ -6,21 +6,21 @@ import (
 	"testing"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
-	"waxwing/internal/session"
 	"waxwing/smtp"
 )
 
 // What an attempt through a proxy says of the proxy, and what of the domain.
 func TestLessons(t *testing.T) {
 	t.Parallel()
-	domain, way := Contact{Name: "a.test via:tor"}, Contact{Name: "via:tor"}
+	domain, way := delivery.Contact{Domain: "a.test", Transport: "tor"}, delivery.Contact{Transport: "tor"}
 	through := func(ss ...delivery.Session) delivery.Result {
 		return delivery.Result{Transport: "direct", Name: "tor", Visits: []delivery.Visit{{Sessions: ss}}}
 	}
-	failed := delivery.Session{Err: &delivery.Failure{Word: session.ProxyFailed}}
-	refused := delivery.Session{Err: &delivery.Failure{Word: session.ConnectRefused}}
-	silent := delivery.Session{Connected: true, Err: &delivery.Failure{Word: session.Timeout}}
+	failed := delivery.Session{Err: &delivery.Failure{Word: reason.ProxyFailed}}
+	refused := delivery.Session{Err: &delivery.Failure{Word: reason.ConnectRefused}}
+	silent := delivery.Session{Connected: true, Err: &delivery.Failure{Word: reason.Timeout}}
 	for _, c := range []struct {
 		name string
 		res  delivery.Result
@@ -31,17 +31,17 @@ func TestLessons(t *testing.T) {
 		{"the host refused", through(refused), []lesson{{domain, retry.Unreachable, false}}},
 		{"the host was silent", through(silent), []lesson{{way, retry.Good, true}, {domain, retry.Unreachable, false}}},
 		{"a kept connection says nothing of the proxy", through(delivery.Session{Connected: true, Greeted: true, Reused: true}), []lesson{{domain, retry.Neutral, true}}},
-		{"no proxy", delivery.Result{Transport: "direct", Visits: []delivery.Visit{{Sessions: []delivery.Session{refused}}}}, []lesson{{Contact{Name: "a.test"}, retry.Unreachable, false}}},
+		{"no proxy", delivery.Result{Transport: "direct", Visits: []delivery.Visit{{Sessions: []delivery.Session{refused}}}}, []lesson{{delivery.Contact{Domain: "a.test"}, retry.Unreachable, false}}},
 	} {
 		to := domain
 		if c.res.Name == "" {
-			to = Contact{Name: "a.test"}
+			to = delivery.Contact{Domain: "a.test"}
 		}
 		if got := lessons(to, &c.res); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
-	if got := lessons(Contact{Local: true}, &delivery.Result{}); got != nil {
+	if got := lessons(delivery.Contact{Local: true}, &delivery.Result{}); got != nil {
 		t.Errorf("a mailbox: %v", got)
 	}
 }
@@ -64,11 +64,11 @@ func TestPortion(t *testing.T) {
 
 func checkPortion(t *testing.T, accounts, lanes, room, most, quantum int) {
 	t.Helper()
-	var keys []Lane
-	allow := map[Contact]int{}
+	var keys []delivery.Lane
+	allow := map[delivery.Contact]int{}
 	for a := range accounts {
 		for l := range lanes * (a + 1) { // later accounts have more lanes
-			k := Lane{Contact{Name: fmt.Sprintf("d%d.a%d.test", l, a)}, fmt.Sprint("account", a)}
+			k := delivery.Lane{To: delivery.Contact{Domain: fmt.Sprintf("d%d.a%d.test", l, a)}, Account: fmt.Sprint("account", a)}
 			keys = append(keys, k)
 			allow[k.To] = most
 		}
@@ -127,23 +127,23 @@ func TestSignalOf(t *testing.T) {
 		{"a relay is down", delivery.Result{Transport: "relay", Name: "relay", Visits: dialled(false, true)}, retry.Unreachable},
 		// Point by point what a relay can do to everybody's mail before it hears of a recipient.
 		{"a relay broke off", relay(delivery.Session{Greeted: true, Err: &delivery.Failure{Word: "connection-lost"}}), retry.Busy},
-		{"a relay refuses the login", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: session.AuthRefused}}), retry.Unreachable},
-		{"a relay offers no login", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: session.AuthUnusable}}), retry.Unreachable},
-		{"a relay fails TLS", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: "tls-closed"}}), retry.Unreachable},
-		{"a relay's certificate is over", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: session.CertExpired}, PKIX: &delivery.Verification{Failure: &delivery.TLSFailure{}}}), retry.Unreachable},
-		{"a relay offers no TLS", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: session.StartTLSNotOffered}}), retry.Unreachable},
-		{"a relay refuses EHLO", relay(delivery.Session{Greeted: true, Err: &delivery.Failure{Word: session.HelloReply}}), retry.Unreachable},
-		{"a relay's port speaks something else", relay(delivery.Session{Err: &delivery.Failure{Word: session.ProtocolError}}), retry.Unreachable},
-		{"a relay greets with 421", relay(delivery.Session{Err: &delivery.Failure{Word: session.GreetingReply}}), retry.Unreachable},
+		{"a relay refuses the login", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: reason.AuthRefused}}), retry.Unreachable},
+		{"a relay offers no login", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: reason.AuthUnusable}}), retry.Unreachable},
+		{"a relay fails TLS", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Word: "tls-closed"}}), retry.Unreachable},
+		{"a relay's certificate is over", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Word: reason.CertExpired}, PKIX: &delivery.Verification{Failure: &delivery.TLSFailure{}}}), retry.Unreachable},
+		{"a relay offers no TLS", relay(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Word: reason.StartTLSNotOffered}}), retry.Unreachable},
+		{"a relay refuses EHLO", relay(delivery.Session{Greeted: true, Err: &delivery.Failure{Word: reason.HelloReply}}), retry.Unreachable},
+		{"a relay's port speaks something else", relay(delivery.Session{Err: &delivery.Failure{Word: reason.ProtocolError}}), retry.Unreachable},
+		{"a relay greets with 421", relay(delivery.Session{Err: &delivery.Failure{Word: reason.GreetingReply}}), retry.Unreachable},
 		{"a relay says 421 to MAIL", relay(delivery.Session{Greeted: true}, delivery.RecipientResult{Outcome: delivery.Deferred, Reply: &smtp.Reply{Code: 421}}), retry.Unreachable},
 		{"a relay's TLSA cannot be looked up", delivery.Result{Transport: "relay", Name: "relay", Decision: delivery.Decision{Stop: &delivery.Failure{Word: "dns-bogus"}}}, retry.Unreachable},
-		{"two addresses, one bad login", relay2(delivery.Session{Err: &delivery.Failure{Word: session.ConnectRefused}}, delivery.Session{Greeted: true, Err: &delivery.Failure{Word: session.AuthRefused}}), retry.Unreachable},
+		{"two addresses, one bad login", relay2(delivery.Session{Err: &delivery.Failure{Word: reason.ConnectRefused}}, delivery.Session{Greeted: true, Err: &delivery.Failure{Word: reason.AuthRefused}}), retry.Unreachable},
 		// What is about one message says nothing of the relay.
-		{"a relay without REQUIRETLS", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: session.RequireTLSMissing}}), retry.Neutral},
-		{"the stored message is broken", delivery.Result{Visits: []delivery.Visit{{Sessions: []delivery.Session{{Greeted: true, Err: &delivery.Failure{Word: session.BareNewline}}}}}}, retry.Neutral},
+		{"a relay without REQUIRETLS", relay(delivery.Session{Greeted: true, TLS: &delivery.TLSFacts{}, Err: &delivery.Failure{Word: reason.RequireTLSNotOffered}}), retry.Neutral},
+		{"the stored message is broken", delivery.Result{Visits: []delivery.Visit{{Sessions: []delivery.Session{{Greeted: true, Err: &delivery.Failure{Word: reason.BareNewline}}}}}}, retry.Neutral},
 		{"a transport that cannot carry REQUIRETLS", delivery.Result{Transport: "relay", Name: "relay", Decision: delivery.Decision{Stop: &delivery.Failure{Permanent: true}}}, retry.Neutral},
 		{"a relay refuses a recipient for now", relay(delivery.Session{Greeted: true}, delivery.RecipientResult{Outcome: delivery.Deferred, Reply: &smtp.Reply{Code: 451}}), retry.Neutral},
-		{"TLS failed and plaintext carried a refusal", relay2(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Reason: "tls-closed"}}, delivery.Session{Greeted: true, Plaintext: true},
+		{"TLS failed and plaintext carried a refusal", relay2(delivery.Session{Greeted: true, TLSFailure: &delivery.TLSFailure{Word: "tls-closed"}}, delivery.Session{Greeted: true, Plaintext: true},
 			delivery.RecipientResult{Outcome: delivery.Deferred, Reply: &smtp.Reply{Code: 451}}), retry.Neutral},
 		{"a relay's name is gone", delivery.Result{Transport: "relay", Name: "relay", Destination: delivery.Destination{Fail: &delivery.Failure{}}}, retry.Unreachable},
 		{"a domain's name is gone", delivery.Result{Transport: "direct", Destination: delivery.Destination{Fail: &delivery.Failure{}}}, retry.Neutral},

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 )
 
@@ -89,7 +90,7 @@ func (b *Board[J]) mayStart(d *target[J], account string) bool {
 
 // mayCome reports that n more jobs of an account for a contact may be put on the board:
 // mail that has to wait for silent contacts waits in the store. b.mu is held.
-func (b *Board[J]) mayCome(c Contact, account string, n int) bool {
+func (b *Board[J]) mayCome(c delivery.Contact, account string, n int) bool {
 	if c.Local {
 		return true
 	}
@@ -98,6 +99,13 @@ func (b *Board[J]) mayCome(c Contact, account string, n int) bool {
 	}
 	silent, mine := retry.Waiting(b.limit)
 	return b.silentJobs+n <= silent && b.silentOf[account]+n <= mine
+}
+
+// spare reports that half of an account's share of the board for silent contacts is free.
+// b.mu is held.
+func (b *Board[J]) spare(account string) bool {
+	silent, mine := retry.Waiting(b.limit)
+	return b.silentJobs <= silent/2 && b.silentOf[account] <= mine/2
 }
 
 // heard notes that a contact answered, or did not, and counts it as what it is now. b.mu

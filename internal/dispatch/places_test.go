@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 )
 
@@ -65,7 +66,7 @@ func (s *sim) arrive(domain, account string, good bool) {
 	if good {
 		s.waits[j], s.good[domain] = s.now, true
 	}
-	if s.b.Reserve([]Contact{j.To}, account, 0) {
+	if s.b.Reserve([]delivery.Contact{j.To}, account, 0) {
 		s.b.Add([]*job{j}, true)
 		return
 	}
@@ -105,9 +106,9 @@ func (s *sim) start() {
 			s.late = append(s.late, s.now.Sub(came))
 		}
 		began := s.now
-		s.at(s.now.Add(s.takes(j.To.Name)), func() {
+		s.at(s.now.Add(s.takes(j.To.Domain)), func() {
 			l := lesson{j.To, retry.Good, true}
-			if !s.good[j.To.Name] {
+			if !s.good[j.To.Domain] {
 				l = lesson{j.To, retry.Unreachable, false}
 			}
 			s.b.learn(l, began, s.now, 0.5)
@@ -246,7 +247,7 @@ func TestSilentAfterTheAccountsOthers(t *testing.T) {
 	b := newBoard(4, 20)
 	b.now = func() time.Time { return noon }
 	b.Open()
-	b.learn(lesson{Contact{Name: "good.test"}, retry.Good, true}, noon, noon, 0.5)
+	b.learn(lesson{delivery.Contact{Domain: "good.test"}, retry.Good, true}, noon, noon, 0.5)
 	b.Add(someJobs(3, "good.test", false), false)
 	var running []*job
 	for j := b.Next(); j != nil; j = b.Next() {
@@ -257,7 +258,7 @@ func TestSilentAfterTheAccountsOthers(t *testing.T) {
 		t.Fatalf("%d began", len(running))
 	}
 	b.Done(running[0])
-	if j := b.Next(); j == nil || j.To.Name != "silent.test" {
+	if j := b.Next(); j == nil || j.To.Domain != "silent.test" {
 		t.Errorf("%+v began", j)
 	}
 }

@@ -2,6 +2,9 @@ package dispatch
 
 import (
 	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/retry"
 )
 
 const (
@@ -12,9 +15,12 @@ const (
 	// turnPause is when another look is taken at a lane that has more due than its contact
 	// may have now. This machine looks as soon as there is room; the time is for the others.
 	turnPause = 30 * time.Second
-	// wantedContacts bounds what Wanted returns.
-	wantedContacts = 16
+	// wantedContacts and wantedAccounts bound what Wanted returns.
+	wantedContacts, wantedAccounts = 16, 16
 )
+
+// AccountLanes is how many lanes of an account that Wanted names are to be read.
+const AccountLanes = 256
 
 // Round shares the room of one claim among lanes that may have mail due. Whoever claims
 // asks for turns with Ask until there are none, reads the rows of each, lets it Choose,
@@ -26,18 +32,20 @@ type Round[J Job] struct {
 
 	b         *Board[J]
 	now       time.Time
-	closings  map[Contact]Closing
-	standings map[Contact]*standing // of the contacts and their ways, by the board and by closings
-	lanes     []Lane                // that wait for their turn
-	allow     map[Contact]int
-	hungry    map[Contact]bool // whether the store has more for a contact than it may have now
+	closings  map[delivery.Contact]retry.Closing
+	standings map[delivery.Contact]*standing // of the contacts and their ways, by the board and by closings
+	lanes     []delivery.Lane                // that wait for their turn
+	allow     map[delivery.Contact]int
+	hungry    map[delivery.Contact]bool // whether the store has more for a contact than it may have now
+	denied    map[delivery.Contact]bool // contacts whose mail has to wait for the share of its account
+	of        map[string]int            // lanes, by account
 	turns     []*Turn
 	quantum   int
 }
 
 // Turn is one lane in a round.
 type Turn struct {
-	Lane
+	delivery.Lane
 	Most int   // recipients it may have
 	Rows []Row // its first that wait, one more than Most: whoever claims reads them
 	// Next is when the lane is looked at again; zero: nothing waits in it.
@@ -52,31 +60,40 @@ type Row struct {
 	Due time.Time
 }
 
-// Wanted are contacts that have room again for what waits in the store.
-func (b *Board[J]) Wanted() (out []Contact) {
+// Wanted are contacts, and accounts, that have room again for what waits in the store,
+// whenever it is due to be looked at. Whether an account has more than is then read, the
+// round finds out anew.
+func (b *Board[J]) Wanted() (contacts []delivery.Contact, accounts []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count()
 	for c, d := range b.hungry {
-		if b.open && b.mayCome(c, "", 1) && b.low(d) && len(out) < wantedContacts {
-			out = append(out, c)
+		if b.open && b.mayCome(c, "", 1) && b.low(d) && len(contacts) < wantedContacts {
+			contacts = append(contacts, c)
 		}
 	}
-	return out
+	for a := range b.waiting {
+		if b.open && b.spare(a) && len(accounts) < wantedAccounts {
+			accounts = append(accounts, a)
+			delete(b.waiting, a)
+		}
+	}
+	return contacts, accounts
 }
 
 // Round begins a claim of up to room recipients from lanes, in their order. Closings is
 // what the store knows of their contacts. What it returns beside the round are lanes of
 // closed contacts, with the time at which they open.
-func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, now time.Time) (*Round[J], []*Turn) {
-	r := &Round[J]{Room: room, b: b, now: now, closings: closings, standings: map[Contact]*standing{}, allow: map[Contact]int{},
-		hungry: map[Contact]bool{}, quantum: quantum}
+func (b *Board[J]) Round(lanes []delivery.Lane, closings map[delivery.Contact]retry.Closing, room int, now time.Time) (*Round[J], []*Turn) {
+	r := &Round[J]{Room: room, b: b, now: now, closings: closings, standings: map[delivery.Contact]*standing{}, allow: map[delivery.Contact]int{},
+		hungry: map[delivery.Contact]bool{}, denied: map[delivery.Contact]bool{}, of: map[string]int{}, quantum: quantum}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count()
 	var blocked []*Turn
-	probes, granted := map[Contact]Contact{}, map[string]int{}
+	probes, granted := map[delivery.Contact]delivery.Contact{}, map[string]int{}
 	for _, l := range lanes {
+		r.of[l.Account]++
 		r.standing(r.standing(l.To).way) // for Commit, also where nothing is asked
 		until := ClosedUntil(closings, l.To, now)
 		if until.IsZero() && r.probed(probes, l.To) {
@@ -87,7 +104,7 @@ func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, n
 			continue
 		}
 		if _, ok := r.allow[l.To]; !ok {
-			r.allow[l.To] = r.allowFor(l.To, l.Account, granted[l.Account])
+			r.allow[l.To], r.denied[l.To] = r.allowFor(l.To, l.Account, granted[l.Account])
 			granted[l.Account] += min(r.allow[l.To], quantum)
 			r.hungry[l.To] = false
 		}
@@ -98,8 +115,8 @@ func (b *Board[J]) Round(lanes []Lane, closings map[Contact]Closing, room int, n
 
 // probed: the way to a contact is closed and due for a probe, which another contact behind
 // it makes.
-func (r *Round[J]) probed(probes map[Contact]Contact, c Contact) bool {
-	w, ok := c.Way()
+func (r *Round[J]) probed(probes map[delivery.Contact]delivery.Contact, c delivery.Contact) bool {
+	w, ok := c.Shared()
 	if !ok {
 		return false
 	}
@@ -117,7 +134,7 @@ func (r *Round[J]) probed(probes map[Contact]Contact, c Contact) bool {
 // contact may have no more, which are only asked when to look again. What lanes did not
 // have of their share goes to the others the next time. None: the round is over.
 func (r *Round[J]) Ask() (asked []*Turn) {
-	var kept []Lane
+	var kept []delivery.Lane
 	most := portion(r.lanes, r.Room, r.allow, r.quantum)
 	for i, l := range r.lanes {
 		if most[i] == 0 && r.allow[l.To] > 0 {
@@ -169,6 +186,8 @@ func (r *Round[J]) End(missed bool) []*Turn {
 			// Another machine held some of the rows. What it does to them we cannot know.
 			t.Next = r.now
 		case t.Next.IsZero() || t.Next.After(r.now):
+		case r.denied[t.To]: // once there is room for the account, this machine looks
+			t.Next = r.now.Add(turnPause)
 		case r.allow[t.To] <= 0:
 			r.hungry[t.To] = true
 			t.Next = r.now.Add(turnPause)
@@ -184,7 +203,7 @@ func (r *Round[J]) End(missed bool) []*Turn {
 // given: accounts take turns, one recipient each time, and within one account its lanes,
 // quantum recipients each, so that nobody's mass mail keeps a single message waiting
 // (QUE-3). allow is what each contact may have; what is given is taken off it.
-func portion(lanes []Lane, room int, allow map[Contact]int, quantum int) []int {
+func portion(lanes []delivery.Lane, room int, allow map[delivery.Contact]int, quantum int) []int {
 	out := make([]int, len(lanes))
 	byAccount := map[string][]int{}
 	var accounts []string
@@ -219,14 +238,14 @@ func portion(lanes []Lane, room int, allow map[Contact]int, quantum int) []int {
 }
 
 // standing is that of a contact; of the zero one too, which no way is.
-func (r *Round[J]) standing(c Contact) *standing {
+func (r *Round[J]) standing(c delivery.Contact) *standing {
 	s := r.standings[c]
 	if s == nil {
 		s = &standing{key: c}
 		if d := r.b.targets[c]; d != nil {
 			*s = d.standing
 		} else {
-			s.way, _ = c.Way()
+			s.way, _ = c.Shared()
 		}
 		is, known := r.closings[c]
 		s.told(is, known)
@@ -237,7 +256,7 @@ func (r *Round[J]) standing(c Contact) *standing {
 
 // allowed is how many jobs of a contact may be claimed: as many as keep it busy while the
 // next ones are fetched. b.mu is held.
-func (r *Round[J]) allowed(c Contact) int {
+func (r *Round[J]) allowed(c delivery.Contact) int {
 	b := r.b
 	d := r.standing(c)
 	way := r.standing(d.way)
@@ -256,13 +275,13 @@ func (r *Round[J]) allowed(c Contact) int {
 }
 
 // allowFor is allowed for the mail of one account, to which some was granted already: what
-// waits for silent contacts may not fill the board. b.mu is held.
-func (r *Round[J]) allowFor(c Contact, account string, granted int) int {
-	n := r.allowed(c)
-	for n > 0 && r.b.open && !r.b.mayCome(c, account, granted+n) {
-		n--
+// waits for silent contacts may not fill the board. denied says that it is for this alone
+// that there is nothing. b.mu is held.
+func (r *Round[J]) allowFor(c delivery.Contact, account string, granted int) (n int, denied bool) {
+	most := r.allowed(c)
+	for n = most; n > 0 && r.b.open && !r.b.mayCome(c, account, granted+n); n-- {
 	}
-	return n
+	return n, n == 0 && most > 0
 }
 
 // Commit tells the board what the round has found: it is in the store.
@@ -279,15 +298,26 @@ func (r *Round[J]) Commit() {
 			}
 		}
 	}
+	if !b.open {
+		return
+	}
 	for c, more := range r.hungry {
-		if b.open {
-			b.setMore(c, more)
+		b.setMore(c, more)
+	}
+	for a, lanes := range r.of {
+		if lanes >= AccountLanes {
+			b.waiting[a] = true
+		}
+	}
+	for _, t := range r.turns {
+		if r.denied[t.To] && !t.Next.IsZero() {
+			b.waiting[t.Account] = true
 		}
 	}
 }
 
 // setMore notes whether the store has due work for a contact that found no room.
-func (b *Board[J]) setMore(c Contact, more bool) {
+func (b *Board[J]) setMore(c delivery.Contact, more bool) {
 	if d := b.targets[c]; d != nil || more {
 		d = b.target(c)
 		d.more = more

@@ -4,12 +4,13 @@ import (
 	"slices"
 	"time"
 
+	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 )
 
 // Ticket is what a board knows of a job. The job embeds it.
 type Ticket struct {
-	To      Contact // whose pace it counts by
+	To      delivery.Contact // whose pace it counts by
 	Account string
 	Memory  int64 // octets of its content that are held in memory
 
@@ -27,8 +28,8 @@ type Job interface {
 
 // standing is how a contact is treated, and what it has.
 type standing struct {
-	key     Contact
-	way     Contact // that it shares with others; zero: none
+	key     delivery.Contact
+	way     delivery.Contact // that it shares with others; zero: none
 	pace    retry.Pace
 	running int
 	waiting int
@@ -36,7 +37,7 @@ type standing struct {
 
 // told takes over what the store says: other machines, and operators, close and open
 // contacts too. It reports whether one that was closed has opened.
-func (s *standing) told(is Closing, known bool) (opened bool) {
+func (s *standing) told(is retry.Closing, known bool) (opened bool) {
 	switch {
 	case known && (s.pace.Failures < is.Failures || !s.pace.Blocked.Equal(is.Until)):
 		s.pace = retry.Pace{Window: 1, Failures: is.Failures, Counted: s.pace.Counted, Blocked: is.Until}
@@ -58,8 +59,8 @@ type target[J Job] struct {
 	more    bool           // the store has due work for it that found no room
 }
 
-func newTarget[J Job](c Contact) *target[J] {
-	way, _ := c.Way()
+func newTarget[J Job](c delivery.Contact) *target[J] {
+	way, _ := c.Shared()
 	return &target[J]{standing: standing{key: c, way: way}}
 }
 

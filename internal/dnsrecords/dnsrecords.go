@@ -17,8 +17,8 @@ import (
 // Purpose is what a record is for: one word, the same in lists, checks and pages.
 type Purpose string
 
-// The purposes, in the order in which records are to be published: what others
-// rest on comes first, and the MTA-STS record, which makes senders strict, last.
+// The purposes. Records are published in the order of variable order: what others rest
+// on comes first, and the MTA-STS record, which makes senders strict, last.
 const (
 	Address     Purpose = "address"
 	Reverse     Purpose = "reverse"
@@ -253,6 +253,92 @@ func services(out []Record, d Domain, h Host) []Record {
 		out = alias(out, d.Name, "autodiscover", h.Name, Setup)
 	}
 	return out
+}
+
+// All are the records of a host and of domains whose mail it takes, each once, in the
+// order of publishing (SET-6).
+func All(h Host, domains ...Domain) []Record {
+	all := ForHost(h)
+	for _, d := range domains {
+		all = append(all, ForDomain(d, h)...)
+	}
+	var out []Record
+	for _, r := range all {
+		same := func(o Record) bool { return o.Name == r.Name && o.Type == r.Type && o.Value == r.Value }
+		if !slices.ContainsFunc(out, same) {
+			out = append(out, r)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Record) int { return a.Purpose.Rank() - b.Purpose.Rank() })
+	return out
+}
+
+// Rank is a purpose's place in the order of publishing. Records are removed in the
+// opposite order.
+func (p Purpose) Rank() int { return slices.Index(order, p) }
+
+// order is that of publishing.
+var order = []Purpose{Address, Reverse, HostTLSA, Mail, HostSPF, SPF, DKIM, ReportsFrom, DMARC, STSHost, TLSRPT, HostTLSRPT, Service, Setup, CAA, STS}
+
+// ForKey is the record of one DKIM key, and ForPolicy those of an MTA-STS policy whose
+// record has an id, the address first: for commands that have just made one.
+func ForKey(domain dns.Name, k DKIMKey) []Record {
+	return only(ForDomain(Domain{Name: domain, DKIM: []DKIMKey{k}}, Host{}), DKIM)
+}
+
+// ForPolicy is told at ForKey.
+func ForPolicy(domain dns.Name, id string, host dns.Name) []Record {
+	return only(ForDomain(Domain{Name: domain, STSID: id}, Host{Name: host}), STSHost, STS)
+}
+
+func only(records []Record, purposes ...Purpose) []Record {
+	return slices.DeleteFunc(records, func(r Record) bool { return !slices.Contains(purposes, r.Purpose) })
+}
+
+// Lines are records as lines of a zone file.
+func Lines(records []Record) string {
+	var b strings.Builder
+	for _, r := range records {
+		b.WriteString(r.Zone() + "\n")
+	}
+	return b.String()
+}
+
+// Snippet writes records as lines of the zone file of one domain: what does not stand
+// in that zone, or is set by somebody else, is there as comments. With the zero Name
+// only the latter are.
+func Snippet(records []Record, zone dns.Name) string {
+	var b strings.Builder
+	var last Purpose
+	for _, r := range records {
+		if r.Purpose != last {
+			last = r.Purpose
+			fmt.Fprintf(&b, "; %s: %s\n", r.Purpose, r.Purpose.Why())
+		}
+		if r.Elsewhere || !zone.IsZero() && !r.Name.Under(zone) {
+			b.WriteString("; elsewhere: ")
+		}
+		b.WriteString(r.Zone() + "\n")
+	}
+	return b.String()
+}
+
+// Row is how a record is shown.
+type Row struct {
+	Purpose   Purpose `json:"purpose"`
+	Why       string  `json:"why"`
+	Name      string  `json:"name"`
+	TTL       int     `json:"ttl"`
+	Type      string  `json:"type"`
+	Value     string  `json:"value"` // of TXT the whole text, unquoted
+	Zone      string  `json:"zone_line"`
+	Signed    bool    `json:"only_if_signed"`
+	Elsewhere bool    `json:"set_elsewhere"`
+}
+
+// Row makes it.
+func (r Record) Row() Row {
+	return Row{Purpose: r.Purpose, Why: r.Purpose.Why(), Name: r.Name.ASCII(), TTL: r.TTL, Type: r.Type, Value: r.Value, Zone: r.Zone(), Signed: r.Signed, Elsewhere: r.Elsewhere}
 }
 
 // Zone is the record as a line of a zone file, with an absolute name.

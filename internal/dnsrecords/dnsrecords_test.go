@@ -4,6 +4,9 @@ import (
 	"flag"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +94,98 @@ func TestZoneFile(t *testing.T) {
 		if !strings.Contains(r.Value, `\`) && strings.Join(txt.Txt, "") != r.Value {
 			t.Errorf("%q was read as %q", r.Value, txt.Txt)
 		}
+	}
+}
+
+// TestAll: everything once and in the order of publishing (SET-6), whatever the domains.
+func TestAll(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	all := All(h, domains...)
+	seen := map[string]bool{}
+	last := 0
+	for _, r := range all {
+		line, at := r.Zone(), slices.Index(order, r.Purpose)
+		if seen[line] || at < last {
+			t.Errorf("%s is there twice, or behind what should come later", line)
+		}
+		seen[line], last = true, at
+		if row := r.Row(); row.Zone != line || row.Why == "" {
+			t.Errorf("%s is shown as %+v", line, row)
+		}
+	}
+	if len(order) != len(whys) || len(all) < 25 {
+		t.Errorf("%d purposes have an order, of %d; %d records", len(order), len(whys), len(all))
+	}
+	if twice := All(h, domains[2], domains[2]); len(twice) != len(All(h, domains[2])) {
+		t.Errorf("a domain that is named twice gets records twice")
+	}
+}
+
+// TestNameServer: a name server loads what is printed as a zone (DNS-R): with
+// named-checkzone where that is installed, and with the reader of our wire library.
+func TestNameServer(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	h.Name = dns.MustParse("mx.example.org")
+	zone := "$ORIGIN example.org.\n@ 3600 IN SOA ns hostmaster 1 3600 600 86400 300\n@ 3600 IN NS ns\nns 3600 IN A 192.0.2.53\n"
+	snippet := Snippet(All(h, domains[0]), domains[0].Name)
+	for _, elsewhere := range []string{"; elsewhere: 25.2.0.192.in-addr.arpa.\t3600\tIN\tPTR\tmx.example.org.\n", "; mx: which host takes the domain's mail\n"} {
+		if !strings.Contains(snippet, elsewhere) {
+			t.Errorf("%q is missing in\n%s", elsewhere, snippet)
+		}
+	}
+	parser := wire.NewZoneParser(strings.NewReader(zone+snippet), "", "")
+	n := 0
+	for _, ok := parser.Next(); ok; _, ok = parser.Next() {
+		n++
+	}
+	if err := parser.Err(); err != nil || n != 3+len(All(h, domains[0]))-2 { // the PTR records are comments
+		t.Errorf("%d records were read, %v", n, err)
+	}
+	file := filepath.Join(t.TempDir(), "zone")
+	if err := os.WriteFile(file, []byte(zone+snippet), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tool, err := exec.LookPath("named-checkzone")
+	if err != nil {
+		t.Skip("named-checkzone is not installed")
+	}
+	out, err := exec.Command(tool, "-i", "local", "example.org", file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "loaded serial 1") || strings.Contains(string(out), "ignoring") {
+		t.Errorf("named-checkzone: %v\n%s", err, out)
+	}
+}
+
+// Without a zone of its own, only what others set is a comment.
+func TestSnippetOfAll(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	for line := range strings.Lines(Snippet(All(h, domains...), dns.Name{})) {
+		if strings.HasPrefix(line, "; elsewhere: ") != strings.Contains(line, "\tPTR\t") {
+			t.Errorf("%s", line)
+		}
+	}
+}
+
+// What a command prints of one key or policy is what the whole list has of it.
+func TestOfOne(t *testing.T) {
+	t.Parallel()
+	h, domains := example()
+	all := Lines(All(h, domains[0]))
+	d := domains[0]
+	for _, one := range [][]Record{ForKey(d.Name, d.DKIM[0]), ForKey(d.Name, d.DKIM[1]), ForPolicy(d.Name, d.STSID, h.Name)} {
+		if len(one) == 0 {
+			t.Error("nothing")
+		}
+		for _, r := range one {
+			if !strings.Contains(all, Lines([]Record{r})) {
+				t.Errorf("%s is not in the list", r.Zone())
+			}
+		}
+	}
+	if p := ForPolicy(d.Name, d.STSID, h.Name); len(p) != 2 || p[0].Type != "CNAME" || p[1].Type != "TXT" {
+		t.Errorf("the records of a policy: %v", p)
 	}
 }
 

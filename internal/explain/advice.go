@@ -3,13 +3,13 @@ package explain
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
-	"waxwing/internal/session"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 )
 
@@ -21,22 +21,10 @@ type Advice struct {
 	Text  string `json:"text"`
 }
 
-// Words of advice that are not reason words.
+// Words of advice that stand for several tips; else a tip or a reason is the word.
 const (
-	adviceUnprotected = "unprotected"
-	adviceNoTLSA      = "no-tlsa"
-	advicePartlyTLSA  = "tlsa-on-some-hosts"
-	adviceExpiresSoon = "certificate-expires-soon"
-	adviceSTSUnused   = "sts-mx-unused"
-	adviceSTSMaxAge   = "sts-max-age-short"
-	adviceSTSStale    = "sts-id-unchanged"
-	adviceNoTLSRPT    = "no-tlsrpt"
-	adviceTLSRPT      = "tlsrpt-record"
-	adviceResolver    = "resolver"
 	adviceUnreachable = "unreachable"
 	adviceOurWay      = "our-way-out"
-	adviceSmallHello  = "small-hello"
-	adviceNotTold     = "last-seen-unreadable"
 )
 
 // Certificates are to be renewed, and policies to be kept, for as long.
@@ -59,7 +47,7 @@ func Advise(e Explanation) []Advice {
 	a.ourWay()
 	a.reports()
 	if e.SeenFail != "" {
-		a.add(Advice{Word: adviceNotTold, Text: "what deliveries have seen of the domain could not be read: " + e.SeenFail})
+		a.add(Advice{Word: string(reason.SeenUnreadable), Text: tip(reason.SeenUnreadable, "detail", e.SeenFail)})
 	}
 	slices.SortStableFunc(a.all, func(x, y Advice) int {
 		switch {
@@ -80,26 +68,36 @@ type adviser struct {
 }
 
 func (a *adviser) add(x Advice) {
-	if x.Text != "" && x.Text != "nothing to do" && !slices.Contains(a.all, x) {
+	if x.Text != "" && !slices.Contains(a.all, x) {
 		a.all = append(a.all, x)
 	}
 }
 
-func (a *adviser) fault(who, word, format string, args ...any) {
-	a.add(Advice{Word: word, Fault: true, For: who, Text: fmt.Sprintf(format, args...)})
+func (a *adviser) fault(who, word, text string) {
+	a.add(Advice{Word: word, Fault: true, For: who, Text: text})
 }
 
-func (a *adviser) better(who, word, format string, args ...any) {
-	a.add(Advice{Word: word, For: who, Text: fmt.Sprintf(format, args...)})
+func (a *adviser) better(who, word, text string) { a.add(Advice{Word: word, For: who, Text: text}) }
+
+// tip is the text of a piece of advice; names are a name and its value by turns.
+func tip(t reason.Tip, names ...string) string {
+	all := reason.Names{}
+	for i := 0; i+1 < len(names); i += 2 {
+		all[names[i]] = names[i+1]
+	}
+	return reason.Advise(reason.Cause{Tip: t}, all).Cure
 }
+
+// with is a text and what was seen.
+func with(text, detail string) string { return fmt.Sprintf("%s (%s)", text, detail) }
 
 // cure is the general advice on a word, for a domain's operator.
-func cure(w delivery.Reason, domain string) string {
-	meaning, text := policy.Explain(w)
-	if text == "" || text == "nothing to do" {
+func cure(w reason.Word, domain string) string {
+	a := reason.Advise(reason.Cause{Word: w}, reason.Names{"domain": domain})
+	if a.Cure == "" {
 		return ""
 	}
-	return meaning + ": " + strings.ReplaceAll(text, "DOMAIN", domain)
+	return a.Meaning + ": " + a.Cure
 }
 
 // stop is about what ends a delivery before any host.
@@ -108,20 +106,20 @@ func (a *adviser) stop() {
 	if s == nil {
 		return
 	}
-	_, text := policy.Explain(s.Word)
+	text := s.Word.Cure()
 	switch s.Word {
-	case "no-such-domain", "null-mx", "mx-self":
+	case reason.NoSuchDomain, reason.NullMX, reason.MXSelf:
 		a.add(Advice{Word: string(s.Word), Fault: true, Text: text})
-	case policy.DNSError, "dns-timeout", "dns-servfail", "dns-refused":
-		a.add(Advice{Word: string(s.Word), Fault: true, For: a.e.Domain, Text: cure("dns-servfail", a.e.Domain)})
-		a.add(Advice{Word: adviceResolver, Text: "\"waxwing dns selftest\" tells whether the resolver answers at all"})
-	case "dns-indeterminate":
+	case reason.DNSError, reason.DNSTimeout, reason.DNSServfail, reason.DNSRefused:
+		a.add(Advice{Word: string(s.Word), Fault: true, For: a.e.Domain, Text: cure(reason.DNSServfail, a.e.Domain)})
+		a.add(Advice{Word: string(reason.AskResolver), Text: tip(reason.AskResolver)})
+	case reason.DNSIndeterminate:
 		a.add(Advice{Word: string(s.Word), Fault: true, Text: text})
 	default:
 		if len(a.e.Hosts) > 0 {
 			return // told with the policy, and with each host
 		}
-		a.fault(a.e.Domain, string(s.Word), "%s", cure(s.Word, a.e.Domain))
+		a.fault(a.e.Domain, string(s.Word), cure(s.Word, a.e.Domain))
 	}
 }
 
@@ -143,14 +141,14 @@ func (a *adviser) dns() {
 	case len(a.e.Hosts) == 0 || len(without) == 0:
 	case len(with) > 0:
 		for _, h := range without {
-			a.better(h.Name, advicePartlyTLSA, "other hosts of %s have TLSA records and this one has none, so whoever can keep mail from the others can have it unprotected: publish %s", a.e.Domain, publish(h))
+			a.better(h.Name, string(reason.TLSAOnSomeHosts), tip(reason.TLSAOnSomeHosts, "domain", a.e.Domain, "record", publish(h)))
 		}
 	case a.e.Signed:
 		for _, h := range without {
-			a.better(h.Name, adviceNoTLSA, "%s is signed, so a TLSA record is all that DANE still needs: publish %s", a.e.Domain, publish(h))
+			a.better(h.Name, string(reason.TLSAMissing), tip(reason.TLSAMissing, "domain", a.e.Domain, "record", publish(h)))
 		}
-	case !sts && a.e.MTASTS.Failure == "" || a.e.MTASTS.Failure == string(mtasts.NoRecord) && !sts:
-		a.better(a.e.Domain, adviceUnprotected, "nothing protects mail to this domain from whoever sits on the way: sign the zones of the domain and of its hosts with DNSSEC and publish TLSA records, or publish an MTA-STS policy")
+	case !sts && a.e.MTASTS.Failure == "" || a.e.MTASTS.Failure == string(reason.STSNoRecord) && !sts:
+		a.better(a.e.Domain, string(reason.Unprotected), tip(reason.Unprotected))
 	}
 }
 
@@ -161,7 +159,7 @@ func publish(h Host) string {
 			return line(h, c)
 		}
 	}
-	return h.TLSAName + ". IN TLSA 3 1 1 with the SHA-256 of the host's public key (\"waxwing dane record " + h.Name + "\" prints it)"
+	return tip(reason.TLSAOfKey, "name", h.TLSAName, "host", h.Name)
 }
 
 // line is the TLSA record for the certificate that a host presents.
@@ -170,15 +168,15 @@ func line(h Host, c Contact) string { return h.TLSAName + ". IN TLSA " + c.Chain
 // sts is about the domain's MTA-STS.
 func (a *adviser) sts() {
 	m, d := a.e.MTASTS, a.e.Domain
-	if w := mtasts.Word(m.Failure); m.Failure != "" && w != mtasts.NoRecord {
-		a.fault(d, m.Failure, "%s (%s)", cure(delivery.Reason(w), d), m.Detail)
+	if w := reason.Word(m.Failure); m.Failure != "" && w != reason.STSNoRecord {
+		a.fault(d, m.Failure, with(cure(w, d), m.Detail))
 	}
 	if l := m.Live; l != nil {
 		switch {
 		case l.Failure != "" && m.Failure == "":
-			a.fault(d, l.Failure, "%s (%s); senders that know the policy keep it until it expires, others do not get it", cure(delivery.Reason(l.Failure), d), l.Detail)
+			a.fault(d, l.Failure, tip(reason.STSLiveBroken, "cure", cure(reason.Word(l.Failure), d), "detail", l.Detail))
 		case l.Failure == "" && !l.Same && m.Mode != "":
-			a.fault(d, adviceSTSStale, "the policy has changed and the id %q in _mta-sts.%s has not, so that senders keep to the old one: give the record a new id whenever the policy changes", m.ID, d)
+			a.fault(d, string(reason.STSStale), tip(reason.STSStale, "id", strconv.Quote(m.ID), "domain", d))
 		}
 	}
 	if m.Mode == "" || m.Mode == string(mtasts.ModeNone) {
@@ -186,11 +184,10 @@ func (a *adviser) sts() {
 	}
 	a.listed(m)
 	if m.Mode == string(mtasts.ModeTesting) {
-		a.better(d, string(policy.STSTesting), "the MTA-STS policy is in mode testing, which protects nobody: once the TLS reports show no failures, set mode: enforce and a new id")
+		a.better(d, string(reason.STSTesting), tip(reason.STSTestingOnly))
 	}
 	if m.MaxAge > 0 && m.MaxAge < shortMaxAge {
-		a.better(d, adviceSTSMaxAge, "the MTA-STS policy is kept for %s only: set max_age to some weeks, such as 1209600, so that it cannot be got rid of by blocking one fetch",
-			(time.Duration(m.MaxAge) * time.Second).String())
+		a.better(d, string(reason.STSShort), tip(reason.STSShort, "time", (time.Duration(m.MaxAge)*time.Second).String()))
 	}
 }
 
@@ -221,14 +218,14 @@ func (a *adviser) listed(m MTASTS) {
 	case len(names) == 0:
 		return
 	case len(missing) == len(names):
-		a.fault(d, string(policy.STSMXMismatch), "the MTA-STS policy lists none of the domain's hosts: it has %s, and the MX records name %s. Add %s to the policy and give the record a new id",
-			strings.Join(m.MX, ", "), strings.Join(names, ", "), quote(add))
+		a.fault(d, string(reason.STSMXMismatch), tip(reason.STSListsNone,
+			"listed", strings.Join(m.MX, ", "), "hosts", strings.Join(names, ", "), "lines", quote(add)))
 	case len(missing) > 0:
-		a.fault(d, string(policy.STSMXMismatch), "the MTA-STS policy does not list %s: add %s and give the record a new id, or remove the MX record", strings.Join(missing, ", "), quote(add))
+		a.fault(d, string(reason.STSMXMismatch), tip(reason.STSListsSome, "hosts", strings.Join(missing, ", "), "lines", quote(add)))
 	}
 	for i, u := range used {
 		if !u && len(missing) < len(names) {
-			a.better(d, adviceSTSUnused, "the MTA-STS policy lists %s, which matches no host of the domain: remove it unless the host is about to come", m.MX[i])
+			a.better(d, string(reason.STSListsUnused), tip(reason.STSListsUnused, "listed", m.MX[i]))
 		}
 	}
 }
@@ -238,16 +235,16 @@ func quote(lines []string) string { return `"` + strings.Join(lines, `", "`) + `
 // host is about one host.
 func (a *adviser) host(h Host) {
 	if f := h.Fail; f != nil {
-		a.fault(a.e.Domain, string(f.Word), "%s: %s", f.Text, strings.TrimPrefix(cure(f.Word, a.e.Domain), f.Meaning+": "))
+		a.fault(a.e.Domain, string(f.Word), f.Text+": "+reason.Advise(reason.Cause{Word: f.Word}, reason.Names{"domain": a.e.Domain}).Cure)
 	}
 	switch h.DANE {
 	case "unusable":
-		a.fault(h.Name, string(policy.TLSAUnusable), "none of its TLSA records (%s) can be used for SMTP: publish %s instead", strings.Join(h.TLSA, ", "), publish(h))
+		a.fault(h.Name, string(reason.TLSAUnusable), tip(reason.TLSAUseless, "records", strings.Join(h.TLSA, ", "), "record", publish(h)))
 	case "failed":
 		a.unanswered(h)
 	}
-	if s := h.Skip; s != nil && h.Fail == nil && (s.Word == policy.DANERequired || s.Word == policy.RequireTLSUntrustedName || s.Word == policy.NoName) {
-		_, text := policy.Explain(s.Word)
+	if s := h.Skip; s != nil && h.Fail == nil && (s.Word == reason.DANERequired || s.Word == reason.RequireTLSUntrustedName || s.Word == reason.NoName) {
+		text := s.Word.Cure()
 		if a.e.Stop != nil && a.e.Stop.Word != s.Word { // not of all hosts
 			text = h.Name + ": " + text
 		}
@@ -262,10 +259,10 @@ func (a *adviser) host(h Host) {
 func (a *adviser) unanswered(h Host) {
 	switch {
 	case h.Skip == nil: // who asks does not mind
-	case h.Skip.Word == "dns-bogus":
-		a.fault(h.Name, string(h.Skip.Word), "DNSSEC validation fails for %s, so that nobody who honours DANE delivers to it: repair the zone's signatures", h.TLSAName)
+	case h.Skip.Word == reason.DNSBogus:
+		a.fault(h.Name, string(h.Skip.Word), tip(reason.TLSABogus, "name", h.TLSAName))
 	default:
-		a.fault(h.Name, string(h.Skip.Word), "%s cannot be looked up, so that nobody who honours DANE delivers to it: the name servers must answer, if only with \"no such name\"", h.TLSAName)
+		a.fault(h.Name, string(h.Skip.Word), tip(reason.TLSAUnanswered, "name", h.TLSAName))
 	}
 }
 
@@ -276,11 +273,11 @@ func (a *adviser) contact(h Host, c Contact) {
 	case c.Failure != nil:
 		a.unreachable(h, c)
 		return
-	case c.TLSFailure != nil && c.TLSFailure.Word == session.StartTLSNotOffered:
-		a.add(Advice{Word: string(c.TLSFailure.Word), Fault: tls, For: h.Name, Text: "it does not offer STARTTLS, so mail to it can be read on the way: configure a certificate and switch TLS on"})
+	case c.TLSFailure != nil && c.TLSFailure.Word == reason.StartTLSNotOffered:
+		a.add(Advice{Word: string(c.TLSFailure.Word), Fault: tls, For: h.Name, Text: tip(reason.NoStartTLS)})
 		return
 	case c.TLSFailure != nil:
-		a.fault(h.Name, string(c.TLSFailure.Word), "%s (%s)", cure(c.TLSFailure.Word, h.Name), c.TLSFailure.Text)
+		a.fault(h.Name, string(c.TLSFailure.Word), with(cure(c.TLSFailure.Word, h.Name), c.TLSFailure.Text))
 	}
 	a.weak(h, c, tls)
 	if c.DANE != nil && !c.DANE.OK {
@@ -288,7 +285,7 @@ func (a *adviser) contact(h Host, c Contact) {
 	}
 	a.certificate(h, c)
 	if a.e.Need == delivery.RequireTLS.String() && c.TLS != nil && !c.RequireTLS {
-		a.fault(h.Name, string(policy.RequireTLSNotOffered), "it does not offer REQUIRETLS (RFC 8689): switch it on, or let the sender do without")
+		a.fault(h.Name, string(reason.RequireTLSNotOffered), tip(reason.NoRequireTLS))
 	}
 }
 
@@ -296,17 +293,17 @@ func (a *adviser) contact(h Host, c Contact) {
 func (a *adviser) unreachable(h Host, c Contact) {
 	f := c.Failure
 	switch f.Word {
-	case session.ConnectTimeout, session.ConnectUnreachable:
+	case reason.ConnectTimeout, reason.ConnectUnreachable:
 		if a.e.cutOff(c.Address) {
 			return // told once, of ourselves
 		}
-		a.fault(h.Name, adviceUnreachable, "%s at %s (%s): see that it answers on port 25, or take it out of the MX and address records", f.Meaning, c.Address, f.Text)
-	case session.ConnectRefused, session.ConnectFailed:
-		a.fault(h.Name, adviceUnreachable, "%s at %s (%s): see that its mail server runs and listens there, or take it out of the MX and address records", f.Meaning, c.Address, f.Text)
-	case session.GreetingReply, session.HelloReply:
-		a.fault(h.Name, string(f.Word), "%s at %s (%s): it answers, and turns this server away: the answer says why, often for the address that we come from", f.Meaning, c.Address, f.Text)
+		a.fault(h.Name, adviceUnreachable, tip(reason.HostSilent, "meaning", f.Meaning, "address", c.Address, "detail", f.Text))
+	case reason.ConnectRefused, reason.ConnectFailed:
+		a.fault(h.Name, adviceUnreachable, tip(reason.HostShut, "meaning", f.Meaning, "address", c.Address, "detail", f.Text))
+	case reason.GreetingReply, reason.HelloReply:
+		a.fault(h.Name, string(f.Word), tip(reason.HostTurnsAway, "meaning", f.Meaning, "address", c.Address, "detail", f.Text))
 	default:
-		a.fault(h.Name, string(f.Word), "%s at %s (%s): something listens there that does not speak SMTP with us: see its log, and what stands before it", f.Meaning, c.Address, f.Text)
+		a.fault(h.Name, string(f.Word), tip(reason.HostNoSMTP, "meaning", f.Meaning, "address", c.Address, "detail", f.Text))
 	}
 }
 
@@ -319,7 +316,7 @@ func (e *Explanation) cutOff(address string) bool {
 			if strings.Contains(c.Address, ":") != v6 {
 				continue
 			}
-			if c.Failure == nil || c.Failure.Word != session.ConnectTimeout && c.Failure.Word != session.ConnectUnreachable {
+			if c.Failure == nil || c.Failure.Word != reason.ConnectTimeout && c.Failure.Word != reason.ConnectUnreachable {
 				return false
 			}
 			tried++
@@ -330,12 +327,12 @@ func (e *Explanation) cutOff(address string) bool {
 
 // ourWay is about our own way out.
 func (a *adviser) ourWay() {
-	for _, kind := range []struct{ address, name, advice string }{
-		{"0.0.0.0", "IPv4", "see whether this machine's network lets connections to port 25 out: many do not"},
-		{"::", "IPv6", "see whether this machine has IPv6 at all and lets connections to port 25 out by it; hosts are tried over IPv4 too"},
-	} {
+	for _, kind := range []struct {
+		address string
+		tip     reason.Tip
+	}{{"0.0.0.0", reason.OurWayIPv4}, {"::", reason.OurWayIPv6}} {
 		if a.e.cutOff(kind.address) {
-			a.add(Advice{Word: adviceOurWay, Fault: true, Text: "no " + kind.name + " address of any host could be reached, which points to our own way out: " + kind.advice})
+			a.add(Advice{Word: adviceOurWay, Fault: true, Text: tip(kind.tip)})
 		}
 	}
 }
@@ -344,22 +341,21 @@ func (a *adviser) ourWay() {
 func (a *adviser) weak(h Host, c Contact, required bool) {
 	if c.TLS != nil && c.TLS.Weak != nil {
 		f := c.TLS.Weak
-		a.add(Advice{Word: string(f.Reason), Fault: required || h.DANE == "usable" || a.e.MTASTS.Mode == string(mtasts.ModeTesting), For: h.Name,
-			Text: fmt.Sprintf("%s (%s); mail goes there only because nothing better is asked for", cure(f.Reason, h.Name), clean(f.Text))})
+		a.add(Advice{Word: string(f.Word), Fault: required || h.DANE == "usable" || a.e.MTASTS.Mode == string(mtasts.ModeTesting), For: h.Name,
+			Text: tip(reason.WeakTaken, "cure", cure(f.Word, h.Name), "detail", clean(f.Text))})
 	}
 	if c.SmallHello {
-		a.better(h.Name, adviceSmallHello, "it, or something on the way, cannot take a TLS hello that offers post-quantum key exchange: update its TLS, or the firewall before it; each mail costs two connections")
+		a.better(h.Name, string(reason.SmallHello), tip(reason.SmallHello))
 	}
 }
 
 // mismatch is about TLSA records that the presented certificate does not meet.
 func (a *adviser) mismatch(h Host, c Contact) {
-	if c.DANE.Word != "dane-no-match" || len(c.Chain) == 0 {
-		a.fault(h.Name, string(c.DANE.Word), "%s (%s)", cure(c.DANE.Word, h.Name), c.DANE.Text)
+	if c.DANE.Word != reason.DANENoMatch || len(c.Chain) == 0 {
+		a.fault(h.Name, string(c.DANE.Word), with(cure(c.DANE.Word, h.Name), c.DANE.Text))
 		return
 	}
-	a.fault(h.Name, string(c.DANE.Word), "its certificate matches none of its TLSA records (%s), so that nobody who honours DANE delivers to it: publish %s now; next time publish the new record before the certificate changes, and wait for the old TTL",
-		strings.Join(h.TLSA, ", "), line(h, c))
+	a.fault(h.Name, string(c.DANE.Word), tip(reason.TLSAOld, "records", strings.Join(h.TLSA, ", "), "record", line(h, c)))
 }
 
 // certificate is about the public validity of a certificate and its end.
@@ -369,14 +365,13 @@ func (a *adviser) certificate(h Host, c Contact) {
 	}
 	asked := a.e.MTASTS.Mode == string(mtasts.ModeEnforce) || a.e.MTASTS.Mode == string(mtasts.ModeTesting) || strings.Contains(h.Verify, "pkix")
 	if !c.PKIX.OK && asked {
-		text := cure(c.PKIX.Word, h.Name)
-		a.fault(h.Name, string(c.PKIX.Word), "%s (%s)", text, c.PKIX.Text)
+		a.fault(h.Name, string(c.PKIX.Word), with(cure(c.PKIX.Word, h.Name), c.PKIX.Text))
 		return
 	}
 	// RFC 7671 §5.1: DANE-EE does not look at the dates.
 	if end := c.Chain[0].NotAfter; (c.PKIX.OK || asked) && end.Sub(a.e.At) < expiresSoon {
-		a.add(Advice{Word: adviceExpiresSoon, Fault: asked, For: h.Name, Text: fmt.Sprintf("its certificate expires in %s, on %s: renew it, and see why that did not happen by itself",
-			days(end.Sub(a.e.At)), end.UTC().Format(time.DateOnly))})
+		a.add(Advice{Word: string(reason.ExpiresSoon), Fault: asked, For: h.Name,
+			Text: tip(reason.ExpiresSoon, "time", days(end.Sub(a.e.At)), "day", end.UTC().Format(time.DateOnly))})
 	}
 }
 
@@ -401,11 +396,11 @@ func (a *adviser) reports() {
 			if i > 0 {
 				continue // who runs the domain gets reports; the host's own record is a nicety
 			}
-			a.better(r.Domain, adviceNoTLSRPT, "nobody can report failures of TLS, so that its operator is the last to learn of them: publish %s. IN TXT \"v=TLSRPTv1; rua=mailto:tls-reports@%s\"", name, r.Domain)
+			a.better(r.Domain, string(reason.TLSRPTNone), tip(reason.TLSRPTNone, "name", name, "domain", r.Domain))
 		case rptMultiple, rptSyntax, rptUnsupported:
-			a.fault(r.Domain, adviceTLSRPT, "the TLS reporting record at %s cannot be used (%s), so that no reports are sent: write it as \"v=TLSRPTv1; rua=mailto:tls-reports@%s\", once", name, r.Detail, r.Domain)
+			a.fault(r.Domain, string(reason.TLSRPTBroken), tip(reason.TLSRPTBroken, "name", name, "detail", r.Detail, "domain", r.Domain))
 		default:
-			a.fault(r.Domain, r.Failure, "the TLS reporting record at %s cannot be looked up (%s)", name, r.Detail)
+			a.fault(r.Domain, r.Failure, tip(reason.TLSRPTUnanswered, "name", name, "detail", r.Detail))
 		}
 	}
 }

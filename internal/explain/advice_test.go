@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
-	"waxwing/mtasts"
+	"waxwing/internal/reason"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -45,7 +44,7 @@ func plain(e *Explanation) {
 func TestAdvise(t *testing.T) {
 	t.Parallel()
 	contact := func(e *Explanation) *Contact { return &e.Hosts[0].Contacts[0] }
-	stop := func(w delivery.Reason) func(*Explanation) {
+	stop := func(w reason.Word) func(*Explanation) {
 		return func(e *Explanation) {
 			*e = Explanation{Domain: "a.test", Stop: &Reason{Word: w, Text: "text"}}
 		}
@@ -71,21 +70,21 @@ func TestAdvise(t *testing.T) {
 			"dns-bogus", "mx.a.test", "fault", "repair the zone's signatures"},
 		{"TLSA lookup fails", nil, func(e *Explanation) { e.Hosts[0].DANE, e.Hosts[0].Skip = "failed", &Reason{Word: "dns-servfail"} },
 			"dns-servfail", "mx.a.test", "fault", `if only with "no such name"`},
-		{"signed, no TLSA", nil, func(e *Explanation) { e.Hosts[0].DANE = "none" }, adviceNoTLSA, "mx.a.test", "better", "IN TLSA 3 1 1 abcd"},
+		{"signed, no TLSA", nil, func(e *Explanation) { e.Hosts[0].DANE = "none" }, "no-tlsa", "mx.a.test", "better", "IN TLSA 3 1 1 abcd"},
 		{"signed, no TLSA, not connected", nil, func(e *Explanation) { e.Hosts[0].DANE, e.Hosts[0].Contacts = "none", nil },
-			adviceNoTLSA, "mx.a.test", "better", "waxwing dane record mx.a.test"},
+			"no-tlsa", "mx.a.test", "better", "waxwing dane record mx.a.test"},
 		{"TLSA on one host of two", nil, func(e *Explanation) {
 			e.Hosts = append(e.Hosts, Host{Name: "mx2.a.test", TLSAName: "_25._tcp.mx2.a.test", DANE: "none"})
-		}, advicePartlyTLSA, "mx2.a.test", "better", "publish _25._tcp.mx2.a.test."},
+		}, "tlsa-on-some-hosts", "mx2.a.test", "better", "publish _25._tcp.mx2.a.test."},
 		// Nothing published.
-		{"unprotected", plain, func(*Explanation) {}, adviceUnprotected, "a.test", "better", "sign the zones"},
-		{"mode none", plain, func(e *Explanation) { e.MTASTS.Mode = "none" }, adviceUnprotected, "a.test", "better", "MTA-STS"},
+		{"unprotected", plain, func(*Explanation) {}, "unprotected", "a.test", "better", "sign the zones"},
+		{"mode none", plain, func(e *Explanation) { e.MTASTS.Mode = "none" }, "unprotected", "a.test", "better", "MTA-STS"},
 		// Certificates.
 		{"expires soon, asked for", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(80 * time.Hour) },
-			adviceExpiresSoon, "mx.a.test", "fault", "expires in 3 days, on 2026-02-03"},
-		{"expires tomorrow", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(25 * time.Hour) }, adviceExpiresSoon, "mx.a.test", "fault", "in 1 day,"},
-		{"expires today", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(time.Hour) }, adviceExpiresSoon, "mx.a.test", "fault", "less than a day"},
-		{"expires soon, DANE only", nil, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(80 * time.Hour) }, adviceExpiresSoon, "mx.a.test", "better", ""},
+			"certificate-expires-soon", "mx.a.test", "fault", "expires in 3 days, on 2026-02-03"},
+		{"expires tomorrow", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(25 * time.Hour) }, "certificate-expires-soon", "mx.a.test", "fault", "in 1 day,"},
+		{"expires today", enforced, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(time.Hour) }, "certificate-expires-soon", "mx.a.test", "fault", "less than a day"},
+		{"expires soon, DANE only", nil, func(e *Explanation) { contact(e).Chain[0].NotAfter = noon.Add(80 * time.Hour) }, "certificate-expires-soon", "mx.a.test", "better", ""},
 		{"self-signed under DANE is well", nil, func(e *Explanation) { contact(e).PKIX = &Verification{Word: "cert-self-signed"} }, "", "", "", ""},
 		{"expired under MTA-STS", enforced, func(e *Explanation) { contact(e).PKIX = &Verification{Word: "cert-expired"} }, "cert-expired", "mx.a.test", "fault", "renew it"},
 		{"wrong name under MTA-STS", enforced, func(e *Explanation) { contact(e).PKIX = &Verification{Word: "cert-host-mismatch"} }, "cert-host-mismatch", "mx.a.test", "fault", "the name in the MX record"},
@@ -115,15 +114,15 @@ func TestAdvise(t *testing.T) {
 		}, "protocol-error", "mx.a.test", "fault", "does not speak SMTP"},
 		{"POL-10: weak TLS", plain, func(e *Explanation) {
 			e.MTASTS.Mode, e.MTASTS.MX, e.MTASTS.MaxAge = "enforce", []string{"mx.a.test"}, 1209600
-			contact(e).TLS = &delivery.TLSFacts{Weak: &delivery.TLSFailure{Reason: "tls-version", Text: "TLS 1.0"}}
+			contact(e).TLS = &delivery.TLSFacts{Weak: &delivery.TLSFailure{Word: "tls-version", Text: "TLS 1.0"}}
 		}, "tls-version", "mx.a.test", "better", "update the host's TLS (TLS 1.0)"},
-		{"POL-10: small hello", nil, func(e *Explanation) { contact(e).SmallHello = true }, adviceSmallHello, "mx.a.test", "better", "post-quantum"},
+		{"POL-10: small hello", nil, func(e *Explanation) { contact(e).SmallHello = true }, "small-hello", "mx.a.test", "better", "post-quantum"},
 		// SES-16: several causes over several hosts are told apart.
 		{"REQUIRETLS to an untrusted name", nil, func(e *Explanation) {
-			e.Hosts[0].Skip, e.Hosts[0].Contacts = &Reason{Word: policy.RequireTLSUntrustedName}, nil
-			e.Stop = &Reason{Word: policy.RequireTLSUntrustedName}
+			e.Hosts[0].Skip, e.Hosts[0].Contacts = &Reason{Word: reason.RequireTLSUntrustedName}, nil
+			e.Stop = &Reason{Word: reason.RequireTLSUntrustedName}
 		}, "requiretls-untrusted-name", "", "fault", "sign the domain with DNSSEC"},
-		{"no STARTTLS where required", nil, func(e *Explanation) { *contact(e) = Contact{TLSFailure: &Reason{Word: policy.StartTLSNotOffered}} },
+		{"no STARTTLS where required", nil, func(e *Explanation) { *contact(e) = Contact{TLSFailure: &Reason{Word: reason.StartTLSNotOffered}} },
 			"starttls-not-offered", "mx.a.test", "fault", "switch TLS on"},
 		{"handshake", nil, func(e *Explanation) { *contact(e) = Contact{TLSFailure: &Reason{Word: "tls-version", Text: "x"}} }, "tls-version", "mx.a.test", "fault", "update the host's TLS (x)"},
 		{"alert", nil, func(e *Explanation) {
@@ -137,19 +136,19 @@ func TestAdvise(t *testing.T) {
 			"sts-mx-mismatch", "a.test", "fault", `does not list mx2.a.test: add "mx: mx2.a.test"`},
 		{"wildcard is a match", enforced, func(e *Explanation) { e.MTASTS.MX = []string{"*.a.test"} }, "", "", "", ""},
 		{"wildcard is one label", enforced, func(e *Explanation) { e.MTASTS.MX = []string{"*.test"} }, "sts-mx-mismatch", "a.test", "fault", ""},
-		{"policy lists more", enforced, func(e *Explanation) { e.MTASTS.MX = []string{"mx.a.test", "old.a.test"} }, adviceSTSUnused, "a.test", "better", "old.a.test, which matches no host"},
+		{"policy lists more", enforced, func(e *Explanation) { e.MTASTS.MX = []string{"mx.a.test", "old.a.test"} }, "sts-mx-unused", "a.test", "better", "old.a.test, which matches no host"},
 		{"testing", enforced, func(e *Explanation) { e.MTASTS.Mode = "testing" }, "sts-testing", "a.test", "better", "mode: enforce"},
-		{"short max_age", enforced, func(e *Explanation) { e.MTASTS.MaxAge = 86400 }, adviceSTSMaxAge, "a.test", "better", "24h0m0s only"},
-		{"id not changed", enforced, func(e *Explanation) { e.MTASTS.Live = &Live{Mode: "enforce"} }, adviceSTSStale, "a.test", "fault", `the id "1"`},
+		{"short max_age", enforced, func(e *Explanation) { e.MTASTS.MaxAge = 86400 }, "sts-max-age-short", "a.test", "better", "24h0m0s only"},
+		{"id not changed", enforced, func(e *Explanation) { e.MTASTS.Live = &Live{Mode: "enforce"} }, "sts-id-unchanged", "a.test", "fault", `the id "1"`},
 		{"live is the same", enforced, func(e *Explanation) { e.MTASTS.Live = &Live{Mode: "enforce", Same: true} }, "", "", "", ""},
 		{"live cannot be fetched", enforced, func(e *Explanation) { e.MTASTS.Live = &Live{Failure: "webpki", Detail: "x"} }, "webpki", "a.test", "fault", "mta-sts.a.test (x)"},
 		// TLS reporting.
-		{"no TLSRPT", nil, func(e *Explanation) { e.TLSRPT[0].Failure = rptNone }, adviceNoTLSRPT, "a.test", "better", `_smtp._tls.a.test. IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@a.test"`},
+		{"no TLSRPT", nil, func(e *Explanation) { e.TLSRPT[0].Failure = rptNone }, "no-tlsrpt", "a.test", "better", `_smtp._tls.a.test. IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@a.test"`},
 		{"no TLSRPT of a host", nil, func(e *Explanation) {
 			e.TLSRPT = append(e.TLSRPT, TLSRPT{Domain: "mx.a.test", Failure: rptNone})
 		}, "", "", "", ""},
-		{"TLSRPT syntax", nil, func(e *Explanation) { e.TLSRPT[0].Failure = rptSyntax }, adviceTLSRPT, "a.test", "fault", "once"},
-		{"two TLSRPT records", nil, func(e *Explanation) { e.TLSRPT[0].Failure = rptMultiple }, adviceTLSRPT, "a.test", "fault", "once"},
+		{"TLSRPT syntax", nil, func(e *Explanation) { e.TLSRPT[0].Failure = rptSyntax }, "tlsrpt-record", "a.test", "fault", "once"},
+		{"two TLSRPT records", nil, func(e *Explanation) { e.TLSRPT[0].Failure = rptMultiple }, "tlsrpt-record", "a.test", "fault", "once"},
 		{"TLSRPT lookup", nil, func(e *Explanation) { e.TLSRPT[0].Failure = "dns-bogus" }, "dns-bogus", "a.test", "fault", "cannot be looked up"},
 		// What ends it before any host.
 		{"no such domain", nil, stop("no-such-domain"), "no-such-domain", "", "fault", "typing errors"},
@@ -160,7 +159,7 @@ func TestAdvise(t *testing.T) {
 		{"host without address", nil, func(e *Explanation) {
 			e.Hosts[0] = Host{Name: "mx.a.test", DANE: "none", Fail: &Reason{Word: "no-address", Text: "mx.a.test has no address", Meaning: "the host has no address"}}
 		}, "no-address", "a.test", "fault", "mx.a.test has no address: publish an A or AAAA record for it"},
-		{"store", nil, func(e *Explanation) { e.SeenFail = "gone" }, adviceNotTold, "", "better", "gone"},
+		{"store", nil, func(e *Explanation) { e.SeenFail = "gone" }, "last-seen-unreadable", "", "better", "gone"},
 	} {
 		e := finding(tt.on)
 		if tt.then != nil {
@@ -182,7 +181,7 @@ func TestAdvise(t *testing.T) {
 // Every fault of an MTA-STS record or policy has its advice, with the domain's name.
 func TestAdviseMTASTS(t *testing.T) {
 	t.Parallel()
-	for _, w := range []mtasts.Word{mtasts.MultipleRecords, mtasts.RecordSyntax, mtasts.DNSTemporary, mtasts.NoPolicy, mtasts.Fetch, mtasts.WebPKI, mtasts.PolicySyntax} {
+	for _, w := range []reason.Word{reason.STSMultipleRecords, reason.STSRecordSyntax, reason.STSLookupFailed, reason.STSNoPolicy, reason.STSFetch, reason.STSWebPKI, reason.STSPolicySyntax} {
 		e := finding(plain)
 		e.MTASTS.Failure, e.MTASTS.Detail = string(w), "detail"
 		got := Advise(e)
@@ -205,8 +204,8 @@ func TestAdviseOrder(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	// A resolver that does not answer may be ours.
-	got = Advise(Explanation{Domain: "a.test", Stop: &Reason{Word: policy.DNSError}})
-	if len(got) != 2 || got[1].Word != adviceResolver {
+	got = Advise(Explanation{Domain: "a.test", Stop: &Reason{Word: reason.DNSError}})
+	if len(got) != 2 || got[1].Word != "resolver" {
 		t.Errorf("%+v", got)
 	}
 }

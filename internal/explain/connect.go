@@ -18,6 +18,7 @@ import (
 	"waxwing/internal/foreign"
 	"waxwing/internal/guard"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/session"
 )
 
@@ -43,10 +44,10 @@ type Contact struct {
 
 // Verification is the result of one verification.
 type Verification struct {
-	OK      bool            `json:"ok"`
-	Matched string          `json:"matched,omitempty"` // the name, or the TLSA record
-	Word    delivery.Reason `json:"word,omitempty"`
-	Text    string          `json:"text,omitempty"`
+	OK      bool        `json:"ok"`
+	Matched string      `json:"matched,omitempty"` // the name, or the TLSA record
+	Word    reason.Word `json:"word,omitempty"`
+	Text    string      `json:"text,omitempty"`
 }
 
 // Certificate is one certificate of the chain, as presented.
@@ -116,11 +117,11 @@ func newContact(plan delivery.Plan, p session.Probe) Contact {
 		c.Offers[i] = clean(o)
 	}
 	if p.Err != nil {
-		r := reason(p.Err.Word, clean(p.Err.Text))
+		r := newReason(p.Err.Word, clean(p.Err.Text))
 		c.Failure = &r
 	}
 	if p.TLSFailure != nil {
-		r := reason(p.TLSFailure.Reason, clean(p.TLSFailure.Text))
+		r := newReason(p.TLSFailure.Word, clean(p.TLSFailure.Text))
 		c.TLSFailure = &r
 	}
 	c.Certs = p.Chain
@@ -128,7 +129,7 @@ func newContact(plan delivery.Plan, p session.Probe) Contact {
 		c.Chain = append(c.Chain, certificate(cert, i == 0))
 	}
 	if f := policy.Refused(&plan, &p.Session); f != nil {
-		r := reason(f.Word, clean(f.Text))
+		r := newReason(f.Word, clean(f.Text))
 		c.Refused = &r
 	}
 	return c
@@ -141,7 +142,7 @@ func verification(v *delivery.Verification) *Verification {
 	case v.Failure == nil:
 		return &Verification{OK: true, Matched: v.Matched}
 	}
-	return &Verification{Word: v.Failure.Reason, Text: clean(v.Failure.Text)}
+	return &Verification{Word: v.Failure.Word, Text: clean(v.Failure.Text)}
 }
 
 func certificate(c *x509.Certificate, leaf bool) Certificate {

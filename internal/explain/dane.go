@@ -39,13 +39,6 @@ type FoundDANEHost struct {
 	OK         bool      `json:"ok"`
 }
 
-// TLSARecord is a record to publish.
-type TLSARecord struct {
-	Name   string `json:"name"`
-	Record string `json:"record"`
-	Line   string `json:"line"` // both, as a zone file has them
-}
-
 // FindDANE looks up the hosts of a domain, or name itself where it has no MX
 // records, with their TLSA records.
 func FindDANE(ctx context.Context, f *destination.Finder, name dns.Name) *FoundDANE {

@@ -15,12 +15,12 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
 	"waxwing/internal/posture"
+	"waxwing/internal/reason"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
+	"waxwing/internal/stspolicy"
 	"waxwing/internal/transport"
-	"waxwing/mtasts"
 )
 
 // Planner makes plans; *transport.Direct is one.
@@ -33,17 +33,12 @@ type Prober interface {
 	Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) session.Probe
 }
 
-// Fetcher gets MTA-STS policies; *mtasts.Fetcher is one.
-type Fetcher interface {
-	Fetch(ctx context.Context, domain dns.Name) (*mtasts.Policy, []byte, *mtasts.Error)
-}
-
 // Explainer explains. Planner is needed; without the others less is told.
 type Explainer struct {
 	Planner Planner
 	DNS     dns.Resolver // for the records of MTA-STS and TLS reporting
 	Prober  Prober
-	Fetcher Fetcher
+	Fetcher stspolicy.Fetcher
 	Routes  *routes.Store // the operator's
 	// Seen is what deliveries have shown of a domain.
 	Seen func(ctx context.Context, domain dns.Name) (posture.Facts, error)
@@ -133,9 +128,9 @@ type TLSRPT struct {
 
 // Reason is a word with what it means.
 type Reason struct {
-	Word    delivery.Reason `json:"word"`
-	Text    string          `json:"text,omitempty"`
-	Meaning string          `json:"meaning,omitempty"`
+	Word    reason.Word `json:"word"`
+	Text    string      `json:"text,omitempty"`
+	Meaning string      `json:"meaning,omitempty"`
 }
 
 // Host is what would be done with one MX host.
@@ -169,7 +164,7 @@ func (x *Explainer) Domain(ctx context.Context, req Request) Explanation {
 		e.Hosts = append(e.Hosts, host(plan))
 	}
 	if dec.Stop != nil {
-		r := reason(dec.Stop.Word, dec.Stop.Text)
+		r := newReason(dec.Stop.Word, dec.Stop.Text)
 		e.Stop = &r
 	}
 	if dest.Fail == nil && !d.IsLiteral() {
@@ -200,7 +195,7 @@ func (x *Explainer) seen(ctx context.Context, d delivery.RecipientDomain, e *Exp
 			e.SeenFail = err.Error()
 		}
 		if f != nil {
-			f.Meaning, _ = policy.Explain(f.Word)
+			f.Meaning = f.Word.Meaning()
 			e.Failed = f
 		}
 	}
@@ -241,17 +236,17 @@ func host(p delivery.Plan) Host {
 		h.Addresses = append(h.Addresses, a.String())
 	}
 	if f := p.Host.Fail; f != nil {
-		r := reason(f.Word, f.Text)
+		r := newReason(f.Word, f.Text)
 		h.Fail = &r
 	}
 	for _, f := range p.Basis {
-		h.Basis = append(h.Basis, reason(f.Word, f.Text))
+		h.Basis = append(h.Basis, newReason(f.Word, f.Text))
 	}
 	for _, r := range p.Reports {
 		h.Reported = append(h.Reported, string(r.Type)+" "+r.Domain.ASCII())
 	}
 	if p.Skip != nil {
-		r := reason(p.Skip.Cause, p.Skip.Text)
+		r := newReason(p.Skip.Word, p.Skip.Text)
 		h.Skip = &r
 		return h
 	}
@@ -262,9 +257,8 @@ func host(p delivery.Plan) Host {
 	return h
 }
 
-func reason(w delivery.Reason, text string) Reason {
-	meaning, _ := policy.Explain(w)
-	return Reason{Word: w, Text: text, Meaning: meaning}
+func newReason(w reason.Word, text string) Reason {
+	return Reason{Word: w, Text: text, Meaning: w.Meaning()}
 }
 
 func (x *Explainer) now() time.Time {
@@ -272,13 +266,4 @@ func (x *Explainer) now() time.Time {
 		return x.Now()
 	}
 	return time.Now()
-}
-
-// Hosted is the answer about a domain whose mail ends here.
-type Hosted struct {
-	Domain  string `json:"domain"`
-	Hosted  bool   `json:"hosted"`
-	Summary string `json:"summary"`
-	Account string `json:"account,omitempty"` // of an address: whose it is
-	Mailbox string `json:"mailbox,omitempty"`
 }

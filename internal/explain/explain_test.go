@@ -17,7 +17,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
 	"waxwing/internal/explain"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/stspolicy"
 	"waxwing/internal/transport"
@@ -32,7 +32,7 @@ type webs map[string]string
 func (w webs) Fetch(_ context.Context, domain dns.Name) (*mtasts.Policy, []byte, *mtasts.Error) {
 	text, ok := w[domain.ASCII()]
 	if !ok {
-		return nil, nil, &mtasts.Error{Word: mtasts.Fetch, Detail: "no policy host"}
+		return nil, nil, &mtasts.Error{Word: reason.STSFetch, Detail: "no policy host"}
 	}
 	p, err := mtasts.ParsePolicy([]byte(text))
 	return p, []byte(text), err
@@ -136,7 +136,7 @@ func agree(t *testing.T, x explain.Explanation, text string) {
 	}
 	for _, h := range x.Hosts {
 		for _, r := range h.Basis {
-			if !strings.Contains(text, string(r.Word)) && r.Word != policy.Skipped {
+			if !strings.Contains(text, string(r.Word)) && r.Word != reason.Skipped {
 				t.Errorf("%s is not in the text", r.Word)
 			}
 			if r.Meaning == "" {

@@ -3,13 +3,17 @@ package explain
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
+	"waxwing/internal/reason"
+	"waxwing/internal/stspolicy"
 	"waxwing/mtasts"
+	"waxwing/tlsrpt"
 )
 
 // FoundSTS is what a stranger finds of a domain's MTA-STS.
@@ -40,7 +44,7 @@ func (a *FoundSTS) Trouble() error {
 	switch {
 	case a.OK:
 		return nil
-	case a.Word == string(mtasts.NoRecord):
+	case a.Word == string(reason.STSNoRecord):
 		return fmt.Errorf("%s has no MTA-STS", a.Domain)
 	case a.Word != "":
 		return fmt.Errorf("the MTA-STS of %s cannot be used: %s", a.Domain, a.Word)
@@ -51,7 +55,7 @@ func (a *FoundSTS) Trouble() error {
 }
 
 // FindSTS looks a domain's MTA-STS up as a stranger would, past every cache.
-func FindSTS(ctx context.Context, r dns.Resolver, f Fetcher, finder *destination.Finder, domain dns.Name) FoundSTS {
+func FindSTS(ctx context.Context, r dns.Resolver, f stspolicy.Fetcher, finder *destination.Finder, domain dns.Name) FoundSTS {
 	a := FoundSTS{Domain: domain.ASCII(), Hosts: []FoundSTSHost{}}
 	txt, record, failed := mtasts.LookupRecord(ctx, r, domain)
 	a.Security = txt.Security.String()
@@ -90,4 +94,34 @@ func FindSTS(ctx context.Context, r dns.Resolver, f Fetcher, finder *destination
 		a.Hosts = append(a.Hosts, x)
 	}
 	return a
+}
+
+// Print writes it for people.
+func (a *FoundSTS) Print(w io.Writer) {
+	if a.Record != "" {
+		fmt.Fprintf(w, "_mta-sts.%s TXT (%s): %q\n", a.Domain, a.Security, a.Record)
+	}
+	if a.Word != "" {
+		what := "its MTA-STS cannot be used"
+		if a.Word == string(reason.STSNoRecord) {
+			what = "it has no MTA-STS"
+		}
+		fmt.Fprintf(w, "%s: %s: %s: %s\n", a.Domain, what, a.Word, a.Failure)
+	}
+	if a.Policy != "" {
+		fmt.Fprintf(w, "https://mta-sts.%s/.well-known/mta-sts.txt:\n", a.Domain)
+		for l := range strings.SplitSeq(strings.TrimSpace(a.Policy), "\n") {
+			fmt.Fprintf(w, "  %s\n", tlsrpt.Printable(strings.TrimRight(l, "\r")))
+		}
+	}
+	if a.HostsBad != "" {
+		fmt.Fprintf(w, "hosts: %s\n", a.HostsBad)
+	}
+	for _, h := range a.Hosts {
+		if h.Matches == "" {
+			fmt.Fprintf(w, "MX %s: not in the policy\n", h.Host)
+		} else {
+			fmt.Fprintf(w, "MX %s: matches %s\n", h.Host, h.Matches)
+		}
+	}
 }

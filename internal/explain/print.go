@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
 	"waxwing/internal/posture"
-	"waxwing/mtasts"
+	"waxwing/internal/reason"
 )
 
 // summary is the decision in one sentence.
@@ -135,7 +134,7 @@ func (e Explanation) printSTS(w io.Writer) {
 		fmt.Fprintf(w, "\nMTA-STS: not looked at\n")
 	case m.Mode != "":
 		fmt.Fprintf(w, "\nMTA-STS: mode %s, id %s, mx %s\n", m.Mode, m.ID, strings.Join(m.MX, " "))
-	case m.Failure == "" || m.Failure == string(mtasts.NoRecord):
+	case m.Failure == "" || m.Failure == string(reason.STSNoRecord):
 		fmt.Fprintf(w, "\nMTA-STS: none\n")
 	default:
 		fmt.Fprintf(w, "\nMTA-STS: no policy in force\n")
@@ -143,7 +142,7 @@ func (e Explanation) printSTS(w io.Writer) {
 	if m.Mode != "" && !m.Fetched.IsZero() {
 		fmt.Fprintf(w, "  fetched %s from https://mta-sts.%s/.well-known/mta-sts.txt\n", moment(m.Fetched), e.Domain)
 	}
-	if m.Failure != "" && m.Failure != string(mtasts.NoRecord) {
+	if m.Failure != "" && m.Failure != string(reason.STSNoRecord) {
 		fmt.Fprintf(w, "  %s: %s\n", m.Failure, m.Detail)
 	}
 	if l := m.Live; l != nil {
@@ -166,7 +165,7 @@ func (h Host) print(w io.Writer, i int) {
 		fmt.Fprintf(w, "  TLS %s, verification %s, plaintext after a failure: %s\n", h.TLS, h.Verify, map[bool]string{true: "allowed", false: "never"}[h.Plaintext])
 	}
 	for _, b := range h.Basis {
-		if h.Skip == nil || b.Word != h.Skip.Word && b.Word != policy.Skipped { // told above
+		if h.Skip == nil || b.Word != h.Skip.Word && b.Word != reason.Skipped { // told above
 			fmt.Fprintf(w, "  because %s\n", b.line())
 		}
 	}
@@ -199,7 +198,7 @@ func (c Contact) Print(w io.Writer) {
 			fmt.Fprintf(w, "    only with a small TLS hello: the host closed or refused the first, which offers post-quantum key exchange\n")
 		}
 		if f := c.TLS.Weak; f != nil {
-			fmt.Fprintf(w, "    weak: %s: %s\n", f.Reason, clean(f.Text))
+			fmt.Fprintf(w, "    weak: %s: %s\n", f.Word, clean(f.Text))
 		}
 	}
 	for i, x := range c.Chain {

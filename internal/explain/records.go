@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/tlsrpt"
 )
 
@@ -97,10 +98,10 @@ const (
 func tlsRPT(domain dns.Name, a dns.Answer[string], err error) TLSRPT {
 	r := TLSRPT{Domain: domain.ASCII()}
 	if err != nil {
-		r.Failure, r.Detail = "dns-error", err.Error()
+		r.Failure, r.Detail = string(reason.DNSError), err.Error()
 		var de *dns.Error
 		if errors.As(err, &de) {
-			r.Failure = de.Word()
+			r.Failure = string(de.Word())
 		}
 		return r
 	}

@@ -33,10 +33,13 @@ func (x *Explainer) way(ctx context.Context, req Request) *Way {
 
 // chooseWay is pure.
 func chooseWay(t *routes.Table, s route.Subject) *Way {
-	for name, err := range t.Broken {
-		return &Way{Transport: name, Why: "a transport or route of this server cannot be read, and mail waits", Problem: err.Error()}
+	c := t.Choice(s)
+	if c.Transport == "" {
+		return &Way{Why: "a route of this server cannot be read, and such mail waits", Problem: c.Why}
 	}
-	c := route.Choose(t.Rules, s)
+	if err := t.Broken[c.Transport]; err != nil {
+		return &Way{Transport: c.Transport, Why: "a transport of this server cannot be read, and mail for it waits", Problem: err.Error()}
+	}
 	if c.Transport == route.DirectName {
 		return nil
 	}

@@ -39,7 +39,8 @@ func TestWay(t *testing.T) {
 			table.Rules = []route.Rule{{ID: 1, Scope: route.OfServer, Transport: tt.transport}}
 		}
 		if tt.broken {
-			table.Broken = map[string]error{"x": errors.New("y")}
+			table.Bad = []route.BadRule{{Rule: route.Rule{Scope: route.OfServer, Transport: "relay"}, Err: errors.New("y")}}
+			table.Broken = map[string]error{"of others": errors.New("z")}
 		}
 		w := chooseWay(table, route.Subject{Recipient: to})
 		if w.direct() != tt.direct || (w == nil) != (tt.want == "") || w != nil && !strings.Contains(w.summary(), tt.want) {

@@ -49,8 +49,8 @@ func Shown(s string) string {
 	}, s)
 }
 
-// Text is s as both engines of the store take it: UTF-8 without NUL, in at most so
-// many octets.
+// Text is s as both engines of the store take it: UTF-8, with U+FFFD for NUL and what is
+// not UTF-8, in at most so many octets.
 func Text(s string, most int) string {
-	return Cut(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", ""), most)
+	return Cut(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD"), most)
 }

@@ -6,36 +6,41 @@ type Area string
 
 // The areas.
 const (
-	Allowance  Area = "allowance"
-	Control    Area = "control"
-	Datagram   Area = "datagram"
-	Delivery   Area = "delivery"
-	Fetch      Area = "fetch"
-	Hook       Area = "hook"
-	HTTPS      Area = "https"
-	Listener   Area = "listener"
-	Login      Area = "login"
-	Metrics    Area = "metrics"
-	Notice     Area = "notice"
-	Pool       Area = "pool"
-	Posture    Area = "posture"
-	Proxy      Area = "proxy"
-	Queue      Area = "queue"
-	Refresh    Area = "refresh"
-	ReportPost Area = "report-post"
-	ReportUnit Area = "report-unit"
-	Reports    Area = "reports"
-	Resolver   Area = "resolver"
-	Reverse    Area = "reverse"
-	SelfTest   Area = "selftest"
-	Sendmail   Area = "sendmail"
-	Settle     Area = "settle"
-	Signals    Area = "signals"
-	SMTP       Area = "smtp"
-	Socketmap  Area = "socketmap"
-	Store      Area = "store"
-	Sweeper    Area = "sweeper"
-	Watcher    Area = "watcher"
+	Allowance      Area = "allowance"
+	Blocklist      Area = "blocklist"
+	Control        Area = "control"
+	Correspondents Area = "correspondents"
+	Datagram       Area = "datagram"
+	Delivery       Area = "delivery"
+	Fetch          Area = "fetch"
+	Hook           Area = "hook"
+	HTTP           Area = "http"
+	HTTPS          Area = "https"
+	Listener       Area = "listener"
+	Login          Area = "login"
+	Metrics        Area = "metrics"
+	Notice         Area = "notice"
+	Pool           Area = "pool"
+	Posture        Area = "posture"
+	Proxy          Area = "proxy"
+	Queue          Area = "queue"
+	Refresh        Area = "refresh"
+	ReportPost     Area = "report-post"
+	ReportUnit     Area = "report-unit"
+	Reports        Area = "reports"
+	Resolver       Area = "resolver"
+	Reverse        Area = "reverse"
+	SelfTest       Area = "selftest"
+	Sendmail       Area = "sendmail"
+	Settle         Area = "settle"
+	Signals        Area = "signals"
+	SMTP           Area = "smtp"
+	Socketmap      Area = "socketmap"
+	Store          Area = "store"
+	Sweeper        Area = "sweeper"
+	Verify         Area = "verify"
+	Watcher        Area = "watcher"
+	Webhook        Area = "webhook"
 )
 
 // Work is an area with what is done there and what a panic does to it.
@@ -48,11 +53,14 @@ type Work struct {
 func Areas() []Work {
 	return []Work{
 		{Allowance, "keeping the books of what accounts send in a day"},
+		{Blocklist, "asking a DNS blocklist: the client counts as not listed"},
 		{Control, "a command at the control socket: it is told of an internal error"},
+		{Correspondents, "noting whose mail accounts have had: it is not noted"},
 		{Datagram, "the TLS results of a Postfix: the datagram counts as malformed, or its batch as lost after three panics"},
 		{Delivery, "an attempt to deliver: the message waits, and is returned to its sender after three panics"},
 		{Fetch, "the connection to an MTA-STS policy host: the fetch fails"},
 		{Hook, "an alert to the webhook: given up after three panics"},
+		{HTTP, "a request by HTTP: answered 500"},
 		{HTTPS, "a request by HTTPS: answered 500"},
 		{Listener, "accepting connections"},
 		{Login, "the check of a password: the login fails for now"},
@@ -76,6 +84,8 @@ func Areas() []Work {
 		{Socketmap, "a TLS policy lookup of a Postfix: it fails for now"},
 		{Store, "a transaction: it is undone"},
 		{Sweeper, "removing what is over"},
+		{Verify, "SPF of a message that comes in: it is a temperror"},
 		{Watcher, "hearing of changes that other processes make"},
+		{Webhook, "posting events to a program: they are posted when the lease ends"},
 	}
 }

@@ -3,7 +3,7 @@
 package interop
 
 import (
-	"waxwing/dane"
+	"waxwing/internal/reason"
 )
 
 // delivery cases: what a domain publishes, and what must come of a mail to it.
@@ -25,8 +25,8 @@ func casesOf(peer string) []deliveryCase {
 	list := []deliveryCase{
 		{name: "dane-ee", domain: at("ee"), host: at("mx"), tls: "dane"},
 		{name: "dane-ta", domain: at("ta"), host: at("mxta"), tls: "dane"},
-		{name: "dane-mismatch", domain: at("bad"), host: at("mxbad"), word: dane.NoMatch},
-		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: dane.TANameMismatch},
+		{name: "dane-mismatch", domain: at("bad"), host: at("mxbad"), word: string(reason.DANENoMatch)},
+		{name: "dane-ta-name", domain: at("name"), host: at("mxname"), word: string(reason.DANETANameMismatch)},
 		{name: "dane-mx-alias", domain: at("alias"), host: at("mxalias"), tls: "dane"},
 		{name: "dane-unusable", domain: at("unusable"), host: at("mxunusable"), tls: "unverified"},
 		{name: "dane-implicit-mx", domain: at("implicit"), host: at("implicit"), tls: "dane"},
@@ -76,7 +76,7 @@ func (c deliveryCase) broken() deliveryCase {
 	case c.tls == "unverified" && c.name != "dane-unusable":
 		c.tls = "none"
 	case c.also != "": // the first host's reason is told
-		c.tls, c.word = "", dane.NoMatch
+		c.tls, c.word = "", string(reason.DANENoMatch)
 	default:
 		c.tls, c.word = "", "tls-alert-internal-error"
 	}

@@ -120,7 +120,7 @@ func (p *pki) records(c savedChain) (list []dns.TLSA) {
 }
 
 // TestSavedChains: ldns-dane over saved chains, OpenSSL's client over the same
-// chains from a TLS server, and package dane come to the same verdict on every
+// chains from a TLS server, and package dane come to the same result on every
 // chain with every record.
 func TestSavedChains(t *testing.T) {
 	t.Parallel()
@@ -185,7 +185,7 @@ func (c savedChain) serve(t *testing.T) (addr string) {
 			}
 			go func() {
 				defer nc.Close()
-				nc.SetDeadline(time.Now().Add(10 * time.Second))
+				nc.SetDeadline(time.Now().Add(2 * time.Minute))
 				io.Copy(io.Discard, nc)
 			}()
 		}
@@ -193,7 +193,7 @@ func (c savedChain) serve(t *testing.T) (addr string) {
 	return l.Addr().String()
 }
 
-// openSSL asks OpenSSL's client for its verdict.
+// openSSL asks OpenSSL's client for its result.
 func openSSL(t *testing.T, dir, addr string, rr dns.TLSA) (ok bool, said string) {
 	t.Helper()
 	said, err := output(dir, "openssl", "s_client", "-brief", "-connect", addr, "-dane_tlsa_domain", chainHost,
@@ -204,7 +204,7 @@ func openSSL(t *testing.T, dir, addr string, rr dns.TLSA) (ok bool, said string)
 	case strings.Contains(said, "Verification error"):
 		return false, said
 	}
-	t.Fatalf("openssl gives no verdict: %q, %v", said, err)
+	t.Fatalf("openssl gives no result: %q, %v", said, err)
 	return false, ""
 }
 
@@ -218,7 +218,7 @@ func (p *pki) whose(rr dns.TLSA, c savedChain) string {
 	return ""
 }
 
-// ldnsDANE asks ldns-dane for its verdict.
+// ldnsDANE asks ldns-dane for its result.
 func ldnsDANE(t *testing.T, dir, chain string, rr dns.TLSA) (ok bool, said string) {
 	t.Helper()
 	file := filepath.Join(dir, "record")
@@ -236,7 +236,7 @@ func ldnsDANE(t *testing.T, dir, chain string, rr dns.TLSA) (ok bool, said strin
 	case strings.Contains(said, "did not dane-validate"):
 		return false, strings.TrimSpace(said)
 	}
-	t.Fatalf("ldns-dane gives no verdict: %q, %v", said, err)
+	t.Fatalf("ldns-dane gives no result: %q, %v", said, err)
 	return false, ""
 }
 

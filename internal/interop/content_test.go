@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/queue"
+	"waxwing/internal/spool"
 )
 
 // difficult is a body with what mail servers stumble over: lines of dots, 8-bit
@@ -31,7 +31,7 @@ func TestContentOut(t *testing.T) {
 			t.Parallel()
 			p, token, to := w.peer(t, name), newToken(), "alice+content@"+name+"-plain.example"
 			// Signed mail would be made seven bits (RFC 6376 §5.3).
-			w.submit(t, mail{from: user + "@ta." + waxDomain, to: []string{to}, token: token, body: difficult()})
+			w.submit(t, mail{from: user + "@" + keyless, to: []string{to}, token: token, body: difficult()})
 			w.settled(t, to)
 			got := p.await(t, token, 1)
 			if len(got) != 1 || !strings.HasSuffix(unix(got[0]), "\n\n"+unix(difficult())) {
@@ -47,7 +47,7 @@ func TestContentSevenBit(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	w.sign(t)
-	for name, from := range map[string]string{"unsigned": user + "@ta." + waxDomain, "signed": user + "@" + waxDomain} {
+	for name, from := range map[string]string{"unsigned": user + "@" + keyless, "signed": user + "@" + waxDomain} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, token, to := w.peer(t, "postfix"), newToken(), "alice+"+name+"@bare.postfix.example"
@@ -114,14 +114,14 @@ func TestNeeds(t *testing.T) {
 			// RFC 8689 §5: TLS-Required: No goes in spite of a TLSA record that does not match.
 			token, to := newToken(), "alice+optional@bad."+name+".example"
 			w.submit(t, mail{to: []string{to}, token: token, need: delivery.TLSOptional})
-			if it := w.settled(t, to); it.State != queue.Delivered || it.TLS != "unverified" || len(p.await(t, token, 1)) != 1 {
+			if it := w.settled(t, to); it.State != spool.Delivered || it.TLS != "unverified" || len(p.await(t, token, 1)) != 1 {
 				t.Errorf("TLS-Required: No: state %v, TLS %q, %s", it.State, it.TLS, it.Text)
 			}
 
 			// RFC 8689 §4.2.1: no host offers REQUIRETLS, so it comes back at once.
 			token, to = newToken(), "alice+required@ee."+name+".example"
 			w.submit(t, mail{to: []string{to}, token: token, need: delivery.RequireTLS})
-			if it := w.settled(t, to); it.State != queue.Failed || it.Word != "requiretls-not-offered" {
+			if it := w.settled(t, to); it.State != spool.Failed || it.Word != "requiretls-not-offered" {
 				t.Errorf("REQUIRETLS: state %v, word %q, %s", it.State, it.Word, it.Text)
 			}
 			if bounce := w.inbox(t, "Status: 5.7.30", true); !strings.Contains(bounce, "multipart/report") {
@@ -145,10 +145,10 @@ func TestInternational(t *testing.T) {
 			p, token, to := w.peer(t, name), newToken(), "alice+grüße@"+name+"-plain.example"
 			w.submit(t, mail{to: []string{to}, token: token, utf8: true, body: difficult()})
 			it := w.settled(t, to)
-			if offered && (it.State != queue.Delivered || len(p.await(t, token, 1)) != 1) {
+			if offered && (it.State != spool.Delivered || len(p.await(t, token, 1)) != 1) {
 				t.Errorf("state %v, %s %s\n%s", it.State, it.Text, it.Reply, tail(p.log()))
 			}
-			if !offered && it.State != queue.Failed {
+			if !offered && it.State != spool.Failed {
 				t.Errorf("state %v, %s %s; want it returned (RFC 6531 §3.2)", it.State, it.Text, it.Reply)
 			}
 		})

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"waxwing/dns"
-	"waxwing/internal/queue"
+	"waxwing/internal/spool"
 )
 
 // TestResolver: the DNSSEC self-test (DNS-6) is content with a real validating
@@ -45,17 +45,17 @@ func TestDeliver(t *testing.T) {
 }
 
 // check holds Waxwing's view against the case.
-func (c deliveryCase) check(t *testing.T, w *world, it queue.Item) {
+func (c deliveryCase) check(t *testing.T, w *world, it spool.Item) {
 	t.Helper()
-	want := queue.Delivered
+	want := spool.Delivered
 	if c.tls == "" {
-		want = queue.Waiting
+		want = spool.Waiting
 	}
-	if it.State == want && it.TLS == c.tls && (it.Word == c.word || c.tls != "") {
+	if it.State == want && it.TLS == c.tls && (string(it.Word) == c.word || c.tls != "") {
 		return
 	}
 	t.Errorf("state %v, TLS %q, word %q (%s %s); want %v, %q, %q", it.State, it.TLS, it.Word, it.Text, it.Reply, want, c.tls, c.word)
-	shown, err := w.wax.Queue.Show(t.Context(), it.Envelope.ID)
+	shown, err := spool.Show(t.Context(), w.wax.Queue.Store, it.Envelope.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,12 +107,12 @@ func TestOneRecipientRefused(t *testing.T) {
 			good, bad, other := "alice+several@"+domain, "nobody@"+domain, "bob+several@"+domain
 			w.submit(t, mail{to: []string{good, bad, other}, token: token})
 			for _, to := range []string{good, other} {
-				if it := w.settled(t, to); it.State != queue.Delivered || it.TLS != travels {
+				if it := w.settled(t, to); it.State != spool.Delivered || it.TLS != travels {
 					t.Errorf("%s: state %v, TLS %q, %s %s", to, it.State, it.TLS, it.Text, it.Reply)
 				}
 			}
 			it := w.settled(t, bad)
-			if it.State != queue.Failed || !strings.HasPrefix(it.Reply, "5") { // OpenSMTPD says 524
+			if it.State != spool.Failed || !strings.HasPrefix(it.Reply, "5") { // OpenSMTPD says 524
 				t.Errorf("%s: state %v, reply %q; want it refused for good", bad, it.State, it.Reply)
 			}
 			if mail := p.await(t, token, 2); len(mail) != 2 {

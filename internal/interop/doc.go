@@ -2,7 +2,8 @@
 // Postfix, Exim and OpenSMTPD as mail hosts, Postfix, Exim, swaks and GNU SASL
 // as clients, unbound as the validating resolver over zones that ldns signed and
 // NSD serves, and posttls-finger, ldns-dane, danetool and OpenSSL as second
-// opinions on DANE; and of its sendmail with the programs that call it: cron, mutt, git
+// opinions on DANE; opendkim, opendmarc, python3-dkim, python3-spf and python3-authres as second
+// opinions on who sent a message (testdata/opinions.txt says where they differ, and why); and of its sendmail with the programs that call it: cron, mutt, git
 // send-email, PHP, s-nail. It has no code of its own.
 //
 // The tests run on real ports. So that this touches nothing of the machine,

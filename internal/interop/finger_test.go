@@ -15,23 +15,23 @@ import (
 	"waxwing/dane"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
-	"waxwing/internal/queue"
+	"waxwing/internal/spool"
 	"waxwing/internal/transport"
 )
 
-// verdict is what becomes of a host under DANE, in words that both sides know.
-type verdict string
+// outcome is what becomes of a host under DANE, in words that both sides know.
+type outcome string
 
 const (
-	unreachable verdict = "DNSSEC lets nobody near"
-	noTLSA      verdict = "no TLSA records"
-	unusable    verdict = "no usable TLSA records"
-	matched     verdict = "certificate matches"
-	mismatched  verdict = "certificate does not match"
-	noTLS       verdict = "TLS is wanted and cannot be had"
+	unreachable outcome = "DNSSEC lets nobody near"
+	noTLSA      outcome = "no TLSA records"
+	unusable    outcome = "no usable TLSA records"
+	matched     outcome = "certificate matches"
+	mismatched  outcome = "certificate does not match"
+	noTLS       outcome = "TLS is wanted and cannot be had"
 )
 
-// TestFinger: Postfix's posttls-finger and Waxwing come to the same verdict on
+// TestFinger: Postfix's posttls-finger and Waxwing come to the same result on
 // every host, by the same TLSA record.
 func TestFinger(t *testing.T) {
 	t.Parallel()
@@ -45,8 +45,8 @@ func TestFinger(t *testing.T) {
 			t.Parallel()
 			p := w.peer(t, c.peer)
 			said, _ := output(root, "posttls-finger", "-c", "-t", "20", "-T", "20", "-l", "dane-only", c.domain)
-			theirs := fingerVerdict(said)
-			ours, plan := w.verdict(t, c)
+			theirs := fingerOutcome(said)
+			ours, plan := w.outcome(t, c)
 			if p.brokenTLS && ours == noTLSA {
 				// Nothing is published; and posttls-finger, told to look for nothing but
 				// DANE, has no more to say than that, or that TLS fails.
@@ -76,10 +76,10 @@ func TestFinger(t *testing.T) {
 	}
 }
 
-func fingerVerdict(said string) verdict {
+func fingerOutcome(said string) outcome {
 	for _, c := range []struct {
 		text string
-		v    verdict
+		v    outcome
 	}{
 		{"address lookup failed", unreachable},
 		{"TLSA lookup error", unreachable},
@@ -95,8 +95,8 @@ func fingerVerdict(said string) verdict {
 	return noTLS
 }
 
-// verdict is Waxwing's: its plan, and what became of a mail.
-func (w *world) verdict(t *testing.T, c deliveryCase) (verdict, planned) {
+// outcome is Waxwing's: its plan, and what became of a mail.
+func (w *world) outcome(t *testing.T, c deliveryCase) (outcome, planned) {
 	t.Helper()
 	_, _, dec := w.wax.Direct.Plan(t.Context(), transport.PlanRequest{Domain: delivery.RecipientDomain{Name: dns.MustParse(c.domain)}})
 	if dec.Stop != nil || len(dec.Plans) != 1 || dec.Plans[0].Skip != nil {
@@ -114,13 +114,13 @@ func (w *world) verdict(t *testing.T, c deliveryCase) (verdict, planned) {
 	to := "alice+finger@" + c.domain
 	w.submit(t, mail{to: []string{to}, token: newToken()})
 	switch it := w.settled(t, to); {
-	case it.State == queue.Delivered && it.TLS == "dane":
+	case it.State == spool.Delivered && it.TLS == "dane":
 		return matched, plan
-	case it.State == queue.Waiting && strings.HasPrefix(it.Word, "dane-"):
+	case it.State == spool.Waiting && strings.HasPrefix(string(it.Word), "dane-"):
 		return mismatched, plan
-	case it.State == queue.Waiting && it.Word == "ehlo-reply": // TLS stood, and something else was amiss
+	case it.State == spool.Waiting && it.Word == "ehlo-reply": // TLS stood, and something else was amiss
 		return matched, plan
-	case it.State == queue.Waiting:
+	case it.State == spool.Waiting:
 		return noTLS, plan
 	}
 	return "sent in spite of it", plan
@@ -168,7 +168,7 @@ func TestDANETool(t *testing.T) {
 			said, err := output(root, "danetool", "--check", host.ASCII(), "--port", "25", "--local-dns", "--load-certificate", p.path("tls.crt"))
 			theirs := strings.Contains(said, "Verification: Certificate matches")
 			if !theirs && !strings.Contains(said, "The certificate differs") {
-				t.Fatalf("danetool gives no verdict: %v\n%s", err, said)
+				t.Fatalf("danetool gives no result: %v\n%s", err, said)
 			}
 			ans, err := w.wax.DNS.LookupTLSA(t.Context(), dns.MustParse("_25._tcp."+host.ASCII()))
 			if err != nil {

@@ -9,9 +9,13 @@ import (
 	"net/smtp"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"waxwing/authres"
+	"waxwing/message"
 )
 
 // TestPeersDeliver: Postfix and Exim, which ask for DANE, hand mail to Waxwing's
@@ -36,7 +40,7 @@ func TestPeersDeliver(t *testing.T) {
 			t.Parallel()
 			p, token := w.peer(t, c.peer), newToken()
 			to := user + "+" + strings.ToLower(token) + "@" + c.domain
-			text := fmt.Sprintf("From: <joe@%s.example>\r\nTo: <%s>\r\nSubject: %s\r\n\r\nHello\r\n", c.peer, to, token)
+			text := fmt.Sprintf("From: <joe@ee.%s.example>\r\nTo: <%s>\r\nSubject: %s\r\n\r\nHello\r\n", c.peer, to, token)
 			if err := hand(p.ip+":25", "joe@ee."+c.peer+".example", to, text); err != nil {
 				t.Fatal(err)
 			}
@@ -49,9 +53,47 @@ func TestPeersDeliver(t *testing.T) {
 				t.Errorf("%s sent in spite of a wrong TLSA record", c.peer)
 			case !c.refused && !strings.Contains(mail, "SMTPS (TLS1.3)"):
 				t.Errorf("Waxwing has it as %q", mail)
+			case !c.refused:
+				verified(t, mail, "ee."+c.peer+".example")
 			}
 		})
 	}
+}
+
+// verified: Waxwing says of a mail that SPF and DMARC let its author in, and that DNSSEC vouches
+// for it (AUT-2, AUT-8).
+func verified(t *testing.T, mail, author string) {
+	t.Helper()
+	h, _, err := message.SplitHeader([]byte(mail))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range h.Fields {
+		if !f.Is(authres.Name) {
+			continue
+		}
+		said := strings.Join(strings.Fields(f.Value()), " ")
+		for _, part := range []string{" " + waxHost + "; ", "spf=pass smtp.mailfrom=joe@" + author + " (dnssec)", "dmarc=pass header.from=" + author + " policy.dmarc=reject (dnssec)"} {
+			if !strings.Contains(" "+said, part) {
+				t.Errorf("no %q in %s", part, said)
+			}
+		}
+		return // the first is ours
+	}
+	t.Errorf("no %s in\n%s", authres.Name, mail)
+}
+
+// TestMsmtp: msmtp hands mail to the MX like any server does.
+func TestMsmtp(t *testing.T) {
+	t.Parallel()
+	need(t, "msmtp")
+	w, token := open(t), newToken()
+	text := "From: joe@ee.exim.example\nTo: " + user + "@" + waxDomain + "\nSubject: " + token + "\n\nhello\n"
+	said, err := output(root, "sh", "-c", `printf '%s' "$1" | msmtp --file=/dev/null --host=`+waxHost+` --port=25 --tls=on --tls-trust-file=`+root+`/ca.pem --from=joe@ee.exim.example --read-recipients`, "sh", text)
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	verified(t, w.inbox(t, token, true), "ee.exim.example")
 }
 
 // hand gives a peer a mail to send, in plaintext.
@@ -79,7 +121,7 @@ func hand(addr, from, to, text string) error {
 
 // waitLog waits until a line of the peer's log about a recipient says text.
 func (p *peer) waitLog(recipient, text string) (line string) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		for line := range strings.Lines(p.log()) {
 			if strings.Contains(line, recipient) && strings.Contains(line, text) {
 				return line
@@ -93,7 +135,7 @@ func (p *peer) waitLog(recipient, text string) (line string) {
 // if it is expected.
 func (w *world) inbox(t *testing.T, token string, expected bool) string {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if text := w.find(t, token); text != "" || !expected || time.Now().After(end) {
 			return text
 		}
@@ -137,6 +179,7 @@ func (w *world) read(t *testing.T, id int64) string {
 const (
 	swaksMail = 23 // MAIL refused
 	swaksRcpt = 24 // no recipient accepted
+	swaksData = 26 // the message refused
 	swaksAuth = 28 // no login
 )
 
@@ -173,7 +216,8 @@ func TestSwaks(t *testing.T) {
 		{"MX, relay", stranger, "joe@elsewhere.example", tls, swaksRcpt, "550 5.7.1"},
 		{"MX, relay by source route", stranger, "@" + waxDomain + ":joe@elsewhere.example", tls, swaksRcpt, "550 5.7.1"},
 		{"MX, relay by percent sign", stranger, "joe%elsewhere.example@" + waxDomain, tls, swaksRcpt, "550 5.1.1"},
-		{"MX, bounce", "<>", own, tls, 0, "250 2.0.0"},
+		{"MX, bounce", "<>", own, append(slices.Clone(tls), "--header", "From: mailer-daemon@far.example"), 0, "250 2.0.0"},
+		{"MX, nobody wrote it", "<>", own, tls, swaksData, "550 5.6.0"}, // AUT-5
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -190,6 +234,8 @@ func TestSwaks(t *testing.T) {
 			}
 			if mail := w.inbox(t, token, c.code == 0); (mail != "") != (c.code == 0) {
 				t.Errorf("in the mailbox: %q", mail)
+			} else if c.code == 0 && c.from == stranger {
+				verified(t, mail, "ee.exim.example")
 			}
 		})
 	}

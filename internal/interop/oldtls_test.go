@@ -23,6 +23,7 @@ import (
 	"waxwing/dane"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/session"
 	"waxwing/smtpclient"
 )
@@ -38,9 +39,9 @@ type oldTLS struct {
 	args []string // openssl s_server's
 	any  string   // version, cipher and key exchange of an opportunistic session; "": plaintext
 	// without is why there is no TLS, where any is "".
-	without delivery.Reason
+	without reason.Word
 	// required: with DANE-EE and plaintext forbidden; "": the mail goes, else the reason word.
-	required delivery.Reason
+	required reason.Word
 }
 
 func oldTLSHosts() []oldTLS {
@@ -135,7 +136,7 @@ func (h *oldTLS) mail(t *testing.T, port uint16, plan delivery.Plan) (delivery.S
 	all := rep.Visit.Sessions
 	last := all[len(all)-1]
 	if h.any == "" && plan.TLS == delivery.TLSOpportunistic {
-		if f := all[0].TLSFailure; f == nil || f.Reason != h.without || !last.Plaintext {
+		if f := all[0].TLSFailure; f == nil || f.Word != h.without || !last.Plaintext {
 			t.Errorf("without TLS because of %+v, want %s", f, h.without)
 		}
 	}

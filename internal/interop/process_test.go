@@ -51,7 +51,7 @@ func start(name, addr, program string, args ...string) (*process, error) {
 			fmt.Fprintf(p, "%s ended: %v\n", name, err)
 		}
 	}()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		nc, err := net.Dial("tcp", addr)
 		if err == nil {
 			nc.Close()

@@ -28,6 +28,7 @@ func zonesFor(p *peer, chain []*x509.Certificate) []zone {
 		"mxalias CNAME mx", "aliased CNAME ee", "rpt MX 10 bad.rpt", "rpt MX 20 good.rpt",
 		fmt.Sprintf("*._tcp.mxwild TLSA %s", r.ee), "_25._tcp.mxtlsaalias CNAME tlsa", fmt.Sprintf("tlsa TLSA %s", r.ee),
 	}}
+	own.records = append(own.records, "ee TXT \"v=spf1 ip4:127.0.0.0/8 -all\"", "_dmarc.ee TXT \"v=DMARC1; p=reject\"") // who sends to Waxwing
 	for _, at := range []string{"rpt", "bad.rpt", "good.rpt"} {
 		own.records = append(own.records, fmt.Sprintf("_smtp._tls.%s TXT \"v=TLSRPTv1; rua=mailto:%s\"", at, reportsTo))
 	}

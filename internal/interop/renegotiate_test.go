@@ -76,7 +76,7 @@ func TestRenegotiation(t *testing.T) {
 
 func awaitSaid(t *testing.T, p *process, text string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(p.log(), text); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(p.log(), text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %q from %s: %s", text, p.name, p.log())
 		}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"waxwing/internal/queue"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/outbox"
+	"waxwing/internal/spool"
 )
 
 // reportsTo is the address in the TLSRPT records.
@@ -50,12 +50,12 @@ func TestReport(t *testing.T) {
 	w.sign(t)
 	to := "alice@rpt.exim.example"
 	w.submit(t, mail{to: []string{to}, token: newToken()})
-	if it := w.settled(t, to); it.State != queue.Delivered || it.TLS != "dane" {
+	if it := w.settled(t, to); it.State != spool.Delivered || it.TLS != "dane" {
 		t.Fatalf("state %v, TLS %q, %s", it.State, it.TLS, it.Text)
 	}
 	got := map[string]string{}
 	for _, domain := range []string{"bad.rpt.exim.example", "good.rpt.exim.example"} {
-		sum, err := w.wax.TLSReport.SendDay(t.Context(), tlsreport.SendOptions{Day: time.Now(), Domain: domain, Partial: true})
+		sum, err := w.wax.TLSReport.SendDay(t.Context(), outbox.SendOptions{Day: time.Now(), Domain: domain, Partial: true})
 		if err != nil || len(sum.Made) != 1 {
 			t.Fatalf("report about %s: %+v, %v", domain, sum, err)
 		}

@@ -21,9 +21,10 @@ import (
 	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/config"
-	"waxwing/internal/queue"
+	"waxwing/internal/datadir"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
+	"waxwing/internal/spool"
 )
 
 // world is what all tests share: the DNS, the policy host, one Waxwing, and
@@ -35,6 +36,7 @@ type world struct {
 	nsd    *process
 	dns    *process
 	wax    *server.Server
+	corpus *corpus  // generated messages, whose senders' records are in the DNS
 	waxLog *process // only its log
 	signed sync.Once
 }
@@ -43,6 +45,7 @@ type world struct {
 const (
 	waxHost   = "mx.waxwing.example"
 	waxDomain = "waxwing.example"
+	keyless   = "keyless.example" // hosted too; nothing signs its mail
 	waxIP     = "127.4.0.1"
 	user      = "carol"
 	password  = "correct-horse-battery"
@@ -89,6 +92,10 @@ func build() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.corpus, err = newCorpus(root, lettersFor); err != nil {
+		return nil, err
+	}
+	zones = append(zones, w.corpus.zones()...)
 	if w.nsd, w.dns, err = tree(filepath.Join(root, "dns"), zones); err != nil {
 		return nil, err
 	}
@@ -209,13 +216,13 @@ func (w *world) startWaxwing(cert tls.Certificate) error {
 	}
 	ctx := context.Background()
 	logger := slog.New(slog.NewTextHandler(w.waxLog, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if _, err := server.InitStore(ctx, cfg, logger); err != nil {
+	if _, err := datadir.InitStore(ctx, cfg, logger); err != nil {
 		return err
 	}
 	if w.wax, err = server.New(ctx, server.Options{Config: cfg, Log: logger}); err != nil {
 		return err
 	}
-	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain} {
+	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain, keyless} {
 		if err := w.wax.Accounts.AddDomain(ctx, dns.MustParse(d)); err != nil {
 			return err
 		}
@@ -223,7 +230,7 @@ func (w *world) startWaxwing(cert tls.Certificate) error {
 	if err := w.wax.Accounts.AddAccount(ctx, user, password); err != nil {
 		return err
 	}
-	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain} {
+	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain, keyless} {
 		if err := w.wax.Accounts.AddAddress(ctx, user+"@"+d, user); err != nil {
 			return err
 		}
@@ -233,11 +240,11 @@ func (w *world) startWaxwing(cert tls.Certificate) error {
 }
 
 // settled waits until Waxwing has made an attempt for a recipient.
-func (w *world) settled(t *testing.T, address string) queue.Item {
+func (w *world) settled(t *testing.T, address string) spool.Item {
 	t.Helper()
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		items, err := w.wax.Queue.List(t.Context(), queue.Filter{Address: address,
-			States: []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}})
+		items, err := spool.List(t.Context(), w.wax.Queue.Store, spool.Filter{Address: address,
+			States: []spool.State{spool.Waiting, spool.Leased, spool.Held, spool.Delivered, spool.Failed}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,12 +252,12 @@ func (w *world) settled(t *testing.T, address string) queue.Item {
 			continue
 		}
 		it := items[len(items)-1]
-		if it.State == queue.Delivered || it.State == queue.Failed || it.State == queue.Waiting && it.Recipient.Attempts > 0 {
+		if it.State == spool.Delivered || it.State == spool.Failed || it.State == spool.Waiting && it.Recipient.Attempts > 0 {
 			return it
 		}
 	}
 	t.Fatalf("the mail to %s is not settled after 40 s\n%s", address, tail(w.waxLog.log()))
-	return queue.Item{}
+	return spool.Item{}
 }
 
 // tail is the end of a log.

@@ -5,7 +5,8 @@
 // Nothing advances on time alone. A host key may be served only when every cache
 // in the world has its TLSA record: that is so once each of the zone's own servers
 // has shown it for longer than any record set without it may be cached. A DKIM key
-// may sign once it is seen. Whoever forgets to publish breaks nothing: the current
+// that takes over from another one waits likewise for answers that there is no such
+// record. Whoever forgets to publish breaks nothing: the current
 // key goes on for ever.
 package keystage
 
@@ -43,6 +44,7 @@ type Sight struct {
 	Since time.Time     // the first of the unbroken looks in which every server had the record; zero: not all have it
 	TTL   time.Duration // the longest of the record set, of all looks since MaxAge before Since
 	Some  bool          // at the last look some server had it
+	Set   bool          // at the last look some server had records of any key
 }
 
 // Look is one look at every server of the zone. A look that missed a server is
@@ -51,12 +53,13 @@ type Look struct {
 	At  time.Time
 	All bool          // every server had the record
 	Any bool          // some had
+	Set bool          // some had records of any key; where none has, DANE is not in use
 	TTL time.Duration // the longest with which any server gave the record set, or its absence
 }
 
 // Fold adds a look.
 func (s Sight) Fold(l Look) Sight {
-	s.Last, s.Some = l.At, l.Any
+	s.Last, s.Some, s.Set = l.At, l.Any, l.Set
 	s.TTL = max(s.TTL, l.TTL)
 	switch {
 	case !l.All:
@@ -74,8 +77,9 @@ type Rules struct {
 	AtLeast time.Duration // and at least for
 	Fresh   time.Duration // how old the last look may be when a key takes over
 	Stay    time.Duration // how long an old record stays at least
-	// Immediate: being seen is enough, since whoever checks looks the record up anew (DKIM).
-	Immediate bool
+	// Together: the records of old keys may stay while the next one takes over, since each
+	// has a name of its own (DKIM).
+	Together bool
 }
 
 // HostKeys are the margins for TLSA records.
@@ -86,7 +90,7 @@ func HostKeys() Rules {
 // DKIMKeys are the margins for DKIM: an old selector is asked for as long as mail
 // that it signed is on its way or is checked again.
 func DKIMKeys() Rules {
-	return Rules{Times: 2, Fresh: time.Hour, Stay: 14 * 24 * time.Hour, Immediate: true}
+	return Rules{Times: 2, Fresh: time.Hour, Stay: 14 * 24 * time.Hour, Together: true}
 }
 
 // maxTTL is the longest time that any cache keeps a record (RFC 8767 §4 has seven
@@ -95,9 +99,6 @@ const maxTTL = 7 * 24 * time.Hour
 
 // wait is how long a record with a TTL must have been seen.
 func (r Rules) wait(ttl time.Duration) time.Duration {
-	if r.Immediate {
-		return 0
-	}
 	return max(time.Duration(r.Times)*min(ttl, maxTTL), r.AtLeast)
 }
 
@@ -139,6 +140,7 @@ const (
 	AwaitLook     Word = "await-look"     // the last look is too old to act on
 	AwaitOld      Word = "await-old"      // an older key's record must stay for now; one roll-over at a time
 	AwaitUse      Word = "await-use"      // ripe, and no roll-over is asked for
+	AwaitMachines Word = "await-machines" // a machine that serves the same host does not have the key yet
 	Promote       Word = "promote"        // take over now
 	CurrentUnseen Word = "current-unseen" // the record of the key in use is missing at a server: publish it
 )
@@ -158,6 +160,7 @@ type Roll struct {
 	Next    *Pair // nil: there is none
 	Old     []Pair
 	Wanted  bool // a roll-over is asked for, by an operator or by the key's age
+	Lack    int  // machines of the host that do not have the next key
 }
 
 // Pair is a key and its sight.
@@ -177,7 +180,7 @@ func Decide(roll Roll, r Rules, now time.Time) Decision {
 			staying = true
 		}
 	}
-	if c := roll.Current.Sight; !c.Last.IsZero() && c.Since.IsZero() {
+	if c := roll.Current.Sight; !c.Last.IsZero() && c.Since.IsZero() && c.Set {
 		d.Alert = CurrentUnseen
 	}
 	if roll.Next == nil {
@@ -187,9 +190,11 @@ func Decide(roll Roll, r Rules, now time.Time) Decision {
 	d.Word, d.Until = awaits(*roll.Next, r, now)
 	switch {
 	case d.Word != AwaitUse:
-	case staying && !r.Immediate:
+	case staying && !r.Together:
 		d.Word = AwaitOld
 	case !roll.Wanted:
+	case roll.Lack > 0:
+		d.Word = AwaitMachines
 	case now.Sub(s.Last) > r.Fresh:
 		d.Word = AwaitLook
 	default:

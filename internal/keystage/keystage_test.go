@@ -3,7 +3,9 @@ package keystage
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -25,7 +27,10 @@ func TestStages(t *testing.T) {
 	check(1000*time.Hour, Made)
 	k.Announced = start
 	check(1000*time.Hour, Announced)
-	s = s.Fold(Look{At: start, Any: true, TTL: ttl})
+	s = s.Fold(Look{At: start, Any: true, Set: true, TTL: ttl})
+	if !s.Some || !s.Set {
+		t.Errorf("a server had the record: %+v", s)
+	}
 	check(1000*time.Hour, Announced) // not at every server
 	s = s.Fold(Look{At: start.Add(time.Hour), All: true, Any: true, TTL: ttl})
 	check(2*time.Hour, Seen)
@@ -57,16 +62,19 @@ func TestDecide(t *testing.T) {
 		roll Roll
 		want string
 	}{
-		"no next":           {Roll{Current: current, Wanted: true}, "no-next-key false []"},
-		"nowhere":           {Roll{Current: current, Next: &Pair{Key{ID: "n"}, Sight{Last: now}}, Wanted: true}, "await-publish false []"},
-		"somewhere":         {Roll{Current: current, Next: &Pair{Key{ID: "n"}, Sight{Last: now, Some: true}}, Wanted: true}, "await-servers false []"},
-		"everywhere":        {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(time.Hour, 0)}, Wanted: true}, "await-caches false []"},
-		"ripe":              {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Wanted: true}, "promote true []"},
-		"not wanted":        {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}}, "await-use false []"},
-		"stale":             {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 2*time.Hour)}, Wanted: true}, "await-look false []"},
-		"just not stale":    {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, time.Hour)}, Wanted: true}, "promote true []"},
-		"old one stays":     {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Old: []Pair{old, gone}, Wanted: true}, "await-old false [g]"},
-		"current is unseen": {Roll{Current: Pair{Key{ID: "c", Promoted: start}, Sight{Last: now}}, Wanted: true}, "no-next-key false [] current-unseen"},
+		"no next":            {Roll{Current: current, Wanted: true}, "no-next-key false []"},
+		"nowhere":            {Roll{Current: current, Next: &Pair{Key{ID: "n"}, Sight{Last: now}}, Wanted: true}, "await-publish false []"},
+		"somewhere":          {Roll{Current: current, Next: &Pair{Key{ID: "n"}, Sight{Last: now, Some: true}}, Wanted: true}, "await-servers false []"},
+		"everywhere":         {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(time.Hour, 0)}, Wanted: true}, "await-caches false []"},
+		"ripe":               {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Wanted: true}, "promote true []"},
+		"not wanted":         {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}}, "await-use false []"},
+		"stale":              {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 2*time.Hour)}, Wanted: true}, "await-look false []"},
+		"just not stale":     {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, time.Hour)}, Wanted: true}, "promote true []"},
+		"old one stays":      {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Old: []Pair{old, gone}, Wanted: true}, "await-old false [g]"},
+		"current is unseen":  {Roll{Current: Pair{Key{ID: "c", Promoted: start}, Sight{Last: now, Set: true}}, Wanted: true}, "no-next-key false [] current-unseen"},
+		"no records at all":  {Roll{Current: Pair{Key{ID: "c", Promoted: start}, Sight{Last: now}}, Wanted: true}, "no-next-key false []"},
+		"never looked":       {Roll{Current: Pair{Key{ID: "c", Promoted: start}, Sight{Set: true}}, Wanted: true}, "no-next-key false []"},
+		"a machine lacks it": {Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(25*time.Hour, 0)}, Wanted: true, Lack: 1}, "await-machines false []"},
 	} {
 		d := Decide(tt.roll, r, now)
 		got := fmt.Sprint(d.Word, " ", d.Promote, " ", d.Drop)
@@ -77,8 +85,15 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}
-	if d := Decide(Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(time.Second, 0)}, Wanted: true}, DKIMKeys(), now); !d.Promote {
+	if d := Decide(Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(2*time.Hour, time.Hour)}, Wanted: true}, DKIMKeys(), now); !d.Promote {
 		t.Errorf("a DKIM key that is seen does not sign: %+v", d)
+	}
+	if d := Decide(Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(2*time.Hour-time.Second, time.Hour)}, Wanted: true}, DKIMKeys(), now); d.Promote || d.Word != AwaitCaches {
+		t.Errorf("a DKIM key signs while caches may say that there is no record: %+v", d)
+	}
+	retired := Pair{Key: Key{ID: "o", Promoted: now.Add(-time.Hour), Retired: now.Add(-time.Minute)}}
+	if d := Decide(Roll{Current: current, Next: &Pair{Key{ID: "n"}, seen(2*time.Hour, time.Hour)}, Old: []Pair{retired}, Wanted: true}, DKIMKeys(), now); !d.Promote {
+		t.Errorf("a DKIM key waits for the record of an older one: %+v", d)
 	}
 }
 
@@ -120,7 +135,10 @@ const step = 30 * time.Minute
 // key when it is about to be (a removal on its way to the servers cannot be seen).
 func TestRollOver(t *testing.T) {
 	t.Parallel()
-	schedules := 1000
+	schedules := 100 // renewal.TestYears draws more of the same, with certificates and machines
+	if n, err := strconv.Atoi(os.Getenv("WAXWING_ROLLOVERS")); err == nil {
+		schedules = n
+	}
 	if testing.Short() {
 		schedules = 60
 	}

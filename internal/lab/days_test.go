@@ -12,8 +12,7 @@ import (
 	"waxwing/dns/dnstest"
 	"waxwing/dsn"
 	"waxwing/internal/outbox"
-	"waxwing/internal/queue"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/spool"
 	"waxwing/internal/tlsreport/intake"
 	"waxwing/mtasts"
 	"waxwing/smtp"
@@ -79,7 +78,7 @@ func (w *days) mail(to string) {
 	w.t.Helper()
 	w.must(w.sender.Submit(w.ctx, Mail{From: w.sender.Address(), To: to, Body: "Hello"}))
 	w.waitFor("the delivery to "+to, func() bool {
-		left, err := w.sender.Queue.List(w.ctx, queue.Filter{Address: to})
+		left, err := spool.List(w.ctx, w.sender.Queue.Store, spool.Filter{Address: to})
 		w.must(err)
 		return len(left) == 0
 	})
@@ -87,7 +86,7 @@ func (w *days) mail(to string) {
 
 func (w *days) waitFor(what string, done func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("%s did not come about within 30 s", what)
 		}
@@ -108,13 +107,13 @@ func (w *days) night(hours int) {
 	w.waitFor("the delivery of the reports", func() bool {
 		_, err := w.sender.TLSReport.Step(w.ctx)
 		w.must(err)
-		return !slices.ContainsFunc(w.sent(), func(s tlsreport.Sent) bool { return s.State == "sending" })
+		return !slices.ContainsFunc(w.sent(), func(s outbox.Sent) bool { return s.State == "sending" })
 	})
 }
 
-func (w *days) sent() []tlsreport.Sent {
+func (w *days) sent() []outbox.Sent {
 	w.t.Helper()
-	out, err := w.sender.TLSReport.Sent(w.ctx, tlsreport.Filter{})
+	out, err := w.sender.TLSReport.Sent(w.ctx, outbox.Filter{})
 	w.must(err)
 	return out
 }
@@ -163,7 +162,7 @@ func TestThreeDays(t *testing.T) {
 		}
 		w.DNS.Fail(dnstest.Failure{Name: "_smtp._tls.e.test", Type: "TXT"})
 		w.night(1)
-		if slices.ContainsFunc(w.sent(), func(s tlsreport.Sent) bool { return s.PolicyDomain == "e.test" && s.Day == w.yesterday() }) {
+		if slices.ContainsFunc(w.sent(), func(s outbox.Sent) bool { return s.PolicyDomain == "e.test" && s.Day == w.yesterday() }) {
 			t.Error("e.test was reported though its record could not be looked up")
 		}
 		w.DNS.Unfail("_smtp._tls.e.test", "TXT")
@@ -215,7 +214,7 @@ func (w *days) later() {
 		w.Clock.Advance(6 * time.Minute)
 	}
 	w.waitFor("the later reports", func() bool {
-		return !slices.ContainsFunc(w.sent(), func(s tlsreport.Sent) bool { return s.State == "sending" })
+		return !slices.ContainsFunc(w.sent(), func(s outbox.Sent) bool { return s.State == "sending" })
 	})
 }
 
@@ -264,7 +263,7 @@ func (w *days) holdAgainst(mx string, sessions [3][2]int) {
 // oncePerDelivery: the queue never had more mails than deliveries (RPT-11).
 func (w *days) oncePerDelivery() {
 	w.t.Helper()
-	mails, err := w.sender.Queue.List(w.ctx, queue.Filter{Address: "tls-reports@receiver.test", States: everyState()})
+	mails, err := spool.List(w.ctx, w.sender.Queue.Store, spool.Filter{Address: "tls-reports@receiver.test", States: everyState()})
 	w.must(err)
 	want := 0
 	for _, s := range w.sent() {

@@ -14,7 +14,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/dsn"
-	"waxwing/internal/queue"
+	"waxwing/internal/spool"
 	"waxwing/smtp"
 )
 
@@ -114,24 +114,24 @@ func (w *days) publishOdd(domain string, hosts ...*oddHost) {
 
 // settled submits a mail and waits for the end of its recipient, moving the clock
 // on whenever it waits for another attempt.
-func (w *days) settled(m Mail) queue.Item {
+func (w *days) settled(m Mail) spool.Item {
 	w.t.Helper()
 	if m.From == "" {
 		m.From = w.sender.Address()
 	}
 	w.must(w.sender.Submit(w.ctx, m))
-	var it queue.Item
+	var it spool.Item
 	w.waitFor("the end of the mail to "+m.To, func() bool {
-		items, err := w.sender.Queue.List(w.ctx, queue.Filter{Address: m.To, States: everyState()})
+		items, err := spool.List(w.ctx, w.sender.Queue.Store, spool.Filter{Address: m.To, States: everyState()})
 		w.must(err)
 		if len(items) != 1 {
 			return false
 		}
-		if it = items[0]; it.State == queue.Waiting && it.Due.After(w.Clock.Now()) {
+		if it = items[0]; it.State == spool.Waiting && it.Due.After(w.Clock.Now()) {
 			w.Clock.Advance(it.Due.Sub(w.Clock.Now()))
 			w.sender.Queue.Wake()
 		}
-		return it.State == queue.Delivered || it.State == queue.Failed
+		return it.State == spool.Delivered || it.State == spool.Failed
 	})
 	return it
 }
@@ -182,7 +182,7 @@ func TestOddFinalReplies(t *testing.T) {
 		domain := fmt.Sprintf("odd%d.test", i)
 		w.publishOdd(domain, h)
 		it := w.settled(Mail{To: "x@" + domain, Body: "Hello"})
-		if it.State != queue.Delivered || it.Recipient.Attempts != 1 || !strings.Contains(it.Text, "malformed") {
+		if it.State != spool.Delivered || it.Recipient.Attempts != 1 || !strings.Contains(it.Text, "malformed") {
 			t.Errorf("%.20q: %v after %d attempts: %s", final, it.State, it.Recipient.Attempts, it.Text)
 		}
 		w.Clock.Advance(6 * 24 * time.Hour)
@@ -204,7 +204,7 @@ func TestUnknownOutcomeBounce(t *testing.T) {
 	h := &oddHost{}
 	w.publishOdd("silent.test", h)
 	it := w.settled(Mail{To: "x@silent.test", Body: "Hello"})
-	if it.State != queue.Failed || len(h.received()) < 2 {
+	if it.State != spool.Failed || len(h.received()) < 2 {
 		t.Fatalf("%v after %d copies", it.State, len(h.received()))
 	}
 	human := w.bounce("x@silent.test").Human
@@ -224,26 +224,26 @@ func TestWhatOneHostCannotTake(t *testing.T) {
 	w.publishOdd("wait.test", small, nil)
 	w.publishOdd("both.test", small, &oddHost{offers: []string{"SIZE 200"}})
 	body := strings.Repeat("Hello\r\n", 100)
-	if it := w.settled(Mail{To: "x@next.test", Body: body}); it.State != queue.Delivered || len(large.received()) != 1 || it.Recipient.Attempts != 1 {
+	if it := w.settled(Mail{To: "x@next.test", Body: body}); it.State != spool.Delivered || len(large.received()) != 1 || it.Recipient.Attempts != 1 {
 		t.Errorf("%v after %d attempts: %s", it.State, it.Recipient.Attempts, it.Text)
 	}
-	if it := w.settled(Mail{To: "x@both.test", Body: body}); it.State != queue.Failed || it.Recipient.Attempts != 1 {
+	if it := w.settled(Mail{To: "x@both.test", Body: body}); it.State != spool.Failed || it.Recipient.Attempts != 1 {
 		t.Errorf("%v after %d attempts: %s", it.State, it.Recipient.Attempts, it.Text)
 	}
 	if status := w.bounce("x@both.test").Recipients[0].Status.String(); status != "5.3.4" {
 		t.Errorf("the bounce has status %s", status)
 	}
 	w.must(w.sender.Submit(w.ctx, Mail{From: w.sender.Address(), To: "x@wait.test", Body: body}))
-	var it queue.Item
+	var it spool.Item
 	w.waitFor("the first attempt", func() bool {
-		items, err := w.sender.Queue.List(w.ctx, queue.Filter{Address: "x@wait.test", States: everyState()})
+		items, err := spool.List(w.ctx, w.sender.Queue.Store, spool.Filter{Address: "x@wait.test", States: everyState()})
 		w.must(err)
 		if len(items) == 1 {
 			it = items[0]
 		}
-		return it.Recipient.Attempts > 0 && it.State != queue.Leased
+		return it.Recipient.Attempts > 0 && it.State != spool.Leased
 	})
-	if it.State != queue.Waiting || it.Word != "size-exceeded" {
+	if it.State != spool.Waiting || it.Word != "size-exceeded" {
 		t.Errorf("%v %s: %s", it.State, it.Word, it.Text)
 	}
 	if n := len(small.received()); n != 0 {
@@ -260,7 +260,7 @@ func TestULabelDomain(t *testing.T) {
 	w.publishOdd("xn--bcher-kva.test", h)
 	it := w.settled(Mail{To: "x@bücher.test", Header: []string{"From: <" + w.sender.Address() + ">", "To: <x@bücher.test>", "Subject: hello"}, Body: "Grüße"})
 	got := h.received()
-	if it.State != queue.Delivered || len(got) != 1 {
+	if it.State != spool.Delivered || len(got) != 1 {
 		t.Fatalf("%v: %s", it.State, it.Text)
 	}
 	if got[0].To[0] != "TO:<x@xn--bcher-kva.test>" || strings.Contains(got[0].From, "SMTPUTF8") {
@@ -276,7 +276,7 @@ func TestULabelDomain(t *testing.T) {
 		t.Errorf("the body is %q", body)
 	}
 	// An address that needs SMTPUTF8 as such comes back.
-	if it := w.settled(Mail{To: "jörg@bücher.test", Body: "x"}); it.State != queue.Failed || it.Word != "smtputf8-not-offered" {
+	if it := w.settled(Mail{To: "jörg@bücher.test", Body: "x"}); it.State != spool.Failed || it.Word != "smtputf8-not-offered" {
 		t.Errorf("%v %s: %s", it.State, it.Word, it.Text)
 	}
 }

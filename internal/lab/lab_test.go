@@ -1,24 +1,65 @@
 package lab
 
 import (
+	"bytes"
 	"context"
+	"flag"
 	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
 	"testing"
 	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/logline"
-	"waxwing/internal/queue"
+	"waxwing/internal/spool"
+	"waxwing/internal/store/storetest"
 )
+
+// dump is where TestStoriesPostgres leaves what the sender's store has come to, for the
+// stores of earlier versions in cmd/waxwing/testdata.
+var dump = flag.String("dump", "", "write a dump of the sender's PostgreSQL to this `file`")
 
 // TestStories tells every story of the lab over real sockets: the mail's fate,
 // the hosts' view of it, and the next day's report must all be as declared.
 func TestStories(t *testing.T) {
 	t.Parallel()
+	tellAll(t, Databases{})
+}
+
+// TestStoriesPostgres tells them with both stores in PostgreSQL.
+func TestStoriesPostgres(t *testing.T) {
+	t.Parallel()
+	on := Databases{Sender: storetest.Postgres(t), Receiver: storetest.Postgres(t)}
+	tellAll(t, on)
+	if *dump == "" {
+		return
+	}
+	u, err := url.Parse(on.Sender)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	schema := q.Get("search_path")
+	q.Del("search_path")
+	u.RawQuery = q.Encode()
+	out, err := exec.Command("pg_dump", "--no-owner", "--inserts", "--schema="+schema, u.String()).Output()
+	if err == nil {
+		out = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAll(out, nil) // not every psql knows it
+		err = os.WriteFile(*dump, bytes.ReplaceAll(out, []byte(schema), []byte("waxwing_dump")), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tellAll(t *testing.T, on Databases) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var log lines
-	l, err := New(ctx, Stories(), slog.New(logline.New(&log, logline.Options{Level: slog.LevelDebug})))
+	l, err := NewOn(ctx, Stories(), slog.New(logline.New(&log, logline.Options{Level: slog.LevelDebug})), on)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +132,7 @@ func TestPolicyOfAWaxwing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if item.State != queue.Delivered || item.TLS != "dane+pkix" {
+	if item.State != spool.Delivered || item.TLS != "dane+pkix" {
 		t.Errorf("the mail is %s over %q (%s %s), want delivered over dane+pkix", item.State, item.TLS, item.Word, item.Text)
 	}
 	policies, err := l.Sender.STS.List(ctx)

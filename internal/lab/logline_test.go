@@ -10,7 +10,7 @@ import (
 	"waxwing/internal/logline"
 )
 
-// lines is a log whose lines are judged at the end.
+// lines is a log whose lines are looked at at the end.
 type lines struct {
 	mu sync.Mutex
 	b  strings.Builder

@@ -20,6 +20,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/config"
+	"waxwing/internal/datadir"
 	"waxwing/internal/delivery"
 	"waxwing/internal/server"
 	"waxwing/internal/signing"
@@ -58,6 +59,8 @@ type MachineSpec struct {
 	Hosts   []dns.Name   // further domains it hosts
 	Log     *slog.Logger // nil: discard
 	Extra   string       // further lines of its configuration
+	// Postgres is the address of the database that it keeps its store in; "": its own files.
+	Postgres string
 }
 
 // StartMachine sets a Waxwing up as an operator would, publishes its records in
@@ -74,11 +77,11 @@ func (n *Internet) StartMachine(ctx context.Context, spec MachineSpec) (*Machine
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := m.configure(cert, spec.Extra)
+	cfg, err := m.configure(cert, spec)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := server.InitStore(ctx, cfg, spec.Log); err != nil {
+	if _, err := datadir.InitStore(ctx, cfg, spec.Log); err != nil {
 		return nil, err
 	}
 	m.Server, err = server.New(ctx, server.Options{Config: cfg, Log: spec.Log, Now: n.Clock.Now, Dialer: n.Network,
@@ -100,7 +103,7 @@ func (m *Machine) Stop() error {
 	return <-m.done
 }
 
-func (m *Machine) configure(cert tls.Certificate, extra string) (*config.Config, error) {
+func (m *Machine) configure(cert tls.Certificate, spec MachineSpec) (*config.Config, error) {
 	certFile, keyFile, rootsFile := filepath.Join(m.Dir, "host.crt"), filepath.Join(m.Dir, "host.key"), filepath.Join(m.Dir, "roots.crt")
 	var chain []byte
 	for _, der := range cert.Certificate {
@@ -111,7 +114,10 @@ func (m *Machine) configure(cert tls.Certificate, extra string) (*config.Config,
 		return nil, err
 	}
 	m.Config = filepath.Join(m.Dir, "waxwing.toml")
-	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + m.programs() + extra
+	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + m.programs() + spec.Extra
+	if spec.Postgres != "" {
+		text = fmt.Sprintf("postgres = %q\n", spec.Postgres) + text
+	}
 	files := map[string][]byte{
 		rootsFile: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.net.Root.Cert.Raw}),
 		certFile:  chain, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), m.Config: []byte(text),
@@ -272,6 +278,9 @@ func (m *Machine) hand(ctx context.Context, port uint16, mail Mail, login func(*
 	})
 	if err != nil {
 		return err
+	}
+	if res.Data != nil && !res.Data.Positive() {
+		return &refusal{mail.To, res.Data}
 	}
 	if !res.Accepted(0) {
 		return fmt.Errorf("%s refused the mail to %s: MAIL %v, RCPT %v, DATA %v", m.Hostname, mail.To, res.Mail, res.Rcpts[0], res.Data)

@@ -69,6 +69,11 @@ func (a *Authority) Leaf(begin, end time.Time, names ...string) (tls.Certificate
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	return a.LeafFor(key, begin, end, names...)
+}
+
+// LeafFor is Leaf for a key that is there.
+func (a *Authority) LeafFor(key crypto.Signer, begin, end time.Time, names ...string) (tls.Certificate, error) {
 	tmpl := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 		NotBefore: begin, NotAfter: end,

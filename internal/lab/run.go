@@ -17,8 +17,7 @@ import (
 	"waxwing/dsn"
 	"waxwing/internal/delivery"
 	"waxwing/internal/outbox"
-	"waxwing/internal/queue"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/spool"
 	"waxwing/tlsrpt"
 )
 
@@ -57,7 +56,16 @@ func (r *Row) problem(format string, args ...any) {
 }
 
 // New builds the lab with its two machines. Close ends it.
-func New(ctx context.Context, stories []Story, log *slog.Logger) (_ *Lab, err error) {
+func New(ctx context.Context, stories []Story, log *slog.Logger) (*Lab, error) {
+	return NewOn(ctx, stories, log, Databases{})
+}
+
+// Databases are the addresses of PostgreSQL databases for the two machines' stores. Empty
+// ones are kept in files of the lab.
+type Databases struct{ Sender, Receiver string }
+
+// NewOn is New with stores in databases.
+func NewOn(ctx context.Context, stories []Story, log *slog.Logger, on Databases) (_ *Lab, err error) {
 	l := &Lab{Stories: stories}
 	if l.Internet, err = NewInternet(); err != nil {
 		return nil, err
@@ -79,12 +87,14 @@ func New(ctx context.Context, stories []Story, log *slog.Logger) (_ *Lab, err er
 		at            **Machine
 		domain, login string
 		hosts         []dns.Name
-	}{{&l.Receiver, "receiver.test", "bob", hosted}, {&l.Sender, "sender.test", "alice", nil}} {
+		postgres      string
+		extra         string
+	}{{&l.Receiver, "receiver.test", "bob", hosted, on.Receiver, "[incoming]\ntrusted_forwarders = [\"" + listName + "\"]\n"}, {&l.Sender, "sender.test", "alice", nil, on.Sender, ""}} {
 		dir := filepath.Join(l.dir, m.domain)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err
 		}
-		*m.at, err = l.StartMachine(ctx, MachineSpec{Domain: m.domain, Account: m.login, Dir: dir, Hosts: m.hosts, Log: log})
+		*m.at, err = l.StartMachine(ctx, MachineSpec{Domain: m.domain, Account: m.login, Dir: dir, Hosts: m.hosts, Log: log, Postgres: m.postgres, Extra: m.extra})
 		if err != nil {
 			return nil, fmt.Errorf("lab: machine %s: %w", m.domain, err)
 		}
@@ -119,6 +129,9 @@ func (l *Lab) Run(ctx context.Context) error {
 	}
 	if err := l.forge(ctx); err != nil {
 		return fmt.Errorf("lab: story of the forged report: %w", err)
+	}
+	if err := l.arrive(ctx); err != nil {
+		return fmt.Errorf("lab: stories of mail that comes in: %w", err)
 	}
 	for i := range l.Rows {
 		l.Rows[i].OK = len(l.Rows[i].Problems) == 0
@@ -165,51 +178,51 @@ func (l *Lab) tell(ctx context.Context, s Story) error {
 func reportAddress(m *Machine) string { return "tls-reports@" + m.Domain.ASCII() }
 
 // send submits a mail and waits for its first attempt to end.
-func (l *Lab) send(ctx context.Context, to string, need delivery.TLSNeed) (queue.Item, error) {
+func (l *Lab) send(ctx context.Context, to string, need delivery.TLSNeed) (spool.Item, error) {
 	if err := l.Sender.Submit(ctx, Mail{From: l.Sender.Address(), To: to, Need: need, Body: "What will become of me?"}); err != nil {
-		return queue.Item{}, err
+		return spool.Item{}, err
 	}
 	return l.await(ctx, to)
 }
 
-func everyState() []queue.State {
-	return []queue.State{queue.Waiting, queue.Leased, queue.Held, queue.Delivered, queue.Failed}
+func everyState() []spool.State {
+	return []spool.State{spool.Waiting, spool.Leased, spool.Held, spool.Delivered, spool.Failed}
 }
 
 // await polls the sender's queue for what a person would look at.
-func (l *Lab) await(ctx context.Context, to string) (queue.Item, error) {
+func (l *Lab) await(ctx context.Context, to string) (spool.Item, error) {
 	for end := time.Now().Add(30 * time.Second); ; {
-		items, err := l.Sender.Queue.List(ctx, queue.Filter{Address: to, States: everyState()})
+		items, err := spool.List(ctx, l.Sender.Queue.Store, spool.Filter{Address: to, States: everyState()})
 		if err != nil {
-			return queue.Item{}, err
+			return spool.Item{}, err
 		}
 		if len(items) > 0 {
 			it := items[0]
-			if it.State == queue.Delivered || it.State == queue.Failed || it.State == queue.Waiting && it.Recipient.Attempts > 0 {
+			if it.State == spool.Delivered || it.State == spool.Failed || it.State == spool.Waiting && it.Recipient.Attempts > 0 {
 				return it, nil
 			}
 		}
 		if time.Now().After(end) {
-			return queue.Item{}, fmt.Errorf("the mail to %s is not settled after 30 s", to)
+			return spool.Item{}, fmt.Errorf("the mail to %s is not settled after 30 s", to)
 		}
 		select {
 		case <-ctx.Done():
-			return queue.Item{}, ctx.Err()
+			return spool.Item{}, ctx.Err()
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
 // look fills a row with what the queue says of a recipient.
-func (l *Lab) look(ctx context.Context, r *Row, it queue.Item) error {
-	shown, err := l.Sender.Queue.Show(ctx, it.Envelope.ID)
+func (l *Lab) look(ctx context.Context, r *Row, it spool.Item) error {
+	shown, err := spool.Show(ctx, l.Sender.Queue.Store, it.Envelope.ID)
 	if err != nil {
 		return err
 	}
 	switch it.State {
-	case queue.Delivered:
+	case spool.Delivered:
 		r.Outcome, r.TLS = delivered, it.TLS
-	case queue.Failed:
+	case spool.Failed:
 		r.Outcome = bounced
 		if r.Status, err = l.bounce(ctx, it.Recipient.Address); err != nil {
 			return err
@@ -228,19 +241,18 @@ func (l *Lab) look(ctx context.Context, r *Row, it queue.Item) error {
 		r.Basis = append(r.Basis, h.Basis.String())
 	}
 	if len(detail.Hosts) == 0 {
-		decisions = append(decisions, "stop, "+it.Word)
+		decisions = append(decisions, "stop, "+string(it.Word))
 	}
 	r.Decision = strings.Join(decisions, "; ")
 	return nil
 }
 
 // decision is what was decided of one host, in a few words.
-func decision(h queue.HostDetail) string {
+func decision(h spool.HostDetail) string {
 	label, _, _ := strings.Cut(h.Host, ".")
 	switch {
-	case h.Skip != "":
-		cause, _, _ := strings.Cut(h.Skip, ":")
-		return label + ": skip, " + cause
+	case h.Skip != nil:
+		return label + ": skip, " + string(h.Skip.Word)
 	case h.Verify != "none":
 		return label + ": require " + h.Verify
 	case h.Required:
@@ -328,7 +340,7 @@ func (l *Lab) checkHosts(r *Row, s Story, d *Domain, to string) {
 // report makes the finished day's reports, waits until they arrived, and holds
 // what the receiver stored against the stories.
 func (l *Lab) report(ctx context.Context) error {
-	if _, err := l.Sender.TLSReport.SendDay(ctx, tlsreport.SendOptions{Day: l.started}); err != nil {
+	if _, err := l.Sender.TLSReport.SendDay(ctx, outbox.SendOptions{Day: l.started}); err != nil {
 		return err
 	}
 	if err := l.reportsSent(ctx); err != nil {
@@ -363,7 +375,7 @@ func (l *Lab) report(ctx context.Context) error {
 // reportsSent waits until no report is on its way any more.
 func (l *Lab) reportsSent(ctx context.Context) error {
 	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		sent, err := l.Sender.TLSReport.Sent(ctx, tlsreport.Filter{})
+		sent, err := l.Sender.TLSReport.Sent(ctx, outbox.Filter{})
 		if err != nil {
 			return err
 		}

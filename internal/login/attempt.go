@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"waxwing/internal/account"
@@ -20,17 +21,21 @@ type attempt struct {
 	sasl.Server
 	c    *Checker
 	mech string
-	pair pair   // its network, and the name once there is one
-	from string // the address, for the log
+	pair pair // its network, and the name once there is one
+	addr netip.Addr
+	from string // the same, for the log
 
 	user   string // as it was typed; "" until then
 	stands string // the account that the name stands for, may it log in or not; "" is none
 	begun  *begun // the memory waits for its end
+
+	creds  account.Credentials   // of a SCRAM exchange
+	apps   []account.AppPassword // that can be proven in it
+	proven account.Proven        // what it was let in by
 }
 
-func (c *Checker) newAttempt(mech string, conn smtpserver.Conn) *attempt {
-	addr := conn.Remote().Addr()
-	return &attempt{c: c, mech: mech, pair: pair{network: peers.Client(addr).Addr()}, from: addr.String()}
+func (c *Checker) newAttempt(mech string, addr netip.Addr) *attempt {
+	return &attempt{c: c, mech: mech, pair: pair{network: peers.Client(addr).Addr()}, addr: addr, from: addr.String()}
 }
 
 // begin is called once the name is known and before its credentials are looked at:
@@ -45,7 +50,7 @@ func (a *attempt) begin(ctx context.Context, user string) error {
 		await(ctx, ahead, maxAhead)
 	}
 	ruling, b := c.memory.begin(a.pair, c.now(), c.limits())
-	switch ruling.verdict {
+	switch ruling.action {
 	case refuse:
 		return a.refused()
 	case comeBack:
@@ -116,6 +121,8 @@ func result(mech string, err error) (word string, how ending) {
 	switch {
 	case err == nil:
 		return "ok", success
+	case errors.As(err, new(denial)):
+		return "denied", undecided
 	case errors.Is(err, sasl.ErrFailed):
 		return "failed", failure
 	case errors.Is(err, turns.ErrBusy):

@@ -60,18 +60,18 @@ type history struct {
 	queue   time.Duration // until those who wait under this name have had their turn
 }
 
-// verdict is what is done with an attempt.
-type verdict int
+// action is what is done with an attempt.
+type action int
 
 const (
-	goOn     verdict = iota // after ruling.wait
-	refuse                  // the network, or the name from its home, has failed too often
-	comeBack                // too many wait to log in under this name
+	goOn     action = iota // after ruling.wait
+	refuse                 // the network, or the name from its home, has failed too often
+	comeBack               // too many wait to log in under this name
 )
 
 // ruling is the decision on an attempt.
 type ruling struct {
-	verdict verdict
+	action  action
 	wait    time.Duration // before the credentials are looked at
 	spacing time.Duration // from its turn to the next under this name
 }
@@ -86,11 +86,11 @@ type ruling struct {
 func decide(h history, l Limits) ruling {
 	switch {
 	case h.home && h.pair >= l.Failures, !h.home && h.network >= l.Failures:
-		return ruling{verdict: refuse}
+		return ruling{action: refuse}
 	case h.home || h.name < l.NameFailures:
 		return ruling{}
 	case h.queue > maxTurn:
-		return ruling{verdict: comeBack}
+		return ruling{action: comeBack}
 	}
 	return ruling{wait: h.queue, spacing: late(h.name-l.NameFailures+1, l)}
 }

@@ -23,7 +23,7 @@ func TestDecide(t *testing.T) {
 	l := Limits{}.orDefault()
 	counts := []int{0, 1, 4, 5, 6, 7, 19, 20, 21, 24, 25, 26, 1000, 1 << 40}
 	queues := []time.Duration{0, time.Millisecond, 10 * time.Second, maxTurn, maxTurn + 1, time.Hour}
-	seen := map[verdict]int{}
+	seen := map[action]int{}
 	for _, network := range counts {
 		for _, pair := range counts {
 			for _, home := range []bool{false, true} {
@@ -32,20 +32,20 @@ func TestDecide(t *testing.T) {
 					for _, queue := range queues {
 						h := history{network: network, pair: pair, name: name, home: home, queue: queue}
 						r := decide(h, l)
-						seen[r.verdict]++
-						if want := home && pair >= 20 || !home && network >= 20; (r.verdict == refuse) != want {
+						seen[r.action]++
+						if want := home && pair >= 20 || !home && network >= 20; (r.action == refuse) != want {
 							t.Errorf("%+v: %+v, refused %v", h, r, want)
 						}
-						if home && (r.wait != 0 || r.verdict == comeBack) {
+						if home && (r.wait != 0 || r.action == comeBack) {
 							t.Errorf("%+v: strangers make the owner wait at home: %+v", h, r)
 						}
-						if r.verdict == comeBack && (queue <= maxTurn || name < 5) || r.wait > maxTurn || r.wait < 0 {
+						if r.action == comeBack && (queue <= maxTurn || name < 5) || r.wait > maxTurn || r.wait < 0 {
 							t.Errorf("%+v: %+v", h, r)
 						}
-						if r.verdict != goOn && r != (ruling{verdict: r.verdict}) {
+						if r.action != goOn && r != (ruling{action: r.action}) {
 							t.Errorf("%+v: a turn for nobody: %+v", h, r)
 						}
-						if !home && r.verdict == goOn && name >= 5 && (r.wait != queue || r.spacing <= 0 || r.spacing > maxDelay || r.spacing < before) {
+						if !home && r.action == goOn && name >= 5 && (r.wait != queue || r.spacing <= 0 || r.spacing > maxDelay || r.spacing < before) {
 							t.Errorf("%+v: guesses do not slow down: %+v after %s", h, r, before)
 						}
 						before = max(before, r.spacing)
@@ -55,7 +55,7 @@ func TestDecide(t *testing.T) {
 		}
 	}
 	if len(seen) != 3 {
-		t.Errorf("verdicts seen: %v", seen)
+		t.Errorf("actions seen: %v", seen)
 	}
 	for failures, want := range map[int]time.Duration{1: l.Delay, 2: 2 * l.Delay, 19: 19 * l.Delay, 20: maxDelay, 1 << 40: maxDelay} {
 		if got := late(failures, l); got != want {
@@ -82,7 +82,7 @@ func TestManyNetworksGuessOneName(t *testing.T) {
 			for range 10 { // each from a network of its own
 				guess := pair{netip.AddrFrom4([4]byte{10, byte(second >> 8), byte(second), byte(guesses + sentAway)}), k}
 				r, b := c.memory.begin(guess, now, l)
-				if r.verdict != goOn {
+				if r.action != goOn {
 					sentAway++
 					continue
 				}
@@ -94,7 +94,7 @@ func TestManyNetworksGuessOneName(t *testing.T) {
 				t.Fatalf("%s, after %d guesses the owner is not let in at home: %+v", name, guesses, r)
 			}
 			r, b := c.memory.begin(pair{netip.MustParseAddr("192.0.2.2"), c.nameKey("ann")}, now, l)
-			if r.wait > 0 || r.verdict != goOn {
+			if r.wait > 0 || r.action != goOn {
 				t.Fatalf("somebody else is not let in: %+v", r)
 			}
 			c.memory.end(b, undecided, now, l)
@@ -116,7 +116,7 @@ func TestGuessesAtOnce(t *testing.T) {
 		atOnce, later, away := 0, 0, 0
 		for i := range 1000 {
 			switch r, _ := m.begin(pair{network: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}, time.Now(), l); {
-			case r.verdict == comeBack:
+			case r.action == comeBack:
 				away++
 			case r.wait > 0:
 				later++
@@ -346,7 +346,7 @@ func mark(line string) string {
 func TestResult(t *testing.T) {
 	t.Parallel()
 	c := &Checker{Accounts: newPeople()}
-	refused := c.newAttempt(sasl.Plain, guest{}).refused()
+	refused := c.newAttempt(sasl.Plain, guest{}.Remote().Addr()).refused()
 	for _, tt := range []struct {
 		mech string
 		err  error

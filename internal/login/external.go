@@ -18,7 +18,7 @@ import (
 
 // External is a Checker that takes client certificates as well (INB-5, SASL
 // EXTERNAL, RFC 4422 Appendix A). The listener's TLS asks for a certificate and
-// leaves the judgement to it: a client with one that nobody knows can still log
+// leaves the decision to it: a client with one that nobody knows can still log
 // in with its password. Make it with NewExternal.
 type External struct {
 	*Checker
@@ -66,7 +66,7 @@ func (e *External) Start(ctx context.Context, mech string, conn smtpserver.Conn)
 	if mech != sasl.External {
 		return e.Checker.Start(ctx, mech, conn)
 	}
-	a := e.newAttempt(mech, conn)
+	a := e.newAttempt(mech, conn.Remote().Addr())
 	if r := a.barred(); r != nil {
 		return nil, r
 	}
@@ -76,9 +76,11 @@ func (e *External) Start(ctx context.Context, mech string, conn smtpserver.Conn)
 		if err := a.begin(ctx, cmp.Or(authzid, strings.Join(addresses[:min(len(addresses), 1)], ""))); err != nil {
 			return "", err
 		}
-		name, err := e.decide(ctx, addresses, authzid)
-		a.stands = name
-		return name, err
+		var err error
+		if a.stands, err = e.decide(ctx, addresses, authzid); err != nil {
+			return "", err
+		}
+		return a.stands, a.mayLogIn(ctx, account.ByCertificate)
 	})
 	return a, nil
 }
@@ -100,7 +102,7 @@ func (e *External) addresses(conn smtpserver.Conn) []string {
 	}
 	leaf, now := cs.PeerCertificates[0], e.now()
 	if weak := sound.Weakness(cs); weak != nil { // then TLS has not seen to it
-		e.log().Info("client certificate not taken", "remote", conn.Remote().Addr().String(), "reason", weak.Reason)
+		e.log().Info("client certificate not taken", "remote", conn.Remote().Addr().String(), "word", weak.Word)
 		return nil
 	}
 	trust := e.trust.Load()
@@ -154,12 +156,6 @@ func (e *External) decide(ctx context.Context, addresses []string, authzid strin
 	}
 	if len(names) != 1 {
 		return "", sasl.ErrFailed
-	}
-	if _, ok, err := e.Accounts.Credentials(ctx, names[0]); err != nil || !ok {
-		if err == nil {
-			err = sasl.ErrFailed // disabled
-		}
-		return "", err
 	}
 	return names[0], nil
 }

@@ -21,6 +21,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -61,9 +62,15 @@ type Checker struct {
 	// same on every machine: so must these be (func Secret). Nil: of this process.
 	Secret []byte
 
-	// Count is told of each exchange, by how it ended: ok, failed, broken-off, refused,
+	// Count is told of each exchange, by how it ended: ok, failed, denied, broken-off, refused,
 	// busy or error; nil: nobody.
 	Count func(mechanism, result string)
+
+	// Journal keeps who logged in to accounts, and who tried; nil: nobody does.
+	Journal *Journal
+
+	// AppUsed is told of each login by an app password, and from where; nil: nobody.
+	AppUsed func(ctx context.Context, p account.AppPassword, from netip.Addr)
 
 	once    sync.Once
 	secret  [secretSize]byte // of this process: keys the cache and the memory
@@ -139,9 +146,12 @@ func (a *attempt) password(ctx context.Context, password string) (string, error)
 	if err != nil {
 		return "", err
 	}
+	if app, ok := cred.App(password); ok && known {
+		return a.stands, a.admit(cred, account.Proven{By: account.ByApp, App: app})
+	}
 	key := c.cacheKey(a.stands, cred.PasswordHash, password)
 	if known && c.cache.has(key, c.now()) {
-		return a.stands, nil
+		return a.stands, a.admit(cred, account.Proven{By: account.ByPassword})
 	}
 	if !known {
 		cred = c.decoy
@@ -154,7 +164,7 @@ func (a *attempt) password(ctx context.Context, password string) (string, error)
 		return "", sasl.ErrFailed
 	}
 	c.cache.put(key, c.now(), c.limits())
-	return a.stands, nil
+	return a.stands, a.admit(cred, account.Proven{By: account.ByPassword})
 }
 
 // share verifies, once for all that ask the same at the same time: a client
@@ -257,7 +267,8 @@ func (a *attempt) keys(ctx context.Context) (sasl.Credentials, string, bool, err
 		return sasl.Credentials{}, "", false, err
 	}
 	if s := scramOf(cred, a.mech); ok && len(s.StoredKey) > 0 {
-		return sasl.Credentials(s), name, name != "", nil
+		// Those of a stand-in have its app passwords, too: time must not tell who has some.
+		return a.passwords(cred, s), name, name != "", nil
 	}
 	return c.madeUp(a.mech, a.user), "", false, nil
 }
@@ -275,10 +286,14 @@ func (c *Checker) lender(names []string, user string) string {
 }
 
 func scramOf(c account.Credentials, mech string) account.SCRAM {
+	return keysOf(mech, c.SCRAM256, c.SCRAM1)
+}
+
+func keysOf(mech string, k256, k1 account.SCRAM) account.SCRAM {
 	if mech == sasl.ScramSHA1 || mech == sasl.ScramSHA1Plus {
-		return c.SCRAM1
+		return k1
 	}
-	return c.SCRAM256
+	return k256
 }
 
 // madeUp are credentials for a user who is not there, with the real ones' iteration

@@ -94,7 +94,7 @@ func (m *memory) begin(p pair, now time.Time, l Limits) (r ruling, b begun) {
 		h.name, h.queue = s.failures+s.underWay, max(0, s.next.Sub(now))
 	}
 	r, b = decide(h, l), begun{pair: p, home: h.home}
-	if r.verdict != goOn || h.home {
+	if r.action != goOn || h.home {
 		return r, b
 	}
 	b.lead = m.lead(p, now)

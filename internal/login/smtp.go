@@ -25,7 +25,7 @@ func (c *Checker) Mechanisms(tls bool) []string {
 
 // Start begins an exchange, or refuses a network that has failed too often.
 func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) (sasl.Server, *smtp.Reply) {
-	a := c.newAttempt(mech, conn)
+	a := c.newAttempt(mech, conn.Remote().Addr())
 	if r := a.barred(); r != nil {
 		return nil, r
 	}
@@ -63,6 +63,7 @@ func (a *attempt) scram(ctx context.Context, conn smtpserver.Conn) (sasl.Server,
 			}
 			return a.keys(ctx)
 		},
+		Proven: a.provenSCRAM,
 	}
 	if cs := conn.TLS(); cs != nil {
 		s.Bindings = sasl.TLSBindings(*cs, conn.ServerCertificate())
@@ -85,7 +86,7 @@ func (a *attempt) barred() *smtp.Reply {
 }
 
 // Done counts how an exchange ended, and delays the answer to a failure (INB-3).
-func (c *Checker) Done(ctx context.Context, _ smtpserver.Conn, ex sasl.Server, err error) *smtp.Reply {
+func (c *Checker) Done(ctx context.Context, conn smtpserver.Conn, ex sasl.Server, err error) *smtp.Reply {
 	a, ok := ex.(*attempt)
 	if !ok {
 		return nil
@@ -95,6 +96,7 @@ func (c *Checker) Done(ctx context.Context, _ smtpserver.Conn, ex sasl.Server, e
 		c.count(a.mech, word)
 	}
 	wait := c.settle(a, how)
+	a.note(ctx, Entry{Protocol: "smtp", Client: conn.HELO(), Result: a.outcome(word, err)})
 	if how != failure {
 		return nil
 	}

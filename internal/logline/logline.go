@@ -12,7 +12,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
+
+	"waxwing/internal/config"
+	"waxwing/internal/text"
 )
 
 // Longest is how many characters a line has at most. A stack is not counted: in text
@@ -23,19 +27,27 @@ const (
 	shortest   = 12       // what a clipped value keeps at least
 	maxStack   = 64 << 10 // octets
 	stackField = "stack"
+	areaField  = "area"
 )
 
 // Options say how lines are written.
 type Options struct {
-	Level   slog.Leveler // nil: info
+	Level slog.Leveler // nil: info
+	// Areas are the levels of the lines with a field area, each of its own, instead of
+	// Level; nil: all have Level.
+	Areas   *Levels
 	JSON    bool
 	Journal bool // behind "<3>" and without a time: the journal has its own
+	// Terminal has text written for somebody who reads along: the time of day, level and
+	// area in columns, in colour where the terminal has it.
+	Terminal *text.Terminal
 }
 
 // Handler is a slog.Handler. It is safe for concurrent use.
 type Handler struct {
 	o     Options
 	out   *output
+	level slog.Leveler
 	attrs []slog.Attr // of With, in order, with the names of their groups in front
 	group string      // "", or "name." of all groups that are open
 }
@@ -50,11 +62,14 @@ func New(w io.Writer, o Options) *Handler {
 	if o.Level == nil {
 		o.Level = slog.LevelInfo
 	}
-	return &Handler{o: o, out: &output{w: w}}
+	if o.Areas != nil {
+		o.Level = o.Areas.Of(string(config.LogServer))
+	}
+	return &Handler{o: o, level: o.Level, out: &output{w: w}}
 }
 
 // Enabled reports whether lines of a level are written.
-func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.o.Level.Level() }
+func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
 
 // WithAttrs returns a handler whose lines all have attrs.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -62,6 +77,9 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c.attrs = slices.Clip(c.attrs)
 	for _, a := range attrs {
 		c.attrs = flatten(c.attrs, h.group, a)
+		if a.Key == areaField && h.group == "" && h.o.Areas != nil {
+			c.level = h.o.Areas.Of(a.Value.String())
+		}
 	}
 	return &c
 }
@@ -153,15 +171,15 @@ func (h *Handler) fit(r slog.Record, attrs []slog.Attr) []byte {
 func longestValue(attrs []slog.Attr, msg string, most int) int {
 	n := min(utf8.RuneCountInString(msg), most)
 	for _, a := range attrs {
-		if s, ok := text(a.Value); ok {
+		if s, ok := textOf(a.Value); ok {
 			n = max(n, min(utf8.RuneCountInString(s), most))
 		}
 	}
 	return n
 }
 
-// text is a value that can be clipped.
-func text(v slog.Value) (string, bool) {
+// textOf is a value that can be clipped.
+func textOf(v slog.Value) (string, bool) {
 	switch v.Kind() {
 	case slog.KindString:
 		return v.String(), true
@@ -176,9 +194,21 @@ func text(v slog.Value) (string, bool) {
 
 // format is the line with no value of more than most characters.
 func (h *Handler) format(r slog.Record, attrs []slog.Attr, most int) []byte {
-	short := slog.NewRecord(r.Time, r.Level, clip(r.Message, most), 0)
+	if h.onTerminal() {
+		return h.spoken(r, attrs, most)
+	}
+	return h.fields(r, attrs, most)
+}
+
+// fields is the line as key=value or JSON.
+func (h *Handler) fields(r slog.Record, attrs []slog.Attr, most int) []byte {
+	at := r.Time
+	if h.onTerminal() {
+		at = time.Time{} // it stands in front; a field of that name is another
+	}
+	short := slog.NewRecord(at, r.Level, clip(r.Message, most), 0)
 	for _, a := range attrs {
-		if s, ok := text(a.Value); ok && (utf8.RuneCountInString(s) > most || a.Value.Kind() == slog.KindAny && !h.o.JSON || isError(a.Value)) {
+		if s, ok := textOf(a.Value); ok && (utf8.RuneCountInString(s) > most || a.Value.Kind() == slog.KindAny && !h.o.JSON || isError(a.Value)) {
 			a.Value = slog.StringValue(clip(s, most))
 		}
 		short.AddAttrs(a)
@@ -199,7 +229,7 @@ func isError(v slog.Value) bool {
 }
 
 func (h *Handler) replace(groups []string, a slog.Attr) slog.Attr {
-	if h.o.Journal && len(groups) == 0 && a.Key == slog.TimeKey {
+	if h.o.Journal && len(groups) == 0 && a.Key == slog.TimeKey || h.onTerminal() && h.leads(a) {
 		return slog.Attr{}
 	}
 	return a
@@ -221,7 +251,7 @@ func (h *Handler) finish(l slog.Level, line []byte, stack string) []byte {
 		out.WriteByte('\n')
 		return out.Bytes()
 	}
-	out.WriteString(h.priority(l) + clip(string(line), Longest) + "\n")
+	out.WriteString(h.priority(l) + h.paint(l, clip(string(line), Longest)) + "\n")
 	for s := range strings.Lines(stack) {
 		out.WriteString(h.priority(l) + clip("\t"+strings.TrimRight(s, "\n"), Longest) + "\n")
 	}

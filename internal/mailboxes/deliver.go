@@ -8,6 +8,7 @@ import (
 
 	"waxwing/internal/body"
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
 )
@@ -19,6 +20,7 @@ const maxDeliveredTo = 100
 type box struct {
 	account, name string
 	addresses     []string
+	evidence      string // of the first address
 }
 
 // boxesOf joins the copies that lead to one mailbox.
@@ -33,7 +35,7 @@ func boxesOf(copies []delivery.Copy) ([]*box, error) {
 		}
 		k := key{c.Account, name}
 		if at[k] == nil {
-			at[k] = &box{account: c.Account, name: name}
+			at[k] = &box{account: c.Account, name: name, evidence: c.Evidence}
 			out = append(out, at[k])
 		}
 		at[k].addresses = append(at[k].addresses, c.Address)
@@ -80,6 +82,18 @@ func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, copies []delivery.Copy
 
 // deliver writes the row of one mailbox, unless it has the message.
 func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, err error) {
+	h := header(d.Sender, b)
+	// One statement where there is the mailbox, and only a large body can be there already.
+	insert := func() (int64, error) {
+		return tx.Exec(`INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received, body, header, message_id, facts, evidence)
+			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM mailboxes WHERE account = ? AND name = ?`,
+			store.NewID(), d.Sender, b.addresses[0], int64(len(h))+d.Size, store.Time(d.Received), d.Body, h, d.MessageID, store.Blob(d.Facts), b.evidence, b.account, b.name)
+	}
+	if d.Data != nil {
+		if n, err := insert(); n > 0 || err != nil {
+			return err == nil, err
+		}
+	}
 	id, err := s.mailbox(tx, b.account, b.name)
 	if err != nil {
 		return false, err
@@ -91,27 +105,30 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 			return false, err
 		}
 	}
-	h := header(d.Sender, b.addresses)
-	_, err = tx.Exec(`INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received, body, header)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, store.NewID(), id, d.Sender, b.addresses[0], int64(len(h))+d.Size, store.Time(d.Received), d.Body, h)
+	n, err := insert()
+	if err == nil && n == 0 {
+		err = fmt.Errorf("mailbox %q went away while it was made", b.name)
+	}
 	return err == nil, err
 }
 
 // header is what final delivery adds (RFC 5321 §4.4): the sender, and the
 // addresses (RFC 9228) for which this mailbox has the message, which its header
-// fields need not name.
-func header(sender string, addresses []string) []byte {
+// fields need not name; and why it is in this mailbox (JNK-1).
+func header(sender string, to *box) []byte {
 	var b strings.Builder
 	b.WriteString("Return-Path: <" + oneLine(sender) + ">\r\n")
-	for _, a := range addresses[:min(len(addresses), maxDeliveredTo)] {
+	for _, a := range to.addresses[:min(len(to.addresses), maxDeliveredTo)] {
 		b.WriteString("Delivered-To: " + oneLine(a) + "\r\n")
 	}
-	return []byte(b.String())
+	return append([]byte(b.String()), junk.Field([]byte(to.evidence))...)
 }
 
 // oneLine is an address without line ends. One that has any cannot have been
 // accepted; it must not make a header field of its own here either.
-func oneLine(s string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(s) }
+func oneLine(s string) string { return lineEnds.Replace(s) }
+
+var lineEnds = strings.NewReplacer("\r", "", "\n", "")
 
 // refusal is an error of a mailbox: another try would meet it again.
 type refusal struct{ error }

@@ -74,12 +74,12 @@ func boxName(name string) (string, error) {
 	return name, nil
 }
 
-const columns = `SELECT m.id, b.account, b.name, m.sender, m.recipient, m.size, m.received
+const columns = `SELECT m.id, b.account, b.name, m.sender, m.recipient, m.size, m.received, m.facts, m.evidence, m.taught
 	FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox`
 
 func scan(r store.Row) (m mailbox.Message, err error) {
 	var received int64
-	err = r.Scan(&m.ID, &m.Account, &m.Mailbox, &m.Sender, &m.Recipient, &m.Size, &received)
+	err = r.Scan(&m.ID, &m.Account, &m.Mailbox, &m.Sender, &m.Recipient, &m.Size, &received, &m.Facts, &m.Evidence, &m.Taught)
 	m.Received = store.FromTime(received)
 	return m, err
 }
@@ -130,5 +130,5 @@ func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.M
 	if err != nil {
 		return nil, mailbox.Message{}, fmt.Errorf("message %s: %w", delivery.ID(id), err)
 	}
-	return &content{header, c}, m, nil
+	return delivery.WithHeader(header, c), m, nil
 }

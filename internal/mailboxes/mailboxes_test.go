@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func must(t *testing.T, err error) {
 // deliver puts data into one mailbox of an account.
 func deliver(t *testing.T, db *store.Store, m *mailboxes.Store, account, box, sender string, data []byte) (mailbox.Message, error) {
 	t.Helper()
-	d := mailbox.Delivery{Body: store.NewID(), Data: data, Size: int64(len(data)), Sender: sender, Received: time.Unix(1e9, 5).UTC()}
+	d := mailbox.Delivery{Body: store.NewID(), Data: data, Size: int64(len(data)), Sender: sender, Received: time.Unix(1e9, 5).UTC(), Facts: []byte("{}")}
 	if len(data) > body.MaxInline {
 		d.Data = nil
 		must(t, (&body.Store{DB: db, Now: time.Now}).Put(t.Context(), d.Body, delivery.Bytes(data)))
@@ -78,8 +79,8 @@ func TestDeliveredIsReadBack(t *testing.T) {
 			must(t, err)
 			want := append([]byte("Return-Path: <ann@example.org>\r\nDelivered-To: Joe+x@example.net\r\n"), data...)
 			expect := mailbox.Message{ID: msg.ID, Account: "joe", Mailbox: "INBOX", Sender: "ann@example.org", Recipient: "Joe+x@example.net",
-				Size: int64(len(want)), Received: time.Unix(1e9, 5).UTC()}
-			if msg != expect {
+				Size: int64(len(want)), Received: time.Unix(1e9, 5).UTC(), Facts: []byte("{}")}
+			if !reflect.DeepEqual(msg, expect) {
 				t.Errorf("message %+v, want %+v", msg, expect)
 			}
 			for range 2 { // can be read more than once

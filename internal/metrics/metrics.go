@@ -7,13 +7,18 @@ package metrics
 import (
 	"cmp"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/disposition"
 	"waxwing/internal/guard"
+	"waxwing/internal/junk"
+	"waxwing/internal/reason"
 )
 
 // Metrics is a set of counters with a registry of its own. Methods are safe
@@ -34,14 +39,23 @@ type Metrics struct {
 	duration      *prometheus.HistogramVec
 	messages      *prometheus.CounterVec
 	reports       *prometheus.CounterVec
+	dmarcReports  *prometheus.CounterVec
 	posts         *prometheus.CounterVec
 	overLimit     *prometheus.CounterVec
+	incoming      *prometheus.CounterVec
+	junk          *prometheus.CounterVec
+	blocklists    *prometheus.CounterVec
+	filters       *prometheus.CounterVec
 	logins        *prometheus.CounterVec
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
+	dnsFindings   *prometheus.GaugeVec
 	disk          prometheus.Gauge
+	backup        prometheus.Gauge
 	clients       *clients
 	outbound      outbound
+	certificates  *certificates
+	machine       *machine
 	panics        *prometheus.CounterVec
 }
 
@@ -67,26 +81,38 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.005, 3, 11)}, []string{"transport", "tls", "result", "attempt"}),
 		messages:      counter("waxwing_messages_accepted_total", "Messages answered with 250, by listener kind.", "listener"),
 		reports:       counter("waxwing_tlsrpt_reports_total", "TLS reports by direction (in, out) and result.", "direction", "result"),
+		dmarcReports:  counter("waxwing_dmarc_reports_total", "DMARC reports by direction (in, out) and result.", "direction", "result"),
 		posts:         counter("waxwing_tlsrpt_posts_total", "Requests to post a TLS report by HTTPS, by the status that answered them.", "status"),
 		overLimit:     counter("waxwing_account_limit_refusals_total", "Refusals of mail beyond what an account may send in a day, by limit (messages, recipients).", "limit"),
-		logins:        counter("waxwing_logins_total", "Logins by mechanism and result (ok, failed, broken-off, refused, busy, error).", "mechanism", "result"),
+		junk:          counter("waxwing_junk_decisions_total", "Messages from other servers by where they went, once for each account: inbox, junk, reject.", "action"),
+		blocklists:    counter("waxwing_dnsbl_lookups_total", "Questions to DNS blocklists about clients, by list and answer: listed, clear, failed.", "zone", "result"),
+		filters:       counter("waxwing_filter_answers_total", "Messages about which filters were asked, by filter (rspamd) and answer: answered, silent, too-large.", "filter", "result"),
+		incoming:      counter("waxwing_incoming_decisions_total", "Messages from other servers by what was decided about who sent them (deliver, junk, reject, defer) and the reason word.", "action", "reason"),
+		logins:        counter("waxwing_logins_total", "Logins by mechanism and result (ok, failed, denied, broken-off, refused, busy, error).", "mechanism", "result"),
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
 	}
+	m.dnsFindings = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_dns_findings", Help: "What the last checks of all hosted domains' DNS found, by level (fault, unknown, advice)."}, []string{"level"})
 	m.disk = prometheus.NewGauge(prometheus.GaugeOpts{Name: "waxwing_disk_free_octets", Help: "Room left on the disk of data_dir. Under limits.disk_reserve mail is answered 452."})
+	m.backup = prometheus.NewGauge(prometheus.GaugeOpts{Name: "waxwing_last_backup_timestamp_seconds", Help: "When the last backup was made: the time of the file last-backup in data_dir, in seconds since 1970; 0: never."})
 	m.panics = counter("waxwing_panics_total", "Panics that were contained, by the area whose work panicked.", "area")
 	for _, k := range guard.Areas() {
 		m.panics.WithLabelValues(string(k.Area)) // 0 from the start, so that the first one shows as an increase
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.posts, m.overLimit, m.logins, m.proxies, m.resolverState, m.disk, m.panics)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.dmarcReports, m.posts, m.overLimit, m.incoming, m.junk, m.blocklists, m.filters, m.logins, m.proxies, m.resolverState, m.dnsFindings, m.disk, m.backup, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
+	m.certificates = newCertificates(m.Registry)
+	m.machine = newMachine(m.Registry)
 	return m
 }
 
 // DiskFree notes how much room the disk has now.
 func (m *Metrics) DiskFree(octets int64) { m.disk.Set(float64(octets)) }
+
+// LastBackup notes when the last backup was made (OPS-1).
+func (m *Metrics) LastBackup(at time.Time) { m.backup.Set(float64(at.UnixNano()) / 1e9) }
 
 // Attempt counts one settled attempt.
 func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
@@ -100,7 +126,7 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 		}
 		m.recipients.WithLabelValues(string(res.Transport), r.Outcome.String(), cmp.Or(r.TLS, "none")).Inc()
 		if job.Need == delivery.RequireTLS && r.Outcome != delivery.Delivered && r.PolicyFailure {
-			m.requireTLS.WithLabelValues(string(r.Word)).Inc()
+			m.requireTLS.WithLabelValues(label(r.Word)).Inc()
 		}
 	}
 	m.duration.WithLabelValues(string(res.Transport), tls, attemptResult(res.Recipients), attemptNumber(job)).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
@@ -152,7 +178,7 @@ func (m *Metrics) session(s delivery.Session) {
 	for _, f := range failures(s) {
 		if f != nil && !seen[f] {
 			seen[f] = true
-			m.tlsFailures.WithLabelValues(string(f.Type), string(f.Reason)).Inc()
+			m.tlsFailures.WithLabelValues(string(f.Type), label(f.Word)).Inc()
 		}
 	}
 }
@@ -192,6 +218,34 @@ func (m *Metrics) Accepted(listener string) {
 	}
 }
 
+// Incoming counts a decision about who sent a message.
+func (m *Metrics) Incoming(d disposition.Decision) {
+	if m != nil {
+		m.incoming.WithLabelValues(d.Action.String(), string(d.Word)).Inc()
+	}
+}
+
+// Weighed counts a decision about junk.
+func (m *Metrics) Weighed(d junk.Decision) {
+	if m != nil {
+		m.junk.WithLabelValues(d.Action.String()).Inc()
+	}
+}
+
+// Listed counts an answer of a DNS blocklist.
+func (m *Metrics) Listed(zone, result string) {
+	if m != nil {
+		m.blocklists.WithLabelValues(zone, result).Inc()
+	}
+}
+
+// Filtered counts an answer of a filter.
+func (m *Metrics) Filtered(filter, result string) {
+	if m != nil {
+		m.filters.WithLabelValues(filter, result).Inc()
+	}
+}
+
 // OverLimit counts a refusal for what the account has sent today.
 func (m *Metrics) OverLimit(limit string) {
 	if m != nil {
@@ -228,10 +282,21 @@ func (m *Metrics) Posted(status int) {
 	}
 }
 
-// Report counts a TLS report that was sent or came in.
-func (m *Metrics) Report(direction, result string) {
-	if m != nil {
+// Report counts a report that was sent or came in, by the noun of its sort: tlsrpt or dmarc.
+func (m *Metrics) Report(noun, direction, result string) {
+	switch {
+	case m == nil:
+	case noun == "dmarc":
+		m.dmarcReports.WithLabelValues(direction, result).Inc()
+	default:
 		m.reports.WithLabelValues(direction, result).Inc()
+	}
+}
+
+// DNSFindings notes how many findings of a level there are (DNS-W).
+func (m *Metrics) DNSFindings(level string, n int) {
+	if m != nil {
+		m.dnsFindings.WithLabelValues(level).Set(float64(n))
 	}
 }
 
@@ -245,4 +310,13 @@ func (m *Metrics) SelfTest(test string, ok bool) {
 		v = 1
 	}
 	m.resolverState.WithLabelValues(test).Set(v)
+}
+
+// label is the word of a reason as a label. Hosts choose the codes that they answer: their
+// classes are few.
+func label(w reason.Word) string {
+	if code, ok := w.StartTLSCode(); ok {
+		return strings.TrimSuffix(string(w), strconv.Itoa(code)) + strconv.Itoa(code/100) + "xx"
+	}
+	return string(w)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/tlsrpt"
 )
@@ -16,14 +17,14 @@ import (
 func TestAttempt(t *testing.T) {
 	t.Parallel()
 	m := New()
-	failure := &delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Reason: "dane-no-match"}
+	failure := &delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Word: "dane-no-match"}
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	m.Attempt(&delivery.Job{Envelope: delivery.Envelope{Need: delivery.RequireTLS}}, &delivery.Result{
 		Transport: "direct", Started: start, Ended: start.Add(time.Second),
 		Destination: delivery.Destination{MXSecure: true, Hosts: []delivery.Host{
 			{DANE: delivery.DANE{State: delivery.DANEUsable}}, {DANE: delivery.DANE{State: delivery.DANEFailed}}}},
 		Finding:  delivery.Finding{Looked: true, Policy: &mtasts.Policy{Mode: mtasts.ModeEnforce}},
-		Decision: delivery.Decision{Ignored: map[delivery.Reason]int{"tlsa-unusable": 2}},
+		Decision: delivery.Decision{Ignored: map[reason.Word]int{"tlsa-unusable": 2}},
 		Visits: []delivery.Visit{{Sessions: []delivery.Session{
 			{Connected: true, TLSFailure: failure, DANE: &delivery.Verification{Failure: failure}}, {Connected: true, Plaintext: true}}}},
 		Recipients: []delivery.RecipientResult{
@@ -32,13 +33,13 @@ func TestAttempt(t *testing.T) {
 	})
 	m.Attempt(&delivery.Job{}, &delivery.Result{Transport: "direct",
 		Destination: delivery.Destination{Fail: &delivery.Failure{Word: "null-mx"}},
-		Finding:     delivery.Finding{Looked: true, Failure: &mtasts.Error{Word: mtasts.Fetch}}})
+		Finding:     delivery.Finding{Looked: true, Failure: &mtasts.Error{Word: reason.STSFetch}}})
 	// STS-14: where MTA-STS was not looked at, nothing is counted.
 	m.Attempt(&delivery.Job{}, &delivery.Result{Transport: "relay", Recipients: []delivery.RecipientResult{{Outcome: delivery.Deferred}},
 		Visits: []delivery.Visit{{Sessions: []delivery.Session{
 			{Err: &delivery.Failure{Word: "connect-refused"}}, {Err: &delivery.Failure{Word: "connect-timeout"}}, {Err: &delivery.Failure{Word: "connect-unreachable"}},
 			{Err: &delivery.Failure{Word: "canceled"}}, {Err: &delivery.Failure{Word: "connect-failed"}}, {Connected: true, Reused: true},
-			{Connected: true, TLS: &delivery.TLSFacts{Weak: &delivery.TLSFailure{Reason: "tls-version"}}}}}}})
+			{Connected: true, TLS: &delivery.TLSFacts{Weak: &delivery.TLSFailure{Word: "tls-version"}}}}}}})
 	// SES-15: each cause once a session, where a plan without TLSOptional would have stopped.
 	m.Attempt(&delivery.Job{Envelope: delivery.Envelope{Recipients: []delivery.Recipient{{Attempts: 4}}}}, &delivery.Result{Transport: "direct", Visits: []delivery.Visit{{
 		Plan:     delivery.Plan{Waived: delivery.Demands{TLS: true, DANE: true}},
@@ -142,7 +143,8 @@ func TestNil(t *testing.T) {
 	var m *Metrics
 	m.Attempt(&delivery.Job{}, &delivery.Result{})
 	m.Accepted("mx")
-	m.Report("in", "taken")
+	m.Report("tlsrpt", "in", "taken")
 	m.PolicyFetched("ok", time.Second)
 	m.SelfTest("signed", true)
+	m.DNSFindings("fault", 1)
 }

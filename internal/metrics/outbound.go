@@ -7,6 +7,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 )
 
 // outbound counts what happens on the way out.
@@ -37,7 +38,7 @@ func (o *outbound) dialled(transport string, s *delivery.Session) {
 	}
 	o.connections.WithLabelValues(transport, dialResult(s)).Inc()
 	if s.TLS != nil && s.TLS.Weak != nil {
-		o.weak.WithLabelValues(string(s.TLS.Weak.Reason)).Inc()
+		o.weak.WithLabelValues(label(s.TLS.Weak.Word)).Inc()
 	}
 }
 
@@ -46,13 +47,13 @@ func dialResult(s *delivery.Session) string {
 		return "ok"
 	}
 	switch s.Err.Word {
-	case "connect-refused":
+	case reason.ConnectRefused:
 		return "refused"
-	case "connect-timeout":
+	case reason.ConnectTimeout:
 		return "timeout"
-	case "connect-unreachable":
+	case reason.ConnectUnreachable:
 		return "unreachable"
-	case "canceled":
+	case reason.Canceled:
 		return "canceled"
 	}
 	return "error"

@@ -23,13 +23,16 @@ import (
 )
 
 // Kind is what a report is about. Its number stands in the store for good and
-// belongs to one package: 0 and 1 to tlsreport, 2 to alert.
+// belongs to one package: 0 and 1 to tlsreport, 2 to alert, 3 to dmarcreport.
 type Kind int
 
 // Family is one family of reports, as its own package describes it.
 type Family struct {
 	Name      string           // in the log and in errors: "TLS report"
+	Noun      string           // of its commands: "tlsrpt"
 	Kinds     []Kind           // what its reports are about
+	HostKind  Kind             // the one about MX hosts; 0: none
+	Need      delivery.TLSNeed // of its mails
 	Setting   string           // that Off comes from
 	Purpose   delivery.Purpose // of its mails
 	Local     string           // local part that its mails come from and bounce to, unless Box.FromLocal

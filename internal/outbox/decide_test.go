@@ -100,11 +100,11 @@ func TestRetryLookup(t *testing.T) {
 }
 
 // RPT-10.
-func TestJudge(t *testing.T) {
+func TestStateOf(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]string{200: "accepted", 201: "accepted", 204: "accepted", 301: "failed", 307: "failed", 400: "failed", 404: "failed",
 		413: "failed", 429: "waiting", 500: "waiting", 503: "waiting"} {
-		if got := judge(status); got != want {
+		if got := stateOf(status); got != want {
 			t.Errorf("%d: %s, want %s", status, got, want)
 		}
 	}

@@ -9,19 +9,39 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/foreign"
+	"waxwing/internal/reason"
 	"waxwing/internal/store"
 )
 
 // maxNote bounds what is stored of an answer.
 const maxNote = 500
 
-// Settled notes what became of a report mail; the queue calls it in the
-// transaction that settles the recipient. It leaves alone what is no report of
-// this sort, and a report that is no longer known.
-func (b *Box) Settled(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error {
-	if env.Purpose != b.Purpose {
+// Settler returns what notes the end of a report mail of this family; the queue calls
+// it in the transaction that settles the recipient. It leaves alone mail for another
+// purpose, and a report that is no longer known. It belongs to the family and not to a
+// Box, because a Box needs the queue.
+func (f Family) Settler(now func() time.Time) func(*store.Tx, delivery.Envelope, delivery.RecipientResult) error {
+	return func(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error {
+		if env.Purpose != f.Purpose {
+			return nil
+		}
+		return f.settled(tx, env, rr, now())
+	}
+}
+
+// Settler is that of several families.
+func Settler(now func() time.Time, families ...Family) func(*store.Tx, delivery.Envelope, delivery.RecipientResult) error {
+	return func(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult) error {
+		for _, f := range families {
+			if err := f.Settler(now)(tx, env, rr); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
+}
+
+func (f Family) settled(tx *store.Tx, env delivery.Envelope, rr delivery.RecipientResult, now time.Time) error {
 	id, err := strconv.ParseInt(env.Ref, 10, 64)
 	if err != nil {
 		return nil // a foreign one without a row
@@ -32,33 +52,28 @@ func (b *Box) Settled(tx *store.Tx, env delivery.Envelope, rr delivery.Recipient
 	}
 	switch rr.Outcome {
 	case delivery.Delivered:
-		return b.finish(tx, id, accepted, text)
+		return f.finish(tx, id, accepted, text, now)
 	case delivery.Failed:
-		return b.finish(tx, id, failure(rr), text)
+		return f.finish(tx, id, failure(rr), text, now)
 	}
 	return nil
 }
 
 // failure tells a refusal from a day on which nothing worked.
 func failure(rr delivery.RecipientResult) result {
-	if rr.Word == "expired" || rr.Enhanced.Class == 4 || rr.Reply != nil && rr.Reply.Code/100 == 4 {
+	if rr.Word == reason.Expired || rr.Enhanced.Class == 4 || rr.Reply != nil && rr.Reply.Code/100 == 4 {
 		return exhausted
 	}
 	return refused
 }
 
 // finish ends one delivery, and remembers what its address did.
-func (b *Box) finish(tx *store.Tx, id int64, r result, note string) error {
-	state := "accepted"
-	if r != accepted {
-		state = "failed"
-	}
-	now := b.Now()
-	uri, err := end(tx, id, state, note, now)
-	if uri == "" || b.To != "" || err != nil {
+func (f Family) finish(tx *store.Tx, id int64, r result, note string, now time.Time) error {
+	uri, err := end(tx, id, r.state(), note, now)
+	if uri == "" || err != nil {
 		return err
 	}
-	return b.remember(tx, uri, r, note, now)
+	return f.remember(tx, uri, r, note, now)
 }
 
 // end ends one delivery and, when it was the last or was accepted, settles its

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
+	"waxwing/internal/text"
 )
 
 // Filter chooses reports. A zero field chooses all.
@@ -26,6 +27,7 @@ type Sent struct {
 	Day          string      `json:"day"`
 	PolicyDomain string      `json:"policy_domain"`
 	Kind         Kind        `json:"-"`
+	Host         bool        `json:"mx_host,omitempty"` // the policy domain is an MX host (RPT-6)
 	ReportID     string      `json:"report_id"`
 	Created      time.Time   `json:"created"`
 	OK           int64       `json:"ok"`
@@ -50,7 +52,9 @@ func (b *Box) Sent(ctx context.Context, f Filter) ([]Sent, error) {
 	err := b.Store.Read(ctx, func(tx *store.Tx) error {
 		out = nil
 		return tx.Each(func(r store.Row) (err error) {
-			out, err = addSent(out, r)
+			if out, err = addSent(out, r); err == nil {
+				out[len(out)-1].Host = b.isHost(out[len(out)-1].Kind)
+			}
 			return err
 		}, `SELECT r.id, r.day, r.kind, r.policy_domain, r.report_id, r.created, r.ok, r.failed, r.partial, r.state,
 				coalesce(d.uri, ''), coalesce(d.state, ''), coalesce(d.tries, 0), coalesce(d.changed, 0), coalesce(d.note, '')
@@ -106,6 +110,7 @@ type Outcome struct {
 	Day          string    `json:"day"`
 	PolicyDomain string    `json:"policy_domain"`
 	Kind         Kind      `json:"-"`
+	Host         bool      `json:"mx_host,omitempty"`
 	State        State     `json:"state"` // failed is an internal error
 	Note         string    `json:"note,omitempty"`
 	RUA          []string  `json:"rua,omitempty"`
@@ -121,7 +126,7 @@ func (b *Box) Outcomes(ctx context.Context, t time.Time, domain string) ([]Outco
 		var rua string
 		err = r.Scan(&o.Kind, &o.PolicyDomain, &o.State, &o.Note, &rua, &due, &o.Tries)
 		o.Day, o.Due = date(dayOf(t)), store.FromTime(due)
-		o.RUA = strings.Fields(rua)
+		o.RUA, o.Host = strings.Fields(rua), b.isHost(o.Kind)
 		return o, err
 	}, `SELECT kind, name, state, note, rua, due, tries FROM outbox_units WHERE day = ? AND (? = '' OR name = ?) AND kind IN `+b.kinds()+`
 		ORDER BY name, kind`, dayOf(t), domain, domain)
@@ -129,4 +134,46 @@ func (b *Box) Outcomes(ctx context.Context, t time.Time, domain string) ([]Outco
 		return nil, fmt.Errorf("list what came of the %ss: %w", b.Name, err)
 	}
 	return out, nil
+}
+
+func (f Family) isHost(k Kind) bool { return f.HostKind != 0 && k == f.HostKind }
+
+// Became says what became of the report about a domain of a day.
+func (b *Box) Became(ctx context.Context, day time.Time, domain string) (string, error) {
+	all, err := b.Outcomes(ctx, day, domain)
+	state := "not yet: the day is not over, or its results are gone"
+	for _, x := range all {
+		state = text.Words(string(x.State), x.Note, strings.Join(x.RUA, ", "))
+	}
+	return state, err
+}
+
+// Summary is what SendDay did.
+type Summary struct {
+	Day     string    `json:"day"`
+	DryRun  bool      `json:"dry_run"`
+	Partial bool      `json:"partial"`
+	Made    []Settled `json:"made"` // in the order of the run
+}
+
+// Settled is what came of one unit of a run.
+type Settled struct {
+	PolicyDomain string   `json:"policy_domain"`
+	Host         bool     `json:"mx_host,omitempty"`
+	State        State    `json:"state"`
+	Note         string   `json:"note,omitempty"`
+	RUA          []string `json:"rua,omitempty"`
+	Text         []byte   `json:"-"` // of the report
+}
+
+// SendDay makes the run for a day now, not waiting for its time (RPT-13). Units
+// that are settled already are left out. One that another machine is at is taken
+// over: whoever settles it first has made the report, the other makes none.
+func (b *Box) SendDay(ctx context.Context, o SendOptions) (Summary, error) {
+	run, err := b.sendDay(ctx, o)
+	sum := Summary{Day: run.day, DryRun: o.DryRun, Partial: run.partial}
+	for _, m := range run.made {
+		sum.Made = append(sum.Made, Settled{m.Name, b.isHost(m.Kind), m.State, m.Note, m.RUA, m.Text})
+	}
+	return sum, err
 }

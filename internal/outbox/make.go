@@ -53,7 +53,7 @@ func (b *Box) nextUnit(ctx context.Context) (bool, error) {
 	}
 	if err != nil && ctx.Err() == nil {
 		// The unit comes back when its lease ends; the others go on.
-		b.Log.Error(b.Name, "policy-domain", u.Name, "day", u.Date(), "error", err)
+		b.Log.Error(b.Name, "run", u.run, "policy-domain", u.Name, "day", u.Date(), "error", err)
 		err = nil
 	}
 	return true, err
@@ -85,7 +85,12 @@ func (b *Box) work(ctx context.Context, u *Unit) (*Made, error) {
 		return nil, err
 	}
 	b.count(string(m.State))
-	b.Log.Info(b.Name, "policy-domain", u.Name, "day", u.Date(), "state", string(m.State), "rua", m.RUA, "note", m.Note)
+	defer func() {
+		if err := b.ended(context.WithoutCancel(ctx), u.Day); err != nil {
+			b.Log.Error(b.Name+"s", "run", u.run, "error", err)
+		}
+	}()
+	b.Log.Info(b.Name, "run", u.run, "policy-domain", u.Name, "day", u.Date(), "state", string(m.State), "rua", m.RUA, "text", m.Note)
 	return m, nil
 }
 
@@ -102,7 +107,7 @@ func (b *Box) later(ctx context.Context, u *Unit, note string) error {
 	if err != nil {
 		return fmt.Errorf("keep the %s for later: %w", b.Name, err)
 	}
-	b.Log.Warn(b.Name+" kept", "policy-domain", u.Name, "day", u.Date(), "expired", expired, "error", note)
+	b.Log.Warn(b.Name+" kept", "run", u.run, "policy-domain", u.Name, "day", u.Date(), "expired", expired, "error", note)
 	return nil
 }
 
@@ -303,12 +308,11 @@ func (b *Box) Post(tx *store.Tx, kind Kind, body []byte) error {
 	return b.keep(tx, &Made{Key: Key{dayOf(b.Now()), kind, ""}, Draft: Draft{Body: body}, within: []parcel{{uri: "webhook"}}}, nil)
 }
 
-// envelope: the report goes even where TLS fails (RFC 8460 §5.3), and nobody is
-// told if it does not arrive (RPT-12). Ref names the delivery that waits for its
+// envelope: nobody is told if the report does not arrive (RPT-12). Ref names the delivery that waits for its
 // outcome, and so does the return path, for a bounce that comes by mail.
 func (b *Box) envelope(p parcel, deliveryID int64, secret []byte, now time.Time) *delivery.Envelope {
 	return &delivery.Envelope{
-		ID: p.id, Sender: b.returnPath(secret, deliveryID) + "@" + p.from.ASCII(), Need: delivery.TLSOptional, Purpose: b.Purpose,
+		ID: p.id, Sender: b.returnPath(secret, deliveryID) + "@" + p.from.ASCII(), Need: b.Need, Purpose: b.Purpose,
 		Ref: strconv.FormatInt(deliveryID, 10), Size: int64(len(p.data)), Accepted: now, Peer: "outbox",
 		Recipients: []delivery.Recipient{{
 			ID: store.NewID(), Address: p.to, Domain: p.domain, Notify: delivery.NotifyNever,

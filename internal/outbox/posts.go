@@ -51,7 +51,7 @@ func (b *Box) posted(ctx context.Context, p *post, a answer) error {
 	if err != nil && !errors.Is(err, ErrLost) {
 		return fmt.Errorf("settle the %s to %s: %w", b.Name, p.uri, err)
 	}
-	b.Log.Info(b.Name+" posted", "uri", p.uri, "state", a.state, "try", p.tries, "result", a.note)
+	b.Log.Info(b.Name+" posted", "uri", p.uri, "state", a.state, "try", p.tries, "text", a.note)
 	return nil
 }
 
@@ -100,17 +100,26 @@ func (b *Box) settlePost(tx *store.Tx, p *post, a answer) error {
 	next := a.next(p.tries, now)
 	switch {
 	case a.state == "accepted":
-		return b.finish(tx, p.id, accepted, a.note)
+		return b.finishPost(tx, p.id, accepted, a.note, now)
 	case a.state == "failed":
-		return b.finish(tx, p.id, refused, a.note)
+		return b.finishPost(tx, p.id, refused, a.note, now)
 	case next.After(p.expires):
-		return b.finish(tx, p.id, exhausted, a.note+"; given up after 24 hours")
+		return b.finishPost(tx, p.id, exhausted, a.note+"; given up after 24 hours", now)
 	}
 	if err := record(tx, p.id, now, a.note); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`UPDATE outbox_deliveries SET due = ?, tries = tries + 1, note = ? WHERE id = ?`, store.Time(next), Clip(a.note), p.id)
 	return err
+}
+
+// finishPost ends one post. Nothing is remembered of the operator's own address (Box.To).
+func (b *Box) finishPost(tx *store.Tx, id int64, r result, note string, now time.Time) error {
+	if b.To != "" {
+		_, err := end(tx, id, r.state(), note, now)
+		return err
+	}
+	return b.finish(tx, id, r, note, now)
 }
 
 // postDue is when a post may be due.

@@ -92,14 +92,14 @@ func (b *Box) TakeBounce(ctx context.Context, id int64, msg []byte) (taken bool,
 	}
 	err = b.write(ctx, func(tx *store.Tx) error {
 		if v == refused || v == exhausted {
-			return b.finish(tx, id, v, note)
+			return b.finish(tx, id, v, note, b.Now())
 		}
 		return record(tx, id, b.Now(), note)
 	})
 	if err != nil {
 		return false, "", fmt.Errorf("note the bounce of a %s: %w", b.Name, err)
 	}
-	b.Log.Info(b.Name+" came back", "delivery", delivery.ID(id), "failed", v != accepted, "note", note)
+	b.Log.Info(b.Name+" came back", "delivery", delivery.ID(id), "failed", v != accepted, "text", note)
 	return true, "", nil
 }
 

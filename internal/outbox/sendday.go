@@ -19,20 +19,17 @@ type SendOptions struct {
 	Partial bool      // allow a day that is not over: its units stay for the real run
 }
 
-// Run is what SendDay did.
-type Run struct {
-	Day     string
-	Partial bool
-	Made    []*Made // in the order of the run
+// run is what SendDay did.
+type run struct {
+	day     string
+	partial bool
+	made    []*Made // in the order of the run
 }
 
 // ErrUnfinished: the day is not over.
 var ErrUnfinished = errors.New("the day is not over (UTC): its report goes out after midnight; use --partial to send what there is so far")
 
-// SendDay makes the run for a day now, not waiting for its time (RPT-13). Units
-// that are settled already are left out. One that another machine is at is taken
-// over: whoever settles it first has made the report, the other makes none.
-func (b *Box) SendDay(ctx context.Context, o SendOptions) (Run, error) {
+func (b *Box) sendDay(ctx context.Context, o SendOptions) (run, error) {
 	now := b.Now()
 	if o.Day.IsZero() {
 		o.Day = now.Add(-24 * time.Hour)
@@ -41,20 +38,20 @@ func (b *Box) SendDay(ctx context.Context, o SendOptions) (Run, error) {
 		}
 	}
 	day := dayOf(o.Day)
-	run := Run{Day: date(day), Partial: day == dayOf(now)}
+	run := run{day: date(day), partial: day == dayOf(now)}
 	switch {
 	case day > dayOf(now):
 		return run, errors.New("that day has not begun")
-	case run.Partial && !o.Partial:
+	case run.partial && !o.Partial:
 		return run, ErrUnfinished
 	case b.Off && !o.DryRun:
 		return run, fmt.Errorf("sending %ss is switched off (%s)", b.Name, b.Setting)
-	case o.DryRun || run.Partial:
+	case o.DryRun || run.partial:
 		err := b.trial(ctx, day, o, &run)
 		return run, err
 	}
 	if err := b.plan(ctx, day, now, false); err != nil {
-		return run, fmt.Errorf("plan the %ss of %s: %w", b.Name, run.Day, err)
+		return run, fmt.Errorf("plan the %ss of %s: %w", b.Name, run.day, err)
 	}
 	for had := map[Key]bool{}; ; {
 		u, err := b.claim(ctx, func(k Key) bool { return !had[k] },
@@ -70,13 +67,13 @@ func (b *Box) SendDay(ctx context.Context, o SendOptions) (Run, error) {
 			return run, err
 		}
 		had[u.Key] = true
-		run.Made = append(run.Made, m)
+		run.made = append(run.made, m)
 	}
 }
 
 // trial makes reports without settling anything: shown only, or for a day that
 // is not over sent as partial ones.
-func (b *Box) trial(ctx context.Context, day int64, o SendOptions, run *Run) error {
+func (b *Box) trial(ctx context.Context, day int64, o SendOptions, run *run) error {
 	var keys []Key
 	err := b.Store.Read(ctx, func(tx *store.Tx) (err error) {
 		keys, err = b.Maker.Units(tx, day)
@@ -88,7 +85,7 @@ func (b *Box) trial(ctx context.Context, day int64, o SendOptions, run *Run) err
 	keys = slices.DeleteFunc(keys, func(k Key) bool { return o.Domain != "" && k.Name != o.Domain })
 	reported := map[Key]string{}
 	for _, k := range keys {
-		m, err := b.prepare(ctx, &Unit{Key: k, Partial: run.Partial, Trial: reported})
+		m, err := b.prepare(ctx, &Unit{Key: k, Partial: run.partial, Trial: reported})
 		if err != nil {
 			return err
 		}
@@ -101,7 +98,7 @@ func (b *Box) trial(ctx context.Context, day int64, o SendOptions, run *Run) err
 		if err != nil {
 			return fmt.Errorf("send the report about %s: %w", k.Name, err)
 		}
-		run.Made = append(run.Made, m)
+		run.made = append(run.made, m)
 	}
 	return nil
 }

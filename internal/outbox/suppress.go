@@ -24,6 +24,14 @@ const (
 	exhausted        // not taken for a day: 4xx, unreachable
 )
 
+// state is that of a delivery which ended so.
+func (r result) state() string {
+	if r == accepted {
+		return "accepted"
+	}
+	return "failed"
+}
+
 // standing is what is remembered of a report address (RPT-12).
 type standing struct {
 	until   time.Time // suppressed until then
@@ -76,8 +84,8 @@ func (x standing) after(v result, now time.Time) standing {
 func penalty(times int) time.Duration { return 72 * time.Hour << min(times, 4) }
 
 // remember notes what an address did.
-func (b *Box) remember(tx *store.Tx, uri string, v result, note string, now time.Time) error {
-	address := b.addressKey(uri)
+func (f Family) remember(tx *store.Tx, uri string, v result, note string, now time.Time) error {
+	address := f.addressKey(uri)
 	was, err := readStanding(tx, address)
 	if err != nil {
 		return fmt.Errorf("look up %s: %w", address, err)
@@ -110,11 +118,11 @@ func readStanding(tx *store.Tx, address string) (standing, error) {
 
 // addressKey is one form for all that are the same report address: a plain
 // local@domain is taken too.
-func (b *Box) addressKey(uri string) string {
+func (f Family) addressKey(uri string) string {
 	if !strings.Contains(uri, ":") && strings.Contains(uri, "@") {
 		uri = "mailto:" + uri
 	}
-	u, err := b.Address(uri)
+	u, err := f.Address(uri)
 	switch {
 	case err != nil:
 		return uri

@@ -49,6 +49,7 @@ type Unit struct {
 	// to whom the earlier units of the run are reported, as in the column rua; nil
 	// in a real run.
 	Trial map[Key]string
+	run   string // of which run of reports it is, in the log (DMR-5)
 	claim int64
 }
 
@@ -98,7 +99,9 @@ func (b *Box) planDays(ctx context.Context) error {
 // plan makes the units of a day, as far as they are not there: the first due at
 // start, the others spread. With whole, a day that has any has them all.
 func (b *Box) plan(ctx context.Context, day int64, start time.Time, whole bool) error {
-	return b.write(ctx, func(tx *store.Tx) error {
+	planned := 0
+	err := b.write(ctx, func(tx *store.Tx) error {
+		planned = 0
 		var there bool
 		err := tx.Row(`SELECT EXISTS (SELECT 1 FROM outbox_units WHERE day = ? AND kind IN `+b.kinds()+`)`, day).Scan(&there)
 		if err != nil || there && whole {
@@ -109,15 +112,42 @@ func (b *Box) plan(ctx context.Context, day int64, start time.Time, whole bool) 
 			return err
 		}
 		for i, k := range keys {
-			_, err := tx.Exec(`INSERT INTO outbox_units (day, kind, name, state, due, tries, claim, rua, note)
+			n, err := tx.Exec(`INSERT INTO outbox_units (day, kind, name, state, due, tries, claim, rua, note)
 				VALUES (?, ?, ?, ?, ?, 0, 0, '', '') ON CONFLICT (day, kind, name) DO NOTHING`,
 				day, int(k.Kind), k.Name, string(Open), store.Time(start.Add(time.Duration(i)*spread(len(keys)))))
 			if err != nil {
 				return err
 			}
+			planned += int(n)
 		}
 		return nil
 	})
+	if err == nil && planned > 0 {
+		b.Log.Info("run of "+b.Name+"s begins", "run", b.runOf(day), "day", date(day), "units", planned)
+	}
+	return err
+}
+
+// runOf names the run of a day's reports, alike on all machines (DMR-5).
+func (b *Box) runOf(day int64) string { return b.Noun + "-" + date(day) }
+
+// ended logs the end of a day's run where no unit of it is left open (DMR-5).
+func (b *Box) ended(ctx context.Context, day int64) error {
+	counts, open := map[string]int64{}, false
+	err := b.Store.Read(ctx, func(tx *store.Tx) error {
+		clear(counts)
+		return tx.Each(func(r store.Row) error {
+			var state string
+			var n int64
+			err := r.Scan(&state, &n)
+			counts[state], open = n, open || State(state) == Open
+			return err
+		}, `SELECT state, count(*) FROM outbox_units WHERE day = ? AND kind IN `+b.kinds()+` GROUP BY state`, day)
+	})
+	if err == nil && !open {
+		b.Log.Info("run of "+b.Name+"s ends", "run", b.runOf(day), "day", date(day), "counts", counts, "duration", b.Now().Sub(begin(day, b.Hostname)).Round(time.Second))
+	}
+	return err
 }
 
 // claimable is the condition on units that may be claimed.
@@ -154,7 +184,7 @@ func (b *Box) claim(ctx context.Context, fits func(Key) bool, where string, args
 			if errors.Is(err, ErrLost) {
 				return nil
 			}
-			u.claim, u.Tries, got = u.claim+1, u.Tries+1, &u
+			u.claim, u.Tries, u.run, got = u.claim+1, u.Tries+1, b.runOf(u.Day), &u
 			return err
 		}
 		return nil

@@ -41,7 +41,7 @@ type weather struct {
 }
 
 func (w *weather) family() Family {
-	return Family{Name: "weather report", Kinds: []Kind{place, coast}, Purpose: delivery.DMARCReport, Local: "weather", MediaType: "text/weather",
+	return Family{Name: "weather report", Noun: "weather", Kinds: []Kind{place, coast}, Purpose: delivery.DMARCReport, Local: "weather", MediaType: "text/weather",
 		Area: guard.ReportPost, Address: parse,
 		// A coast waits for the places of its day.
 		Blocked: `u.kind = 71 AND EXISTS (SELECT 1 FROM outbox_units AS d WHERE d.day = u.day AND d.kind = 70 AND d.state = 'open')`}
@@ -185,8 +185,8 @@ func TestAnyFamily(t *testing.T) {
 		ctx := context.Background()
 		r := newRig(t, s)
 		got := web(r)
-		states := map[string]int{}
-		r.Count = func(result string) { states[result]++ }
+		states := &outboxtest.Tally{}
+		r.Count = states.Count
 		for name, wants := range map[string]string{
 			"a.test": "mailto:w@a.test https://a.test/w", "b.test": "mailto:w@b.test", "c.test": "", "d.test": "down", "e.test": "panic", "f.test": "gopher://f.test",
 		} {
@@ -221,7 +221,7 @@ func TestAnyFamily(t *testing.T) {
 			t.Errorf("after the next look: %s", is)
 		}
 		mails := len(r.out.All()) + len(second.out.All()) + len(third.out.All())
-		if all := r.sent(t); len(all) != 4 || mails != 4 || len(got()) != 1 || states["reported"] != 4 || states["failed"] != 1 {
+		if all := r.sent(t); len(all) != 4 || mails != 4 || len(got()) != 1 || states.Of("reported") != 4 || states.Of("failed") != 1 {
 			t.Errorf("%d reports, %d mails, %d posts, %v", len(all), mails, len(got()), states)
 		}
 		if id := got()[0]; id != "text/weather rain at a.test on 2026-11-21" {
@@ -284,7 +284,7 @@ func TestTwoFamilies(t *testing.T) {
 		}
 		settle := func(x *rig, o delivery.Outcome) {
 			t.Helper()
-			if err := s.Write(ctx, func(tx *store.Tx) error { return x.Settled(tx, env, delivery.RecipientResult{Outcome: o}) }); err != nil {
+			if err := s.Write(ctx, func(tx *store.Tx) error { return x.Settler(x.Now)(tx, env, delivery.RecipientResult{Outcome: o}) }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +13,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/guard"
+	"waxwing/internal/web/egress"
 )
 
 const (
@@ -59,7 +58,7 @@ func (b *Box) post(ctx context.Context, uri string, body []byte) answer {
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // only to keep the connection usable
-	return answer{state: judge(resp.StatusCode), note: "HTTP " + resp.Status, after: retryAfter(resp.Header.Get("Retry-After"), b.Now())}
+	return answer{state: stateOf(resp.StatusCode), note: "HTTP " + resp.Status, after: retryAfter(resp.Header.Get("Retry-After"), b.Now())}
 }
 
 // retryAfter reads the field of RFC 9110 §10.2.3, seconds or a date; 0: none.
@@ -73,8 +72,8 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return 0
 }
 
-// judge decides RPT-10.
-func judge(status int) string {
+// stateOf decides RPT-10.
+func stateOf(status int) string {
 	switch {
 	case status/100 == 2:
 		return "accepted"
@@ -111,46 +110,8 @@ func (b *Box) guarded(ctx context.Context, network, address string) (c net.Conn,
 	return c, err
 }
 
-// dial connects to the addresses that our own resolver gives for a name, by the
-// address rule of DST-4. Proxies of the environment are not used.
+// dial connects by the address rule of DST-4; to the operator's own address in any case.
 func (b *Box) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := b.lookup(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	connect := b.Dial
-	if connect == nil {
-		connect = (&net.Dialer{Timeout: 20 * time.Second}).DialContext
-	}
-	err = fmt.Errorf("%s has no address that may be dialled", host)
-	for _, a := range addrs {
-		if dns.PrivateAddr(a) && !b.AllowPrivate && b.To == "" {
-			continue
-		}
-		var c net.Conn
-		if c, err = connect(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
-			return c, nil
-		}
-	}
-	return nil, err
-}
-
-func (b *Box) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
-	}
-	name, err := dns.ParseLax(host)
-	if err != nil {
-		return nil, err
-	}
-	v6, err6 := b.DNS.LookupAAAA(ctx, name)
-	v4, err4 := b.DNS.LookupA(ctx, name)
-	if err6 != nil && err4 != nil {
-		return nil, errors.Join(err6, err4)
-	}
-	return append(v6.Records, v4.Records...), nil
+	allowed := func(a netip.Addr) bool { return b.AllowPrivate || b.To != "" || !dns.PrivateAddr(a) }
+	return (&egress.Dialer{DNS: b.DNS, Allowed: allowed, Connect: b.Dial}).DialContext(ctx, network, address)
 }

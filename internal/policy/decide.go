@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 )
 
@@ -61,7 +62,7 @@ type rules struct {
 	strict   bool           // POL-4: REQUIRETLS is a must
 	floor    delivery.Minimum
 	fallback bool // POL-3: this kind of message may be retried in plaintext
-	ignored  map[delivery.Reason]int
+	ignored  map[reason.Word]int
 	aside    []delivery.Fact // what an exception has set aside
 }
 
@@ -80,7 +81,7 @@ func newRules(in Input) *rules {
 	if p := in.Finding.Policy; p != nil && p.Mode != mtasts.ModeNone {
 		r.policy = p
 	}
-	if f := in.Finding.Failure; f != nil && !f.Word.AsNone() {
+	if f := in.Finding.Failure; f != nil && !f.AsNone() {
 		r.failure = f
 	}
 	return r
@@ -92,19 +93,19 @@ func (r *rules) deferred() *delivery.Failure {
 		return nil
 	}
 	if r.lenient {
-		r.ignore(STSLookupFailed)
+		r.ignore(reason.STSLookupFailed)
 		return nil
 	}
 	text := fmt.Sprintf("whether %s has MTA-STS cannot be found out now", r.domain)
 	if r.failure != nil {
 		text += ": " + r.failure.Error()
 	}
-	return &delivery.Failure{Word: STSLookupFailed, Enhanced: codeDNS, Text: text}
+	return &delivery.Failure{Word: reason.STSLookupFailed, Enhanced: codeDNS, Text: text}
 }
 
-func (r *rules) ignore(w delivery.Reason) {
+func (r *rules) ignore(w reason.Word) {
 	if r.ignored == nil {
-		r.ignored = map[delivery.Reason]int{}
+		r.ignored = map[reason.Word]int{}
 	}
 	r.ignored[w]++
 }
@@ -139,7 +140,7 @@ func (r *rules) plan(h delivery.Host) delivery.Plan {
 	p := delivery.Plan{Host: h}
 	if h.Fail != nil {
 		// Nothing to connect to is no TLS session that failed (RFC 8460 §4.3.4).
-		p.Skip = &delivery.Skip{Cause: h.Fail.Word, Permanent: h.Fail.Permanent, Text: h.Fail.Text}
+		p.Skip = h.Fail
 		if r.in.Trust == TrustOperator {
 			p.Basis = append(p.Basis, r.hostFact(&h))
 		}
@@ -150,7 +151,7 @@ func (r *rules) plan(h delivery.Host) delivery.Plan {
 	p.Reports = r.reports(s)
 	p.Basis = r.basis(s)
 	if p.Skip = r.skip(s); p.Skip != nil {
-		p.Basis = append(p.Basis, delivery.Fact{Word: Skipped, Text: string(p.Skip.Cause)})
+		p.Basis = append(p.Basis, delivery.Fact{Word: reason.Skipped, Text: string(p.Skip.Word)})
 		return p
 	}
 	r.fill(&p, s)
@@ -163,12 +164,12 @@ func (r *rules) plan(h delivery.Host) delivery.Plan {
 
 // skip says whether the host must not be used. The operator's minimum binds
 // even TLSOptional (POL-9); what the domain published does not.
-func (r *rules) skip(s subject) *delivery.Skip {
+func (r *rules) skip(s subject) *delivery.Failure {
 	switch {
 	case r.floor == delivery.MinDANE && s.dane.State != delivery.DANEUsable:
 		return r.noDANE(s)
 	case r.floor >= delivery.MinVerified && s.Name.IsZero():
-		return &delivery.Skip{Cause: NoName, Permanent: r.strict, Text: "the operator's minimum asks for a verified certificate, and an address literal has no name to verify"}
+		return &delivery.Failure{Word: reason.NoName, Permanent: r.strict, Text: "the operator's minimum asks for a verified certificate, and an address literal has no name to verify"}
 	}
 	failed := s.dane.State == delivery.DANEFailed
 	if r.lenient {
@@ -176,32 +177,32 @@ func (r *rules) skip(s subject) *delivery.Skip {
 			r.ignore(s.daneReason())
 		}
 		if r.violates(s) {
-			r.ignore(STSMXMismatch)
+			r.ignore(reason.STSMXMismatch)
 		}
 		return nil
 	}
 	switch {
 	case failed: // RFC 7672 §2.1.2
-		return &delivery.Skip{Cause: s.daneReason(), Text: s.daneText()}
+		return &delivery.Failure{Word: s.daneReason(), Text: s.daneText()}
 	case r.violates(s):
 		// RFC 8461 §5.1: no permanent failure before a check for a new policy.
-		return &delivery.Skip{Cause: STSMXMismatch, Permanent: r.strict && r.in.Finding.Fresh, Text: r.mismatch(s)}
+		return &delivery.Failure{Word: reason.STSMXMismatch, Permanent: r.strict && r.in.Finding.Fresh, Text: r.mismatch(s)}
 	case r.strict && !r.trusted(s):
-		return &delivery.Skip{Cause: RequireTLSUntrustedName, Permanent: r.settled(), Text: r.untrusted(s)}
+		return &delivery.Failure{Word: reason.RequireTLSUntrustedName, Permanent: r.settled(), Text: r.untrusted(s)}
 	}
 	return nil
 }
 
 // noDANE is the skip of a host that has no usable TLSA records where the
 // operator wants DANE (RFC 7672 §6).
-func (r *rules) noDANE(s subject) *delivery.Skip {
+func (r *rules) noDANE(s subject) *delivery.Failure {
 	switch s.dane.State {
 	case delivery.DANEFailed:
-		return &delivery.Skip{Cause: s.daneReason(), Text: s.daneText()}
+		return &delivery.Failure{Word: s.daneReason(), Text: s.daneText()}
 	case delivery.DANEUnusable:
-		return &delivery.Skip{Cause: s.daneReason(), Permanent: r.strict, Text: s.daneText()}
+		return &delivery.Failure{Word: s.daneReason(), Permanent: r.strict, Text: s.daneText()}
 	}
-	return &delivery.Skip{Cause: DANERequired, Permanent: r.strict, Text: daneRequiredText(s)}
+	return &delivery.Failure{Word: reason.DANERequired, Permanent: r.strict, Text: daneRequiredText(s)}
 }
 
 // settled: what is known of the domain's MTA-STS will be the same at the next
@@ -212,7 +213,7 @@ func (r *rules) settled() bool {
 	if f.Defer || f.BackOff || f.Policy != nil && !f.Fresh {
 		return false
 	}
-	return r.failure == nil || r.failure.Word != mtasts.Fetch && r.failure.Word != mtasts.DNSTemporary
+	return r.failure == nil || r.failure.Word != reason.STSFetch && r.failure.Word != reason.STSLookupFailed
 }
 
 // fill makes the plan of a host that is used.
@@ -278,7 +279,7 @@ func (r *rules) pkix(daneUsable bool) delivery.Check {
 // every order of equal hosts.
 func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 	if len(plans) == 0 {
-		return &delivery.Failure{Word: NoHosts, Enhanced: codeDNS, Text: "no host is known that takes mail for the domain"}
+		return &delivery.Failure{Word: reason.NoHosts, Enhanced: codeDNS, Text: "no host is known that takes mail for the domain"}
 	}
 	for i := range plans {
 		if plans[i].Skip == nil {
@@ -305,7 +306,7 @@ func stop(in Input, plans []delivery.Plan) *delivery.Failure {
 		return f
 	}
 	return &delivery.Failure{
-		Word: oneCause(tried, SeveralCauses), Permanent: first.Skip.Permanent, Enhanced: enhanced(*first),
+		Word: oneCause(tried, reason.SeveralCauses), Permanent: first.Skip.Permanent, Enhanced: enhanced(*first),
 		Text: summary("no host can be used", tried),
 	}
 }

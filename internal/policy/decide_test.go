@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/tlsrpt"
 )
@@ -127,10 +128,10 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-func known() map[delivery.Reason]bool {
-	words := map[delivery.Reason]bool{}
-	for _, w := range Words() {
-		words[w] = true
+func known() map[reason.Word]bool {
+	words := map[reason.Word]bool{}
+	for _, w := range reason.All() {
+		words[w.Word] = true
 	}
 	return words
 }
@@ -156,7 +157,7 @@ type checker struct {
 	t     *testing.T
 	in    Input
 	d     delivery.Decision
-	words map[delivery.Reason]bool
+	words map[reason.Word]bool
 }
 
 func (c *checker) want(ok bool, rule string) {
@@ -178,9 +179,17 @@ func (c *checker) mode() mtasts.Mode {
 	return c.in.Finding.Policy.Mode
 }
 
+// kind: what a failure says of the mail is what the table of reasons says of its word,
+// wherever the mail does not demand more than the domain publishes.
+func (c *checker) kind(f *delivery.Failure) {
+	if e, _ := reason.Of(f.Word); c.in.Need != delivery.RequireTLS || c.in.NullSender {
+		c.want(e.Kind == reason.Either || e.Kind == reason.Permanent && f.Permanent || e.Kind == reason.Temporary && !f.Permanent, "what becomes of the mail is what the table says: "+string(f.Word))
+	}
+}
+
 func (c *checker) decision() {
 	if c.in.Finding.Defer && !c.lenient() {
-		c.want(c.d.Stop != nil && !c.d.Stop.Permanent && c.d.Stop.Word == STSLookupFailed && len(c.d.Plans) == 0, "STS-6: a failed TXT lookup defers")
+		c.want(c.d.Stop != nil && !c.d.Stop.Permanent && c.d.Stop.Word == reason.STSLookupFailed && len(c.d.Plans) == 0, "STS-6: a failed TXT lookup defers")
 		c.want(len(c.d.Reports) == 1 && c.d.Reports[0].Type == tlsrpt.PolicySTS && c.d.Reports[0].Domain == c.in.Domain && len(c.d.Reports[0].Strings) == 0 &&
 			c.d.Reports[0].Failed != nil && c.d.Reports[0].Failed.Type == tlsrpt.STSPolicyFetchError, "RPT-22: what waits for the record counts under sts")
 		return
@@ -199,6 +208,7 @@ func (c *checker) decision() {
 			c.used(p)
 		} else {
 			c.skipped(p)
+			c.kind(p.Skip)
 		}
 		if p.Host.Fail == nil && !c.in.Domain.IsZero() {
 			c.reports(p)
@@ -208,6 +218,7 @@ func (c *checker) decision() {
 	c.want(c.d.Ignored == nil || c.lenient(), "only TLSOptional ignores")
 	if s := c.d.Stop; s != nil {
 		c.stop(s)
+		c.kind(s)
 	}
 }
 
@@ -224,7 +235,7 @@ func (c *checker) stop(s *delivery.Failure) {
 }
 
 func (c *checker) skipped(p *delivery.Plan) {
-	c.want(c.words[p.Skip.Cause] && p.Skip.Text != "", "every skip has a cause and a text")
+	c.want(c.words[p.Skip.Word] && p.Skip.Text != "", "every skip has a cause and a text")
 	empty := p.TLS == 0 && p.Offer == 0 && !p.SmallHello && p.PKIX == 0 && p.DANE == 0 && p.TLSA == nil && p.SNI.IsZero() && !p.PlaintextFallback && p.RequireTLSVerb == 0
 	c.want(empty, "a skipped host has nothing else in its plan")
 	if p.Host.Fail != nil {
@@ -237,9 +248,9 @@ func (c *checker) skipped(p *delivery.Plan) {
 	c.want(len(p.Reports) > 0, "POL-8: every skip has a report entry")
 	c.want(!c.lenient() || c.in.Minimum == delivery.MinDANE, "TLSOptional never skips, but for the operator's minimum")
 	c.want(c.strict() || !p.Skip.Permanent, "POL-6: a skip is temporary")
-	c.want(!p.Skip.Permanent || p.Skip.Cause != STSMXMismatch || c.in.Finding.Fresh, "RFC 8461 §5.1: permanent only after a check")
+	c.want(!p.Skip.Permanent || p.Skip.Word != reason.STSMXMismatch || c.in.Finding.Fresh, "RFC 8461 §5.1: permanent only after a check")
 	if !c.strict() {
-		c.want(slices.ContainsFunc(p.Reports, func(r delivery.Policy) bool { return r.Failed != nil && r.Failed.Reason == p.Skip.Cause }),
+		c.want(slices.ContainsFunc(p.Reports, func(r delivery.Policy) bool { return r.Failed != nil && r.Failed.Word == p.Skip.Word }),
 			"what made us skip is reported under the same word")
 	}
 }
@@ -279,7 +290,7 @@ func (c *checker) used(p *delivery.Plan) {
 // fails: the finding holds a failure that is reported. A record that cannot be used is
 // as good as none (STS-12).
 func fails(f delivery.Finding) bool {
-	return f.Failure != nil && f.Failure.Word != mtasts.NoRecord && f.Failure.Word != mtasts.MultipleRecords && f.Failure.Word != mtasts.RecordSyntax
+	return f.Failure != nil && f.Failure.Word != reason.STSNoRecord && f.Failure.Word != reason.STSMultipleRecords && f.Failure.Word != reason.STSRecordSyntax
 }
 
 // reports: POL-7.
@@ -289,7 +300,7 @@ func (c *checker) reports(p *delivery.Plan) {
 	for _, r := range p.Reports {
 		c.want(!r.Domain.IsZero(), "a reported policy has a domain")
 		if r.Failed != nil {
-			c.want(c.words[r.Failed.Reason] && r.Failed.Type != "" && r.Failed.Text != "", "a reported failure has type, word and text: "+string(r.Failed.Reason))
+			c.want(c.words[r.Failed.Word] && r.Failed.Type != "" && r.Failed.Text != "", "a reported failure has type, word and text: "+string(r.Failed.Word))
 		}
 		switch r.Type {
 		case tlsrpt.PolicyTLSA:
@@ -355,7 +366,7 @@ func TestStop(t *testing.T) {
 			t.Errorf("%s: %+v", describe(in), d)
 		}
 		in.Destination.Fail = nil
-		if d := Decide(in); d.Stop == nil || d.Stop.Word != NoHosts {
+		if d := Decide(in); d.Stop == nil || d.Stop.Word != reason.NoHosts {
 			t.Errorf("%s: no hosts: %+v", describe(in), d)
 		}
 	}
@@ -365,7 +376,7 @@ func TestStop(t *testing.T) {
 func TestInputUntouched(t *testing.T) {
 	t.Parallel()
 	make := func() Input {
-		return Input{Domain: domain, Finding: finding(mtasts.ModeEnforce, true, mtasts.Fetch), Need: delivery.TLSOptional,
+		return Input{Domain: domain, Finding: finding(mtasts.ModeEnforce, true, reason.STSFetch), Need: delivery.TLSOptional,
 			Destination: delivery.Destination{MXSecure: true, HasMX: true, Hosts: hosts(true)}}
 	}
 	in := make()
@@ -374,7 +385,7 @@ func TestInputUntouched(t *testing.T) {
 		t.Error("the input was changed")
 	}
 	// POL-5: per cause, 4 states of the addresses each.
-	if want := map[delivery.Reason]int{"dns-bogus": 8, TLSAUnusable: 8, STSMXMismatch: 16}; !reflect.DeepEqual(d.Ignored, want) {
+	if want := map[reason.Word]int{"dns-bogus": 8, reason.TLSAUnusable: 8, reason.STSMXMismatch: 16}; !reflect.DeepEqual(d.Ignored, want) {
 		t.Errorf("ignored %v, want %v", d.Ignored, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // except sets aside what the operator's exception for the domain says (STS-13), and
@@ -18,23 +19,23 @@ func except(in Input) (Input, []delivery.Fact) {
 		return in, nil // an address literal publishes nothing
 	}
 	var aside []delivery.Fact
-	tell := func(w delivery.Reason, what string) {
+	tell := func(w reason.Word, what string) {
 		aside = append(aside, delivery.Fact{Word: w, Text: fmt.Sprintf("%s; by the operator until %s: %s", what, e.Until.UTC().Format(time.DateOnly), e.Reason)})
 	}
 	switch {
 	case e.STS == delivery.STSOff:
 		in.Finding = delivery.Finding{}
-		tell(ExceptSTS, "MTA-STS is not asked")
+		tell(reason.ExceptSTS, "MTA-STS is not asked")
 	case e.STS == delivery.STSTolerated && in.Finding.Defer:
 		in.Finding = delivery.Finding{}
-		tell(ExceptSTSLookup, "the MTA-STS record could not be looked up, and counts as none")
+		tell(reason.ExceptSTSLookup, "the MTA-STS record could not be looked up, and counts as none")
 	}
 	if e.DANEOff {
 		in.Destination.Hosts = slices.Clone(in.Destination.Hosts)
 		for i := range in.Destination.Hosts {
 			in.Destination.Hosts[i].DANE = delivery.DANE{}
 		}
-		tell(ExceptDANE, "DANE is not asked")
+		tell(reason.ExceptDANE, "DANE is not asked")
 	}
 	return in, aside
 }

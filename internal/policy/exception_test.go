@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 )
 
@@ -37,14 +38,14 @@ func TestExceptions(t *testing.T) {
 					bare.Destination.Hosts = []delivery.Host{h}
 				}
 				want := Decide(bare)
-				aside := map[delivery.Reason]bool{}
+				aside := map[reason.Word]bool{}
 				for _, f := range got.SetAside {
 					aside[f.Word] = true
 					if !strings.Contains(f.Text, "2027-01-31") || !strings.Contains(f.Text, "ticket 4711") {
 						t.Errorf("%s does not say until when and why: %s", f.Word, f.Text)
 					}
 				}
-				if aside[ExceptDANE] != off || aside[ExceptSTS] != (sts == delivery.STSOff) || aside[ExceptSTSLookup] != (sts == delivery.STSTolerated && row.in.Finding.Defer) {
+				if aside[reason.ExceptDANE] != off || aside[reason.ExceptSTS] != (sts == delivery.STSOff) || aside[reason.ExceptSTSLookup] != (sts == delivery.STSTolerated && row.in.Finding.Defer) {
 					t.Errorf("%s, %s, exception %d %v: set aside %v", row.dane, row.sts, sts, off, got.SetAside)
 				}
 				for i := range got.Plans {

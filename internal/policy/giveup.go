@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 	"waxwing/tlsrpt"
 )
@@ -23,8 +24,8 @@ const (
 type Tried struct {
 	Host     delivery.MXHost
 	Happened Happened
-	Reason   delivery.Reason // why, one word; empty where nothing happened
-	Text     string          // why, for people
+	Word     reason.Word // why, one word; empty where nothing happened
+	Text     string      // why, for people
 }
 
 // GiveUp says what becomes of a message that no host took (POL-4, RFC 8689 §4.2.1): nil
@@ -58,25 +59,25 @@ func giveUp(tried []Tried) *delivery.Failure {
 		return nil
 	case best == NoRequireTLS:
 		return &delivery.Failure{
-			Word: RequireTLSNotOffered, Permanent: true, Enhanced: codeNoRequireTLS,
+			Word: reason.RequireTLSNotOffered, Permanent: true, Enhanced: codeNoRequireTLS,
 			Text: summary("the sender asked for REQUIRETLS, which no host offers on a verified TLS session", tried),
 		}
 	}
 	return &delivery.Failure{
-		Word: oneCause(tried, RequireTLSUnverified), Permanent: true, Enhanced: codeNoTLS,
+		Word: oneCause(tried, reason.RequireTLSUnverified), Permanent: true, Enhanced: codeNoTLS,
 		Text: summary("the sender asked for REQUIRETLS, and no host can be reached over verified TLS", tried),
 	}
 }
 
 // oneCause is the reason that all hosts share, or several where they differ: then no
 // one of them stands for the others, and the text names each (SES-16).
-func oneCause(tried []Tried, several delivery.Reason) delivery.Reason {
+func oneCause(tried []Tried, several reason.Word) reason.Word {
 	for _, t := range tried {
-		if t.Reason == "" || t.Reason != tried[0].Reason {
+		if t.Word == "" || t.Word != tried[0].Word {
 			return several
 		}
 	}
-	return tried[0].Reason
+	return tried[0].Word
 }
 
 // triedHost reads from a host that was skipped or tried, and did not take the
@@ -86,7 +87,7 @@ func oneCause(tried []Tried, several delivery.Reason) delivery.Reason {
 func triedHost(in Input, a delivery.Visit) Tried {
 	t := Tried{Host: a.Plan.Host.Name}
 	if s := a.Plan.Skip; s != nil {
-		t.Reason, t.Text = s.Cause, s.Text
+		t.Word, t.Text = s.Word, s.Text
 		if !s.Permanent {
 			t.Happened = MayWork
 		}
@@ -98,21 +99,21 @@ func triedHost(in Input, a delivery.Visit) Tried {
 	}
 	for i := range a.Sessions {
 		if h, why, text := happened(in, &a.Plan, &a.Sessions[i]); i == 0 || h > t.Happened {
-			t.Happened, t.Reason, t.Text = h, why, text
+			t.Happened, t.Word, t.Text = h, why, text
 		}
 	}
 	return t
 }
 
-func happened(in Input, p *delivery.Plan, s *delivery.Session) (Happened, delivery.Reason, string) {
+func happened(in Input, p *delivery.Plan, s *delivery.Session) (Happened, reason.Word, string) {
 	switch f := s.TLSFailure; {
-	case f != nil && (passing(f.Reason) || enforces(p) && !in.Finding.Fresh):
-		return MayWork, f.Reason, f.Text
+	case f != nil && (passing(f.Word) || enforces(p) && !in.Finding.Fresh):
+		return MayWork, f.Word, f.Text
 	case f != nil:
-		return Unqualified, f.Reason, f.Text
-	case s.TLS != nil && !s.RequireTLS && (s.Err == nil || s.Err.Word == RequireTLSNotOffered):
-		return NoRequireTLS, RequireTLSNotOffered, "REQUIRETLS was not offered"
-	case s.Err != nil && s.Err.Word == StartTLSNotOffered:
+		return Unqualified, f.Word, f.Text
+	case s.TLS != nil && !s.RequireTLS && (s.Err == nil || s.Err.Word == reason.RequireTLSNotOffered):
+		return NoRequireTLS, reason.RequireTLSNotOffered, "REQUIRETLS was not offered"
+	case s.Err != nil && s.Err.Word == reason.StartTLSNotOffered:
 		return Unqualified, s.Err.Word, s.Err.Text
 	case s.Err != nil:
 		return MayWork, s.Err.Word, s.Err.Text
@@ -122,12 +123,13 @@ func happened(in Input, p *delivery.Plan, s *delivery.Session) (Happened, delive
 
 // passing: a failed TLS session that says that the host is busy or the way to
 // it broken, rather than that TLS cannot be had there.
-func passing(w delivery.Reason) bool {
+func passing(w reason.Word) bool {
 	switch w {
-	case StartTLSLost, StartTLSTimeout, TLSTimeout, TLSClosed, RootsUnavailable:
+	case reason.StartTLSLost, reason.StartTLSTimeout, reason.TLSTimeout, reason.TLSClosed, reason.RootsUnavailable:
 		return true
 	}
-	return strings.HasPrefix(string(w), startTLSReply+"4")
+	code, ok := w.StartTLSCode()
+	return ok && code/100 == 4
 }
 
 // enforces: the plan holds to an enforced MTA-STS policy. Its failure is
@@ -162,8 +164,8 @@ func summary(what string, tried []Tried) string {
 		switch {
 		case t.Text != "":
 			b.WriteString(t.Text)
-		case t.Reason != "":
-			b.WriteString(string(t.Reason))
+		case t.Word != "":
+			b.WriteString(string(t.Word))
 		default:
 			b.WriteString("not tried")
 		}
@@ -184,7 +186,7 @@ func enhanced(p delivery.Plan) smtp.Enhanced {
 	if f := p.Host.Fail; f != nil {
 		return f.Enhanced
 	}
-	if f := p.Host.DANE.Fail; f != nil && f.Word == p.Skip.Cause && !f.Enhanced.IsZero() {
+	if f := p.Host.DANE.Fail; f != nil && f.Word == p.Skip.Word && !f.Enhanced.IsZero() {
 		return f.Enhanced
 	}
 	code := codePolicy

@@ -6,6 +6,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 	"waxwing/tlsrpt"
@@ -37,7 +38,7 @@ func TestGiveUp(t *testing.T) {
 				if f.Enhanced != want || !f.Permanent || !strings.Contains(f.Text, "three") {
 					t.Errorf("%v %v %v: %+v", a, b, c, f)
 				}
-				if m, _ := Explain(f.Word); m == "" {
+				if f.Word.Meaning() == "" {
 					t.Errorf("%q is no known word", f.Word)
 				}
 			}
@@ -51,11 +52,11 @@ func TestGiveUp(t *testing.T) {
 // What happened at each host is read from its visit; one that was not reached may work.
 func TestGiveUpVisits(t *testing.T) {
 	t.Parallel()
-	skipped := delivery.Plan{Skip: &delivery.Skip{Cause: "sts-mx-mismatch", Text: "skipped", Permanent: true}}
-	passing := delivery.Plan{Skip: &delivery.Skip{Cause: "dns-servfail", Text: "later"}}
+	skipped := delivery.Plan{Skip: &delivery.Failure{Word: "sts-mx-mismatch", Text: "skipped", Permanent: true}}
+	passing := delivery.Plan{Skip: &delivery.Failure{Word: "dns-servfail", Text: "later"}}
 	used := delivery.Plan{TLS: delivery.TLSRequired}
 	offersNot := delivery.Visit{Plan: used, Sessions: []delivery.Session{{TLS: &delivery.TLSFacts{}}}}
-	broken := delivery.Visit{Plan: used, Sessions: []delivery.Session{{TLSFailure: &delivery.TLSFailure{Reason: "cert-expired", Text: "expired"}}}}
+	broken := delivery.Visit{Plan: used, Sessions: []delivery.Session{{TLSFailure: &delivery.TLSFailure{Word: "cert-expired", Text: "expired"}}}}
 	strict := Input{Need: delivery.RequireTLS}
 	for _, c := range []struct {
 		name   string
@@ -88,14 +89,14 @@ func TestGiveUpVisits(t *testing.T) {
 func TestTriedHost(t *testing.T) {
 	t.Parallel()
 	tls := &delivery.TLSFacts{Version: "TLS1.3"}
-	failure := func(w delivery.Reason) *delivery.TLSFailure { return &delivery.TLSFailure{Reason: w, Text: "text"} }
+	failure := func(w reason.Word) *delivery.TLSFailure { return &delivery.TLSFailure{Word: w, Text: "text"} }
 	enforced := delivery.Plan{PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicySTS, Needs: delivery.NeedPKIX}}}
 	testing := enforced
 	testing.PKIX, testing.DANE = delivery.CheckReport, delivery.CheckRequire
 	daneOnly := delivery.Plan{DANE: delivery.CheckRequire, PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicyTLSA, Needs: delivery.NeedDANE}}}
 	noPolicy := delivery.Plan{PKIX: delivery.CheckRequire, Reports: []delivery.Policy{{Type: tlsrpt.PolicySTS, Needs: delivery.NeedTLS}}}
 	skip := func(permanent bool) delivery.Plan {
-		return delivery.Plan{Skip: &delivery.Skip{Cause: STSMXMismatch, Permanent: permanent, Text: "text"}}
+		return delivery.Plan{Skip: &delivery.Failure{Word: reason.STSMXMismatch, Permanent: permanent, Text: "text"}}
 	}
 	fresh, stale := delivery.Finding{Fresh: true}, delivery.Finding{}
 	for _, c := range []struct {
@@ -104,33 +105,33 @@ func TestTriedHost(t *testing.T) {
 		plan     delivery.Plan
 		sessions []delivery.Session
 		want     Happened
-		why      delivery.Reason
+		why      reason.Word
 	}{
-		{"skipped for good", fresh, skip(true), nil, Unqualified, STSMXMismatch},
-		{"skipped for now", fresh, skip(false), nil, MayWork, STSMXMismatch},
+		{"skipped for good", fresh, skip(true), nil, Unqualified, reason.STSMXMismatch},
+		{"skipped for now", fresh, skip(false), nil, MayWork, reason.STSMXMismatch},
 		{"not reached", fresh, delivery.Plan{}, nil, MayWork, ""},
 		{"unreachable", fresh, delivery.Plan{}, []delivery.Session{{Err: &delivery.Failure{Word: "connect-timeout"}}}, MayWork, "connect-timeout"},
 		{"not offered", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-not-offered")}}, Unqualified, "starttls-not-offered"},
-		{"not offered, as an error", fresh, delivery.Plan{}, []delivery.Session{{Err: &delivery.Failure{Word: StartTLSNotOffered}}}, Unqualified, StartTLSNotOffered},
+		{"not offered, as an error", fresh, delivery.Plan{}, []delivery.Session{{Err: &delivery.Failure{Word: reason.StartTLSNotOffered}}}, Unqualified, reason.StartTLSNotOffered},
 		{"4xx to STARTTLS", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-reply-454")}}, MayWork, "starttls-reply-454"},
 		{"5xx to STARTTLS", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("starttls-reply-502")}}, Unqualified, "starttls-reply-502"},
-		{"handshake timeout", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure(TLSTimeout)}}, MayWork, TLSTimeout},
+		{"handshake timeout", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure(reason.TLSTimeout)}}, MayWork, reason.TLSTimeout},
 		{"wrong certificate", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
 		{"wrong certificate, enforced, checked", fresh, enforced, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
 		{"wrong certificate, enforced, not checked", stale, enforced, []delivery.Session{{TLSFailure: failure("cert-expired")}}, MayWork, "cert-expired"},
 		{"wrong DANE, testing, not checked", stale, testing, []delivery.Session{{TLSFailure: failure("dane-no-match")}}, Unqualified, "dane-no-match"},
 		{"wrong DANE, nothing else published, not checked", stale, daneOnly, []delivery.Session{{TLSFailure: failure("dane-no-match")}}, Unqualified, "dane-no-match"},
 		{"wrong certificate, policy not to be had", stale, noPolicy, []delivery.Session{{TLSFailure: failure("cert-expired")}}, Unqualified, "cert-expired"},
-		{"no REQUIRETLS", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}}, NoRequireTLS, RequireTLSNotOffered},
-		{"no REQUIRETLS, as an error", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: RequireTLSNotOffered}}}, NoRequireTLS, RequireTLSNotOffered},
+		{"no REQUIRETLS", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}}, NoRequireTLS, reason.RequireTLSNotOffered},
+		{"no REQUIRETLS, as an error", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: reason.RequireTLSNotOffered}}}, NoRequireTLS, reason.RequireTLSNotOffered},
 		{"lost after the handshake", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, Err: &delivery.Failure{Word: "connection-lost"}}}, MayWork, "connection-lost"},
 		{"4xx to MAIL", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls, RequireTLS: true}}, MayWork, ""},
-		{"the better of two addresses", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLS: tls}}, NoRequireTLS, RequireTLSNotOffered},
-		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, RequireTLSNotOffered},
+		{"the better of two addresses", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLS: tls}}, NoRequireTLS, reason.RequireTLSNotOffered},
+		{"the better of two addresses, other order", fresh, delivery.Plan{}, []delivery.Session{{TLS: tls}, {TLSFailure: failure("cert-expired")}}, NoRequireTLS, reason.RequireTLSNotOffered},
 		{"the first of two addresses that are alike", fresh, delivery.Plan{}, []delivery.Session{{TLSFailure: failure("cert-expired")}, {TLSFailure: failure("tls-version")}}, Unqualified, "cert-expired"},
 	} {
 		got := triedHost(Input{Finding: c.finding}, delivery.Visit{Plan: c.plan, Sessions: c.sessions})
-		if got.Happened != c.want || got.Reason != c.why {
+		if got.Happened != c.want || got.Word != c.why {
 			t.Errorf("%s: got %+v, want %v %s", c.name, got, c.want, c.why)
 		}
 	}
@@ -149,9 +150,9 @@ func TestStopRequireTLS(t *testing.T) {
 		{"nothing published", finding("", true, ""), false, host(inside, delivery.DANENone, dns.Insecure), true},
 		{"policy in mode testing", finding(mtasts.ModeTesting, true, ""), false, host(inside, delivery.DANENone, dns.Insecure), true},
 		{"cached mode testing, not checked", finding(mtasts.ModeTesting, false, ""), false, host(inside, delivery.DANENone, dns.Insecure), false},
-		{"fetch failed", finding("", true, mtasts.Fetch), false, host(inside, delivery.DANENone, dns.Insecure), false},
-		{"broken policy, remembered", backedOff(finding("", true, mtasts.PolicySyntax)), false, host(inside, delivery.DANENone, dns.Insecure), false},
-		{"broken policy", finding("", true, mtasts.PolicySyntax), false, host(inside, delivery.DANENone, dns.Insecure), true},
+		{"fetch failed", finding("", true, reason.STSFetch), false, host(inside, delivery.DANENone, dns.Insecure), false},
+		{"broken policy, remembered", backedOff(finding("", true, reason.STSPolicySyntax)), false, host(inside, delivery.DANENone, dns.Insecure), false},
+		{"broken policy", finding("", true, reason.STSPolicySyntax), false, host(inside, delivery.DANENone, dns.Insecure), true},
 		{"mismatch, checked", finding(mtasts.ModeEnforce, true, ""), true, host(outside, delivery.DANEUsable, dns.Secure), true},
 		{"mismatch, not checked", finding(mtasts.ModeEnforce, false, ""), true, host(outside, delivery.DANEUsable, dns.Secure), false},
 		{"TLSA lookup failed", finding("", true, ""), true, host(inside, delivery.DANEFailed, dns.Secure), false},
@@ -174,32 +175,6 @@ func backedOff(f delivery.Finding) delivery.Finding {
 	return f
 }
 
-// TestExplain: every word is explained once, in words.
-func TestExplain(t *testing.T) {
-	t.Parallel()
-	seen := map[delivery.Reason]bool{}
-	for _, w := range Words() {
-		meaning, advice := Explain(w)
-		if seen[w] || meaning == "" || advice == "" || strings.Trim(string(w), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			t.Errorf("%q: %q, %q, double: %v", w, meaning, advice, seen[w])
-		}
-		seen[w] = true
-	}
-	for _, w := range []mtasts.Word{mtasts.NoRecord, mtasts.MultipleRecords, mtasts.RecordSyntax, mtasts.DNSTemporary, mtasts.NoPolicy, mtasts.Fetch, mtasts.WebPKI, mtasts.PolicySyntax} {
-		if !seen[delivery.Reason(w)] {
-			t.Errorf("%q of mtasts is not explained", w)
-		}
-	}
-	for _, w := range []delivery.Reason{"starttls-reply-454", "tls-alert-handshake-failure"} {
-		if m, a := Explain(w); m == "" || a == "" {
-			t.Errorf("%q is not explained", w)
-		}
-	}
-	if m, a := Explain("nonsense"); m != "" || a != "" {
-		t.Error("an unknown word is explained")
-	}
-}
-
 // SES-16: what is told is the cause that all hosts share; where they differ, none of
 // theirs. The text names each host with what came of it.
 func TestGiveUpNamesCauses(t *testing.T) {
@@ -208,13 +183,13 @@ func TestGiveUpNamesCauses(t *testing.T) {
 	const intro = "the sender asked for REQUIRETLS, and no host can be reached over verified TLS"
 	for _, c := range []struct {
 		tried []Tried
-		word  delivery.Reason
+		word  reason.Word
 		text  string
 	}{
-		{[]Tried{{Host: mx1, Reason: "cert-expired", Text: "expired"}}, "cert-expired", ": mx1.example.org: expired"},
-		{[]Tried{{Host: mx1, Reason: "cert-expired"}, {Host: mx2, Reason: "cert-expired"}}, "cert-expired", ": mx1.example.org: cert-expired; mx1.example.net: cert-expired"},
-		{[]Tried{{Host: mx1, Reason: "cert-expired", Text: "expired"}, {Host: mx2, Reason: TLSTimeout}}, RequireTLSUnverified, ": mx1.example.org: expired; mx1.example.net: " + string(TLSTimeout)},
-		{[]Tried{{Text: "no name"}, {}}, RequireTLSUnverified, ": no name; not tried"},
+		{[]Tried{{Host: mx1, Word: "cert-expired", Text: "expired"}}, "cert-expired", ": mx1.example.org: expired"},
+		{[]Tried{{Host: mx1, Word: "cert-expired"}, {Host: mx2, Word: "cert-expired"}}, "cert-expired", ": mx1.example.org: cert-expired; mx1.example.net: cert-expired"},
+		{[]Tried{{Host: mx1, Word: "cert-expired", Text: "expired"}, {Host: mx2, Word: reason.TLSTimeout}}, reason.RequireTLSUnverified, ": mx1.example.org: expired; mx1.example.net: " + string(reason.TLSTimeout)},
+		{[]Tried{{Text: "no name"}, {}}, reason.RequireTLSUnverified, ": no name; not tried"},
 	} {
 		if f := giveUp(c.tried); f.Word != c.word || f.Text != intro+c.text {
 			t.Errorf("got %s %q\nwant %s %q", f.Word, f.Text, c.word, intro+c.text)

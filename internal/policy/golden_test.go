@@ -10,6 +10,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/tlsrpt"
 )
@@ -48,9 +49,9 @@ func rows() []published {
 			{"enforce", finding(mtasts.ModeEnforce, true, ""), inside},
 			{"enforce, host not named", finding(mtasts.ModeEnforce, true, ""), outside},
 			{"enforce, host not named, record not checked now", finding(mtasts.ModeEnforce, false, ""), outside},
-			{"enforce, newer policy not fetched", finding(mtasts.ModeEnforce, true, mtasts.Fetch), inside},
-			{"not fetched", finding("", true, mtasts.Fetch), inside},
-			{"policy invalid", finding("", true, mtasts.PolicySyntax), inside},
+			{"enforce, newer policy not fetched", finding(mtasts.ModeEnforce, true, reason.STSFetch), inside},
+			{"not fetched", finding("", true, reason.STSFetch), inside},
+			{"policy invalid", finding("", true, reason.STSPolicySyntax), inside},
 			{"record lookup failed", deferred(), inside},
 		} {
 			list = append(list, published{da.words, sts.words, Input{
@@ -66,7 +67,7 @@ func rows() []published {
 }
 
 func deferred() delivery.Finding {
-	f := finding("", false, mtasts.DNSTemporary)
+	f := finding("", false, reason.STSLookupFailed)
 	f.Defer = true
 	return f
 }
@@ -117,7 +118,7 @@ func cell(d delivery.Decision) string {
 		if d.Stop != nil && d.Stop.Permanent {
 			end = "return " + d.Stop.Enhanced.String()
 		}
-		return end + ": `" + string(p.Skip.Cause) + "`"
+		return end + ": `" + string(p.Skip.Word) + "`"
 	}
 	var s string
 	switch verify := p.Verify(); {
@@ -158,7 +159,7 @@ func reported(d delivery.Decision) string {
 		s := string(r.Type)
 		switch {
 		case r.Failed != nil:
-			s += ": " + string(r.Failed.Type) + " `" + string(r.Failed.Reason) + "`"
+			s += ": " + string(r.Failed.Type) + " `" + string(r.Failed.Word) + "`"
 		case r.Type == tlsrpt.PolicySTS && r.Needs == delivery.NeedPKIX:
 			s += ": by PKIX"
 		case r.Needs == delivery.NeedDANE:
@@ -303,14 +304,6 @@ func TestDocs(t *testing.T) {
 	b.WriteString(giveUpText)
 	writeGiveUps(&b)
 	b.WriteString(wordsText)
-	for _, w := range Words() {
-		meaning, advice := Explain(w)
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", w, meaning, advice)
-	}
-	for _, w := range []delivery.Reason{startTLSReply + "NNN", tlsAlert + "…"} {
-		meaning, advice := Explain(w)
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", w, meaning, advice)
-	}
 	compare(t, "../../docs/tls-decisions.md", b.String())
 }
 
@@ -464,8 +457,5 @@ attempt, a failed verification does not return it (RFC 8461 §5.1).
 const wordsText = `
 ## The words
 
-One word for one reason, the same in the log, the metrics, the queue, explain and TLS reports.
-
-| word | what it means | what can be done |
-|---|---|---|
+Each reason word has its meaning and its cure in [operating/why.md](operating/why.md#5-all-reasons).
 `

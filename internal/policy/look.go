@@ -1,6 +1,9 @@
 package policy
 
-import "waxwing/internal/delivery"
+import (
+	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
+)
 
 // Look is the plan of a connection that only looks at a host that p is about, and
 // sends no mail: it begins TLS as a mail would, makes both verifications whether p
@@ -22,17 +25,17 @@ func Refused(p *delivery.Plan, s *delivery.Session) *delivery.Fact {
 	failed := func(v *delivery.Verification) bool { return v != nil && v.Failure != nil }
 	switch f := s.TLSFailure; {
 	case p.Skip != nil:
-		return &delivery.Fact{Word: p.Skip.Cause, Text: p.Skip.Text}
+		return &delivery.Fact{Word: p.Skip.Word, Text: p.Skip.Text}
 	case s.Err != nil:
 		return &delivery.Fact{Word: s.Err.Word, Text: s.Err.Text}
-	case f != nil && (p.Demanding() || f.Reason != StartTLSNotOffered && !p.PlaintextFallback):
-		return &delivery.Fact{Word: f.Reason, Text: f.Text}
+	case f != nil && (p.Demanding() || f.Word != reason.StartTLSNotOffered && !p.PlaintextFallback):
+		return &delivery.Fact{Word: f.Word, Text: f.Text}
 	case p.DANE == delivery.CheckRequire && failed(s.DANE):
-		return &delivery.Fact{Word: s.DANE.Failure.Reason, Text: s.DANE.Failure.Text}
+		return &delivery.Fact{Word: s.DANE.Failure.Word, Text: s.DANE.Failure.Text}
 	case p.PKIX == delivery.CheckRequire && failed(s.PKIX):
-		return &delivery.Fact{Word: s.PKIX.Failure.Reason, Text: s.PKIX.Failure.Text}
+		return &delivery.Fact{Word: s.PKIX.Failure.Word, Text: s.PKIX.Failure.Text}
 	case p.RequireTLSVerb == delivery.CheckRequire && !s.RequireTLS:
-		return &delivery.Fact{Word: RequireTLSNotOffered}
+		return &delivery.Fact{Word: reason.RequireTLSNotOffered}
 	}
 	return nil
 }

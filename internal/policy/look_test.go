@@ -5,6 +5,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // TestLook: who looks at a host sees all and is stopped by nothing, whatever the plan.
@@ -53,39 +54,39 @@ func TestRefused(t *testing.T) {
 	reported := delivery.Plan{PKIX: delivery.CheckReport, DANE: delivery.CheckReport, PlaintextFallback: true}
 	strict := delivery.Plan{TLS: delivery.TLSRequired, PKIX: delivery.CheckRequire, RequireTLSVerb: delivery.CheckRequire}
 	bounce := delivery.Plan{PlaintextFallback: true, RequireTLSVerb: delivery.CheckReport}
-	fails := func(w delivery.Reason) *delivery.TLSFailure { return &delivery.TLSFailure{Reason: w, Text: "because"} }
-	bad := func(w delivery.Reason) *delivery.Verification { return &delivery.Verification{Failure: fails(w)} }
+	fails := func(w reason.Word) *delivery.TLSFailure { return &delivery.TLSFailure{Word: w, Text: "because"} }
+	bad := func(w reason.Word) *delivery.Verification { return &delivery.Verification{Failure: fails(w)} }
 	good, tls := &delivery.Verification{}, &delivery.TLSFacts{}
 	for _, c := range []struct {
 		name string
 		plan delivery.Plan
 		s    delivery.Session
-		want delivery.Reason
+		want reason.Word
 	}{
 		{"all well", both, delivery.Session{TLS: tls, PKIX: good, DANE: good}, ""},
-		{"a host that is not used", delivery.Plan{Skip: &delivery.Skip{Cause: STSMXMismatch, Text: "because"}}, delivery.Session{TLS: tls}, STSMXMismatch},
+		{"a host that is not used", delivery.Plan{Skip: &delivery.Failure{Word: reason.STSMXMismatch, Text: "because"}}, delivery.Session{TLS: tls}, reason.STSMXMismatch},
 		{"nobody there", delivery.Plan{}, delivery.Session{Err: &delivery.Failure{Word: "connect-refused", Text: "because"}}, "connect-refused"},
-		{"no TLS, none needed", delivery.Plan{}, delivery.Session{TLSFailure: fails(StartTLSNotOffered)}, ""},
-		{"no TLS, and it is", required, delivery.Session{TLSFailure: fails(StartTLSNotOffered)}, StartTLSNotOffered},
-		{"TLS breaks, and plaintext follows", delivery.Plan{PlaintextFallback: true}, delivery.Session{TLSFailure: fails(TLSClosed)}, ""},
-		{"TLS breaks, and nothing follows", delivery.Plan{}, delivery.Session{TLSFailure: fails(TLSClosed)}, TLSClosed},
-		{"TLS breaks where it is required", required, delivery.Session{TLSFailure: fails(TLSClosed)}, TLSClosed},
+		{"no TLS, none needed", delivery.Plan{}, delivery.Session{TLSFailure: fails(reason.StartTLSNotOffered)}, ""},
+		{"no TLS, and it is", required, delivery.Session{TLSFailure: fails(reason.StartTLSNotOffered)}, reason.StartTLSNotOffered},
+		{"TLS breaks, and plaintext follows", delivery.Plan{PlaintextFallback: true}, delivery.Session{TLSFailure: fails(reason.TLSClosed)}, ""},
+		{"TLS breaks, and nothing follows", delivery.Plan{}, delivery.Session{TLSFailure: fails(reason.TLSClosed)}, reason.TLSClosed},
+		{"TLS breaks where it is required", required, delivery.Session{TLSFailure: fails(reason.TLSClosed)}, reason.TLSClosed},
 		{"DANE fails", dane, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, "dane-no-match"},
 		{"PKIX fails", pkix, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, "cert-expired"},
 		{"PKIX fails beside DANE", both, delivery.Session{TLS: tls, DANE: good, PKIX: bad("cert-expired")}, "cert-expired"},
 		{"both fail", both, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, "dane-no-match"},
 		{"both fail and are reported", reported, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, ""},
 		{"nothing was seen", both, delivery.Session{TLS: tls}, ""},
-		{"no REQUIRETLS", strict, delivery.Session{TLS: tls, PKIX: good}, RequireTLSNotOffered},
+		{"no REQUIRETLS", strict, delivery.Session{TLS: tls, PKIX: good}, reason.RequireTLSNotOffered},
 		{"REQUIRETLS", strict, delivery.Session{TLS: tls, PKIX: good, RequireTLS: true}, ""},
 		{"a bounce without REQUIRETLS", bounce, delivery.Session{TLS: tls}, ""},
 	} {
 		f := Refused(&c.plan, &c.s)
-		got := delivery.Reason("")
+		got := reason.Word("")
 		if f != nil {
 			got = f.Word
 		}
-		if got != c.want || f != nil && f.Text != "because" && got != RequireTLSNotOffered {
+		if got != c.want || f != nil && f.Text != "because" && got != reason.RequireTLSNotOffered {
 			t.Errorf("%s: %+v, want %q", c.name, f, c.want)
 		}
 	}

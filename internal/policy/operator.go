@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 )
 
@@ -55,7 +56,7 @@ func (r *rules) unverified() *delivery.Failure {
 		return nil
 	}
 	return &delivery.Failure{
-		Word: TransportUnverified, Permanent: true, Enhanced: codeNoRequireTLS,
+		Word: reason.TransportUnverified, Permanent: true, Enhanced: codeNoRequireTLS,
 		Text: fmt.Sprintf("the sender asked for REQUIRETLS, and the transport %s does not verify its host", r.in.Transport),
 	}
 }
@@ -66,7 +67,7 @@ func (r *rules) hostFact(h *delivery.Host) delivery.Fact {
 	if h.Name.IsZero() && len(h.Addrs) > 0 {
 		name = h.Addrs[0].String()
 	}
-	return delivery.Fact{Word: OperatorHost, Text: name + " of the transport " + r.in.Transport}
+	return delivery.Fact{Word: reason.OperatorHost, Text: name + " of the transport " + r.in.Transport}
 }
 
 // codeNoRoute: the mail cannot be routed now (RFC 3463 §3.5).

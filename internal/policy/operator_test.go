@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 )
 
@@ -92,7 +93,7 @@ func (o *operatorChecker) decision() {
 	o.want(len(o.d.Reports) == 0 && o.d.SetAside == nil && o.d.Ignored == nil, "RPT-4: nothing is reported or set aside")
 	switch {
 	case o.strict() && o.floor() < delivery.MinVerified:
-		o.want(s != nil && s.Word == TransportUnverified && s.Permanent && s.Enhanced == smtp.Enhanced{Class: 5, Subject: 7, Detail: 30} && len(o.d.Plans) == 0,
+		o.want(s != nil && s.Word == reason.TransportUnverified && s.Permanent && s.Enhanced == smtp.Enhanced{Class: 5, Subject: 7, Detail: 30} && len(o.d.Plans) == 0,
 			"TRA-3: RequireTLS never goes over a transport that verifies nobody")
 		return
 	case hosts == nil:
@@ -103,9 +104,9 @@ func (o *operatorChecker) decision() {
 	o.want(s == nil || !s.Permanent || o.strict(), "TRA-3: no fault of the operator's loses mail")
 	p := &o.d.Plans[0]
 	o.want(len(p.Reports) == 0, "RPT-4: the operator's hosts are in nobody's report")
-	o.want(p.Basis[0].Word == OperatorHost && p.Basis[0].Text != "", "the basis says whose host it is")
+	o.want(p.Basis[0].Word == reason.OperatorHost && p.Basis[0].Text != "", "the basis says whose host it is")
 	for _, f := range p.Basis {
-		o.want(o.words[f.Word] && !slices.Contains([]delivery.Reason{MXSecure, MXInsecure, STSNone, STSEnforce, STSTesting, Literal}, f.Word), "nothing of the domain's in the basis: "+string(f.Word))
+		o.want(o.words[f.Word] && !slices.Contains([]reason.Word{reason.MXSecure, reason.MXInsecure, reason.STSNone, reason.STSEnforce, reason.STSTesting, reason.AddressLiteral}, f.Word), "nothing of the domain's in the basis: "+string(f.Word))
 	}
 	if p.Skip == nil {
 		o.used(p)

@@ -7,6 +7,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/tlsrpt"
 )
@@ -25,7 +26,7 @@ func (r *rules) reports(s subject) []delivery.Policy {
 	case r.floor == delivery.MinDANE:
 		list = append(list, delivery.Policy{
 			Type: tlsrpt.PolicyTLSA, Domain: s.Name.Name, Needs: delivery.NeedDANE,
-			Failed: &delivery.PolicyFailure{Type: tlsrpt.DANERequired, Reason: DANERequired, Text: daneRequiredText(s)},
+			Failed: &delivery.TLSFailure{Type: tlsrpt.DANERequired, Word: reason.DANERequired, Text: daneRequiredText(s)},
 		})
 	}
 	if r.policy != nil || r.failure != nil {
@@ -45,9 +46,9 @@ func reportDANE(s subject) delivery.Policy {
 	switch s.dane.State {
 	case delivery.DANEUnusable:
 		p.Needs = delivery.NeedTLS
-		p.Failed = &delivery.PolicyFailure{Type: tlsrpt.TLSAInvalid, Reason: s.daneReason(), Text: s.daneText()}
+		p.Failed = &delivery.TLSFailure{Type: tlsrpt.TLSAInvalid, Word: s.daneReason(), Text: s.daneText()}
 	case delivery.DANEFailed:
-		p.Failed = &delivery.PolicyFailure{Type: tlsrpt.DNSSECInvalid, Reason: s.daneReason(), Text: s.daneText()}
+		p.Failed = &delivery.TLSFailure{Type: tlsrpt.DNSSECInvalid, Word: s.daneReason(), Text: s.daneText()}
 		if s.dane.Fail != nil {
 			p.Failed.EDE = s.dane.Fail.EDE
 		}
@@ -63,7 +64,7 @@ func (r *rules) reportSTS(s subject) delivery.Policy {
 	if r.policy != nil {
 		p.Strings, p.MX, p.Needs = r.policy.Lines, r.policy.Patterns(), delivery.NeedPKIX
 		if !s.matched {
-			p.Failed = &delivery.PolicyFailure{Type: tlsrpt.ValidationFailure, Reason: STSMXMismatch, Text: r.mismatch(s)}
+			p.Failed = &delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Word: reason.STSMXMismatch, Text: r.mismatch(s)}
 		}
 	}
 	return p
@@ -72,11 +73,11 @@ func (r *rules) reportSTS(s subject) delivery.Policy {
 // unknownSTS is what an attempt counts under that waits because nobody can say
 // whether there is a policy (RPT-22): one session that should have been.
 func (r *rules) unknownSTS() delivery.Policy {
-	f := &delivery.PolicyFailure{Type: tlsrpt.STSPolicyFetchError, Reason: DNSError}
+	f := &delivery.TLSFailure{Type: tlsrpt.STSPolicyFetchError, Word: reason.DNSError}
 	if r.failure != nil {
 		f.Text, f.EDE = r.failure.Error(), extended(r.failure)
 		if de, ok := errors.AsType[*dns.Error](r.failure); ok {
-			f.Reason = delivery.Reason(de.Word())
+			f.Word = de.Word()
 		}
 	}
 	return delivery.Policy{Type: tlsrpt.PolicySTS, Domain: r.domain, Needs: delivery.NeedTLS, Failed: f}
@@ -90,30 +91,30 @@ func extended(err error) uint16 {
 	return 0
 }
 
-func stsFailure(f *mtasts.Error) *delivery.PolicyFailure {
-	return &delivery.PolicyFailure{Type: stsResult(f.Word), Reason: delivery.Reason(f.Word), Text: f.Error(), EDE: extended(f)}
+func stsFailure(f *mtasts.Error) *delivery.TLSFailure {
+	return &delivery.TLSFailure{Type: stsResult(f.Word), Word: f.Word, Text: f.Error(), EDE: extended(f)}
 }
 
 // stsResult maps the words of STS-4 to RFC 8460 §4.3.2.2.
-func stsResult(w mtasts.Word) tlsrpt.ResultType {
+func stsResult(w reason.Word) tlsrpt.ResultType {
 	switch w {
-	case mtasts.WebPKI:
+	case reason.STSWebPKI:
 		return tlsrpt.STSWebPKIInvalid
-	case mtasts.PolicySyntax:
+	case reason.STSPolicySyntax:
 		return tlsrpt.STSPolicyInvalid
 	}
 	return tlsrpt.STSPolicyFetchError
 }
 
 // daneReason is the word of a DANE finding that failed or is unusable.
-func (s subject) daneReason() delivery.Reason {
+func (s subject) daneReason() reason.Word {
 	switch {
 	case s.dane.Fail != nil:
 		return s.dane.Fail.Word
 	case s.dane.State == delivery.DANEUnusable:
-		return TLSAUnusable
+		return reason.TLSAUnusable
 	}
-	return DNSError
+	return reason.DNSError
 }
 
 func (s subject) daneText() string {

@@ -7,6 +7,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 )
 
@@ -17,31 +18,31 @@ func TestDeferredSaysWhy(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		err    error
-		reason delivery.Reason
+		reason reason.Word
 		ede    uint16
 	}{
 		{"with an extended error", &dns.Error{RCode: "SERVFAIL", EDE: []dns.EDE{{Code: 22}, {Code: 23}}}, "dns-servfail", 22},
 		{"without one", &dns.Error{RCode: "SERVFAIL"}, "dns-servfail", 0},
-		{"not from the DNS", nil, DNSError, 0},
+		{"not from the DNS", nil, reason.DNSError, 0},
 	} {
-		f := finding("", false, mtasts.DNSTemporary)
+		f := finding("", false, reason.STSLookupFailed)
 		f.Defer, f.Failure.Err = true, c.err
 		d := Decide(Input{Domain: domain, Finding: f, Destination: delivery.Destination{Hosts: hosts(false)}})
 		if d.Stop == nil || !strings.HasSuffix(d.Stop.Text, f.Failure.Error()) {
 			t.Errorf("%s: stop %+v", c.name, d.Stop)
 		}
-		if got := d.Reports[0].Failed; got.Reason != c.reason || got.EDE != c.ede || got.Text != f.Failure.Error() {
+		if got := d.Reports[0].Failed; got.Word != c.reason || got.EDE != c.ede || got.Text != f.Failure.Error() {
 			t.Errorf("%s: reported %+v", c.name, got)
 		}
 	}
 	// A finding that does not say what failed still waits.
-	if d := Decide(Input{Domain: domain, Finding: delivery.Finding{Defer: true}}); d.Stop == nil || d.Reports[0].Failed.Reason != DNSError {
+	if d := Decide(Input{Domain: domain, Finding: delivery.Finding{Defer: true}}); d.Stop == nil || d.Reports[0].Failed.Word != reason.DNSError {
 		t.Errorf("without a failure: %+v", d)
 	}
 }
 
 // reportedOf is what the first entry of a plan's report says of its failure.
-func reportedOf(t *testing.T, h delivery.Host, f delivery.Finding) *delivery.PolicyFailure {
+func reportedOf(t *testing.T, h delivery.Host, f delivery.Finding) *delivery.TLSFailure {
 	t.Helper()
 	d := Decide(Input{Domain: domain, Finding: f, Destination: delivery.Destination{HasMX: true, MXSecure: true, Hosts: []delivery.Host{h}}})
 	if len(d.Plans) != 1 || len(d.Plans[0].Reports) != 1 || d.Plans[0].Reports[0].Failed == nil {
@@ -56,13 +57,13 @@ func TestReportedDANE(t *testing.T) {
 	t.Parallel()
 	h := host(inside, delivery.DANEFailed, dns.Secure)
 	h.DANE.Fail.EDE = 9
-	if f := reportedOf(t, h, delivery.Finding{}); f.EDE != 9 || f.Reason != "dns-bogus" {
+	if f := reportedOf(t, h, delivery.Finding{}); f.EDE != 9 || f.Word != "dns-bogus" {
 		t.Errorf("%+v", f)
 	}
-	for state, want := range map[delivery.DANEState]delivery.Reason{delivery.DANEFailed: DNSError, delivery.DANEUnusable: TLSAUnusable} {
+	for state, want := range map[delivery.DANEState]reason.Word{delivery.DANEFailed: reason.DNSError, delivery.DANEUnusable: reason.TLSAUnusable} {
 		h := host(inside, state, dns.Secure)
 		h.DANE.Fail = nil
-		if f := reportedOf(t, h, delivery.Finding{}); f.Reason != want || f.EDE != 0 || f.Text == "" {
+		if f := reportedOf(t, h, delivery.Finding{}); f.Word != want || f.EDE != 0 || f.Text == "" {
 			t.Errorf("%s: %+v", state, f)
 		}
 	}

@@ -26,9 +26,9 @@ func (l Level) String() string { return levelWords[l] }
 // Shared is one decision for all hosts of a domain.
 type Shared struct {
 	Level    Level
-	Text     string                  // of LevelWait: why
-	Policy   *mtasts.Policy          // MTA-STS in mode enforce or testing; nil: none
-	Fault    *delivery.PolicyFailure // of the domain's MTA-STS, as it is reported; nil: none
+	Text     string               // of LevelWait: why
+	Policy   *mtasts.Policy       // MTA-STS in mode enforce or testing; nil: none
+	Fault    *delivery.TLSFailure // of the domain's MTA-STS, as it is reported; nil: none
 	SetAside []delivery.Fact
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 )
 
@@ -60,7 +61,7 @@ func (c *checker) shared(s Shared) {
 		c.want(s.Level != LevelDANE || !enforced, "an enforced policy is lost at hosts without TLSA records")
 		c.want(s.Level != LevelDANE && s.Level != LevelDANEOnly || c.in.Destination.MXSecure, "DANE-6: DANE behind a Secure MX answer")
 		for _, r := range p.Reports {
-			if r.Type == "sts" && r.Failed != nil && r.Failed.Reason != STSMXMismatch {
+			if r.Type == "sts" && r.Failed != nil && r.Failed.Word != reason.STSMXMismatch {
 				c.want(reflect.DeepEqual(s.Fault, r.Failed), "POL-7: the fault is the one that is reported")
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"waxwing/dane"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 )
@@ -28,7 +29,7 @@ var (
 	states    = []delivery.DANEState{delivery.DANENone, delivery.DANEUsable, delivery.DANEUnusable, delivery.DANEFailed}
 	addresses = []dns.Security{dns.Indeterminate, dns.Insecure, dns.Secure, dns.Bogus}
 	booleans  = []bool{false, true}
-	stsWords  = []mtasts.Word{mtasts.MultipleRecords, mtasts.RecordSyntax, mtasts.DNSTemporary, mtasts.NoPolicy, mtasts.Fetch, mtasts.WebPKI, mtasts.PolicySyntax}
+	stsWords  = []reason.Word{reason.STSMultipleRecords, reason.STSRecordSyntax, reason.STSLookupFailed, reason.STSNoPolicy, reason.STSFetch, reason.STSWebPKI, reason.STSPolicySyntax}
 )
 
 func stsPolicy(mode mtasts.Mode) *mtasts.Policy {
@@ -39,7 +40,7 @@ func stsPolicy(mode mtasts.Mode) *mtasts.Policy {
 	return p
 }
 
-func finding(mode mtasts.Mode, fresh bool, w mtasts.Word) delivery.Finding {
+func finding(mode mtasts.Mode, fresh bool, w reason.Word) delivery.Finding {
 	f := delivery.Finding{Fresh: fresh}
 	if mode != "" {
 		f.Policy, f.ID, f.Fetched = stsPolicy(mode), "1", time.Unix(1, 0)
@@ -56,7 +57,7 @@ func findings(few bool) []delivery.Finding {
 	list := []delivery.Finding{finding("", true, "")}
 	words := stsWords
 	if few {
-		words = []mtasts.Word{mtasts.Fetch, mtasts.WebPKI}
+		words = []reason.Word{reason.STSFetch, reason.STSWebPKI}
 	}
 	for _, w := range words {
 		list = append(list, finding("", true, w))
@@ -64,14 +65,14 @@ func findings(few bool) []delivery.Finding {
 	for _, mode := range []mtasts.Mode{mtasts.ModeNone, mtasts.ModeTesting, mtasts.ModeEnforce} {
 		list = append(list, finding(mode, true, ""), finding(mode, false, ""))
 		if !few {
-			list = append(list, finding(mode, true, mtasts.Fetch), finding(mode, false, mtasts.DNSTemporary))
+			list = append(list, finding(mode, true, reason.STSFetch), finding(mode, false, reason.STSLookupFailed))
 		}
 	}
-	deferred := finding("", false, mtasts.DNSTemporary)
+	deferred := finding("", false, reason.STSLookupFailed)
 	deferred.Defer = true
-	backoff := finding("", true, mtasts.Fetch)
+	backoff := finding("", true, reason.STSFetch)
 	backoff.BackOff = true
-	return append(list, finding("", true, mtasts.NoRecord), deferred, backoff)
+	return append(list, finding("", true, reason.STSNoRecord), deferred, backoff)
 }
 
 func host(name dns.Name, state delivery.DANEState, addr dns.Security) delivery.Host {
@@ -90,7 +91,7 @@ func host(name dns.Name, state delivery.DANEState, addr dns.Security) delivery.H
 		h.DANE.Strings = []string{"3 1 1 00"}
 	case delivery.DANEUnusable:
 		h.DANE.Strings = []string{"1 1 1 00"}
-		h.DANE.Fail = &delivery.Failure{Word: TLSAUnusable, Text: "no record can be used"}
+		h.DANE.Fail = &delivery.Failure{Word: reason.TLSAUnusable, Text: "no record can be used"}
 	case delivery.DANEFailed:
 		h.DANE.Fail = &delivery.Failure{Word: "dns-bogus", Enhanced: smtp.Enhanced{Class: 4, Subject: 4, Detail: 3}, Text: "validation failed"}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // waived is what a plan without TLSOptional would require of a session with the host.
@@ -21,14 +22,14 @@ func (r *rules) waived(s subject) delivery.Demands {
 // Waived says for what a session under TLSOptional would have been given up by a plan
 // without it: each cause once (POL-5, SES-15). A connection that was kept from an
 // earlier message counts with that one.
-func Waived(p *delivery.Plan, s *delivery.Session) []delivery.Reason {
+func Waived(p *delivery.Plan, s *delivery.Session) []reason.Word {
 	if !p.Waived.TLS || s.Reused || s.Again || s.Plaintext {
 		return nil
 	}
-	var causes []delivery.Reason
+	var causes []reason.Word
 	add := func(f *delivery.TLSFailure) {
-		if f != nil && !slices.Contains(causes, f.Reason) {
-			causes = append(causes, f.Reason)
+		if f != nil && !slices.Contains(causes, f.Word) {
+			causes = append(causes, f.Word)
 		}
 	}
 	add(s.TLSFailure)

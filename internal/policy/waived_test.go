@@ -6,6 +6,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/mtasts"
 	"waxwing/tlsrpt"
 )
@@ -56,29 +57,29 @@ func TestWaivedCauses(t *testing.T) {
 			Destination: delivery.Destination{MXSecure: true, HasMX: true, Hosts: []delivery.Host{host(inside, state, dns.Secure)}}}
 		return Decide(in).Plans[0]
 	}
-	fails := func(w delivery.Reason) *delivery.TLSFailure {
-		return &delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Reason: w}
+	fails := func(w reason.Word) *delivery.TLSFailure {
+		return &delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Word: w}
 	}
-	bad := func(w delivery.Reason) *delivery.Verification { return &delivery.Verification{Failure: fails(w)} }
+	bad := func(w reason.Word) *delivery.Verification { return &delivery.Verification{Failure: fails(w)} }
 	both := plan(delivery.DANEUsable, mtasts.ModeEnforce, delivery.TLSOptional)
 	tls := &delivery.TLSFacts{}
 	for _, tt := range []struct {
 		name string
 		plan delivery.Plan
 		s    delivery.Session
-		want []delivery.Reason
+		want []reason.Word
 	}{
 		{"all well", both, delivery.Session{TLS: tls, DANE: &delivery.Verification{}, PKIX: &delivery.Verification{}}, nil},
-		{"both fail", both, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, []delivery.Reason{"dane-no-match", "cert-expired"}},
-		{"both fail for one cause", both, delivery.Session{TLS: tls, DANE: bad("cert-missing"), PKIX: bad("cert-missing")}, []delivery.Reason{"cert-missing"}},
-		{"no TLS", both, delivery.Session{TLSFailure: fails(StartTLSNotOffered)}, []delivery.Reason{StartTLSNotOffered}},
-		{"weak TLS", both, delivery.Session{TLS: &delivery.TLSFacts{Weak: fails("tls-version")}, DANE: &delivery.Verification{}}, []delivery.Reason{"tls-version"}},
-		{"the plaintext retry", both, delivery.Session{Plaintext: true, TLSFailure: fails(StartTLSNotOffered)}, nil},
-		{"a small hello followed", both, delivery.Session{Again: true, TLSFailure: fails(TLSClosed)}, nil},
+		{"both fail", both, delivery.Session{TLS: tls, DANE: bad("dane-no-match"), PKIX: bad("cert-expired")}, []reason.Word{"dane-no-match", "cert-expired"}},
+		{"both fail for one cause", both, delivery.Session{TLS: tls, DANE: bad("cert-missing"), PKIX: bad("cert-missing")}, []reason.Word{"cert-missing"}},
+		{"no TLS", both, delivery.Session{TLSFailure: fails(reason.StartTLSNotOffered)}, []reason.Word{reason.StartTLSNotOffered}},
+		{"weak TLS", both, delivery.Session{TLS: &delivery.TLSFacts{Weak: fails("tls-version")}, DANE: &delivery.Verification{}}, []reason.Word{"tls-version"}},
+		{"the plaintext retry", both, delivery.Session{Plaintext: true, TLSFailure: fails(reason.StartTLSNotOffered)}, nil},
+		{"a small hello followed", both, delivery.Session{Again: true, TLSFailure: fails(reason.TLSClosed)}, nil},
 		{"kept", both, delivery.Session{Reused: true, TLS: tls, DANE: bad("dane-no-match")}, nil},
 		{"testing asks for nothing", plan(delivery.DANENone, mtasts.ModeTesting, delivery.TLSOptional), delivery.Session{TLS: tls, PKIX: bad("cert-expired")}, nil},
-		{"nothing published", plan(delivery.DANENone, "", delivery.TLSOptional), delivery.Session{TLSFailure: fails(StartTLSNotOffered)}, nil},
-		{"TLSA unusable", plan(delivery.DANEUnusable, "", delivery.TLSOptional), delivery.Session{TLSFailure: fails(TLSClosed)}, []delivery.Reason{TLSClosed}},
+		{"nothing published", plan(delivery.DANENone, "", delivery.TLSOptional), delivery.Session{TLSFailure: fails(reason.StartTLSNotOffered)}, nil},
+		{"TLSA unusable", plan(delivery.DANEUnusable, "", delivery.TLSOptional), delivery.Session{TLSFailure: fails(reason.TLSClosed)}, []reason.Word{reason.TLSClosed}},
 		{"not optional", plan(delivery.DANEUsable, mtasts.ModeEnforce, delivery.FollowPolicy), delivery.Session{TLSFailure: fails("dane-no-match"), DANE: bad("dane-no-match")}, nil},
 	} {
 		if got := Waived(&tt.plan, &tt.s); !slices.Equal(got, tt.want) {

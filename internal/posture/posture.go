@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 )
 
 // Word is what an attempt showed of one mechanism.
@@ -103,9 +103,9 @@ func sessions(visits []delivery.Visit) (startTLS, requireTLS Word) {
 			case s.TLS != nil:
 				startTLS = and(startTLS, Yes)
 				requireTLS = and(requireTLS, yes(s.RequireTLS))
-			case s.TLSFailure != nil && s.TLSFailure.Reason == policy.StartTLSNotOffered:
+			case s.TLSFailure != nil && s.TLSFailure.Word == reason.StartTLSNotOffered:
 				startTLS = and(startTLS, No)
-			case s.TLSFailure == nil, passing(s.TLSFailure.Reason):
+			case s.TLSFailure == nil, passing(s.TLSFailure.Word):
 			case refusedBy(s.DANE, s.TLSFailure), refusedBy(s.PKIX, s.TLSFailure):
 				startTLS = and(startTLS, Yes) // TLS came about: the certificate, or a record about it, is at fault
 			default:
@@ -118,19 +118,19 @@ func sessions(visits []delivery.Visit) (startTLS, requireTLS Word) {
 
 // refusedBy reports that a session ended because a verification went against it.
 func refusedBy(v *delivery.Verification, f *delivery.TLSFailure) bool {
-	return v != nil && v.Failure != nil && v.Failure.Reason == f.Reason
+	return v != nil && v.Failure != nil && v.Failure.Word == f.Word
 }
 
 // passing reports a failure that may be nobody's fault but the moment's.
-func passing(w delivery.Reason) bool {
-	return w == policy.StartTLSTimeout || w == policy.StartTLSLost || w == policy.TLSTimeout
+func passing(w reason.Word) bool {
+	return w == reason.StartTLSTimeout || w == reason.StartTLSLost || w == reason.TLSTimeout
 }
 
 func dnssec(d delivery.Destination) Word {
 	switch {
 	case d.Domain.IsLiteral():
 		return Unknown
-	case d.Fail != nil && d.Fail.Word == "dns-bogus":
+	case d.Fail != nil && d.Fail.Word == reason.DNSBogus:
 		return Broken
 	case d.Fail != nil && !d.Fail.Permanent, len(d.Hosts) == 0:
 		return Unknown
@@ -152,7 +152,7 @@ func daneOf(res *delivery.Result) Word {
 		case delivery.DANEUnusable:
 			w = and(w, Broken)
 		case delivery.DANEFailed: // a lookup that failed may be nobody's fault but the moment's
-			if h.DANE.Fail != nil && h.DANE.Fail.Word == "dns-bogus" {
+			if h.DANE.Fail != nil && h.DANE.Fail.Word == reason.DNSBogus {
 				w = and(w, Broken)
 			}
 		}

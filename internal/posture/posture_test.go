@@ -8,7 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/mtasts"
@@ -25,7 +25,7 @@ func session(change func(*delivery.Session)) delivery.Visit {
 }
 
 func notOffered(s *delivery.Session) {
-	s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: policy.StartTLSNotOffered}
+	s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Word: reason.StartTLSNotOffered}
 }
 
 func words(f Facts) string {
@@ -52,7 +52,7 @@ func TestObserve(t *testing.T) {
 			r.Visits = []delivery.Visit{session(func(s *delivery.Session) { s.RequireTLS = true })}
 		}, "yes no no no yes"},
 		{"handshake failed, then plaintext", func(r *delivery.Result) {
-			a := session(func(s *delivery.Session) { s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "tls-handshake"} })
+			a := session(func(s *delivery.Session) { s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Word: "tls-handshake"} })
 			b := session(func(s *delivery.Session) { s.TLS, s.Plaintext = nil, true })
 			a.Sessions = append(a.Sessions, b.Sessions...)
 			r.Visits = []delivery.Visit{a}
@@ -78,32 +78,32 @@ func TestObserve(t *testing.T) {
 		{"DANE does not match", func(r *delivery.Result) {
 			r.Destination.Hosts = []delivery.Host{host(delivery.DANEUsable)}
 			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
-				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "dane-no-match"}
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Word: "dane-no-match"}
 				s.DANE = &delivery.Verification{Failure: s.TLSFailure}
 			})}
 		}, "yes no no broken "},
 		{"the certificate is untrusted", func(r *delivery.Result) {
 			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
-				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "cert-unknown-authority"}
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Word: "cert-unknown-authority"}
 				s.PKIX = &delivery.Verification{Failure: s.TLSFailure}
 			})}
 		}, "yes no no no "},
 		{"the session is weak, and its certificate matches nothing either", func(r *delivery.Result) {
 			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
-				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: "tls-weak"}
-				s.DANE = &delivery.Verification{Failure: &delivery.TLSFailure{Reason: "dane-no-match"}}
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Word: "tls-weak"}
+				s.DANE = &delivery.Verification{Failure: &delivery.TLSFailure{Word: "dane-no-match"}}
 			})}
 		}, "broken no no broken "},
 		{"the connection was lost at STARTTLS", func(r *delivery.Result) {
 			r.Visits = []delivery.Visit{session(func(s *delivery.Session) {
-				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Reason: policy.StartTLSLost}
+				s.TLS, s.TLSFailure = nil, &delivery.TLSFailure{Word: reason.StartTLSLost}
 			})}
 		}, " no no no "},
 		{"MTA-STS", func(r *delivery.Result) { r.Finding.Policy = &mtasts.Policy{Mode: mtasts.ModeEnforce} }, " enforce no no "},
 		{"MTA-STS fails, the old policy holds", func(r *delivery.Result) {
 			r.Finding = delivery.Finding{Policy: &mtasts.Policy{Mode: mtasts.ModeTesting}, Failure: &mtasts.Error{}}
 		}, " testing no no "},
-		{"MTA-STS broken", func(r *delivery.Result) { r.Finding.Failure = &mtasts.Error{Word: mtasts.Fetch} }, " broken no no "},
+		{"MTA-STS broken", func(r *delivery.Result) { r.Finding.Failure = &mtasts.Error{Word: reason.STSFetch} }, " broken no no "},
 		{"MTA-STS lookup failed", func(r *delivery.Result) { r.Finding.Failure, r.Finding.Defer = &mtasts.Error{}, true }, "  no no "},
 		{"bogus", func(r *delivery.Result) {
 			r.Destination.Hosts, r.Destination.Fail = nil, &delivery.Failure{Word: "dns-bogus"}
@@ -271,7 +271,7 @@ func TestBurst(t *testing.T) {
 			}
 			return n
 		}
-		for end := time.Now().Add(20 * time.Second); count() < maxBatch; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); count() < maxBatch; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("a whole batch was not written")
 			}
@@ -323,7 +323,7 @@ func TestRun(t *testing.T) {
 	go func() { ended <- r.Run(ctx) }()
 	a := dns.MustParse("a.test")
 	r.Note(job("a.test", ""), attempt(noon, nil))
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if f, err := r.Domain(t.Context(), a); err != nil || f.Known() {
 			break
 		}

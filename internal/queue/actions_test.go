@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
-	"waxwing/smtp"
+	"waxwing/internal/suppression"
 )
 
 // did fails the test unless an action changed want recipients.
@@ -25,15 +27,29 @@ func (w *world) did(want int) func(Changed, error) {
 	}
 }
 
+// QUE-6: what began to be tried between being found and being changed is busy, not absent.
+func TestActionMeetsAnAttempt(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.put("later.a@b.test", "later.b@c.test")
+		c, err := w.act(t.Context(), spool.Filter{}, func(ids []int64) (int, error) {
+			w.exec(`UPDATE recipients SET state = 1, claim = 9 WHERE address = 'later.a@b.test'`)
+			return store.Write(t.Context(), w.Store, func(tx *store.Tx) (int, error) { return spool.SetNeed(tx, ids, delivery.RequireTLS) })
+		}, spool.Waiting)
+		if err != nil || c != (Changed{Done: 1, Busy: 1}) {
+			t.Errorf("%+v, %v", c, err)
+		}
+	})
+}
+
 // QUE-6: hold, release, retry now, change need and transport, fail, drop.
 func TestActions(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		w.put("later.a@b.test", "later.b@c.test")
 		w.put("later.c@b.test")
-		b := Filter{Domain: "b.test"}
+		b := spool.Filter{Domain: "b.test"}
 		w.did(2)(w.Hold(ctx, b, "asked"))
-		if w.step() != 1 || w.item("later.a@b.test").State != Held || w.item("later.a@b.test").Text != "asked" {
+		if w.step() != 1 || w.item("later.a@b.test").State != spool.Held || w.item("later.a@b.test").Text != "asked" {
 			t.Error("held mail was tried, or other mail was not")
 		}
 		w.did(2)(w.SetNeed(ctx, b, delivery.RequireTLS))
@@ -50,15 +66,15 @@ func TestActions(t *testing.T) {
 			t.Errorf("%d attempts", len(w.tr.seen()))
 		}
 		need := delivery.RequireTLS
-		w.did(1)(w.Retry(ctx, Filter{Need: &need, Transport: "relay", Address: "later.c@b.test", SenderDomain: "Sender.test"}))
+		w.did(1)(w.Retry(ctx, spool.Filter{Need: &need, Transport: "relay", Address: "later.c@b.test", SenderDomain: "Sender.test"}))
 		if w.step() != 1 {
 			t.Error("not retried")
 		}
-		w.did(0)(w.Retry(ctx, Filter{Domain: "b.test", SenderDomain: "ender.test"}))
-		w.did(1)(w.Fail(ctx, Filter{Address: "later.a@b.test"}, "because I say so"))
-		w.did(1)(w.Drop(ctx, Filter{Address: "later.c@b.test"}))
-		for a, word := range map[string]string{"later.a@b.test": wordFailed, "later.c@b.test": wordDropped} {
-			if it := w.item(a); it.State != Failed || it.Word != word {
+		w.did(0)(w.Retry(ctx, spool.Filter{Domain: "b.test", SenderDomain: "ender.test"}))
+		w.did(1)(w.Fail(ctx, spool.Filter{Address: "later.a@b.test"}, "because I say so"))
+		w.did(1)(w.Drop(ctx, spool.Filter{Address: "later.c@b.test"}))
+		for a, word := range map[string]reason.Word{"later.a@b.test": reason.FailedByOperator, "later.c@b.test": reason.Dropped} {
+			if it := w.item(a); it.State != spool.Failed || it.Word != word {
 				t.Errorf("%s: %+v", a, it)
 			}
 		}
@@ -69,16 +85,10 @@ func TestActions(t *testing.T) {
 		if w.rows("bodies") != 2 { // of the first message, and the notice
 			t.Errorf("%d bodies", w.rows("bodies"))
 		}
-		if it := w.item("later.b@c.test"); it.State != Waiting {
+		if it := w.item("later.b@c.test"); it.State != spool.Waiting {
 			t.Errorf("%+v", it)
 		}
 	})
-}
-
-type rule func(account, sender string, to delivery.RecipientDomain) (string, error)
-
-func (r rule) Match(_ context.Context, account, sender string, to delivery.RecipientDomain) (string, error) {
-	return r(account, sender, to)
 }
 
 // A hold rule holds at acceptance, and what was accepted and never tried; released
@@ -87,20 +97,20 @@ func TestHoldRules(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.run()
 		why, broken := "", error(nil)
-		w.Holds = rule(func(_, _ string, to delivery.RecipientDomain) (string, error) {
+		w.Holds = func(_ context.Context, _, _ string, to delivery.RecipientDomain) (string, error) {
 			if to.String() != "b.test" {
 				return "", broken
 			}
 			return why, broken
-		})
+		}
 		why = "a rule"
 		w.put("ok.a@b.test", "ok.b@c.test")
-		eventually(t, "the other recipient", func() bool { return w.item("ok.b@c.test").State == Delivered })
-		if it := w.item("ok.a@b.test"); it.State != Held || it.Word != "hold-rule" || it.Text != "a rule" {
+		eventually(t, "the other recipient", func() bool { return w.item("ok.b@c.test").State == spool.Delivered })
+		if it := w.item("ok.a@b.test"); it.State != spool.Held || it.Word != "hold-rule" || it.Text != "a rule" {
 			t.Errorf("%+v", it)
 		}
-		w.did(1)(w.Unhold(context.Background(), Filter{}))
-		eventually(t, "release", func() bool { return w.item("ok.a@b.test").State == Delivered })
+		w.did(1)(w.Unhold(context.Background(), spool.Filter{}))
+		eventually(t, "release", func() bool { return w.item("ok.a@b.test").State == spool.Delivered })
 		broken = errors.New("database")
 		if err := w.Enqueue(context.Background(), mail(t, "ok.d@b.test"), delivery.Bytes(text)); !errors.Is(err, broken) {
 			t.Errorf("accepted: %v", err)
@@ -111,52 +121,40 @@ func TestHoldRules(t *testing.T) {
 func TestHoldRuleAfterAcceptance(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.put("ok.a@b.test")
-		w.Holds = rule(func(string, string, delivery.RecipientDomain) (string, error) { return "late rule", nil })
+		w.Holds = func(context.Context, string, string, delivery.RecipientDomain) (string, error) {
+			return "late rule", nil
+		}
 		w.step()
 		it := w.item("ok.a@b.test")
-		if it.State != Held || it.Text != "late rule" || it.Recipient.Attempts != 0 || len(w.tr.seen()) != 0 || w.rows("attempts") != 0 {
+		if it.State != spool.Held || it.Text != "late rule" || it.Recipient.Attempts != 0 || len(w.tr.seen()) != 0 || w.rows("attempts") != 0 {
 			t.Errorf("%+v", it)
 		}
 	})
 }
 
-type listed struct {
-	why     map[string]string
-	bounced []string
-}
-
-func (l *listed) Suppressed(_ context.Context, account string, _ []string) (map[string]string, error) {
-	if account != "alice" {
-		return nil, nil
-	}
-	return l.why, nil
-}
-
-func (l *listed) Bounced(_ *store.Tx, account, address string, r *smtp.Reply) error {
-	l.bounced = append(l.bounced, account+" "+address+" "+r.Enhanced.String())
-	return nil
-}
-
 // QUE-7: whom an account sends no mail to fails at once, alone.
 func TestSuppression(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		l := &listed{why: map[string]string{"ok.gone@b.test": "refused for good in May"}}
-		w.Suppression = l
+		w.Suppression = &suppression.Store{DB: w.Store, Now: w.Now}
+		if err := w.Suppression.Add(t.Context(), "alice", "ok.gone@b.test", "refused for good in May", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
 		for _, account := range []string{"alice", "bob"} {
 			env := mail(t, "ok.gone@b.test", "never."+account+"@b.test")
 			env.Account = account
 			w.enqueue(env)
 			w.step()
-			items, err := w.List(context.Background(), Filter{Message: env.ID, States: []State{Delivered, Failed}})
+			items, err := w.List(context.Background(), spool.Filter{Message: env.ID, States: []spool.State{spool.Delivered, spool.Failed}})
 			if err != nil || len(items) != 2 {
 				t.Fatalf("%+v, %v", items, err)
 			}
-			if it := items[0]; account == "alice" && (it.State != Failed || it.Word != "suppressed" || !strings.Contains(it.Text, "in May")) || account == "bob" && it.State != Delivered {
+			if it := items[0]; account == "alice" && (it.State != spool.Failed || it.Word != "suppressed" || !strings.Contains(it.Text, "in May")) || account == "bob" && it.State != spool.Delivered {
 				t.Errorf("%s: %+v", account, it)
 			}
 		}
-		if len(l.bounced) != 2 || l.bounced[0] != "alice never.alice@b.test 5.1.1" {
-			t.Errorf("bounced: %q", l.bounced)
+		all, err := w.Suppression.List(t.Context(), "", suppression.Entry{}, 10)
+		if err != nil || len(all) != 3 || all[0].Address != "never.alice@b.test" || all[0].Code != "550 5.1.1" || all[1].Manual == false || all[2].Address != "never.bob@b.test" {
+			t.Errorf("%+v, %v", all, err)
 		}
 	})
 }
@@ -169,7 +167,7 @@ func TestFutureRelease(t *testing.T) {
 		env.NotBefore = noon.Add(24 * time.Hour)
 		w.enqueue(env)
 		time.Sleep(20 * time.Millisecond)
-		if it := w.item("later.a@b.test"); it.State != Waiting || !it.Due.Equal(env.NotBefore) || len(w.tr.seen()) != 0 {
+		if it := w.item("later.a@b.test"); it.State != spool.Waiting || !it.Due.Equal(env.NotBefore) || len(w.tr.seen()) != 0 {
 			t.Errorf("%+v", it)
 		}
 	})
@@ -194,7 +192,7 @@ func TestHoldInNotices(t *testing.T) {
 			}
 			w.enqueue(env)
 			w.untilSettled(address)
-			if it := w.item(address); it.State != Failed || it.Envelope.Hold != hold {
+			if it := w.item(address); it.State != spool.Failed || it.Envelope.Hold != hold {
 				t.Fatalf("%q: %+v", hold, it)
 			}
 			before := len(w.tr.bodies)

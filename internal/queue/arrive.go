@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
 
@@ -14,13 +15,13 @@ import (
 // notification to be sent. Half the work of queueing and settling it. Not done without
 // an error means that no envelope is stored: the ordinary way is open. With an error
 // nobody knows whether the commit was made: the client must come again.
-func (q *Queue) arrive(ctx context.Context, m *message, groups [][]Entry) (done bool, err error) {
+func (q *Queue) arrive(ctx context.Context, m *message, c delivery.Content, groups [][]spool.Entry) (done bool, err error) {
 	if q.Local == nil || m.held() || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
 		return false, nil
 	}
 	var all []*settlement
 	for _, g := range groups {
-		s := q.arrival(ctx, m, g)
+		s := q.arrival(ctx, m, c, g)
 		if s == nil {
 			return false, nil
 		}
@@ -33,7 +34,7 @@ func (q *Queue) arrive(ctx context.Context, m *message, groups [][]Entry) (done 
 	})
 	switch {
 	case refused != nil:
-		q.Log.Warn("message not delivered on arrival, it is queued instead", "message", LogID(m.env.ID), "error", refused)
+		q.Log.Warn("message not delivered on arrival, it is queued instead", "message", delivery.ID(m.env.ID), "error", refused)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("deliver the message on arrival: %w", err)
@@ -60,26 +61,26 @@ func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
 			return err
 		}
 	}
-	return nil
+	return m.count(tx)
 }
 
 // arrival makes the one attempt at a group of local recipients, up to its
 // transaction; nil where it would not settle them all as delivered, quietly.
-func (q *Queue) arrival(ctx context.Context, m *message, g []Entry) *settlement {
+func (q *Queue) arrival(ctx context.Context, m *message, c delivery.Content, g []spool.Entry) *settlement {
 	for i := range g {
 		if !g[i].Local || g[i].Notify.Wants(delivery.NotifySuccess) {
 			return nil
 		}
 	}
-	j := q.newJob(*m.env, g, 0, q.Now())
-	j.Lease = nil                        // nobody else can see it yet
-	j.content = delivery.Bytes(m.inline) // a mailbox gets the body as it is stored: nobody reads this
+	j := q.newJob(*m.env, g, spool.Lease{})
+	j.Lease = nil // nobody else can see it yet
+	j.content = c // a mailbox gets the body as it is stored; aliases look at the header
 	res := q.attempt(ctx, j)
-	if !j.Local || len(res.Copies) == 0 {
+	if !j.Local || len(res.Copies) == 0 || len(res.Forwards) > 0 {
 		return nil
 	}
 	s := &settlement{q: q, job: j, res: &res, rows: j.rows, now: q.Now()}
-	undelivered := func(e Entry) bool { return e.State != Delivered }
+	undelivered := func(e spool.Entry) bool { return e.State != spool.Delivered }
 	if s.prepare(ctx) != nil || s.notice != nil || slices.ContainsFunc(s.next, undelivered) {
 		return nil
 	}
@@ -92,11 +93,11 @@ func (m *message) insertArrived(tx *store.Tx, all []*settlement) error {
 	if all[0].q.History < 0 {
 		return nil
 	}
-	if err := insertEnvelope(tx, m.env, 0, all[0].now); err != nil {
+	if err := spool.InsertEnvelope(tx, m.env, 0, all[0].now); err != nil {
 		return err
 	}
 	for _, s := range all {
-		if err := insertEntries(tx, s.next); err != nil {
+		if err := spool.InsertEntries(tx, s.next); err != nil {
 			return err
 		}
 	}

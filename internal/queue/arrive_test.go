@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/queue"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -47,27 +48,27 @@ func TestArrive(t *testing.T) {
 			local  arriving
 			text   string
 			change func(*delivery.Envelope)
-			want   queue.State
+			want   spool.State
 			copies int
 		}{
-			{"all delivered", arriving{delivery.Delivered, "u"}, small, nil, queue.Delivered, 1},
-			{"large", arriving{delivery.Delivered, "u"}, large, nil, queue.Delivered, 1},
+			{"all delivered", arriving{delivery.Delivered, "u"}, small, nil, spool.Delivered, 1},
+			{"large", arriving{delivery.Delivered, "u"}, large, nil, spool.Delivered, 1},
 			{"several addresses of one account, in two domains", arriving{delivery.Delivered, "u"}, small, func(e *delivery.Envelope) {
 				for _, to := range []string{"u+a@here.test", "u@there.test"} {
 					e.Recipients = append(e.Recipients, local(to))
 				}
-			}, queue.Delivered, 1},
-			{"no such user any more", arriving{delivery.Failed, ""}, small, nil, queue.Waiting, 0},
-			{"store cannot say", arriving{delivery.Deferred, ""}, small, nil, queue.Waiting, 0},
-			{"mailbox refuses", arriving{delivery.Delivered, "nobody"}, small, nil, queue.Waiting, 0},
-			{"large, and the mailbox refuses", arriving{delivery.Delivered, "nobody"}, large, nil, queue.Waiting, 0},
+			}, spool.Delivered, 1},
+			{"no such user any more", arriving{delivery.Failed, ""}, small, nil, spool.Waiting, 0},
+			{"store cannot say", arriving{delivery.Deferred, ""}, small, nil, spool.Waiting, 0},
+			{"mailbox refuses", arriving{delivery.Delivered, "nobody"}, small, nil, spool.Waiting, 0},
+			{"large, and the mailbox refuses", arriving{delivery.Delivered, "nobody"}, large, nil, spool.Waiting, 0},
 			{"success notice wanted", arriving{delivery.Delivered, "u"}, small,
-				func(e *delivery.Envelope) { e.Recipients[0].Notify = delivery.NotifySuccess }, queue.Waiting, 0},
+				func(e *delivery.Envelope) { e.Recipients[0].Notify = delivery.NotifySuccess }, spool.Waiting, 0},
 			{"one goes out", arriving{delivery.Delivered, "u"}, small, func(e *delivery.Envelope) {
 				r := local("b@far.test")
 				r.Local = false
 				e.Recipients = append(e.Recipients, r)
-			}, queue.Waiting, 0},
+			}, spool.Waiting, 0},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				q := &queue.Queue{Store: db, Local: c.local, Mailboxes: boxes, Hostname: "mx.test"}
@@ -79,7 +80,7 @@ func TestArrive(t *testing.T) {
 				if err := q.Enqueue(t.Context(), env, delivery.Bytes(c.text)); err != nil {
 					t.Fatal(err)
 				}
-				shown, err := q.Show(t.Context(), env.ID)
+				shown, err := spool.Show(t.Context(), db, env.ID)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,7 +92,7 @@ func TestArrive(t *testing.T) {
 				if n := mails(t, boxes) - before; n != c.copies {
 					t.Errorf("the mailbox has %d more messages, want %d", n, c.copies)
 				}
-				if c.want == queue.Delivered && len(shown.Attempts) == 0 {
+				if c.want == spool.Delivered && len(shown.Attempts) == 0 {
 					t.Error("no history")
 				}
 				if n := users(t, db, env.ID); n != 1 { // the mailbox, or the queue

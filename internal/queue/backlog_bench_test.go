@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/retry"
 	"waxwing/internal/schema"
+	"waxwing/internal/spool/spooltest"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/smtp"
@@ -61,7 +62,7 @@ func benchSize(b *testing.B, o store.Options, n, dests int) {
 		return s
 	}
 	s := open()
-	filling{recipients: n, dests: dests, accounts: 7, now: noon}.write(b, s)
+	spooltest.Filling{Recipients: n, Dests: dests, Accounts: 7, Now: noon}.Write(b, s)
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func benchSize(b *testing.B, o store.Options, n, dests int) {
 }
 
 func benchClaim(b *testing.B, q *Queue) []*job {
-	jobs, _, err := q.claim(b.Context(), claimBatch)
+	jobs, _, err := q.claim(b.Context(), store.NewID(), claimBatch)
 	rows := 0
 	for _, j := range jobs {
 		rows += len(j.rows)

@@ -10,9 +10,6 @@ import (
 	"waxwing/internal/store"
 )
 
-// LogID is a message's identifier as logs, pages and DSNs show it.
-func LogID(id int64) string { return delivery.ID(id).String() }
-
 // bodies are where messages' octets are. A message's body has its identifier; the
 // queue is one user of it until the last recipient is settled.
 func (q *Queue) bodies() *body.Store { return &body.Store{DB: q.Store, Now: q.Now} }
@@ -21,7 +18,7 @@ func (q *Queue) bodies() *body.Store { return &body.Store{DB: q.Store, Now: q.No
 func (q *Queue) body(ctx context.Context, id, size int64) (delivery.Content, error) {
 	c, err := q.bodies().Open(ctx, id, size)
 	if err != nil {
-		return nil, fmt.Errorf("read the body of message %s: %w", LogID(id), err)
+		return nil, fmt.Errorf("read the body of message %s: %w", delivery.ID(id), err)
 	}
 	return c, nil
 }
@@ -49,7 +46,7 @@ func (q *Queue) removeBody(ctx context.Context, m *message, cause error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWait)
 	defer cancel()
 	if err := q.bodies().Remove(ctx, m.env.ID); err != nil {
-		q.Log.Warn("body of a refused message left for the sweep", "message", LogID(m.env.ID), "error", err, "cause", cause)
+		q.Log.Warn("body of a refused message left for the sweep", "message", delivery.ID(m.env.ID), "error", err, "refused", cause)
 	}
 }
 

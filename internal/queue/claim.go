@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,20 +10,8 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
-)
-
-// A claim is written before anything is dialled (QUE-2). "state = 0" and "state
-// = 1" name the partial indexes.
-const (
-	claimSet = `UPDATE recipients SET state = 1, owner = ?, claim = ?, due = ?, attempts = attempts + 1 WHERE id IN (`
-	// Of rows whose owner let the lease run out because it crashed or lost its database.
-	claimExpired = claimSet + `SELECT id FROM recipients WHERE state = 1 AND due <= ? ORDER BY due, id LIMIT ?`
-	// Of rows by their identifiers.
-	claimIDs = claimSet + `SELECT id FROM recipients WHERE state = 0 AND id IN `
-	// attention are rows that wait for too long without being due.
-	attention = `SELECT id, dest, local, due FROM recipients WHERE state = 0 AND attend <= ? ORDER BY attend LIMIT ?`
-	returned  = `) RETURNING ` + entryColumns
 )
 
 // attendBatch bounds the rows that one claim takes for being looked at.
@@ -30,45 +19,46 @@ const attendBatch = 100
 
 // claiming is one claim on its way.
 type claiming struct {
-	q      *Queue
-	tx     *store.Tx
-	number int64
-	now    time.Time
-	end    time.Time
-	room   int
-	rows   []Entry
-	more   bool // there is more due that found no room
+	q     *Queue
+	tx    *store.Tx
+	lease spool.Lease
+	now   time.Time
+	room  int
+	rows  []spool.Entry
+	early map[int64]time.Time // when those are due that are only looked at, by identifier
+	more  bool                // there is more due that found no room
 
 	round       *dispatch.Round[*job] // nil: no lane was asked
 	lastAccount string                // whose lanes were asked for last
 }
 
-// claim leases up to limit due recipients to this machine (and the rest of their
-// messages' recipients) and returns them as jobs. What comes first: leases that ran out,
-// delays to be told and times that are over, then lanes in turn. more says that
-// another claim would find more at once.
-func (q *Queue) claim(ctx context.Context, limit int) (jobs []*job, more bool, err error) {
-	return q.claimAs(ctx, store.NewID(), limit)
+// newLease is a lease of this machine from now on.
+func (q *Queue) newLease(number int64, now time.Time) spool.Lease {
+	return spool.Lease{Owner: q.Owner, Number: number, End: now.Add(q.Lease)}
 }
 
-// claimAs is claim under a number that is given.
-func (q *Queue) claimAs(ctx context.Context, number int64, limit int) (jobs []*job, more bool, err error) {
-	c := &claiming{q: q, number: number, now: q.Now()}
-	c.end = c.now.Add(q.Lease)
-	var expired int
+// claim leases up to limit due recipients to this machine (and the rest of their
+// messages' recipients), under a number, and returns them as jobs. What comes first: leases
+// that ran out, delays to be told and times that are over, then lanes in turn. more says
+// that another claim would find more at once.
+func (q *Queue) claim(ctx context.Context, number int64, limit int) (jobs []*job, more bool, err error) {
+	c := &claiming{q: q, now: q.Now()}
+	c.lease = q.newLease(number, c.now)
+	var expired []spool.Entry
 	var envs map[int64]delivery.Envelope
 	err = q.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		c.tx, c.rows, c.room, c.more, c.round, c.lastAccount = tx, nil, limit, false, nil, q.lastAccount
-		if expired, err = c.take(claimExpired, store.Time(c.now), int64(c.room)); err != nil {
+		c.tx, c.rows, c.early, c.room, c.more, c.round, c.lastAccount = tx, nil, nil, limit, false, nil, q.lastAccount
+		if expired, err = c.lease.TakeExpired(tx, c.now, c.room); err != nil {
 			return err
 		}
+		c.took(expired)
 		if err := c.attend(); err != nil {
 			return err
 		}
 		if err := c.lanes(); err != nil {
 			return err
 		}
-		envs, err = envelopes(tx, c.rows)
+		envs, err = spool.Envelopes(tx, c.rows)
 		return err
 	})
 	if err != nil {
@@ -78,29 +68,19 @@ func (q *Queue) claimAs(ctx context.Context, number int64, limit int) (jobs []*j
 	if c.round != nil {
 		c.round.Commit()
 	}
-	if expired > 0 {
-		q.Log.Warn("took over recipients whose lease had run out", "recipients", expired)
+	if len(expired) > 0 {
+		q.Log.Warn("took over recipients whose lease had run out", "recipients", len(expired))
 	}
-	jobs, gone := strays(q.ways(ctx), q.jobs(c.rows, envs, c.number, c.end))
+	jobs, gone := strays(q.ways(ctx), q.jobs(c.rows, envs, c.lease, c.early))
 	q.giveBack(context.WithoutCancel(ctx), gone, c.now)
 	return jobs, c.more || len(gone) > 0, nil
 }
 
-// take claims rows by a statement.
-func (c *claiming) take(stmt string, args ...any) (int, error) {
-	rows, err := store.Collect(c.tx, scanClaimed, stmt+c.tx.Lock()+returned, append([]any{c.q.Owner, c.number, store.Time(c.end)}, args...)...)
+// took counts rows that were leased.
+func (c *claiming) took(rows []spool.Entry) {
 	c.rows = append(c.rows, rows...)
 	c.room -= len(rows)
 	c.more = c.more || c.room <= 0
-	return len(rows), err
-}
-
-// takeIDs claims rows that wait, by their identifiers.
-func (c *claiming) takeIDs(ids []int64) error {
-	return eachIn(ids, func(list string, args []any) error {
-		_, err := c.take(claimIDs+list, args...)
-		return err
-	})
 }
 
 // attend claims rows whose sender has to hear of a delay, or whose time is over,
@@ -109,46 +89,111 @@ func (c *claiming) attend() error {
 	if c.room <= 0 {
 		return nil
 	}
-	type found struct {
-		id  int64
-		to  dispatch.Contact
-		due time.Time
-	}
-	all, err := store.Collect(c.tx, func(r store.Row) (f found, err error) {
-		err = r.Scan(&f.id, &f.to.Name, &f.to.Local, timeInto{&f.due})
-		return f, err
-	}, attention+c.tx.Lock(), store.Time(c.now), int64(min(c.room, attendBatch)))
-	if err != nil || len(all) == 0 {
+	found, err := spool.Attend(c.tx, c.now, min(c.room, attendBatch))
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	contacts, ids := make([]dispatch.Contact, len(all)), make([]int64, len(all))
-	for i, f := range all {
-		contacts[i], ids[i] = f.to, f.id
+	contacts, ids := make([]delivery.Contact, len(found)), make([]int64, len(found))
+	for i, f := range found {
+		contacts[i], ids[i] = f.To, f.ID
 	}
-	closed, err := closings(c.tx, contacts)
+	closings, err := spool.Closings(c.tx, dispatch.WithWays(contacts))
 	if err != nil {
 		return err
 	}
-	due := map[int64]time.Time{} // of those that are only looked at
-	for _, f := range all {
-		if f.due.After(c.now) || !dispatch.ClosedUntil(closed, f.to, c.now).IsZero() {
-			due[f.id] = f.due
+	c.early = map[int64]time.Time{}
+	for _, f := range found {
+		if f.Due.After(c.now) || !dispatch.ClosedUntil(closings, f.To, c.now).IsZero() {
+			c.early[f.ID] = f.Due
 		}
 	}
-	from := len(c.rows)
-	if err := c.takeIDs(ids); err != nil {
-		return err
-	}
-	for i := range c.rows[from:] {
-		r := &c.rows[from+i]
-		r.dueBefore = due[r.ID]
-	}
-	c.more = c.more || len(all) == attendBatch
-	return nil
+	rows, err := c.lease.TakeWaiting(c.tx, ids)
+	c.took(rows)
+	c.more = c.more || len(found) == attendBatch
+	return err
 }
 
-// errLeaseLost says that another owner may be at work on the job.
-var errLeaseLost = errors.New("the lease is lost: another machine may be delivering this message")
+// lanes claims what is due, in turn.
+func (c *claiming) lanes() error {
+	wanted := spool.Wanted{Most: dispatch.AccountLanes}
+	wanted.Contacts, wanted.Accounts = c.q.board.Wanted()
+	found, err := spool.DueLanes(c.tx, wanted, c.lastAccount, c.now)
+	if err != nil || len(found.Lanes) == 0 {
+		return err
+	}
+	c.lastAccount = found.Account
+	contacts := make([]delivery.Contact, len(found.Lanes))
+	for i, l := range found.Lanes {
+		contacts[i] = l.To
+	}
+	closings, err := spool.Closings(c.tx, dispatch.WithWays(contacts))
+	if err != nil {
+		return err
+	}
+	round, blocked := c.q.board.Round(found.Lanes, closings, c.room, c.now)
+	c.round = round
+	if err := setNext(c.tx, blocked); err != nil {
+		return err
+	}
+	var ids []int64
+	for asked := round.Ask(); len(asked) > 0; asked = round.Ask() {
+		some, err := c.choose(asked)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, some...)
+	}
+	rows, err := c.lease.TakeWaiting(c.tx, ids)
+	if err != nil {
+		return err
+	}
+	c.took(rows)
+	c.room = round.Room // the rest travels with recipients that were counted
+	turns := round.End(len(rows) < len(ids))
+	c.more = c.more || found.Full || round.More
+	return setNext(c.tx, turns)
+}
+
+// setNext writes down when the lanes of some turns are looked at again.
+func setNext(tx *store.Tx, turns []*dispatch.Turn) error {
+	lanes := make([]spool.LaneAt, len(turns))
+	for i, t := range turns {
+		lanes[i] = spool.LaneAt{Lane: t.Lane, Next: t.Next}
+	}
+	return spool.SetNext(tx, lanes)
+}
+
+// choose reads the first rows of the lanes that are asked, and one more of each, which says
+// when to look again. It returns those that are claimed, and all that travel with the last
+// of them (QUE-1).
+func (c *claiming) choose(asked []*dispatch.Turn) (ids []int64, err error) {
+	asks := make([]spool.Ask, len(asked))
+	for i, t := range asked {
+		asks[i] = spool.Ask{Lane: t.Lane, Most: t.Most + 1}
+	}
+	err = spool.FirstWaiting(c.tx, asks, func(i int, id int64, due time.Time) {
+		asked[i].Rows = append(asked[i].Rows, dispatch.Row{ID: id, Due: due})
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range asked {
+		some, last := c.round.Choose(t)
+		ids = append(ids, some...)
+		if last == nil {
+			continue
+		}
+		rest, err := spool.Rest(c.tx, t.Lane, last.ID, last.Due)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t, err)
+		}
+		if len(rest) > 0 {
+			c.round.Parted(t)
+		}
+		ids = append(ids, rest...)
+	}
+	return ids, nil
+}
 
 // lease is a job's hold on its rows.
 type lease struct {
@@ -169,18 +214,7 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 	end := now.Add(max(d, l.q.Lease))
-	err := l.q.Store.Write(ctx, func(tx *store.Tx) error {
-		for _, id := range l.ids {
-			n, err := tx.Exec(`UPDATE recipients SET due = ? WHERE id = ? AND claim = ? AND state = 1`, store.Time(end), id, l.number)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				return errLeaseLost
-			}
-		}
-		return nil
-	})
+	err := l.q.Store.Write(ctx, func(tx *store.Tx) error { return spool.Extend(tx, l.ids, l.number, end) })
 	if err != nil {
 		return fmt.Errorf("extend the lease: %w", err)
 	}
@@ -194,8 +228,8 @@ func (q *Queue) renew(ctx context.Context) bool {
 	answered := true
 	for _, j := range q.board.Jobs() {
 		if err := j.lease.Extend(ctx, q.Lease/2); err != nil {
-			q.Log.Warn("lease not renewed", "message", LogID(j.ID), "error", err)
-			answered = answered && errors.Is(err, errLeaseLost)
+			q.Log.Warn("lease not renewed", "message", delivery.ID(j.ID), "error", err)
+			answered = answered && errors.Is(err, spool.ErrLeaseLost)
 		}
 	}
 	return answered
@@ -211,31 +245,18 @@ func (q *Queue) giveBack(ctx context.Context, jobs []*job, now time.Time) {
 		defer q.claims.put(j.lease.number)()
 	}
 	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		due := map[dispatch.Lane]time.Time{}
+		due := spool.Due{}
 		for _, j := range jobs {
-			if err := unclaim(tx, j, now, due); err != nil {
-				return err
+			for i := range j.rows {
+				e := &j.rows[i]
+				if err := e.GiveBack(tx, j.lease.number, cmp.Or(j.early[e.ID], now), due); err != nil {
+					return err
+				}
 			}
 		}
-		return lowerLanes(tx, due)
+		return due.Write(tx)
 	})
 	if err != nil {
 		q.Log.Error("leases not given back, will try again", "jobs", len(jobs), "error", err)
 	}
-}
-
-func unclaim(tx *store.Tx, j *job, now time.Time, due map[dispatch.Lane]time.Time) error {
-	for _, r := range j.rows {
-		at := now
-		if j.noAttempt {
-			at = r.dueBefore
-		}
-		_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, attempts = attempts - 1, due = ?, dest = ?
-			WHERE id = ? AND claim = ? AND state = 1`, store.Time(at), r.contact, r.ID, j.lease.number)
-		if err != nil {
-			return err
-		}
-		earlier(due, r.lane(), at)
-	}
-	return nil
 }

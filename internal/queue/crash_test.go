@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/body"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -131,7 +132,7 @@ func (w *world) checkCrashed(n int64, accepted bool, data []byte) {
 			}
 		}
 	}
-	if accepted && w.item("ok.far@b.test").State != Delivered {
+	if accepted && w.item("ok.far@b.test").State != spool.Delivered {
 		w.t.Errorf("%d octets, crash after %d commits: %+v", len(data), n, w.item("ok.far@b.test"))
 	}
 	err := w.Store.Read(context.Background(), func(tx *store.Tx) error {

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/session"
+	"waxwing/internal/reason"
+	"waxwing/internal/spool"
 )
 
 // Mail that finds no place at the addresses of its hosts waits for its turn: that is no
@@ -22,7 +23,7 @@ func TestCrowdedOut(t *testing.T) {
 			w.clock.add(time.Minute)
 		}
 		it := w.item("ok.a@b.test")
-		if it.State != Waiting || it.Recipient.Attempts != 0 || n != 0 || len(w.closedOnes()) != 0 {
+		if it.State != spool.Waiting || it.Recipient.Attempts != 0 || n != 0 || len(w.closedOnes()) != 0 {
 			t.Errorf("%+v, %d attempts counted, closed: %v", it, n, w.closedOnes())
 		}
 		shown, err := w.Show(t.Context(), it.Envelope.ID)
@@ -31,7 +32,7 @@ func TestCrowdedOut(t *testing.T) {
 		}
 		w.clock.add(6 * 24 * time.Hour)
 		w.step()
-		if it := w.item("ok.a@b.test"); it.State != Failed {
+		if it := w.item("ok.a@b.test"); it.State != spool.Failed {
 			t.Errorf("after its time: %+v", it)
 		}
 	})
@@ -40,7 +41,7 @@ func TestCrowdedOut(t *testing.T) {
 type crowded struct{}
 
 func (crowded) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content) delivery.Result {
-	f := &delivery.Failure{Word: session.AddressCrowded, Text: "crowded"}
+	f := &delivery.Failure{Word: reason.AddressCrowded, Text: "crowded"}
 	return delivery.Result{Transport: "direct", Visits: []delivery.Visit{{Sessions: []delivery.Session{{Err: f}, {Err: f}}}},
 		Recipients: []delivery.RecipientResult{{ID: j.Recipients[0].ID, Word: f.Word, Text: f.Text}}}
 }

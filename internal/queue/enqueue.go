@@ -11,9 +11,11 @@ import (
 	"waxwing/internal/body"
 	"waxwing/internal/bounce"
 	"waxwing/internal/delivery"
-	"waxwing/internal/dispatch"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
+	header "waxwing/message"
 )
 
 // Enqueue takes responsibility for a message: when it returns nil, the message
@@ -37,22 +39,22 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 		}
 	}
 	groups := m.groups()
-	done, err := q.arrive(ctx, m, groups)
+	done, err := q.arrive(ctx, m, c, groups)
 	if err != nil {
 		q.removeBody(ctx, m, err)
 	}
 	if done || err != nil {
 		return err
 	}
-	contacts := make([]dispatch.Contact, len(groups))
+	contacts := make([]delivery.Contact, len(groups))
 	for i, g := range groups {
-		contacts[i] = g[0].lane().To
+		contacts[i] = g[0].Contact
 	}
 	m.leased = !env.NotBefore.After(q.Now()) && !m.held() && q.board.Reserve(contacts, env.Account, int64(len(m.inline)))
 	if m.leased {
-		m.claim, m.leaseEnd = store.NewID(), q.Now().Add(q.Lease)
-		defer q.claims.put(m.claim)()
-		m.lease(q.Owner)
+		m.lease = q.newLease(store.NewID(), q.Now())
+		defer q.claims.put(m.lease.Number)()
+		m.take()
 	}
 	if err := q.Store.Write(ctx, m.insert); err != nil {
 		if m.leased {
@@ -163,7 +165,7 @@ func (q *Queue) holds(ctx context.Context, env *delivery.Envelope, d delivery.Re
 	if q.Holds == nil || env.Purpose != delivery.Mail {
 		return "", nil
 	}
-	why, err := q.Holds.Match(ctx, env.Account, env.Sender, d)
+	why, err := q.Holds(ctx, env.Account, env.Sender, d)
 	if err != nil {
 		return "", fmt.Errorf("ask the hold rules: %w", err)
 	}
@@ -172,37 +174,40 @@ func (q *Queue) holds(ctx context.Context, env *delivery.Envelope, d delivery.Re
 
 // message makes of a prepared envelope what is written.
 func (q *Queue) message(ctx context.Context, env *delivery.Envelope, c delivery.Content, held map[int64]string) (*message, error) {
-	m := &message{env: env, entries: make([]Entry, len(env.Recipients)), ways: q.ways(ctx)}
+	m := &message{evaluated: q.Evaluated, env: env, entries: make([]spool.Entry, len(env.Recipients)), ways: q.ways(ctx)}
 	if err := m.read(c); err != nil {
 		return nil, fmt.Errorf("read the message to queue it: %w", err)
+	}
+	if err := m.identify(c); err != nil {
+		return nil, fmt.Errorf("read the header of the message to queue it: %w", err)
 	}
 	now, schedule := q.Now(), q.schedule(env.Purpose)
 	for i, r := range env.Recipients {
 		e := &m.entries[i]
-		*e = Entry{Recipient: r, message: env.ID, domain: r.Domain.String(), account: env.Account, Due: now}
+		*e = spool.Entry{Recipient: r, Message: env.ID, DomainText: r.Domain.String(), Account: env.Account, Due: now}
 		if env.NotBefore.After(now) {
 			e.Due = env.NotBefore
 		}
-		e.contact = contactOf(m.ways, env, e, 0)
-		e.attend = bounce.Attend(env, &r, schedule, e.Due)
+		e.Contact = contactOf(m.ways, env, e, 0)
+		e.Attend = bounce.Attend(env, &r, schedule, e.Due)
 		if why := held[r.ID]; why != "" {
-			e.State, e.Word, e.Text = Held, wordHoldRule, why
+			e.State, e.Word, e.Text = spool.Held, reason.HoldRule, why
 		}
 	}
 	return m, nil
 }
 
 // groups parts recipients by domain and locality: one job each (QUE-1).
-func (m *message) groups() [][]Entry {
+func (m *message) groups() [][]spool.Entry {
 	if len(m.entries) == 1 {
-		return [][]Entry{slices.Clone(m.entries)}
+		return [][]spool.Entry{slices.Clone(m.entries)}
 	}
 	type key struct {
 		d     delivery.RecipientDomain
 		local bool
 	}
 	at := map[key]int{}
-	var out [][]Entry
+	var out [][]spool.Entry
 	for _, e := range m.entries {
 		k := key{e.Domain, e.Local}
 		i, ok := at[k]
@@ -216,24 +221,24 @@ func (m *message) groups() [][]Entry {
 	return out
 }
 
-// lease makes the rows those of an attempt that is about to begin, and that they count.
-func (m *message) lease(owner string) {
+// take makes the rows those of an attempt that is about to begin, and that they count.
+func (m *message) take() {
 	for i := range m.entries {
 		e := &m.entries[i]
-		e.State, e.Owner, e.claim, e.Due, e.attend, e.Attempts = Leased, owner, m.claim, m.leaseEnd, time.Time{}, 1
+		e.State, e.Owner, e.Claim, e.Due, e.Attend, e.Attempts = spool.Leased, m.lease.Owner, m.lease.Number, m.lease.End, time.Time{}, 1
 	}
 }
 
 // held reports that a hold rule holds some of the recipients.
 func (m *message) held() bool {
-	return slices.ContainsFunc(m.entries, func(e Entry) bool { return e.State == Held })
+	return slices.ContainsFunc(m.entries, func(e spool.Entry) bool { return e.State == spool.Held })
 }
 
 // hand puts a message that was written as leased on the board.
-func (q *Queue) hand(ctx context.Context, m *message, groups [][]Entry) {
+func (q *Queue) hand(ctx context.Context, m *message, groups [][]spool.Entry) {
 	jobs := make([]*job, len(groups))
 	for i, g := range groups {
-		jobs[i] = q.newJob(*m.env, g, m.claim, m.leaseEnd)
+		jobs[i] = q.newJob(*m.env, g, m.lease)
 		jobs[i].released = true // the hold rules were asked at acceptance
 		if m.inline != nil {
 			jobs[i].content = delivery.Bytes(m.inline)
@@ -249,13 +254,13 @@ func (q *Queue) hand(ctx context.Context, m *message, groups [][]Entry) {
 
 // message is one message on its way into the store.
 type message struct {
-	env      *delivery.Envelope
-	entries  []Entry
-	ways     *route.Ways // nil: to the recipients' domains
-	inline   []byte      // nil: the body is stored already
-	leased   bool
-	claim    int64
-	leaseEnd time.Time
+	evaluated func(*store.Tx, []delivery.Evaluation) error
+	env       *delivery.Envelope
+	entries   []spool.Entry
+	ways      *route.Ways // nil: to the recipients' domains
+	inline    []byte      // nil: the body is stored already
+	leased    bool
+	lease     spool.Lease // if it is
 }
 
 // read loads a small content.
@@ -283,6 +288,25 @@ func (m *message) read(c delivery.Content) error {
 	return nil
 }
 
+// headOctets is how much of a message is looked through for its Message-ID.
+const headOctets = 64 << 10
+
+// identify finds the Message-ID in the header (OPS-5).
+func (m *message) identify(c delivery.Content) error {
+	if m.inline != nil {
+		m.env.MessageID = header.MessageID(m.inline[:min(len(m.inline), headOctets)])
+		return nil
+	}
+	r, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	head, err := io.ReadAll(io.LimitReader(r, headOctets))
+	m.env.MessageID = header.MessageID(head)
+	return err
+}
+
 func nonNil(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -292,20 +316,31 @@ func nonNil(b []byte) []byte {
 
 // insert writes envelope, body and recipients.
 func (m *message) insert(tx *store.Tx) error {
-	if err := insertEnvelope(tx, m.env, len(m.entries), time.Time{}); err != nil {
+	if err := spool.InsertEnvelope(tx, m.env, len(m.entries), time.Time{}); err != nil {
 		return err
 	}
 	if err := m.useBody(tx); err != nil {
 		return err
 	}
-	if err := insertEntries(tx, m.entries); err != nil {
+	if err := spool.InsertEntries(tx, m.entries); err != nil {
 		return err
 	}
-	due := map[dispatch.Lane]time.Time{}
+	due := spool.Due{}
 	for i := range m.entries {
-		if e := &m.entries[i]; e.State == Waiting {
-			due[e.lane()] = e.Due
+		if e := &m.entries[i]; e.State == spool.Waiting {
+			due.At(e.Lane(), e.Due)
 		}
 	}
-	return lowerLanes(tx, due)
+	if err := due.Write(tx); err != nil {
+		return err
+	}
+	return m.count(tx)
+}
+
+// count counts the message for the reports of its author domains (DMR-1).
+func (m *message) count(tx *store.Tx) error {
+	if m.evaluated == nil || len(m.env.Evaluations) == 0 {
+		return nil
+	}
+	return m.evaluated(tx, m.env.Evaluations)
 }

@@ -1,86 +1,23 @@
 package queue
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/spool"
+	"waxwing/internal/spool/spooltest"
 	"waxwing/internal/store"
 )
-
-// filling is a backlog that is written by SQL, a million rows in seconds where
-// Enqueue would take an hour. Every second recipient has been tried once.
-type filling struct {
-	recipients int
-	dests      int // domains, in turn
-	accounts   int
-	now        time.Time
-}
-
-const (
-	fillPerMessage = 10
-	fillPerTx      = 5000 // messages
-	// fillSpan is how long before now the first message was accepted.
-	fillSpan = time.Hour
-)
-
-// The rows as Enqueue and settle write them; TestFillIsWhatTheQueueWrites compares.
-const (
-	fillNumbers  = `WITH RECURSIVE n(i) AS (SELECT CAST(? AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) `
-	fillMessages = `INSERT INTO messages (id, sender, need, purpose, ref, account, eight_bit, smtputf8, env_id, ret, size, accepted, peer,
-		first_recipient, last_recipient, unsettled, finished, transport, not_before) ` + fillNumbers + `
-		SELECT ? + i * 11, 'alice@sender.test', 0, 0, '', 'account' || (i % ?), 0, 0, '', 0, ?, ? + i * ?, '',
-			? + i * 11 + 1, ? + i * 11 + 10, 10, 0, '', 0 FROM n`
-	fillBodies     = `INSERT INTO bodies (id, data, users, idle) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BLOB), 1, 0 FROM n`
-	fillRecipients = `INSERT INTO recipients (id, message, address, domain, local, orcpt, notify, state, due, owner, claim, attempts,
-		last_attempt, delay_told, first_fail, first_fail_at, last_addrs, word, text, reply, host, tls, account, attend, dest) ` + fillNumbers + `
-		SELECT ? + i + i / 10 + 1, ? + i / 10 * 11, CASE i % 2 WHEN 0 THEN 'ok.' ELSE 'later.' END || i || '@d' || (i % ?) || '.test',
-			'd' || (i % ?) || '.test', 0, '', 0, 0, ? + i / 10 * ? + i % 2 * 60000000000, '', 0, i % 2,
-			CASE i % 2 WHEN 0 THEN 0 ELSE ? + i / 10 * ? END, 0, '', 0, '',
-			'', '', CASE i % 2 WHEN 0 THEN '' ELSE '451 4.7.1 greylisted' END, '', '',
-			'account' || (i / 10 % ?), ? + i / 10 * ? + 14400000000000, 'd' || (i % ?) || '.test' FROM n`
-	fillLanes = `INSERT INTO lanes (dest, local, account, next)
-		SELECT dest, local, account, min(due) FROM recipients WHERE state = 0 GROUP BY dest, local, account`
-)
-
-// write fills an empty queue.
-func (f filling) write(t testing.TB, s *store.Store) {
-	t.Helper()
-	// Below all that the program gives from now on.
-	base := store.NewID()>>22<<22 - 3*int64(fillSpan/time.Millisecond)<<22
-	messages := int64(f.recipients) / fillPerMessage
-	first, step := store.Time(f.now.Add(-fillSpan)), int64(fillSpan)/max(messages, 1)
-	accounts, dests := int64(f.accounts), int64(f.dests)
-	exec := func(stmt string, args ...any) {
-		t.Helper()
-		err := s.Write(context.Background(), func(tx *store.Tx) error { _, err := tx.Exec(stmt, args...); return err })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	body := fillBodies
-	if s.Postgres() {
-		body = `INSERT INTO bodies (id, data, users, idle) ` + fillNumbers + `SELECT ? + i * 11, CAST(? AS BYTEA), 1, 0 FROM n`
-	}
-	for from := int64(0); from < messages; from += fillPerTx {
-		to := min(from+fillPerTx, messages)
-		exec(fillMessages, from, to, base, accounts, int64(len(text)), first, step, base, base)
-		exec(body, from, to, base, []byte(text))
-		exec(fillRecipients, from*fillPerMessage, to*fillPerMessage, base, base, dests, dests, first, step, first, step, accounts, first, step, dests)
-	}
-	exec(fillLanes)
-}
 
 // QUE-9: what the benchmark claims is what Enqueue and settle write, column by column.
 func TestFillIsWhatTheQueueWrites(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.clock.add(-fillSpan)
+		w.clock.add(-spooltest.Span)
 		env := &delivery.Envelope{Sender: "alice@sender.test", Account: "account0"}
-		for i := range fillPerMessage {
+		for i := range spooltest.PerMessage {
 			word := "ok"
 			if i%2 == 1 {
 				word = "later"
@@ -102,7 +39,7 @@ func TestFillIsWhatTheQueueWrites(t *testing.T) {
 		for _, table := range []string{"messages", "bodies", "recipients", "lanes", "attempts", "destinations"} {
 			w.exec(`DELETE FROM ` + table)
 		}
-		filling{recipients: fillPerMessage, dests: 3, accounts: 1, now: noon}.write(t, w.Store)
+		spooltest.Filling{Recipients: spooltest.PerMessage, Dests: 3, Accounts: 1, Now: noon}.Write(t, w.Store)
 		filled := w.dump(t)
 		for table, rows := range enqueued {
 			if len(rows) != len(filled[table]) {
@@ -117,8 +54,8 @@ func TestFillIsWhatTheQueueWrites(t *testing.T) {
 				}
 			}
 		}
-		items, err := w.List(t.Context(), Filter{})
-		if err != nil || len(items) != fillPerMessage {
+		items, err := w.List(t.Context(), spool.Filter{})
+		if err != nil || len(items) != spooltest.PerMessage {
 			t.Errorf("%d items, %v", len(items), err)
 		}
 		if n := w.step(); n != 3 {

@@ -10,6 +10,7 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/transport"
 )
@@ -40,7 +41,7 @@ func TestBodyGone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err := w.Drop(ctx, Filter{Address: "ok.drop@one.test"}); err != nil || c.Done != 1 {
+		if c, err := w.Drop(ctx, spool.Filter{Address: "ok.drop@one.test"}); err != nil || c.Done != 1 {
 			t.Errorf("drop: %+v, %v", c, err)
 		}
 		for range 2 {
@@ -49,7 +50,7 @@ func TestBodyGone(t *testing.T) {
 		}
 		w.step()
 		for _, a := range []string{"ok.drop@one.test", "ok.expires@two.test", "bob@here.test"} {
-			if got := w.item(a).State; got != Failed {
+			if got := w.item(a).State; got != spool.Failed {
 				t.Errorf("%s is %v, want failed", a, got)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -132,7 +133,12 @@ func newWorld(t testing.TB, s *store.Store, owner string) *world {
 		Log:  slog.New(slog.NewTextHandler(&syncWriter{w: buf}, nil)),
 	}
 	w := &world{Queue: q, t: t, clock: c, tr: tr, log: buf}
-	q.Guard = &guard.Guard{Log: q.Log, Count: func(a guard.Area) { w.panicked = append(w.panicked, a) }}
+	var panicked sync.Mutex // attempts run beside each other
+	q.Guard = &guard.Guard{Log: q.Log, Count: func(a guard.Area) {
+		panicked.Lock()
+		defer panicked.Unlock()
+		w.panicked = append(w.panicked, a)
+	}}
 	q.setup()
 	q.attempts = context.Background() // until Run sets it
 	return w
@@ -190,10 +196,31 @@ func (w *world) step() int {
 	return len(jobs)
 }
 
+// claim is claim under a new number.
+func (w *world) claim(ctx context.Context, limit int) ([]*job, bool, error) {
+	return w.Queue.claim(ctx, store.NewID(), limit)
+}
+
+func (w *world) List(ctx context.Context, f spool.Filter) ([]spool.Item, error) {
+	return spool.List(ctx, w.Store, f)
+}
+
+func (w *world) Show(ctx context.Context, id int64) (spool.Shown, error) {
+	return spool.Show(ctx, w.Store, id)
+}
+
+func (w *world) Count(ctx context.Context) (map[spool.State]int, error) {
+	return spool.Count(ctx, w.Store)
+}
+
+func (w *world) Closed(ctx context.Context, limit int) ([]spool.Closed, error) {
+	return spool.ListClosed(ctx, w.Store, limit)
+}
+
 // item is the only recipient with the address.
-func (w *world) item(address string) Item {
+func (w *world) item(address string) spool.Item {
 	w.t.Helper()
-	items, err := w.List(context.Background(), Filter{Address: address, States: []State{Waiting, Leased, Held, Delivered, Failed}})
+	items, err := w.List(context.Background(), spool.Filter{Address: address, States: []spool.State{spool.Waiting, spool.Leased, spool.Held, spool.Delivered, spool.Failed}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -237,7 +264,7 @@ func (w *world) run() (stop func()) {
 
 func eventually(t testing.TB, what string, fn func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !fn(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !fn(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("timed out: %s", what)
 		}

@@ -7,6 +7,8 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
+	"waxwing/internal/reason"
+	"waxwing/internal/spool"
 )
 
 // job is a leased delivery.Job with its rows and, if it came straight from
@@ -14,30 +16,40 @@ import (
 type job struct {
 	delivery.Job
 	dispatch.Ticket
-	rows    []Entry
+	rows    []spool.Entry
 	content delivery.Content // nil: read from the store
 	lease   *lease
+
+	early map[int64]time.Time // when recipients are due that were claimed only to be looked at
 
 	noAttempt bool // claimed only to send a delay notice or to expire; nothing is dialled
 	operator  bool // an operator ends it: no attempt
 	noNotice  bool // dropped by an operator: no notification
 	released  bool // no hold rule holds it now
 
+	routed int64 // the generation of the routes that chose its Way
+
 	// What the attempt found beside its result.
+	unrouted    bool              // the routes could not be read: nothing was tried
 	holdRule    string            // that stopped it
-	crowded     bool              // nobody was dialled: its turn comes later
+	crowded     bool              // no host had a place for it: nothing was tried
 	paceChanged []dispatch.Change // who has closed or opened again in this attempt
 }
 
 // tried reports that there was an attempt, to be counted as one.
-func (j *job) tried() bool { return !j.noAttempt && !j.crowded && j.holdRule == "" && !j.operator }
+func (j *job) tried() bool { return !j.noAttempt && !j.putOff() && j.holdRule == "" && !j.operator }
 
-func (j *job) attrs() []any { return []any{"message", LogID(j.ID), "domain", j.rows[0].domain} }
+// putOff reports that nothing was tried, and that its turn comes a little later.
+func (j *job) putOff() bool { return j.crowded || j.unrouted }
+
+func (j *job) attrs() []any {
+	return []any{"message", delivery.ID(j.ID), "domain", j.rows[0].DomainText}
+}
 
 // jobKey is what recipients must share to travel together (QUE-1).
 type jobKey struct {
 	message   int64
-	contact   dispatch.Contact
+	contact   delivery.Contact
 	domain    string
 	need      delivery.TLSNeed
 	via       string
@@ -47,15 +59,15 @@ type jobKey struct {
 }
 
 // jobs groups claimed rows into jobs.
-func (q *Queue) jobs(rows []Entry, envs map[int64]delivery.Envelope, number int64, end time.Time) []*job {
-	slices.SortFunc(rows, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
-	groups := map[jobKey][]Entry{}
+func (q *Queue) jobs(rows []spool.Entry, envs map[int64]delivery.Envelope, lease spool.Lease, early map[int64]time.Time) []*job {
+	slices.SortFunc(rows, func(a, b spool.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	groups := map[jobKey][]spool.Entry{}
 	var order []jobKey
 	for i := range rows {
 		r := &rows[i]
-		env := envs[r.message]
-		r.override(&env)
-		k := jobKey{r.message, r.lane().To, r.domain, env.Need, env.Transport, !r.dueBefore.IsZero(), r.Attempts > 0 || r.Word == wordReleased}
+		env := envs[r.Message]
+		r.Override(&env)
+		k := jobKey{r.Message, r.Contact, r.DomainText, env.Need, env.Transport, !early[r.ID].IsZero(), r.Attempts > 0 || r.Word == reason.Released}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -65,30 +77,20 @@ func (q *Queue) jobs(rows []Entry, envs map[int64]delivery.Envelope, number int6
 	for i, k := range order {
 		env := envs[k.message]
 		env.Need, env.Transport = k.need, k.via
-		out[i] = q.newJob(env, groups[k], number, end)
+		out[i] = q.newJob(env, groups[k], lease)
 		out[i].released = k.released
 		if k.noAttempt {
-			out[i].noAttempt, out[i].To = true, dispatch.Contact{Local: true} // no contact is bothered
+			out[i].noAttempt, out[i].early, out[i].To = true, early, delivery.Contact{Local: true} // no contact is bothered
 		}
 	}
 	return out
 }
 
-// override puts into an envelope what an operator has set for this recipient.
-func (e *Entry) override(env *delivery.Envelope) {
-	if e.needOverride != nil {
-		env.Need = *e.needOverride
-	}
-	if e.viaOverride != nil {
-		env.Transport = *e.viaOverride
-	}
-}
-
 // newJob makes a job of leased rows of one message and contact.
-func (q *Queue) newJob(env delivery.Envelope, rows []Entry, number int64, end time.Time) *job {
+func (q *Queue) newJob(env delivery.Envelope, rows []spool.Entry, l spool.Lease) *job {
 	env.Recipients = make([]delivery.Recipient, len(rows))
-	j := &job{rows: rows, Ticket: dispatch.Ticket{To: rows[0].lane().To, Account: env.Account}}
-	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: number, end: end}
+	j := &job{rows: rows, Ticket: dispatch.Ticket{To: rows[0].Contact, Account: env.Account}}
+	j.lease = &lease{q: q, ids: make([]int64, len(rows)), number: l.Number, end: l.End}
 	for i := range rows {
 		env.Recipients[i], j.lease.ids[i] = rows[i].Recipient, rows[i].ID
 	}
@@ -97,7 +99,7 @@ func (q *Queue) newJob(env delivery.Envelope, rows []Entry, number int64, end ti
 }
 
 // all gives every recipient of a job the same outcome.
-func (j *job) all(o delivery.Outcome, word delivery.Reason, text string) []delivery.RecipientResult {
+func (j *job) all(o delivery.Outcome, word reason.Word, text string) []delivery.RecipientResult {
 	out := make([]delivery.RecipientResult, len(j.rows))
 	for i := range j.rows {
 		out[i] = delivery.RecipientResult{ID: j.rows[i].ID, Outcome: o, Word: word, Text: text}

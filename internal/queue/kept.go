@@ -2,10 +2,10 @@ package queue
 
 import (
 	"context"
-	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/outcomes"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
 
@@ -44,47 +44,36 @@ func (q *Queue) settleKept(ctx context.Context, o outcomes.Outcome) {
 			q.goOn()
 		}
 	}()
-	var j *job
-	for pause := settlePause; ; pause = min(2*pause, longestWait) {
-		var err error
-		if j, err = q.jobOf(ctx, o); err == nil {
-			break
-		}
-		q.Log.Error("cannot read the message of a kept outcome, will try again", "message", LogID(o.Message), "error", err)
-		select {
-		case <-ctx.Done():
+	for range q.tries(ctx) {
+		j, err := q.jobOf(ctx, o)
+		switch {
+		case err != nil:
+			q.Log.Error("cannot read the message of a kept outcome, will try again", "message", delivery.ID(o.Message), "error", err)
+			continue
+		case j == nil:
+			q.outcomes.Settled()
 			return
-		case <-time.After(pause):
 		}
-	}
-	if j == nil {
-		q.outcomes.Settled()
+		q.Log.Info("settling what the last run could not", "message", delivery.ID(o.Message), "recipients", len(j.rows))
+		s := q.settlement(j, &o.Result, o.Stopped)
+		s.kept = true
+		s.run(context.WithoutCancel(ctx))
 		return
 	}
-	q.Log.Info("settling what the last run could not", "message", LogID(o.Message), "recipients", len(j.rows))
-	s := q.settlement(j, &o.Result, o.Stopped)
-	s.kept = true
-	s.run(context.WithoutCancel(ctx))
 }
 
 // jobOf is the job whose outcome was kept; nil where its lease is no more.
 func (q *Queue) jobOf(ctx context.Context, o outcomes.Outcome) (*job, error) {
-	var rows []Entry
+	var rows []spool.Entry
 	var envs map[int64]delivery.Envelope
-	err := q.Store.Read(ctx, func(tx *store.Tx) error {
-		rows = nil
-		err := eachIn(o.Recipients, func(list string, args []any) error {
-			some, err := store.Collect(tx, scanClaimed, `SELECT `+entryColumns+` FROM recipients WHERE state = 1 AND claim = ? AND id IN `+list, append([]any{o.Claim}, args...)...)
-			rows = append(rows, some...)
-			return err
-		})
-		if err == nil {
-			envs, err = envelopes(tx, rows)
+	err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		if rows, err = spool.StillLeased(tx, o.Recipients, o.Claim); err == nil {
+			envs, err = spool.Envelopes(tx, rows)
 		}
 		return err
 	})
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	return q.newJob(envs[o.Message], rows, o.Claim, q.Now().Add(q.Lease)), nil
+	return q.newJob(envs[o.Message], rows, q.newLease(o.Claim, q.Now())), nil
 }

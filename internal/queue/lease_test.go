@@ -12,6 +12,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/smtpclient"
@@ -45,10 +46,10 @@ func TestLeaseOfACrashedOwnerRunsOut(t *testing.T) {
 			t.Fatal("not taken over")
 		}
 		it := one.item("ok.a@b.test")
-		if it.State != Delivered || it.Recipient.Attempts != 2 {
+		if it.State != spool.Delivered || it.Recipient.Attempts != 2 {
 			t.Errorf("%+v", it)
 		}
-		if err := lost[0].Lease.Extend(context.Background(), time.Hour); !errors.Is(err, errLeaseLost) {
+		if err := lost[0].Lease.Extend(context.Background(), time.Hour); !errors.Is(err, spool.ErrLeaseLost) {
 			t.Errorf("a lost lease was extended: %v", err)
 		}
 		settled := 0
@@ -56,7 +57,7 @@ func TestLeaseOfACrashedOwnerRunsOut(t *testing.T) {
 		one.tr.outcome = func(delivery.Recipient) delivery.Outcome { return delivery.Failed }
 		one.step()
 		one.perform(lost[0]) // the body is gone, and the settling is refused
-		if it := one.item("ok.a@b.test"); it.State != Delivered || settled != 0 || !strings.Contains(one.log.String(), "lease lost") {
+		if it := one.item("ok.a@b.test"); it.State != spool.Delivered || settled != 0 || !strings.Contains(one.log.String(), "lease lost") {
 			t.Errorf("settled twice: %+v\n%s", it, one.log)
 		}
 	})
@@ -71,8 +72,8 @@ func TestOwnLeasesAreReleasedAtRestart(t *testing.T) {
 		other.crash()
 		again := newWorld(t, w.Store, "one")
 		again.run()
-		eventually(t, "own message", func() bool { return again.item("ok.a@b.test").State == Delivered })
-		if it := again.item("ok.c@b.test"); it.State != Leased || it.Owner != "two" {
+		eventually(t, "own message", func() bool { return again.item("ok.a@b.test").State == spool.Delivered })
+		if it := again.item("ok.c@b.test"); it.State != spool.Leased || it.Owner != "two" {
 			t.Errorf("another owner's lease: %+v", it)
 		}
 	})
@@ -113,17 +114,17 @@ func TestGracefulStop(t *testing.T) {
 		w.put("later.a@b.test")
 		<-begun
 		w.put("later.b@c.test") // waits on the board
-		if it := w.item("later.b@c.test"); it.State != Leased {
+		if it := w.item("later.b@c.test"); it.State != spool.Leased {
 			t.Errorf("%+v", it)
 		}
 		stop()
 		for _, a := range []string{"later.a@b.test", "later.b@c.test"} {
-			if it := w.item(a); it.State != Waiting || it.Owner != "" || it.Recipient.Attempts != 0 || !it.Due.Equal(noon) {
+			if it := w.item(a); it.State != spool.Waiting || it.Owner != "" || it.Recipient.Attempts != 0 || !it.Due.Equal(noon) {
 				t.Errorf("%s: %+v", a, it)
 			}
 		}
 		w.put("later.c@c.test") // without a runner it waits
-		if it := w.item("later.c@c.test"); it.State != Waiting {
+		if it := w.item("later.c@c.test"); it.State != spool.Waiting {
 			t.Errorf("%+v", it)
 		}
 		if s := w.board.State(); s.Jobs != 0 || s.Running != 0 || s.Memory != 0 || s.Contacts != 0 || len(w.board.Jobs()) != 0 {
@@ -160,7 +161,7 @@ func TestBacklogLargerThanTheBoard(t *testing.T) {
 			w.clock.add(time.Second) // what was parked becomes due
 			w.Wake()
 			c, err := w.Count(context.Background())
-			return err == nil && c[Delivered] == 4*each
+			return err == nil && c[spool.Delivered] == 4*each
 		})
 		if most.Load() > 3 || mostA.Load() > 2 {
 			t.Errorf("%d at once, %d of them to one destination", most.Load(), mostA.Load())
@@ -195,12 +196,12 @@ func TestRunnerWakesForARetry(t *testing.T) {
 		w.Schedule = nil
 		w.run()
 		w.put("x@b.test")
-		eventually(t, "first attempt", func() bool { return w.item("x@b.test").State == Waiting })
+		eventually(t, "first attempt", func() bool { return w.item("x@b.test").State == spool.Waiting })
 		soon := store.Time(time.Now().Add(300 * time.Millisecond))
 		w.exec(`UPDATE recipients SET due = ?`, soon)
 		w.exec(`UPDATE lanes SET next = ?`, soon)
 		w.Wake()
-		eventually(t, "second attempt", func() bool { return w.item("x@b.test").State == Delivered })
+		eventually(t, "second attempt", func() bool { return w.item("x@b.test").State == spool.Delivered })
 	})
 }
 
@@ -239,7 +240,7 @@ func TestSeveralMachines(t *testing.T) {
 			w.Wake()
 		}
 		c, err := worlds[0].Count(context.Background())
-		return err == nil && c[Delivered] == 3*messages
+		return err == nil && c[spool.Delivered] == 3*messages
 	})
 	for a, n := range got {
 		if n != 1 {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/dispatch"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 
@@ -126,7 +126,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			env := mail(m.t, "fresh@d0.test")
 			env.Sender, env.Accepted = "", m.clock.now()
 			w.board.Open()
-			if !w.board.Reserve([]dispatch.Contact{{Name: "d0.test"}}, "", 0) {
+			if !w.board.Reserve([]delivery.Contact{{Domain: "d0.test"}}, "", 0) {
 				w.board.Close() // its destination is closed
 				return
 			}
@@ -233,11 +233,11 @@ func (m *model) domain(rt *rapid.T) string {
 	return fmt.Sprintf("d%d.test", rapid.IntRange(0, 1).Draw(rt, "of"))
 }
 
-func (m *model) filter(rt *rapid.T) Filter {
+func (m *model) filter(rt *rapid.T) spool.Filter {
 	if rapid.Bool().Draw(rt, "all") {
-		return Filter{}
+		return spool.Filter{}
 	}
-	return Filter{Domain: m.domain(rt)}
+	return spool.Filter{Domain: m.domain(rt)}
 }
 
 func (m *model) acted(_ Changed, err error) {
@@ -253,7 +253,7 @@ func (m *model) drain() {
 		if m.worlds[0].rows("recipients") == 0 {
 			break
 		}
-		m.acted(m.worlds[0].Unhold(context.Background(), Filter{}))
+		m.acted(m.worlds[0].Unhold(context.Background(), spool.Filter{}))
 		m.clock.add(24 * time.Hour)
 		m.worlds[0].step()
 	}

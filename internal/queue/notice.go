@@ -26,7 +26,7 @@ func (s *settlement) compose(ctx context.Context, a *bounce.Attempt) error {
 		return err
 	}, s.job.attrs()...)
 	if err != nil {
-		s.q.Log.Error("no notification could be made for the sender", "message", LogID(s.job.ID), "sender", s.job.Sender, "error", err)
+		s.q.Log.Error("no notification could be made for the sender", "message", delivery.ID(s.job.ID), "sender", s.job.Sender, "error", err)
 		return nil
 	}
 	if s.body, err = s.q.Prepare(ctx, &n.Envelope, delivery.Bytes(n.Text)); err != nil {
@@ -40,7 +40,7 @@ func (s *settlement) compose(ctx context.Context, a *bounce.Attempt) error {
 func (q *Queue) notify(ctx context.Context, j *job, a *bounce.Attempt, outcomes []bounce.Outcome) (bounce.Notice, error) {
 	original, err := q.original(ctx, j)
 	if err != nil {
-		q.Log.Error("notification goes without the original", "message", LogID(j.ID), "error", err)
+		q.Log.Error("notification goes without the original", "message", delivery.ID(j.ID), "error", err)
 		original = nil
 	}
 	var seed [64]byte
@@ -50,7 +50,7 @@ func (q *Queue) notify(ctx context.Context, j *job, a *bounce.Attempt, outcomes 
 		return n, err
 	}
 	if n.NoASCII != nil {
-		q.Log.Info("notification can only go to a host with SMTPUTF8", "message", LogID(j.ID), "sender", j.Sender, "why", n.NoASCII)
+		q.Log.Info("notification can only go to a host with SMTPUTF8", "message", delivery.ID(j.ID), "sender", j.Sender, "text", n.NoASCII)
 	}
 	n.Text = q.signed(ctx, j, n.Text)
 	if n.ASCII != nil {
@@ -69,7 +69,7 @@ func (q *Queue) signed(ctx context.Context, j *job, text []byte) []byte {
 	}
 	fields, err := q.Sign(ctx, text)
 	if err != nil {
-		q.Log.Warn("notification goes unsigned", "message", LogID(j.ID), "error", err)
+		q.Log.Warn("notification goes unsigned", "message", delivery.ID(j.ID), "error", err)
 		return text
 	}
 	return append(fields, text...)

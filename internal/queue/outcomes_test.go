@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
 	"waxwing/internal/outcomes"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -78,7 +79,7 @@ func (s *script) once(n int) (wrong []string) {
 }
 
 func (w *world) allDelivered() bool {
-	items, err := w.List(context.Background(), Filter{States: []State{Waiting, Leased, Held, Failed}})
+	items, err := w.List(context.Background(), spool.Filter{States: []spool.State{spool.Waiting, spool.Leased, spool.Held, spool.Failed}})
 	return err == nil && len(items) == 0
 }
 
@@ -183,7 +184,7 @@ func TestKeptOutcomeOfALostLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := w.run()
-		eventually(t, "delivery", func() bool { return w.item("ok.a@b.test").State == Delivered })
+		eventually(t, "delivery", func() bool { return w.item("ok.a@b.test").State == spool.Delivered })
 		eventually(t, "the file to be empty", func() bool { return len(outcomesOf(t, w.Outcomes)) == 0 })
 		stop()
 	})
@@ -282,13 +283,13 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 		w.board.Open()
 		reclaimed := func(address string) {
 			t.Helper()
-			if it := w.item(address); it.State != Leased {
+			if it := w.item(address); it.State != spool.Leased {
 				t.Fatalf("%s: %+v", address, it)
 			}
 			if err := w.reclaim(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if it := w.item(address); it.State != Waiting || it.Due.After(w.clock.now()) {
+			if it := w.item(address); it.State != spool.Waiting || it.Due.After(w.clock.now()) {
 				t.Errorf("%s is not due again: %+v", address, it)
 			}
 		}
@@ -327,7 +328,7 @@ func TestLostLeasesAreReclaimed(t *testing.T) {
 			if err := w.reclaim(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if it := w.item("ok.a@b.test"); it.State != Leased {
+			if it := w.item("ok.a@b.test"); it.State != spool.Leased {
 				t.Errorf("a lease that is in use was released: %+v", it)
 			}
 		}
@@ -352,18 +353,18 @@ func TestOutcomeThatCannotBeStored(t *testing.T) {
 			}
 		})
 		w := newWorld(t, s, "one")
-		w.pause = func(time.Duration) {}
+		w.pause = func(context.Context, time.Duration) {}
 		w.put("ok.a@b.test")
 		w.tr.during = func(context.Context, *delivery.Job) { broken.Store(settleTries) }
 		w.step()
 		it := w.item("ok.a@b.test")
-		if it.State != Held || !strings.Contains(w.log.String(), "it may have been delivered") {
+		if it.State != spool.Held || !strings.Contains(w.log.String(), "it may have been delivered") {
 			t.Errorf("%+v\n%s", it, w.log)
 		}
 		w.tr.during = nil
 		w.put("ok.c@b.test")
 		w.step()
-		if n := len(w.tr.seen()); n != 2 || w.item("ok.c@b.test").State != Delivered {
+		if n := len(w.tr.seen()); n != 2 || w.item("ok.c@b.test").State != spool.Delivered {
 			t.Errorf("%d attempts", n)
 		}
 
@@ -375,7 +376,7 @@ func TestOutcomeThatCannotBeStored(t *testing.T) {
 		w.board.Open() // the server is not being stopped
 		w.tr.during = func(context.Context, *delivery.Job) { full.Store(settleTries); broken.Store(settleTries) }
 		w.contained(j)
-		if it := w.item("ok.d@b.test"); it.State != Held {
+		if it := w.item("ok.d@b.test"); it.State != spool.Held {
 			t.Errorf("%+v\n%s", it, w.log)
 		}
 		if list := outcomesOf(t, w.Outcomes); len(list) != 0 || w.board.State().Unsettled > 0 {

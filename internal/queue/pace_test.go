@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/dispatch"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
 
@@ -53,7 +55,7 @@ func TestDeadDestination(t *testing.T) {
 		}
 		w.put("ok.other@b.test")
 		w.put("ok.new@dead.test")
-		eventually(t, "others go on", func() bool { return w.item("ok.other@b.test").State == Delivered })
+		eventually(t, "others go on", func() bool { return w.item("ok.other@b.test").State == spool.Delivered })
 		if n := turn(); n != 0 {
 			t.Errorf("%d attempts at the closed one", n)
 		}
@@ -74,7 +76,7 @@ func TestDeadDestination(t *testing.T) {
 			w.board.Wanted()
 			turn()
 		}
-		left, err := w.List(context.Background(), Filter{Domain: "dead.test", States: []State{Waiting, Leased, Held, Failed}})
+		left, err := w.List(context.Background(), spool.Filter{Domain: "dead.test", States: []spool.State{spool.Waiting, spool.Leased, spool.Held, spool.Failed}})
 		if err != nil || len(left) != 0 {
 			t.Errorf("after it answered: %v, %v", left, err)
 		}
@@ -97,7 +99,7 @@ func TestExpiryOfAClosedDestination(t *testing.T) {
 		w.clock.add(120 * time.Hour)
 		w.shut("dead.test", time.Hour)
 		w.step()
-		if it := w.item("ok.a@dead.test"); it.State != Failed || it.Word != "expired" || !strings.Contains(it.Text, "in 0 attempts") {
+		if it := w.item("ok.a@dead.test"); it.State != spool.Failed || it.Word != "expired" || !strings.Contains(it.Text, "in 0 attempts") {
 			t.Errorf("%+v", it)
 		}
 	})
@@ -131,7 +133,7 @@ func TestClosedByAWrongClock(t *testing.T) {
 			env := mail(w.t, "ok.other@dead.test")
 			env.Account = "other"
 			w.enqueue(env)
-			if w.step(); w.item("ok.other@dead.test").State != Delivered {
+			if w.step(); w.item("ok.other@dead.test").State != spool.Delivered {
 				w.t.Error("mail of another account was not tried")
 			}
 		},
@@ -153,7 +155,7 @@ func TestClosedByAWrongClock(t *testing.T) {
 				w.shut("dead.test", year)
 				then(w)
 				w.step()
-				if it := w.item("ok.a@dead.test"); it.State != Delivered {
+				if it := w.item("ok.a@dead.test"); it.State != spool.Delivered {
 					t.Errorf("%+v", it)
 				}
 			})
@@ -170,7 +172,7 @@ func TestClosedDestinationIsForgotten(t *testing.T) {
 		for _, d := range []string{"waits.test", "gone.test"} {
 			w.exec(`INSERT INTO destinations (dest, local, blocked, failures, since, text) VALUES (?, 0, ?, 3, 1, 'refused')`, d, store.Time(noon))
 		}
-		w.clock.add(closedKeep)
+		w.clock.add(24 * time.Hour) // as long as it is known
 		w.sweep(ctx)
 		if n := w.rows("destinations"); n != 2 {
 			t.Errorf("%d left, one was forgotten too early", n)
@@ -180,6 +182,36 @@ func TestClosedDestinationIsForgotten(t *testing.T) {
 		closed, err := w.Closed(ctx, 10)
 		if err != nil || len(closed) != 1 || closed[0].Domain != "waits.test" {
 			t.Errorf("left: %+v, %v", closed, err)
+		}
+	})
+}
+
+// One account's mail to many destinations that nobody knows yet may take its share of the
+// board, and the rest of it comes as the first is done: nothing waits for the clock.
+func TestManyNewDestinations(t *testing.T) { // QUE-3
+	each(t, func(t *testing.T, w *world) {
+		const messages = 280 // more than a claim reads of an account
+		w.resize(dispatch.Bounds{Concurrency: 10, PerContact: 20})
+		for i := range messages {
+			w.put(fmt.Sprintf("ok.a@d%d.test", i))
+		}
+		w.board.Open()
+		done := 0
+		for again := true; again; {
+			jobs, more, err := w.claim(context.Background(), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.giveBack(context.Background(), w.board.Add(jobs, false), w.clock.now())
+			again = more && len(jobs) > 0
+			for j := w.board.Next(); j != nil; j = w.board.Next() {
+				w.perform(j)
+				again = w.board.Done(j) || again
+				done++
+			}
+		}
+		if done != messages {
+			t.Errorf("%d of %d were tried, and nobody was woken for the others", done, messages)
 		}
 	})
 }

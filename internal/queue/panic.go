@@ -7,6 +7,8 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
 	"waxwing/internal/panics"
+	"waxwing/internal/reason"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
 
@@ -15,10 +17,7 @@ import (
 // it is returned to its sender. A message that panics in that too is held, for an
 // operator to look at.
 
-const (
-	wordInternal = "internal-error"
-	textInternal = "an internal error of this server; it is in its log"
-)
+const textInternal = "an internal error of this server; it is in its log"
 
 // attempt makes one attempt and contains its panics.
 func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
@@ -29,7 +28,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) (res delivery.Result) {
 	if q.panicked(ctx, j) >= panics.Most {
 		outcome = delivery.Failed
 	}
-	return delivery.Result{Recipients: j.all(outcome, wordInternal, textInternal)}
+	return delivery.Result{Recipients: j.all(outcome, reason.InternalError, textInternal)}
 }
 
 // contained performs a job, and gives it up after a panic outside of the attempt.
@@ -41,10 +40,10 @@ func (q *Queue) contained(j *job) {
 
 // panicked counts a panic over a job; 0 where the store did not take the count.
 func (q *Queue) panicked(ctx context.Context, j *job) int {
-	unit := fmt.Sprintf("%d %s", j.ID, j.rows[0].domain)
+	unit := fmt.Sprintf("%d %s", j.ID, j.rows[0].DomainText)
 	n, err := panics.Count(context.WithoutCancel(ctx), q.Store, guard.Delivery, unit, q.Now())
 	if err != nil {
-		q.Log.Error("a panic was not counted", "message", LogID(j.ID), "error", err)
+		q.Log.Error("a panic was not counted", "message", delivery.ID(j.ID), "error", err)
 	}
 	return n
 }
@@ -57,7 +56,7 @@ func (q *Queue) giveUp(ctx context.Context, j *job) {
 		q.Log.Error("the message will be tried again within a minute or two", j.attrs()...)
 	case n == panics.Most:
 		now := q.Now()
-		res := delivery.Result{Started: now, Ended: now, Recipients: j.all(delivery.Failed, wordInternal, textInternal)}
+		res := delivery.Result{Started: now, Ended: now, Recipients: j.all(delivery.Failed, reason.InternalError, textInternal)}
 		j.operator = true // no attempt of this is told
 		q.settle(ctx, j, &res, false)
 	default:
@@ -68,18 +67,8 @@ func (q *Queue) giveUp(ctx context.Context, j *job) {
 // park holds a job that cannot be settled, by the simplest of statements. It reports
 // whether the store took that.
 func (q *Queue) park(ctx context.Context, j *job, why string) bool {
-	held := int64(0)
-	err := q.Store.Write(ctx, func(tx *store.Tx) error {
-		held = 0
-		for _, id := range j.lease.ids {
-			n, err := tx.Exec(`UPDATE recipients SET state = 2, owner = '', claim = 0, word = ?, text = ? WHERE id = ? AND claim = ? AND state = 1`,
-				wordInternal, textInternal, id, j.lease.number)
-			if err != nil {
-				return err
-			}
-			held += n
-		}
-		return nil
+	held, err := store.Write(ctx, q.Store, func(tx *store.Tx) (int64, error) {
+		return spool.Park(tx, j.lease.ids, j.lease.number, reason.InternalError, textInternal)
 	})
 	if err != nil {
 		q.Log.Error("a message could not be held", append(j.attrs(), "error", err)...)

@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/panics"
 	"waxwing/internal/retry"
 	"waxwing/internal/route"
+	"waxwing/internal/spool"
 )
 
 // OPS-9: a message over which delivering panics is tried again, and returned to
@@ -21,16 +22,16 @@ func TestPanicsInDeliveryEnd(t *testing.T) {
 		w.put("ok.b@b.test")
 		for i := 1; i <= panics.Most; i++ {
 			w.step()
-			want := Waiting
+			want := spool.Waiting
 			if i == panics.Most {
-				want = Failed
+				want = spool.Failed
 			}
 			if it := w.item("panic.a@b.test"); it.State != want || it.Word != "internal-error" {
 				t.Fatalf("after %d panics: %+v", i, it)
 			}
 			w.clock.add(time.Hour)
 		}
-		if w.item("ok.b@b.test").State != Delivered {
+		if w.item("ok.b@b.test").State != spool.Delivered {
 			t.Error("the other message was not delivered")
 		}
 		if got := fmt.Sprint(w.panicked); got != "[delivery delivery delivery]" {
@@ -57,9 +58,9 @@ func TestPanicsInSettlingEnd(t *testing.T) {
 		}
 		for i := 1; i <= panics.Most; i++ {
 			w.step()
-			want := Leased
+			want := spool.Leased
 			if i == panics.Most {
-				want = Failed
+				want = spool.Failed
 			}
 			if it := w.item("ok.a@b.test"); it.State != want {
 				t.Fatalf("after %d panics: %+v", i, it)
@@ -73,18 +74,18 @@ func TestPanicsInSettlingEnd(t *testing.T) {
 			w.step()
 			w.clock.add(w.Lease + time.Minute)
 		}
-		if it := w.item("ok.b@b.test"); it.State != Held || it.Word != "internal-error" {
+		if it := w.item("ok.b@b.test"); it.State != spool.Held || it.Word != "internal-error" {
 			t.Errorf("the message whose settling always panics is not held: %+v", it)
 		}
 		if w.step() != 0 {
 			t.Error("the held message was claimed again")
 		}
 		left = 0
-		if c, err := w.Unhold(t.Context(), Filter{Address: "ok.b@b.test"}); err != nil || c.Done != 1 {
+		if c, err := w.Unhold(t.Context(), spool.Filter{Address: "ok.b@b.test"}); err != nil || c.Done != 1 {
 			t.Fatalf("%+v, %v", c, err)
 		}
 		w.step()
-		if it := w.item("ok.b@b.test"); it.State != Delivered {
+		if it := w.item("ok.b@b.test"); it.State != spool.Delivered {
 			t.Errorf("let go on after the fault was mended, it is not delivered: %+v", it)
 		}
 	})
@@ -102,13 +103,13 @@ func TestPanicsInTransactionEnd(t *testing.T) {
 		}
 		w.put("never.a@b.test")
 		for i := 1; i <= panics.Most; i++ {
-			if it := w.item("never.a@b.test"); it.State == Held {
+			if it := w.item("never.a@b.test"); it.State == spool.Held {
 				t.Fatalf("held after %d panics", i-1)
 			}
 			w.step()
 			w.clock.add(w.Lease + time.Minute)
 		}
-		if it := w.item("never.a@b.test"); it.State != Held || it.Word != "internal-error" {
+		if it := w.item("never.a@b.test"); it.State != spool.Held || it.Word != "internal-error" {
 			t.Errorf("not held: %+v", it)
 		}
 		if n := w.rows("messages"); n != 1 {
@@ -127,10 +128,10 @@ func TestRunnerSurvivesPanic(t *testing.T) {
 			}
 		}
 		w.put("ok.a@b.test")
-		w.Ways = panicOnce{new(bool)}
+		w.Ways = panicOnce{new(bool)}.Ways
 		stop := w.run()
 		<-ways
-		eventually(t, "delivery after a panic", func() bool { return w.item("ok.a@b.test").State == Delivered })
+		eventually(t, "delivery after a panic", func() bool { return w.item("ok.a@b.test").State == spool.Delivered })
 		stop()
 	})
 }

@@ -14,6 +14,9 @@
 // the rows already leased to this machine and hands them, body and all, to the
 // runner in memory, as long as the runner has room. All other work is claimed
 // from the store in batches.
+//
+// The rows, and all SQL about them, stand in package spool; who may run now is decided
+// by package dispatch, what becomes of a recipient by package bounce.
 package queue
 
 import (
@@ -31,8 +34,10 @@ import (
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/outcomes"
 	"waxwing/internal/retry"
+	"waxwing/internal/route"
 	"waxwing/internal/store"
-	"waxwing/smtp"
+	"waxwing/internal/suppression"
+	"waxwing/internal/webhooks"
 )
 
 // Transport makes one attempt at a job. It returns one RecipientResult per
@@ -41,21 +46,6 @@ import (
 // only when the server is told to stop at once.
 type Transport interface {
 	Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result
-}
-
-// Holds says which mail is to be held, at acceptance and at every attempt. Match
-// returns why, or "". After an error a message is refused or deferred.
-type Holds interface {
-	Match(ctx context.Context, account, sender string, to delivery.RecipientDomain) (string, error)
-}
-
-// Suppression knows the recipients that accounts send no more mail to. Suppressed
-// returns why for those of addresses that are on the account's list. Bounced is
-// told, in the settling transaction, of each recipient that a remote server refused
-// for good.
-type Suppression interface {
-	Suppressed(ctx context.Context, account string, addresses []string) (map[string]string, error)
-	Bounced(tx *store.Tx, account, address string, reply *smtp.Reply) error
 }
 
 // Queue is the queue and its runner. Set the fields before the first call and
@@ -75,6 +65,9 @@ type Queue struct {
 	// Record runs in the settling transaction, once per attempt, whatever became
 	// of the recipients. Like all such functions it may run again after a conflict.
 	Record func(tx *store.Tx, job *delivery.Job, res *delivery.Result) error
+	// Evaluated runs in the transaction that accepts a message, with what DMARC came to; nil:
+	// nobody counts it.
+	Evaluated func(tx *store.Tx, all []delivery.Evaluation) error
 	// Attempted runs once after an attempt was settled, outside of any transaction:
 	// for metrics, which a transaction that is repeated would count twice.
 	Attempted func(job *delivery.Job, res *delivery.Result)
@@ -88,13 +81,18 @@ type Queue struct {
 	// an error or none: it goes unsigned.
 	Sign func(ctx context.Context, msg []byte) ([]byte, error)
 
-	// Holds are the hold rules (QUE-6): mail that one matches is held. Nil: none.
-	Holds Holds
-	// Ways are the routes, which say whom mail waits for. Nil: the domains of its recipients.
-	Ways Ways
-
+	// Holds says which mail is to be held (QUE-6), at acceptance and at every attempt:
+	// it returns why, or "". After an error a message is refused or deferred. Nil: none is.
+	Holds func(ctx context.Context, account, sender string, to delivery.RecipientDomain) (string, error)
+	// Ways gives the routes of the moment. They choose the way of each job when it is
+	// claimed, or when it starts if they have changed by then, and say before that in
+	// which lane a recipient waits: a dead relay is one destination that closes, not all
+	// the domains whose mail goes there (QUE-3). Nil: mail waits for its recipients' domains.
+	Ways func(ctx context.Context) (*route.Ways, error)
 	// Suppression is whom accounts send no more mail to (QUE-7). Nil: nobody.
-	Suppression Suppression
+	Suppression *suppression.Store
+	// Webhooks are told what becomes of recipients, in the settling transaction (OPS-8). Nil: none are.
+	Webhooks *webhooks.Store
 
 	Hostname   string // names this server in DSNs
 	Postmaster string // the From of DSNs; "": postmaster at Hostname
@@ -123,13 +121,13 @@ type Queue struct {
 	abort    context.CancelFunc
 	// lastAccount is whose lanes were asked for last; the runner's own.
 	lastAccount string
-	routed      atomic.Int64        // the generation of the routes that all lanes follow
-	moved       chan struct{}       // the routes have changed
-	claims      counted[int64]      // of leases on their way to the board or off it; put in before they are written
-	settling    counted[leasedRow]  // recipients whose outcome the last run has left
-	pause       func(time.Duration) // between two tries to settle; tests shorten it
-	outcomes    *outcomes.File      // while Run runs; nil: there is no file
-	outage      atomic.Bool         // the store did not answer: leases that are in use may have ended
+	routed      atomic.Int64                         // the generation of the routes that all lanes follow
+	moved       chan struct{}                        // the routes have changed
+	claims      counted[int64]                       // of leases on their way to the board or off it; put in before they are written
+	settling    counted[leasedRow]                   // recipients whose outcome the last run has left
+	pause       func(context.Context, time.Duration) // between two tries to settle; tests shorten it
+	outcomes    *outcomes.File                       // while Run runs; nil: there is no file
+	outage      atomic.Bool                          // the store did not answer: leases that are in use may have ended
 }
 
 const (
@@ -149,7 +147,7 @@ func (q *Queue) setup() {
 		q.Grace = cmp.Or(q.Grace, defaultGrace)
 		q.History = cmp.Or(q.History, defaultHistory)
 		if q.pause == nil {
-			q.pause = time.Sleep
+			q.pause = wait
 		}
 		q.Owner = cmp.Or(q.Owner, q.Hostname, "localhost")
 		q.Postmaster = cmp.Or(q.Postmaster, "postmaster@"+cmp.Or(q.Hostname, "localhost"))
@@ -180,25 +178,4 @@ func (q *Queue) schedule(p delivery.Purpose) retry.Schedule {
 		return retry.Reports()
 	}
 	return retry.Default()
-}
-
-// State is where a recipient stands. The numbers stand in the store.
-type State uint8
-
-// The states.
-const (
-	Waiting State = iota
-	Leased
-	Held
-	Delivered
-	Failed
-)
-
-var stateWords = [...]string{"waiting", "leased", "held", "delivered", "failed"}
-
-func (s State) String() string {
-	if int(s) < len(stateWords) {
-		return stateWords[s]
-	}
-	return "unknown"
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"waxwing/internal/dispatch"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
 
@@ -59,63 +59,29 @@ func (q *Queue) reclaimer(ctx context.Context) {
 // restarted, or the answer to a commit was lost, or a lease could not be given
 // back. Nobody else may run under the same Owner.
 func (q *Queue) reclaim(ctx context.Context) error {
-	some := false
-	err := q.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		lost, err := q.lost(tx, "")
-		some = len(lost) > 0
-		return err
-	})
-	if err != nil || !some {
-		return wrapReclaim(err)
-	}
-	n := 0
-	err = q.Store.Write(ctx, func(tx *store.Tx) error {
-		lost, err := q.lost(tx, tx.Lock())
-		if n = len(lost); err != nil {
-			return err
-		}
-		now, due := q.Now(), map[dispatch.Lane]time.Time{}
-		ids := make([]int64, n)
-		for i, l := range lost {
-			ids[i] = l.id
-			earlier(due, l.lane, now)
-		}
-		err = eachIn(ids, func(list string, args []any) error {
-			_, err := tx.Exec(`UPDATE recipients SET state = 0, owner = '', claim = 0, due = ? WHERE id IN `+list, append([]any{store.Time(now)}, args...)...)
-			return err
+	lost, err := store.Read(ctx, q.Store, func(tx *store.Tx) ([]spool.LeasedRow, error) { return q.lost(tx, "") })
+	if err == nil && len(lost) > 0 {
+		err = q.Store.Write(ctx, func(tx *store.Tx) (err error) {
+			if lost, err = q.lost(tx, tx.Lock()); err != nil {
+				return err
+			}
+			return spool.Release(tx, lost, q.Now())
 		})
-		if err != nil {
-			return err
-		}
-		return lowerLanes(tx, due)
-	})
-	if err != nil {
-		return wrapReclaim(err)
 	}
-	q.Log.Info("released leases that nobody works on: the server was restarted, or the store did not answer", "recipients", n)
-	q.Wake()
-	return nil
-}
-
-func wrapReclaim(err error) error {
 	if err != nil {
 		return fmt.Errorf("release the leases that nobody works on: %w", err)
 	}
+	if len(lost) > 0 {
+		q.Log.Info("released leases that nobody works on: the server was restarted, or the store did not answer", "recipients", len(lost))
+		q.Wake()
+	}
 	return nil
-}
-
-type lostRow struct {
-	leasedRow
-	lane dispatch.Lane
 }
 
 // lost are the rows that this machine has leased and knows nothing of. What it knows
 // is looked at after the rows: a lease is known before it is written.
-func (q *Queue) lost(tx *store.Tx, lock string) ([]lostRow, error) {
-	out, err := store.Collect(tx, func(r store.Row) (l lostRow, err error) {
-		err = r.Scan(&l.id, &l.claim, &l.lane.To.Name, &l.lane.To.Local, &l.lane.Account)
-		return l, err
-	}, `SELECT id, claim, dest, local, account FROM recipients WHERE state = 1 AND owner = ? ORDER BY due, id`+lock, q.Owner)
+func (q *Queue) lost(tx *store.Tx, lock string) ([]spool.LeasedRow, error) {
+	out, err := spool.LeasedBy(tx, q.Owner, lock)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +91,8 @@ func (q *Queue) lost(tx *store.Tx, lock string) ([]lostRow, error) {
 			onBoard[leasedRow{id, j.lease.number}] = true
 		}
 	}
-	return slices.DeleteFunc(out, func(r lostRow) bool {
-		return onBoard[r.leasedRow] || q.claims.has(r.claim) || q.settling.has(r.leasedRow)
+	return slices.DeleteFunc(out, func(r spool.LeasedRow) bool {
+		at := leasedRow{r.ID, r.Claim}
+		return onBoard[at] || q.claims.has(r.Claim) || q.settling.has(at)
 	}), nil
 }

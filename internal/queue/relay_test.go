@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/dispatch"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
-	"waxwing/internal/session"
+	"waxwing/internal/spool"
+	"waxwing/internal/store"
 )
 
 // turn claims and attempts all that may be attempted now, within the caps, and
@@ -40,6 +41,7 @@ func (w *world) turn() (n int) {
 type network struct {
 	mu   sync.Mutex
 	ways route.Ways
+	lost error           // why the routes cannot be read; nil: they can
 	down map[string]bool // contacts
 	at   map[string]int  // attempts, by contact
 }
@@ -49,7 +51,7 @@ func newNetwork(w *world, rules ...route.Rule) *network {
 	n.ways = route.Ways{Generation: 1, Rules: rules, Transports: map[string]route.Transport{
 		"office": {Name: "office", Kind: route.Smarthost}, "spare": {Name: "spare", Kind: route.Smarthost},
 		"tor": {Name: "tor", Kind: route.SOCKS5}}}
-	w.Direct, w.Ways = n, n
+	w.Direct, w.Queue.Ways = n, n.Ways
 	return n
 }
 
@@ -57,7 +59,7 @@ func (n *network) Ways(context.Context) (*route.Ways, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	w := n.ways
-	return &w, nil
+	return &w, n.lost
 }
 
 // follow sets other routes.
@@ -72,6 +74,10 @@ func (n *network) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c, contact := j.Way, j.Way.Contact.String()
+	if c.Transport == "" {
+		return delivery.Result{Transport: delivery.ByNone, Recipients: []delivery.RecipientResult{
+			{ID: j.Recipients[0].ID, Outcome: delivery.Deferred, Word: "routes-unreadable", Text: "its log says why"}}}
+	}
 	n.at[contact]++
 	var res delivery.Result
 	if res = unreachable(j.Recipients[0]); !n.down[contact] {
@@ -84,7 +90,7 @@ func (n *network) Deliver(_ context.Context, j *delivery.Job, _ delivery.Content
 		if n.down[way.String()] {
 			n.at[way.String()]++
 			res = unreachable(j.Recipients[0])
-			res.Visits[0].Sessions[0].Err.Word = session.ProxyFailed
+			res.Visits[0].Sessions[0].Err.Word = reason.ProxyFailed
 			res.Transport, res.Name = "direct", c.Transport
 		} else if !n.down[contact] {
 			res.Visits = []delivery.Visit{{Sessions: []delivery.Session{{Connected: true, Greeted: true}}}}
@@ -105,7 +111,7 @@ func (n *network) attempts(contact string) int {
 func (w *world) left() (n int) {
 	w.t.Helper()
 	for after := int64(0); ; {
-		items, err := w.List(context.Background(), Filter{After: after, Limit: 1000})
+		items, err := w.List(context.Background(), spool.Filter{After: after, Limit: 1000})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -116,13 +122,13 @@ func (w *world) left() (n int) {
 	}
 }
 
-func (w *world) closedOnes() map[string]Closed {
+func (w *world) closedOnes() map[string]spool.Closed {
 	w.t.Helper()
 	all, err := w.Closed(context.Background(), 10)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	out := map[string]Closed{}
+	out := map[string]spool.Closed{}
 	for _, c := range all {
 		out[c.Domain+"|"+c.Transport] = c
 	}
@@ -155,7 +161,7 @@ func TestDeadRelay(t *testing.T) {
 		n.down["via:office"] = true
 		w.backlogOfA(backlog)
 		other := newWorld(t, w.Store, "two")
-		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n
+		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n.Ways
 		w.board.Open()
 		other.board.Open()
 		if k := w.turn(); k < 3 || k > 12 {
@@ -169,7 +175,7 @@ func TestDeadRelay(t *testing.T) {
 		env := mail(t, "ok.direct@d5.test")
 		env.Account = "b"
 		w.enqueue(env)
-		eventually(t, "direct mail to a domain of the dead relay", func() bool { return w.item("ok.direct@d5.test").State == Delivered })
+		eventually(t, "direct mail to a domain of the dead relay", func() bool { return w.item("ok.direct@d5.test").State == spool.Delivered })
 		if n.attempts("d5.test") != 1 {
 			t.Error("it did not go directly")
 		}
@@ -215,7 +221,7 @@ func TestDeadProxy(t *testing.T) {
 			w.enqueue(env)
 		}
 		other := newWorld(t, w.Store, "two")
-		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n
+		other.clock, other.Now, other.Direct, other.Ways = w.clock, w.clock.now, n, n.Ways
 		w.board.Open()
 		other.board.Open()
 		if k := w.turn(); k < 3 || k > 12 {
@@ -229,7 +235,7 @@ func TestDeadProxy(t *testing.T) {
 		env := mail(t, "ok.direct@d5.test")
 		env.Account = "b"
 		w.enqueue(env)
-		eventually(t, "mail without the proxy", func() bool { return w.item("ok.direct@d5.test").State == Delivered })
+		eventually(t, "mail without the proxy", func() bool { return w.item("ok.direct@d5.test").State == spool.Delivered })
 		if k := w.turn() + other.turn(); k != 0 {
 			t.Errorf("%d attempts at the closed proxy", k)
 		}
@@ -277,7 +283,7 @@ func TestRetryOpensTheProxy(t *testing.T) {
 		n.mu.Lock()
 		n.down = map[string]bool{}
 		n.mu.Unlock()
-		if _, err := w.Retry(t.Context(), Filter{}); err != nil {
+		if _, err := w.Retry(t.Context(), spool.Filter{}); err != nil {
 			t.Fatal(err)
 		}
 		w.turn()
@@ -306,7 +312,7 @@ func TestDeadDomainBehindARelay(t *testing.T) {
 		env := mail(t, "ok.relayed@d5.test")
 		env.Account = "a"
 		w.enqueue(env)
-		eventually(t, "relayed mail to a domain that is closed", func() bool { return w.item("ok.relayed@d5.test").State == Delivered })
+		eventually(t, "relayed mail to a domain that is closed", func() bool { return w.item("ok.relayed@d5.test").State == spool.Delivered })
 		if c := w.closedOnes(); len(c) != 1 {
 			t.Errorf("closed: %v", c)
 		}
@@ -332,7 +338,7 @@ func TestRoutesChangeForWaitingMail(t *testing.T) {
 			}
 		},
 		"an operator's transport": func(t *testing.T, w *world, _ *network) {
-			if c, err := w.SetTransport(t.Context(), Filter{}, "spare"); err != nil || c.Done != 40 {
+			if c, err := w.SetTransport(t.Context(), spool.Filter{}, "spare"); err != nil || c.Done != 40 {
 				t.Fatal(c, err)
 			}
 		},
@@ -342,7 +348,7 @@ func TestRoutesChangeForWaitingMail(t *testing.T) {
 		},
 		"retried by hand": func(t *testing.T, w *world, n *network) {
 			n.follow(route.Rule{Scope: route.OfServer, Transport: "spare"})
-			if c, err := w.Retry(t.Context(), Filter{}); err != nil || c.Done != 40 {
+			if c, err := w.Retry(t.Context(), spool.Filter{}); err != nil || c.Done != 40 {
 				t.Fatal(c, err)
 			}
 		},
@@ -385,11 +391,11 @@ func TestRetryOpensARelay(t *testing.T) {
 		n.mu.Lock()
 		n.down = nil
 		n.mu.Unlock()
-		if _, err := w.Retry(t.Context(), Filter{Domain: "d6.test"}); err != nil {
+		if _, err := w.Retry(t.Context(), spool.Filter{Domain: "d6.test"}); err != nil {
 			t.Fatal(err)
 		}
 		w.turn()
-		if it := w.item("ok.6@d6.test"); it.State != Delivered || len(w.closedOnes()) != 0 {
+		if it := w.item("ok.6@d6.test"); it.State != spool.Delivered || len(w.closedOnes()) != 0 {
 			t.Errorf("%+v, closed: %v", it, w.closedOnes())
 		}
 	})
@@ -404,25 +410,26 @@ func TestRouteAfterAttempts(t *testing.T) {
 		w.step()
 		lanes := 0
 		for _, k := range w.lanes(t) {
-			if lanes++; k.To.Name != "via:office" {
-				t.Errorf("waits for %s", k.To.Name)
+			if lanes++; k.To.String() != "via:office" {
+				t.Errorf("waits for %s", k.To.String())
 			}
 		}
 		w.clock.add(2 * time.Minute)
 		w.step()
-		if it := w.item("ok.a@b.test"); it.State != Delivered || lanes != 1 {
+		if it := w.item("ok.a@b.test"); it.State != spool.Delivered || lanes != 1 {
 			t.Errorf("%+v", it)
 		}
-		items, err := w.List(t.Context(), Filter{Domain: "b.test", States: []State{Delivered}})
+		items, err := w.List(t.Context(), spool.Filter{Domain: "b.test", States: []spool.State{spool.Delivered}})
 		if err != nil || len(items) != 1 {
 			t.Errorf("%v %v", items, err)
 		}
 	})
 }
 
-func (w *world) lanes(t *testing.T) (out []dispatch.Lane) {
+func (w *world) lanes(t *testing.T) []delivery.Lane {
 	t.Helper()
-	if err := w.eachLane(t.Context(), func(k dispatch.Lane) error { out = append(out, k); return nil }); err != nil {
+	out, err := store.Read(t.Context(), w.Store, func(tx *store.Tx) ([]delivery.Lane, error) { return spool.LanesAfter(tx, delivery.Lane{}) })
+	if err != nil {
 		t.Fatal(err)
 	}
 	return out

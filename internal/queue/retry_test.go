@@ -3,19 +3,22 @@ package queue
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
+	"waxwing/internal/spool"
 	"waxwing/smtp"
 )
 
 // notices are the DSNs in the queue.
-func (w *world) notices() []Item {
+func (w *world) notices() []spool.Item {
 	w.t.Helper()
-	items, err := w.List(context.Background(), Filter{Address: "alice@sender.test", States: []State{Waiting, Leased, Held, Delivered, Failed}})
+	items, err := w.List(context.Background(), spool.Filter{Address: "alice@sender.test", States: []spool.State{spool.Waiting, spool.Leased, spool.Held, spool.Delivered, spool.Failed}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -27,7 +30,7 @@ func (w *world) untilSettled(address string) (at []time.Duration) {
 	w.t.Helper()
 	for range 100 {
 		it := w.item(address)
-		if it.State != Waiting {
+		if it.State != spool.Waiting {
 			return at
 		}
 		if d := it.Due.Sub(w.clock.now()); d > 0 {
@@ -49,13 +52,13 @@ func TestRetryUntilExpiry(t *testing.T) {
 		}
 		w.put("policy.a@b.test")
 		var notices []int
-		for w.item("policy.a@b.test").State == Waiting {
+		for w.item("policy.a@b.test").State == spool.Waiting {
 			w.clock.add(max(w.item("policy.a@b.test").Due.Sub(w.clock.now()), 0))
 			w.step()
 			notices = append(notices, len(w.notices()))
 		}
 		it := w.item("policy.a@b.test")
-		if it.State != Failed || it.Word != "expired" || w.clock.now().Sub(noon) != 120*time.Hour {
+		if it.State != spool.Failed || it.Word != "expired" || w.clock.now().Sub(noon) != 120*time.Hour {
 			t.Errorf("after %v: %+v", w.clock.now().Sub(noon), it)
 		}
 		if want := len(retry.Default().Delays) + 14 + 1; it.Recipient.Attempts != want {
@@ -65,15 +68,26 @@ func TestRetryUntilExpiry(t *testing.T) {
 		if notices[6] != 0 || notices[7] != 1 || notices[len(notices)-2] != 1 || notices[len(notices)-1] != 2 {
 			t.Errorf("notices after each attempt: %v", notices)
 		}
-		if !strings.Contains(it.Text, "5 days") || !strings.Contains(it.Text, "no TLSA record matches") {
-			t.Errorf("text %q", it.Text)
+		last := delivery.Fact{Word: reason.DANENoMatch, Text: "no TLSA record matches"}
+		if it.Text != "Delivery failed for 5 days, in "+strconv.Itoa(it.Recipient.Attempts)+" attempts." || it.Last != last {
+			t.Errorf("text %q, the last %+v", it.Text, it.Last)
+		}
+		shown, err := spool.Show(t.Context(), w.Store, it.Envelope.ID)
+		if err != nil || len(shown.Attempts) == 0 {
+			t.Fatalf("%+v, %v", shown, err)
+		}
+		for i, a := range shown.Attempts {
+			r, over := a.Detail.Recipients[0], i == len(shown.Attempts)-1
+			if over != (r.Word == reason.Expired) || over != (r.Last != nil) || over && *r.Last != spool.Why(last) {
+				t.Errorf("attempt %d: %+v, the last %v", i, r, r.Last)
+			}
 		}
 		// POL-6: since when.
-		if r := it.Recipient; r.FirstFail != "no TLSA record matches" || !r.FirstFailAt.Equal(noon) {
+		if r := it.Recipient; r.FirstFail.Text != "no TLSA record matches" || r.FirstFail.Word != reason.DANENoMatch || !r.FirstFailAt.Equal(noon) {
 			t.Errorf("first failure %q at %v", r.FirstFail, r.FirstFailAt)
 		}
 		for _, n := range w.notices() {
-			if n.Envelope.Sender != "" || n.Envelope.Purpose != delivery.DSN || n.Envelope.Ref != LogID(it.Envelope.ID) || !n.Recipient.Local {
+			if n.Envelope.Sender != "" || n.Envelope.Purpose != delivery.DSN || n.Envelope.Ref != delivery.ID(it.Envelope.ID).String() || !n.Recipient.Local {
 				t.Errorf("notice %+v", n)
 			}
 		}
@@ -110,7 +124,7 @@ func TestFailureIsToldAtOnce(t *testing.T) {
 		w.enqueue(env)
 		w.step()
 		n := w.notices()
-		if len(n) != 1 || n[0].Envelope.Need != delivery.RequireTLS || n[0].State != Waiting {
+		if len(n) != 1 || n[0].Envelope.Need != delivery.RequireTLS || n[0].State != spool.Waiting {
 			t.Fatalf("notices %+v", n)
 		}
 		for range 3 { // the notification fails: nobody is told of that
@@ -136,7 +150,7 @@ func TestHistoryOfARecipientComesBack(t *testing.T) {
 		if r.Attempts != 1 || !r.LastAttempt.Equal(noon) || len(r.LastAddrs) != 2 || r.LastAddrs[0] != addrs[0] || r.LastAddrs[1] != addrs[1] {
 			t.Errorf("%+v", r)
 		}
-		if r.FirstFail == "" || !r.FirstFailAt.Equal(noon) {
+		if r.FirstFail.Text == "" || !r.FirstFailAt.Equal(noon) {
 			t.Errorf("first failure %q at %v", r.FirstFail, r.FirstFailAt)
 		}
 		shown, err := w.Show(context.Background(), w.tr.seen()[0].ID)
@@ -144,7 +158,7 @@ func TestHistoryOfARecipientComesBack(t *testing.T) {
 			t.Fatal(shown, err)
 		}
 		h := shown.Attempts[0].Detail.Hosts
-		if len(h) != 2 || h[0].Skip != "sts-mx-mismatch: not in the policy" || len(h[1].Sessions) != 2 || h[1].Sessions[0].TLSFailure != "dane-no-match: none matched" {
+		if len(h) != 2 || h[0].Skip.String() != "sts-mx-mismatch: not in the policy" || len(h[1].Sessions) != 2 || h[1].Sessions[0].TLSFailure.String() != "dane-no-match: none matched" {
 			t.Errorf("%+v", h)
 		}
 	})
@@ -159,13 +173,13 @@ func (d dials) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conten
 	res := d.script.Deliver(ctx, job, c)
 	a := delivery.Visit{}
 	for _, addr := range d.addrs {
-		a.Sessions = append(a.Sessions, delivery.Session{Addr: addr, TLSFailure: &delivery.TLSFailure{Reason: "dane-no-match", Text: "none matched"}},
+		a.Sessions = append(a.Sessions, delivery.Session{Addr: addr, TLSFailure: &delivery.TLSFailure{Word: "dane-no-match", Text: "none matched"}},
 			delivery.Session{Addr: addr})
 	}
 	a.Sessions = a.Sessions[:2+0]
 	a.Sessions[1].Addr = d.addrs[1]
 	res.Visits = []delivery.Visit{a}
-	res.Decision.Plans = []delivery.Plan{{Skip: &delivery.Skip{Cause: "sts-mx-mismatch", Text: "not in the policy"}}}
+	res.Decision.Plans = []delivery.Plan{{Skip: &delivery.Failure{Word: "sts-mx-mismatch", Text: "not in the policy"}}}
 	return res
 }
 
@@ -177,7 +191,7 @@ func TestDirtyTextsAreStored(t *testing.T) {
 		w.Direct = dirty{w.tr}
 		w.enqueue(env)
 		w.step()
-		if it := w.item("never.a@b.test"); it.State != Failed || !strings.HasPrefix(it.Text, "x\uFFFD\uFFFDx") || len(it.Text) > maxText+10 {
+		if it := w.item("never.a@b.test"); it.State != spool.Failed || !strings.HasPrefix(it.Text, "x\uFFFD\uFFFDx") || len(it.Text) > 2000 {
 			t.Errorf("%+v", it)
 		}
 	})
@@ -193,28 +207,4 @@ func (d dirty) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conten
 		res.Recipients[i].Reply = smtp.NewReply(550, smtp.Enhanced{}, "\x00\xfe")
 	}
 	return res
-}
-
-func TestInListAndCorners(t *testing.T) {
-	t.Parallel()
-	var all []int64
-	for i := range 300 {
-		all = append(all, int64(i))
-	}
-	seen := map[int64]bool{}
-	_ = eachIn(all, func(list string, args []any) error {
-		if strings.Count(list, "?") != len(args) {
-			t.Fatalf("%s has not %d marks", list, len(args))
-		}
-		for _, a := range args {
-			seen[a.(int64)] = true
-		}
-		return nil
-	})
-	if len(seen) != len(all) {
-		t.Errorf("%d of %d ids", len(seen), len(all))
-	}
-	if State(9).String() != "unknown" || Waiting.String() != "waiting" {
-		t.Error("words of states")
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/dispatch"
 	"waxwing/internal/guard"
+	"waxwing/internal/reason"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 )
@@ -61,8 +63,7 @@ func (q *Queue) keep(ctx context.Context, run func(context.Context)) {
 // passes looks for work, again and again until ctx ends.
 func (q *Queue) passes(ctx context.Context) {
 	for ctx.Err() == nil {
-		pause := q.pass(ctx)
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(q.pass(ctx))
 		select {
 		case <-ctx.Done():
 		case <-q.alarm.C:
@@ -130,7 +131,7 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 		}
 		number := store.NewID()
 		known := q.claims.put(number)
-		jobs, more, err := q.claimAs(ctx, number, room)
+		jobs, more, err := q.claim(ctx, number, room)
 		if err != nil {
 			known()
 			q.outage.Store(true)
@@ -152,43 +153,23 @@ func (q *Queue) pass(ctx context.Context) time.Duration {
 	return 0
 }
 
-// What the runner has to wake for.
-const (
-	nextLane   = `SELECT min(next) FROM lanes`
-	nextLease  = `SELECT min(due) FROM recipients WHERE state = 1`
-	nextAttend = `SELECT min(attend) FROM recipients WHERE state = 0`
-)
-
 // sleep is the time until the next row is due.
 func (q *Queue) sleep(ctx context.Context) time.Duration {
-	var at int64
 	q.alarm.Unset()
-	err := q.Store.Read(ctx, func(tx *store.Tx) error {
-		at = 0
-		for _, query := range []string{nextLane, nextLease, nextAttend} {
-			var due *int64
-			if err := tx.Row(query).Scan(&due); err != nil {
-				return err
-			}
-			if due != nil && (at == 0 || *due < at) {
-				at = *due
-			}
-		}
-		return nil
-	})
+	at, err := store.Read(ctx, q.Store, spool.NextDue)
 	if err != nil {
 		if ctx.Err() == nil {
 			q.Log.Error("cannot see when work is due, will look again", "error", err)
 		}
 		return errorPause
 	}
-	if at == 0 {
+	if at.IsZero() {
 		return longestSleep
 	}
-	q.alarm.Set(store.FromTime(at))
+	q.alarm.Set(at)
 	// A row that is due already was put in after the claim, or is locked by
 	// another machine: look again, but do not spin.
-	return min(max(store.FromTime(at).Sub(q.Now()), shortestSleep), longestSleep)
+	return min(max(at.Sub(q.Now()), shortestSleep), longestSleep)
 }
 
 // start starts whatever may start.
@@ -215,6 +196,9 @@ func (q *Queue) work(j *job) {
 // perform makes one attempt and settles it.
 func (q *Queue) perform(j *job) {
 	ctx := q.attempts
+	if !j.noAttempt && q.astray(ctx, j) {
+		return
+	}
 	started := q.Now()
 	var res delivery.Result
 	if !j.noAttempt {
@@ -237,19 +221,19 @@ func (q *Queue) perform(j *job) {
 // try asks what may stand in the way of an attempt, and makes it.
 func (q *Queue) try(ctx context.Context, j *job) delivery.Result {
 	if j.Domain == (delivery.RecipientDomain{}) {
-		return delivery.Result{Recipients: j.all(delivery.Failed, "bad-domain", fmt.Sprintf("the domain %q cannot be read", j.rows[0].domain))}
+		return delivery.Result{Recipients: j.all(delivery.Failed, reason.BadDomain, fmt.Sprintf("the domain %q cannot be read", j.rows[0].DomainText))}
 	}
 	if err := q.askLocal(ctx, j); err != nil {
-		q.Log.Error("cannot tell whether a domain is hosted here", "message", LogID(j.ID), "domain", j.rows[0].domain, "error", err)
-		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "this server could not look up whether it hosts the domain")}
+		q.Log.Error("cannot tell whether a domain is hosted here", "message", delivery.ID(j.ID), "domain", j.rows[0].DomainText, "error", err)
+		return delivery.Result{Recipients: j.all(delivery.Deferred, reason.StoreError, "this server could not look up whether it hosts the domain")}
 	}
 	why, err := "", error(nil)
 	if !j.released {
 		why, err = q.holds(ctx, &j.Envelope, j.Domain)
 	}
 	if err != nil {
-		q.Log.Error("cannot tell whether a message is to be held", "message", LogID(j.ID), "error", err)
-		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "this server could not read its hold rules")}
+		q.Log.Error("cannot tell whether a message is to be held", "message", delivery.ID(j.ID), "error", err)
+		return delivery.Result{Recipients: j.all(delivery.Deferred, reason.StoreError, "this server could not read its hold rules")}
 	}
 	if j.holdRule = why; why != "" {
 		return delivery.Result{}
@@ -262,8 +246,8 @@ func (q *Queue) try(ctx context.Context, j *job) delivery.Result {
 func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
 	job, refused, err := q.unsuppressed(ctx, j)
 	if err != nil {
-		q.Log.Error("cannot read the suppressions", "message", LogID(j.ID), "account", j.Account, "error", err)
-		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "this server could not read its list of suppressed recipients")}
+		q.Log.Error("cannot read the suppressions", "message", delivery.ID(j.ID), "account", j.Account, "error", err)
+		return delivery.Result{Recipients: j.all(delivery.Deferred, reason.StoreError, "this server could not read its list of suppressed recipients")}
 	}
 	if len(job.Recipients) == 0 {
 		return delivery.Result{Recipients: refused, Transport: "suppressed"}
@@ -273,12 +257,12 @@ func (q *Queue) carry(ctx context.Context, j *job) delivery.Result {
 		transport, name = q.Local, "local"
 	}
 	if transport == nil {
-		return delivery.Result{Recipients: j.all(delivery.Deferred, "no-transport", "this server has no transport named "+name)}
+		return delivery.Result{Recipients: j.all(delivery.Deferred, reason.NoTransport, "this server has no transport named "+name)}
 	}
 	c, err := q.content(ctx, j)
 	if err != nil {
-		q.Log.Error("cannot read a queued message", "message", LogID(j.ID), "error", err)
-		return delivery.Result{Recipients: j.all(delivery.Deferred, "store-error", "the queued message could not be read")}
+		q.Log.Error("cannot read a queued message", "message", delivery.ID(j.ID), "error", err)
+		return delivery.Result{Recipients: j.all(delivery.Deferred, reason.StoreError, "the queued message could not be read")}
 	}
 	res := transport.Deliver(ctx, job, c)
 	res.Recipients = append(res.Recipients, refused...)
@@ -308,7 +292,7 @@ func (q *Queue) unsuppressed(ctx context.Context, j *job) (*delivery.Job, []deli
 	var refused []delivery.RecipientResult
 	for _, r := range j.Recipients {
 		if text, ok := why[r.Address]; ok {
-			refused = append(refused, delivery.RecipientResult{ID: r.ID, Outcome: delivery.Failed, Word: "suppressed", Enhanced: suppressed, Text: text})
+			refused = append(refused, delivery.RecipientResult{ID: r.ID, Outcome: delivery.Failed, Word: reason.Suppressed, Enhanced: suppressed, Text: text})
 			continue
 		}
 		less.Recipients = append(less.Recipients, r)
@@ -328,7 +312,7 @@ func (q *Queue) askLocal(ctx context.Context, j *job) error {
 	}
 	j.Local = true
 	for i := range j.rows {
-		j.rows[i].Local, j.rows[i].contact = true, j.rows[i].domain
+		j.rows[i].Here()
 	}
 	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -18,6 +18,8 @@ import (
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/outcomes"
+	"waxwing/internal/reason"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
 
@@ -27,7 +29,7 @@ type settlement struct {
 	q          *Queue
 	job        *job
 	res        *delivery.Result
-	rows       []Entry // those whose lease holds
+	rows       []spool.Entry // those whose lease holds
 	now        time.Time
 	jitter     float64
 	stopped    bool // the server stopped, and cut the attempt short
@@ -39,13 +41,15 @@ type settlement struct {
 
 	prepared bool             // what follows is made
 	outcomes []bounce.Outcome // of rows, and how those then stand:
-	next     []Entry
+	next     []spool.Entry
 	detail   string
 	notice   *delivery.Envelope // a DSN to be queued, or nil
 	body     delivery.Content   // of notice, as Prepare made it
 	ascii    []byte             // its form in US-ASCII; nil: body is that, or there is none
+	forwards []forwarded        // messages to be queued for others
 	last     bool               // no recipient is left: the queue has dropped the body
 	gone     bool               // which was not there any more: the database has lost it
+	told     bool               // webhooks have events to post
 }
 
 // The ways in which a settlement fails that another try, with something
@@ -56,7 +60,7 @@ type (
 	mailboxError struct{ err error } // a mailbox cannot take its copy
 )
 
-func (e *lostError) Error() string    { return errLeaseLost.Error() }
+func (e *lostError) Error() string    { return spool.ErrLeaseLost.Error() }
 func (e *hookError) Error() string    { return e.err.Error() }
 func (e *mailboxError) Error() string { return e.err.Error() }
 func (e *hookError) Unwrap() error    { return e.err }
@@ -83,40 +87,66 @@ func (q *Queue) settlement(j *job, res *delivery.Result, stopped bool) *settleme
 }
 
 func (s *settlement) run(ctx context.Context) int {
-	q, j := s.q, s.job
 	defer s.over()
-	pause := settlePause
-	for try := 1; ; try++ {
-		err := s.prepare(ctx)
-		if err == nil {
-			err = q.Store.WriteSoon(ctx, s.write)
-		}
+	for try := range s.q.tries(ctx) {
+		err := s.try(ctx)
 		if err == nil {
 			s.done = true
 			s.settled(ctx)
 			return len(s.rows)
 		}
-		if s.mend(err) {
-			s.prepared = false
-			continue
-		}
 		var hook *hookError // mend knows how often to try those
 		if guard.Contained(err) && !errors.As(err, &hook) {
 			s.done = true // a panic would come again
-			q.giveUp(ctx, j)
+			s.q.giveUp(ctx, s.job)
 			return 0
 		}
 		if s.end(ctx, err, try) {
 			return 0
 		}
-		q.pause(pause)
-		pause = min(2*pause, longestWait)
+	}
+	return 0
+}
+
+// try writes the outcome, without what stands in the way.
+func (s *settlement) try(ctx context.Context) error {
+	for {
+		err := s.prepare(ctx)
+		if err == nil {
+			err = s.q.Store.WriteSoon(ctx, s.write)
+		}
+		if err == nil || !s.mend(err) {
+			return err
+		}
+		s.prepared = false
+	}
+}
+
+// tries counts the tries of what the store has to take, with a pause after each that
+// grows, until ctx ends.
+func (q *Queue) tries(ctx context.Context) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		pause := settlePause
+		for n := 1; yield(n) && ctx.Err() == nil; n++ {
+			q.pause(ctx, pause)
+			pause = min(2*pause, longestWait)
+		}
+	}
+}
+
+// wait returns after a time, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 
 // end acts on a try that failed, and says whether it was the last.
 func (s *settlement) end(ctx context.Context, err error, try int) bool {
-	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
+	log := s.q.Log.With(append(s.job.attrs(), "error", err)...)
 	f := failedTry{tried: s.job.tried(), gone: errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrReplaced), tries: try}
 	f.away = f.gone || s.q.away(ctx, err)
 	f.ends = f.gone || !s.q.board.State().Open
@@ -197,7 +227,7 @@ func (s *settlement) await(log *slog.Logger) {
 		}
 		err := s.q.outcomes.Keep(outcomes.Outcome{Message: s.job.ID, Claim: s.job.lease.number, Recipients: ids, Result: *s.res, Stopped: s.stopped})
 		if s.kept = err == nil; !s.kept {
-			log.Error("outcome kept in memory only: if this process ends before the store takes it, the message will be tried again", "file", s.q.Outcomes, "cause", err)
+			log.Error("outcome kept in memory only: if this process ends before the store takes it, the message will be tried again", "file", s.q.Outcomes, "error", err)
 		}
 	}
 	s.q.outage.Store(true)
@@ -238,18 +268,19 @@ func (s *settlement) mend(err error) bool {
 	var lost *lostError
 	var hook *hookError
 	var refused *mailboxError
-	log := s.q.Log.With("message", LogID(s.job.ID), "domain", s.job.rows[0].domain, "error", err)
+	log := s.q.Log.With(append(s.job.attrs(), "error", err)...)
 	switch {
 	case errors.As(err, &lost):
 		log.Warn("lease lost: these recipients are settled by another owner", "recipients", len(lost.ids))
-		s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(r Entry) bool { return slices.Contains(lost.ids, r.ID) })
+		s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(r spool.Entry) bool { return slices.Contains(lost.ids, r.ID) })
 	case errors.As(err, &refused):
 		log.Error("delivery could not be completed")
-		s.res.Copies = nil
+		stays := s.res.ByOthers()
+		s.res.Copies, s.res.Forwards = nil, nil
 		for i, rr := range s.res.Recipients {
-			if rr.Outcome == delivery.Delivered {
+			if rr.Outcome == delivery.Delivered && !stays(rr.ID) {
 				s.res.Recipients[i] = delivery.RecipientResult{ID: rr.ID, Outcome: delivery.Deferred,
-					Word: "mailbox-error", Text: "the mailbox could not be written"}
+					Word: reason.MailboxError, Text: "the mailbox could not be written"}
 			}
 		}
 	case errors.As(err, &hook) && s.hookErrors < hookTries:
@@ -272,9 +303,12 @@ func (s *settlement) prepare(ctx context.Context) error {
 	a := s.decide()
 	s.place(ctx)
 	if s.q.History > 0 {
-		s.detail = encodeDetail(s.res, s.outcomes, s.next)
+		s.detail = spool.DetailOf(s.res, s.outcomes, s.next)
 	}
 	if err := s.compose(ctx, &a); err != nil {
+		return err
+	}
+	if err := s.forward(ctx); err != nil {
 		return err
 	}
 	s.prepared = true
@@ -282,23 +316,23 @@ func (s *settlement) prepare(ctx context.Context) error {
 }
 
 func (s *settlement) write(tx *store.Tx) error {
-	s.last, s.gone = false, false
+	s.last, s.gone, s.told = false, false, false
 	var lost []int64
-	final, due := 0, map[dispatch.Lane]time.Time{}
+	final, due := 0, spool.Due{}
 	for i := range s.next {
 		e := &s.next[i]
-		n, err := e.update(tx)
+		mine, err := e.Settle(tx)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if !mine {
 			lost = append(lost, e.ID)
 		}
 		switch e.State {
-		case Delivered, Failed:
+		case spool.Delivered, spool.Failed:
 			final++
-		case Waiting:
-			earlier(due, e.lane(), e.Due)
+		case spool.Waiting:
+			due.At(e.Lane(), e.Due)
 		}
 	}
 	if len(lost) > 0 {
@@ -322,15 +356,18 @@ func (s *settlement) write(tx *store.Tx) error {
 		if err := s.q.insert(tx, s.notice, s.body, nil); err != nil {
 			return err
 		}
-		if err := insertForm(tx, s.notice.ID, s.ascii); err != nil {
+		if err := spool.InsertForm(tx, s.notice.ID, s.ascii); err != nil {
 			return err
 		}
 	}
-	if err := lowerLanes(tx, due); err != nil {
+	if err := s.writeForwards(tx); err != nil {
+		return err
+	}
+	if err := due.Write(tx); err != nil {
 		return err
 	}
 	for _, p := range s.job.paceChanged {
-		if err := saveChange(tx, p, s.now); err != nil {
+		if err := spool.SavePace(tx, p.To, p.Pace, p.Why, s.now); err != nil {
 			return err
 		}
 	}
@@ -346,7 +383,7 @@ func (s *settlement) contain(fn func() error) error {
 func (s *settlement) copies() []delivery.Copy {
 	var out []delivery.Copy
 	for _, c := range s.res.Copies {
-		if slices.ContainsFunc(s.next, func(e Entry) bool { return e.ID == c.Recipient && e.State == Delivered }) {
+		if slices.ContainsFunc(s.next, func(e spool.Entry) bool { return e.ID == c.Recipient && e.State == spool.Delivered }) {
 			out = append(out, c)
 		}
 	}
@@ -362,7 +399,7 @@ func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data []byte) 
 	if s.q.Mailboxes == nil {
 		return &mailboxError{errors.New("this server has no mailboxes")}
 	}
-	d := mailbox.Delivery{Body: s.job.ID, Data: data, Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started}
+	d := mailbox.Delivery{Body: s.job.ID, Data: data, Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started, MessageID: s.job.MessageID, Facts: s.job.Facts}
 	err := s.contain(func() error { return s.q.Mailboxes.Deliver(tx, d, copies) })
 	if mailboxes.IsRefusal(err) || guard.Contained(err) || errors.Is(err, body.ErrGone) {
 		return &mailboxError{err}
@@ -374,14 +411,13 @@ func (s *settlement) history(tx *store.Tx) error {
 	if s.q.History < 0 || s.untried() {
 		return nil
 	}
-	_, err := tx.Exec(`INSERT INTO attempts (id, message, domain, transport, owner, started, ended, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		store.NewID(), s.job.ID, s.job.rows[0].domain, cmp.Or(s.res.Name, string(s.res.Transport)), s.q.Owner, store.Time(s.res.Started), store.Time(s.res.Ended), s.detail)
-	return err
+	return spool.InsertAttempt(tx, s.job.ID, spool.Attempt{Domain: s.job.rows[0].DomainText, Transport: cmp.Or(s.res.Name, string(s.res.Transport)),
+		Owner: s.q.Owner, Started: s.res.Started, Ended: s.res.Ended}, s.detail)
 }
 
 // untried reports that nothing happened that a history should tell.
 func (s *settlement) untried() bool {
-	if !s.job.noAttempt && !s.job.crowded && s.job.holdRule == "" {
+	if !s.job.noAttempt && !s.job.putOff() && s.job.holdRule == "" {
 		return false
 	}
 	return !slices.ContainsFunc(s.outcomes, func(o bounce.Outcome) bool { return !o.Undone })
@@ -390,14 +426,9 @@ func (s *settlement) untried() bool {
 // finish counts recipients that reached their end. With the last one the body
 // goes, and without a history everything.
 func (s *settlement) finish(tx *store.Tx, n int) error {
-	var left int64
-	err := tx.Row(`UPDATE messages SET unsettled = unsettled - ?, finished = CASE WHEN unsettled = ? THEN CAST(? AS BIGINT) ELSE 0 END
-		WHERE id = ? RETURNING unsettled`, int64(n), int64(n), store.Time(s.now), s.job.ID).Scan(&left)
-	if err != nil {
-		return fmt.Errorf("count the message's recipients: %w", err)
-	}
-	if left > 0 {
-		return nil
+	left, err := spool.Finish(tx, s.job.ID, n, s.now)
+	if err != nil || left > 0 {
+		return err
 	}
 	s.last = true
 	err = body.Drop(tx, s.job.ID)
@@ -406,13 +437,12 @@ func (s *settlement) finish(tx *store.Tx, n int) error {
 		return fmt.Errorf("drop the message's body: %w", err)
 	}
 	if s.job.Purpose == delivery.DSN {
-		if err := deleteForm(tx, s.job.ID); err != nil {
+		if err := spool.DeleteForm(tx, s.job.ID); err != nil {
 			return err
 		}
 	}
 	if s.q.History < 0 {
-		_, err := deleteMessage(tx, s.job.ID, math.MaxInt64)
-		return err
+		return spool.DeleteMessage(tx, s.job.ID)
 	}
 	return nil
 }
@@ -429,13 +459,16 @@ func (s *settlement) hooks(tx *store.Tx) error {
 	if err := s.bounced(tx); err != nil {
 		return fmt.Errorf("suppression: %w", err)
 	}
+	if err := s.events(tx); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
 	if s.q.Settled == nil {
 		return nil
 	}
 	env := s.job.Envelope
 	env.Recipients = nil
 	for i := range s.next {
-		if st := s.next[i].State; st != Delivered && st != Failed {
+		if st := s.next[i].State; st != spool.Delivered && st != spool.Failed {
 			continue
 		}
 		if err := s.q.Settled(tx, env, s.outcomes[i].Result); err != nil {
@@ -452,7 +485,7 @@ func (s *settlement) bounced(tx *store.Tx) error {
 	}
 	for i := range s.next {
 		e, reply := &s.next[i], s.outcomes[i].Result.Reply
-		if e.State != Failed || e.Local || reply == nil {
+		if e.State != spool.Failed || e.Local || reply == nil {
 			continue
 		}
 		if err := s.q.Suppression.Bounced(tx, s.job.Account, e.Address, reply); err != nil {
@@ -472,22 +505,28 @@ func (s *settlement) settled(ctx context.Context) {
 	}
 	if s.notice != nil {
 		s.q.Wake()
+		// From here on its own lines, under its own id, tell what becomes of it.
+		s.q.Log.Info("notification queued", "message", delivery.ID(s.job.ID), "notification", delivery.ID(s.notice.ID), "sender", s.job.Sender)
+	}
+	s.toldForwards()
+	if s.told {
+		s.q.Webhooks.Wake()
 	}
 	if s.gone {
-		s.q.Log.Error("the database has lost the body of a message that is settled now", "message", LogID(s.job.ID))
+		s.q.Log.Error("the database has lost the body of a message that is settled now", "message", delivery.ID(s.job.ID))
 	}
 	if s.last && s.job.Size > MaxInline {
 		if err := s.q.bodies().Remove(ctx, s.job.ID); err != nil {
-			s.q.Log.Warn("body of a settled message left for the sweep", "message", LogID(s.job.ID), "error", err)
+			s.q.Log.Warn("body of a settled message left for the sweep", "message", delivery.ID(s.job.ID), "error", err)
 		}
 	}
 	for i := range s.next {
 		e := &s.next[i]
 		var due time.Time // of who still waits
-		if e.State == Waiting {
+		if e.State == spool.Waiting {
 			due = e.Due
 			s.q.alarm.Due(e.Due)
-			s.q.alarm.Due(e.attend)
+			s.q.alarm.Due(e.Attend)
 		}
 		if s.q.Log.Enabled(ctx, slog.LevelInfo) {
 			s.log(ctx, e, &s.outcomes[i], due)
@@ -495,25 +534,29 @@ func (s *settlement) settled(ctx context.Context) {
 	}
 }
 
-func (s *settlement) log(ctx context.Context, e *Entry, o *bounce.Outcome, due time.Time) {
+func (s *settlement) log(ctx context.Context, e *spool.Entry, o *bounce.Outcome, due time.Time) {
 	rr := &o.Result
-	reply, text := clean(rr.Reply.String()), rr.Text
+	reply, text := spool.Clip(rr.Reply.String()), rr.Text
 	if reply == text {
 		text = ""
 	}
-	s.q.Log.LogAttrs(ctx, slog.LevelInfo, outcomeWord(e, o), slog.String("message", LogID(s.job.ID)), slog.String("recipient", e.Address),
+	attrs := []slog.Attr{slog.String("message", delivery.ID(s.job.ID).String()), slog.String("recipient", e.Address),
 		slog.String("word", string(rr.Word)), slog.String("host", rr.Host.ASCII()), slog.String("tls", rr.TLS),
-		slog.String("reply", reply), slog.String("text", text), slog.Int("attempts", o.Attempts+1), slog.Time("due", due))
+		slog.String("reply", reply), slog.String("text", text), slog.Int("attempts", o.Attempts+1), slog.Time("due", due)}
+	if l := rr.Last; l != (delivery.Fact{}) {
+		attrs = append(attrs, slog.String("last-word", string(l.Word)), slog.String("last-text", spool.Clip(l.Text)))
+	}
+	s.q.Log.LogAttrs(ctx, slog.LevelInfo, e.OutcomeWord(o), attrs...)
 }
 
 // closing returns what else was claimed for a destination that has closed, so
 // that all its mail waits together.
 func (s *settlement) closing(ctx context.Context, p dispatch.Change) {
 	if !p.Pace.Dead() {
-		s.q.Log.Info("destination answers again", "destination", p.To.Name)
+		s.q.Log.Info("destination answers again", "destination", p.To.String())
 		s.q.Wake()
 		return
 	}
-	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", p.To.Name, "until", p.Pace.Blocked, "failures", p.Pace.Failures, "error", p.Text)
+	s.q.Log.Warn("destination cannot be reached: all mail for it waits", "destination", p.To.String(), "until", p.Pace.Blocked, "failures", p.Pace.Failures, "error", cmp.Or(p.Why.Text, string(p.Why.Word)))
 	s.q.giveBack(ctx, s.q.board.Recall(p.To), s.q.Now())
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -38,7 +39,7 @@ func TestOwnTransport(t *testing.T) {
 		if err := q.Enqueue(t.Context(), env, delivery.Bytes("x\r\n")); err != nil {
 			t.Fatal(err)
 		}
-		items, err := q.List(t.Context(), Filter{})
+		items, err := spool.List(t.Context(), s, spool.Filter{})
 		if err != nil || len(items) != 1 || items[0].Envelope.Transport != "office" {
 			t.Fatalf("%+v %v", items, err)
 		}
@@ -50,14 +51,14 @@ func TestOwnTransport(t *testing.T) {
 			if got != "office" {
 				t.Errorf("the job came with transport %q", got)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("no attempt was made")
 		}
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		m, err := q.Show(t.Context(), env.ID)
+		m, err := spool.Show(t.Context(), s, env.ID)
 		if err != nil || len(m.Attempts) != 1 || m.Attempts[0].Transport != "office" {
 			t.Errorf("%+v %v", m.Attempts, err)
 		}

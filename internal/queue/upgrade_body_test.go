@@ -10,6 +10,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -104,7 +105,7 @@ func checkUpgraded(t *testing.T, s *store.Store, mails map[int64][]byte) {
 	}
 	w.step()
 	for id, data := range mails {
-		if it := w.item(fmt.Sprintf("ok.%d@b.test", id)); it.State != Delivered {
+		if it := w.item(fmt.Sprintf("ok.%d@b.test", id)); it.State != spool.Delivered {
 			t.Errorf("%+v", it)
 		}
 		if !slices.Contains(w.tr.bodies, string(data)) {

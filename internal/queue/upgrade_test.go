@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -44,14 +45,14 @@ func upgradeLanes(t *testing.T, old *store.Store, upgrade func() *store.Store) {
 		t.Fatal(err)
 	}
 	w.step()
-	if it := w.item("ok.a@b.test"); it.State != Delivered || n.attempts("via:office") != 1 {
+	if it := w.item("ok.a@b.test"); it.State != spool.Delivered || n.attempts("via:office") != 1 {
 		t.Errorf("%+v", it)
 	}
-	if c, err := w.Unhold(t.Context(), Filter{}); err != nil || c.Done != 1 {
+	if c, err := w.Unhold(t.Context(), spool.Filter{}); err != nil || c.Done != 1 {
 		t.Errorf("%v %v", c, err)
 	}
 	w.step()
-	if it := w.item("ok.b@c.test"); it.State != Delivered || n.attempts("via:office") != 2 {
+	if it := w.item("ok.b@c.test"); it.State != spool.Delivered || n.attempts("via:office") != 2 {
 		t.Errorf("%+v", it)
 	}
 }

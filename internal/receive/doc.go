@@ -23,6 +23,7 @@ import (
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/verify"
 )
 
 // Enqueuer makes a message durable. When Enqueue returns nil, the message is
@@ -39,6 +40,11 @@ type Accounts interface {
 	IsHosted(ctx context.Context, name dns.Name) (bool, error)
 	Resolve(ctx context.Context, local string, domain dns.Name) (account.Target, error)
 	MaySendAs(ctx context.Context, name, address string) (bool, error)
+	IsDisabled(ctx context.Context, domain dns.Name) (bool, error)
+	Trusted(ctx context.Context, account string) ([]dns.Name, error)
+	Access(ctx context.Context, account string) (account.Access, error)
+	DisabledMail(ctx context.Context, domain dns.Name) (account.DisabledMail, error)
+	Admit(ctx context.Context, alias string, from account.Poster) (account.Admission, error)
 }
 
 // Signer returns the DKIM-Signature fields to put before msg;
@@ -48,19 +54,12 @@ type Signer interface {
 	Sign(ctx context.Context, from dns.Name, msg []byte, extra []string) ([]byte, error)
 }
 
-// Allowance bounds what accounts send in a day (INB-3); allowance.Store does.
-// The errors are *allowance.Exceeded or the store's. Safe for concurrent use.
-type Allowance interface {
-	Check(ctx context.Context, account string, recipients int) error
-	// Spend is Check and counts a message; undo takes one back that was not accepted.
-	Spend(ctx context.Context, account string, recipients int) (undo func(), err error)
-}
-
 // Report is mail to a report address, as it came: without our Received field.
 type Report struct {
 	Recipient string // local@domain as given in RCPT
 	Sender    string
-	Message   []byte // only valid during Take, and not to be changed: it may be a mapped file
+	Message   []byte        // only valid during Take, and not to be changed: it may be a mapped file
+	Facts     *verify.Facts // what was found out about who sent it; nil: nobody looked
 }
 
 // ReportSink takes reports out of the mail. A message that it does not take is
@@ -76,6 +75,7 @@ type ReportSink interface {
 // it is in use.
 type Door struct {
 	Hostname string // in Received
+	LMTP     bool   // its clients speak LMTP, which Received tells
 	Accounts Accounts
 	Queue    Enqueuer
 	// Postmaster names the address that gets mail to the bare <postmaster> (RFC

@@ -6,8 +6,13 @@ import (
 	"io"
 	"slices"
 
+	"waxwing/authres"
 	"waxwing/dns"
+	"waxwing/internal/blocklist"
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
+	"waxwing/internal/reason"
+	"waxwing/internal/verify"
 	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -39,8 +44,14 @@ type Facts struct {
 	Author     dns.Name             // domain of the From field; known on submission only, from Header on
 	Envelope   *delivery.Envelope   // from Message on
 
-	in      *incoming
-	reports []reportRecipient // recipients that are report addresses; not among Recipients
+	in       *incoming
+	reports  []reportRecipient // recipients that are report addresses; not among Recipients
+	name     *reverse          // of the client; nil where nobody looks
+	run      *verify.Run       // of a message that comes from outside
+	lists    *blocklist.Search // of the client in blocklists; nil where nobody asks
+	verified *verify.Facts     // what came of it; nil: nobody looked
+	top      []byte            // header fields above our Received
+	aside    reason.Word       // why it was decided that the message goes into Junk; "": it does not
 }
 
 // Header is the message's header; from Header on.
@@ -66,7 +77,6 @@ func refused(r *smtp.Reply) Decision { return Decision{Reply: r} }
 type session struct {
 	door   *Door
 	checks []Check
-	name   *reverse // of the client; nil where nobody looks
 	facts  Facts
 }
 
@@ -74,9 +84,16 @@ func (d *Door) session(conn smtpserver.Conn, checks []Check) session {
 	return session{door: d, checks: checks, facts: Facts{Conn: conn}}
 }
 
-func (s *session) Reset() { s.facts = Facts{Conn: s.facts.Conn} }
+func (s *session) Reset() {
+	s.Close()
+	s.facts = Facts{Conn: s.facts.Conn, name: s.facts.name}
+}
 
-func (s *session) Close() {}
+func (s *session) Close() {
+	if s.facts.run != nil {
+		s.facts.run.Stop()
+	}
+}
 
 func (s *session) Mail(ctx context.Context, p smtp.MailParams) error {
 	s.Reset()
@@ -144,7 +161,7 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 		accepted = true
 		return d.Reply, nil
 	}
-	reply, err := s.door.accept(ctx, f.Envelope, in.content(append(s.trace(ctx).field(), d.Fields...)))
+	reply, err := s.door.accept(ctx, f.Envelope, in.content(slices.Concat(f.top, s.trace(ctx).field(), d.Fields)))
 	accepted = err == nil
 	return reply, err
 }
@@ -184,13 +201,33 @@ func (s *session) trace(ctx context.Context) trace {
 	f := &s.facts
 	t := trace{
 		helo: f.Conn.HELO(), addr: f.Conn.Remote().Addr(), hostname: s.door.Hostname,
-		protocol: protocol(f.Conn, f.Mail.SMTPUTF8), tls: f.Conn.TLS(), requireTLS: f.Mail.RequireTLS,
+		protocol: protocol(f.Conn, f.Mail.SMTPUTF8, s.door.LMTP), tls: f.Conn.TLS(), requireTLS: f.Mail.RequireTLS,
 		id: f.Envelope.ID, now: f.Envelope.Accepted,
 	}
-	t.name, t.secure = s.name.result(ctx)
+	t.name, t.secure, _ = f.name.result(ctx)
 	if only, ok := f.onlyRecipient(); ok {
 		// A-labels, so that the field alone does not make the message need SMTPUTF8 (SES-17).
 		t.rcpt, _ = smtp.ASCIIAddress(only)
 	}
 	return t
+}
+
+// removeForged removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5),
+// and Return-Path and Waxwing-Junk: final delivery writes those there are (RFC 5321 §4.4).
+func (d *Door) removeForged(_ context.Context, f *Facts) *smtp.Reply {
+	in := f.in
+	ours := func(field message.Field) bool {
+		switch {
+		case field.Is("Return-Path"), field.Is(junk.FieldName):
+			return true
+		case !field.Is(authres.Name):
+			return false
+		}
+		return authres.ID(field.Value()) == d.Hostname
+	}
+	if slices.ContainsFunc(in.header.Fields, ours) {
+		in.header.Fields = slices.DeleteFunc(slices.Clone(in.header.Fields), ours)
+		in.edited = true
+	}
+	return nil
 }

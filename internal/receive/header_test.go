@@ -65,3 +65,16 @@ func (c *client) bdat(text, want string) {
 	fmt.Fprintf(c.nc, "BDAT %d LAST\r\n%s", len(text), text)
 	c.want(want)
 }
+
+// AUT-2: an account's mail to its neighbours does not vouch for itself in our name either.
+func TestAccountsForgeNothing(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	c := serve(t, &Submission{Door: common(q), Signer: seal{}}, &login.Checker{Accounts: people{}})
+	c.login()
+	c.send("250", "<joe@here.test>", "<joe@here.test>", "From: joe@here.test\r\nAuthentication-Results: mx.here.test; dkim=pass\r\n"+
+		"Return-Path: <boss@here.test>\r\nSubject: hi\r\n\r\nx")
+	if got := q.last(t).body; strings.Contains(got, "dkim=pass") || strings.Contains(got, "boss") || !strings.Contains(got, "Subject: hi") {
+		t.Errorf("stored as %q", got)
+	}
+}

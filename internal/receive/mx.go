@@ -10,6 +10,8 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/evidence"
+	"waxwing/internal/route"
 	"waxwing/internal/turns"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -26,6 +28,13 @@ type MX struct {
 	// Reports takes mail to report addresses, of which IsReport tells; nil: there are none.
 	Reports  ReportSink
 	IsReport func(ctx context.Context, local string, domain dns.Name) bool
+	// Backup are domains of others whose mail is passed on to their better MX hosts (INB-10).
+	Backup []dns.Name
+	// Auth finds out who sent a message, and what follows from it; nil: nobody does.
+	Auth *Authentication
+	// Junk decides, on what Auth has found, which accounts have a message in their inbox;
+	// nil: nobody does.
+	Junk *evidence.Room
 }
 
 // senderTimeout bounds the look at a sender's domain: with no DNS to ask, mail
@@ -44,9 +53,9 @@ type reportRecipient struct {
 
 // NewSession never refuses.
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}}, b.Checks, []Check{{Message: b.takeReports}})
+	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.weigh()}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
 	s := &mxSession{b.session(conn, checks), b}
-	s.name = lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
+	s.facts.name = lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
 	return s, nil
 }
 
@@ -81,6 +90,9 @@ func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 	err := s.b.resolve(ctx, to, d)
 	report := s.b.isReport(ctx, to, d)
 	switch {
+	case errors.Is(err, errNotHosted) && !report && !d.IsLiteral() && slices.Contains(s.b.Backup, d.Name):
+		rcpt.Local = false
+		return s.add(ctx, rcpt)
 	case errors.Is(err, errNotHosted) && !report:
 		return refuse(550, 7, 1, "%s is not hosted here, and this server does not relay", d)
 	case err != nil && !report:
@@ -89,6 +101,16 @@ func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 		return s.addReport(ctx, rcpt, err)
 	}
 	return s.add(ctx, rcpt)
+}
+
+// passOn has the mail of domains for which this is a backup MX go to their own hosts, with DANE
+// and MTA-STS, and to no relay of the operator's (INB-10). Direct delivery asks no host that the
+// domain does not prefer to this one (RFC 5321 §5.1).
+func passOn(_ context.Context, f *Facts) Decision {
+	if slices.ContainsFunc(f.Envelope.Recipients, func(r delivery.Recipient) bool { return !r.Local }) {
+		f.Envelope.Transport = route.DirectName
+	}
+	return Decision{}
 }
 
 // addReport notes a report address, once: each costs a look at the whole
@@ -125,51 +147,6 @@ func (b *MX) isReport(ctx context.Context, to smtp.Address, d delivery.Recipient
 	return b.Reports != nil && b.IsReport != nil && !d.IsLiteral() && b.IsReport(ctx, to.Local, d.Name)
 }
 
-// removeForged removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5),
-// and Return-Path: final delivery writes the one there is (RFC 5321 §4.4).
-func (b *MX) removeForged(_ context.Context, f *Facts) *smtp.Reply {
-	in := f.in
-	ours := func(field message.Field) bool {
-		switch {
-		case field.Is("Return-Path"):
-			return true
-		case !field.Is("Authentication-Results"):
-			return false
-		}
-		id, _, _ := strings.Cut(uncommented(field.Value()), ";")
-		word, _, _ := strings.Cut(strings.TrimSpace(id), " ")
-		return strings.EqualFold(strings.Trim(word, `"`), b.Hostname)
-	}
-	if slices.ContainsFunc(in.header.Fields, ours) {
-		in.header.Fields = slices.DeleteFunc(slices.Clone(in.header.Fields), ours)
-		in.edited = true
-	}
-	return nil
-}
-
-// uncommented is a field's value with a space for each comment in it (RFC 5322
-// §3.2.2), so that "(x)mx.example;" cannot pass for another server's word.
-func uncommented(v string) string {
-	var b strings.Builder
-	depth := 0
-	for i := 0; i < len(v); i++ {
-		switch c := v[i]; {
-		case c == '\\' && depth > 0:
-			i++
-		case c == '(':
-			depth++
-			b.WriteByte(' ')
-		case c == ')' && depth > 0:
-			depth--
-		case c == '\t' && depth == 0:
-			b.WriteByte(' ')
-		case depth == 0:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
 // maxReport is how large mail to a report address may be to be looked at, in octets.
 const maxReport = 16 << 20
 
@@ -194,18 +171,22 @@ func (b *MX) takeReports(ctx context.Context, f *Facts) Decision {
 	msg = msg[:min(len(msg), maxReport+1)]
 	d := Decision{Reply: smtp.NewReply(250, smtp.Enhanced{Class: 2}, "report taken")}
 	for _, r := range f.reports {
-		taken, reason, err := b.takeReport(ctx, Report{Recipient: r.Address, Sender: f.Envelope.Sender, Message: msg})
+		taken, reason, err := b.takeReport(ctx, Report{Recipient: r.Address, Sender: f.Envelope.Sender, Message: msg, Facts: f.verified})
 		switch {
 		case errors.Is(err, turns.ErrBusy):
 			return refused(refuse(451, 3, 2, "too many reports are being looked at, try again later").WithCause(err))
 		case err != nil:
 			return refused(localError(err))
 		}
-		b.log().Info("report mail", "recipient", r.Address, "taken", taken, "reason", reason)
+		b.log().Info("report mail", "message", delivery.ID(f.Envelope.ID), "recipient", r.Address, "taken", taken, "text", reason)
 		if taken {
 			continue
 		}
 		d.Fields = append(d.Fields, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
+		if reply := b.mayRead(ctx, f, r.unread); reply != nil {
+			return refused(reply)
+		}
+		r.unread.Junk = f.aside != ""
 		if !known(f.Envelope.Recipients, r.unread) {
 			f.Envelope.Recipients = append(f.Envelope.Recipients, r.unread)
 		}

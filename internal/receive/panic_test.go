@@ -22,8 +22,8 @@ func TestPanicInReverse(t *testing.T) {
 	watch := guardtest.New()
 	v := lookUpName(t.Context(), &watch.Guard, brokenResolver{}, netip.MustParseAddr("192.0.2.1"))
 	<-v.done
-	if name, secure := v.result(t.Context()); !name.IsZero() || secure {
-		t.Errorf("%v, %v", name, secure)
+	if name, secure, iprev := v.result(t.Context()); !name.IsZero() || secure || iprev != "temperror" {
+		t.Errorf("%v, %v, %s", name, secure, iprev)
 	}
 	if !watch.Saw(guard.Reverse, 1) {
 		t.Fatalf("counted: %v", watch.Seen())

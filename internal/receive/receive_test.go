@@ -33,7 +33,8 @@ import (
 	"waxwing/smtpserver"
 )
 
-// people is a fake of internal/accounts: joe and ann at here.test.
+// people is a fake of internal/accounts: joe and ann at here.test, far, whose mailboxes another
+// program keeps, and the aliases team, lonely and board.
 type people struct {
 	broken error
 }
@@ -51,6 +52,10 @@ func (p people) Resolve(_ context.Context, local string, d dns.Name) (account.Ta
 		return account.Target{}, accounts.ErrNotHosted
 	case local == "joe", local == "ann", local == "postmaster":
 		return account.Target{Account: local}, nil
+	case local == "far":
+		return account.Target{Account: local, Transport: "dovecot"}, nil
+	case local == "team", local == "lonely", local == "board":
+		return account.Target{Alias: local + "@here.test"}, nil
 	}
 	return account.Target{}, accounts.ErrNoSuchAddress
 }
@@ -59,6 +64,26 @@ func (p people) MaySendAs(_ context.Context, name, address string) (bool, error)
 	local, _, _ := strings.Cut(strings.TrimSuffix(address, "@here.test"), "+")
 	return local == name && strings.HasSuffix(address, "@here.test"), p.broken
 }
+
+// Admit: nobody is behind lonely, and board may write to board.
+func (p people) Admit(_ context.Context, alias string, _ account.Poster) (account.Admission, error) {
+	return map[string]account.Admission{"lonely@here.test": account.AdmitClosed, "board@here.test": account.AdmitNobody}[alias], p.broken
+}
+
+// Trusted: ann trusts a list.
+func (p people) Trusted(_ context.Context, account string) ([]dns.Name, error) {
+	if account == "ann" {
+		return []dns.Name{dns.MustParse("anns-list.test")}, p.broken
+	}
+	return nil, p.broken
+}
+
+func (p people) Access(context.Context, string) (account.Access, error) { return account.Access{}, nil }
+func (p people) DisabledMail(context.Context, dns.Name) (account.DisabledMail, error) {
+	return account.PutOff, p.broken
+}
+
+func (p people) IsDisabled(context.Context, dns.Name) (bool, error) { return false, p.broken }
 
 func (p people) Login(_ context.Context, user string) (string, error) {
 	return strings.TrimSuffix(user, "@here.test"), nil
@@ -218,7 +243,7 @@ func serve(t *testing.T, b smtpserver.Backend, auth smtpserver.Authenticator) *c
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	c := &client{t, nc, bufio.NewReader(nc)}
 	c.want("220")
 	c.do("250", "EHLO client.test")
@@ -615,7 +640,7 @@ func TestReverse(t *testing.T) {
 		{pointers{}, "from c ([192.0.2.1])\r\n"},
 	} {
 		tr := trace{helo: "c", addr: addr, hostname: "mx.test", protocol: "SMTP", now: noon}
-		tr.name, tr.secure = lookUpName(t.Context(), nil, tt.p, addr).result(t.Context())
+		tr.name, tr.secure, _ = lookUpName(t.Context(), nil, tt.p, addr).result(t.Context())
 		if got := string(tr.field()); !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}

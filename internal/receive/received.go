@@ -19,7 +19,7 @@ type trace struct {
 	name       dns.Name // that leads to addr and back; zero: none
 	secure     bool     // by answers that were Secure
 	hostname   string
-	protocol   string
+	protocol   string // "": by none of the registered ones
 	tls        *tls.ConnectionState
 	requireTLS bool
 	id         int64
@@ -27,12 +27,20 @@ type trace struct {
 	now        time.Time
 }
 
-// protocol is the "with" of RFC 3848 and, with SMTPUTF8, of RFC 6531 §4.3.
-func protocol(conn smtpserver.Conn, utf8 bool) string {
+// protocol is the "with" of RFC 3848 and, with SMTPUTF8, of RFC 6531 §4.3. What was handed
+// in without SMTP has none: RFC 5321 §4.4 allows registered names only.
+func protocol(conn smtpserver.Conn, utf8, lmtp bool) string {
+	if _, without := conn.(handedBy); without {
+		return ""
+	}
 	p := "SMTP"
+	if lmtp {
+		p = "L" + p[1:]
+	}
 	switch {
 	case utf8:
-		p = "UTF8SMTP"
+		p = "UTF8" + p
+	case lmtp:
 	case conn.ESMTP():
 		p = "ESMTP"
 	default:
@@ -64,8 +72,10 @@ func (t trace) field() []byte {
 	}
 	b = append(b, "\r\n\tby "...)
 	b = append(b, t.hostname...)
-	b = append(b, " with "...)
-	b = append(b, t.protocol...)
+	if t.protocol != "" {
+		b = append(b, " with "...)
+		b = append(b, t.protocol...)
+	}
 	if t.tls != nil {
 		b = append(b, " ("...)
 		b = append(b, strings.ReplaceAll(tls.VersionName(t.tls.Version), " ", "")...)

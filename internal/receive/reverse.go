@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -10,8 +11,8 @@ import (
 	"waxwing/internal/guard"
 )
 
-// Times for finding a client's name. It is only told in Received, so a message
-// waits for it a moment at most.
+// Times for finding a client's name. It is told in Received and in
+// Authentication-Results and decides nothing, so a message waits for it a moment at most.
 const (
 	reverseTimeout = 10 * time.Second
 	reverseWait    = 500 * time.Millisecond
@@ -23,6 +24,7 @@ type reverse struct {
 	done   chan struct{} // closed when the fields below are set
 	name   dns.Name      // zero: none that leads back to the address
 	secure bool          // every answer on the way was Secure (INB-6)
+	iprev  string        // the result of RFC 8601 §3
 }
 
 // lookUpName starts the search, which ends with ctx. Nil where there is nothing to ask.
@@ -44,16 +46,24 @@ func lookUpName(ctx context.Context, g *guard.Guard, r dns.Resolver, addr netip.
 func (v *reverse) find(ctx context.Context, r dns.Resolver, addr netip.Addr) {
 	ptr, err := r.LookupPTR(ctx, addr)
 	if err != nil {
+		v.iprev = "temperror"
+		return
+	}
+	if v.iprev = "permerror"; len(ptr.Records) == 0 {
 		return
 	}
 	lookup := r.LookupAAAA
 	if addr.Is4() {
 		lookup = r.LookupA
 	}
+	v.iprev = "fail"
 	for _, name := range ptr.Records[:min(len(ptr.Records), maxPointers)] {
 		ans, err := lookup(ctx, name)
+		if err != nil {
+			v.iprev = "temperror"
+		}
 		if err == nil && slices.Contains(ans.Records, addr) {
-			v.name = name
+			v.name, v.iprev = name, "pass"
 			v.secure = ptr.Security == dns.Secure && ans.Security == dns.Secure
 			return
 		}
@@ -61,17 +71,17 @@ func (v *reverse) find(ctx context.Context, r dns.Resolver, addr netip.Addr) {
 }
 
 // result waits a moment for the search.
-func (v *reverse) result(ctx context.Context) (name dns.Name, secure bool) {
+func (v *reverse) result(ctx context.Context) (name dns.Name, secure bool, iprev string) {
 	if v == nil {
-		return dns.Name{}, false
+		return dns.Name{}, false, "none"
 	}
 	t := time.NewTimer(reverseWait)
 	defer t.Stop()
 	select {
 	case <-v.done:
-		return v.name, v.secure
+		return v.name, v.secure, cmp.Or(v.iprev, "temperror")
 	case <-t.C:
 	case <-ctx.Done():
 	}
-	return dns.Name{}, false
+	return dns.Name{}, false, "temperror"
 }

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/allowance"
+	"waxwing/internal/reason"
 	"waxwing/internal/signing"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -20,8 +21,10 @@ import (
 type Submission struct {
 	Door
 	Signer Signer // nil: nothing is signed
-	// Allowance bounds what an account sends in a day; nil: nothing does.
-	Allowance Allowance
+	// Allowance bounds what an account sends in a day (INB-3); nil: nothing does.
+	Allowance *allowance.Store
+	// Wrote remembers to whom an account writes (JNK-1); nil: nobody does.
+	Wrote func(ctx context.Context, account string, addresses []string, reply bool) error
 
 	unsigned sync.Map // domains without a key that the log has been told of
 }
@@ -33,12 +36,33 @@ type submission struct {
 
 // NewSession never refuses: MAIL does, before AUTH.
 func (b *Submission) NewSession(_ context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	checks := slices.Concat([]Check{{Sender: loggedIn}, b.hasRoom(), {Sender: b.ownSender}, {Header: b.complete}}, b.Checks,
+	return &submission{b.session(conn, b.checks()), b}, nil
+}
+
+// checks are those of all mail of accounts, in their order.
+func (b *Submission) checks() []Check {
+	checks := slices.Concat([]Check{{Sender: loggedIn}, {Sender: b.maySend, Recipient: b.maySend}, b.hasRoom(), {Sender: b.ownSender}, b.posting(), {Header: b.removeForged}, {Header: b.complete}}, b.Checks,
 		[]Check{{Message: b.shorten}, {Message: b.seal}})
 	if b.Allowance != nil {
 		checks = append(checks, Check{Sender: b.allowed, Recipient: b.allowed, Message: b.spend})
 	}
-	return &submission{b.session(conn, checks), b}, nil
+	if b.Wrote != nil {
+		checks = append(checks, Check{Message: b.remember})
+	}
+	return checks
+}
+
+// remember notes to whom the account writes, before there can be an answer. No mail is
+// refused because it cannot.
+func (b *Submission) remember(ctx context.Context, f *Facts) Decision {
+	var to []string
+	for _, r := range f.Envelope.Recipients {
+		to = append(to, r.Address)
+	}
+	if err := b.Wrote(ctx, f.Envelope.Account, to, f.Header().Has("In-Reply-To")); err != nil {
+		b.log().Error("to whom an account writes was not noted", "account", f.Envelope.Account, "error", err)
+	}
+	return Decision{}
 }
 
 func loggedIn(_ context.Context, f *Facts) *smtp.Reply {
@@ -46,6 +70,22 @@ func loggedIn(_ context.Context, f *Facts) *smtp.Reply {
 		return refuse(530, 7, 0, "authentication required")
 	}
 	return nil
+}
+
+// maySend keeps the account's rules (ACC-3). At MAIL nobody is known yet to whom it goes.
+func (b *Submission) maySend(ctx context.Context, f *Facts) *smtp.Reply {
+	a, err := b.Accounts.Access(ctx, f.Conn.Identity())
+	if err != nil {
+		return localError(err)
+	}
+	switch word := a.MaySend(f.Recipient.Address == "" || f.Recipient.Local); word {
+	case "":
+		return nil
+	case reason.AccountSendsHosted:
+		return refuse(550, 7, 1, "your account sends to domains of this server alone (%s)", word)
+	default:
+		return refuse(550, 7, 1, "your account sends no mail (%s)", word)
+	}
 }
 
 // ownSender holds the sender to the account's addresses.
@@ -58,6 +98,21 @@ func (b *Submission) ownSender(ctx context.Context, f *Facts) *smtp.Reply {
 		return localError(err)
 	case !ok:
 		return refuse(553, 7, 1, "the sender address is not one of your account's")
+	}
+	return b.open(ctx, f.Mail.From.Domain)
+}
+
+// open refuses a sender whose domain is disabled (SET-4).
+func (b *Submission) open(ctx context.Context, domain string) *smtp.Reply {
+	d, err := dns.ParseName(domain)
+	if err != nil {
+		return nil // the bare postmaster of nobody's domain
+	}
+	switch off, err := b.Accounts.IsDisabled(ctx, d); {
+	case err != nil:
+		return localError(err)
+	case off:
+		return refuse(550, 7, 1, "%s is disabled here: nobody sends from it", d)
 	}
 	return nil
 }
@@ -91,7 +146,7 @@ func (b *Submission) allowed(ctx context.Context, f *Facts) *smtp.Reply {
 	return overLimit(b.Allowance.Check(ctx, f.Conn.Identity(), len(f.Recipients)+1))
 }
 
-// overLimit is the refusal of an Allowance. 450 is for what policy forbids for a
+// overLimit is the refusal beyond an allowance. 450 is for what policy forbids for a
 // time (RFC 5321 §4.2.3); clients keep the message and show the text.
 func overLimit(err error) *smtp.Reply {
 	var over *allowance.Exceeded
@@ -178,7 +233,7 @@ func (b *Submission) complete(ctx context.Context, f *Facts) *smtp.Reply {
 	if f.Author, err = message.FromDomain(*h); err != nil {
 		return refuse(550, 6, 0, "%s", err)
 	}
-	for _, name := range []string{"Bcc", "Resent-Bcc", "Return-Path"} {
+	for _, name := range []string{"Bcc", "Resent-Bcc"} {
 		in.edited = h.Del(name) > 0 || in.edited
 	}
 	// SES-17: before it is signed, so that hosts without SMTPUTF8 can be given it, too.
@@ -225,6 +280,9 @@ func (b *Submission) checkFrom(ctx context.Context, account string, h message.He
 		}
 		if !ok {
 			return refuse(550, 7, 1, "%s in the From or Sender field is not one of your account's addresses", a.Addr())
+		}
+		if r := b.open(ctx, a.Domain); r != nil { // the envelope's may be another one
+			return r
 		}
 	}
 	return nil

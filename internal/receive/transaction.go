@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
@@ -310,8 +311,21 @@ func (d *Door) resolve(ctx context.Context, to smtp.Address, domain delivery.Rec
 }
 
 func (d *Door) exists(ctx context.Context, local string, domain dns.Name) error {
-	_, err := d.Accounts.Resolve(ctx, local, domain)
+	t, err := d.Accounts.Resolve(ctx, local, domain)
+	off, mail := false, account.PutOff
+	if err == nil {
+		off, err = d.Accounts.IsDisabled(ctx, domain)
+	}
+	if err == nil && off {
+		mail, err = d.Accounts.DisabledMail(ctx, domain)
+	}
 	switch {
+	case off && err == nil && mail == account.PutOff:
+		return refuse(450, 2, 1, "%s takes no mail at the moment", domain)
+	case off && err == nil && mail == account.Refuse:
+		return refuse(550, 2, 1, "%s takes no mail", domain)
+	case err == nil && t.Refused:
+		return refuse(550, 2, 1, "this mailbox is disabled")
 	case err == nil:
 		return nil
 	case errors.Is(err, accounts.ErrNotHosted):

@@ -87,6 +87,12 @@ func (p Pace) Allowed(now time.Time, limit int) int {
 // IsBlocked reports that nobody is to dial at now.
 func (p Pace) IsBlocked(now time.Time) bool { return Shut(p.Blocked, now) }
 
+// Closing is what is known, on whatever machine, of a destination that did not answer.
+type Closing struct {
+	Until    time.Time // nobody dials before
+	Failures int       // in a row
+}
+
 // Shut reports that a destination that is closed until a time is so at now. A
 // time further away than any closing lasts is that of a clock that was wrong.
 func Shut(until, now time.Time) bool { return now.Before(until) && until.Sub(now) <= LongestClosing() }

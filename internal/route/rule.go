@@ -3,6 +3,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waxwing/dns"
@@ -26,6 +27,15 @@ func (s Scope) String() string {
 		return scopeWords[s]
 	}
 	return "unknown"
+}
+
+// ParseScope reads a scope's word.
+func ParseScope(s string) (Scope, error) {
+	i := slices.Index(scopeWords[:], s)
+	if i < 0 {
+		return 0, fmt.Errorf("%q is none of %s", s, strings.Join(scopeWords[:], ", "))
+	}
+	return Scope(i), nil
 }
 
 // MarshalText is String.
@@ -92,6 +102,9 @@ type Rule struct {
 	Transport string
 }
 
+// maxAttempts bounds MinAttempts.
+const maxAttempts = 1000
+
 // Check finds everything that is wrong with r; nil if nothing is.
 func (r *Rule) Check() error {
 	var errs []error
@@ -103,8 +116,8 @@ func (r *Rule) Check() error {
 	case r.Scope != OfServer && r.Owner == "":
 		errs = append(errs, fmt.Errorf("a route of one %s needs to name it", r.Scope))
 	}
-	if r.MinAttempts < 0 || r.MinAttempts > 1000 {
-		errs = append(errs, fmt.Errorf("the number of attempts, %d, must be from 0 to 1000", r.MinAttempts))
+	if r.MinAttempts < 0 || r.MinAttempts > maxAttempts {
+		errs = append(errs, fmt.Errorf("the number of attempts, %d, must be from 0 to %d", r.MinAttempts, maxAttempts))
 	}
 	if r.Need != nil && *r.Need > delivery.TLSOptional {
 		errs = append(errs, errors.New("unknown TLS need"))

@@ -24,10 +24,11 @@ const (
 	SOCKS5     Kind = "socks5"     // direct delivery through a SOCKS5 proxy
 	Fail       Kind = "fail"       // answered with a code and a text, sent nowhere
 	Local      Kind = "local"      // into mailboxes here
+	LMTP       Kind = "lmtp"       // into mailboxes that another program keeps (RFC 2033)
 )
 
 // Kinds are all kinds, in the order of the documentation.
-func Kinds() []Kind { return []Kind{Direct, Smarthost, Submission, SOCKS5, Fail, Local} }
+func Kinds() []Kind { return []Kind{Direct, Smarthost, Submission, SOCKS5, Fail, Local, LMTP} }
 
 // The names of the transports that always exist and cannot be changed.
 const (
@@ -85,15 +86,19 @@ func (s Security) Minimum() delivery.Minimum {
 // Verified reports that the host's identity is checked.
 func (s Security) Verified() bool { return s.Minimum() >= delivery.MinVerified }
 
-// Host is a host that the operator names: a name or an address. At most one
-// field is set.
+// Host is a host that the operator names: a name, an address, or a unix socket of this
+// machine. At most one field is set.
 type Host struct {
-	Name dns.Name   `json:"name,omitzero"`
-	Addr netip.Addr `json:"addr,omitzero"`
+	Name   dns.Name   `json:"name,omitzero"`
+	Addr   netip.Addr `json:"addr,omitzero"`
+	Socket string     `json:"socket,omitempty"` // its path; of kind lmtp alone
 }
 
-// ParseHost parses a host name or an IP address, in brackets or without.
+// ParseHost parses a host name, an IP address, in brackets or without, or the path of a socket.
 func ParseHost(s string) (Host, error) {
+	if strings.HasPrefix(s, "/") {
+		return Host{Socket: s}, nil
+	}
 	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil && a.Zone() == "" {
 		return Host{Addr: a.Unmap()}, nil
 	}
@@ -102,9 +107,12 @@ func ParseHost(s string) (Host, error) {
 }
 
 // IsZero reports no host.
-func (h Host) IsZero() bool { return h.Name.IsZero() && !h.Addr.IsValid() }
+func (h Host) IsZero() bool { return h.Name.IsZero() && !h.Addr.IsValid() && h.Socket == "" }
 
 func (h Host) String() string {
+	if h.Socket != "" {
+		return h.Socket
+	}
 	if h.Addr.IsValid() {
 		return h.Addr.String()
 	}
@@ -147,7 +155,9 @@ type Transport struct {
 }
 
 // Relays reports a transport that gives all mail to one host of the operator's choice.
-func (t *Transport) Relays() bool { return t.Kind == Smarthost || t.Kind == Submission }
+func (t *Transport) Relays() bool {
+	return t.Kind == Smarthost || t.Kind == Submission || t.Kind == LMTP
+}
 
 // PortNumber is the port to connect to.
 func (t *Transport) PortNumber() uint16 {
@@ -158,6 +168,8 @@ func (t *Transport) PortNumber() uint16 {
 		return 465
 	case t.Kind == Submission:
 		return 587
+	case t.Kind == LMTP:
+		return 24
 	}
 	return 25
 }
@@ -165,6 +177,9 @@ func (t *Transport) PortNumber() uint16 {
 // Floor is the least security of a session with the host: with a submission
 // service, TLS at least (RFC 8314 §3).
 func (t *Transport) Floor() delivery.Minimum {
+	if t.Host.Socket != "" {
+		return delivery.MinAny // nobody is in between
+	}
 	if t.Kind == Submission {
 		return max(t.Security.Minimum(), delivery.MinTLS)
 	}
@@ -205,7 +220,7 @@ func (t *Transport) Check() error {
 		errs = append(errs, err)
 	}
 	if !slices.Contains(Kinds(), t.Kind) {
-		add("unknown kind %q: one of direct, smarthost, submission, socks5, fail, local", t.Kind)
+		add("unknown kind %q: one of direct, smarthost, submission, socks5, fail, local, lmtp", t.Kind)
 		return errors.Join(errs...)
 	}
 	t.checkFamily(add)
@@ -266,13 +281,14 @@ func (t *Transport) checkRelay(add adder) {
 	if t.Host.IsZero() {
 		add("needs a host")
 	}
+	t.checkLMTP(add)
 	if !slices.Contains([]Security{"", SecurityVerified, SecurityDANE, SecurityTLS, SecurityAny}, t.Security) {
 		add("unknown security %q: verified, dane, tls or any", t.Security)
 	}
 	if t.Security.Verified() && t.Host.Addr.IsValid() {
 		add("the address %s has no name that its certificate could be verified for: name the host, or lower the security to tls", t.Host)
 	}
-	if t.Kind == Smarthost && (t.Implicit || t.Port == 465) {
+	if t.Kind != Submission && (t.Implicit || t.Port == 465) {
 		add("TLS from the start belongs to the kind submission")
 	}
 	// RFC 8314 §3: submission without TLS would show the password to anybody.
@@ -283,6 +299,30 @@ func (t *Transport) checkRelay(add adder) {
 		add("the host %s is not of the family %s", t.Host, t.Family)
 	}
 	t.checkLogin(add)
+}
+
+// maxSocket is how long the path of a unix socket can be, in octets.
+const maxSocket = 100
+
+func (t *Transport) checkLMTP(add adder) {
+	if t.Kind == LMTP && t.Port == 25 {
+		add("LMTP is not spoken on port 25 (RFC 2033, section 5)")
+	}
+	if t.Kind == LMTP && t.User != "" {
+		add("nobody logs in by LMTP: leave out user and password")
+	}
+	if t.Host.Socket == "" {
+		return
+	}
+	if t.Kind != LMTP {
+		add("the socket %s belongs to the kind lmtp", t.Host)
+	}
+	if len(t.Host.Socket) > maxSocket || strings.ContainsFunc(t.Host.Socket, control) {
+		add("the path of a socket has at most %d octets and no control characters", maxSocket)
+	}
+	if t.Port != 0 || t.Security != "" || t.Family != BothFamilies || len(t.Sources) > 0 {
+		add("a socket of this machine has neither port, security, address family nor source address")
+	}
 }
 
 func (t *Transport) checkLogin(add adder) {

@@ -1,6 +1,8 @@
 package route
 
 import (
+	"fmt"
+
 	"waxwing/internal/delivery"
 )
 
@@ -9,9 +11,9 @@ type Ways struct {
 	Generation int64  // another one may choose another way
 	Rules      []Rule // those that can be read
 	Transports map[string]Transport
-	// BadRule is why a rule cannot be read; nil if all can. Any mail may be what it
-	// was meant for, so all of it waits.
-	BadRule error
+	// Bad are the rules that cannot be read. Mail that one of them may have been meant for
+	// waits; all other mail goes its way.
+	Bad []BadRule
 	// Reports: the operator named somebody who is handed our TLS reports, before all rules.
 	Reports bool
 }
@@ -26,11 +28,25 @@ func (w *Ways) Choose(s Subject) delivery.Way {
 		return delivery.Way{Transport: ReportsName, Contact: delivery.Contact{Transport: ReportsName}, Why: "TLS reports are handed to the report relay"}
 	}
 	c := Choose(w.Rules, s)
-	way := delivery.Way{Transport: c.Transport, Why: c.Why, Contact: w.contact(s, c.Transport)}
-	if w.BadRule != nil {
-		way.Transport, way.Why = "", "a route cannot be read: "+w.BadRule.Error()
+	contact := w.contact(s, c.Transport) // what waits stays in the lane that it would have
+	c = w.hold(c, s)
+	return delivery.Way{Transport: c.Transport, Why: c.Why, Contact: contact}
+}
+
+// Choice is what Choose of this package says, unless a rule that cannot be read may have been
+// meant to take s before: then its Transport is "", and Why says which.
+func (w *Ways) Choice(s Subject) Choice { return w.hold(Choose(w.Rules, s), s) }
+
+func (w *Ways) hold(c Choice, s Subject) Choice {
+	if s.Own != "" { // no rule is asked
+		return c
 	}
-	return way
+	for i := range w.Bad {
+		if b := &w.Bad[i]; b.before(c.Rule, s) {
+			return Choice{Why: fmt.Sprintf("route %s cannot be read: %v", delivery.ID(b.Rule.ID), b.Err)}
+		}
+	}
+	return c
 }
 
 // contact is whom a transport dials for s. A transport of no known kind connects to

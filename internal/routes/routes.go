@@ -145,73 +145,34 @@ func strict(text string, v any) error {
 
 func (t *Table) readRules(tx *store.Tx) error {
 	return tx.Each(func(row store.Row) error {
-		var r route.Rule
-		var scope, need, attempts int64
-		var recipient, sender string
-		if err := row.Scan(&r.ID, &scope, &r.Owner, &r.Position, &recipient, &sender, &attempts, &need, &r.Transport); err != nil {
+		var r route.Row
+		if err := row.Scan(&r.ID, &r.Scope, &r.Owner, &r.Position, &r.Recipient, &r.Sender, &r.MinAttempts, &r.Need, &r.Transport); err != nil {
 			return err
 		}
-		r.Scope, r.MinAttempts = route.Scope(scope), int(attempts)
-		if need >= 0 {
-			n := delivery.TLSNeed(need)
-			r.Need = &n
-		}
-		err := errors.Join(pattern(recipient, &r.Recipient), pattern(sender, &r.Sender), r.Check())
-		if err != nil {
-			t.BadRule = fmt.Errorf("route %s: %w", delivery.ID(r.ID), err)
-			t.Broken["route "+delivery.ID(r.ID).String()] = err
+		rule, bad := r.Read()
+		if bad != nil {
+			t.Bad = append(t.Bad, *bad)
+			t.Broken["route "+delivery.ID(r.ID).String()] = bad.Err
 			return nil
 		}
-		t.Rules = append(t.Rules, r)
+		t.Rules = append(t.Rules, rule)
 		return nil
 	}, `SELECT id, scope, owner, position, recipient, sender, min_attempts, need, transport FROM routes`)
 }
 
-func pattern(s string, into *route.Pattern) (err error) {
-	if s != "" {
-		*into, err = route.ParsePattern(s)
-	}
-	return err
-}
-
 // change runs fn in a transaction that raises the area.
 func (s *Store) change(ctx context.Context, fn func(tx *store.Tx) error) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return tx.Raise(Area)
-	})
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).change(fn) })
 }
 
 // AddTransport stores a new transport; ErrExists, or what Check finds.
 func (s *Store) AddTransport(ctx context.Context, t route.Transport) error {
-	return s.put(ctx, t, `INSERT INTO transports (kind, settings, secrets, created, name) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, ErrExists)
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).AddTransport(t) })
 }
 
 // SetTransport changes one that exists, its secrets too; ErrUnknown, ErrBuiltIn.
 func (s *Store) SetTransport(ctx context.Context, t route.Transport) error {
-	if builtIn(t.Name) {
-		return fmt.Errorf("transport %s: %w", t.Name, ErrBuiltIn)
-	}
-	return s.put(ctx, t, `UPDATE transports SET kind = ?, settings = ?, secrets = ?, created = ? WHERE name = ?`, ErrUnknown)
-}
-
-func (s *Store) put(ctx context.Context, t route.Transport, query string, none error) error {
-	if err := t.Check(); err != nil {
-		return fmt.Errorf("transport %s: %w", t.Name, err)
-	}
-	settings, hidden, err := encode(t)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(query, string(t.Kind), settings, hidden, s.now(), t.Name)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("transport %s: %w", t.Name, none)
-		}
-		return err
-	})
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).SetTransport(t) })
 }
 
 func builtIn(name string) bool { return name == route.DirectName || name == route.LocalName }
@@ -219,29 +180,7 @@ func builtIn(name string) bool { return name == route.DirectName || name == rout
 // RemoveTransport forgets a transport. ErrInUse while a route or waiting mail names
 // it, ErrBuiltIn, ErrUnknown.
 func (s *Store) RemoveTransport(ctx context.Context, name string) error {
-	if builtIn(name) {
-		return fmt.Errorf("transport %s: %w", name, ErrBuiltIn)
-	}
-	return s.change(ctx, func(tx *store.Tx) error {
-		var waiting int64
-		// Via is of single recipients: those that wait, are tried now, or are held.
-		err := tx.Row(`SELECT (SELECT count(*) FROM messages WHERE finished = 0 AND transport = ?) +
-			(SELECT count(*) FROM recipients WHERE state IN (0, 1, 2) AND via = ?)`, name, name).Scan(&waiting)
-		if err != nil {
-			return err
-		}
-		if waiting > 0 {
-			return fmt.Errorf("transport %s: %w, by mail that waits", name, ErrInUse)
-		}
-		n, err := tx.Exec(`DELETE FROM transports WHERE name = ?`, name)
-		switch {
-		case store.IsForeignKey(err):
-			return fmt.Errorf("transport %s: %w, by a route", name, ErrInUse)
-		case err == nil && n == 0:
-			return fmt.Errorf("transport %s: %w", name, ErrUnknown)
-		}
-		return err
-	})
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).RemoveTransport(name) })
 }
 
 // Transports lists all transports by name.
@@ -265,10 +204,6 @@ func (s *Store) AddRule(ctx context.Context, r route.Rule, first bool) (route.Ru
 		return r, err
 	}
 	r.ID = store.NewID()
-	need := int64(-1)
-	if r.Need != nil {
-		need = int64(*r.Need)
-	}
 	err := s.change(ctx, func(tx *store.Tx) (err error) {
 		if err := known(tx, r); err != nil {
 			return err
@@ -276,15 +211,23 @@ func (s *Store) AddRule(ctx context.Context, r route.Rule, first bool) (route.Ru
 		if r.Position, err = position(tx, r, first); err != nil {
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO routes (id, scope, owner, position, recipient, sender, min_attempts, need, transport)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.ID, int64(r.Scope), r.Owner, r.Position, r.Recipient.String(), r.Sender.String(), int64(r.MinAttempts), need, r.Transport)
-		if store.IsForeignKey(err) { // removed since known looked
-			return fmt.Errorf("transport %s: %w", r.Transport, ErrUnknown)
-		}
-		return err
+		return insertRule(tx, r)
 	})
 	return r, err
+}
+
+func insertRule(tx *store.Tx, r route.Rule) error {
+	need := int64(-1)
+	if r.Need != nil {
+		need = int64(*r.Need)
+	}
+	_, err := tx.Exec(`INSERT INTO routes (id, scope, owner, position, recipient, sender, min_attempts, need, transport)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, int64(r.Scope), r.Owner, r.Position, r.Recipient.String(), r.Sender.String(), int64(r.MinAttempts), need, r.Transport)
+	if store.IsForeignKey(err) { // removed since known looked
+		return fmt.Errorf("transport %s: %w", r.Transport, ErrUnknown)
+	}
+	return err
 }
 
 // known refuses a route to nowhere, or of nobody: a slip of the pen would let

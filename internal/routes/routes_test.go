@@ -167,7 +167,7 @@ func TestBrokenRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		tab, err := s.Table(ctx)
-		if err != nil || len(tab.Broken) != 4 || tab.BadRule == nil || len(tab.Transports) != 2 || len(tab.Rules) != 0 {
+		if err != nil || len(tab.Broken) != 4 || len(tab.Bad) != 2 || len(tab.Transports) != 2 || len(tab.Rules) != 0 {
 			t.Fatalf("%+v %v", tab, err)
 		}
 		for what, err := range tab.Broken {

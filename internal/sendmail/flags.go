@@ -2,6 +2,7 @@ package sendmail
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"waxwing/internal/delivery"
@@ -40,18 +41,21 @@ const (
 	withOwnValue = "dq"
 )
 
-// Called reports whether a program of that name is sendmail, and the flags that the
-// name stands for.
-func Called(name string) (flags []string, ok bool) {
-	switch name {
-	case "sendmail":
-		return nil, true
-	case "mailq":
-		return []string{"-bp"}, true
-	case "newaliases":
-		return []string{"-bi"}, true
+// Args makes the arguments of waxwing's command line: called by the name sendmail, mailq or
+// newaliases, the program is that command.
+func Args(argv []string) []string {
+	if len(argv) == 0 {
+		return nil
 	}
-	return nil, false
+	switch filepath.Base(argv[0]) {
+	case "sendmail":
+		return append([]string{"sendmail"}, argv[1:]...)
+	case "mailq":
+		return append([]string{"sendmail", "-bp"}, argv[1:]...)
+	case "newaliases":
+		return append([]string{"sendmail", "-bi"}, argv[1:]...)
+	}
+	return argv[1:]
 }
 
 // parse reads a command line as getopt does: letters may be joined, the last of

@@ -19,6 +19,7 @@ import (
 
 	"waxwing/internal/certs"
 	"waxwing/internal/delivery"
+	"waxwing/internal/freeport"
 	"waxwing/sasl"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -68,13 +69,24 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s is taken", bad)
 		}
 	}
-	for name, want := range map[string]string{"sendmail": "", "mailq": "-bp", "newaliases": "-bi"} {
-		if flags, ok := Called(name); !ok || strings.Join(flags, " ") != want {
-			t.Errorf("%s: %v %v", name, flags, ok)
+}
+
+// TestArgs: the name under which the program is called stands for a command.
+func TestArgs(t *testing.T) {
+	t.Parallel()
+	for argv, want := range map[string]string{
+		"":                           "",
+		"waxwing":                    "",
+		"/usr/bin/waxwing serve":     "serve",
+		"/usr/sbin/sendmail -t":      "sendmail -t",
+		"sendmail":                   "sendmail",
+		"/usr/bin/mailq -v":          "sendmail -bp -v",
+		"newaliases":                 "sendmail -bi",
+		"/opt/sendmail/bin/other -t": "-t",
+	} {
+		if got := strings.Join(Args(strings.Fields(argv)), " "); got != want {
+			t.Errorf("%q: %q, want %q", argv, got, want)
 		}
-	}
-	if _, ok := Called("waxwing"); ok {
-		t.Error("waxwing is sendmail")
 	}
 }
 
@@ -361,12 +373,7 @@ func TestSendmailSubmits(t *testing.T) {
 // A server that is not there is a matter of trying again.
 func TestSendmailUnreachable(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := freeport.Port(t)
 	file := filepath.Join(t.TempDir(), "sendmail.toml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "server = \"localhost\"\nport = %d\n", port), 0o600); err != nil {
 		t.Fatal(err)

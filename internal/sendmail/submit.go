@@ -204,7 +204,7 @@ func (s *submission) send(ctx context.Context) (*smtp.Reply, error) {
 		}
 		return nil, s.failed("sending", err)
 	}
-	if err := s.judge(res); err != nil {
+	if err := s.failure(res); err != nil {
 		return nil, err
 	}
 	// All is done; how the server says goodbye changes nothing.
@@ -226,9 +226,9 @@ func wholeRefusal(res *smtpclient.TransactionResult, recipients []string) *smtp.
 	return nil
 }
 
-// judge makes of the replies what the caller is told. A message that some of the recipients
+// failure makes of the replies what the caller is told. A message that some of the recipients
 // have is not a success: who has it and who not is told.
-func (s *submission) judge(res *smtpclient.TransactionResult) error {
+func (s *submission) failure(res *smtpclient.TransactionResult) error {
 	if res.Mail != nil && !res.Mail.Positive() {
 		return refused(s.server()+" refused the sender <"+s.o.from+">", res.Mail)
 	}

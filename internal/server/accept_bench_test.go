@@ -11,6 +11,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/config"
+	"waxwing/internal/datadir"
 	"waxwing/internal/server"
 )
 
@@ -24,7 +25,7 @@ func BenchmarkAccept(b *testing.B) {
 		b.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(b.Context())
-	if _, err := server.InitStore(ctx, cfg, nil); err != nil {
+	if _, err := datadir.InitStore(ctx, cfg, nil); err != nil {
 		b.Fatal(err)
 	}
 	s, err := server.New(ctx, server.Options{Config: cfg})

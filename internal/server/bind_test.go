@@ -47,19 +47,19 @@ func TestFamilies(t *testing.T) {
 func TestNoIPv6(t *testing.T) {
 	t.Parallel()
 	var asked []string
-	s := &Server{o: Options{Listen: func(network, address string) (net.Listener, error) {
+	b := &builder{Options: Options{Listen: func(network, address string) (net.Listener, error) {
 		asked = append(asked, network+" "+address)
 		if network != "tcp4" {
 			return nil, &net.OpError{Op: "listen", Err: syscall.EAFNOSUPPORT}
 		}
 		return new(net.ListenConfig).Listen(context.Background(), network, strings.Replace(address, "0.0.0.0", "127.0.0.1", 1))
 	}}}
-	l, err := s.bind("mx", config.TCP(netip.MustParseAddrPort("[::]:0")))
+	l, err := b.bind("mx", config.TCP(netip.MustParseAddrPort("[::]:0")))
 	if err != nil {
 		t.Fatalf("%v: %v", asked, err)
 	}
 	l.Close()
-	if _, err := s.bind("mx", config.TCP(netip.MustParseAddrPort("[::1]:0"))); err == nil {
+	if _, err := b.bind("mx", config.TCP(netip.MustParseAddrPort("[::1]:0"))); err == nil {
 		t.Errorf("[::1] was bound without IPv6: %v", asked)
 	}
 }

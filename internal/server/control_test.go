@@ -11,13 +11,14 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/config"
 	"waxwing/internal/control"
+	"waxwing/internal/datadir"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
 	"waxwing/internal/lab"
+	"waxwing/internal/outbox"
 	"waxwing/internal/posture"
-	"waxwing/internal/queue"
 	"waxwing/internal/server"
-	"waxwing/internal/tlsreport"
+	"waxwing/internal/spool"
 )
 
 // A server that runs answers at its control socket, refuses a second one on its
@@ -49,13 +50,13 @@ func TestControl(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, "delivery", func() bool {
-		items, err := c.List(t.Context(), queue.Filter{States: []queue.State{queue.Delivered}})
+		items, err := c.List(t.Context(), spool.Filter{States: []spool.State{spool.Delivered}})
 		return err == nil && len(items) == 1
 	})
-	if count, err := c.Count(t.Context()); err != nil || count[queue.Delivered] != 1 {
+	if count, err := c.Count(t.Context()); err != nil || count[spool.Delivered] != 1 {
 		t.Errorf("%v %v", count, err)
 	}
-	if _, err := c.SendReports(t.Context(), tlsreport.SendOptions{DryRun: true}); err != nil {
+	if _, err := c.SendReports(t.Context(), "tlsrpt", outbox.SendOptions{DryRun: true}); err != nil {
 		t.Error(err)
 	}
 	var facts posture.Facts
@@ -97,7 +98,7 @@ func TestDeskWithoutServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := server.OpenStore(t.Context(), cfg, nil)
+	db, err := datadir.OpenStore(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,10 +107,10 @@ func TestDeskWithoutServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if items, err := desk.List(t.Context(), queue.Filter{}); err != nil || len(items) != 0 {
+	if items, err := desk.List(t.Context(), spool.Filter{}); err != nil || len(items) != 0 {
 		t.Errorf("%v %v", items, err)
 	}
-	if _, err := desk.SendReports(t.Context(), tlsreport.SendOptions{}); err != nil {
+	if _, err := desk.SendReports(t.Context(), "tlsrpt", outbox.SendOptions{}); err != nil {
 		t.Error(err)
 	}
 	x, err := server.Explainer(server.Options{Config: cfg}, db)
@@ -124,9 +125,9 @@ func TestDeskWithoutServer(t *testing.T) {
 
 func within(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("no %s within 20 s", what)
+			t.Fatalf("no %s within two minutes", what)
 		}
 	}
 }

@@ -8,11 +8,28 @@ import (
 	"waxwing/internal/alert"
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
+	"waxwing/internal/guard"
 )
 
-// exception is what the operator sets aside for a domain now (STS-13).
-func (s *Server) exception(d delivery.RecipientDomain) delivery.Exception {
-	return exceptionFor(s.live.Load().Delivery.Exceptions, d, s.o.Now())
+// exceptions warns once a day of delivery exceptions that end, before their domains' mail
+// begins to wait again.
+func (b *builder) exceptions(alerts *alert.Service) {
+	b.run("delivery exceptions", guard.SelfTest, func(ctx context.Context) error {
+		return daily(ctx, func() { b.tellExceptions(ctx, alerts) })
+	})
+}
+
+func (b *builder) tellExceptions(ctx context.Context, alerts *alert.Service) {
+	soon, over := config.EndingExceptions(b.live.Load().Delivery.Exceptions, b.Now())
+	for _, e := range soon {
+		b.Log.Warn("delivery exception ends soon: after it, the domain's mail waits where the cause is not mended", "domain", e.Domain.ASCII(), "until", e.Until, "text", e.Reason)
+		if err := alerts.Tell(ctx, ending(e)); err != nil && ctx.Err() == nil {
+			b.Log.Error("the postmaster was not told of a delivery exception that ends, will try again tomorrow", "domain", e.Domain.ASCII(), "error", err)
+		}
+	}
+	for _, e := range over {
+		b.Log.Warn("delivery exception has ended: take it out of the configuration", "domain", e.Domain.ASCII(), "until", e.Until)
+	}
 }
 
 func exceptionFor(all []config.Exception, d delivery.RecipientDomain, now time.Time) delivery.Exception {
@@ -28,22 +45,6 @@ func exceptionFor(all []config.Exception, d delivery.RecipientDomain, now time.T
 	return delivery.Exception{}
 }
 
-// exceptionNotice is how long before its end an exception is told of.
-const exceptionNotice = 7 * 24 * time.Hour
-
-// endingExceptions are those that end soon, or have ended and can go.
-func endingExceptions(all []config.Exception, now time.Time) (soon, over []config.Exception) {
-	for _, e := range all {
-		switch left := e.End().Sub(now); {
-		case left <= 0:
-			over = append(over, e)
-		case left <= exceptionNotice:
-			soon = append(soon, e)
-		}
-	}
-	return soon, over
-}
-
 // ending is what the operator is told, once, a week before an exception ends.
 func ending(e config.Exception) alert.Notice {
 	return alert.Notice{
@@ -52,29 +53,5 @@ func ending(e config.Exception) alert.Notice {
 		Text: fmt.Sprintf("[[delivery.exceptions]] sets transport security aside for %s until %s (UTC).\n\nReason: %s\n\n"+
 			"After that day mail to the domain waits again where the cause is not mended.\nSee: waxwing explain postmaster@%s\n",
 			e.Domain.ASCII(), e.Until, e.Reason, e.Domain.ASCII()),
-	}
-}
-
-// tellExceptions warns once a day of exceptions that end, before their domains'
-// mail begins to wait again.
-func (s *Server) tellExceptions(ctx context.Context) error {
-	for {
-		soon, over := endingExceptions(s.live.Load().Delivery.Exceptions, s.o.Now())
-		for _, e := range soon {
-			s.log.Warn("delivery exception ends soon: after it, the domain's mail waits where the cause is not mended", "domain", e.Domain.ASCII(), "until", e.Until, "reason", e.Reason)
-			if err := s.Alerts.Tell(ctx, ending(e)); err != nil && ctx.Err() == nil {
-				s.log.Error("the postmaster was not told of a delivery exception that ends, will try again tomorrow", "domain", e.Domain.ASCII(), "error", err)
-			}
-		}
-		for _, e := range over {
-			s.log.Warn("delivery exception has ended: take it out of the configuration", "domain", e.Domain.ASCII(), "until", e.Until)
-		}
-		timer := time.NewTimer(24 * time.Hour)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-		}
 	}
 }

@@ -65,7 +65,7 @@ func TestException(t *testing.T) {
 		}
 	}
 	for at, want := range map[string][2]int{"2027-01-20 00:00:00": {0, 0}, "2027-01-26 00:00:00": {1, 0}, "2027-02-01 00:00:00": {0, 1}, "2027-02-25 00:00:00": {1, 1}} {
-		soon, over := endingExceptions(all, day(at))
+		soon, over := config.EndingExceptions(all, day(at))
 		if len(soon) != want[0] || len(over) != want[1] {
 			t.Errorf("%s: %d end soon, %d are over; want %v", at, len(soon), len(over), want)
 		}

@@ -2,92 +2,51 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
-	"log"
+	"fmt"
 	"net"
 	"net/http"
-	"time"
 
+	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/guard"
+	"waxwing/internal/web/gate"
 	"waxwing/internal/web/policies"
 	"waxwing/internal/web/reports"
 )
 
-// serveHTTPS serves strangers over HTTPS: TLS reports that are posted (RPT-15), and
-// the MTA-STS policies of hosted domains (STS-11).
+// https serves strangers over HTTPS: TLS reports that are posted (RPT-15), and
+// the MTA-STS policies of hosted domains (STS-11); and programs: the API (OPS-8).
 // What else is public has its place in the same mux.
-func (s *Server) serveHTTPS(l net.Listener, c config.Listen, conf *tls.Config) func(context.Context) error {
-	mux := http.NewServeMux()
-	mux.Handle("POST "+reports.Path, &reports.Handler{Sink: s.TLSIntake, Now: s.o.Now, Log: s.area("tlsrpt"),
-		Count: s.Metrics.Posted})
-	mux.Handle("GET "+policies.Path, &policies.Handler{Source: s.STSPublish, Log: s.area("mta-sts")})
-	conf = conf.Clone()
-	conf.NextProtos = []string{"h2", "http/1.1"}
-	srv := bounded(&http.Server{Handler: s.guarded(guard.HTTPS, mux), TLSConfig: conf, ErrorLog: log.New(httpLog{s}, "", 0)})
-	gated := s.gated(l, c, guard.HTTPS)
-	gated.crowd = func(is bool) { srv.SetKeepAlivesEnabled(!is) } // which ends the idle ones
-	srv.ConnState = shaken
-	return func(ctx context.Context) error {
-		done := make(chan struct{})
-		stop := context.AfterFunc(ctx, s.guard.Func(guard.HTTPS, func() {
-			defer close(done)
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			if srv.Shutdown(drain) != nil {
-				srv.Close()
-			}
-		}))
-		err := srv.ServeTLS(gated, "", "")
-		if !stop() {
-			<-done
-		}
-		if !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
+func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
+	conf, err := f.tls(c)
+	if err != nil {
+		return nil, err
 	}
+	if conf == nil {
+		return nil, fmt.Errorf("listen on %s: https needs a certificate: set acme.directory, or tls.cert_file and tls.key_file", c.Address)
+	}
+	mux := http.NewServeMux()
+	count := f.rooms.Metrics.Requested
+	mux.Handle("POST "+reports.Path, gate.Counted(count, "tlsrpt", &reports.Handler{Sink: f.rooms.TLSIntake, Now: f.Now, Log: f.area(config.LogTLSRPT),
+		Count: f.rooms.Metrics.Posted}))
+	mux.Handle("POST "+reports.DMARCPath, gate.Counted(count, "dmarc", &reports.Handler{Sink: f.rooms.DMARCIntake, DMARC: true, Now: f.Now, Log: f.area(config.LogDMARC)}))
+	mux.Handle("GET "+policies.Path, gate.Counted(count, "mta-sts", &policies.Handler{Source: f.rooms.STSPublish, Log: f.area(config.LogMTASTS)}))
+	f.api(mux)
+	conf.NextProtos = []string{"h2", "http/1.1", certs.ALPN}
+	srv := gate.Bounded(f.area(config.LogHTTPS), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTPS, others(mux, gate.Counted(count, "other", mux))), TLSConfig: conf})
+	gated := f.gated(l, c, guard.HTTPS)
+	gated.Crowd = func(is bool) { srv.SetKeepAlivesEnabled(!is) } // which ends the idle ones
+	srv.ConnState = gate.Shaken
+	return func(ctx context.Context) error { return gate.ServeTLS(ctx, f.guard, srv, gated) }, nil
 }
 
-// guarded answers 500 where h panics. net/http would close the connection, and
-// neither log nor count that.
-func (s *Server) guarded(area guard.Area, h http.Handler) http.Handler {
+// others has requests that mux has no handler for, which it answers 404 or 405, served by rest.
+func others(mux *http.ServeMux, rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &answered{ResponseWriter: w}
-		if s.guard.Do(area, func() { h.ServeHTTP(a, r) }, "path", r.URL.Path, "remote", r.RemoteAddr) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			rest.ServeHTTP(w, r)
 			return
 		}
-		if a.begun {
-			panic(http.ErrAbortHandler) // half an answer must not look like a whole one: net/http closes the connection
-		}
-		http.Error(w, "internal error", http.StatusInternalServerError)
+		mux.ServeHTTP(w, r)
 	})
-}
-
-// answered knows whether an answer has begun.
-type answered struct {
-	http.ResponseWriter
-	begun bool
-}
-
-func (a *answered) WriteHeader(code int) {
-	a.begun = true
-	a.ResponseWriter.WriteHeader(code)
-}
-
-func (a *answered) Write(b []byte) (int, error) {
-	a.begun = true
-	return a.ResponseWriter.Write(b)
-}
-
-// Unwrap is for http.ResponseController.
-func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-// httpLog takes what net/http has to say of single connections.
-type httpLog struct{ s *Server }
-
-func (h httpLog) Write(b []byte) (int, error) {
-	h.s.area("https").Debug("connection", "text", string(b))
-	return len(b), nil
 }

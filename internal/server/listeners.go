@@ -3,130 +3,131 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"syscall"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
+	"waxwing/internal/account"
+	"waxwing/internal/certs"
 	"waxwing/internal/config"
+	"waxwing/internal/disk"
 	"waxwing/internal/guard"
 	"waxwing/internal/login"
+	"waxwing/internal/process"
 	"waxwing/internal/receive"
-	"waxwing/internal/tlsreport/intake"
+	"waxwing/peers"
 	"waxwing/proxyproto"
-	"waxwing/smtpserver"
 )
 
-func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
-
-// listener is one bound address and what serves it.
+// listener is one bound address.
 type listener struct {
 	net.Listener
-	kind  config.Kind
-	serve func(ctx context.Context) error
+	kind config.Kind
 }
 
-// buildListeners binds every listener of the configuration.
-func (s *Server) buildListeners(ctx context.Context) error {
-	cert, err := s.certificate()
+// serve serves a listener until ctx ends.
+type serve = func(ctx context.Context) error
+
+// front is what all listeners have in common.
+type front struct {
+	*builder
+	rooms  *Rooms
+	door   receive.Door
+	disk   *disk.Reserve
+	book   *certs.Book // nil: there is no certificate
+	logins *login.Checker
+	peers  *peers.Ledger // how clients have behaved
+}
+
+func (b *builder) front(ctx context.Context, r *Rooms, spool string) (*front, error) {
+	book, err := b.book(ctx, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	secret, err := login.Secret(ctx, s.Store)
+	secret, err := login.Secret(ctx, r.Store)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var conf *tls.Config
-	if cert != nil {
-		// CRT-4: TLS 1.2 at least; no session tickets on SMTP, for interoperability
-		// and because a resumed session proves less.
-		conf = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get, SessionTicketsDisabled: true, Time: s.o.Now}
+	log := b.area(config.LogLogin)
+	used := func(ctx context.Context, p account.AppPassword, from netip.Addr) {
+		if err := r.Accounts.AppUsed(ctx, p, from); err != nil {
+			log.Warn("the use of an app password was not noted", "account", p.Account, "app_password", p.Name, "error", err)
+		}
 	}
-	checker := &login.Checker{Accounts: s.Accounts, Now: s.o.Now, Log: s.area("login"), Guard: s.guard, Secret: secret, Count: s.Metrics.Login,
-		Limits: login.Limits{Failures: s.cfg.Limits.FailedLogins}}
-	door := s.receiving()
-	for _, c := range s.cfg.Listen {
-		l, err := s.bind(string(c.Kind), config.TCP(c.Address))
+	reserve := &disk.Reserve{Dir: b.cfg.DataDir, Octets: reserveOf(b.cfg), Log: b.Log, Now: b.Now}
+	return &front{
+		builder: b, rooms: r, disk: reserve, door: b.door(r, reserve, spool), book: book, peers: ledger(b.cfg.Limits, b.Now),
+		logins: &login.Checker{Accounts: r.Accounts, Now: b.Now, Log: log, Guard: b.guard, Secret: secret, Count: b.metrics.Login, Journal: &login.Journal{DB: r.Store, Now: b.Now, Log: log},
+			AppUsed: used, Limits: login.Limits{Failures: b.cfg.Limits.FailedLogins}},
+	}, nil
+}
+
+// listen binds every listener of the configuration.
+func (f *front) listen() error {
+	for _, c := range f.cfg.Listen {
+		l, err := f.bind(string(c.Kind), config.TCP(c.Address))
 		if err != nil {
 			return err
 		}
-		l = s.behindProxies(l, c)
-		bound := &listener{Listener: l, kind: c.Kind}
-		s.listeners = append(s.listeners, bound)
-		switch c.Kind {
-		case config.Metrics:
-			gated := s.gated(l, c, guard.Metrics)
-			gated.limits.Connections = metricsConnections
-			bound.serve = s.serveMetrics(gated)
-		case config.HTTPS:
-			if conf == nil {
-				return fmt.Errorf("listen on %s: https needs a certificate: set tls.cert_file and tls.key_file", c.Address)
-			}
-			bound.serve = s.serveHTTPS(l, c, conf)
-		case config.MX, config.Submission, config.Submissions:
-			srv, err := s.smtpServer(c, conf, checker, door)
-			if err != nil {
-				return err
-			}
-			bound.serve = func(ctx context.Context) error { return srv.Serve(ctx, l) }
-		default:
-			return fmt.Errorf("listen on %s: kind %q is not served by this version: take its [[listen]] table out of the configuration", c.Address, c.Kind)
+		l = f.behindProxies(l, c)
+		serve, err := f.serve(l, c)
+		if err != nil {
+			return errors.Join(err, l.Close())
 		}
+		f.open(l, c.Kind, serve)
 	}
 	return nil
 }
 
-// receiving is the door of all that takes mail in.
-func (s *Server) receiving() receive.Door {
-	return receive.Door{Hostname: s.cfg.Hostname.ASCII(), Accounts: s.Accounts, Queue: s.Queue, Postmaster: s.postmaster,
-		Room: s.disk.Room, TempDir: s.spool, Memory: s.incoming, Now: s.o.Now, Log: s.area("receive"), Guard: s.guard}
+// serve is what serves a kind of listener.
+func (f *front) serve(l net.Listener, c config.Listen) (serve, error) {
+	switch c.Kind {
+	case config.MX:
+		return f.mx(l, c)
+	case config.LMTP:
+		return f.lmtp(l, c)
+	case config.Submission, config.Submissions:
+		return f.submission(l, c)
+	case config.HTTP:
+		return f.http(l, c)
+	case config.HTTPS:
+		return f.https(l, c)
+	case config.Metrics:
+		return f.metrics(l, c)
+	}
+	return nil, fmt.Errorf("listen on %s: kind %q is not served by this version: take its [[listen]] table out of the configuration", c.Address, c.Kind)
 }
 
-// incomingMemory is for messages that are coming in, beyond 64 KiB of each. Where it is
-// used up, they go to the spool sooner.
-const incomingMemory = 32 << 20
-
-// behindProxies takes the PROXY headers of the listener's load balancers off
-// (INB-1).
-func (s *Server) behindProxies(l net.Listener, c config.Listen) net.Listener {
-	if len(c.ProxyFrom) == 0 {
-		return l
-	}
-	log, kind := s.area("proxy").With("listener", string(c.Kind)), string(c.Kind)
-	return &proxyproto.Listener{
-		Listener: l, Guard: s.guard, From: c.ProxyFrom, Pending: cmp.Or(c.MaxConnections, s.cfg.Limits.MaxConnections),
-		Refused: func(proxy netip.Addr, why string) {
-			s.Metrics.ProxyRefused(kind, why)
-			level := slog.LevelInfo
-			if why == "empty" { // a bare check of the port, every few seconds
-				level = slog.LevelDebug
-			}
-			log.Log(context.Background(), level, "a load balancer's connection was closed: it sent no good PROXY header", "proxy", proxy.String(), "word", why)
-		},
-	}
+// open has a listener served and in the end closed.
+func (b *builder) open(l net.Listener, kind config.Kind, serve serve) {
+	b.listeners = append(b.listeners, &listener{l, kind})
+	b.face("listener "+l.Addr().String(), guard.Listener, serve)
+	b.onClose(l)
 }
 
 // bind opens a TCP listener; every one of the server's comes from here. Where the
 // kernel has no IPv6 at all, "every address of both families" is those of IPv4.
-func (s *Server) bind(what string, e config.Endpoint) (net.Listener, error) {
-	l, err := s.o.Listen(e.Network, e.Address)
+func (b *builder) bind(what string, e config.Endpoint) (net.Listener, error) {
+	name := strings.ReplaceAll(what, " ", "-")
+	if b.Inherited != nil {
+		if l := b.Inherited.Take(name, e.Address); l != nil {
+			b.bound = append(b.bound, process.Socket{Name: name, For: e.Address, Listener: l})
+			return l, nil
+		}
+	}
+	l, err := b.Listen(e.Network, e.Address)
 	if port, every := strings.CutPrefix(e.Address, "[::]"); every && errors.Is(err, syscall.EAFNOSUPPORT) {
-		l, err = s.o.Listen("tcp4", "0.0.0.0"+port)
+		l, err = b.Listen("tcp4", "0.0.0.0"+port)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w%s", what, err, listenHint(err))
 	}
+	b.bound = append(b.bound, process.Socket{Name: name, For: e.Address, Listener: l})
 	return l, nil
 }
 
@@ -141,137 +142,22 @@ func listenHint(err error) string {
 	return ""
 }
 
-// maxHold is how long a message may ask to be held before its release (QUE-10).
-const maxHold = 60 * 24 * time.Hour
-
-// smtpServer is the front of one SMTP listener.
-func (s *Server) smtpServer(c config.Listen, conf *tls.Config, checker *login.Checker, door receive.Door) (*smtpserver.Server, error) {
-	lim := s.cfg.Limits
-	kind, limits := string(c.Kind), s.shares(c)
-	limits.MessageSize, limits.Recipients = int64(cmp.Or(c.MaxMessageSize, lim.MaxMessageSize)), lim.MaxRecipients
-	srv := &smtpserver.Server{
-		Hostname: s.cfg.Hostname.ASCII(), TLS: conf, ImplicitTLS: c.Kind == config.Submissions,
-		Limits: limits, Peers: s.peers,
-		Timeouts: smtpserver.Timeouts{Command: lim.CommandTimeout, Crowded: lim.CrowdedTimeout},
-		Offer:    smtpserver.Offer{RequireTLS: true},
-		Trace:    s.trace(kind),
-		Now:      s.o.Now, Log: s.area("smtp").With("listener", kind), Guard: s.guard,
+// behindProxies takes the PROXY headers of the listener's load balancers off
+// (INB-1).
+func (f *front) behindProxies(l net.Listener, c config.Listen) net.Listener {
+	if len(c.ProxyFrom) == 0 {
+		return l
 	}
-	if c.Kind == config.MX {
-		srv.Backend = &receive.MX{Door: door, DNS: s.DNS, Reports: reportSink{s.TLSIntake}, IsReport: s.isReport}
-		return srv, nil
-	}
-	if conf == nil {
-		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set tls.cert_file and tls.key_file", c.Address, c.Kind)
-	}
-	auth, err := s.authenticator(c, srv, checker)
-	if err != nil {
-		return nil, err
-	}
-	srv.Auth = auth
-	srv.Offer.FutureRelease = maxHold
-	srv.Backend = &receive.Submission{Door: door, Signer: s.Signing, Allowance: s.Allowance}
-	return srv, nil
-}
-
-// authenticator is who checks logins at a listener; where client certificates are
-// taken (INB-5), srv asks for them.
-func (s *Server) authenticator(c config.Listen, srv *smtpserver.Server, checker *login.Checker) (smtpserver.Authenticator, error) {
-	if !c.TakesCertificates() {
-		return checker, nil
-	}
-	trust, err := clientTrust(c)
-	if err != nil {
-		return nil, err
-	}
-	e := login.NewExternal(checker, trust)
-	conf := &clientTLS{base: srv.TLS}
-	conf.take(trust)
-	srv.TLS = srv.TLS.Clone()
-	srv.TLS.GetConfigForClient = conf.get
-	s.clientCAs = append(s.clientCAs, clientCA{c, func(t login.Trust) { e.SetTrust(t); conf.take(t) }})
-	return e, nil
-}
-
-// clientTrust reads whose certificates log in at a listener.
-func clientTrust(c config.Listen) (login.Trust, error) {
-	roots, err := c.ClientRoots()
-	if err != nil {
-		return login.Trust{}, fmt.Errorf("listen on %s: client_ca: %w", c.Address, err)
-	}
-	pinned, err := c.Pinned()
-	if err != nil {
-		return login.Trust{}, fmt.Errorf("listen on %s: %w", c.Address, err)
-	}
-	return login.Trust{Roots: roots, Pinned: pinned}, nil
-}
-
-// clientCA is a listener that takes client certificates, and how it is told of others.
-type clientCA struct {
-	listen config.Listen
-	take   func(login.Trust)
-}
-
-// clientTLS is the TLS of such a listener. Certificates are asked for and not
-// demanded, nor judged here: programs show what certificates they have, and then use
-// a password.
-type clientTLS struct {
-	base *tls.Config
-	now  atomic.Pointer[tls.Config]
-}
-
-func (c *clientTLS) take(t login.Trust) {
-	conf := c.base.Clone()
-	conf.ClientAuth, conf.ClientCAs = tls.RequestClientCert, t.Roots
-	conf.VerifyPeerCertificate = smallChain
-	c.now.Store(conf)
-}
-
-func (c *clientTLS) get(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now.Load(), nil }
-
-// maxChain is what the certificates that a client shows may have, in octets: they are
-// kept as long as the connection. Go's own bound is 256 KiB.
-const maxChain = 32 << 10
-
-// smallChain ends the handshake of a client that shows more.
-func smallChain(chain [][]byte, _ [][]*x509.Certificate) error {
-	size := 0
-	for _, c := range chain {
-		size += len(c)
-	}
-	if size > maxChain {
-		return fmt.Errorf("the client's certificates have %d octets, %d are allowed", size, maxChain)
-	}
-	return nil
-}
-
-// reportSink plugs the TLS reports into the mail that comes in.
-type reportSink struct{ reports *intake.Service }
-
-func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
-	return r.reports.Take(ctx, m.Recipient, m.Message)
-}
-
-// metricsConnections are those of scrapers at one time, and of whoever else comes.
-const metricsConnections = 100
-
-// serveMetrics serves /metrics for Prometheus.
-func (s *Server) serveMetrics(l net.Listener) func(context.Context) error {
-	mux := http.NewServeMux()
-	all := promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		if free, ok := s.disk.Left(); ok {
-			s.Metrics.DiskFree(free)
-		}
-		all.ServeHTTP(w, r)
-	})
-	srv := bounded(&http.Server{Handler: s.guarded(guard.Metrics, mux), WriteTimeout: time.Minute})
-	return func(ctx context.Context) error {
-		stop := context.AfterFunc(ctx, func() { srv.Close() })
-		defer stop()
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
+	log, kind := f.area(config.LogProxy).With("listener", string(c.Kind)), string(c.Kind)
+	return &proxyproto.Listener{
+		Listener: l, Guard: f.guard, From: c.ProxyFrom, Pending: cmp.Or(c.MaxConnections, f.cfg.Limits.MaxConnections),
+		Refused: func(proxy netip.Addr, why string) {
+			f.rooms.Metrics.ProxyRefused(kind, why)
+			level := slog.LevelInfo
+			if why == "empty" { // a bare check of the port, every few seconds
+				level = slog.LevelDebug
+			}
+			log.Log(context.Background(), level, "a load balancer's connection was closed: it sent no good PROXY header", "proxy", proxy.String(), "word", why)
+		},
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waxwing/dmarcrpt"
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/allowance"
@@ -29,8 +30,8 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/lab"
+	"waxwing/internal/outbox"
 	"waxwing/internal/sendmail"
-	"waxwing/internal/tlsreport"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -92,15 +93,56 @@ func movers() []mover {
 		{[]string{"account_limit_refusals_total"}, (*world).overLimit}, // the account sends nothing any more
 		{[]string{"tlsrpt_reports_total{direction=out}"}, func(w *world) {
 			w.n.Clock.Advance(24 * time.Hour) // over the day of all that was delivered
-			_, err := w.m.TLSReport.SendDay(w.ctx(), tlsreport.SendOptions{})
+			_, err := w.m.TLSReport.SendDay(w.ctx(), outbox.SendOptions{})
 			w.check(err)
 		}},
+		{[]string{"dmarc_reports_total{direction=out}"}, func(w *world) {
+			w.check(w.m.DMARCResults.Write(w.ctx(), []delivery.Evaluation{{Policy: dmarcrpt.Policy{Domain: "far.test"}}}))
+			w.n.Clock.Advance(24 * time.Hour)
+			_, err := w.m.DMARCReport.SendDay(w.ctx(), outbox.SendOptions{})
+			w.check(err)
+		}},
+		{[]string{"dns_findings{level=fault}"}, func(w *world) { // the lab's domains publish no names of addresses
+			w.n.Clock.Advance(time.Hour)
+			w.check(w.m.DNSWatch.Step(w.ctx()))
+		}},
+		{[]string{"incoming_decisions_total{action=deliver}", "junk_decisions_total{action=inbox}"}, func(w *world) { w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address()})) }},
+		{[]string{"dnsbl_lookups_total{zone=list.test}"}, func(w *world) {
+			w.m.Junk.Lists.Begin(w.ctx(), netip.MustParseAddr("8.8.8.8")).Result(w.ctx())
+		}},
+		{[]string{"filter_answers_total{filter=rspamd,result=silent}"}, func(w *world) { // nobody listens there
+			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address()}))
+		}},
 		{[]string{"disk_free_octets"}, (*world).fillDisk},
-		{[]string{"resolver_selftest"}, func(*world) {}}, // done at the start
+		{[]string{"last_backup_timestamp_seconds"}, (*world).backUp},
+		{[]string{"messages_refused_total{listener=mx,result=refused}"}, (*world).loop},
+		{[]string{"dns_lookups_total{type=MX}", "queue_recipients{state=waiting}", "queue_oldest_age_seconds{state=waiting}"}, func(w *world) {
+			w.deliver(delivery.FollowPolicy, lab.Publish{Zone: dns.Secure, Hosts: []lab.Host{{TLSA: lab.EEMismatch}}})
+			w.n.Clock.Advance(time.Minute)
+		}},
+		{[]string{"store_octets"}, func(w *world) {
+			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address(), Body: strings.Repeat(strings.Repeat("x", 70)+"\r\n", 300_000)}))
+		}},
+		{[]string{"http_requests_total{purpose=tlsrpt,result=4xx}"}, func(w *world) { w.https(http.MethodPost, "/tlsrpt", "{}") }},
+		{[]string{"http_requests_total{purpose=other,result=4xx}"}, func(w *world) { w.https(http.MethodGet, "/nothing", "") }},
+		{[]string{"resolver_selftest", "build_info", "store_up"}, func(*world) {}}, // done at the start
 	}
 }
 
-// TestEveryMetricMoves: each metric that a server has is moved by what it says it counts,
+// constant are metrics that stay as they are where all is well.
+var constant = map[string]bool{"waxwing_resolver_selftest": true, "waxwing_build_info": true, "waxwing_store_up": true}
+
+// elsewhere are metrics of what the world's server has not: the tests that move them.
+var elsewhere = map[string]string{
+	"waxwing_webhook_posts_total":                   "TestWebhooks",
+	"waxwing_certificate_attempts_total":            "TestCertificateMetrics",
+	"waxwing_certificate_expiry_timestamp_seconds":  "TestCertificateMetrics",
+	"waxwing_dns_publish_sets":                      "TestMetrics of dnspublish",
+	"waxwing_dns_publish_success_timestamp_seconds": "TestMetrics of dnspublish",
+	"waxwing_host_key_stage":                        "TestCertificateMetrics",
+}
+
+// OPS-1: each metric that a server has is moved by what it says it counts,
 // seen from outside. (waxwing_messages_accepted_total never moved: it waited for a verb
 // that nobody sent.)
 func TestEveryMetricMoves(t *testing.T) {
@@ -118,7 +160,7 @@ func TestEveryMetricMoves(t *testing.T) {
 			delete(left, name)
 			moved := func() bool {
 				now := w.scrape()
-				return now.sum(name, want) != before.sum(name, want) || name == "waxwing_resolver_selftest" && now[name] != nil
+				return now.sum(name, want) != before.sum(name, want) || constant[name] && now[name] != nil
 			}
 			// Two minutes: facts that are dropped are told when the others are written.
 			for end := time.Now().Add(2 * time.Minute); !moved(); time.Sleep(20 * time.Millisecond) {
@@ -129,6 +171,9 @@ func TestEveryMetricMoves(t *testing.T) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {
+		if elsewhere[name] != "" {
+			continue
+		}
 		t.Errorf("nothing is known to move %s: give it a mover", name)
 	}
 }
@@ -152,6 +197,11 @@ max_connections = 1
 address = "127.0.0.1:2626"
 kind = "mx"
 proxy_from = ["127.0.0.0/8"]
+[[junk.dnsbl]]
+zone = "list.test"
+points = 4
+[junk.rspamd]
+url = "http://127.0.0.1:1"
 [limits]
 max_recipients = 100
 [[delivery.exceptions]]
@@ -177,6 +227,22 @@ policies = ["unix:%[1]s/policies.sock"]
 
 func (w *world) fillDisk() {
 	w.check(os.WriteFile(filepath.Join(w.t.TempDir(), "large"), make([]byte, 16<<20), 0o600))
+}
+
+// loop hands in a message that has come round too often.
+func (w *world) loop() {
+	m := lab.Mail{From: "them@far.test", To: w.m.Address()}
+	for i := range 200 {
+		m.Header = append(m.Header, fmt.Sprintf("Received: from a by b; %d", i))
+	}
+	if err := w.m.Hand(w.ctx(), m); err == nil {
+		w.t.Error("a loop was taken")
+	}
+}
+
+// backUp does what docs/operating/backup.md says to who backs up by other means.
+func (w *world) backUp() {
+	w.check(os.WriteFile(filepath.Join(w.m.Dir, "data", "last-backup"), nil, 0o600))
 }
 
 func (w *world) ctx() context.Context { return w.t.Context() }
@@ -280,7 +346,7 @@ func (w *world) dial(port uint16) net.Conn {
 	nc, err := w.n.Network.DialContext(w.ctx(), "tcp", host.String())
 	w.check(err)
 	w.t.Cleanup(func() { nc.Close() })
-	w.check(nc.SetDeadline(time.Now().Add(20 * time.Second)))
+	w.check(nc.SetDeadline(time.Now().Add(2 * time.Minute)))
 	return nc
 }
 

@@ -102,13 +102,24 @@ runtime (` + "`go_…`" + `) and the process (` + "`process_…`" + `: memory, f
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, kindOf(m.name), strings.Join(labels, ", "), strings.ReplaceAll(m.help, "|", "\\|"))
 	}
 	b.WriteString(`
-## Worth an alert
+The number of series is bounded: about a hundred where nothing happens, and under 2,000 whatever others do; codes that hosts choose are
+told by their class (` + "`starttls-reply-4xx`" + `).
 
-- ` + "`increase(waxwing_panics_total[1h]) > 0`" + `: this server met a fault of its own. The log has it with its stack (` + "`panic contained`" + `); please report it.
-- ` + "`waxwing_resolver_selftest == 0`" + `: DANE cannot be relied on ([why.md](why.md)).
-- ` + "`increase(waxwing_posture_dropped_total[1h]) > 0`" + `: the store is slow or full.
-- ` + "`waxwing_disk_free_octets < 1e9`" + `: mail will soon be answered 452.
-- ` + "`rate(waxwing_recipients_settled_total{outcome=\"deferred\"}[15m])`" + ` far above its usual: a destination, the resolver or the network is in trouble.
+` + "`/healthz`" + ` at the same listener answers 200 while the process runs, ` + "`/readyz`" + ` where the server takes mail: the store answers and the disk has room.
+Otherwise it answers 503, and says why.
+
+## Alerts and a dashboard
+
+[prometheus/waxwing.rules.yml](prometheus/waxwing.rules.yml) has alert rules with causes and cures, each tested
+([waxwing.rules.test.yml](prometheus/waxwing.rules.test.yml); ` + "`promtool test rules`" + `), and
+[prometheus/waxwing.dashboard.json](prometheus/waxwing.dashboard.json) is a dashboard to be imported into Grafana. For Prometheus:
+
+` + "```" + `
+rule_files: [/etc/prometheus/waxwing.rules.yml]
+scrape_configs:
+  - job_name: waxwing
+    static_configs: [{targets: ["127.0.0.1:9100"]}]
+` + "```" + `
 
 ## Where a panic was contained
 
@@ -126,6 +137,8 @@ func kindOf(name string) string {
 	switch {
 	case strings.HasSuffix(name, "_total"):
 		return "counter"
+	case strings.HasSuffix(name, "_timestamp_seconds"), strings.HasSuffix(name, "_age_seconds"):
+		return "gauge"
 	case strings.HasSuffix(name, "_seconds"), strings.HasSuffix(name, "_bytes"):
 		return "histogram"
 	}

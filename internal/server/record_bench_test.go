@@ -23,9 +23,10 @@ import (
 	"waxwing/dns/dnstest"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
+	"waxwing/internal/datadir"
 	"waxwing/internal/delivery"
-	"waxwing/internal/queue"
 	"waxwing/internal/server"
+	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -102,7 +103,7 @@ send = %v
 	}
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
-	if _, err := server.InitStore(ctx, cfg, nil); err != nil {
+	if _, err := datadir.InitStore(ctx, cfg, nil); err != nil {
 		b.Fatal(err)
 	}
 	s, err := server.New(ctx, server.Options{Config: cfg})
@@ -114,14 +115,14 @@ send = %v
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
 	for {
-		counts, err := s.Queue.Count(ctx)
+		counts, err := spool.Count(ctx, s.Queue.Store)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if counts[queue.Failed] > 0 {
+		if counts[spool.Failed] > 0 {
 			b.Fatal("some were not delivered")
 		}
-		if counts[queue.Delivered] == messages {
+		if counts[spool.Delivered] == messages {
 			break
 		}
 		if time.Since(began) > 2*time.Minute {

@@ -102,7 +102,7 @@ func TestReload(t *testing.T) {
 	if old, _ := offered(firstClient); !external || old || serial == before {
 		t.Errorf("after the reload: %v, %v, certificate %s, before %s", external, old, serial, before)
 	}
-	if len(s.live.Load().Delivery.Exceptions) != 1 || s.live.Load().Hostname != cfg.Hostname || s.minimum(delivery.RecipientDomain{}) != delivery.MinAny {
+	if len(s.live.Load().Delivery.Exceptions) != 1 || s.live.Load().Hostname != cfg.Hostname || s.live.minimum(delivery.RecipientDomain{}) != delivery.MinAny {
 		t.Errorf("taken over: %+v", s.live.Load().Delivery.Exceptions)
 	}
 	// Files that are of no use change nothing.

@@ -195,7 +195,7 @@ func TestSlowReportAddresses(t *testing.T) {
 		t.Errorf("a report is not taken: %q %v", reason, err)
 	}
 	var told, open int
-	for end := time.Now().Add(20 * time.Second); (told == 0 || open > 0) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); (told == 0 || open > 0) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		err := s.Store.Read(ctx, func(tx *store.Tx) error {
 			return tx.Row(`SELECT (SELECT count(*) FROM tls_alerts WHERE told > 0), 1 - (SELECT count(*) FROM outbox_units WHERE state = 'skipped')`).Scan(&told, &open)
 		})

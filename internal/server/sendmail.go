@@ -18,41 +18,49 @@ import (
 // kindSendmail is the submission socket among the listeners.
 const kindSendmail config.Kind = "sendmail"
 
-// listenSendmail makes the submission socket, where the configuration has one (TRA-5).
-func (s *Server) listenSendmail() error {
-	c := s.cfg.Sendmail
+// sendmail makes the submission socket, where the configuration has one (TRA-5).
+func (f *front) sendmail() error {
+	c, lim, m := f.cfg.Sendmail, f.cfg.Limits, f.rooms.Metrics
 	if c.Socket == "" {
 		return nil
 	}
-	door := s.receiving()
-	srv := &submitsocket.Server{Hostname: s.cfg.Hostname.ASCII(), Users: map[uint32]submitsocket.User{}, MessageSize: int64(s.cfg.Limits.MaxMessageSize),
-		Recipients: s.cfg.Limits.MaxRecipients, Connections: c.MaxConnections, PerUser: c.ConnectionsPerUser, Log: s.area("sendmail"), Guard: s.guard,
-		Count:    func(refused string) { s.Metrics.Connected(string(kindSendmail), refused) },
-		Ended:    func() { s.Metrics.Disconnected(string(kindSendmail), "closed") },
-		Accepted: func() { s.Metrics.Accepted(string(kindSendmail)) }}
-	for _, u := range c.User {
-		uid, err := userID(u.User)
-		if err != nil {
-			return fmt.Errorf("sendmail.user %q: %w", u.User, err)
-		}
-		if _, ok := srv.Users[uid]; ok {
-			return fmt.Errorf("sendmail.user %q: the user id %d has a table already, under another name", u.User, uid)
-		}
-		own := door
-		if len(u.Addresses) > 0 {
-			if own.Accounts, err = limitTo(door.Accounts, u.Addresses); err != nil {
-				return fmt.Errorf("sendmail.user %q: %w", u.User, err)
-			}
-		}
-		srv.Users[uid] = submitsocket.User{Account: u.Account, Backend: &receive.Submission{Door: own, Signer: s.Signing, Allowance: s.Allowance}}
+	users, err := f.sendmailUsers()
+	if err != nil {
+		return err
 	}
+	srv := &submitsocket.Server{Hostname: f.cfg.Hostname.ASCII(), Users: users, MessageSize: int64(lim.MaxMessageSize),
+		Recipients: lim.MaxRecipients, Connections: c.MaxConnections, PerUser: c.ConnectionsPerUser, Log: f.area(config.LogSendmail), Guard: f.guard,
+		Count:    func(refused string) { m.Connected(string(kindSendmail), refused) },
+		Ended:    func() { m.Disconnected(string(kindSendmail), "closed") },
+		Accepted: func() { m.Accepted(string(kindSendmail)) }}
 	l, err := submitsocket.Listen(c.Socket)
 	if err != nil {
 		return err
 	}
-	s.listeners = append(s.listeners, &listener{Listener: l, kind: kindSendmail,
-		serve: func(ctx context.Context) error { return srv.Serve(ctx, l) }})
+	f.open(l, kindSendmail, func(ctx context.Context) error { return srv.Serve(ctx, l) })
 	return nil
+}
+
+// sendmailUsers are the users of this machine who may use it, by their ids.
+func (f *front) sendmailUsers() (map[uint32]submitsocket.User, error) {
+	users := map[uint32]submitsocket.User{}
+	for _, u := range f.cfg.Sendmail.User {
+		uid, err := userID(u.User)
+		if err != nil {
+			return nil, fmt.Errorf("sendmail.user %q: %w", u.User, err)
+		}
+		if _, ok := users[uid]; ok {
+			return nil, fmt.Errorf("sendmail.user %q: the user id %d has a table already, under another name", u.User, uid)
+		}
+		backend := f.submitted()
+		if len(u.Addresses) > 0 {
+			if backend.Accounts, err = limitTo(backend.Accounts, u.Addresses); err != nil {
+				return nil, fmt.Errorf("sendmail.user %q: %w", u.User, err)
+			}
+		}
+		users[uid] = submitsocket.User{Account: u.Account, Backend: backend}
+	}
+	return users, nil
 }
 
 // userID finds a user of this machine by name or number.

@@ -47,7 +47,7 @@ func TestLongMessagesAreSpooledInDataDir(t *testing.T) {
 		}
 		return false
 	}
-	for end := time.Now().Add(10 * time.Second); !found(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !found(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no file of the spool is open")
 		}

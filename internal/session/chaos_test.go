@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // Whatever hosts do, and whenever, on connections that many messages share at
@@ -110,7 +111,7 @@ func chaoticMessage(t *testing.T, r *rig, id string, peers []*peer) {
 		switch {
 		case res.Outcome == delivery.Delivered:
 			ok = n == 1
-		case res.Word == Unanswered:
+		case res.Word == reason.Unanswered:
 			ok = n <= 1
 		}
 		if !ok {

@@ -17,6 +17,7 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/sound"
 	"waxwing/smtpclient"
 	"waxwing/tlsrpt"
@@ -44,8 +45,8 @@ func bounded(s string) string {
 	return s[:n] + "…"
 }
 
-func tlsFailure(t tlsrpt.ResultType, why delivery.Reason, format string, args ...any) *delivery.TLSFailure {
-	return &delivery.TLSFailure{Type: t, Reason: why, Text: bounded(fmt.Sprintf(format, args...))}
+func tlsFailure(t tlsrpt.ResultType, why reason.Word, format string, args ...any) *delivery.TLSFailure {
+	return &delivery.TLSFailure{Type: t, Word: why, Text: bounded(fmt.Sprintf(format, args...))}
 }
 
 // classifyPKIX turns an error of x509 into RFC 8460's terms (SES-4).
@@ -60,34 +61,34 @@ func classifyPKIX(err error, leaf *x509.Certificate, now time.Time) *delivery.TL
 		roots     x509.SystemRootsError
 		weakChain *sound.KeyError
 	)
-	fail := func(t tlsrpt.ResultType, why delivery.Reason) *delivery.TLSFailure {
+	fail := func(t tlsrpt.ResultType, why reason.Word) *delivery.TLSFailure {
 		return tlsFailure(t, why, "%v", err)
 	}
 	switch {
 	case errors.As(err, &host):
 		if len(leaf.DNSNames) == 0 {
-			return tlsFailure(tlsrpt.CertificateHostMismatch, CertNoName, "the certificate carries no DNS name; it must carry %s", host.Host)
+			return tlsFailure(tlsrpt.CertificateHostMismatch, reason.CertNoName, "the certificate carries no DNS name; it must carry %s", host.Host)
 		}
-		return fail(tlsrpt.CertificateHostMismatch, CertHostMismatch)
+		return fail(tlsrpt.CertificateHostMismatch, reason.CertHostMismatch)
 	case errors.As(err, &invalid):
 		return classifyInvalid(invalid, now)
 	case errors.As(err, &unknown):
 		if selfSigned(leaf) {
-			return fail(tlsrpt.CertificateNotTrusted, CertSelfSigned)
+			return fail(tlsrpt.CertificateNotTrusted, reason.CertSelfSigned)
 		}
-		return fail(tlsrpt.CertificateNotTrusted, CertUnknownAuthority)
+		return fail(tlsrpt.CertificateNotTrusted, reason.CertUnknownAuthority)
 	case errors.As(err, &critical):
-		return fail(tlsrpt.CertificateNotTrusted, CertCriticalExtension)
+		return fail(tlsrpt.CertificateNotTrusted, reason.CertCriticalExtension)
 	case errors.As(err, &weak):
-		return fail(tlsrpt.CertificateNotTrusted, CertWeakAlgorithm)
+		return fail(tlsrpt.CertificateNotTrusted, reason.CertWeakAlgorithm)
 	case errors.As(err, &weakChain):
-		return fail(tlsrpt.CertificateNotTrusted, CertWeakKey)
+		return fail(tlsrpt.CertificateNotTrusted, reason.CertWeakKey)
 	case errors.As(err, &violation):
-		return fail(tlsrpt.CertificateNotTrusted, CertNotCA)
+		return fail(tlsrpt.CertificateNotTrusted, reason.CertNotCA)
 	case errors.As(err, &roots):
-		return fail(tlsrpt.CertificateNotTrusted, RootsUnavailable)
+		return fail(tlsrpt.CertificateNotTrusted, reason.RootsUnavailable)
 	}
-	return fail(tlsrpt.CertificateNotTrusted, CertInvalid)
+	return fail(tlsrpt.CertificateNotTrusted, reason.CertInvalid)
 }
 
 func selfSigned(c *x509.Certificate) bool {
@@ -95,25 +96,25 @@ func selfSigned(c *x509.Certificate) bool {
 }
 
 func classifyInvalid(err x509.CertificateInvalidError, now time.Time) *delivery.TLSFailure {
-	why := CertInvalid
+	why := reason.CertInvalid
 	switch err.Reason {
 	case x509.Expired:
 		// x509 has one word for both ends of the validity; RFC 8460 only for one.
 		if err.Cert == nil || !now.Before(err.Cert.NotBefore) {
-			return tlsFailure(tlsrpt.CertificateExpired, CertExpired, "%v", err)
+			return tlsFailure(tlsrpt.CertificateExpired, reason.CertExpired, "%v", err)
 		}
-		why = CertNotYetValid
+		why = reason.CertNotYetValid
 	case x509.NotAuthorizedToSign:
-		why = CertNotCA
+		why = reason.CertNotCA
 	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName,
 		x509.TooManyConstraints, x509.CANotAuthorizedForExtKeyUsage:
-		why = CertNameConstraints
+		why = reason.CertNameConstraints
 	case x509.TooManyIntermediates:
-		why = CertChainTooLong
+		why = reason.CertChainTooLong
 	case x509.IncompatibleUsage:
-		why = CertUsage
+		why = reason.CertUsage
 	case x509.NameMismatch:
-		why = CertUnknownAuthority
+		why = reason.CertUnknownAuthority
 	}
 	return tlsFailure(tlsrpt.CertificateNotTrusted, why, "%v", err)
 }
@@ -122,18 +123,18 @@ func classifyInvalid(err x509.CertificateInvalidError, now time.Time) *delivery.
 func classifyDANE(err error) *delivery.TLSFailure {
 	var de *dane.Error
 	if !errors.As(err, &de) {
-		return tlsFailure(tlsrpt.ValidationFailure, dane.NoMatch, "%v", err)
+		return tlsFailure(tlsrpt.ValidationFailure, reason.DANENoMatch, "%v", err)
 	}
 	t := tlsrpt.ValidationFailure
-	switch de.Reason {
-	case dane.TAExpired:
+	switch de.Word {
+	case reason.DANETAExpired:
 		t = tlsrpt.CertificateExpired
-	case dane.TANameMismatch:
+	case reason.DANETANameMismatch:
 		t = tlsrpt.CertificateHostMismatch
-	case dane.TAChain:
+	case reason.DANETAChain:
 		t = tlsrpt.CertificateNotTrusted
 	}
-	return tlsFailure(t, delivery.Reason(de.Reason), "%v", err)
+	return tlsFailure(t, de.Word, "%v", err)
 }
 
 // classifyStartTLS turns an error of smtpclient's StartTLS, or of the first
@@ -150,19 +151,19 @@ func classifyStartTLS(err error) *delivery.TLSFailure {
 		return own
 	case errors.As(err, &reply):
 		// RFC 8460 §4.3.1 has one type for "not offered" and for a refusal.
-		return tlsFailure(tlsrpt.StartTLSNotSupported, delivery.Reason(fmt.Sprintf("starttls-reply-%d", reply.Reply.Code)),
+		return tlsFailure(tlsrpt.StartTLSNotSupported, reason.StartTLSReply(reply.Reply.Code),
 			"the answer to STARTTLS was %s", reply.Reply)
 	case errors.Is(err, smtpclient.ErrNotOffered):
 		return notOffered()
 	case errors.As(err, &hs):
 		return classifyHandshake(hs)
 	case errors.As(err, &conn) && conn.Step == smtpclient.StepStartTLS:
-		why := StartTLSLost
+		why := reason.StartTLSLost
 		switch {
 		case conn.Timeout():
-			why = StartTLSTimeout
-		case reasonOf(conn) == ProtocolError:
-			why = StartTLSProtocol
+			why = reason.StartTLSTimeout
+		case reasonOf(conn) == reason.ProtocolError:
+			why = reason.StartTLSProtocol
 		}
 		return tlsFailure(tlsrpt.ValidationFailure, why, "%v", err)
 	}
@@ -170,82 +171,73 @@ func classifyStartTLS(err error) *delivery.TLSFailure {
 }
 
 func notOffered() *delivery.TLSFailure {
-	return tlsFailure(tlsrpt.StartTLSNotSupported, StartTLSNotOffered, "STARTTLS was not offered")
+	return tlsFailure(tlsrpt.StartTLSNotSupported, reason.StartTLSNotOffered, "STARTTLS was not offered")
 }
 
 func classifyHandshake(hs *smtpclient.HandshakeError) *delivery.TLSFailure {
-	why, t := TLSHandshake, tlsrpt.ValidationFailure
+	why, t := reason.TLSHandshake, tlsrpt.ValidationFailure
 	var record tls.RecordHeaderError
 	var ne net.Error
 	text := hs.Err.Error()
 	number, alert, alerted := hs.Alert()
 	switch {
 	case errors.Is(hs.Err, smtpclient.ErrInjection):
-		why = StartTLSInjection
+		why = reason.StartTLSInjection
 	case alerted:
-		why = alertWord(alert)
+		// All alerts are validation-failure (RFC 8460 §4.3.1): those about certificates,
+		// too, for what a server says is about the certificate of ours.
+		why = reason.Alert(alert)
 		text = fmt.Sprintf("the server refused with the TLS alert %d (%s)", number, alert)
 	case errors.As(hs.Err, &record) && strings.Contains(text, "SSLv2"):
-		why = TLSVersion
+		why = reason.TLSVersion
 	case errors.As(hs.Err, &record):
-		why = TLSNotTLS
+		why = reason.TLSNotTLS
 	case errors.Is(hs.Err, os.ErrDeadlineExceeded), errors.Is(hs.Err, context.DeadlineExceeded), errors.As(hs.Err, &ne) && ne.Timeout():
-		why = TLSTimeout
+		why = reason.TLSTimeout
 	case errors.Is(hs.Err, io.EOF), errors.Is(hs.Err, io.ErrUnexpectedEOF), errors.Is(hs.Err, syscall.ECONNRESET), errors.Is(hs.Err, syscall.EPIPE):
-		why = TLSClosed
+		why = reason.TLSClosed
 	case strings.Contains(text, "unsupported protocol version"):
-		why = TLSVersion
+		why = reason.TLSVersion
 	case strings.Contains(text, "failed to parse certificate"):
 		// crypto/tls has no type for it, nor for the next one.
-		why, t = CertMalformed, tlsrpt.CertificateNotTrusted
+		why, t = reason.CertMalformed, tlsrpt.CertificateNotTrusted
 		if strings.Contains(text, "unsupported elliptic curve") {
-			why = CertUnknownKey
+			why = reason.CertUnknownKey
 		}
 	case strings.Contains(text, "unsupported type of public key"), strings.Contains(text, "RSA key larger than"):
-		why, t = CertUnknownKey, tlsrpt.CertificateNotTrusted
+		why, t = reason.CertUnknownKey, tlsrpt.CertificateNotTrusted
 	}
 	return tlsFailure(t, why, "TLS handshake: %s", text)
 }
 
-// alertWord makes a word of an alert's name. There are 256 alerts, so the set
-// stays closed. Whichever side noticed that no TLS version is shared, the word is
-// the same. All alerts are validation-failure (RFC 8460 §4.3.1): those about
-// certificates, too, for what a server says is about the certificate of ours.
-func alertWord(name string) delivery.Reason {
-	if name == "protocol_version" {
-		return TLSVersion
-	}
-	return delivery.Reason("tls-alert-" + strings.ReplaceAll(strings.TrimPrefix(name, "alert_"), "_", "-"))
-}
-
 // classifyDial is why no connection came about.
 func classifyDial(err error) *delivery.Failure {
-	why := ConnectFailed
+	why := reason.ConnectFailed
 	var ne net.Error
 	var proxy *SOCKSError
 	switch {
 	case errors.As(err, &proxy) && proxy.Own:
-		why = ProxyFailed
+		why = reason.ProxyFailed
 	case errors.Is(err, context.Canceled):
-		why = Canceled
+		why = reason.Canceled
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout(), errors.Is(err, syscall.ETIMEDOUT):
-		why = ConnectTimeout
+		why = reason.ConnectTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):
-		why = ConnectRefused
+		why = reason.ConnectRefused
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
-		why = ConnectUnreachable
+		why = reason.ConnectUnreachable
 	}
 	return &delivery.Failure{Word: why, Enhanced: enhNoAnswer, Text: bounded(err.Error())}
 }
 
 // reasonOf is the word for an error of the dialogue.
-func reasonOf(err error) delivery.Reason {
+func reasonOf(err error) reason.Word {
 	var conn *smtpclient.ConnError
 	switch {
 	case errors.As(err, &conn) && conn.Timeout():
-		return Timeout
+		return reason.Timeout
 	case isSyntax(err):
-		return ProtocolError
+		return reason.ProtocolError
 	}
-	return ConnectionLost
+	return reason.ConnectionLost
 }

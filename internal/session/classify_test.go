@@ -15,7 +15,7 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/smtpclient"
 	"waxwing/tlsrpt"
 )
@@ -31,39 +31,39 @@ func TestClassifyPKIX(t *testing.T) {
 		err  error
 		leaf *x509.Certificate
 		typ  tlsrpt.ResultType
-		why  delivery.Reason
+		why  reason.Word
 	}{
-		{x509.HostnameError{Certificate: named, Host: "b.test"}, named, tlsrpt.CertificateHostMismatch, CertHostMismatch},
-		{x509.HostnameError{Certificate: future, Host: "b.test"}, future, tlsrpt.CertificateHostMismatch, CertNoName},
-		{invalid(x509.Expired), named, tlsrpt.CertificateExpired, CertExpired},
-		{x509.CertificateInvalidError{Cert: future, Reason: x509.Expired}, future, tlsrpt.CertificateNotTrusted, CertNotYetValid},
-		{invalid(x509.NotAuthorizedToSign), named, tlsrpt.CertificateNotTrusted, CertNotCA},
-		{invalid(x509.CANotAuthorizedForThisName), named, tlsrpt.CertificateNotTrusted, CertNameConstraints},
-		{invalid(x509.TooManyIntermediates), named, tlsrpt.CertificateNotTrusted, CertChainTooLong},
-		{invalid(x509.IncompatibleUsage), named, tlsrpt.CertificateNotTrusted, CertUsage},
-		{invalid(x509.NoValidChains), named, tlsrpt.CertificateNotTrusted, CertInvalid},
-		{x509.UnknownAuthorityError{Cert: named}, &x509.Certificate{RawIssuer: []byte{1}, RawSubject: []byte{2}}, tlsrpt.CertificateNotTrusted, CertUnknownAuthority},
-		{x509.UnhandledCriticalExtension{}, named, tlsrpt.CertificateNotTrusted, CertCriticalExtension},
-		{x509.InsecureAlgorithmError(x509.MD5WithRSA), named, tlsrpt.CertificateNotTrusted, CertWeakAlgorithm},
-		{x509.ConstraintViolationError{}, named, tlsrpt.CertificateNotTrusted, CertNotCA},
-		{x509.SystemRootsError{Err: errors.New("x")}, named, tlsrpt.CertificateNotTrusted, RootsUnavailable},
-		{errors.New("something new"), named, tlsrpt.CertificateNotTrusted, CertInvalid},
+		{x509.HostnameError{Certificate: named, Host: "b.test"}, named, tlsrpt.CertificateHostMismatch, reason.CertHostMismatch},
+		{x509.HostnameError{Certificate: future, Host: "b.test"}, future, tlsrpt.CertificateHostMismatch, reason.CertNoName},
+		{invalid(x509.Expired), named, tlsrpt.CertificateExpired, reason.CertExpired},
+		{x509.CertificateInvalidError{Cert: future, Reason: x509.Expired}, future, tlsrpt.CertificateNotTrusted, reason.CertNotYetValid},
+		{invalid(x509.NotAuthorizedToSign), named, tlsrpt.CertificateNotTrusted, reason.CertNotCA},
+		{invalid(x509.CANotAuthorizedForThisName), named, tlsrpt.CertificateNotTrusted, reason.CertNameConstraints},
+		{invalid(x509.TooManyIntermediates), named, tlsrpt.CertificateNotTrusted, reason.CertChainTooLong},
+		{invalid(x509.IncompatibleUsage), named, tlsrpt.CertificateNotTrusted, reason.CertUsage},
+		{invalid(x509.NoValidChains), named, tlsrpt.CertificateNotTrusted, reason.CertInvalid},
+		{x509.UnknownAuthorityError{Cert: named}, &x509.Certificate{RawIssuer: []byte{1}, RawSubject: []byte{2}}, tlsrpt.CertificateNotTrusted, reason.CertUnknownAuthority},
+		{x509.UnhandledCriticalExtension{}, named, tlsrpt.CertificateNotTrusted, reason.CertCriticalExtension},
+		{x509.InsecureAlgorithmError(x509.MD5WithRSA), named, tlsrpt.CertificateNotTrusted, reason.CertWeakAlgorithm},
+		{x509.ConstraintViolationError{}, named, tlsrpt.CertificateNotTrusted, reason.CertNotCA},
+		{x509.SystemRootsError{Err: errors.New("x")}, named, tlsrpt.CertificateNotTrusted, reason.RootsUnavailable},
+		{errors.New("something new"), named, tlsrpt.CertificateNotTrusted, reason.CertInvalid},
 	} {
 		got := classifyPKIX(fmt.Errorf("wrapped: %w", tt.err), tt.leaf, now)
-		if got.Type != tt.typ || got.Reason != tt.why || got.Text == "" {
-			t.Errorf("%T %v: %s %s %q, want %s %s", tt.err, tt.err, got.Type, got.Reason, got.Text, tt.typ, tt.why)
+		if got.Type != tt.typ || got.Word != tt.why || got.Text == "" {
+			t.Errorf("%T %v: %s %s %q, want %s %s", tt.err, tt.err, got.Type, got.Word, got.Text, tt.typ, tt.why)
 		}
 	}
 }
 
 func TestClassifyDANE(t *testing.T) {
 	t.Parallel()
-	for reason, want := range map[string]tlsrpt.ResultType{
-		dane.NoMatch: tlsrpt.ValidationFailure, dane.TAExpired: tlsrpt.CertificateExpired,
-		dane.TANameMismatch: tlsrpt.CertificateHostMismatch, dane.TAChain: tlsrpt.CertificateNotTrusted,
+	for why, want := range map[reason.Word]tlsrpt.ResultType{
+		reason.DANENoMatch: tlsrpt.ValidationFailure, reason.DANETAExpired: tlsrpt.CertificateExpired,
+		reason.DANETANameMismatch: tlsrpt.CertificateHostMismatch, reason.DANETAChain: tlsrpt.CertificateNotTrusted,
 	} {
-		if got := classifyDANE(&dane.Error{Reason: reason, Text: "x"}); got.Type != want || string(got.Reason) != reason {
-			t.Errorf("%s: %s %s, want %s", reason, got.Type, got.Reason, want)
+		if got := classifyDANE(&dane.Error{Word: why, Text: "x"}); got.Type != want || got.Word != why {
+			t.Errorf("%s: %s %s, want %s", why, got.Type, got.Word, want)
 		}
 	}
 }
@@ -72,32 +72,32 @@ func TestClassifyDANE(t *testing.T) {
 // calls it, and what our side has a word for has the same one.
 func TestAlertWords(t *testing.T) {
 	t.Parallel()
-	want := map[int]delivery.Reason{
+	want := map[int]reason.Word{
 		10: "tls-alert-unexpected-message", 40: "tls-alert-handshake-failure", 42: "tls-alert-bad-certificate", 44: "tls-alert-certificate-revoked",
 		45: "tls-alert-certificate-expired", 46: "tls-alert-certificate-unknown", 48: "tls-alert-unknown-ca", 50: "tls-alert-decode-error",
-		51: "tls-alert-decrypt-error", 70: TLSVersion, 71: "tls-alert-insufficient-security", 80: "tls-alert-internal-error",
+		51: "tls-alert-decrypt-error", 70: reason.TLSVersion, 71: "tls-alert-insufficient-security", 80: "tls-alert-internal-error",
 		112: "tls-alert-unrecognized-name", 115: "tls-alert-unknown-psk-identity", 116: "tls-alert-certificate-required",
 		121: "tls-alert-ech-required", 200: "tls-alert-200",
 	}
-	seen := map[delivery.Reason]int{}
+	seen := map[reason.Word]int{}
 	for n := range 256 {
 		err := &smtpclient.HandshakeError{Err: &net.OpError{Op: "remote error", Err: tls.AlertError(n)}}
 		got := classifyStartTLS(err)
 		if got == nil || got.Type != tlsrpt.ValidationFailure || !strings.Contains(got.Text, strconv.Itoa(n)) {
 			t.Fatalf("alert %d: %+v", n, got)
 		}
-		if w, ok := want[n]; ok && got.Reason != w {
-			t.Errorf("alert %d: %s, want %s", n, got.Reason, w)
+		if w, ok := want[n]; ok && got.Word != w {
+			t.Errorf("alert %d: %s, want %s", n, got.Word, w)
 		}
-		if meaning, advice := policy.Explain(got.Reason); meaning == "" || advice == "" {
-			t.Errorf("alert %d: %s is not explained", n, got.Reason)
+		if e, ok := reason.Of(got.Word); !ok || e.Meaning == "" || e.Cure == "" {
+			t.Errorf("alert %d: %s is not explained", n, got.Word)
 		}
-		if other, ok := seen[got.Reason]; ok {
-			t.Errorf("alerts %d and %d are both %s", other, n, got.Reason)
+		if other, ok := seen[got.Word]; ok {
+			t.Errorf("alerts %d and %d are both %s", other, n, got.Word)
 		}
-		seen[got.Reason] = n
+		seen[got.Word] = n
 		// A name that crypto/tls knows is one of ours too.
-		if known, bare := !strings.Contains(tls.AlertError(n).Error(), "alert("), got.Reason == delivery.Reason("tls-alert-"+strconv.Itoa(n)); known && bare {
+		if known, bare := !strings.Contains(tls.AlertError(n).Error(), "alert("), got.Word == reason.Word("tls-alert-"+strconv.Itoa(n)); known && bare {
 			t.Errorf("alert %d (%v) has no name", n, tls.AlertError(n))
 		}
 	}
@@ -137,7 +137,7 @@ func TestResumption(t *testing.T) {
 	// The trust in the root is withdrawn: the same session is of no worth now.
 	r.client.Roots = x509.NewCertPool()
 	rep := r.carry()
-	if res := rep.Recipients[0]; res.Outcome != delivery.Pending || res.Word != CertUnknownAuthority {
+	if res := rep.Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.CertUnknownAuthority {
 		t.Errorf("%v %s", res.Outcome, res.Word)
 	}
 	// And it is forgotten, for by now the host may have a better certificate.

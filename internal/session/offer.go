@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/sound"
 )
 
@@ -40,12 +41,12 @@ func applyOffer(config *tls.Config, offer delivery.TLSOffer, small bool) {
 // smallMayHelp: the failure may lie in our hello, so that a smaller and older one may
 // be understood. What the host said of certificates, and what we found in its own, no
 // hello changes.
-func smallMayHelp(why delivery.Reason) bool {
+func smallMayHelp(why reason.Word) bool {
 	switch why {
-	case TLSTimeout, TLSClosed, TLSVersion, TLSHandshake:
+	case reason.TLSTimeout, reason.TLSClosed, reason.TLSVersion, reason.TLSHandshake:
 		return true
 	}
-	alert, ok := strings.CutPrefix(string(why), "tls-alert-")
+	alert, ok := why.AlertName()
 	if !ok {
 		return false
 	}

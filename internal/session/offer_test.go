@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/sound"
 )
 
@@ -100,9 +101,9 @@ type old struct {
 	config func(*tls.Config)
 	// what comes of it
 	version string
-	key     string          // the key exchange; "": any
-	weak    delivery.Reason // what a session that requires TLS refuses it for; "": it is taken
-	refused delivery.Reason // the word where TLS is required; "": as weak
+	key     string      // the key exchange; "": any
+	weak    reason.Word // what a session that requires TLS refuses it for; "": it is taken
+	refused reason.Word // the word where TLS is required; "": as weak
 }
 
 func tls12(suites ...uint16) func(*tls.Config) {
@@ -133,18 +134,18 @@ func oldHosts(t testing.TB) []old {
 		{"RSA key exchange, AES-CBC-SHA256", rsa2048, tls12(tls.TLS_RSA_WITH_AES_128_CBC_SHA256), "TLS1.2", "RSA", "", ""},
 		{"ECDHE, CBC only", rsa2048, tls12(tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA), "TLS1.2", "", "", ""},
 		{"ECDHE, CBC-SHA256 only", p256, tls12(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256), "TLS1.2", "", "", ""},
-		{"3DES", rsa2048, tls12(tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA), "TLS1.2", "RSA", TLSWeakCipher, alert40},
-		{"3DES with ECDHE", rsa2048, tls12(tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA), "TLS1.2", "", TLSWeakCipher, alert40},
-		{"RC4", rsa2048, tls12(tls.TLS_RSA_WITH_RC4_128_SHA), "TLS1.2", "RSA", TLSWeakCipher, alert40},
-		{"RC4 with ECDHE", p256, tls12(tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA), "TLS1.2", "", TLSWeakCipher, alert40},
-		{"TLS 1.1", rsa2048, upTo(tls.VersionTLS11), "TLS1.1", "", TLSVersion, ""},
-		{"TLS 1.0", rsa2048, upTo(tls.VersionTLS10), "TLS1.0", "", TLSVersion, ""},
-		{"TLS 1.0, ECDSA", p256, upTo(tls.VersionTLS10), "TLS1.0", "", TLSVersion, ""},
+		{"3DES", rsa2048, tls12(tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA), "TLS1.2", "RSA", reason.TLSWeakCipher, alert40},
+		{"3DES with ECDHE", rsa2048, tls12(tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA), "TLS1.2", "", reason.TLSWeakCipher, alert40},
+		{"RC4", rsa2048, tls12(tls.TLS_RSA_WITH_RC4_128_SHA), "TLS1.2", "RSA", reason.TLSWeakCipher, alert40},
+		{"RC4 with ECDHE", p256, tls12(tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA), "TLS1.2", "", reason.TLSWeakCipher, alert40},
+		{"TLS 1.1", rsa2048, upTo(tls.VersionTLS11), "TLS1.1", "", reason.TLSVersion, ""},
+		{"TLS 1.0", rsa2048, upTo(tls.VersionTLS10), "TLS1.0", "", reason.TLSVersion, ""},
+		{"TLS 1.0, ECDSA", p256, upTo(tls.VersionTLS10), "TLS1.0", "", reason.TLSVersion, ""},
 		{"RSA 1024", rsa1024, nil, "TLS1.3", "", "", ""},
 		{"RSA 8676", selfMade(t, largeRSA(t)), nil, "TLS1.3", "", "", ""},
-		{"RSA 512", rsa512, tls12(), "TLS1.2", "", CertWeakKey, ""},
-		{"RSA 512, RSA key exchange", rsa512, tls12(tls.TLS_RSA_WITH_AES_128_CBC_SHA), "TLS1.2", "RSA", CertWeakKey, ""},
-		{"signed with SHA-1", sha1, tls12(), "TLS1.2", "", TLSWeakSignature, ""},
+		{"RSA 512", rsa512, tls12(), "TLS1.2", "", reason.CertWeakKey, ""},
+		{"RSA 512, RSA key exchange", rsa512, tls12(tls.TLS_RSA_WITH_AES_128_CBC_SHA), "TLS1.2", "RSA", reason.CertWeakKey, ""},
+		{"signed with SHA-1", sha1, tls12(), "TLS1.2", "", reason.TLSWeakSignature, ""},
 		{"ECDSA P-521", ecdsaCert(t, elliptic.P521()), nil, "TLS1.3", "", "", ""},
 		{"ECDSA P-384, its curve only", ecdsaCert(t, elliptic.P384()), curves(tls.CurveP384), "TLS1.3", "CurveP384", "", ""},
 		{"P-521 only", p256, curves(tls.CurveP521), "TLS1.3", "CurveP521", "", ""},
@@ -172,9 +173,9 @@ func TestOldHostOpportunistic(t *testing.T) {
 			if s.TLS.Version != h.version || h.key != "" && s.TLS.KeyExchange != h.key {
 				t.Errorf("used %+v, want %s with %q", s.TLS, h.version, h.key)
 			}
-			var weak delivery.Reason
+			var weak reason.Word
 			if s.TLS.Weak != nil {
-				weak = s.TLS.Weak.Reason
+				weak = s.TLS.Weak.Word
 			}
 			if weak != h.weak {
 				t.Errorf("weak: %q, want %q", weak, h.weak)
@@ -222,11 +223,11 @@ func TestUnreadableCertificate(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, from, to string
-		want           delivery.Reason
+		want           reason.Word
 	}{
-		{"unknown curve", "\x2a\x86\x48\xce\x3d\x03\x01\x07", "\x2a\x86\x48\xce\x3d\x03\x01\x09", CertUnknownKey},
-		{"unknown kind of key", "\x2a\x86\x48\xce\x3d\x02\x01", "\x2a\x86\x48\xce\x3d\x02\x09", CertUnknownKey},
-		{"bad encoding", "\x13\x07" + mxName, "\x13\x07mx@test", CertMalformed},
+		{"unknown curve", "\x2a\x86\x48\xce\x3d\x03\x01\x07", "\x2a\x86\x48\xce\x3d\x03\x01\x09", reason.CertUnknownKey},
+		{"unknown kind of key", "\x2a\x86\x48\xce\x3d\x02\x01", "\x2a\x86\x48\xce\x3d\x02\x09", reason.CertUnknownKey},
+		{"bad encoding", "\x13\x07" + mxName, "\x13\x07mx@test", reason.CertMalformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +241,7 @@ func TestUnreadableCertificate(t *testing.T) {
 			r := newRig(t, network{addr1: mx})
 			r.req.Plan.Offer, r.req.Plan.SmallHello = delivery.OfferAny, true
 			rep := r.carry()
-			if f := rep.Visit.Sessions[0].TLSFailure; f == nil || f.Reason != tt.want || len(rep.Visit.Sessions) != 2 || !last(rep).Plaintext || rep.Recipients[0].Outcome != delivery.Delivered {
+			if f := rep.Visit.Sessions[0].TLSFailure; f == nil || f.Word != tt.want || len(rep.Visit.Sessions) != 2 || !last(rep).Plaintext || rep.Recipients[0].Outcome != delivery.Delivered {
 				t.Errorf("%+v: %+v", f, rep.Recipients[0])
 			}
 			r.enforceDANE(&x509.Certificate{Raw: der, RawSubjectPublicKeyInfo: der})
@@ -262,7 +263,7 @@ func TestSoundSessionRefusesSHA1(t *testing.T) {
 	r.enforceDANE(cert.Leaf)
 	r.client.Resume = tls.NewLRUClientSessionCache(8)
 	for range 3 { // a resumed session carries no signature that could be looked at
-		if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != TLSWeakSignature {
+		if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.TLSWeakSignature {
 			t.Fatalf("outcome %v, word %q", res.Outcome, res.Word)
 		}
 	}
@@ -277,7 +278,7 @@ func TestWeakSessionProvesNothing(t *testing.T) {
 	r.req.Plan.TLS, r.req.Plan.DANE, r.req.Plan.PKIX, r.req.Plan.Offer = delivery.TLSOpportunistic, delivery.CheckReport, delivery.CheckReport, delivery.OfferAny
 	rep := r.carry()
 	s, res := last(rep), rep.Recipients[0]
-	if res.Outcome != delivery.Delivered || res.TLS != "unverified" || !passed(s.PKIX) || !passed(s.DANE) || s.TLS.Weak == nil || s.TLS.Weak.Reason != TLSVersion {
+	if res.Outcome != delivery.Delivered || res.TLS != "unverified" || !passed(s.PKIX) || !passed(s.DANE) || s.TLS.Weak == nil || s.TLS.Weak.Word != reason.TLSVersion {
 		t.Fatalf("outcome %v over %q, TLS %+v", res.Outcome, res.TLS, s.TLS)
 	}
 }
@@ -361,13 +362,13 @@ func TestSmallHelloThenPlaintext(t *testing.T) {
 // What a hello cannot change is not tried twice.
 func TestSmallMayHelp(t *testing.T) {
 	t.Parallel()
-	for _, w := range []delivery.Reason{TLSTimeout, TLSClosed, TLSVersion, TLSHandshake, "tls-alert-handshake-failure", "tls-alert-decode-error", "tls-alert-internal-error", "tls-alert-illegal-parameter"} {
+	for _, w := range []reason.Word{reason.TLSTimeout, reason.TLSClosed, reason.TLSVersion, reason.TLSHandshake, "tls-alert-handshake-failure", "tls-alert-decode-error", "tls-alert-internal-error", "tls-alert-illegal-parameter"} {
 		if !smallMayHelp(w) {
 			t.Errorf("%s: no", w)
 		}
 	}
-	for _, w := range []delivery.Reason{StartTLSNotOffered, "starttls-reply-454", StartTLSLost, StartTLSInjection, TLSNotTLS, CertExpired, CertMalformed, CertUnknownKey, CertWeakKey,
-		TLSWeakCipher, TLSWeakSignature, "dane-no-match", "tls-alert-unrecognized-name", "tls-alert-certificate-required", "tls-alert-bad-certificate", "tls-alert-unknown-ca", ""} {
+	for _, w := range []reason.Word{reason.StartTLSNotOffered, "starttls-reply-454", reason.StartTLSLost, reason.StartTLSInjection, reason.TLSNotTLS, reason.CertExpired, reason.CertMalformed, reason.CertUnknownKey, reason.CertWeakKey,
+		reason.TLSWeakCipher, reason.TLSWeakSignature, "dane-no-match", "tls-alert-unrecognized-name", "tls-alert-certificate-required", "tls-alert-bad-certificate", "tls-alert-unknown-ca", ""} {
 		if smallMayHelp(w) {
 			t.Errorf("%s: yes", w)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
@@ -31,7 +32,7 @@ func (s *session) outcomes(ctx context.Context, batch []int, res *smtpclient.Tra
 		return nil, leave, true
 	}
 	for n, i := range batch {
-		if s.recipient(i, res, res.Rcpts[n]) {
+		if s.recipient(i, n, res) {
 			over = append(over, i)
 		}
 	}
@@ -47,16 +48,16 @@ func (s *session) outcomes(ctx context.Context, batch []int, res *smtpclient.Tra
 		return nil, leave, true
 	}
 	if !s.conn.Usable() && !s.conn.Retired() {
-		s.unsettled(&delivery.Failure{Word: ConnectionLost, Enhanced: enhBadConn, Text: "the host closed the connection before all recipients were sent"})
+		s.unsettled(&delivery.Failure{Word: reason.ConnectionLost, Enhanced: enhBadConn, Text: "the host closed the connection before all recipients were sent"})
 		return nil, nextAddr, true
 	}
 	return over, leave, false
 }
 
 // recipient settles one recipient as far as the replies go, and reports
-// whether it may go into the next transaction.
-func (s *session) recipient(i int, res *smtpclient.TransactionResult, rcpt *smtp.Reply) (over bool) {
-	r := &s.results[i]
+// whether it may go into the next transaction; n is its place in this one.
+func (s *session) recipient(i, n int, res *smtpclient.TransactionResult) (over bool) {
+	r, rcpt, final := &s.results[i], res.Rcpts[n], res.Final(n)
 	switch {
 	case rcpt == nil && (res.Data != nil || !res.DotSent): // what interrupted says stands
 		return false
@@ -67,18 +68,18 @@ func (s *session) recipient(i int, res *smtpclient.TransactionResult, rcpt *smtp
 		}
 		s.refused(i, rcpt)
 		s.keep(rcpt)
-	case res.Data == nil && res.DotSent:
-		r.Outcome, r.Word, r.Enhanced, r.Unknown = delivery.Deferred, Unanswered, enhBadConn, true
+	case final == nil && res.DotSent:
+		r.Outcome, r.Word, r.Enhanced, r.Unknown = delivery.Deferred, reason.Unanswered, enhBadConn, true
 		r.Text = "the message was sent in full and no answer came, so nobody knows whether the host has it"
 		if f := s.facts.Err; f != nil {
 			r.Text += ": " + f.Text
 		}
-	case res.Data == nil:
-	case !res.Data.Positive():
-		s.refused(i, res.Data)
+	case final == nil:
+	case !final.Positive():
+		s.refused(i, final)
 	case res.DotSent:
-		note(r, res.Data)
-		r.Outcome, r.Word = delivery.Delivered, Accepted
+		note(r, final)
+		r.Outcome, r.Word = delivery.Delivered, reason.Accepted
 		r.TLS = s.travelled()
 		// RFC 3461 §5.2.2: who was given NOTIFY tells the sender of success.
 		r.DSNRelayed = s.conn.Extensions().DSN
@@ -110,12 +111,12 @@ func (s *session) refused(i int, reply *smtp.Reply) {
 	// tried yet.
 	e := reply.Enhanced
 	if e.Class == 5 && e.Subject == 7 && s.req.Recipients[i].Attempts == 0 && dualStack(s.plan.Host.Addrs) {
-		r.Outcome, r.Word = delivery.Deferred, OtherFamily
+		r.Outcome, r.Word = delivery.Deferred, reason.OtherFamily
 	}
 }
 
 func note(r *delivery.RecipientResult, reply *smtp.Reply) {
-	r.Word, r.Reply, r.Text = RemoteReply, reply, bounded(reply.String())
+	r.Word, r.Reply, r.Text = reason.RemoteReply, reply, bounded(reply.String())
 	if reply.Faults != 0 {
 		r.Text += " (the reply was malformed: " + reply.Faults.Text() + ")"
 	}
@@ -128,7 +129,7 @@ func (s *session) interrupted(err error) again {
 	f := s.facts.Err
 	var body *smtpclient.BodyError
 	var final *smtpclient.FinalError
-	ours := f.Word == Canceled || errors.As(err, &body) || errors.As(err, &final)
+	ours := f.Word == reason.Canceled || errors.As(err, &body) || errors.As(err, &final)
 	switch {
 	case f.Permanent:
 		s.unanswered(f, delivery.Failed)
@@ -158,16 +159,16 @@ func (s *session) transactionFailure(ctx context.Context, err error) *delivery.F
 	var final *smtpclient.FinalError
 	switch {
 	case errors.As(err, &final):
-		return &delivery.Failure{Word: LeaseLost, Enhanced: enhLocal, Text: bounded(err.Error())}
+		return &delivery.Failure{Word: reason.LeaseLost, Enhanced: enhLocal, Text: bounded(err.Error())}
 	case ended(ctx):
 		return s.canceled(ctx)
 	case errors.As(err, &body) && errors.Is(err, smtp.ErrBareNewline):
-		return &delivery.Failure{Word: BareNewline, Permanent: true, Enhanced: enhMedia,
+		return &delivery.Failure{Word: reason.BareNewline, Permanent: true, Enhanced: enhMedia,
 			Text: "the message holds a bare CR or LF, which must not be sent (RFC 5321 §2.3.8)"}
 	case errors.As(err, &body):
-		return &delivery.Failure{Word: ContentUnreadable, Enhanced: enhLocal, Text: bounded(err.Error())}
+		return &delivery.Failure{Word: reason.ContentUnreadable, Enhanced: enhLocal, Text: bounded(err.Error())}
 	case errors.Is(err, smtpclient.ErrControl):
-		return &delivery.Failure{Word: BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: bounded(err.Error())}
+		return &delivery.Failure{Word: reason.BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: bounded(err.Error())}
 	}
 	return s.failure(err)
 }

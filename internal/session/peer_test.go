@@ -73,7 +73,7 @@ type mail struct {
 
 func (p *peer) serve(nc net.Conn, number int) {
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	s := &peerConn{p: p, nc: nc, br: bufio.NewReader(nc), number: number}
 	if p.implicit && !s.startTLS() {
 		return

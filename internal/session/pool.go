@@ -69,7 +69,7 @@ func keyOf(c *Client, p *delivery.Plan, job *delivery.Job, addr netip.Addr) (poo
 	}
 	for _, r := range p.Reports {
 		if r.Failed != nil {
-			k.faults += string(r.Type) + " " + string(r.Failed.Reason) + "\n"
+			k.faults += string(r.Type) + " " + string(r.Failed.Word) + "\n"
 		}
 	}
 	if k.purpose == delivery.DSN {

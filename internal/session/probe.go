@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
 )
@@ -32,7 +33,7 @@ const maxOffers = 50
 func (c *Client) Probe(ctx context.Context, plan delivery.Plan, addr netip.Addr) Probe {
 	first := &probe{c: c, plan: plan, found: Probe{Session: delivery.Session{Addr: addr}}}
 	first.run(ctx)
-	if f := first.found.TLSFailure; f == nil || !plan.SmallHello || !smallMayHelp(f.Reason) {
+	if f := first.found.TLSFailure; f == nil || !plan.SmallHello || !smallMayHelp(f.Word) {
 		return first.found
 	}
 	second := &probe{c: c, plan: plan, small: true, found: Probe{Session: delivery.Session{Addr: addr, SmallHello: true}}}
@@ -60,7 +61,7 @@ func (p *probe) run(ctx context.Context) {
 		p.found.Err = classifyDial(err)
 		return
 	}
-	p.conn = smtpclient.New(nc, smtpclient.Options{HELO: p.c.HELO, Timeouts: p.c.Timeouts})
+	p.conn = smtpclient.New(nc, p.c.options(p.plan.Host.Name, p.found.Addr, nc))
 	defer p.conn.Close()
 	if err := p.look(ctx); err != nil {
 		p.broken(err)
@@ -137,9 +138,9 @@ func (p *probe) broken(err error) {
 	f := &delivery.Failure{Word: reasonOf(err), Enhanced: enhBadConn, Text: bounded(err.Error())}
 	var re *smtpclient.ReplyError
 	if errors.As(err, &re) {
-		f.Word = HelloReply
+		f.Word = reason.HelloReply
 		if re.Step == smtpclient.StepGreeting {
-			f.Word = GreetingReply
+			f.Word = reason.GreetingReply
 		}
 	}
 	p.found.Err = f

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"waxwing/dane"
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 )
 
 // look is what policy makes of a plan for a probe.
@@ -29,20 +29,20 @@ func TestProbe(t *testing.T) {
 		name   string
 		mx     *peer
 		change func(*rig)
-		tls    delivery.Reason // of the TLS failure; "": TLS came about
-		err    delivery.Reason
-		pkix   delivery.Reason
-		dane   delivery.Reason
+		tls    reason.Word // of the TLS failure; "": TLS came about
+		err    reason.Word
+		pkix   reason.Word
+		dane   reason.Word
 	}{
 		{"good", &peer{cert: &p.good, extTLS: []string{"REQUIRETLS"}}, func(r *rig) { r.enforceDANE(p.good.Leaf) }, "", "", "", ""},
 		{"DANE does not match", &peer{cert: &p.good}, func(r *rig) {
 			r.enforceDANE(p.good.Leaf)
 			r.req.Plan.TLSA[0].Data = make([]byte, 32)
-		}, "", "", "", dane.NoMatch},
-		{"no STARTTLS", &peer{}, nil, StartTLSNotOffered, "", "none", "none"},
+		}, "", "", "", reason.DANENoMatch},
+		{"no STARTTLS", &peer{}, nil, reason.StartTLSNotOffered, "", "none", "none"},
 		{"STARTTLS refused", &peer{cert: &p.good, answer: to("STARTTLS", "454 4.7.0 later")}, nil, "starttls-reply-454", "", "none", "none"},
-		{"greeting", &peer{answer: to("", "554 no")}, nil, "-", GreetingReply, "none", "none"},
-		{"lost", &peer{answer: to("EHLO", drop)}, nil, "-", ConnectionLost, "none", "none"},
+		{"greeting", &peer{answer: to("", "554 no")}, nil, "-", reason.GreetingReply, "none", "none"},
+		{"lost", &peer{answer: to("EHLO", drop)}, nil, "-", reason.ConnectionLost, "none", "none"},
 	} {
 		r := newRig(t, network{addr1: tt.mx})
 		r.short(5 * time.Second)
@@ -59,18 +59,18 @@ func TestProbe(t *testing.T) {
 		if got.Err != nil || !got.Hello || got.StartTLS != (tt.mx.cert != nil) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
-		if f := got.TLSFailure; (f == nil) != (tt.tls == "") || f != nil && f.Reason != tt.tls {
+		if f := got.TLSFailure; (f == nil) != (tt.tls == "") || f != nil && f.Word != tt.tls {
 			t.Errorf("%s: %+v, want %q", tt.name, f, tt.tls)
 		}
 		if tt.tls == "" && (len(got.Chain) == 0 || got.TLS == nil || got.RequireTLS != slices.Contains(got.Secured, "REQUIRETLS")) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
-		result := func(which string, v *delivery.Verification, want delivery.Reason) {
-			have := delivery.Reason("none")
+		result := func(which string, v *delivery.Verification, want reason.Word) {
+			have := reason.Word("none")
 			if v != nil {
 				have = ""
 				if v.Failure != nil {
-					have = v.Failure.Reason
+					have = v.Failure.Word
 				}
 			}
 			if want == "none" && v != nil || want != "none" && have != want && !(which == "DANE" && v == nil && len(r.req.Plan.TLSA) == 0) {

@@ -79,7 +79,7 @@ func (c *Client) Rehearse(ctx context.Context, plan delivery.Plan, addr netip.Ad
 		}
 		r.Session, r.Secured, r.Travelled, r.Failure = s.facts, s.check != nil, s.travelled(), s.facts.Err
 		if f := s.facts.TLSFailure; !ok && r.Failure == nil && f != nil {
-			r.Failure = &delivery.Failure{Word: f.Reason, Enhanced: enhSecurity, Text: f.Text}
+			r.Failure = &delivery.Failure{Word: f.Word, Enhanced: enhSecurity, Text: f.Text}
 		}
 		if last := len(r.Steps) - 1; r.Failure != nil && last >= 0 {
 			r.Steps[last].OK, r.Steps[last].Text = false, string(r.Failure.Word)+": "+r.Failure.Text
@@ -155,7 +155,7 @@ func (s *session) stepText(name StepName) string {
 	case StepTLS, StepStartTLS:
 		parts := []string{s.facts.TLS.Version, s.facts.TLS.Cipher, s.facts.TLS.KeyExchange}
 		if f := s.facts.TLS.Weak; f != nil {
-			parts = append(parts, "weak: "+string(f.Reason))
+			parts = append(parts, "weak: "+string(f.Word))
 		}
 		return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 	case StepLogin:

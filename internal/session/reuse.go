@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtpclient"
 )
 
@@ -90,7 +91,7 @@ func (s *session) dead(res *smtpclient.TransactionResult, err error) {
 	} else {
 		text += res.Mail.String()
 	}
-	s.facts.Err = &delivery.Failure{Word: ConnectionLost, Enhanced: enhBadConn, Text: bounded(text)}
+	s.facts.Err = &delivery.Failure{Word: reason.ConnectionLost, Enhanced: enhBadConn, Text: bounded(text)}
 	// It counts only for what it served: the session that comes next, otherwise.
 	s.facts.Repeat = s.facts.Repeat || !s.good
 	s.unsettled(s.facts.Err)

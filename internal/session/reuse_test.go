@@ -13,6 +13,7 @@ import (
 	"waxwing/dane"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/tlsresult"
 )
 
@@ -116,7 +117,7 @@ func TestKeys(t *testing.T) {
 		"RequireTLS":         {func(r *rig) { r.req.Job.Need = delivery.RequireTLS }, false},
 		"REQUIRETLS offered": {func(r *rig) { r.req.Plan.RequireTLSVerb = delivery.CheckReport }, false},
 		"policy with a fault": {func(r *rig) {
-			r.req.Plan.Reports = []delivery.Policy{{Type: "sts", Failed: &delivery.PolicyFailure{Reason: "sts-policy-fetch-error"}}}
+			r.req.Plan.Reports = []delivery.Policy{{Type: "sts", Failed: &delivery.TLSFailure{Word: "sts-policy-fetch-error"}}}
 		}, false},
 		"DMARC report": {func(r *rig) { r.req.Job.Purpose = delivery.DMARCReport }, false},
 		"other client": {func(r *rig) {
@@ -373,7 +374,7 @@ func badPeer(t *testing.T, fault, verb string, at int, mx *peer) {
 				sent++
 			case delivery.Deferred:
 				deferred++
-				if res.Word != Unanswered {
+				if res.Word != reason.Unanswered {
 					t.Errorf("deferred for %s: %s", res.Word, res.Text)
 				}
 			case delivery.Pending:

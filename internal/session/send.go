@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
@@ -99,7 +100,7 @@ func (s *session) fits() *delivery.Failure {
 	ext, job := s.conn.Extensions(), s.req.Job
 	host := s.plan.Host.Name
 	if strings.ContainsFunc(job.Sender, control) {
-		return &delivery.Failure{Word: BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: "the sender's address holds a control character"}
+		return &delivery.Failure{Word: reason.BadEnvelope, Permanent: true, Enhanced: enhBadParams, Text: "the sender's address holds a control character"}
 	}
 	s.form()
 	sender, ok := job.Sender, true
@@ -108,7 +109,7 @@ func (s *session) fits() *delivery.Failure {
 	}
 	s.sender = sender
 	if !ok || job.SMTPUTF8 && !ext.SMTPUTF8 && !s.ascii && s.needsUTF8() {
-		return &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
+		return &delivery.Failure{Word: reason.SMTPUTF8NotOffered, Enhanced: enhUTF8,
 			Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this message needs", host)}
 	}
 	need := message.Need{SevenBit: job.EightBit && !ext.EightBitMIME && !s.ascii, ShortLines: s.longLines()}
@@ -118,7 +119,7 @@ func (s *session) fits() *delivery.Failure {
 		}
 	}
 	if size := s.content.Size(); ext.MaxSize > 0 && size > ext.MaxSize {
-		return &delivery.Failure{Word: SizeExceeded, Enhanced: enhTooBig,
+		return &delivery.Failure{Word: reason.SizeExceeded, Enhanced: enhTooBig,
 			Text: fmt.Sprintf("the message has %d octets, and %s takes at most %d", size, host, ext.MaxSize)}
 	}
 	return nil
@@ -154,10 +155,10 @@ func (s *session) longLines() bool {
 
 // convert makes the content as needed, or says why it stays as it is.
 func (s *session) convert(need message.Need) *delivery.Failure {
-	f := &delivery.Failure{Word: LineTooLong, Permanent: true, Enhanced: enhMedia,
+	f := &delivery.Failure{Word: reason.LineTooLong, Permanent: true, Enhanced: enhMedia,
 		Text: "a line of the message has more than 998 octets, which SMTP cannot carry"}
 	if need.SevenBit {
-		f = &delivery.Failure{Word: EightBitMissing, Enhanced: enhConvert,
+		f = &delivery.Failure{Word: reason.EightBitNotOffered, Enhanced: enhConvert,
 			Text: fmt.Sprintf("%s does not offer 8BITMIME, which this message needs", s.plan.Host.Name)}
 	}
 	if s.c.Convert == nil {
@@ -180,10 +181,10 @@ func (s *session) refuseUnsendable() {
 		addr, r := s.req.Recipients[i].Address, &s.results[i]
 		switch {
 		case strings.ContainsFunc(addr, control) || strings.ContainsFunc(s.req.Recipients[i].ORcpt, control):
-			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, BadEnvelope, enhBadParams, "the recipient's address holds a control character"
+			r.Outcome, r.Word, r.Enhanced, r.Text = delivery.Failed, reason.BadEnvelope, enhBadParams, "the recipient's address holds a control character"
 		case utf8:
 		case !asciiForm(addr):
-			s.unfit([]int{i}, &delivery.Failure{Word: SMTPUTF8Missing, Enhanced: enhUTF8,
+			s.unfit([]int{i}, &delivery.Failure{Word: reason.SMTPUTF8NotOffered, Enhanced: enhUTF8,
 				Text: fmt.Sprintf("%s does not offer SMTPUTF8, which this address needs", s.plan.Host.Name)})
 		}
 	}
@@ -200,7 +201,7 @@ func asciiForm(addr string) bool {
 func (s *session) transact(ctx context.Context, batch []int) (over []int, a again, done bool) {
 	body, err := s.content.Open()
 	if err != nil {
-		s.settleAll(delivery.Deferred, &delivery.Failure{Word: ContentUnreadable, Enhanced: enhLocal, Text: "the message could not be read: " + err.Error()})
+		s.settleAll(delivery.Deferred, &delivery.Failure{Word: reason.ContentUnreadable, Enhanced: enhLocal, Text: "the message could not be read: " + err.Error()})
 		return nil, leave, true
 	}
 	defer body.Close()

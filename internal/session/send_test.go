@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/message"
 )
 
@@ -114,7 +115,7 @@ func TestUnfitRecipients(t *testing.T) {
 		r.rcpts(2)
 		r.req.Recipients[0].Address = "ä@rcpt.test"
 		res := r.carry().Recipients
-		if res[0].Outcome != delivery.Pending || !res[0].Unfit || res[0].Word != SMTPUTF8Missing || res[1].Unfit {
+		if res[0].Outcome != delivery.Pending || !res[0].Unfit || res[0].Word != reason.SMTPUTF8NotOffered || res[1].Unfit {
 			t.Errorf("%q: %+v", how, res)
 		}
 	}
@@ -187,7 +188,7 @@ func TestLease(t *testing.T) {
 	// QUE-2: without the lease the message is not completed, here or elsewhere.
 	r.req.Job.Lease = lease(func(context.Context, time.Duration) error { return errors.New("taken over") })
 	res := r.carry().Recipients[0]
-	if res.Outcome != delivery.Deferred || res.Word != LeaseLost || len(mx.received()) != 1 || second.connections() != 0 {
+	if res.Outcome != delivery.Deferred || res.Word != reason.LeaseLost || len(mx.received()) != 1 || second.connections() != 0 {
 		t.Errorf("%v %s; %d messages, %d connections to the second address", res.Outcome, res.Word, len(mx.received()), second.connections())
 	}
 }
@@ -198,11 +199,11 @@ func TestContentFaults(t *testing.T) {
 	r := newRig(t, network{addr1: mx, addr2: mx})
 	r.addrs(addr1, addr2)
 	r.req.Content = delivery.Bytes("a\r\n\n.\r\nMAIL FROM:<evil@x.test>\r\n")
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Failed || res.Word != BareNewline {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Failed || res.Word != reason.BareNewline {
 		t.Errorf("bare LF: %v %s %s", res.Outcome, res.Word, res.Text)
 	}
 	r.req.Content = broken{}
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Deferred || res.Word != ContentUnreadable {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Deferred || res.Word != reason.ContentUnreadable {
 		t.Errorf("unreadable: %v %s %s", res.Outcome, res.Word, res.Text)
 	}
 	if len(mx.received()) != 0 {
@@ -219,7 +220,7 @@ func TestCanceled(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	res := r.client.Carry(ctx, r.req).Recipients[0]
-	if res.Outcome != delivery.Deferred || res.Word != Canceled || time.Since(began) > 5*time.Second || mx.connections() != 1 {
+	if res.Outcome != delivery.Deferred || res.Word != reason.Canceled || time.Since(began) > 5*time.Second || mx.connections() != 1 {
 		t.Errorf("%v %s after %v, %d connections", res.Outcome, res.Word, time.Since(began), mx.connections())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpclient"
@@ -37,6 +38,7 @@ type Client struct {
 	// Crowd bounds what is under way at one address; nil: nothing does.
 	Crowd *Crowd
 	// Of a host that the operator named (TRA-1, TRA-2).
+	LMTP        bool   // it speaks LMTP (RFC 2033)
 	ImplicitTLS bool   // TLS begins before the greeting (RFC 8314 §3.3), as on port 465
 	Login       *Login // log in before MAIL; nil: not
 	// Convert rewrites a message that a host could not be given as it is: one with
@@ -45,6 +47,8 @@ type Client struct {
 	Convert func(delivery.Content, message.Need) (delivery.Content, error)
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: discard
+	// Transcript is who watches a connection with a host; nil: nobody.
+	Transcript func(smtpclient.Peer) smtp.Transcript
 }
 
 // Request is one message for one host.
@@ -93,7 +97,7 @@ func (c *Client) Carry(ctx context.Context, req Request) Report {
 	last := lastAddrs(req.Recipients)
 	addrs := order(req.Plan.Host.Addrs, last)
 	if req.Plan.Skip != nil || len(addrs) == 0 {
-		v.unsettled(&delivery.Failure{Word: NoAddress, Enhanced: enhNoAnswer, Text: "the host has no address to connect to"})
+		v.unsettled(&delivery.Failure{Word: reason.NoAddress, Enhanced: enhNoAnswer, Text: "the host has no address to connect to"})
 		return v.report()
 	}
 	if len(last) == 0 { // no greylist knows the message by its address

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/tlsrpt"
 )
 
@@ -28,18 +29,18 @@ func TestVerification(t *testing.T) {
 		plan   func(*rig)
 		tls    string // how it travelled; "": not delivered
 		typ    tlsrpt.ResultType
-		reason delivery.Reason
+		reason reason.Word
 		result func(delivery.Session) *delivery.Verification // where typ and reason stand too
 	}{
 		{"pkix", &p.good, func(r *rig) { r.enforcePKIX() }, "pkix", "", "", nil},
-		{"pkix untrusted", &p.alone, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateNotTrusted, CertSelfSigned, pkixOf},
-		{"pkix expired", &p.expired, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateExpired, CertExpired, pkixOf},
-		{"pkix wrong name", &p.wrong, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateHostMismatch, CertHostMismatch, pkixOf},
+		{"pkix untrusted", &p.alone, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateNotTrusted, reason.CertSelfSigned, pkixOf},
+		{"pkix expired", &p.expired, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateExpired, reason.CertExpired, pkixOf},
+		{"pkix wrong name", &p.wrong, func(r *rig) { r.enforcePKIX() }, "", tlsrpt.CertificateHostMismatch, reason.CertHostMismatch, pkixOf},
 		{"dane", &p.alone, func(r *rig) { r.enforceDANE(p.alone.Leaf) }, "dane", "", "", nil},
 		{"dane mismatch", &p.good, func(r *rig) { r.enforceDANE(other) }, "", tlsrpt.ValidationFailure, "dane-no-match", daneOf},
 		{"dane and pkix", &p.good, func(r *rig) { r.enforcePKIX(); r.enforceDANE(good) }, "dane+pkix", "", "", nil},
 		// POL-1: both must pass.
-		{"dane good, pkix not", &p.alone, func(r *rig) { r.enforcePKIX(); r.enforceDANE(p.alone.Leaf) }, "", tlsrpt.CertificateNotTrusted, CertSelfSigned, pkixOf},
+		{"dane good, pkix not", &p.alone, func(r *rig) { r.enforcePKIX(); r.enforceDANE(p.alone.Leaf) }, "", tlsrpt.CertificateNotTrusted, reason.CertSelfSigned, pkixOf},
 		{"pkix good, dane not", &p.good, func(r *rig) { r.enforcePKIX(); r.enforceDANE(other) }, "", tlsrpt.ValidationFailure, "dane-no-match", daneOf},
 		{"nobody asks", &p.alone, func(*rig) {}, "unverified", "", "", nil},
 		{"all TLSA unusable", &p.alone, func(r *rig) { r.req.Plan.TLS, r.req.Plan.PlaintextFallback = delivery.TLSRequired, false }, "unverified", "", "", nil},
@@ -64,10 +65,10 @@ func TestVerification(t *testing.T) {
 			if res.Outcome != delivery.Pending || res.Word != tt.reason || !res.PolicyFailure || len(mx.received()) != 0 || mx.saw("MAIL") != 0 {
 				t.Errorf("outcome %v, word %q, policy failure %v; peer saw %v", res.Outcome, res.Word, res.PolicyFailure, mx.lines())
 			}
-			if s.TLSFailure == nil || s.TLSFailure.Type != tt.typ || s.TLSFailure.Reason != tt.reason {
+			if s.TLSFailure == nil || s.TLSFailure.Type != tt.typ || s.TLSFailure.Word != tt.reason {
 				t.Fatalf("TLS failure %+v, want %s %s", s.TLSFailure, tt.typ, tt.reason)
 			}
-			if v := tt.result(s); v == nil || v.Failure == nil || v.Failure.Reason != tt.reason {
+			if v := tt.result(s); v == nil || v.Failure == nil || v.Failure.Word != tt.reason {
 				t.Errorf("result %+v, want %s", v, tt.reason)
 			}
 			if len(rep.Visit.Sessions) != 1 {
@@ -132,29 +133,29 @@ func TestNoTLS(t *testing.T) {
 		name   string
 		peer   *peer
 		typ    tlsrpt.ResultType
-		reason delivery.Reason
+		reason reason.Word
 	}{
-		{"not offered", &peer{}, tlsrpt.StartTLSNotSupported, StartTLSNotOffered},
+		{"not offered", &peer{}, tlsrpt.StartTLSNotSupported, reason.StartTLSNotOffered},
 		{"454", &peer{cert: &p.good, answer: to("STARTTLS", "454 4.7.0 not now")}, tlsrpt.StartTLSNotSupported, "starttls-reply-454"},
 		{"554", &peer{cert: &p.good, answer: to("STARTTLS", "554 5.7.0 never")}, tlsrpt.StartTLSNotSupported, "starttls-reply-554"},
-		{"closed before reply", &peer{cert: &p.good, answer: to("STARTTLS", drop)}, tlsrpt.ValidationFailure, StartTLSLost},
-		{"no TLS spoken", &peer{cert: &p.good, handshake: garbage}, tlsrpt.ValidationFailure, TLSNotTLS},
-		{"closed in handshake", &peer{cert: &p.good, handshake: func(nc net.Conn) { nc.Read(make([]byte, 4096)) }}, tlsrpt.ValidationFailure, TLSClosed},
+		{"closed before reply", &peer{cert: &p.good, answer: to("STARTTLS", drop)}, tlsrpt.ValidationFailure, reason.StartTLSLost},
+		{"no TLS spoken", &peer{cert: &p.good, handshake: garbage}, tlsrpt.ValidationFailure, reason.TLSNotTLS},
+		{"closed in handshake", &peer{cert: &p.good, handshake: func(nc net.Conn) { nc.Read(make([]byte, 4096)) }}, tlsrpt.ValidationFailure, reason.TLSClosed},
 		{"alert", &peer{cert: &p.good, handshake: func(nc net.Conn) {
 			nc.Read(make([]byte, 4096))
 			nc.Write([]byte{21, 3, 3, 0, 2, 2, 40})
 			nc.Read(make([]byte, 1))
 		}}, tlsrpt.ValidationFailure, "tls-alert-handshake-failure"},
 		{"old version", &peer{cert: &p.good, config: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }},
-			tlsrpt.ValidationFailure, TLSVersion},
+			tlsrpt.ValidationFailure, reason.TLSVersion},
 		// The same, from a server that does not say so but chooses what it knows.
-		{"old version chosen", &peer{cert: &p.good, handshake: oldServerHello}, tlsrpt.ValidationFailure, TLSVersion},
+		{"old version chosen", &peer{cert: &p.good, handshake: oldServerHello}, tlsrpt.ValidationFailure, reason.TLSVersion},
 		{"SSL 3.0", &peer{cert: &p.good, handshake: func(nc net.Conn) {
 			nc.Read(make([]byte, 4096))
 			nc.Write([]byte{21, 3, 0, 0, 2, 2, 70}) // protocol_version, in an SSL 3.0 record
 			nc.Read(make([]byte, 1))
-		}}, tlsrpt.ValidationFailure, TLSVersion},
-		{"injection", &peer{cert: &p.good, answer: to("STARTTLS", "220 go on\n250 injected")}, tlsrpt.ValidationFailure, StartTLSInjection},
+		}}, tlsrpt.ValidationFailure, reason.TLSVersion},
+		{"injection", &peer{cert: &p.good, answer: to("STARTTLS", "220 go on\n250 injected")}, tlsrpt.ValidationFailure, reason.StartTLSInjection},
 		// A server that wants a client certificate says so after the handshake.
 		{"late alert", &peer{cert: &p.good, config: func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }},
 			tlsrpt.ValidationFailure, "tls-alert-certificate-required"},
@@ -170,7 +171,7 @@ func TestNoTLS(t *testing.T) {
 				}
 				rep := r.carry()
 				first, res := rep.Visit.Sessions[0], rep.Recipients[0]
-				if first.TLSFailure == nil || first.TLSFailure.Type != tt.typ || first.TLSFailure.Reason != tt.reason {
+				if first.TLSFailure == nil || first.TLSFailure.Type != tt.typ || first.TLSFailure.Word != tt.reason {
 					t.Fatalf("TLS failure %+v, want %s %s", first.TLSFailure, tt.typ, tt.reason)
 				}
 				if required {
@@ -182,7 +183,7 @@ func TestNoTLS(t *testing.T) {
 				if res.Outcome != delivery.Delivered || res.TLS != "none" || len(mx.received()) != 1 || mx.received()[0].tls {
 					t.Fatalf("outcome %v over %q: %s", res.Outcome, res.TLS, res.Text)
 				}
-				if fellBack := tt.reason != StartTLSNotOffered; fellBack != last(rep).Plaintext || fellBack && len(rep.Visit.Sessions) != 2 {
+				if fellBack := tt.reason != reason.StartTLSNotOffered; fellBack != last(rep).Plaintext || fellBack && len(rep.Visit.Sessions) != 2 {
 					t.Errorf("sessions %+v", rep.Visit.Sessions)
 				}
 			})
@@ -247,7 +248,7 @@ func TestRequireTLS(t *testing.T) {
 		r.enforcePKIX()
 		r.req.Plan.RequireTLSVerb = tt.verb
 		rep := r.carry()
-		if res := rep.Recipients[0]; res.Outcome != tt.outcome || res.Outcome == delivery.Pending && (res.Word != RequireTLSMissing || !res.PolicyFailure) {
+		if res := rep.Recipients[0]; res.Outcome != tt.outcome || res.Outcome == delivery.Pending && (res.Word != reason.RequireTLSNotOffered || !res.PolicyFailure) {
 			t.Errorf("%s: %v %s", tt.name, res.Outcome, res.Word)
 		}
 		if sent := mx.saw("MAIL FROM:<from@sender.test> REQUIRETLS") == 1; sent != tt.sent {
@@ -278,28 +279,28 @@ func TestRepliesAtEachStep(t *testing.T) {
 	tests := []struct {
 		verb, reply string
 		want        delivery.Outcome
-		word        delivery.Reason
+		word        reason.Word
 	}{
-		{"", "421 4.3.2 busy!", delivery.Pending, GreetingReply},
-		{"", "554 5.7.1 go away", delivery.Pending, GreetingReply},
-		{"", "HTTP/1.1 400 Bad Request", delivery.Pending, ProtocolError},
-		{"EHLO", "421 4.3.2 busy!", delivery.Pending, HelloReply},
-		{"EHLO", "550 5.7.1 bad name", delivery.Pending, HelloReply},
-		{"MAIL", "451 4.3.0 later", delivery.Pending, RemoteReply},
-		{"MAIL", "421 4.3.0 later!", delivery.Pending, RemoteReply},
-		{"MAIL", "550 5.1.8 bad sender", delivery.Failed, RemoteReply},
-		{"MAIL", "354 what", delivery.Pending, RemoteReply},
-		{"RCPT", "450 4.2.1 greylisted", delivery.Pending, RemoteReply},
+		{"", "421 4.3.2 busy!", delivery.Pending, reason.GreetingReply},
+		{"", "554 5.7.1 go away", delivery.Pending, reason.GreetingReply},
+		{"", "HTTP/1.1 400 Bad Request", delivery.Pending, reason.ProtocolError},
+		{"EHLO", "421 4.3.2 busy!", delivery.Pending, reason.HelloReply},
+		{"EHLO", "550 5.7.1 bad name", delivery.Pending, reason.HelloReply},
+		{"MAIL", "451 4.3.0 later", delivery.Pending, reason.RemoteReply},
+		{"MAIL", "421 4.3.0 later!", delivery.Pending, reason.RemoteReply},
+		{"MAIL", "550 5.1.8 bad sender", delivery.Failed, reason.RemoteReply},
+		{"MAIL", "354 what", delivery.Pending, reason.RemoteReply},
+		{"RCPT", "450 4.2.1 greylisted", delivery.Pending, reason.RemoteReply},
 		{"RCPT", "421 4.3.0 later!", delivery.Pending, ""},
-		{"RCPT", "550 5.1.1 no such user", delivery.Failed, RemoteReply},
-		{"DATA", "451 4.3.0 later", delivery.Pending, RemoteReply},
-		{"DATA", "554 5.5.0 no", delivery.Failed, RemoteReply},
+		{"RCPT", "550 5.1.1 no such user", delivery.Failed, reason.RemoteReply},
+		{"DATA", "451 4.3.0 later", delivery.Pending, reason.RemoteReply},
+		{"DATA", "554 5.5.0 no", delivery.Failed, reason.RemoteReply},
 		{"DATA", "250 2.0.0 done", delivery.Pending, ""},
-		{".", "451 4.3.0 later", delivery.Pending, RemoteReply},
-		{".", "421 4.3.0 later!", delivery.Pending, RemoteReply},
-		{".", "554 5.6.0 spam", delivery.Failed, RemoteReply},
-		{".", "354 what", delivery.Deferred, Unanswered},
-		{".", "no reply at all", delivery.Deferred, Unanswered},
+		{".", "451 4.3.0 later", delivery.Pending, reason.RemoteReply},
+		{".", "421 4.3.0 later!", delivery.Pending, reason.RemoteReply},
+		{".", "554 5.6.0 spam", delivery.Failed, reason.RemoteReply},
+		{".", "354 what", delivery.Deferred, reason.Unanswered},
+		{".", "no reply at all", delivery.Deferred, reason.Unanswered},
 	}
 	for _, tt := range tests {
 		for _, ext := range [][]string{nil, {"PIPELINING"}} {
@@ -313,7 +314,7 @@ func TestRepliesAtEachStep(t *testing.T) {
 					if res.Outcome != tt.want || tt.word != "" && res.Word != tt.word {
 						t.Errorf("recipient %d: %v %s (%s), want %v %s", i, res.Outcome, res.Word, res.Text, tt.want, tt.word)
 					}
-					if res.Word == RemoteReply && (res.Reply == nil || !strings.Contains(res.Text, res.Reply.Text())) {
+					if res.Word == reason.RemoteReply && (res.Reply == nil || !strings.Contains(res.Text, res.Reply.Text())) {
 						t.Errorf("recipient %d: text %q without its reply", i, res.Text)
 					}
 				}
@@ -357,7 +358,7 @@ func TestDropsAtEachStep(t *testing.T) {
 						t.Errorf("the second address took %d messages, want %d", n, elsewhere)
 					}
 					first := rep.Visit.Sessions[0]
-					if wantWord := map[string]delivery.Reason{drop: ConnectionLost, hang: Timeout}[how]; verb != "QUIT" && (first.Err == nil || first.Err.Word != wantWord) {
+					if wantWord := map[string]reason.Word{drop: reason.ConnectionLost, hang: reason.Timeout}[how]; verb != "QUIT" && (first.Err == nil || first.Err.Word != wantWord) {
 						t.Errorf("first session ended with %+v, want %s", first.Err, wantWord)
 					}
 				})
@@ -528,18 +529,18 @@ func TestConnectFailures(t *testing.T) {
 	r := newRig(t, network{addr2: mx})
 	r.addrs(addr1, addr2)
 	rep := r.carry()
-	if s := rep.Visit.Sessions; len(s) != 2 || s[0].Err == nil || s[0].Err.Word != ConnectRefused || s[0].Connected || !s[1].Connected || !s[1].Greeted {
+	if s := rep.Visit.Sessions; len(s) != 2 || s[0].Err == nil || s[0].Err.Word != reason.ConnectRefused || s[0].Connected || !s[1].Connected || !s[1].Greeted {
 		t.Errorf("sessions %+v", s)
 	}
 	if res := rep.Recipients[0]; res.Outcome != delivery.Delivered || res.Addr.String() != addr2 || !res.Host.Name.Under(r.req.Plan.Host.Name.Name) {
 		t.Errorf("result %+v", res)
 	}
 	r.addrs(addr1)
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != ConnectRefused {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.ConnectRefused {
 		t.Errorf("result %+v", res)
 	}
 	r.addrs()
-	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != NoAddress {
+	if res := r.carry().Recipients[0]; res.Outcome != delivery.Pending || res.Word != reason.NoAddress {
 		t.Errorf("result %+v", res)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // proxy is a SOCKS5 server for tests.
@@ -47,7 +48,7 @@ func (p *proxy) start(t *testing.T) string {
 
 func (p *proxy) serve(nc net.Conn) {
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(5 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	if p.garbage {
 		io.WriteString(nc, "220 mail.test ESMTP\r\n")
 		io.Copy(io.Discard, nc)
@@ -138,24 +139,24 @@ func TestSOCKSFailures(t *testing.T) {
 	for name, tt := range map[string]struct {
 		proxy *proxy
 		user  string
-		word  delivery.Reason
+		word  reason.Word
 		text  string
 	}{
-		"refused":         {&proxy{code: 5}, "", ConnectRefused, "connection refused"},
-		"host":            {&proxy{code: 4}, "", ConnectUnreachable, "host unreachable"},
-		"network":         {&proxy{code: 3}, "", ConnectUnreachable, "network unreachable"},
-		"TTL":             {&proxy{code: 6}, "", ConnectTimeout, "TTL expired"},
-		"rules":           {&proxy{code: 2}, "", ConnectFailed, "rules"},
-		"unknown":         {&proxy{code: 99}, "", ConnectFailed, "code 99"},
-		"wrong password":  {&proxy{user: "joe", password: "other"}, "joe", ProxyFailed, "refused the user name"},
-		"password wanted": {&proxy{user: "joe"}, "", ProxyFailed, "wants authentication"},
-		"no password":     {&proxy{}, "joe", ProxyFailed, "does not take user name"},
-		"no SOCKS":        {&proxy{garbage: true}, "", ProxyFailed, "does not speak SOCKS5"},
-		"silent":          {&proxy{silent: true}, "", ProxyFailed, "did not answer in time"},
-		"unknown command": {&proxy{code: 7}, "", ProxyFailed, "does not know the command"},
+		"refused":         {&proxy{code: 5}, "", reason.ConnectRefused, "connection refused"},
+		"host":            {&proxy{code: 4}, "", reason.ConnectUnreachable, "host unreachable"},
+		"network":         {&proxy{code: 3}, "", reason.ConnectUnreachable, "network unreachable"},
+		"TTL":             {&proxy{code: 6}, "", reason.ConnectTimeout, "TTL expired"},
+		"rules":           {&proxy{code: 2}, "", reason.ConnectFailed, "rules"},
+		"unknown":         {&proxy{code: 99}, "", reason.ConnectFailed, "code 99"},
+		"wrong password":  {&proxy{user: "joe", password: "other"}, "joe", reason.ProxyFailed, "refused the user name"},
+		"password wanted": {&proxy{user: "joe"}, "", reason.ProxyFailed, "wants authentication"},
+		"no password":     {&proxy{}, "joe", reason.ProxyFailed, "does not take user name"},
+		"no SOCKS":        {&proxy{garbage: true}, "", reason.ProxyFailed, "does not speak SOCKS5"},
+		"silent":          {&proxy{silent: true}, "", reason.ProxyFailed, "did not answer in time"},
+		"unknown command": {&proxy{code: 7}, "", reason.ProxyFailed, "does not know the command"},
 		// Once it was ready, silence and a closed connection may be the host's.
-		"closed later": {&proxy{drop: true}, "", ConnectFailed, "ended in the negotiation"},
-		"silent later": {&proxy{hang: true}, "", ConnectTimeout, ""},
+		"closed later": {&proxy{drop: true}, "", reason.ConnectFailed, "ended in the negotiation"},
+		"silent later": {&proxy{hang: true}, "", reason.ConnectTimeout, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +173,7 @@ func TestSOCKSFailures(t *testing.T) {
 	r := newRig(t, network{})
 	r.addrs(addr1, addr2, addr6)
 	r.client.Dialer = SOCKS{Proxy: "127.0.0.1:1"}
-	if rep := r.carry(); rep.Recipients[0].Word != ProxyFailed || rep.Recipients[0].Outcome != delivery.Pending || len(rep.Visit.Sessions) != 1 {
+	if rep := r.carry(); rep.Recipients[0].Word != reason.ProxyFailed || rep.Recipients[0].Outcome != delivery.Pending || len(rep.Visit.Sessions) != 1 {
 		t.Errorf("%+v over %d sessions", rep.Recipients[0], len(rep.Visit.Sessions))
 	}
 	// Names are never given to the proxy, and it may not be there at all.

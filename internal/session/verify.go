@@ -10,6 +10,7 @@ import (
 
 	"waxwing/dane"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/sound"
 	"waxwing/tlsrpt"
 )
@@ -110,7 +111,7 @@ func (v *verifier) verifyPKIX(chain []*x509.Certificate) *delivery.Verification 
 	// A zero name would match nothing; x509 takes it for "any".
 	name := v.plan.PKIXName
 	if name.IsZero() {
-		return &delivery.Verification{Failure: tlsFailure(tlsrpt.CertificateHostMismatch, CertHostMismatch, "the host has no name that its certificate could carry")}
+		return &delivery.Verification{Failure: tlsFailure(tlsrpt.CertificateHostMismatch, reason.CertHostMismatch, "the host has no name that its certificate could carry")}
 	}
 	if err := leaf.VerifyHostname(name.ASCII()); err != nil {
 		return &delivery.Verification{Failure: classifyPKIX(err, leaf, now)}
@@ -133,7 +134,7 @@ func (v *verifier) verifyDANE(chain []*x509.Certificate) *delivery.Verification 
 }
 
 func noCertificate() *delivery.TLSFailure {
-	return tlsFailure(tlsrpt.ValidationFailure, CertMissing, "the server presented no certificate")
+	return tlsFailure(tlsrpt.ValidationFailure, reason.CertMissing, "the server presented no certificate")
 }
 
 // facts are what is kept of a TLS session with the delivery (SES-4).

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // again is what to do once a session has ended.
@@ -92,7 +93,7 @@ func (v *visit) past(d time.Duration) bool { return time.Since(v.began) > d }
 func (v *visit) tooSlow() {
 	v.each(delivery.Pending, func(r *delivery.RecipientResult) {
 		if r.Reply == nil {
-			r.Word, r.Text, r.Enhanced = Timeout, "the host took too long over the recipients before this one", enhBadConn
+			r.Word, r.Text, r.Enhanced = reason.Timeout, "the host took too long over the recipients before this one", enhBadConn
 		}
 	})
 }
@@ -131,7 +132,7 @@ func (v *visit) hold(ctx context.Context, s *session) again {
 	a := s.run(ctx)
 	v.done.Sessions = append(v.done.Sessions, s.facts)
 	if l := v.c.Log; l != nil && l.Enabled(ctx, slog.LevelDebug) {
-		l.Debug("smtp session", "host", v.plan.Host.Name.String(), "addr", s.addr.String(), "plaintext", s.plain, "reused", s.facts.Reused,
+		l.Debug("smtp session", "message", delivery.ID(v.req.Job.ID), "host", v.plan.Host.Name.String(), "address", s.addr.String(), "plaintext", s.plain, "reused", s.facts.Reused,
 			"connected", s.facts.Connected, "tls", s.travelled(), "pending", v.pending())
 	}
 	return a

@@ -87,7 +87,7 @@ func read(wanted string, a dns.Answer[string], err error) (Found, string) {
 	var de *dns.Error
 	switch {
 	case errors.As(err, &de):
-		return Unknown, de.Word()
+		return Unknown, string(de.Word())
 	case err != nil:
 		return Unknown, err.Error()
 	}

@@ -4,8 +4,10 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,11 +17,12 @@ import (
 
 	"waxwing/dkim"
 	"waxwing/dns"
+	"waxwing/internal/keystage"
 	"waxwing/internal/store"
 )
 
-// area is the row of table generation that every change raises.
-const area = "signing"
+// Area is the generation that every change raises.
+const Area = "signing"
 
 // Errors of Service.
 var (
@@ -48,10 +51,19 @@ type Key struct {
 	Sight     Sight
 	Created   time.Time
 	Record    string // the TXT record to publish
+	Turn      Turn
 }
 
 // Stage is what the key does.
-func (k Key) Stage() Stage { return stage(k.State, k.Told, k.Sight) }
+func (k Key) Stage() Stage {
+	switch {
+	case k.State == Active && !k.Turn.Promoted.IsZero():
+		return Signing // every server of the zone has shown its record
+	case k.Rolling() && !k.Told:
+		return Waiting // for its turn
+	}
+	return stage(k.State, k.Told, k.Sight)
+}
 
 // NewKey is a key to be added.
 type NewKey struct {
@@ -73,43 +85,26 @@ type Service struct {
 
 // AddKey stores a new key and returns it with the record to publish. A domain and
 // selector that exist are ErrExists.
-func (s *Service) AddKey(ctx context.Context, n NewKey) (Key, error) {
-	domain, services, selector := n.Domain, n.Services, strings.ToLower(n.Selector)
-	if domain.IsZero() {
-		return Key{}, errors.New("a DKIM key needs a domain")
+func (s *Service) AddKey(ctx context.Context, n NewKey) (k Key, err error) {
+	return store.Write(ctx, s.Store, func(tx *store.Tx) (Key, error) { return s.Within(tx).AddKey(n) })
+}
+
+// prepared is a new key as it is stored, with its private half.
+func (s *Service) prepared(n NewKey) (k Key, private []byte, err error) {
+	k = Key{Domain: n.Domain, Selector: strings.ToLower(n.Selector), Services: n.Services, State: Active, Told: n.Now, Created: s.now()}
+	if k.Domain.IsZero() {
+		return k, nil, errors.New("a DKIM key needs a domain")
 	}
-	if _, err := domain.Prefix(selector + "._domainkey"); err != nil {
-		return Key{}, fmt.Errorf("selector %q: %w", selector, err)
+	if _, err := k.Domain.Prefix(k.Selector + "._domainkey"); err != nil {
+		return k, nil, fmt.Errorf("selector %q: %w", k.Selector, err)
 	}
-	for _, service := range services {
-		if service != "email" && service != "tlsrpt" && service != "*" {
-			return Key{}, fmt.Errorf("unknown DKIM service type %q (email, tlsrpt, *)", service)
-		}
+	if err := CheckServices(k.Services); err != nil {
+		return k, nil, err
 	}
-	private, err := dkim.MarshalPrivate(n.Signer)
-	if err != nil {
-		return Key{}, err
+	if private, err = dkim.MarshalPrivate(n.Signer); err != nil {
+		return k, nil, err
 	}
-	k := Key{Domain: domain, Selector: selector, Services: services, State: Active, Told: n.Now, Created: s.now()}
-	if err := k.publish(n.Signer.Public()); err != nil {
-		return Key{}, err
-	}
-	err = s.Store.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`INSERT INTO dkim_key (domain, selector, algorithm, private_key, services, state, created, told)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (domain, selector) DO NOTHING`,
-			domain.ASCII(), selector, k.Algorithm, string(private), strings.Join(services, ":"), string(Active), store.Time(k.Created), flag(k.Told))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return ErrExists
-		}
-		return tx.Raise(area)
-	})
-	if err != nil {
-		return Key{}, fmt.Errorf("DKIM key %s of %s: %w", selector, domain, err)
-	}
-	return k, nil
+	return k, private, k.publish(n.Signer.Public())
 }
 
 // publish fills in what follows from the public half.
@@ -137,40 +132,18 @@ func (s *Service) now() time.Time {
 
 // Tell makes a key sign without waiting for DNS. A key that is not there is ErrUnknown.
 func (s *Service) Tell(ctx context.Context, domain dns.Name, selector string) error {
-	return s.change(ctx, domain, selector, `UPDATE dkim_key SET told = 1 WHERE domain = ? AND selector = ?`)
+	return s.Store.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).SetTold(domain, selector, true) })
 }
 
 // SetState makes a key sign, as far as DNS shows it, or stop signing. A key that is not there is
 // ErrUnknown.
 func (s *Service) SetState(ctx context.Context, domain dns.Name, selector string, state State) error {
-	if state != Active && state != Retired {
-		return fmt.Errorf("unknown state %q of a DKIM key (active, retired)", state)
-	}
-	return s.change(ctx, domain, selector, `UPDATE dkim_key SET state = ? WHERE domain = ? AND selector = ?`, string(state))
+	return s.Store.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).SetState(domain, selector, state) })
 }
 
 // RemoveKey forgets a key for good. A key that is not there is ErrUnknown.
 func (s *Service) RemoveKey(ctx context.Context, domain dns.Name, selector string) error {
-	return s.change(ctx, domain, selector, `DELETE FROM dkim_key WHERE domain = ? AND selector = ?`)
-}
-
-// change runs a statement whose last two arguments name the key.
-func (s *Service) change(ctx context.Context, domain dns.Name, selector, query string, args ...any) error {
-	args = append(args, domain.ASCII(), strings.ToLower(selector))
-	err := s.Store.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(query, args...)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return ErrUnknown
-		}
-		return tx.Raise(area)
-	})
-	if err != nil {
-		return fmt.Errorf("DKIM key %s of %s: %w", selector, domain, err)
-	}
-	return nil
+	return s.Store.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).RemoveKey(domain, selector) })
 }
 
 // Keys lists a domain's keys, by selector; those of all domains for the zero
@@ -193,8 +166,9 @@ func (s *Service) Keys(ctx context.Context, domain dns.Name) ([]Key, error) {
 // stored is a row, parsed.
 type stored struct {
 	Key
-	signer crypto.Signer
-	err    error // why the row is of no use
+	signer  crypto.Signer
+	private string // as it is stored
+	err     error  // why the row is of no use
 }
 
 func (s *Service) read(ctx context.Context, domain dns.Name) ([]stored, error) {
@@ -211,23 +185,26 @@ func (s *Service) read(ctx context.Context, domain dns.Name) ([]stored, error) {
 
 func readKeys(tx *store.Tx, domain dns.Name) ([]stored, error) {
 	return store.Collect(tx, scanKey, `SELECT domain, selector, private_key, services, state, created,
-		told, first, looked, found, detail, tries, look_at FROM dkim_key
+		told, first, looked, found, detail, tries, look_at, replaces, promoted, retired, dropped, seen_last, seen_since, seen_ttl, seen_some FROM dkim_key
 		WHERE domain = ? OR ? = '' ORDER BY domain, selector`, domain.ASCII(), domain.ASCII())
 }
 
 func scanKey(r store.Row) (k stored, err error) {
 	var name, private, services, state, found string
-	var created, told, first, looked, tries, next int64
-	if err := r.Scan(&name, &k.Selector, &private, &services, &state, &created, &told, &first, &looked, &found, &k.Sight.Detail, &tries, &next); err != nil {
+	var created, told, first, looked, tries, next, promoted, retired, dropped, last, since, ttl, some int64
+	if err := r.Scan(&name, &k.Selector, &private, &services, &state, &created, &told, &first, &looked, &found, &k.Sight.Detail, &tries, &next,
+		&k.Turn.Replaces, &promoted, &retired, &dropped, &last, &since, &ttl, &some); err != nil {
 		return k, err
 	}
 	k.State, k.Created, k.Told = State(state), store.FromTime(created), told != 0
 	k.Sight.First, k.Sight.Looked, k.Sight.Next = store.FromTime(first), store.FromTime(looked), store.FromTime(next)
 	k.Sight.Found, k.Sight.Tries = Found(found), int(tries)
+	k.Turn.Promoted, k.Turn.Retired, k.Turn.Dropped = store.FromTime(promoted), store.FromTime(retired), store.FromTime(dropped)
+	k.Turn.Seen = keystage.Sight{Last: store.FromTime(last), Since: store.FromTime(since), TTL: time.Duration(ttl), Some: some != 0}
 	if services != "" {
 		k.Services = strings.Split(services, ":")
 	}
-	k.err = k.parse(name, private)
+	k.private, k.err = private, k.parse(name, private)
 	return k, nil
 }
 
@@ -246,7 +223,7 @@ func (k *stored) parse(name, private string) error {
 
 // Active returns a domain's keys that sign, ErrNoKeys if there is none.
 func (s *Service) Active(ctx context.Context, domain dns.Name) ([]dkim.Key, error) {
-	signing, err := s.signing.Get(ctx, s.Store, area, s.load)
+	signing, err := s.signing.Get(ctx, s.Store, Area, s.load)
 	if err != nil {
 		return nil, fmt.Errorf("reading DKIM keys: %w", err)
 	}
@@ -279,13 +256,39 @@ func (s *Service) load(tx *store.Tx) (map[dns.Name][]dkim.Key, error) {
 	return signing, nil
 }
 
-// Sign returns the DKIM-Signature fields to put before msg, one for each
-// active key of the From domain; ErrNoKeys if there is none. extra names
-// fields to sign beside the usual ones.
+// Sign returns the DKIM-Signature fields to put before msg, one for each active key of the
+// From domain, or of the nearest domain above it that has one (AUT-7): those of RSA first, which
+// everybody can verify. ErrNoKeys if there is none. extra names fields to sign beside the usual ones.
 func (s *Service) Sign(ctx context.Context, from dns.Name, msg []byte, extra []string) ([]byte, error) {
 	keys, err := s.Active(ctx, from)
+	for at := from.Parent(); errors.Is(err, ErrNoKeys) && !at.IsZero(); at = at.Parent() {
+		above, failed := s.Active(ctx, at)
+		if !errors.Is(failed, ErrNoKeys) {
+			keys, err = above, failed
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b dkim.Key) int { return cmp.Compare(rank(a), rank(b)) })
 	return dkim.Sign(msg, keys, dkim.SignOptions{Headers: extra, Now: s.Now})
+}
+
+func rank(k dkim.Key) int {
+	if _, ok := k.Signer.Public().(*rsa.PublicKey); ok {
+		return 0
+	}
+	return 1
+}
+
+// MakeKey makes a key of an algorithm: ed25519 or rsa.
+func MakeKey(algorithm string) (crypto.Signer, error) {
+	switch algorithm {
+	case "ed25519":
+		return dkim.GenerateEd25519()
+	case "rsa":
+		return dkim.GenerateRSA(2048)
+	}
+	return nil, fmt.Errorf("algorithm is ed25519 or rsa, not %q", algorithm)
 }

@@ -78,6 +78,41 @@ func signatures(t *testing.T, s *Service, keys []Key) []string {
 	return passed
 }
 
+// AUT-7: a domain without a key signs with that of the nearest domain above; RSA comes first.
+func TestNearestKey(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		s := &Service{Store: st, Now: clock}
+		add(t, s, org, "a")
+		signer, err := MakeKey("rsa")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.AddKey(t.Context(), NewKey{Domain: org, Selector: "z", Signer: signer, Now: true}); err != nil {
+			t.Fatal(err)
+		}
+		own := dns.MustParse("own.sub." + org.ASCII())
+		add(t, s, own, "mine")
+		for from, want := range map[string]string{org.ASCII(): "z a", "sub." + org.ASCII(): "z a", own.ASCII(): "mine", "x." + own.ASCII(): "mine"} {
+			fields, err := s.Sign(t.Context(), dns.MustParse(from), msg, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, part := range strings.Split(string(fields), "; s=")[1:] {
+				selector, _, _ := strings.Cut(part, ";")
+				got = append(got, selector)
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s is signed with %q, want %s", from, got, want)
+			}
+		}
+		if _, err := s.Sign(t.Context(), net, msg, nil); !errors.Is(err, ErrNoKeys) {
+			t.Errorf("no key anywhere: %v", err)
+		}
+	})
+}
+
 func TestLifeOfAKey(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
@@ -164,7 +199,7 @@ func TestDamagedKey(t *testing.T) {
 			if _, err := tx.Exec(`UPDATE dkim_key SET private_key = ? WHERE selector = ?`, "secret rubbish", "a"); err != nil {
 				return err
 			}
-			return tx.Raise(area)
+			return tx.Raise(Area)
 		})
 		if err != nil {
 			t.Fatal(err)

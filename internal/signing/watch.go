@@ -137,7 +137,7 @@ func (w *Watcher) note(ctx context.Context, k Key, found Found, detail string) (
 		if err != nil || k.Stage() == was {
 			return err
 		}
-		return tx.Raise(area)
+		return tx.Raise(Area)
 	})
 	if err != nil {
 		return k, err
@@ -146,7 +146,7 @@ func (w *Watcher) note(ctx context.Context, k Key, found Found, detail string) (
 	case k.Stage() != was:
 		w.log().Info("DNS shows the record of a DKIM key, which signs from now on", "domain", k.Domain.ASCII(), "selector", k.Selector)
 	case was == Signing && before == Shown && (found == Missing || found == Other):
-		w.log().Warn("DNS does not show the record of a DKIM key any more; it goes on signing", "domain", k.Domain.ASCII(), "selector", k.Selector, "found", string(found), "detail", k.Sight.Detail)
+		w.log().Warn("DNS does not show the record of a DKIM key any more; it goes on signing", "domain", k.Domain.ASCII(), "selector", k.Selector, "found", string(found), "text", k.Sight.Detail)
 	}
 	return k, nil
 }

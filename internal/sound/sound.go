@@ -17,15 +17,8 @@ import (
 	"strings"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/tlsrpt"
-)
-
-// Words for what is not sound.
-const (
-	Version   delivery.Reason = "tls-version"
-	Cipher    delivery.Reason = "tls-weak-cipher"
-	Signature delivery.Reason = "tls-weak-signature"
-	Key       delivery.Reason = "cert-weak-key"
 )
 
 // MinRSA is the least size of an RSA key that proves anything, in bits.
@@ -91,20 +84,20 @@ func (e *KeyError) Error() string {
 
 // Weakness is why a TLS session is less than a sound one; nil: it is not.
 func Weakness(cs *tls.ConnectionState) *delivery.TLSFailure {
-	weak := func(t tlsrpt.ResultType, why delivery.Reason, format string, args ...any) *delivery.TLSFailure {
-		return &delivery.TLSFailure{Type: t, Reason: why, Text: fmt.Sprintf(format, args...)}
+	weak := func(t tlsrpt.ResultType, why reason.Word, format string, args ...any) *delivery.TLSFailure {
+		return &delivery.TLSFailure{Type: t, Word: why, Text: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case cs.Version < tls.VersionTLS12:
-		return weak(tlsrpt.ValidationFailure, Version, "the session is %s, and nothing under TLS 1.2 is sound (RFC 8996)", tls.VersionName(cs.Version))
+		return weak(tlsrpt.ValidationFailure, reason.TLSVersion, "the session is %s, and nothing under TLS 1.2 is sound (RFC 8996)", tls.VersionName(cs.Version))
 	case brokenCipher(cs.CipherSuite):
-		return weak(tlsrpt.ValidationFailure, Cipher, "the cipher suite %s is broken", tls.CipherSuiteName(cs.CipherSuite))
+		return weak(tlsrpt.ValidationFailure, reason.TLSWeakCipher, "the cipher suite %s is broken", tls.CipherSuiteName(cs.CipherSuite))
 	case len(cs.PeerCertificates) > 0 && WeakKey(cs.PeerCertificates[0]):
-		return weak(tlsrpt.CertificateNotTrusted, Key, "the certificate's RSA key has %d bits, and needs %d at least",
+		return weak(tlsrpt.CertificateNotTrusted, reason.CertWeakKey, "the certificate's RSA key has %d bits, and needs %d at least",
 			cs.PeerCertificates[0].PublicKey.(*rsa.PublicKey).N.BitLen(), MinRSA)
 	}
 	if s := handshakeSignature(cs); s == tls.PKCS1WithSHA1 || s == tls.ECDSAWithSHA1 {
-		return weak(tlsrpt.ValidationFailure, Signature, "the handshake is signed with %s, which is broken (RFC 9155)", s)
+		return weak(tlsrpt.ValidationFailure, reason.TLSWeakSignature, "the handshake is signed with %s, which is broken (RFC 9155)", s)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // POL-10: any offer names every suite, a sound one all but RC4 and 3DES.
@@ -95,23 +96,23 @@ func TestWeakness(t *testing.T) {
 		name   string
 		cs     tls.ConnectionState
 		signed tls.SignatureScheme
-		want   delivery.Reason
+		want   reason.Word
 	}{
 		{"TLS 1.3", tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256, PeerCertificates: certs(2048)}, tls.PSSWithSHA256, ""},
 		{"TLS 1.2", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes, PeerCertificates: certs(2048)}, tls.PKCS1WithSHA256, ""},
-		{"TLS 1.1", tls.ConnectionState{Version: tls.VersionTLS11, CipherSuite: aes, PeerCertificates: certs(512)}, 0, Version},
-		{"RC4", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_RSA_WITH_RC4_128_SHA, PeerCertificates: certs(512)}, 0, Cipher},
-		{"3DES", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}, 0, Cipher},
-		{"small key", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes, PeerCertificates: certs(512)}, tls.PKCS1WithSHA1, Key},
+		{"TLS 1.1", tls.ConnectionState{Version: tls.VersionTLS11, CipherSuite: aes, PeerCertificates: certs(512)}, 0, reason.TLSVersion},
+		{"RC4", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_RSA_WITH_RC4_128_SHA, PeerCertificates: certs(512)}, 0, reason.TLSWeakCipher},
+		{"3DES", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}, 0, reason.TLSWeakCipher},
+		{"small key", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes, PeerCertificates: certs(512)}, tls.PKCS1WithSHA1, reason.CertWeakKey},
 		{"small key of an issuer", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes, PeerCertificates: certs(2048, 512)}, 0, ""},
 		{"no certificate", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes}, 0, ""},
-		{"SHA-1 with RSA", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes, PeerCertificates: certs(2048)}, tls.PKCS1WithSHA1, Signature},
-		{"SHA-1 with ECDSA", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes}, tls.ECDSAWithSHA1, Signature},
+		{"SHA-1 with RSA", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes, PeerCertificates: certs(2048)}, tls.PKCS1WithSHA1, reason.TLSWeakSignature},
+		{"SHA-1 with ECDSA", tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: aes}, tls.ECDSAWithSHA1, reason.TLSWeakSignature},
 	} {
 		f := reflect.ValueOf(&c.cs).Elem().FieldByName("testingOnlyPeerSignatureAlgorithm")
 		reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem().SetUint(uint64(c.signed))
 		got := Weakness(&c.cs)
-		if (got == nil) != (c.want == "") || got != nil && (got.Reason != c.want || got.Text == "") {
+		if (got == nil) != (c.want == "") || got != nil && (got.Word != c.want || got.Text == "") {
 			t.Errorf("%s: %+v, want %q", c.name, got, c.want)
 		}
 	}

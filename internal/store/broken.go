@@ -34,9 +34,9 @@ func (b *broken) set(err error) error {
 	return b.get()
 }
 
-// judge compares what was found with what was opened; err is why nothing could be
+// compare compares what was found with what was opened; err is why nothing could be
 // found, and returned where that may pass.
-func (b *broken) judge(is, now identity, err error) error {
+func (b *broken) compare(is, now identity, err error) error {
 	switch {
 	case err != nil && missing(err):
 		return b.set(replaced(fmt.Errorf("its tables are gone: %w", err)))

@@ -9,19 +9,19 @@ import (
 // The zero value is ready for use; it is safe for concurrent use.
 type Cached[T any] struct {
 	mu   sync.Mutex
-	held *held[T]
+	kept *kept[T]
 }
 
-type held[T any] struct {
+type kept[T any] struct {
 	value      T
 	generation int64
 }
 
 // Get is the value for the present generation of area (Store.Generation). Where it
-// is not held, read makes it, in one snapshot with its generation, so that none is
+// is not kept, read makes it, in one snapshot with its generation, so that none is
 // kept for longer than it is true. It is shared: nobody may change it.
 func (c *Cached[T]) Get(ctx context.Context, s *Store, area string, read func(tx *Tx) (T, error)) (T, error) {
-	var next held[T]
+	var next kept[T]
 	generation, err := s.Generation(ctx, area)
 	if err != nil {
 		return next.value, err
@@ -44,17 +44,83 @@ func (c *Cached[T]) Get(ctx context.Context, s *Store, area string, read func(tx
 	return next.value, nil
 }
 
-func (c *Cached[T]) get() *held[T] {
+func (c *Cached[T]) get() *kept[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held
+	return c.kept
 }
 
 // put keeps what is newer: two may read at the same time.
-func (c *Cached[T]) put(h *held[T]) {
+func (c *Cached[T]) put(h *kept[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held == nil || c.held.generation <= h.generation {
-		c.held = h
+	if c.kept == nil || c.kept.generation <= h.generation {
+		c.kept = h
 	}
+}
+
+// Keyed is Cached for a table of which one row, or the rows of one key, are asked for at a
+// time. Where the sizes of its values come to more than 4096, all but the newest are
+// dropped. The zero value is ready for use; it is safe for concurrent use.
+type Keyed[K comparable, V any] struct {
+	mu         sync.Mutex
+	generation int64
+	values     map[K]V
+	size       int // of all values
+}
+
+const maxSize = 4096
+
+// Get is the value of key for the present generation of area, as Cached.Get has it.
+// What read gives the size 0, because it is too large, is not kept.
+func (c *Keyed[K, V]) Get(ctx context.Context, s *Store, area string, key K, read func(tx *Tx) (value V, size int, err error)) (V, error) {
+	var none V
+	generation, err := s.Generation(ctx, area)
+	if err != nil {
+		return none, err
+	}
+	if v, ok := c.get(generation, key); ok {
+		return v, nil
+	}
+	var value V
+	var size int
+	err = s.Read(ctx, func(tx *Tx) (err error) {
+		if generation, err = tx.Generation(area); err != nil {
+			return err
+		}
+		value, size, err = read(tx)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	if size > 0 {
+		c.put(generation, key, value, size)
+	}
+	return value, nil
+}
+
+func (c *Keyed[K, V]) get(generation int64, key K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation != generation {
+		var none V
+		return none, false
+	}
+	v, ok := c.values[key]
+	return v, ok
+}
+
+func (c *Keyed[K, V]) put(generation int64, key K, value V, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, there := c.values[key]
+	if generation < c.generation || generation == c.generation && there {
+		return // read before what is kept, or at the same time
+	}
+	if generation > c.generation || c.size+size > maxSize || c.values == nil {
+		c.generation, c.values, c.size = generation, map[K]V{}, 0
+	}
+	c.values[key] = value
+	c.size += size
 }

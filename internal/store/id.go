@@ -43,6 +43,14 @@ func NewID() int64 {
 	}
 }
 
+// Blob is b for a column that is never NULL.
+func Blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 // Time is how a time is stored: nanoseconds since 1970 UTC, 0 for the zero
 // time.
 func Time(t time.Time) int64 {

@@ -76,7 +76,7 @@ func (e *pgEngine) connected(ctx context.Context, c *pgx.Conn) error {
 	}
 	var now identity
 	err := c.QueryRow(ctx, pgIdentity).Scan(&now.id, &now.born, &now.schema)
-	return e.broken.judge(e.is, now, err)
+	return e.broken.compare(e.is, now, err)
 }
 
 // check asks the database who it is.
@@ -88,7 +88,7 @@ func (e *pgEngine) check(ctx context.Context) error {
 		return closedError(e.reads.PingContext(ctx))
 	}
 	now, err := readIdentity(ctx, e.reads, true)
-	return e.broken.judge(e.is, now, closedError(err))
+	return e.broken.compare(e.is, now, closedError(err))
 }
 
 func (e *pgEngine) postgres() bool { return true }
@@ -184,7 +184,7 @@ func (e *pgEngine) unreachable(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case e.is != (identity{}) && missing(err):
-		return e.broken.judge(e.is, e.is, err)
+		return e.broken.compare(e.is, e.is, err)
 	}
 	return closedError(err)
 }

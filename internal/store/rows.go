@@ -51,6 +51,24 @@ func List[T any](ctx context.Context, s *Store, fn func(Row) (T, error), q strin
 	return out, err
 }
 
+// Read is what fn reads, in a transaction of its own.
+func Read[T any](ctx context.Context, s *Store, fn func(*Tx) (T, error)) (v T, err error) {
+	err = s.Read(ctx, func(tx *Tx) (err error) {
+		v, err = fn(tx)
+		return err
+	})
+	return v, err
+}
+
+// Write is what fn returns of what it writes, in a transaction of its own.
+func Write[T any](ctx context.Context, s *Store, fn func(*Tx) (T, error)) (v T, err error) {
+	err = s.Write(ctx, func(tx *Tx) (err error) {
+		v, err = fn(tx)
+		return err
+	})
+	return v, err
+}
+
 // Value reads a row of one column.
 func Value[T any](r Row) (v T, err error) {
 	err = r.Scan(&v)

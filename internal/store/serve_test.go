@@ -91,7 +91,7 @@ func TestReplacedFiles(t *testing.T) {
 			copyFile(t, db+".old", db)
 		},
 		"its own backup over it": func(t *testing.T, s *store.Store, _, db string) {
-			must(t, s.Backup(t.Context(), db+".backup"))
+			snapshotTo(t, s, db+".backup")
 			copyFile(t, db+".backup", db)
 		},
 		"another store over it": func(t *testing.T, s *store.Store, _, db string) {
@@ -171,7 +171,7 @@ func TestServedBesideOthers(t *testing.T) {
 		must(t, write(c, "command"))
 		must(t, s.Check(t.Context()))
 		must(t, c.Close())
-		must(t, s.Backup(t.Context(), filepath.Join(t.TempDir(), "b.db")))
+		snapshotTo(t, s, filepath.Join(t.TempDir(), "b.db"))
 		if i == 1 {
 			must(t, s.Write(t.Context(), func(tx *store.Tx) error {
 				_, err := tx.Exec(`DELETE FROM body_chunks`)

@@ -244,7 +244,7 @@ func (e *sqliteEngine) check(ctx context.Context) error {
 		now, err = readIdentity(ctx, rowQuerier{tx}, false)
 		return err
 	})
-	return e.broken.judge(e.is, now, err)
+	return e.broken.compare(e.is, now, err)
 }
 
 // rowQuerier reads through a transaction.

@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/reason"
 	"waxwing/internal/store"
 	"waxwing/mtasts"
 )
@@ -36,6 +37,7 @@ type Cache struct {
 	Fetched func(result string, took time.Duration)
 
 	flights singleflight.Group // fetches under way in this process, by domain
+	rows    store.Keyed[string, *Entry]
 }
 
 // landed is what a fetch came to; not ok: whoever led it was cancelled.
@@ -59,8 +61,8 @@ func (c *Cache) Find(ctx context.Context, d delivery.RecipientDomain) delivery.F
 	if err != nil {
 		return c.unknown(d.Name, err)
 	}
-	if l.err != nil && l.err.Word.AsNone() && l.err.Word != mtasts.NoRecord { // STS-12
-		c.log().Info("MTA-STS record cannot be used, the domain counts as having none", "domain", d.Name.ASCII(), "reason", string(l.err.Word), "detail", l.err.Detail)
+	if l.err != nil && l.err.AsNone() && l.err.Word != reason.STSNoRecord { // STS-12
+		c.log().Info("MTA-STS record cannot be used, the domain counts as having none", "domain", d.Name.ASCII(), "word", string(l.err.Word), "text", l.err.Detail)
 	}
 	v.finding.Looked = true
 	if v.fetch {
@@ -98,15 +100,15 @@ func (c *Cache) Refresh(ctx context.Context, domain dns.Name) (delivery.Finding,
 	return f, nil
 }
 
-// consult reads the row and the record and judges them.
-func (c *Cache) consult(ctx context.Context, domain dns.Name) (verdict, *Entry, lookup, error) {
+// consult reads the row and the record, and decides.
+func (c *Cache) consult(ctx context.Context, domain dns.Name) (course, *Entry, lookup, error) {
 	e, err := c.load(ctx, domain)
 	if err != nil {
-		return verdict{}, nil, lookup{}, err
+		return course{}, nil, lookup{}, err
 	}
 	var l lookup
 	_, l.record, l.err = mtasts.LookupRecord(ctx, c.DNS, domain)
-	return judge(e, l, c.now()), e, l, nil
+	return decide(e, l, c.now()), e, l, nil
 }
 
 // unknown is the finding where the cache cannot be read: a policy may be in
@@ -114,7 +116,7 @@ func (c *Cache) consult(ctx context.Context, domain dns.Name) (verdict, *Entry, 
 func (c *Cache) unknown(domain dns.Name, err error) delivery.Finding {
 	c.log().Error("MTA-STS cache not readable, mail waits", "domain", domain.ASCII(), "error", err)
 	return delivery.Finding{Defer: true, Failure: &mtasts.Error{
-		Word: mtasts.DNSTemporary, Detail: "the policy cache cannot be read", Err: err,
+		Word: reason.STSLookupFailed, Detail: "the policy cache cannot be read", Err: err,
 	}}
 }
 
@@ -147,11 +149,11 @@ func (c *Cache) fetchOnce(ctx context.Context, domain dns.Name, always bool) del
 // interrupted is the finding of a lookup that was called off.
 func interrupted(ctx context.Context) delivery.Finding {
 	return delivery.Finding{Defer: true, Failure: &mtasts.Error{
-		Word: mtasts.DNSTemporary, Detail: "the lookup was interrupted", Err: context.Cause(ctx),
+		Word: reason.STSLookupFailed, Detail: "the lookup was interrupted", Err: context.Cause(ctx),
 	}}
 }
 
-// fetch judges again, as its leader: a fetch that ended just now may have
+// fetch decides again, as its leader: a fetch that ended just now may have
 // brought what is wanted. ok is false where ctx ended first; nothing is then
 // remembered against the domain.
 func (c *Cache) fetch(ctx context.Context, domain dns.Name, always bool) (_ delivery.Finding, ok bool) {
@@ -193,7 +195,7 @@ func (c *Cache) fetchPolicy(ctx context.Context, domain dns.Name, e *Entry, id s
 		// With max_age 0 the policy counts for this one delivery.
 		finding = delivery.Finding{Policy: policy, ID: id, Fetched: now, Fresh: true}
 	}
-	if err := c.Store.Write(ctx, func(tx *store.Tx) error { return save(tx, next) }); err != nil {
+	if err := c.change(ctx, func(tx *store.Tx) (int64, error) { return save(tx, next) }); err != nil {
 		c.log().Warn("MTA-STS policy not kept", "domain", domain.ASCII(), "error", err)
 	}
 	return finding, true

@@ -15,6 +15,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/mtasts"
@@ -38,7 +39,7 @@ func (h *host) Fetch(ctx context.Context, _ dns.Name) (*mtasts.Policy, []byte, *
 		select {
 		case <-hold:
 		case <-ctx.Done():
-			return nil, nil, &mtasts.Error{Word: mtasts.Fetch, Err: ctx.Err()}
+			return nil, nil, &mtasts.Error{Word: reason.STSFetch, Err: ctx.Err()}
 		}
 	}
 	if err != nil {
@@ -155,7 +156,7 @@ func show(f delivery.Finding) string {
 	return strings.Join(out, " ")
 }
 
-var notFound = &mtasts.Error{Word: mtasts.NoPolicy, Detail: "HTTP status 404", HTTPStatus: 404}
+var notFound = &mtasts.Error{Word: reason.STSNoPolicy, Detail: "HTTP status 404", HTTPStatus: 404}
 
 // TestFind is the life of a domain's policy (STS-5 to STS-9).
 func TestFind(t *testing.T) {
@@ -236,7 +237,7 @@ func TestLookedAndFetched(t *testing.T) {
 	r.record("")
 	r.text("v=stsv1; id=3")
 	r.find()
-	if !strings.Contains(r.log.String(), "MTA-STS record cannot be used") || !strings.Contains(r.log.String(), "reason=record-syntax") {
+	if !strings.Contains(r.log.String(), "MTA-STS record cannot be used") || !strings.Contains(r.log.String(), "word=record-syntax") {
 		t.Errorf("log: %s", r.log)
 	}
 }
@@ -248,7 +249,7 @@ func TestFailures(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, s)
 		r.record("1")
-		r.host.set("", &mtasts.Error{Word: mtasts.Fetch, Detail: "bad \xff\x00 bytes", HTTPStatus: 500, Err: errors.New("cause")})
+		r.host.set("", &mtasts.Error{Word: reason.STSFetch, Detail: "bad \xff\x00 bytes", HTTPStatus: 500, Err: errors.New("cause")})
 		r.want("first", "failure fetch", 1)
 		fetches := 1
 		for _, pause := range []time.Duration{5, 10, 20, 40, 60, 60} {
@@ -406,7 +407,7 @@ func TestRefreshFails(t *testing.T) {
 	if n := r.host.count(); n < 60 || n > 100 {
 		t.Errorf("%d fetches in the second half of a week", n)
 	}
-	if !strings.Contains(r.log.String(), "reason=no-policy") {
+	if !strings.Contains(r.log.String(), "word=no-policy") {
 		t.Errorf("log: %s", r.log)
 	}
 	n := r.host.count()
@@ -536,7 +537,7 @@ func TestRun(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("Run goes on after its context has ended")
 	}
 	if e := r.entry(); e == nil || e.Failure != nil || r.log.Len() > 0 {

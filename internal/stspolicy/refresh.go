@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/guard"
+	"waxwing/internal/reason"
 	"waxwing/internal/store"
 	"waxwing/mtasts"
 )
@@ -66,10 +67,9 @@ func (c *Cache) RefreshDue(ctx context.Context) error {
 // that a new lookup would not find.
 func (c *Cache) prune(ctx context.Context) error {
 	now := c.now()
-	err := c.Store.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM sts_policy WHERE last_used < ? OR (valid_until <= ? AND backoff_until < ?)`,
+	err := c.change(ctx, func(tx *store.Tx) (int64, error) {
+		return tx.Exec(`DELETE FROM sts_policy WHERE last_used < ? OR (valid_until <= ? AND backoff_until < ?)`,
 			store.Time(now.Add(-unusedAfter)), store.Time(now), store.Time(now.Add(-24*time.Hour)))
-		return err
 	})
 	if err != nil {
 		return fmt.Errorf("dropping old MTA-STS policies: %w", err)
@@ -81,19 +81,19 @@ func (c *Cache) prune(ctx context.Context) error {
 func (c *Cache) claim(ctx context.Context) ([]Entry, error) {
 	now := c.now()
 	var out []Entry
-	err := c.Store.Write(ctx, func(tx *store.Tx) (err error) {
+	err := c.change(ctx, func(tx *store.Tx) (_ int64, err error) {
 		out, err = store.Collect(tx, entry, `SELECT `+columns+` FROM sts_policy WHERE due <= ? AND valid_until > ?
 			ORDER BY due LIMIT ?`+tx.Lock(), store.Time(now), store.Time(now), batch)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, e := range out {
 			if _, err := tx.Exec(`UPDATE sts_policy SET due = ? WHERE domain = ?`,
 				store.Time(now.Add(claimFor)), e.Domain.ASCII()); err != nil {
-				return err
+				return 0, err
 			}
 		}
-		return nil
+		return int64(len(out)), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claiming MTA-STS policies to refresh: %w", err)
@@ -124,12 +124,12 @@ func (c *Cache) refresh(ctx context.Context, e *Entry) {
 	now := c.now()
 	var err error
 	switch {
-	case rerr != nil && rerr.Word == mtasts.NoRecord && e.isNone():
+	case rerr != nil && rerr.Word == reason.STSNoRecord && e.isNone():
 		_, err = c.Forget(ctx, e.Domain)
 	case rerr != nil:
 		c.complain(e, rerr)
 		e.Due = nextDue(e, now, c.rand())
-		if rerr.Word == mtasts.DNSTemporary {
+		if rerr.Word == reason.STSLookupFailed {
 			e.Due = now.Add(min(dnsRetry, e.Due.Sub(now)))
 		} else {
 			e.LastChecked = now
@@ -155,7 +155,7 @@ func (c *Cache) refetch(ctx context.Context, domain dns.Name) {
 		return
 	}
 	if f.Policy == nil || f.Policy.Mode != mtasts.ModeNone {
-		c.log().Warn("MTA-STS policy not refreshed", "domain", domain.ASCII(), "reason", string(f.Failure.Word), "error", f.Failure)
+		c.log().Warn("MTA-STS policy not refreshed", "domain", domain.ASCII(), "word", string(f.Failure.Word), "error", f.Failure)
 	}
 }
 
@@ -164,7 +164,7 @@ func (c *Cache) refetch(ctx context.Context, domain dns.Name) {
 func (c *Cache) complain(e *Entry, err *mtasts.Error) {
 	if !e.isNone() {
 		c.log().Warn("MTA-STS record not refreshed, the policy stays until it runs out", "domain", e.Domain.ASCII(),
-			"reason", string(err.Word), "valid_until", e.ValidUntil.UTC().Format(time.RFC3339), "error", err)
+			"word", string(err.Word), "valid-until", e.ValidUntil.UTC().Format(time.RFC3339), "error", err)
 	}
 }
 

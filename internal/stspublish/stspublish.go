@@ -5,7 +5,6 @@ package stspublish
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -107,38 +106,36 @@ func nextID(old string, now time.Time) string {
 // Check refuses; a lookup that fails refuses too, since nobody knows. A policy
 // with the text that is published already changes nothing.
 func (s *Service) Set(ctx context.Context, domain dns.Name, p *mtasts.Policy) (Published, error) {
-	mx, err := s.DNS.LookupMX(ctx, domain)
-	if err != nil {
-		return Published{}, fmt.Errorf("whether the policy fits the MX records of %s cannot be seen: %w", domain, err)
-	}
-	if mx.NXDomain && p.Mode != mtasts.ModeNone {
-		return Published{}, fmt.Errorf("%s does not exist in DNS: publish its MX records first", domain)
-	}
-	if err := Check(domain, p, mx.Records); err != nil {
+	if err := s.Fits(ctx, domain, p); err != nil {
 		return Published{}, err
 	}
-	text := p.Text()
-	if _, perr := mtasts.ParsePolicy([]byte(text)); perr != nil {
-		return Published{}, perr
+	return s.put(ctx, domain, p)
+}
+
+// Fits looks the domain's MX records up, and says why a policy does not go with them.
+func (s *Service) Fits(ctx context.Context, domain dns.Name, p *mtasts.Policy) error {
+	mx, err := s.DNS.LookupMX(ctx, domain)
+	if err != nil {
+		return fmt.Errorf("whether the policy fits the MX records of %s cannot be seen: %w", domain, err)
 	}
-	now := time.Now()
-	if s.Now != nil {
-		now = s.Now()
+	if mx.NXDomain && p.Mode != mtasts.ModeNone {
+		return fmt.Errorf("%s does not exist in DNS: publish its MX records first", domain)
 	}
-	err = s.Store.Write(ctx, func(tx *store.Tx) error {
-		var oldText, oldID string
-		err := tx.Row(`SELECT policy, id FROM sts_published WHERE domain = ?`+tx.Wait(), domain.ASCII()).Scan(&oldText, &oldID)
-		if err == nil && oldText == text || err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		_, err = tx.Exec(`INSERT INTO sts_published (domain, policy, id, changed) VALUES (?, ?, ?, ?)
-			ON CONFLICT (domain) DO UPDATE SET policy = excluded.policy, id = excluded.id, changed = excluded.changed`,
-			domain.ASCII(), text, nextID(oldID, now), store.Time(now))
-		if err != nil {
-			return err
-		}
-		return tx.Raise(Area)
-	})
+	return Check(domain, p, mx.Records)
+}
+
+// Prepare keeps a policy for a domain whose MX records are yet to be published, as Set
+// does for one whose records can be seen. It takes mode testing alone, which stops
+// nobody's mail, whatever the records will be.
+func (s *Service) Prepare(ctx context.Context, domain dns.Name, p *mtasts.Policy) (Published, error) {
+	if p.Mode != mtasts.ModeTesting {
+		return Published{}, fmt.Errorf("a policy of mode %s waits for the MX records of %s: publish them first", p.Mode, domain)
+	}
+	return s.put(ctx, domain, p)
+}
+
+func (s *Service) put(ctx context.Context, domain dns.Name, p *mtasts.Policy) (Published, error) {
+	err := s.Store.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).Put(domain, p) })
 	if err != nil {
 		return Published{}, fmt.Errorf("publish the policy of %s: %w", domain, err)
 	}
@@ -149,17 +146,7 @@ func (s *Service) Set(ctx context.Context, domain dns.Name, p *mtasts.Policy) (P
 // mode none for as long as its old max_age (RFC 8461 §8.3); that is the caller's
 // to say.
 func (s *Service) Remove(ctx context.Context, domain dns.Name) error {
-	var n int64
-	err := s.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		if n, err = tx.Exec(`DELETE FROM sts_published WHERE domain = ?`, domain.ASCII()); err != nil || n == 0 {
-			return err
-		}
-		return tx.Raise(Area)
-	})
-	if err == nil && n == 0 {
-		err = ErrNone
-	}
-	return err
+	return s.Store.Write(ctx, func(tx *store.Tx) error { return s.Within(tx).Remove(domain) })
 }
 
 // Get is a domain's policy; ErrNone.
@@ -188,12 +175,12 @@ func (s *Service) List(ctx context.Context) ([]Published, error) {
 // table is all policies of the present generation.
 func (s *Service) table(ctx context.Context) (map[dns.Name]Published, error) {
 	known, err := s.known.Get(ctx, s.Store, Area, func(tx *store.Tx) (map[dns.Name]Published, error) {
-		known := map[dns.Name]Published{}
-		return known, tx.Each(func(r store.Row) error {
-			p, err := scan(r)
+		all, err := s.Within(tx).List()
+		known := make(map[dns.Name]Published, len(all))
+		for _, p := range all {
 			known[p.Domain] = p
-			return err
-		}, `SELECT domain, policy, id, changed FROM sts_published`)
+		}
+		return known, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the published MTA-STS policies: %w", err)

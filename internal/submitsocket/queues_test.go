@@ -47,7 +47,7 @@ func (o *office) dial(uid uint32) *user {
 		o.t.Fatal(err)
 	}
 	o.t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &user{o.t, nc}
 }
 

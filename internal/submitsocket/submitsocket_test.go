@@ -224,7 +224,7 @@ func raw(t *testing.T, path, text string) []string {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	go func() {
 		io.WriteString(nc, text)
 		nc.(*net.UnixConn).CloseWrite()

@@ -36,6 +36,8 @@ type Store struct {
 	Codes  []string
 	Expiry time.Duration    // of entries made by bounces; 0: never
 	Now    func() time.Time // nil: time.Now
+
+	lists store.Keyed[string, list] // by account
 }
 
 // DefaultCodes say that an address or its domain does not exist, moved away, or
@@ -97,31 +99,68 @@ func key(address string) string { return strings.ToLower(strings.TrimSpace(addre
 // maxText bounds what is kept of a text, in octets.
 const maxText = 500
 
+// area is raised with each change of the rows (store.Keyed).
+const area = "suppressions"
+
+// maxCached is the longest list of one account that is kept in memory; of longer
+// ones each address is asked for.
+const maxCached = 1000
+
+// list is the entries of an account by address, what has expired among them; nil
+// where there are more than maxCached.
+type list map[string]Entry
+
 // Suppressed returns why, for those of addresses that the account sends no mail to.
 func (s *Store) Suppressed(ctx context.Context, account string, addresses []string) (map[string]string, error) {
-	var out map[string]string
-	now := store.Time(s.now())
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		out = nil
-		for _, a := range addresses {
-			list, err := query(tx, `WHERE account = ? AND address = ? AND (expires = 0 OR expires > ?)`, account, key(a), now)
-			if err != nil {
-				return err
-			}
-			if len(list) == 0 {
-				continue
-			}
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[a] = list[0].why()
+	cached, err := s.lists.Get(ctx, s.DB, area, account, func(tx *store.Tx) (list, int, error) {
+		entries, err := query(tx, `WHERE account = ? LIMIT ?`, account, int64(maxCached+1))
+		if err != nil || len(entries) > maxCached {
+			return nil, 1, err
 		}
-		return nil
+		l := list{}
+		for _, e := range entries {
+			l[e.Address] = e
+		}
+		return l, 1 + len(l)/100, nil
 	})
+	if err == nil && cached == nil {
+		cached, err = s.ask(ctx, account, addresses)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("suppressions of %s: %w", account, err)
 	}
+	var out map[string]string
+	now := s.now()
+	for _, a := range addresses {
+		e, there := cached[key(a)]
+		if !there || !e.Expires.IsZero() && !e.Expires.After(now) {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[a] = e.why()
+	}
 	return out, nil
+}
+
+// ask reads those of an account's entries that are for addresses.
+func (s *Store) ask(ctx context.Context, account string, addresses []string) (list, error) {
+	var l list
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		l = list{}
+		for _, a := range addresses {
+			entries, err := query(tx, `WHERE account = ? AND address = ?`, account, key(a))
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				l[e.Address] = e
+			}
+		}
+		return nil
+	})
+	return l, err
 }
 
 func (e *Entry) why() string {
@@ -156,11 +195,19 @@ func (s *Store) Bounced(tx *store.Tx, account, address string, r *smtp.Reply) er
 	if s.Expiry > 0 {
 		expires = now.Add(s.Expiry)
 	}
-	_, err := tx.Exec(`INSERT INTO suppressions (account, address, manual, code, text, created, expires) VALUES (?, ?, 0, ?, ?, ?, ?)
+	n, err := tx.Exec(`INSERT INTO suppressions (account, address, manual, code, text, created, expires) VALUES (?, ?, 0, ?, ?, ?, ?)
 		ON CONFLICT (account, address) DO UPDATE SET code = excluded.code, text = excluded.text, created = excluded.created, expires = excluded.expires
 		WHERE suppressions.manual = 0`,
 		account, key(address), code, foreign.Text(strings.Join(r.Lines, " "), maxText), store.Time(now), store.Time(expires))
-	return err
+	return raised(tx, n, err)
+}
+
+// raised makes every reader read anew, after a statement that changed n rows.
+func raised(tx *store.Tx, n int64, err error) error {
+	if err != nil || n == 0 {
+		return err
+	}
+	return tx.Raise(area)
 }
 
 // Add enters a recipient by hand, in place of what stands there. Expires zero: never.
@@ -173,10 +220,10 @@ func (s *Store) Add(ctx context.Context, account, address, note string, expires 
 		return fmt.Errorf("%q is no address: write local@domain", address)
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO suppressions (account, address, manual, code, text, created, expires) VALUES (?, ?, 1, '', ?, ?, ?)
+		n, err := tx.Exec(`INSERT INTO suppressions (account, address, manual, code, text, created, expires) VALUES (?, ?, 1, '', ?, ?, ?)
 			ON CONFLICT (account, address) DO UPDATE SET manual = 1, code = '', text = excluded.text, created = excluded.created, expires = excluded.expires`,
 			account, key(address), foreign.Text(note, maxText), store.Time(s.now()), store.Time(expires))
-		return err
+		return raised(tx, n, err)
 	})
 }
 
@@ -190,7 +237,7 @@ func (s *Store) Remove(ctx context.Context, account, address string) error {
 		if err == nil && n == 0 {
 			err = ErrNotFound
 		}
-		return err
+		return raised(tx, n, err)
 	})
 }
 

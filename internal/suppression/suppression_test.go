@@ -3,6 +3,7 @@ package suppression
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,55 @@ func TestStore(t *testing.T) {
 		check("removed", "alice")
 		if s.Add(ctx, "", "a@b.test", "", time.Time{}) == nil || s.Add(ctx, "alice", "nonsense", "", time.Time{}) == nil {
 			t.Error("nonsense was entered")
+		}
+	})
+}
+
+// A list that is held in memory is left by what is added, taken off and runs out, and one
+// that is too long for it says the same.
+func TestHeldList(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+		s := &Store{DB: db, Now: func() time.Time { return now }}
+		ask := func(address string) bool {
+			t.Helper()
+			why, err := s.Suppressed(t.Context(), "a", []string{address})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return why[address] != ""
+		}
+		add := func(address string, expires time.Time) {
+			t.Helper()
+			if err := s.Add(t.Context(), "a", address, "", expires); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, more := range []int{0, 1001} {
+			for i := range more {
+				add(fmt.Sprintf("n%d@example.test", i), time.Time{})
+			}
+			if ask("x@example.test") {
+				t.Error("suppressed before it was added")
+			}
+			add("x@example.test", now.Add(time.Hour))
+			if !ask("X@example.test") {
+				t.Error("added and not suppressed")
+			}
+			now = now.Add(time.Hour)
+			if ask("x@example.test") {
+				t.Error("it has run out")
+			}
+			add("x@example.test", time.Time{})
+			if !ask("x@example.test") {
+				t.Error("added again and not suppressed")
+			}
+			if err := s.Remove(t.Context(), "a", "x@example.test"); err != nil {
+				t.Fatal(err)
+			}
+			if ask("x@example.test") {
+				t.Error("taken off and still suppressed")
+			}
 		}
 	})
 }

@@ -91,7 +91,7 @@ func summary(u *outbox.Unit, r *tlsrpt.Report, rows []tlsresult.Row, from dns.Na
 	}
 	fmt.Fprintf(&b, "Sessions that met a policy: %d. Sessions that did not: %d.\n", ok, failed)
 	if len(r.Policies) > 1 {
-		b.WriteString("A session that was judged by more than one policy counts under each.\n")
+		b.WriteString("A session that was held to more than one policy counts under each.\n")
 	}
 	b.WriteByte('\n')
 	for _, row := range rows {

@@ -2,10 +2,8 @@ package tlsreport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/outbox"
 	"waxwing/internal/outbox/outboxtest"
 	"waxwing/internal/queue"
 	"waxwing/internal/store"
@@ -21,65 +20,17 @@ import (
 	"waxwing/tlsrpt"
 )
 
-var errCrash = errors.New("killed")
-
-// killer kills the machine at its nth commit: before it is made, or right
-// after it, so that nothing that follows happens. Dead, it does nothing more:
-// no transaction, no connection.
-type killer struct {
-	mu    sync.Mutex
-	n     int // 0: never
-	after bool
-	count int
-	dead  bool
-	seen  int64 // SQLite's changes so far
-}
-
-func (k *killer) commit(tx *store.Tx) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.dead {
-		return errCrash
-	}
-	// A transaction that has changed nothing leaves nothing to be lost.
-	q := `SELECT total_changes()`
-	if tx.Postgres() {
-		q = `SELECT coalesce(CAST(CAST(pg_current_xact_id_if_assigned() AS TEXT) AS BIGINT), 0)`
-	}
-	var changes int64
-	if err := tx.Row(q).Scan(&changes); err != nil {
-		return err
-	}
-	if changes == 0 || changes == k.seen {
-		return nil
-	}
-	k.seen = changes
-	if k.count++; k.count == k.n {
-		k.dead = true
-		if !k.after {
-			return errCrash
-		}
-	}
-	return nil
-}
-
-func (k *killer) isDead() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.dead
-}
-
 // inbox receives reports by https, in the machine's process.
 type inbox struct {
 	mu     sync.Mutex
-	killer *killer
+	killer *outboxtest.Killer
 	got    map[string][]string // report-id → the bodies that came
 	t      *testing.T
 }
 
 func (x *inbox) RoundTrip(r *http.Request) (*http.Response, error) {
-	if x.killer.isDead() {
-		return nil, errCrash
+	if x.killer.Dead() {
+		return nil, outboxtest.ErrKilled
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -115,17 +66,17 @@ func wanted() map[string]bool {
 
 // crashRun lets a machine live through three days, killed once, and started
 // again.
-func crashRun(t *testing.T, s *store.Store, k *killer) *inbox {
+func crashRun(t *testing.T, s *store.Store, k *outboxtest.Killer) *inbox {
 	t.Helper()
 	in := &inbox{killer: k, got: map[string][]string{}, t: t}
 	c := &outboxtest.Clock{}
 	c.Set(saturday.AddDate(0, 0, 1))
-	boot := func(k *killer) *rig {
+	boot := func(k *outboxtest.Killer) *rig {
 		r := newRig(t, s)
 		r.clock, r.Now = c, c.Now
 		r.Enqueuer = &queue.Queue{Store: s, Hostname: "mx.sender.example", Now: c.Now}
 		r.HTTP = &http.Client{Transport: in}
-		r.Crash = k.commit
+		r.Crash = k.Commit
 		r.record("a.example", "v=TLSRPTv1; rua=mailto:shared@r.example")
 		r.record("b.example", "v=TLSRPTv1; rua=https://r.example/b,mailto:shared@r.example")
 		r.record("c.example", "v=TLSRPTv1; rua=https://r.example/c")
@@ -143,8 +94,8 @@ func crashRun(t *testing.T, s *store.Store, k *killer) *inbox {
 	}
 	for end := saturday.AddDate(0, 0, crashDays+1); c.Now().Before(end); {
 		next, err := r.stepBoth()
-		if k.isDead() {
-			k = &killer{}
+		if k.Dead() {
+			k = &outboxtest.Killer{}
 			in.killer = k
 			r = boot(k)
 			c.Set(c.Now().Add(11 * time.Minute)) // until the claims run out
@@ -171,7 +122,7 @@ func maxTime(a, b time.Time) time.Time {
 func checkCrash(t *testing.T, s *store.Store, in *inbox) {
 	t.Helper()
 	left := wanted()
-	reports, err := newRig(t, s).Sent(context.Background(), Filter{})
+	reports, err := newRig(t, s).Sent(context.Background(), outbox.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +168,7 @@ func same(bodies []string) bool {
 	return len(bodies) > 0
 }
 
-func checkReport(t *testing.T, s *store.Store, rep Sent) {
+func checkReport(t *testing.T, s *store.Store, rep outbox.Sent) {
 	t.Helper()
 	r, _, err := newRig(t, s).Show(context.Background(), rep.ID)
 	if err != nil {
@@ -285,24 +236,10 @@ func TestCrashAtEveryCommit(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		t.Parallel()
-		whole := &killer{}
-		checkCrash(t, s, crashRun(t, s, whole))
-		if whole.count < 30 {
-			t.Fatalf("only %d commits", whole.count)
-		}
-		step := 1
-		if testing.Short() || s.Postgres() { // where the engine is slow, a sample, of others each time
-			step = 7
-		}
-		for n := 1 + rand.IntN(step); n <= whole.count && !t.Failed(); n += step {
-			for _, after := range []bool{false, true} {
-				wipe(t, s)
-				checkCrash(t, s, crashRun(t, s, &killer{n: n, after: after}))
-				if t.Failed() {
-					t.Fatalf("killed at commit %d of %d, after it: %v", n, whole.count, after)
-				}
-			}
-		}
+		outboxtest.AtEveryCommit(t, s, 30, func(k *outboxtest.Killer) {
+			wipe(t, s)
+			checkCrash(t, s, crashRun(t, s, k))
+		})
 	})
 }
 

@@ -48,7 +48,7 @@ func TestBounceByMail(t *testing.T) {
 		r.step(t)
 		env := r.out.All()[0].Env
 		if err := s.Write(ctx, func(tx *store.Tx) error {
-			return r.Settled(tx, env, delivery.RecipientResult{Outcome: delivery.Delivered})
+			return r.Settler(r.Now)(tx, env, delivery.RecipientResult{Outcome: delivery.Delivered})
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestCap(t *testing.T) {
 		r.record("z.test", "v=TLSRPTv1; rua=mailto:r@other.co.uk,mailto:x@victim.co.uk")
 		r.see(t, saturday, stsOK("z.test"))
 		r.clock.Set(saturday.Add(26 * time.Hour))
-		if _, err := r.SendDay(ctx, SendOptions{}); err != nil {
+		if _, err := r.SendDay(ctx, outbox.SendOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(r.out.All()); n != 4 {
@@ -223,27 +223,27 @@ func TestSendFlags(t *testing.T) {
 		r.see(t, saturday, stsOK(d))
 	}
 	for _, tt := range []struct {
-		o     SendOptions
+		o     outbox.SendOptions
 		made  int
 		mails int // in all
 		fails bool
 	}{
-		{SendOptions{Domain: "a.example", DryRun: true, Partial: true}, 1, 0, false},
-		{SendOptions{Day: saturday.AddDate(0, 0, 1)}, 0, 0, true}, // has not begun
-		{SendOptions{Day: saturday}, 0, 0, true},                  // unfinished
-		{SendOptions{}, 0, 0, false},                              // yesterday: nothing
-		{SendOptions{Day: saturday.AddDate(0, 0, -2), Domain: "a.example"}, 1, 1, false},
-		{SendOptions{Day: saturday.AddDate(0, 0, -2), Domain: "a.example"}, 0, 1, false},
-		{SendOptions{Day: saturday.AddDate(0, 0, -2)}, 1, 2, false}, // the other one
-		{SendOptions{Domain: "b.example", Partial: true}, 1, 3, false},
+		{outbox.SendOptions{Domain: "a.example", DryRun: true, Partial: true}, 1, 0, false},
+		{outbox.SendOptions{Day: saturday.AddDate(0, 0, 1)}, 0, 0, true}, // has not begun
+		{outbox.SendOptions{Day: saturday}, 0, 0, true},                  // unfinished
+		{outbox.SendOptions{}, 0, 0, false},                              // yesterday: nothing
+		{outbox.SendOptions{Day: saturday.AddDate(0, 0, -2), Domain: "a.example"}, 1, 1, false},
+		{outbox.SendOptions{Day: saturday.AddDate(0, 0, -2), Domain: "a.example"}, 0, 1, false},
+		{outbox.SendOptions{Day: saturday.AddDate(0, 0, -2)}, 1, 2, false}, // the other one
+		{outbox.SendOptions{Domain: "b.example", Partial: true}, 1, 3, false},
 	} {
 		sum, err := r.SendDay(ctx, tt.o)
 		if (err != nil) != tt.fails || len(sum.Made) != tt.made || len(r.out.All()) != tt.mails {
 			t.Errorf("%+v: %d made, %d mails, %v", tt.o, len(sum.Made), len(r.out.All()), err)
 		}
 		for _, m := range sum.Made {
-			if tt.o.DryRun && !bytes.Contains(m.JSON, []byte(`"report-id"`)) {
-				t.Errorf("%+v: %s", tt.o, m.JSON)
+			if tt.o.DryRun && !bytes.Contains(m.Text, []byte(`"report-id"`)) {
+				t.Errorf("%+v: %s", tt.o, m.Text)
 			}
 		}
 	}

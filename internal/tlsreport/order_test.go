@@ -76,7 +76,7 @@ func TestManyAddresses(t *testing.T) {
 		if i == 3 {
 			rr = delivery.RecipientResult{Outcome: delivery.Delivered}
 		}
-		if err := r.Store.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.Env, rr) }); err != nil {
+		if err := r.Store.Write(context.Background(), func(tx *store.Tx) error { return r.Settler(r.Now)(tx, m.Env, rr) }); err != nil {
 			t.Fatal(err)
 		}
 	}

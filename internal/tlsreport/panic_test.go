@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/guard/guardtest"
 	"waxwing/internal/outbox"
+	"waxwing/internal/outbox/outboxtest"
 	"waxwing/internal/panics"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -40,8 +41,8 @@ func TestPanicInUnit(t *testing.T) {
 		r.see(t, saturday, stsOK("bad.test"), stsOK("good.test"))
 		r.record("good.test", "v=TLSRPTv1; rua=mailto:r@good.test")
 		r.DNS = explosive{r.dns, "_smtp._tls.bad.test"}
-		made := map[string]int{}
-		r.Count = func(result string) { made["out "+result]++ }
+		made := &outboxtest.Tally{}
+		r.Count = made.Count
 		r.clock.Set(saturday.Add(24 * time.Hour))
 		r.runDay(t)
 		if !watch.Saw(guard.ReportUnit, panics.Most) {
@@ -55,7 +56,7 @@ func TestPanicInUnit(t *testing.T) {
 		for _, m := range all {
 			got += m.PolicyDomain + " " + string(m.State) + ", "
 		}
-		if got != "bad.test failed, good.test reported, " || made["out failed"] != 1 || made["out reported"] != 1 {
+		if got != "bad.test failed, good.test reported, " || made.Of("failed") != 1 || made.Of("reported") != 1 {
 			t.Errorf("%s %v", got, made)
 		}
 	})

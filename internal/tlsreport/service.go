@@ -49,12 +49,17 @@ type Service struct {
 	Send func(domain string) bool
 }
 
+// Family is that of TLS reports.
+func Family() outbox.Family {
+	return outbox.Family{Name: "TLS report", Noun: "tlsrpt", Setting: "tlsrpt.send", Kinds: []outbox.Kind{recipientDomain, mxHost}, HostKind: mxHost, Purpose: delivery.TLSReport, Local: Local,
+		MediaType: tlsrpt.MediaGzip, Need: delivery.TLSOptional, // RFC 8460 §5.3: the report goes even where TLS fails
+		Area: guard.ReportPost, Address: address, Blocked: blocked}
+}
+
 // New makes s the one that makes the reports of b.
 func New(b *outbox.Box, s Service) *Service {
 	s.Box = b
-	b.Family = outbox.Family{Name: "TLS report", Setting: "tlsrpt.send", Kinds: []outbox.Kind{recipientDomain, mxHost}, Purpose: delivery.TLSReport, Local: Local,
-		MediaType: tlsrpt.MediaGzip, Area: guard.ReportPost, Address: address, Blocked: blocked}
-	b.Maker = &s
+	b.Family, b.Maker = Family(), &s
 	return &s
 }
 

@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/outbox"
 	"waxwing/internal/outbox/outboxtest"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/tlsreport/intake"
@@ -47,7 +48,7 @@ func newRig(t *testing.T, s *store.Store) *rig {
 		Store: s, DNS: r.dns, Enqueuer: r.out, Signer: outboxtest.Signer{"sender.example"}, Hosted: hosted,
 		Hostname: dns.MustParse("mx.sender.example"), Now: r.clock.Now, Log: log,
 	}, Service{})
-	r.in = &intake.Service{Store: s, DNS: r.dns, Hosted: hosted, Hostname: r.Hostname, Outbox: r.Box, Now: r.clock.Now, Log: log}
+	r.in = &intake.Service{Box: &reportbox.Box{Sort: intake.Sort(), Store: s, Outbox: r.Box, Now: r.clock.Now, Log: log}, DNS: r.dns, Hosted: hosted, Hostname: r.Hostname}
 	return r
 }
 
@@ -115,17 +116,17 @@ func noPolicy(domain string) delivery.Observation {
 	return delivery.Observation{RecipientDomain: d, Type: tlsrpt.PolicyNone, PolicyDomain: d, OK: 1}
 }
 
-func (r *rig) sent(t *testing.T) []Sent {
+func (r *rig) sent(t *testing.T) []outbox.Sent {
 	t.Helper()
-	out, err := r.Sent(context.Background(), Filter{})
+	out, err := r.Sent(context.Background(), outbox.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func sentTo(reports []Sent, policyDomain string) []Sent {
-	var out []Sent
+func sentTo(reports []outbox.Sent, policyDomain string) []outbox.Sent {
+	var out []outbox.Sent
 	for _, s := range reports {
 		if s.PolicyDomain == policyDomain {
 			out = append(out, s)
@@ -276,7 +277,7 @@ func TestPassedOver(t *testing.T) {
 	r.record("a.example", "v=TLSRPTv1; rua=mailto:nobody,mailto:r@a.example")
 	r.see(t, saturday, stsOK("a.example"))
 	r.clock.Set(saturday.Add(25 * time.Hour))
-	sum, err := r.SendDay(t.Context(), SendOptions{Day: saturday})
+	sum, err := r.SendDay(t.Context(), outbox.SendOptions{Day: saturday})
 	if err != nil || len(sum.Made) != 1 || sum.Made[0].State != "reported" || !strings.Contains(sum.Made[0].Note, "mailto:nobody") {
 		t.Errorf("%+v, %v", sum, err)
 	}
@@ -297,19 +298,19 @@ func (failingSigner) Sign(context.Context, dns.Name, []byte, []string) ([]byte, 
 func TestUncomposed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storetest.Open(t))
-	counted := map[string]int{}
-	r.Count = func(result string) { counted["out "+result]++ }
+	counted := &outboxtest.Tally{}
+	r.Count = counted.Count
 	r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 	r.see(t, saturday, stsOK("a.example"))
 	good := r.Signer
 	r.Signer = failingSigner{good}
 	r.clock.Set(saturday.Add(25 * time.Hour))
-	if _, err := r.SendDay(t.Context(), SendOptions{Day: saturday}); err == nil || counted["out error"] != 1 || len(r.sent(t)) != 0 {
+	if _, err := r.SendDay(t.Context(), outbox.SendOptions{Day: saturday}); err == nil || counted.Of("error") != 1 || len(r.sent(t)) != 0 {
 		t.Errorf("%v, counted %v", err, counted)
 	}
 	r.Signer = good
 	r.clock.Set(saturday.Add(27 * time.Hour))
-	if r.step(t); len(r.sent(t)) != 1 || counted["out reported"] != 1 {
+	if r.step(t); len(r.sent(t)) != 1 || counted.Of("reported") != 1 {
 		t.Errorf("the report is lost: %+v, counted %v", r.sent(t), counted)
 	}
 }
@@ -370,7 +371,7 @@ func TestSettled(t *testing.T) {
 			if m.Env.Recipients[0].Address == "r@a.example" {
 				rr = delivery.RecipientResult{Outcome: delivery.Delivered}
 			}
-			if err := s.Write(context.Background(), func(tx *store.Tx) error { return r.Settled(tx, m.Env, rr) }); err != nil {
+			if err := s.Write(context.Background(), func(tx *store.Tx) error { return r.Settler(r.Now)(tx, m.Env, rr) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -388,8 +389,8 @@ func TestSettled(t *testing.T) {
 			t.Errorf("RPT-12: sent to a suppressed address: %+v", r.sent(t))
 		}
 		err = s.Write(context.Background(), func(tx *store.Tx) error {
-			return errors.Join(r.Settled(tx, delivery.Envelope{Purpose: delivery.TLSReport, Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}),
-				r.Settled(tx, delivery.Envelope{Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}))
+			return errors.Join(r.Settler(r.Now)(tx, delivery.Envelope{Purpose: delivery.TLSReport, Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}),
+				r.Settler(r.Now)(tx, delivery.Envelope{Ref: "77"}, delivery.RecipientResult{Outcome: delivery.Failed}))
 		})
 		if err != nil {
 			t.Errorf("an unknown report: %v", err)
@@ -405,23 +406,23 @@ func TestSendDay(t *testing.T) {
 		r.record("a.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 		r.record("mx.example", "v=TLSRPTv1; rua=mailto:r@a.example")
 		r.see(t, saturday, stsOK("a.example"), daneFailed("a.example", "mx.example"))
-		if _, err := r.SendDay(ctx, SendOptions{Day: saturday}); !errors.Is(err, outbox.ErrUnfinished) {
+		if _, err := r.SendDay(ctx, outbox.SendOptions{Day: saturday}); !errors.Is(err, outbox.ErrUnfinished) {
 			t.Errorf("unfinished day: %v", err)
 		}
-		sum, err := r.SendDay(ctx, SendOptions{Day: saturday, DryRun: true, Partial: true})
-		if err != nil || len(sum.Made) != 2 || !bytes.Contains(sum.Made[0].JSON, []byte("report-id")) || sum.Made[1].State != "skipped" || len(r.sent(t)) != 0 {
+		sum, err := r.SendDay(ctx, outbox.SendOptions{Day: saturday, DryRun: true, Partial: true})
+		if err != nil || len(sum.Made) != 2 || !bytes.Contains(sum.Made[0].Text, []byte("report-id")) || sum.Made[1].State != "skipped" || len(r.sent(t)) != 0 {
 			t.Errorf("dry run: %+v, %v", sum, err)
 		}
-		sum, err = r.SendDay(ctx, SendOptions{Day: saturday, Partial: true})
+		sum, err = r.SendDay(ctx, outbox.SendOptions{Day: saturday, Partial: true})
 		if err != nil || len(r.out.All()) != 1 || !r.sent(t)[0].Partial {
 			t.Errorf("partial: %+v, %v", sum, err)
 		}
 		r.clock.Set(saturday.Add(24*time.Hour + time.Second)) // before the run's own time
-		sum, err = r.SendDay(ctx, SendOptions{})
+		sum, err = r.SendDay(ctx, outbox.SendOptions{})
 		if err != nil || len(sum.Made) != 2 || sum.Made[0].State != "reported" || sum.Made[1].State != "skipped" || len(r.out.All()) != 2 {
 			t.Errorf("real run: %+v, %v", sum, err)
 		}
-		if sum, err = r.SendDay(ctx, SendOptions{}); err != nil || len(sum.Made) != 0 {
+		if sum, err = r.SendDay(ctx, outbox.SendOptions{}); err != nil || len(sum.Made) != 0 {
 			t.Errorf("again: %+v, %v", sum, err)
 		}
 		r.clock.Set(saturday.Add(30 * time.Hour))
@@ -440,7 +441,7 @@ func TestNobodyToSend(t *testing.T) {
 	r.see(t, saturday, stsOK("a.example"))
 	r.clock.Set(saturday.Add(25 * time.Hour))
 	r.Signer = outboxtest.Signer{}
-	sum, err := r.SendDay(ctx, SendOptions{DryRun: true})
+	sum, err := r.SendDay(ctx, outbox.SendOptions{DryRun: true})
 	if err != nil || sum.Made[0].State != "skipped" || !strings.Contains(sum.Made[0].Note, "signs with DKIM") {
 		t.Errorf("unsigned: %+v, %v", sum, err)
 	}
@@ -448,13 +449,13 @@ func TestNobodyToSend(t *testing.T) {
 	if err := r.Suppress(ctx, "mailto:r@a.example", r.clock.Now().Add(time.Hour), "bounced"); err != nil {
 		t.Fatal(err)
 	}
-	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != "skipped" {
+	if sum, err = r.SendDay(ctx, outbox.SendOptions{DryRun: true}); err != nil || sum.Made[0].State != "skipped" {
 		t.Errorf("suppressed: %+v, %v", sum, err)
 	}
 	if ok, err := r.Lift(ctx, "mailto:r@a.example"); !ok || err != nil {
 		t.Errorf("lift: %v, %v", ok, err)
 	}
-	if sum, err = r.SendDay(ctx, SendOptions{DryRun: true}); err != nil || sum.Made[0].State != "reported" {
+	if sum, err = r.SendDay(ctx, outbox.SendOptions{DryRun: true}); err != nil || sum.Made[0].State != "reported" {
 		t.Errorf("lifted: %+v, %v", sum, err)
 	}
 }

@@ -4,14 +4,13 @@
 package tlsresult
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/tlsrpt"
 )
 
@@ -132,20 +131,9 @@ func (o *observer) skipped(p *delivery.Plan) {
 
 // failed adds one session that should have been under a policy that failed.
 func (o *observer) failed(p *delivery.Policy, host dns.Name) {
-	d := delivery.Detail{Type: p.Failed.Type, Reason: string(p.Failed.Reason), Info: info(p.Failed), MXHostname: host.ASCII(), Count: 1}
+	d := delivery.Detail{Type: p.Failed.Type, Reason: string(p.Failed.Word), EDE: p.Failed.EDE, Info: p.Failed.Text, MXHostname: host.ASCII(), Count: 1}
 	o.add(p, host, []delivery.Detail{d})
 }
-
-// info is what a detail says beside its reason: the extended DNS error first, by
-// which receivers can group (RPT-23).
-func info(f *delivery.PolicyFailure) string {
-	if f.EDE == 0 {
-		return f.Text
-	}
-	return fmt.Sprintf("%s%d: %s", extended, f.EDE, f.Text)
-}
-
-const extended = "ede-"
 
 func (o *observer) session(p *delivery.Plan, s *delivery.Session) {
 	facts := delivery.Detail{
@@ -161,7 +149,7 @@ func (o *observer) session(p *delivery.Plan, s *delivery.Session) {
 		var details []delivery.Detail
 		for _, f := range found {
 			d := facts
-			d.Type, d.Reason, d.Info = f.Type, string(f.Reason), f.Text
+			d.Type, d.Reason, d.EDE, d.Info = f.Type, string(f.Word), f.EDE, f.Text
 			details = appendNew(details, d)
 		}
 		o.add(rep, p.Host.Name.Name, details)
@@ -171,7 +159,7 @@ func (o *observer) session(p *delivery.Plan, s *delivery.Session) {
 // ours: the fault lies here, so the session tells nothing of the other side,
 // neither good nor bad.
 func ours(fs []delivery.TLSFailure) bool {
-	return slices.ContainsFunc(fs, func(f delivery.TLSFailure) bool { return f.Reason == policy.RootsUnavailable })
+	return slices.ContainsFunc(fs, func(f delivery.TLSFailure) bool { return f.Word == reason.RootsUnavailable })
 }
 
 // failures says why a session did not meet a policy; none means that it did.
@@ -180,18 +168,18 @@ func ours(fs []delivery.TLSFailure) bool {
 func failures(p *delivery.Policy, s *delivery.Session) []delivery.TLSFailure {
 	var out []delivery.TLSFailure
 	if p.Failed != nil {
-		out = append(out, delivery.TLSFailure{Type: p.Failed.Type, Reason: p.Failed.Reason, Text: info(p.Failed)})
+		out = append(out, delivery.TLSFailure{Type: p.Failed.Type, Word: p.Failed.Word, Text: p.Failed.Text, EDE: p.Failed.EDE})
 	}
 	negotiation := negotiationFailure(s)
 	if negotiation != nil {
 		out = append(out, *negotiation)
 	}
-	var verdict *delivery.Verification
+	var check *delivery.Verification
 	switch p.Needs {
 	case delivery.NeedPKIX:
-		verdict = s.PKIX
+		check = s.PKIX
 	case delivery.NeedDANE:
-		verdict = s.DANE
+		check = s.DANE
 	default:
 		return out
 	}
@@ -201,37 +189,37 @@ func failures(p *delivery.Policy, s *delivery.Session) []delivery.TLSFailure {
 		out = append(out, *s.TLS.Weak)
 	}
 	switch {
-	case verdict != nil && verdict.Failure != nil:
-		out = append(out, *verdict.Failure)
-	case verdict == nil && len(out) == 0:
+	case check != nil && check.Failure != nil:
+		out = append(out, *check.Failure)
+	case check == nil && len(out) == 0:
 		// Nobody looked: it cannot be called a success.
-		out = append(out, delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Reason: "not-verified",
+		out = append(out, delivery.TLSFailure{Type: tlsrpt.ValidationFailure, Word: reason.NotVerified,
 			Text: "the certificate was not verified"})
 	}
 	return out
 }
 
 // negotiationFailure is why there was no TLS at all, whoever's certificate it
-// may have been. A TLSFailure that repeats a verdict is not one: it counts only
-// under the policy that asked for that verdict.
+// may have been. A TLSFailure that repeats a check is not one: it counts only
+// under the policy that asked for that check.
 func negotiationFailure(s *delivery.Session) *delivery.TLSFailure {
 	if f := s.TLSFailure; f != nil {
-		if fromVerdict(f, s.PKIX) || fromVerdict(f, s.DANE) {
+		if fromCheck(f, s.PKIX) || fromCheck(f, s.DANE) {
 			return nil
 		}
 		return f
 	}
-	if s.TLS == nil && !failedVerdict(s.PKIX) && !failedVerdict(s.DANE) {
-		return &delivery.TLSFailure{Type: tlsrpt.StartTLSNotSupported, Reason: "starttls-not-offered",
+	if s.TLS == nil && !hasFailed(s.PKIX) && !hasFailed(s.DANE) {
+		return &delivery.TLSFailure{Type: tlsrpt.StartTLSNotSupported, Word: reason.StartTLSNotOffered,
 			Text: "STARTTLS was not offered"}
 	}
 	return nil
 }
 
-func failedVerdict(v *delivery.Verification) bool { return v != nil && v.Failure != nil }
+func hasFailed(v *delivery.Verification) bool { return v != nil && v.Failure != nil }
 
-func fromVerdict(f *delivery.TLSFailure, v *delivery.Verification) bool {
-	return failedVerdict(v) && v.Failure.Type == f.Type && v.Failure.Reason == f.Reason
+func fromCheck(f *delivery.TLSFailure, v *delivery.Verification) bool {
+	return hasFailed(v) && v.Failure.Type == f.Type && v.Failure.Word == f.Word
 }
 
 // appendNew keeps the details of one session distinct, so that no detail counts

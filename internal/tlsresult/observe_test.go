@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 	"waxwing/tlsrpt"
 )
@@ -33,13 +34,13 @@ func none() delivery.Policy {
 	return delivery.Policy{Type: tlsrpt.PolicyNone, Domain: example, Needs: delivery.NeedTLS}
 }
 
-func with(p delivery.Policy, t tlsrpt.ResultType, r delivery.Reason) delivery.Policy {
-	p.Failed = &delivery.PolicyFailure{Type: t, Reason: r, Text: "text"}
+func with(p delivery.Policy, t tlsrpt.ResultType, r reason.Word) delivery.Policy {
+	p.Failed = &delivery.TLSFailure{Type: t, Word: r, Text: "text"}
 	return p
 }
 
-func fails(t tlsrpt.ResultType, r delivery.Reason) *delivery.TLSFailure {
-	return &delivery.TLSFailure{Type: t, Reason: r, Text: "words"}
+func fails(t tlsrpt.ResultType, r reason.Word) *delivery.TLSFailure {
+	return &delivery.TLSFailure{Type: t, Word: r, Text: "words"}
 }
 
 func session(change func(*delivery.Session)) delivery.Session {
@@ -125,7 +126,7 @@ func TestSession(t *testing.T) {
 				s.TLS, s.PKIX, s.DANE, s.TLSFailure = nil, passed, &delivery.Verification{Failure: dane}, dane
 			}),
 			[]tally{{tlsrpt.PolicyTLSA, 0, 1, "validation-failure/dane-no-match"}, {tlsrpt.PolicySTS, 1, 0, ""}}},
-		{"an alert after both verdicts passed fails both", []delivery.Policy{tlsa(mx1), sts()},
+		{"an alert after both checks passed fails both", []delivery.Policy{tlsa(mx1), sts()},
 			session(func(s *delivery.Session) {
 				s.DANE, s.PKIX, s.TLSFailure = passed, passed, fails(tlsrpt.ValidationFailure, "alert-bad-certificate")
 			}),
@@ -198,7 +199,7 @@ func TestDetailFields(t *testing.T) {
 func TestSkippedHosts(t *testing.T) {
 	t.Parallel()
 	mismatch := with(sts(), tlsrpt.ValidationFailure, "sts-mx-mismatch")
-	skip := delivery.Plan{Host: host(mx1), Skip: &delivery.Skip{Cause: "sts-mx-mismatch"}, Reports: []delivery.Policy{mismatch, tlsa(mx1)}}
+	skip := delivery.Plan{Host: host(mx1), Skip: &delivery.Failure{Word: "sts-mx-mismatch"}, Reports: []delivery.Policy{mismatch, tlsa(mx1)}}
 	good := delivery.Plan{Host: host(mx2), Reports: []delivery.Policy{sts()}}
 	tried := delivery.Visit{Plan: good, Sessions: []delivery.Session{session(func(s *delivery.Session) { s.PKIX = &delivery.Verification{} })}}
 	delivered := []delivery.RecipientResult{{Outcome: delivery.Delivered}}
@@ -233,7 +234,7 @@ func TestSkippedHosts(t *testing.T) {
 func TestUnknownPolicy(t *testing.T) {
 	t.Parallel()
 	unknown := delivery.Policy{Type: tlsrpt.PolicySTS, Domain: example,
-		Failed: &delivery.PolicyFailure{Type: tlsrpt.STSPolicyFetchError, Reason: "dns-bogus", Text: "words", EDE: 6}}
+		Failed: &delivery.TLSFailure{Type: tlsrpt.STSPolicyFetchError, Word: "dns-bogus", Text: "words", EDE: 6}}
 	res := &delivery.Result{Transport: "direct", Decision: delivery.Decision{Stop: &delivery.Failure{Word: "sts-lookup-failed"}, Reports: []delivery.Policy{unknown}}}
 	got := Observe(job(), res)
 	if len(got) != 1 || got[0].Failed != 1 || got[0].OK != 0 || got[0].Type != tlsrpt.PolicySTS || got[0].PolicyDomain != example ||
@@ -241,14 +242,14 @@ func TestUnknownPolicy(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	d := got[0].Details[0]
-	if d.Type != tlsrpt.STSPolicyFetchError || d.Reason != "dns-bogus" {
+	if d.Type != tlsrpt.STSPolicyFetchError || d.Reason != "dns-bogus" || d.EDE != 6 || d.Info != "words" {
 		t.Errorf("%+v", d)
 	}
 	p := Row{Type: tlsrpt.PolicySTS, PolicyDomain: "example.org", Failed: 1, Details: got[0].Details}.Policy()
 	if len(p.Details) != 1 || p.Details[0].Reason != "dns-bogus ede-6: words" {
 		t.Errorf("failure-reason-code %q", p.Details[0].Reason)
 	}
-	d.Info = "words"
+	d.EDE = 0
 	if p := (Row{Details: []delivery.Detail{d}}).Policy(); p.Details[0].Reason != "dns-bogus: words" {
 		t.Errorf("without an extended error: %q", p.Details[0].Reason)
 	}
@@ -333,11 +334,11 @@ func policies(t *rapid.T) []delivery.Policy {
 }
 
 func anySession(t *rapid.T) delivery.Session {
-	verdicts := []*delivery.Verification{nil, {}, {Failure: fails(tlsrpt.CertificateExpired, "certificate-expired")}}
+	checks := []*delivery.Verification{nil, {}, {Failure: fails(tlsrpt.CertificateExpired, "certificate-expired")}}
 	s := delivery.Session{
 		Connected: rapid.Bool().Draw(t, "connected"), Greeted: rapid.Bool().Draw(t, "greeted"), Plaintext: rapid.Bool().Draw(t, "plaintext"),
 		HELO: rapid.SampledFrom([]string{"", "h"}).Draw(t, "helo"),
-		PKIX: rapid.SampledFrom(verdicts).Draw(t, "pkix"), DANE: rapid.SampledFrom(verdicts).Draw(t, "dane"),
+		PKIX: rapid.SampledFrom(checks).Draw(t, "pkix"), DANE: rapid.SampledFrom(checks).Draw(t, "dane"),
 	}
 	s.TLS = rapid.SampledFrom([]*delivery.TLSFacts{nil, {}, {Weak: fails(tlsrpt.ValidationFailure, "tls-version")}}).Draw(t, "tls")
 	s.Err = rapid.SampledFrom([]*delivery.Failure{nil, {}}).Draw(t, "err")

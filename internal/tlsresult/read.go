@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
@@ -112,7 +112,7 @@ func addDetails(tx *store.Tx, where string, args []any, out []Row, at map[string
 		var id string
 		var k keyed
 		d := &k.Detail
-		err := row.Scan(&id, &k.key, &d.Type, &d.SendingIP, &d.MXHostname, &d.HELO, &d.ReceiverIP, &d.Reason, &d.Info, &d.Count)
+		err := row.Scan(&id, &k.key, &d.Type, &d.SendingIP, &d.MXHostname, &d.HELO, &d.ReceiverIP, &d.Reason, &d.EDE, &d.Info, &d.Count)
 		i, ok := at[id]
 		if err != nil || !ok { // without its row, which is beyond the filter's maximum
 			return err
@@ -123,7 +123,7 @@ func addDetails(tx *store.Tx, where string, args []any, out []Row, at map[string
 		}
 		all[i] = append(all[i], k)
 		return nil
-	}, `SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, d.info, d.sessions
+	}, `SELECT d.id, d.detail, d.type, d.sending_ip, d.mx_host, d.helo, d.receiver_ip, d.reason, d.ede, d.info, d.sessions
 		FROM tls_rows AS r CROSS JOIN tls_details AS d WHERE `+where+` AND d.day = r.day AND d.id = r.id AND d.shard = r.shard
 		ORDER BY d.id, d.detail, d.info`, args...)
 	if err != nil {
@@ -171,10 +171,10 @@ func (r Row) Policy() tlsrpt.PolicyResult {
 	}
 	for _, d := range r.Details {
 		reason := d.Reason
-		switch {
-		case strings.HasPrefix(d.Info, extended):
-			reason += " " + d.Info // RPT-23: "dns-bogus ede-6: …"
-		case d.Info != "" && d.Info != reason:
+		if d.EDE != 0 {
+			reason += " ede-" + strconv.Itoa(int(d.EDE)) // RPT-23: "dns-bogus ede-6: …", by which receivers can group
+		}
+		if d.Info != "" && d.Info != d.Reason {
 			reason += ": " + d.Info
 		}
 		p.Details = append(p.Details, tlsrpt.FailureDetail{

@@ -226,8 +226,8 @@ func (r rowRef) room(tx *store.Tx) (bool, error) {
 }
 
 func (r rowRef) insert(tx *store.Tx, detail string, d delivery.Detail) error {
-	_, err := tx.Exec(`INSERT INTO tls_details (day, id, shard, detail, type, sending_ip, mx_host, helo, receiver_ip, reason, info, sessions)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, r.day, r.id, r.shard, detail, cut(string(d.Type)), cut(d.SendingIP),
-		cut(d.MXHostname), cut(d.HELO), cut(d.ReceiverIP), cut(d.Reason), cut(d.Info), d.Count)
+	_, err := tx.Exec(`INSERT INTO tls_details (day, id, shard, detail, type, sending_ip, mx_host, helo, receiver_ip, reason, ede, info, sessions)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, r.day, r.id, r.shard, detail, cut(string(d.Type)), cut(d.SendingIP),
+		cut(d.MXHostname), cut(d.HELO), cut(d.ReceiverIP), cut(d.Reason), int64(d.EDE), cut(d.Info), d.Count)
 	return err
 }

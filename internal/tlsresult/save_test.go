@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -52,6 +53,24 @@ func success() delivery.Observation {
 	o := failed()
 	o.OK, o.Failed = 1, 0
 	return o
+}
+
+// RPT-23: the extended DNS error behind a failure is kept as a value, all of its range.
+func TestSaveExtendedErrors(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		for _, ede := range []uint16{0, 6, 65535} {
+			o := failed("dns-bogus")
+			o.RecipientDomain = dns.MustParse(fmt.Sprintf("d%d.test", ede))
+			o.Details[0].EDE, o.Details[0].Info = ede, "ede-7: not ours"
+			save(t, s, at, o)
+			got := rows(t, s, Day(at), Filter{Domain: o.RecipientDomain.ASCII()})
+			if len(got) != 1 || len(got[0].Details) != 1 || got[0].Details[0] != o.Details[0] {
+				t.Errorf("%d: %+v", ede, got)
+			}
+		}
+	})
 }
 
 func TestSave(t *testing.T) {

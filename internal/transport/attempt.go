@@ -7,6 +7,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/session"
 	"waxwing/smtp"
 )
@@ -47,7 +48,7 @@ func (a *attempt) begin(dec delivery.Decision) {
 	a.causes, a.unfit = map[int64][]cause{}, map[int64]int{}
 	for _, p := range dec.Plans {
 		if p.Skip != nil {
-			a.all(delivery.RecipientResult{Word: p.Skip.Cause, Text: p.Skip.Text, Host: p.Host.Name,
+			a.all(delivery.RecipientResult{Word: p.Skip.Word, Text: p.Skip.Text, Host: p.Host.Name,
 				PolicyFailure: p.Host.Fail == nil}) // a host without an address breaks no policy
 		}
 	}
@@ -130,7 +131,7 @@ func (a *attempt) visit(ctx context.Context, c delivery.Content) {
 }
 
 func proxyFailed(a *delivery.Visit) bool {
-	return slices.ContainsFunc(a.Sessions, func(s delivery.Session) bool { return s.Err != nil && s.Err.Word == session.ProxyFailed })
+	return slices.ContainsFunc(a.Sessions, func(s delivery.Session) bool { return s.Err != nil && s.Err.Word == reason.ProxyFailed })
 }
 
 // take parts the recipients that a host settled from those that are left.
@@ -188,7 +189,7 @@ func (a *attempt) results() []delivery.RecipientResult {
 			rr, ok = a.best[r.ID]
 		}
 		if !ok {
-			rr = delivery.RecipientResult{Word: "interrupted", Text: "the attempt was interrupted before a host was asked",
+			rr = delivery.RecipientResult{Word: reason.Interrupted, Text: "the attempt was interrupted before a host was asked",
 				Enhanced: smtp.Enhanced{Class: 4, Subject: 4}}
 		}
 		if rr.Outcome == delivery.Pending {

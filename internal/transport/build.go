@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 	"waxwing/smtp"
@@ -40,7 +41,10 @@ func (b *Builder) Make(t route.Transport) (Deliverer, error) {
 		// SES-1: the same delivery, over another dialer.
 		c.Dialer = session.SOCKS{Proxy: t.Proxy, User: t.ProxyUser, Password: string(t.ProxyPassword)}
 		return b.direct(t, c), nil
-	case route.Smarthost, route.Submission:
+	case route.Smarthost, route.Submission, route.LMTP:
+		if c.LMTP = t.Kind == route.LMTP; t.Host.Socket != "" {
+			c.Dialer = socketDialer(t.Host.Socket)
+		}
 		c.Port, c.ImplicitTLS = int(t.PortNumber()), t.ImplicitTLS()
 		c.Crowd = nil // the operator named the host, and its pace bounds it
 		if t.User != "" {
@@ -96,7 +100,7 @@ func onlyFamily(d delivery.Destination, f route.Family) delivery.Destination {
 }
 
 func noFamily(name string, f route.Family) *delivery.Failure {
-	return &delivery.Failure{Word: "no-address", Enhanced: smtp.Enhanced{Class: 4, Subject: 4, Detail: 4}, Text: fmt.Sprintf("%s has no %s address, and the transport uses no other", name, familyWord(f))}
+	return &delivery.Failure{Word: reason.NoAddress, Enhanced: smtp.Enhanced{Class: 4, Subject: 4, Detail: 4}, Text: fmt.Sprintf("%s has no %s address, and the transport uses no other", name, familyWord(f))}
 }
 
 func familyWord(f route.Family) string {
@@ -104,6 +108,14 @@ func familyWord(f route.Family) string {
 		return "IPv6"
 	}
 	return "IPv4"
+}
+
+// socketDialer connects to a unix socket of this machine, whatever address is dialled.
+type socketDialer string
+
+func (s socketDialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", string(s))
 }
 
 // SourceDialer connects from the address of the same family as the one that is

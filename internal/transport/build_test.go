@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 )
@@ -78,7 +79,7 @@ func TestDirectKinds(t *testing.T) {
 	for _, c := range []struct {
 		tr   route.Transport
 		helo string
-		word delivery.Reason
+		word reason.Word
 	}{
 		{route.Transport{Name: "src", Kind: route.Direct, Sources: []netip.Addr{netip.MustParseAddr("127.0.0.77")}}, "mail.us.test", "accepted"},
 		{route.Transport{Name: "out", Kind: route.SOCKS5, Proxy: proxy, ProxyUser: "u", ProxyPassword: "hunter3", EHLO: dns.MustParse("exit.test")}, "exit.test", "accepted"},

@@ -5,12 +5,13 @@ import (
 	"strings"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 )
 
 // cause is why one host did not settle a recipient.
 type cause struct {
 	host delivery.MXHost
-	word delivery.Reason
+	word reason.Word
 	text string
 }
 

@@ -86,7 +86,7 @@ func (d *Direct) Deliver(ctx context.Context, job *delivery.Job, c delivery.Cont
 		Domain: job.Domain, Need: job.Need, Purpose: job.Purpose, NullSender: job.Sender == "",
 	})
 	if aside := a.decide(); len(aside) > 0 && d.Log != nil {
-		d.Log.Info("delivery exception used", "domain", job.Domain.String(), "facts", delivery.Basis(aside).String())
+		d.Log.Info("delivery exception used", "message", delivery.ID(job.ID), "domain", job.Domain.String(), "facts", delivery.Basis(aside).String())
 	}
 	return a.run(ctx, c)
 }

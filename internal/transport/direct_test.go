@@ -9,7 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/session"
 	"waxwing/mtasts"
 	"waxwing/smtp"
@@ -52,7 +52,7 @@ func (p *peers) Carry(_ context.Context, req session.Request) session.Report {
 	for _, r := range req.Recipients {
 		rr := answers[r.Address]
 		rr.ID = r.ID
-		if rr.Word == session.ProxyFailed {
+		if rr.Word == reason.ProxyFailed {
 			rep.Visit.Sessions[0].Err = &delivery.Failure{Word: rr.Word}
 		}
 		rep.Recipients = append(rep.Recipients, rr)
@@ -128,10 +128,10 @@ func TestHostsInTurn(t *testing.T) {
 // A proxy that fails is not asked again for the next host.
 func TestProxyFailsForAllHosts(t *testing.T) {
 	t.Parallel()
-	failed := delivery.RecipientResult{Word: session.ProxyFailed, Text: "proxy gone"}
+	failed := delivery.RecipientResult{Word: reason.ProxyFailed, Text: "proxy gone"}
 	p := &peers{hosts: map[string]map[string]delivery.RecipientResult{"mx1.b.test": {"a": failed}, "mx2.b.test": {"a": ok}}}
 	res := deliver(t, hosts("mx1.b.test", "mx2.b.test"), p, job("a"))
-	if rr := res.Recipients[0]; rr.Word != session.ProxyFailed || rr.Outcome != delivery.Deferred || len(p.calls) != 1 {
+	if rr := res.Recipients[0]; rr.Word != reason.ProxyFailed || rr.Outcome != delivery.Deferred || len(p.calls) != 1 {
 		t.Errorf("%+v after %d visits", rr, len(p.calls))
 	}
 }
@@ -141,7 +141,7 @@ func TestBestReason(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		first, then delivery.RecipientResult
-		want        delivery.Reason
+		want        reason.Word
 	}{
 		{"a reply beats silence", down, refused4, "remote-reply"},
 		{"a reply stays", refused4, down, "remote-reply"},
@@ -174,7 +174,7 @@ func TestCauses(t *testing.T) {
 	f.dest.Hosts[0].Addrs, f.dest.Hosts[0].Fail = nil, &delivery.Failure{Word: "no-such-host", Permanent: true, Text: "no such host"}
 	f.dest.Hosts[1].DANE = delivery.DANE{State: delivery.DANEFailed, Base: dns.MustParse("mx2.b.test"), Fail: &delivery.Failure{Word: "dns-bogus", Text: "validation failed"}}
 	rr = deliver(t, f, &peers{}, job("a")).Recipients[0]
-	if rr.Word != policy.SeveralCauses || !rr.PolicyFailure || rr.Text != "no host can be used: mx1.b.test: no such host; mx2.b.test: validation failed" {
+	if rr.Word != reason.SeveralCauses || !rr.PolicyFailure || rr.Text != "no host can be used: mx1.b.test: no such host; mx2.b.test: validation failed" {
 		t.Errorf("%+v", rr)
 	}
 	f.dest.Hosts = f.dest.Hosts[1:]

@@ -5,12 +5,10 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/smtp"
 )
-
-// RefusedByRoute is the word for mail that a transport of kind fail answered.
-const RefusedByRoute delivery.Reason = "refused-by-route"
 
 // Refuser answers every job with the code and text that the operator set up.
 type Refuser struct {
@@ -21,7 +19,7 @@ type Refuser struct {
 // Deliver sends nothing.
 func (f *Refuser) Deliver(_ context.Context, job *delivery.Job, _ delivery.Content) delivery.Result {
 	t := now(f.Now)
-	rr := delivery.RecipientResult{Outcome: delivery.Deferred, Word: RefusedByRoute, Text: f.Transport.Text, Enhanced: f.Transport.Enhanced}
+	rr := delivery.RecipientResult{Outcome: delivery.Deferred, Word: reason.RefusedByRoute, Text: f.Transport.Text, Enhanced: f.Transport.Enhanced}
 	if f.Transport.Code >= 500 {
 		rr.Outcome = delivery.Failed
 	}

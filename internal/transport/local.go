@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/reason"
 	"waxwing/smtp"
 )
 
@@ -24,21 +27,48 @@ type Accounts interface {
 // recipients, so that a crash can neither lose nor double one.
 type Local struct {
 	Accounts Accounts
-	Now      func() time.Time // nil: time.Now
-	Log      *slog.Logger     // nil: discard
+	Aliases  Aliases
+	// Elsewhere is the transport of that name, to a program that keeps mailboxes (INB-14).
+	Elsewhere func(ctx context.Context, name string) (Deliverer, error)
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: discard
 }
 
 // Deliver looks the recipients up. Addresses may have gone since they were accepted.
-func (l *Local) Deliver(ctx context.Context, job *delivery.Job, _ delivery.Content) delivery.Result {
+func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	res := delivery.Result{Started: l.now(), Transport: delivery.ByLocal}
+	var away elsewhere
+	led := map[account.Target]delivery.RecipientResult{} // aliases and senders that a recipient has led to
 	for _, r := range job.Recipients {
 		target, rr := l.resolve(ctx, r)
-		rr.ID = r.ID
-		res.Recipients = append(res.Recipients, rr)
-		if rr.Outcome == delivery.Delivered {
-			res.Copies = append(res.Copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox})
+		var copies []delivery.Copy
+		var f []delivery.Forward
+		way := account.Target{Alias: target.Alias, Return: strings.ToLower(target.Return)}
+		before, again := led[way]
+		switch {
+		case rr.Outcome != delivery.Delivered:
+		case again: // by another spelling: everybody gets a message once
+			rr, rr.DSNRelayed = before, false
+		case target.Alias != "":
+			rr, copies, f = l.alias(ctx, job, r, target, c)
+		case target.Return != "":
+			rr, f = giveBack(r, target)
+		case target.Transport != "":
+			away.add(target.Transport, r)
+			continue
+		default:
+			if r.Junk {
+				target.Mailbox = mailbox.Junk
+			}
+			copies = []delivery.Copy{{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox, Evidence: r.Evidence}}
 		}
+		if rr.ID = r.ID; way != (account.Target{}) && !again {
+			led[way] = rr
+		}
+		res.Recipients, res.Copies = append(res.Recipients, rr), append(res.Copies, copies...)
+		res.Forwards = append(res.Forwards, f...)
 	}
+	l.away(ctx, job, c, away, &res)
 	res.Ended = l.now()
 	return res
 }
@@ -47,27 +77,34 @@ func (l *Local) Deliver(ctx context.Context, job *delivery.Job, _ delivery.Conte
 func (l *Local) resolve(ctx context.Context, r delivery.Recipient) (account.Target, delivery.RecipientResult) {
 	addr, err := smtp.ParseReceived(r.Address, true)
 	if err != nil || r.Domain.IsLiteral() {
-		return account.Target{}, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 3}, "bad-address", "%s is no address of a mailbox here", r.Address)
+		return account.Target{}, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 3}, reason.BadAddress, "%s is no address of a mailbox here", r.Address)
 	}
 	target, err := l.Accounts.Resolve(ctx, addr.Local, r.Domain.Name)
 	switch {
+	case err == nil && target.Refused:
+		return target, refused(smtp.Enhanced{Class: 5, Subject: 2, Detail: 1}, reason.MailboxDisabled, "the mailbox of %s is disabled", r.Address)
 	case err == nil:
-		return target, delivery.RecipientResult{Outcome: delivery.Delivered, Word: "mailbox", Enhanced: smtp.Enhanced{Class: 2}}
+		return target, delivery.RecipientResult{Outcome: delivery.Delivered, Word: reason.Mailbox, Enhanced: smtp.Enhanced{Class: 2}}
 	case errors.Is(err, accounts.ErrNoSuchAddress):
-		return target, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 1}, "no-such-user", "there is no such user: %s", r.Address)
+		return target, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 1}, reason.NoSuchUser, "there is no such user: %s", r.Address)
 	case errors.Is(err, accounts.ErrNotHosted):
-		return target, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 2}, "not-hosted", "the domain of %s is not hosted here any more", r.Address)
+		return target, refused(smtp.Enhanced{Class: 5, Subject: 1, Detail: 2}, reason.NotHosted, "the domain of %s is not hosted here any more", r.Address)
 	}
+	return target, l.unknown(r, err)
+}
+
+// unknown puts a recipient off that could not be looked up.
+func (l *Local) unknown(r delivery.Recipient, err error) delivery.RecipientResult {
 	if l.Log != nil {
 		l.Log.Error("cannot look a recipient up", "recipient", r.Address, "error", err)
 	}
-	return target, delivery.RecipientResult{
-		Outcome: delivery.Deferred, Word: "account-lookup", Enhanced: smtp.Enhanced{Class: 4, Subject: 3},
+	return delivery.RecipientResult{
+		Outcome: delivery.Deferred, Word: reason.AccountLookup, Enhanced: smtp.Enhanced{Class: 4, Subject: 3},
 		Text: "the user database could not be read",
 	}
 }
 
-func refused(e smtp.Enhanced, word delivery.Reason, format string, args ...any) delivery.RecipientResult {
+func refused(e smtp.Enhanced, word reason.Word, format string, args ...any) delivery.RecipientResult {
 	return delivery.RecipientResult{Outcome: delivery.Failed, Word: word, Enhanced: e, Text: fmt.Sprintf(format, args...)}
 }
 

@@ -2,13 +2,14 @@ package transport
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 	"waxwing/sasl"
@@ -38,7 +39,7 @@ func (r *Relay) Rehearse(ctx context.Context) (delivery.Decision, []session.Rehe
 		for _, a := range plan.Host.Addrs {
 			found := c.Rehearse(ctx, plan, a)
 			out = append(out, found)
-			if found.Failure != nil && strings.HasPrefix(string(found.Failure.Word), "auth-") || ctx.Err() != nil {
+			if found.Failure != nil && loginFailed(found.Failure.Word) || ctx.Err() != nil {
 				return dec, out
 			}
 		}
@@ -46,76 +47,99 @@ func (r *Relay) Rehearse(ctx context.Context) (delivery.Decision, []session.Rehe
 	return dec, out
 }
 
+func loginFailed(w reason.Word) bool {
+	return w == reason.AuthRefused || w == reason.AuthUnusable || w == reason.AuthServer
+}
+
 // Advice says in words what its operator can do about a relay's host, given what
 // a rehearsal found; "" where nothing is wrong. It is pure.
 func Advice(t *route.Transport, r *session.Rehearsal) string {
-	f := r.Failure
-	switch {
-	case f == nil && t.User == "" && len(r.Auth) > 0:
-		return "the host offers a login and the transport has none: if mail is refused as relaying, give it one (--user)"
-	case f == nil:
-		return ""
-	case f.Word == session.AuthRefused:
-		return refusedAdvice(t, r)
-	case f.Word == session.AuthUnusable:
-		return unusableAdvice(t, r)
-	case f.Word == session.AuthServer:
-		return "the host takes the login without knowing the password: somebody else may be answering in its place. Check --host and --security before you try another mechanism"
-	case f.Word == session.StartTLSNotOffered && t.Kind == route.Submission:
-		return "this port speaks no STARTTLS: try port 465 (TLS from the start), or ask the host's operator"
-	case f.Word == session.StartTLSNotOffered:
-		return "ask the host's operator for TLS, or use a port that has it (--kind submission: 587 or 465); only in a network that you trust, --security any"
-	case f.Word == session.TLSNotTLS && t.ImplicitTLS():
-		return "this port speaks no TLS from the start: leave --implicit-tls out, or use port 465"
-	case (f.Word == session.Timeout || f.Word == session.ConnectionLost) && !t.ImplicitTLS() && !r.Session.Greeted:
-		return "the host says nothing by itself: it may be waiting for TLS, as on port 465 (--kind submission --implicit-tls), or refuse this machine's address"
-	case strings.HasPrefix(string(f.Word), "connect-"):
-		return fmt.Sprintf("see that %s listens on port %d, and that no firewall stands between: many networks block port 25", t.Host, t.PortNumber())
-	case f.Word == session.CertUnknownAuthority, f.Word == session.CertSelfSigned:
-		return "have the host send a whole chain from a public authority; for an authority of your own, add it to the system's certificates of this machine, or publish TLSA records"
-	case f.Word == session.CertHostMismatch, f.Word == session.CertNoName:
-		return fmt.Sprintf("name the host as its certificate does (--host), or have a certificate issued for %s", t.Host)
+	c := reason.Cause{Tip: tip(t, r)}
+	if c.Tip == "" {
+		if r.Failure == nil {
+			return ""
+		}
+		c.Word = r.Failure.Word
 	}
-	_, advice := policy.Explain(f.Word)
-	return advice
+	return reason.Advise(c, reason.Names{
+		"host": t.Host.String(), "port": strconv.Itoa(int(t.PortNumber())), "user": strconv.Quote(t.User), "transport": t.Name,
+		"mechanism": r.Mechanism, "offered": strings.Join(r.Auth, " "), "allowed": strings.Join(t.Mechanisms, " "),
+	}).Cure
 }
 
-// refusedAdvice reads the code of RFC 4954 §6.
-func refusedAdvice(t *route.Transport, r *session.Rehearsal) string {
+// tip chooses the advice that looks closer than the reason does; "": the reason's is as good.
+func tip(t *route.Transport, r *session.Rehearsal) reason.Tip {
+	if r.Failure == nil {
+		if t.User == "" && len(r.Auth) > 0 {
+			return reason.LoginOffered
+		}
+		return ""
+	}
+	switch r.Failure.Word {
+	case reason.AuthRefused:
+		return loginRefused(r)
+	case reason.AuthUnusable:
+		return unusable(t, r)
+	case reason.AuthServer:
+		return reason.LoginImpostor
+	case reason.StartTLSNotOffered:
+		if t.Kind == route.Submission {
+			return reason.PortNoStartTLS
+		}
+		return reason.RelayNoTLS
+	case reason.TLSNotTLS:
+		if t.ImplicitTLS() {
+			return reason.PortNoImplicitTLS
+		}
+	case reason.Timeout, reason.ConnectionLost:
+		if !t.ImplicitTLS() && !r.Session.Greeted {
+			return reason.PortMaybeImplicit
+		}
+	case reason.ConnectRefused, reason.ConnectTimeout, reason.ConnectUnreachable, reason.ConnectFailed:
+		return reason.PortUnreachable
+	case reason.CertUnknownAuthority, reason.CertSelfSigned:
+		return reason.RelayChain
+	case reason.CertHostMismatch, reason.CertNoName:
+		return reason.RelayName
+	}
+	return ""
+}
+
+// loginRefused reads the code of a refused login (RFC 4954 §6).
+func loginRefused(r *session.Rehearsal) reason.Tip {
 	code := 0
 	if r.Refusal != nil {
 		code = r.Refusal.Code
 	}
 	switch {
 	case code == 432:
-		return "the host wants the password to be changed before this mechanism works: log in once with PLAIN (--mechanisms PLAIN), or set the password anew at the host"
+		return reason.LoginTransition
 	case code/100 == 4:
-		return "the host cannot check logins just now, which says nothing about the password: try again later"
+		return reason.LoginLater
 	case code == 534:
-		return fmt.Sprintf("the host wants another mechanism than %s for this user: see --mechanisms", r.Mechanism)
+		return reason.LoginMechanism
 	case code == 538:
-		return "the host wants TLS before this mechanism"
+		return reason.LoginWantsTLS
 	}
-	return fmt.Sprintf("the user %q or the password is wrong, or the host wants a password made for applications: set both anew with \"waxwing transport set %s\", the password on standard input", t.User, t.Name)
+	return reason.LoginWrong
 }
 
-// unusableAdvice is for a host that offers no mechanism that may be used.
-func unusableAdvice(t *route.Transport, r *session.Rehearsal) string {
+// unusable is for a host that offers no mechanism that may be used.
+func unusable(t *route.Transport, r *session.Rehearsal) reason.Tip {
 	among := func(list []string, mechs ...string) bool {
 		return slices.ContainsFunc(list, func(o string) bool {
 			return slices.ContainsFunc(mechs, func(m string) bool { return strings.EqualFold(o, m) })
 		})
 	}
-	offers := "the host offers " + strings.Join(r.Auth, " ")
 	switch {
 	case len(r.Auth) == 0 && !r.Secured:
-		return "the host offers no login without TLS: use --kind submission or a --security that asks for TLS"
+		return reason.LoginNotInPlain
 	case len(r.Auth) == 0:
-		return "the host offers no login at this port: use --kind submission (587 or 465), or leave --user out if it takes mail from this machine's address"
+		return reason.LoginNotHere
 	case len(t.Mechanisms) > 0 && !among(r.Auth, t.Mechanisms...):
-		return offers + ", and --mechanisms allows only " + strings.Join(t.Mechanisms, " ")
+		return reason.LoginNotAllowed
 	case among(r.Auth, sasl.Plain, sasl.Login):
-		return offers + ", and nobody verified who it is, so the password is not handed over: use --security verified"
+		return reason.LoginNeedsProof
 	}
-	return offers + ", none of which this program knows: ask its operator for SCRAM-SHA-256 or PLAIN"
+	return reason.LoginUnknown
 }

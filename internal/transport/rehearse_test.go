@@ -14,6 +14,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 	"waxwing/sasl"
@@ -76,7 +77,7 @@ func TestRehearse(t *testing.T) {
 		host   func(*smtpserver.Server)
 		alter  func(*route.Transport)
 		steps  string // all of them; the last one failed if there is a word
-		word   delivery.Reason
+		word   reason.Word
 		texts  []string // parts of the steps
 		advice string   // a part of it
 	}{
@@ -87,20 +88,20 @@ func TestRehearse(t *testing.T) {
 		{name: "PLAIN", steps: way + "AUTH RSET", texts: []string{"AUTH: as me by PLAIN, which handed the password over, to the host that TLS verified"}},
 		{name: "TLS from the start", host: func(s *smtpserver.Server) { s.ImplicitTLS = true }, alter: func(t *route.Transport) { t.Implicit = true },
 			steps: "connect TLS certificate greeting EHLO AUTH RSET"},
-		{name: "wrong password, PLAIN", alter: func(t *route.Transport) { t.Password = "guess" }, steps: way + "AUTH", word: session.AuthRefused,
+		{name: "wrong password, PLAIN", alter: func(t *route.Transport) { t.Password = "guess" }, steps: way + "AUTH", word: reason.AuthRefused,
 			advice: `the user "me" or the password is wrong`},
-		{name: "wrong password, SCRAM", host: auth(all), alter: func(t *route.Transport) { t.Password = "guess" }, steps: way + "AUTH", word: session.AuthRefused,
+		{name: "wrong password, SCRAM", host: auth(all), alter: func(t *route.Transport) { t.Password = "guess" }, steps: way + "AUTH", word: reason.AuthRefused,
 			advice: `"waxwing transport set isp"`},
-		{name: "logins are down", host: auth(busyLogins{}), steps: way + "AUTH", word: session.AuthRefused, advice: "says nothing about the password"},
-		{name: "PLAIN to a host that is not verified", alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, steps: way + "AUTH", word: session.AuthUnusable,
+		{name: "logins are down", host: auth(busyLogins{}), steps: way + "AUTH", word: reason.AuthRefused, advice: "says nothing about the password"},
+		{name: "PLAIN to a host that is not verified", alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, steps: way + "AUTH", word: reason.AuthUnusable,
 			texts: []string{"certificate: not verified"}, advice: "offers PLAIN, and nobody verified who it is"},
 		{name: "SCRAM to a host that is not verified", host: auth(all), alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, steps: way + "AUTH RSET"},
-		{name: "a mechanism that is not there", alter: func(t *route.Transport) { t.Mechanisms = []string{sasl.ScramSHA256} }, steps: way + "AUTH", word: session.AuthUnusable,
+		{name: "a mechanism that is not there", alter: func(t *route.Transport) { t.Mechanisms = []string{sasl.ScramSHA256} }, steps: way + "AUTH", word: reason.AuthUnusable,
 			advice: "offers PLAIN, and --mechanisms allows only SCRAM-SHA-256"},
-		{name: "no login offered", host: auth(nil), steps: way + "AUTH", word: session.AuthUnusable, advice: "offers no login at this port"},
+		{name: "no login offered", host: auth(nil), steps: way + "AUTH", word: reason.AuthUnusable, advice: "offers no login at this port"},
 		{name: "no login wanted", host: auth(nil), alter: func(t *route.Transport) { t.User, t.Password = "", "" }, steps: way + "RSET"},
 		{name: "login offered, none configured", alter: func(t *route.Transport) { t.User, t.Password = "", "" }, steps: way + "RSET", advice: "the transport has none"},
-		{name: "no TLS", host: noTLS, steps: "connect greeting EHLO STARTTLS", word: session.StartTLSNotOffered, advice: "465"},
+		{name: "no TLS", host: noTLS, steps: "connect greeting EHLO STARTTLS", word: reason.StartTLSNotOffered, advice: "465"},
 		{name: "no TLS, any", host: noTLS, alter: func(t *route.Transport) {
 			t.Kind, t.Security, t.User, t.Password = route.Smarthost, route.SecurityAny, "", ""
 		}, steps: "connect greeting EHLO RSET"},
@@ -112,10 +113,10 @@ func TestRehearse(t *testing.T) {
 			t.Kind, t.Security, t.User, t.Password = route.Smarthost, route.SecurityAny, "", ""
 		}, steps: way + "RSET", texts: []string{"STARTTLS: TLS1.1, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, X25519, weak: tls-version"}, advice: "the transport has none"},
 		{name: "TLS old, verified", host: func(s *smtpserver.Server) { s.TLS.MaxVersion = tls.VersionTLS11; s.TLS.MinVersion = tls.VersionTLS10 },
-			steps: "connect greeting EHLO STARTTLS small hello connect greeting EHLO STARTTLS", word: session.TLSVersion, advice: "update the host's TLS"},
-		{name: "another authority", host: stranger, steps: "connect greeting EHLO STARTTLS", word: session.CertSelfSigned, advice: "an authority of your own"},
-		{name: "TLS expected from the start", alter: func(t *route.Transport) { t.Implicit = true }, steps: "connect TLS", word: session.TLSNotTLS, advice: "leave --implicit-tls out"},
-		{name: "nobody there", alter: func(t *route.Transport) { t.Port = 9 }, steps: "connect", word: session.ConnectRefused, advice: "listens on port 9"},
+			steps: "connect greeting EHLO STARTTLS small hello connect greeting EHLO STARTTLS", word: reason.TLSVersion, advice: "update the host's TLS"},
+		{name: "another authority", host: stranger, steps: "connect greeting EHLO STARTTLS", word: reason.CertSelfSigned, advice: "an authority of your own"},
+		{name: "TLS expected from the start", alter: func(t *route.Transport) { t.Implicit = true }, steps: "connect TLS", word: reason.TLSNotTLS, advice: "leave --implicit-tls out"},
+		{name: "nobody there", alter: func(t *route.Transport) { t.Port = 9 }, steps: "connect", word: reason.ConnectRefused, advice: "listens on port 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +186,7 @@ func relayOf(t *testing.T, resolver dns.Resolver, tr route.Transport) *Relay {
 // counts towards the user's being locked out. After other failures all are seen.
 func TestRehearseLogsInOnce(t *testing.T) {
 	t.Parallel()
-	for word, want := range map[delivery.Reason]int{session.AuthRefused: 1, session.AuthUnusable: 1, session.ConnectRefused: 3, "": 3} {
+	for word, want := range map[reason.Word]int{reason.AuthRefused: 1, reason.AuthUnusable: 1, reason.ConnectRefused: 3, "": 3} {
 		r := relayOf(t, zone(t, dns.Insecure, "smtp A 127.0.0.2", "smtp A 127.0.0.3"), submission(587))
 		asked := &rehearsals{word: word}
 		r.Session = asked
@@ -198,7 +199,7 @@ func TestRehearseLogsInOnce(t *testing.T) {
 // rehearsals fail for one reason.
 type rehearsals struct {
 	Carrier
-	word delivery.Reason
+	word reason.Word
 	n    int
 }
 

@@ -32,15 +32,22 @@ func HostFinder(r dns.Resolver, t *route.Transport) *destination.Finder {
 // find finds the host, and makes of it what policy is asked.
 func (r *Relay) find(ctx context.Context, job *delivery.Job) policy.Input {
 	host := delivery.RecipientDomain{Name: r.Transport.Host.Name, Literal: r.Transport.Host.Addr}
+	if r.Transport.Host.Socket != "" {
+		host.Literal = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // this machine; its dialer knows the socket
+	}
 	return relayInput(&r.Transport, job, r.Finder.FindHost(ctx, host))
 }
 
 // relayInput is what policy is asked about a relay's host (pure). The floor is the
 // transport's security, not what the recipient's domain published.
 func relayInput(t *route.Transport, job *delivery.Job, dest delivery.Destination) policy.Input {
+	need := job.Need
+	if t.Host.Socket != "" {
+		need = delivery.FollowPolicy // no hop: RFC 8689 is about what is between two hosts
+	}
 	return policy.Input{
 		Trust: policy.TrustOperator, Transport: t.Name, Domain: t.Host.Name, Minimum: t.Floor(),
-		Need: job.Need, Purpose: job.Purpose, NullSender: job.Sender == "", Destination: onlyFamily(dest, t.Family),
+		Need: need, Purpose: job.Purpose, NullSender: job.Sender == "", Destination: onlyFamily(dest, t.Family),
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 	"waxwing/sasl"
@@ -247,8 +247,8 @@ func TestRelay(t *testing.T) {
 		tr     func(port uint16) route.Transport
 		alter  func(*route.Transport)
 		job    func(*delivery.Job)
-		word   delivery.Reason // "accepted", or why not
-		status string          // of the DSN where it failed for good
+		word   reason.Word // "accepted", or why not
+		status string      // of the DSN where it failed for good
 		tls    string
 	}{
 		{name: "587, STARTTLS, PKIX and login", zone: insecure, tr: submission, word: "accepted", tls: "pkix"},
@@ -269,7 +269,7 @@ func TestRelay(t *testing.T) {
 		{name: "security dane without DANE", zone: insecure, tr: smarthost, alter: func(t *route.Transport) { t.Security = route.SecurityDANE }, word: "dane-required"},
 		{name: "RequireTLS", zone: insecure, tr: submission, job: need(delivery.RequireTLS), word: "accepted", tls: "pkix"},
 		{name: "RequireTLS, not offered", host: func(s *smtpserver.Server) { s.Offer.RequireTLS = false }, zone: insecure, tr: submission, job: need(delivery.RequireTLS), word: "requiretls-not-offered", status: "5.7.30"},
-		{name: "RequireTLS over an unverified transport", zone: insecure, tr: smarthost, alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, job: need(delivery.RequireTLS), word: policy.TransportUnverified, status: "5.7.30"},
+		{name: "RequireTLS over an unverified transport", zone: insecure, tr: smarthost, alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, job: need(delivery.RequireTLS), word: reason.TransportUnverified, status: "5.7.30"},
 		{name: "wrong password", zone: insecure, tr: submission, alter: func(t *route.Transport) { t.Password = "guess" }, word: "auth-refused"},
 		{name: "PLAIN to an unverified host", zone: insecure, tr: submission, alter: func(t *route.Transport) { t.Security = route.SecurityTLS }, word: "auth-no-mechanism"},
 		{name: "a host that does not exist", zone: insecure, tr: smarthost, alter: func(t *route.Transport) { t.Host.Name = dns.MustParse("gone.isp.test") }, word: "no-such-host"},

@@ -10,6 +10,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/smtp"
 )
@@ -138,7 +139,7 @@ func TestRelayDecisions(t *testing.T) {
 
 func checkRelayPlan(t *testing.T, c relayCase, p *delivery.Plan) {
 	t.Helper()
-	if len(p.Reports) > 0 || p.Basis[0].Word != policy.OperatorHost || slices.ContainsFunc(p.Basis, func(f delivery.Fact) bool { return f.Word == policy.MXSecure }) {
+	if len(p.Reports) > 0 || p.Basis[0].Word != reason.OperatorHost || slices.ContainsFunc(p.Basis, func(f delivery.Fact) bool { return f.Word == reason.MXSecure }) {
 		t.Fatalf("%v: %+v", c, p)
 	}
 	if p.Skip != nil {

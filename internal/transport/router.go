@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
 	"waxwing/smtp"
@@ -20,12 +21,6 @@ import (
 type Deliverer interface {
 	Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result
 }
-
-// Reasons for which mail waits without an attempt.
-const (
-	NoTransport      delivery.Reason = "no-transport"
-	RoutesUnreadable delivery.Reason = "routes-unreadable"
-)
 
 // Router takes each job the way that was chosen when it was claimed, and no other. Where
 // that is not there any more, the mail waits. It is safe for concurrent use.
@@ -69,25 +64,41 @@ func (r *Router) Ways(ctx context.Context) (*route.Ways, error) {
 func (r *Router) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	way := job.Way
 	t, err := r.Routes.Table(ctx)
+	if known := r.known(); err != nil && way.Transport != "" && known != nil { // the way was chosen by it a moment ago
+		t, err = known, nil
+	}
 	if err == nil && way.Transport == "" {
 		err = errors.New(cmp.Or(way.Why, "they could not be read when the message was claimed"))
 	}
 	if err != nil {
-		r.log().Error("routes cannot be read; mail waits", "error", err)
-		return r.wait(job, RoutesUnreadable, "the routes of this server cannot be read; its log says why")
+		r.log().Error("routes cannot be read; mail waits", "message", delivery.ID(job.ID), "error", err)
+		return r.wait(job, reason.RoutesUnreadable, "the routes of this server cannot be read; its log says why")
 	}
 	d, err := r.deliverer(t, way.Transport)
 	if err != nil {
-		r.log().Error("transport cannot be used; mail waits", "transport", way.Transport, "why", way.Why, "error", errors.Join(err, t.Broken[way.Transport]))
-		return r.wait(job, NoTransport, fmt.Sprintf("the transport %s of this server cannot be used: %v", way.Transport, err))
+		r.log().Error("transport cannot be used; mail waits", "message", delivery.ID(job.ID), "transport", way.Transport, "text", way.Why, "error", errors.Join(err, t.Broken[way.Transport]))
+		return r.wait(job, reason.NoTransport, fmt.Sprintf("the transport %s of this server cannot be used: %v", way.Transport, err))
 	}
 	return d.Deliver(ctx, job, c)
 }
 
-func (r *Router) wait(job *delivery.Job, word delivery.Reason, text string) delivery.Result {
+func (r *Router) wait(job *delivery.Job, word reason.Word, text string) delivery.Result {
 	at := now(r.Now)
 	rr := delivery.RecipientResult{Outcome: delivery.Deferred, Word: word, Text: text, Enhanced: smtp.Enhanced{Class: 4, Subject: 3, Detail: 5}}
 	return delivery.Result{Recipients: each(job, rr), Started: at, Ended: at, Transport: delivery.ByNone}
+}
+
+// Transport is the operator's transport of that name, to a program that keeps mailboxes. One of
+// another kind would bring the mail back here, for ever.
+func (r *Router) Transport(ctx context.Context, name string) (Deliverer, error) {
+	t, err := r.Routes.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if tr, ok := t.Transports[name]; ok && tr.Kind != route.LMTP || name == route.DirectName || name == route.LocalName {
+		return nil, errors.New("it is not of kind lmtp")
+	}
+	return r.deliverer(t, name)
 }
 
 // deliverer finds or builds what carries mail for a transport.
@@ -129,6 +140,13 @@ func (r *Router) make(t *routes.Table, name string, tr route.Transport) (m made,
 		r.made[name] = m
 	}
 	return m, old
+}
+
+// known are the routes by which a transport was used last; nil: none was.
+func (r *Router) known() *routes.Table {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.table
 }
 
 // refresh forgets what was built for transports that are gone or changed, and returns it.

@@ -93,6 +93,23 @@ func (r *routed) want(way string, change func(*delivery.Job)) {
 }
 
 // TRA-4: the way is chosen for every attempt, also for changes of another process.
+// INB-14: mailboxes are kept by a program that speaks LMTP. Another transport, of kind local say,
+// would bring their mail back here without end.
+func TestMailboxTransport(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t, storetest.Open(t))
+	for _, tr := range []route.Transport{{Name: "dovecot", Kind: route.LMTP, Host: route.Host{Socket: "/run/lmtp"}}, {Name: "again", Kind: route.Local}} {
+		if err := r.store.AddTransport(t.Context(), tr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, ok := range map[string]bool{"dovecot": true, "again": false, "one": false, "none": false, route.LocalName: false, route.DirectName: false} {
+		if _, err := r.router.Transport(t.Context(), name); (err == nil) != ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestRouter(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
@@ -166,6 +183,12 @@ func TestNoWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.want("deferred routes-unreadable", nil)
+		// What was chosen before goes that way.
+		j := job("x@b.test")
+		j.Way = delivery.Way{Transport: route.DirectName}
+		if res := r.router.Deliver(t.Context(), j, delivery.Bytes("x")); res.Recipients[0].Outcome != delivery.Delivered {
+			t.Errorf("%+v", res.Recipients)
+		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,11 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 )
@@ -50,7 +50,7 @@ func NewTested(t *route.Transport, plan *delivery.Plan, found []session.Rehearsa
 		}
 		if f := r.Failure; f != nil {
 			v.Word, v.Text = string(f.Word), f.Text
-			v.Meaning, _ = policy.Explain(f.Word)
+			v.Meaning = f.Word.Meaning()
 		}
 		out.Good = out.Good || r.Failure == nil
 		out.Addresses = append(out.Addresses, v)
@@ -94,4 +94,25 @@ func verifiedBy(travelled string) string {
 		return "unverified"
 	}
 	return "verified by " + travelled
+}
+
+// Test goes to the host of a transport as a mail would, login included, and says how far
+// it came and what to do.
+func (r *Router) Test(ctx context.Context, t route.Transport) (Tested, error) {
+	if !t.Relays() {
+		return Tested{}, fmt.Errorf("transport %s is of kind %s and has no host of its own: \"waxwing explain --connect ADDRESS\" looks at a recipient's", t.Name, t.Kind)
+	}
+	d, err := r.Make(t)
+	if err != nil {
+		return Tested{}, err
+	}
+	relay, ok := d.(*Relay)
+	if !ok {
+		return Tested{}, fmt.Errorf("transport %s cannot be tested", t.Name)
+	}
+	dec, found := relay.Rehearse(ctx)
+	if dec.Stop != nil {
+		return Tested{}, fmt.Errorf("mail would wait: %s", dec.Stop.Text)
+	}
+	return NewTested(&t, &dec.Plans[0], found), nil
 }

@@ -64,7 +64,7 @@ func TestUnfitAndSkipped(t *testing.T) {
 		dec := delivery.Decision{Plans: []delivery.Plan{{Host: f.dest.Hosts[0]}, {Host: f.dest.Hosts[1]}}}
 		dec.Plans[1].Host.Addrs = f.dest.Hosts[0].Addrs
 		if skip {
-			dec.Plans[1].Skip = &delivery.Skip{Cause: "sts-mx-mismatch"}
+			dec.Plans[1].Skip = &delivery.Failure{Word: "sts-mx-mismatch"}
 		}
 		tr := attempt{job: job("a"), session: p, now: time.Now}
 		tr.begin(dec)

@@ -3,6 +3,7 @@ package outboxtest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -101,4 +102,34 @@ func (s Signer) Keys(_ context.Context, d dns.Name) ([]signing.Key, error) {
 		return []signing.Key{{Domain: d, State: signing.Active, Told: true}}, nil
 	}
 	return []signing.Key{{Domain: d, State: signing.Retired}}, nil
+}
+
+// Tally counts words; it may be told of them by several goroutines.
+type Tally struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+// Count counts a word.
+func (c *Tally) Count(word string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[string]int{}
+	}
+	c.seen[word]++
+}
+
+// Of is how often a word was counted.
+func (c *Tally) Of(word string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[word]
+}
+
+// String is each word with how often it was counted.
+func (c *Tally) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprint(c.seen)
 }

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"waxwing/internal/delivery"
-	"waxwing/internal/policy"
+	"waxwing/internal/reason"
 	"waxwing/tlsrpt"
 )
 
@@ -92,7 +92,7 @@ func (v view) daysAgo(day string) int {
 type cause struct {
 	word, host string
 	typ        tlsrpt.ResultType
-	reason     delivery.Reason // where the failure's reason begins with a word of ours
+	reason     reason.Word // where the failure's reason begins with a word of ours
 }
 
 // trouble is a cause with the days it was seen on.
@@ -106,11 +106,11 @@ type trouble struct {
 func causeOf(p tlsrpt.PolicyType, f *Failure) cause {
 	c := cause{typ: f.Type, host: f.MXHost}
 	first, _, _ := strings.Cut(f.Reason, " ")
-	if meaning, _ := policy.Explain(delivery.Reason(first)); meaning != "" {
-		c.reason = delivery.Reason(first)
+	if _, ok := reason.Of(reason.Word(first)); ok {
+		c.reason = reason.Word(first)
 	}
 	switch c.word = word(p, f.Type); {
-	case f.Type == tlsrpt.ValidationFailure && c.reason == policy.STSMXMismatch:
+	case f.Type == tlsrpt.ValidationFailure && c.reason == reason.STSMXMismatch:
 		c.word = AdvisePolicy
 	case f.Type == tlsrpt.ValidationFailure && (strings.HasPrefix(first, "tls-") || strings.HasPrefix(first, "starttls-")) && c.reason != "":
 		c.word = AdviseTLS
@@ -236,44 +236,39 @@ func (v view) advice(t *trouble, since string) Advice {
 	if host == "" {
 		host, begins = "a host", "A host"
 	}
-	by := reporters(len(t.reporters))
-	what := string(t.typ)
-	_, cure := tlsrpt.Explain(t.typ, v.domain)
+	names := reason.Names{"domain": v.domain, "host": host, "begin": begins, "since": ago, "reporters": reporters(len(t.reporters)), "what": string(t.typ)}
 	if t.reason != "" {
-		what += ", " + string(t.reason)
+		names["what"] += ", " + string(t.reason)
 	}
+	names["meaning"], names["cure"] = t.typ.Advice(v.domain)
+	tip := tips[t.word]
 	switch t.word {
 	case AdviseCertificate:
-		if _, own := policy.Explain(t.reason); own != "" {
-			cure = capital(own) + "."
+		if own := t.reason.Cure(); own != "" {
+			names["cure"] = capital(own) + "."
 		}
-		a.Text = fmt.Sprintf("The certificate of %s is failing %s (%s), %s say. %s", host, ago, what, by, cure)
 	case AdviseTLSA:
-		a.Urgent = true
-		a.Text = fmt.Sprintf("The TLSA records published for %s do not match what it serves, %s (%s), %s say. Publish the record of the certificate in use: waxwing dane record.", host, ago, what, by)
 		if t.typ != tlsrpt.ValidationFailure {
-			meaning, _ := tlsrpt.Explain(t.typ, v.domain)
-			a.Text = fmt.Sprintf("%s That is so for %s %s (%s), %s say. %s", meaning, host, ago, what, by, cure)
+			tip = reason.ReportedRecords
 		}
-	case AdviseDNSSEC:
-		a.Urgent = true
-		a.Text = fmt.Sprintf("DNSSEC fails for %s %s (%s), %s say. Check the DS record, the expiry of the signatures and the last key change.", host, ago, what, by)
-	case AdviseStartTLS:
-		a.Text = fmt.Sprintf("%s did not offer STARTTLS %s, %s say. Switch it on there, and look for a firewall that strips it.", begins, ago, by)
 	case AdviseTLS:
-		meaning, own := policy.Explain(t.reason)
-		a.Text = fmt.Sprintf("TLS with %s does not come about %s (%s), %s say: %s. %s.", host, ago, what, by, meaning, capital(own))
+		own := reason.Advise(reason.Cause{Word: t.reason}, names)
+		names["meaning"], names["cure"] = own.Meaning, capital(own.Cure)
 	case AdvisePolicy:
-		if t.reason == policy.STSMXMismatch {
-			a.Text = fmt.Sprintf("The MTA-STS policy does not name %s, %s (%s), %s say. Add the host to the policy and give the record a new id, or remove the host from the MX records.", host, ago, what, by)
-			break
+		if t.reason == reason.STSMXMismatch {
+			tip = reason.ReportedUnlisted
 		}
-		a.Text = fmt.Sprintf("The MTA-STS policy cannot be used %s (%s), %s say. %s", ago, what, by, cure)
-	case AdviseHeld:
-		a.Urgent = true
-		a.Text = fmt.Sprintf("Sessions fail under the MTA-STS policy in mode enforce %s, %s say: their mail is held up or returned, unless another host takes it. Cure the cause; until then mode testing lets mail through.", ago, by)
 	}
+	a.Urgent = t.word == AdviseTLSA || t.word == AdviseDNSSEC || t.word == AdviseHeld
+	a.Text = reason.Advise(reason.Cause{Tip: tip}, names).Cure
 	return a
+}
+
+// tips are the texts of the words of Advice.
+var tips = map[string]reason.Tip{
+	AdviseCertificate: reason.ReportedCertificate, AdviseTLSA: reason.ReportedTLSA, AdviseDNSSEC: reason.ReportedDNSSEC, AdviseStartTLS: reason.ReportedStartTLS,
+	AdviseTLS: reason.ReportedTLS, AdvisePolicy: reason.ReportedPolicy, AdviseHeld: reason.ReportedHeld,
+	AdviseEnforce: reason.ReportedClean, AdvisePublish: reason.ReportedUnguarded,
 }
 
 func reporters(n int) string {
@@ -283,7 +278,12 @@ func reporters(n int) string {
 	return fmt.Sprintf("the reports of %d senders", n)
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
 
 // clean advises the next step where 30 days went without any failure: enforce
 // after mode testing, a policy where there is none.
@@ -315,13 +315,13 @@ func (v view) clean() (Advice, bool) {
 	if oldest < testingDays || len(who) < testingReporters {
 		return Advice{}, false
 	}
+	word := AdvisePublish
 	switch {
 	case testing:
-		return Advice{Domain: v.domain, Word: AdviseEnforce, Text: fmt.Sprintf(
-			"MTA-STS in mode testing for %d days without a failure, %s say: mode enforce is safe.", testingDays, reporters(len(who)))}, true
-	case !policies:
-		return Advice{Domain: v.domain, Word: AdvisePublish, Text: fmt.Sprintf(
-			"TLS to this domain worked for %d days without a failure, %s say, but no policy demands it: publish MTA-STS in mode testing, or TLSA records.", testingDays, reporters(len(who)))}, true
+		word = AdviseEnforce
+	case policies:
+		return Advice{}, false
 	}
-	return Advice{}, false
+	text := reason.Advise(reason.Cause{Tip: tips[word]}, reason.Names{"days": strconv.Itoa(testingDays), "reporters": reporters(len(who))}).Cure
+	return Advice{Domain: v.domain, Word: word, Text: text}, true
 }

@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/alert"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/tlsrpt"
@@ -52,9 +54,9 @@ func TestTakePost(t *testing.T) {
 				t.Errorf("%s: %q %v", name, reason, err)
 			}
 		}
-		for i := range perSource + 5 {
+		for i := range reportbox.PerSource + 5 {
 			_, err := r.TakePost(ctx, netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", i)), reportAbout(t, fmt.Sprint("n", i), "example"))
-			if errors.Is(err, ErrTooMany) != (i >= perSource) {
+			if errors.Is(err, reportbox.ErrTooMany) != (i >= reportbox.PerSource) {
 				t.Fatalf("post %d of one network: %v", i, err)
 			}
 		}
@@ -69,7 +71,7 @@ func TestTakePost(t *testing.T) {
 		}); err != nil || alerts != 1 || by != "reporter.example" {
 			t.Errorf("%d alerts, by %s, want that of the mail: %v", alerts, by, err)
 		}
-		r.clock.Set(saturday.Add(31*time.Hour + keepPosted))
+		r.clock.Set(saturday.Add(31*time.Hour + reportbox.KeepPosted))
 		if err := r.Prune(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +112,7 @@ func TestAlerts(t *testing.T) {
 			if failed > 0 {
 				rep.Policies[0].Details = []tlsrpt.FailureDetail{{Type: tlsrpt.CertificateExpired, MXHostname: "mx.example\x1b[31m", Sessions: failed}}
 			}
-			if reason, err := r.keep(ctx, origin{source: "mail", submitter: "reporter.example"}, rep); reason != "" || err != nil {
+			if reason, err := r.keep(ctx, reportbox.Mail(dns.MustParse("reporter.example")), rep); reason != "" || err != nil {
 				t.Fatal(reason, err)
 			}
 		}
@@ -209,7 +211,7 @@ func TestDigest(t *testing.T) {
 			for _, d := range tt.details {
 				rep.Policies[0].Failed += d.Sessions
 			}
-			if reason, err := r.keep(ctx, origin{source: "mail", submitter: tt.from}, rep); reason != "" || err != nil {
+			if reason, err := r.keep(ctx, reportbox.Mail(dns.MustParse(tt.from)), rep); reason != "" || err != nil {
 				t.Fatal(reason, err)
 			}
 		}

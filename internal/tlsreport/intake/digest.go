@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"waxwing/internal/outbox"
-	"waxwing/internal/store"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
 )
 
 // Line is what one reporter says of one domain of ours on one UTC day under one
-// policy, all its reports together. A session that was judged by two policies
+// policy, all its reports together. A session that was held to two policies
 // stands in two lines.
 type Line struct {
 	Day        string            `json:"day"`
@@ -61,29 +61,21 @@ func (s *Service) Digest(ctx context.Context, domain string, days int) (Digest, 
 	first := today - int64(max(days, 1))
 	d := Digest{From: dayText(first), Until: dayText(today)}
 	sum := digester{lines: map[lineKey]*Line{}}
-	n := 0
-	err := s.Store.Read(ctx, func(tx *store.Tx) error {
-		sum.lines, n = map[lineKey]*Line{}, 0
-		return tx.Each(func(r store.Row) error {
-			var k lineKey
-			var gz []byte
-			if err := r.Scan(&k.source, &k.reporter, &k.domain, &gz); err != nil {
-				return err
-			}
-			n++
-			rep, err := tlsrpt.Stored(gz)
+	n, err := s.Each(ctx, outbox.Filter{Domain: domain, Since: tlsresult.Start(first).Add(-12 * time.Hour), Limit: maxDigest}, func() func(reportbox.Stored) error {
+		sum.lines = map[lineKey]*Line{}
+		return func(x reportbox.Stored) error {
+			rep, err := tlsrpt.Stored(x.File)
 			if err != nil {
-				return fmt.Errorf("a stored report of %s: %w", k.reporter, err)
+				return fmt.Errorf("a stored report of %s: %w", x.Submitter, err)
 			}
-			if k.day = middle(rep); k.day >= first {
-				sum.add(k, rep)
+			if day := middle(rep); day >= first {
+				sum.add(lineKey{day: day, domain: x.Domain, reporter: x.Submitter, source: x.Source}, rep)
 			}
 			return nil
-		}, `SELECT source, submitter, policy_domain, json FROM tls_received WHERE (? = '' OR policy_domain = ?) AND first >= ?
-			ORDER BY first DESC, id LIMIT ?`, domain, domain, store.Time(tlsresult.Start(first).Add(-12*time.Hour)), maxDigest)
+		}
 	})
 	if err != nil {
-		return d, fmt.Errorf("sum up received TLS reports: %w", err)
+		return d, err
 	}
 	d.Truncated = n == maxDigest
 	d.Lines = sum.sorted()
@@ -149,7 +141,7 @@ func (l *Line) fail(d tlsrpt.FailureDetail) {
 		return
 	}
 	f := Failure{Type: d.Type, MXHost: host, Reason: reason, Sessions: d.Sessions}
-	f.Meaning, f.Cure = tlsrpt.Explain(d.Type, l.Domain)
+	f.Meaning, f.Cure = d.Type.Advice(l.Domain)
 	l.Failures = append(l.Failures, f)
 }
 

@@ -7,25 +7,7 @@ import (
 
 	"waxwing/dkim"
 	"waxwing/dns"
-	"waxwing/internal/turns"
 )
-
-// What strangers send is unpacked in few places at a time (INB-2): a report may be
-// a hundred times as large in memory as on the wire.
-const (
-	examineAtOnce  = 2
-	examineWaiting = 100 // their mail lies in files, or is short
-	examineWait    = 30 * time.Second
-)
-
-// examining hands out the turns of reports that are being unpacked, by mail and
-// by HTTPS together. Its error turns.ErrBusy asks the sender to come again.
-func (s *Service) examining() *turns.Turns {
-	s.examineOnce.Do(func() {
-		s.examines = &turns.Turns{AtOnce: examineAtOnce, Waiting: examineWaiting, Wait: examineWait}
-	})
-	return s.examines
-}
 
 // verifier is who checks the signatures. The keys are looked up here, from the
 // header alone: a sender whose DNS is slow must not keep a turn for so long.

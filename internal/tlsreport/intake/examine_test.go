@@ -13,6 +13,7 @@ import (
 	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/outbox"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/turns"
 )
@@ -37,7 +38,7 @@ func TestExaminedTwoAtATime(t *testing.T) {
 	msg := append([]byte("From: <a@reporter.example>\r\nContent-Type: application/tlsrpt+gzip\r\n\r\n"), reportAbout(t, "id", "example")...)
 	synctest.Test(t, func(t *testing.T) {
 		v := &slowVerifier{}
-		s := &Service{Verifier: v, Outbox: &outbox.Box{Family: outbox.Family{Local: "tls-reports"}}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		s := &Service{Verifier: v, Box: &reportbox.Box{Outbox: &outbox.Box{Family: outbox.Family{Local: "tls-reports"}}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
 		var busy atomic.Int64
 		for range 150 {
 			go func() {
@@ -50,14 +51,14 @@ func TestExaminedTwoAtATime(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if v.now.Load() != examineAtOnce || busy.Load() != 150-examineAtOnce-examineWaiting {
+		if v.now.Load() != reportbox.AtOnce || busy.Load() != 150-reportbox.AtOnce-reportbox.Waiting {
 			t.Errorf("%d are examined, %d turned away", v.now.Load(), busy.Load())
 		}
 		if _, err := s.TakePost(t.Context(), netip.MustParseAddr("192.0.2.1"), []byte("{}")); !errors.Is(err, turns.ErrBusy) {
 			t.Errorf("a post beside them: %v", err)
 		}
-		time.Sleep(examineWait + time.Minute)
-		if v.most.Load() != examineAtOnce || v.all.Load()+busy.Load() != 150 || v.now.Load() != 0 {
+		time.Sleep(reportbox.Wait + time.Minute)
+		if v.most.Load() != reportbox.AtOnce || v.all.Load()+busy.Load() != 150 || v.now.Load() != 0 {
 			t.Errorf("at most %d at once, %d examined, %d turned away", v.most.Load(), v.all.Load(), busy.Load())
 		}
 	})
@@ -72,7 +73,7 @@ func TestSlowKeysKeepNoTurn(t *testing.T) {
 	r.DNS = slow
 	stuck := &reporter{t, dkim.Key{Domain: dns.MustParse("slow.example"), Selector: "s1", Signer: rep.key.Signer}}
 	done := make(chan error)
-	for range 2 * examineAtOnce {
+	for range 2 * reportbox.AtOnce {
 		go func() {
 			_, _, err := r.Take(t.Context(), "tls-reports@example", stuck.mail("slow.example", reportAbout(t, "id", "example")))
 			done <- err
@@ -84,13 +85,13 @@ func TestSlowKeysKeepNoTurn(t *testing.T) {
 		t.Errorf("another sender's report: %q, %v", reason, err)
 	}
 	close(slow.out)
-	for range 2 * examineAtOnce {
+	for range 2 * reportbox.AtOnce {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	}
-	if n := slow.asked.Load(); n != 2*examineAtOnce {
-		t.Errorf("%d lookups for %d mails: the keys are asked for twice", n, 2*examineAtOnce)
+	if n := slow.asked.Load(); n != 2*reportbox.AtOnce {
+		t.Errorf("%d lookups for %d mails: the keys are asked for twice", n, 2*reportbox.AtOnce)
 	}
 }
 

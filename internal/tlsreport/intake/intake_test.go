@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -9,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,59 +101,6 @@ func TestMailOctets(t *testing.T) {
 		r.clock.Set(saturday.Add(36 * time.Hour))
 		if reason := take("a.evil.test", "3", 40, "example"); reason != "" {
 			t.Errorf("the next day: %s", reason)
-		}
-	})
-}
-
-// Two machines lock a day's counters in one order, whatever the order of the
-// domains in their reports, or PostgreSQL undoes one of two transactions.
-func TestIntakeOrder(t *testing.T) {
-	t.Parallel()
-	for _, rows := range [][]newRow{
-		{{"b.test", 1}, {"a.test", 2}, {"x.a.test", 3}}, {{"x.a.test", 3}, {"a.test", 2}, {"b.test", 1}},
-	} {
-		want := []intake{{intakeKey{"r.test", "b.test"}, 1, 1}, {intakeKey{"r.test", "a.test"}, 2, 5}, {intakeKey{"r.test", ""}, 3, 6}, {intakeKey{}, 3, 6}}
-		if got := intakes("mail.r.test", rows); !slices.Equal(got, want) {
-			t.Errorf("%v: %v", rows, got)
-		}
-	}
-}
-
-// The same on PostgreSQL: no transaction has to be tried again.
-func TestReportsAtOnce(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		const each = 40
-		r := newRig(t, s)
-		r.Hosted = func(context.Context, dns.Name) (bool, error) { return true, nil }
-		domains := []string{"a.test", "b.test", "c.test", "d.test", "e.test", "f.test", "g.test", "h.test"}
-		var tries atomic.Int32
-		var wg sync.WaitGroup
-		for machine := range 4 {
-			if machine == 2 {
-				slices.Reverse(domains)
-			}
-			own := slices.Clone(domains)
-			wg.Go(func() {
-				for i := range each {
-					// Two machines get the same reports, in different order.
-					id := fmt.Sprintf("%d.%d", machine%2, i)
-					rep, err := tlsrpt.Parse(bytes.NewReader(reportAbout(t, id, own...)), tlsrpt.Limits{})
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					o := r.byMail(dns.MustParse("reporter.test"))
-					o.admit = func(*store.Tx, int) error { tries.Add(1); return nil }
-					if reason, err := r.keep(context.Background(), o, rep); reason != "" || err != nil {
-						t.Error(reason, err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if n := tries.Load(); n != 4*each {
-			t.Errorf("%d transactions for %d reports", n, 4*each)
 		}
 	})
 }

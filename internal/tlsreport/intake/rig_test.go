@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/alert"
 	"waxwing/internal/outbox"
 	"waxwing/internal/outbox/outboxtest"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/store"
 )
 
@@ -33,9 +34,9 @@ func newRig(t *testing.T, s *store.Store) *rig {
 	log, host := slog.New(slog.DiscardHandler), dns.MustParse("mx.sender.example")
 	r.hook = &outbox.Box{Store: s, Enqueuer: r.out, Hostname: host, Now: r.clock.Now, Log: log}
 	r.alerts = alert.New(r.hook, nil)
-	r.Service = &Service{
-		Store: s, DNS: r.dns, Hostname: host, Now: r.clock.Now, Log: log, Alerts: r.alerts,
-		Outbox: &outbox.Box{Family: outbox.Family{Local: "tls-reports"}, Store: s, Hostname: host, Now: r.clock.Now, Log: log},
+	r.Service = &Service{DNS: r.dns, Hostname: host, Alerts: r.alerts,
+		Box: &reportbox.Box{Sort: Sort(), Store: s, Now: r.clock.Now, Log: log,
+			Outbox: &outbox.Box{Family: outbox.Family{Local: "tls-reports"}, Store: s, Hostname: host, Now: r.clock.Now, Log: log}},
 		Hosted: func(_ context.Context, d dns.Name) (bool, error) {
 			return d.ASCII() == "sender.example" || d.ASCII() == "example", nil
 		},

@@ -1,10 +1,9 @@
 package intake
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +15,8 @@ import (
 	"waxwing/internal/alert"
 	"waxwing/internal/delivery"
 	"waxwing/internal/outbox"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/store"
-	"waxwing/internal/turns"
 	"waxwing/message"
 	"waxwing/tlsrpt"
 )
@@ -33,16 +32,8 @@ const maxFile = 10 << 20
 //
 // Mail to the return path of a report mail of ours is taken as its bounce (RPT-12).
 func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken bool, reason string, err error) {
-	local := recipient[:max(0, strings.LastIndexByte(recipient, '@'))]
-	if id, back, err := s.Outbox.Returned(ctx, local); err != nil {
-		return false, "", err
-	} else if back {
-		end, err := s.examining().Take(ctx, turns.Caller{})
-		if err != nil {
-			return false, "", err
-		}
-		defer end()
-		return s.Outbox.TakeBounce(ctx, id, msg)
+	if mine, taken, reason, err := s.TakeBounce(ctx, recipient, msg); mine || err != nil {
+		return taken, reason, err
 	}
 	h, body, err := message.SplitHeader(msg)
 	if err != nil {
@@ -53,7 +44,7 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 		return false, "no usable From domain: " + outbox.Line(err.Error()), nil
 	}
 	verifier := s.verifier(ctx, msg[:len(msg)-len(body)])
-	end, err := s.examining().Take(ctx, turns.Caller{})
+	end, err := s.Turn(ctx)
 	if err != nil {
 		return false, "", err
 	}
@@ -62,39 +53,11 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte) (taken
 	if reason != "" || err != nil {
 		return false, reason, err
 	}
-	return s.takeAll(ctx, submitter, recipient, msg)
-}
-
-// takeAll stores every report of a mail that was authenticated (RPT-26). The mail is
-// taken if one of them is stored; the reason is the first one's.
-func (s *Service) takeAll(ctx context.Context, submitter dns.Name, recipient string, msg []byte) (taken bool, reason string, err error) {
-	var temporary error
-	why := tlsrpt.Find(msg, tlsrpt.Limits{Input: maxFile}, func(r *tlsrpt.Report) error {
-		refused, err := s.keep(ctx, s.byMail(submitter), r)
-		if err != nil {
-			if refused, err = s.full(ctx, err); err != nil {
-				temporary = fmt.Errorf("TLS report of %s to %s: %w", submitter, recipient, err)
-				return temporary
-			}
-		}
-		if refused != "" {
-			reason = cmp.Or(reason, refused)
-			return nil
-		}
-		taken = true
-		s.count("taken")
-		s.Log.Info("TLS report received", "submitter", submitter, "report-id", outbox.Clip(r.ID), "recipient", recipient, "left-out", r.Notes)
-		return nil
+	return s.TakeAll(submitter, recipient, func(one func(reportbox.One) error) error { // RPT-26
+		return tlsrpt.Find(msg, tlsrpt.Limits{Input: maxFile}, func(r *tlsrpt.Report) error {
+			return one(reportbox.One{ID: r.ID, LeftOut: r.Notes, Keep: func() (string, error) { return s.keep(ctx, reportbox.Mail(submitter), r) }})
+		})
 	})
-	switch {
-	case temporary != nil:
-		return false, "", temporary
-	case taken:
-		return true, "", nil
-	case reason == "" && why != nil:
-		reason = outbox.Line(why.Error())
-	}
-	return false, reason, nil
 }
 
 // examine authenticates a mail that holds a report (RPT-14, RPT-16). An error is
@@ -156,26 +119,39 @@ func sameOrganisation(a, b dns.Name) bool {
 	return err == nil && oa == ob
 }
 
-// origin is where a report came from, and what is demanded of it therefore.
-type origin struct {
-	source    string // mail or https
-	submitter string
-	maxSize   int                             // octets stored a policy domain; 0: any
-	admit     func(tx *store.Tx, n int) error // asked before n rows are stored; nil: all are
-	// stored is asked after all else for the rows that are new; its error undoes
-	// them. Nil: they are stored.
-	stored func(tx *store.Tx, rows []newRow) error
-}
-
-func (s *Service) byMail(submitter dns.Name) origin {
-	from := submitter.ASCII()
-	return origin{source: "mail", submitter: from, maxSize: maxMailKept,
-		stored: func(tx *store.Tx, rows []newRow) error { return s.admitMail(tx, from, rows) }}
+// TakePost takes in a report that came by HTTPS, JSON or gzip of JSON. It is
+// stored apart from those that DKIM authenticated, under the network it came from,
+// and feeds neither alerts nor advice (RPT-15). A reason says why it is refused
+// for good; the error is reportbox.ErrTooMany or temporary, turns.ErrBusy where it can come
+// again at once.
+func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) (reason string, err error) {
+	end, err := s.Turn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer end()
+	var posted string
+	var fault error
+	why := tlsrpt.Find(body, tlsrpt.Limits{Input: reportbox.MaxPosted, Size: reportbox.MaxPostedUnpacked}, func(r *tlsrpt.Report) error {
+		o := reportbox.Posted(source)
+		if posted, fault = s.keep(ctx, o, r); posted == "" && fault == nil {
+			s.Told("posted")
+			s.Log.Info("TLS report received", "source", "https", "from", o.Submitter, "report-id", outbox.Clip(r.ID), "left-out", r.Notes)
+		}
+		return fault
+	})
+	switch {
+	case fault != nil:
+		return "", fault
+	case why != nil:
+		return outbox.Line(why.Error()), nil
+	}
+	return posted, nil
 }
 
 // keep stores the policies of a report that are about domains of ours, one row
 // a domain, once (RPT-17). reason says why there is nothing to keep.
-func (s *Service) keep(ctx context.Context, o origin, r *tlsrpt.Report) (reason string, err error) {
+func (s *Service) keep(ctx context.Context, o reportbox.Origin, r *tlsrpt.Report) (reason string, err error) {
 	byDomain, err := s.ours(ctx, r)
 	if err != nil {
 		return "", err
@@ -187,64 +163,26 @@ func (s *Service) keep(ctx context.Context, o origin, r *tlsrpt.Report) (reason 
 		}
 		return reason, nil
 	}
-	order := slices.Sorted(maps.Keys(byDomain)) // as for intakes: all lock their rows in one order
-	files := make([][]byte, len(order))
-	for i, d := range order {
-		if files[i], err = packed(byDomain[d]); err != nil {
+	var parts []reportbox.Part
+	for d, p := range byDomain {
+		part := reportbox.Part{Domain: d, ReportID: p.ID, Organization: p.Organization, Contact: p.Contact, Begin: p.Begin, End: p.End}
+		part.OK, part.Failed = p.Totals()
+		if part.File, err = packed(p); err != nil {
 			return "", err
 		}
-		if o.maxSize > 0 && len(files[i]) > o.maxSize {
-			return fmt.Sprintf("the report about %s has %d octets, %d are taken", d, len(files[i]), o.maxSize), nil
-		}
+		parts = append(parts, part)
 	}
-	return "", s.Store.Write(ctx, func(tx *store.Tx) error {
-		if o.admit != nil {
-			if err := o.admit(tx, len(order)); err != nil {
-				return err
-			}
-		}
-		var rows []newRow
-		for i, d := range order {
-			isNew, err := s.keepOne(tx, o, byDomain[d], files[i])
-			if err != nil {
-				return err
-			}
-			if isNew {
-				rows = append(rows, newRow{d, int64(len(files[i]))})
-			}
-		}
-		if o.stored == nil || len(rows) == 0 {
+	return s.Put(ctx, o, parts, func(tx *store.Tx, p reportbox.Part, id int64) error {
+		if p.Failed == 0 || !o.ByMail() || s.Alerts == nil {
 			return nil
 		}
-		return o.stored(tx, rows)
+		clean, err := s.wasClean(tx, p.Domain, id, p.Begin)
+		if !clean || err != nil {
+			return err
+		}
+		return s.Alerts.Add(tx, alert.Failure{Domain: p.Domain.ASCII(), Submitter: o.Submitter, Report: delivery.ID(id), OK: p.OK, Failed: p.Failed,
+			Failures: alert.Counts(byDomain[p.Domain])})
 	})
-}
-
-// keepOne stores what a report says of one domain. What was stored before
-// changes nothing, and alerts nobody a second time.
-func (s *Service) keepOne(tx *store.Tx, o origin, p *tlsrpt.Report, file []byte) (isNew bool, err error) {
-	name, err := dns.ParseLax(p.Policies[0].Domain)
-	if err != nil {
-		return false, err
-	}
-	id := store.NewID()
-	ok, failed := p.Totals()
-	n, err := tx.Exec(`INSERT INTO tls_received (id, source, submitter, report_id, policy_domain, organization, contact,
-		first, last, received, ok, failed, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (source, submitter, report_id, policy_domain) DO NOTHING`,
-		id, o.source, o.submitter, outbox.Clip(p.ID), name.ASCII(), outbox.Clip(p.Organization), outbox.Clip(p.Contact),
-		store.Time(p.Begin), store.Time(p.End), store.Time(s.Now()), ok, failed, file)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	if failed == 0 || o.source != "mail" || s.Alerts == nil {
-		return true, nil
-	}
-	clean, err := s.wasClean(tx, name, id, p.Begin)
-	if !clean || err != nil {
-		return true, err
-	}
-	return true, s.Alerts.Add(tx, alert.Failure{Domain: name.ASCII(), Submitter: o.submitter, Report: delivery.ID(id), OK: ok, Failed: failed, Failures: alert.Counts(p)})
 }
 
 const (
@@ -268,16 +206,15 @@ func (s *Service) wasClean(tx *store.Tx, domain dns.Name, report int64, begin ti
 }
 
 // ours splits a report by those of its policy domains that are ours.
-func (s *Service) ours(ctx context.Context, r *tlsrpt.Report) (byDomain map[string]*tlsrpt.Report, err error) {
-	byDomain = map[string]*tlsrpt.Report{}
+func (s *Service) ours(ctx context.Context, r *tlsrpt.Report) (byDomain map[dns.Name]*tlsrpt.Report, err error) {
+	byDomain = map[dns.Name]*tlsrpt.Report{}
 	known := map[string]bool{} // by policy type and domain
 	for _, p := range r.Policies {
 		name, err := dns.ParseLax(p.Domain)
 		if err != nil {
 			continue // certainly not ours
 		}
-		d := name.ASCII()
-		key := string(p.Type) + " " + d
+		key := string(p.Type) + " " + name.ASCII()
 		if _, asked := known[key]; !asked {
 			if known[key], err = s.isOurs(ctx, name, p.Type); err != nil {
 				return nil, err
@@ -286,12 +223,12 @@ func (s *Service) ours(ctx context.Context, r *tlsrpt.Report) (byDomain map[stri
 		if !known[key] {
 			continue
 		}
-		part := byDomain[d]
+		part := byDomain[name]
 		if part == nil {
 			c := *r
 			c.Policies = nil
 			part = &c
-			byDomain[d] = part
+			byDomain[name] = part
 		}
 		part.Policies = append(part.Policies, p)
 	}

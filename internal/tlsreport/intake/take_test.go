@@ -21,6 +21,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/outbox"
 	"waxwing/internal/outbox/outboxtest"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/tlsreport"
@@ -79,7 +80,7 @@ func reportAbout(t *testing.T, id string, domains ...string) []byte {
 	return gz
 }
 
-func (r *rig) reports(t *testing.T) []Received {
+func (r *rig) reports(t *testing.T) []reportbox.Received {
 	t.Helper()
 	out, err := r.Reports(context.Background(), outbox.Filter{})
 	if err != nil {
@@ -112,7 +113,7 @@ func TestTake(t *testing.T) {
 				t.Errorf("%+v: %s, %v", g, j, err)
 			}
 		}
-		if _, _, err := r.Show(ctx, 1); !errors.Is(err, ErrNoReport) {
+		if _, _, err := r.Show(ctx, 1); !errors.Is(err, reportbox.ErrNoReport) {
 			t.Errorf("unknown id: %v", err)
 		}
 		// A report that changed under the same id is a repeated one.
@@ -212,7 +213,7 @@ func TestIDsOfOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reason, err := r.keep(context.Background(), origin{source: "mail", submitter: submitter}, rep); reason != "" || err != nil {
+		if reason, err := r.keep(context.Background(), reportbox.Mail(dns.MustParse(submitter)), rep); reason != "" || err != nil {
 			t.Fatal(reason, err)
 		}
 		if got := r.reports(t); len(got) != min(i+1, 2) {
@@ -274,7 +275,7 @@ func TestMailCaps(t *testing.T) {
 			}
 			refused[i].Octets = 0
 		}
-		want := []Refused{{"2026-11-21", "evil.test", "sender.example", 3, 0, 2}, {"2026-11-21", "", "", 8, 0, 1}}
+		want := []reportbox.Refused{{Day: "2026-11-21", Submitter: "evil.test", Domain: "sender.example", Stored: 3, Refused: 2}, {Day: "2026-11-21", Stored: 8, Refused: 1}}
 		if err != nil || !slices.Equal(refused, want) {
 			t.Errorf("refused: %+v %v", refused, err)
 		}
@@ -390,7 +391,7 @@ func TestThereAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.SendDay(ctx, tlsreport.SendOptions{}); err != nil {
+	if _, err := a.SendDay(ctx, outbox.SendOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range b.out.All() {
@@ -527,8 +528,8 @@ func FuzzTake(f *testing.F) {
 	s := storetest.Open(f)
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		ctx := context.Background()
-		r := &Service{Store: s, Verifier: passes{}, Hostname: dns.MustParse("mx.example"), Now: func() time.Time { return saturday }, Log: slog.New(slog.DiscardHandler),
-			Outbox: &outbox.Box{Family: outbox.Family{Local: "tls-reports"}},
+		r := &Service{Verifier: passes{}, Hostname: dns.MustParse("mx.example"),
+			Box:    &reportbox.Box{Sort: Sort(), Store: s, Now: func() time.Time { return saturday }, Log: slog.New(slog.DiscardHandler), Outbox: &outbox.Box{Family: outbox.Family{Local: "tls-reports"}}},
 			Hosted: func(context.Context, dns.Name) (bool, error) { return true, nil }}
 		taken, reason, err := r.Take(ctx, "r@example", msg)
 		if taken != (reason == "" && err == nil) || strings.ContainsAny(reason, "\r\n") {

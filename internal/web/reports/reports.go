@@ -1,5 +1,6 @@
-// Package reports takes in SMTP TLS reports by HTTPS (RFC 8460 §5.4, RPT-15):
-// POST /tlsrpt with a report as JSON or gzip of JSON. Nobody vouches for who
+// Package reports takes in SMTP TLS reports by HTTPS (RFC 8460 §5.4, RPT-15),
+// POST /tlsrpt with a report as JSON or gzip of JSON, and DMARC reports (DMR-2), POST /dmarc with
+// XML, gzip or zip. Nobody vouches for who
 // posts; so each source may do so only now and then, and what is kept is for the
 // sink to bound.
 package reports
@@ -12,20 +13,24 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	"waxwing/internal/tlsreport/intake"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/turns"
 	"waxwing/peers"
 )
 
-// Path is where reports are posted to.
-const Path = "/tlsrpt"
+// Path is where TLS reports are posted to, DMARCPath where DMARC reports are.
+const (
+	Path      = "/tlsrpt"
+	DMARCPath = "/dmarc"
+)
 
 // Sink keeps a report; how many it unpacks at a time is its own matter. A reason
-// refuses the report for good. intake.ErrTooMany, which may be wrapped, asks the source to
+// refuses the report for good. reportbox.ErrTooMany, which may be wrapped, asks the source to
 // come another day, turns.ErrBusy in a moment; any other error is temporary. Safe
 // for concurrent use.
 type Sink interface {
@@ -46,9 +51,10 @@ const (
 
 // Handler serves POST /tlsrpt. Its fields are set before its first use.
 type Handler struct {
-	Sink Sink
-	Now  func() time.Time
-	Log  *slog.Logger
+	Sink  Sink
+	DMARC bool // the reports are DMARC's
+	Now   func() time.Time
+	Log   *slog.Logger
 	// Count is told what came of each request, by its status; nil: nobody.
 	Count func(status int)
 
@@ -89,7 +95,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request that its network may make.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Addr) {
-	if why := accepts(r); why != "" {
+	if why := h.accepts(r); why != "" {
 		answer(w, http.StatusUnsupportedMediaType, why)
 		return
 	}
@@ -114,15 +120,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, source netip.Add
 	}
 	reason, err := h.Sink.TakePost(r.Context(), source, body)
 	switch {
-	case errors.Is(err, intake.ErrTooMany):
+	case errors.Is(err, reportbox.ErrTooMany):
 		later(w, http.StatusTooManyRequests, untilMidnight(h.Now()), "too many reports today")
 	case errors.Is(err, turns.ErrBusy):
 		later(w, http.StatusServiceUnavailable, retryBusy, "busy")
 	case err != nil:
-		h.Log.Error("TLS report by HTTPS not kept", "source", source.String(), "error", err)
+		h.Log.Error("report by HTTPS not kept", "source", source.String(), "error", err)
 		later(w, http.StatusServiceUnavailable, retryBusy, "try again later")
 	case reason != "":
-		h.Log.Info("TLS report by HTTPS refused", "source", source.String(), "reason", reason)
+		h.Log.Info("report by HTTPS refused", "source", source.String(), "text", reason)
 		answer(w, http.StatusBadRequest, reason)
 	default:
 		answer(w, http.StatusOK, "taken")
@@ -146,19 +152,22 @@ func read(w http.ResponseWriter, r *http.Request, p *place) (body []byte, status
 
 // accepts looks at the media type (RFC 8460 §5.4, §6.4): what is in the body the
 // parser sees for itself, but a form or a page is nothing for it.
-func accepts(r *http.Request) (why string) {
+func (h *Handler) accepts(r *http.Request) (why string) {
+	own, want := []string{"application/tlsrpt+gzip", "application/tlsrpt+json", "application/tlsrpt", "application/json"}, "application/tlsrpt+gzip"
+	if h.DMARC {
+		own, want = []string{"text/xml", "application/xml", "application/zip"}, "application/gzip"
+	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return "Content-Encoding is not taken: send application/tlsrpt+gzip"
+		return "Content-Encoding is not taken: send " + want
 	}
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch t {
-	case "application/tlsrpt+gzip", "application/tlsrpt+json", "application/tlsrpt", "application/json", "application/gzip", "application/x-gzip", "application/octet-stream":
+	switch {
+	case slices.Contains(own, t), t == "application/gzip", t == "application/x-gzip", t == "application/octet-stream":
 		return ""
+	case err != nil:
+		return "send Content-Type " + want
 	}
-	if err != nil {
-		return "send Content-Type application/tlsrpt+gzip or application/tlsrpt+json"
-	}
-	return "media type not taken: send application/tlsrpt+gzip or application/tlsrpt+json"
+	return "media type not taken: send " + want
 }
 
 func sourceOf(r *http.Request) (netip.Addr, bool) {

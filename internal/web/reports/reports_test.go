@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"waxwing/internal/tlsreport/intake"
+	"waxwing/internal/reportbox"
 	"waxwing/internal/turns"
 )
 
@@ -54,7 +54,7 @@ func TestAnswers(t *testing.T) {
 		"taken":       {sink{}, gz, "x", 200, "", "taken", true},
 		"JSON":        {sink{}, "application/tlsrpt+json; charset=utf-8", "x", 200, "", "taken", true},
 		"refused":     {sink{reason: "about no domain of this server"}, gz, "x", 400, "", "about no domain", true},
-		"today full":  {sink{err: intake.ErrTooMany}, gz, "x", 429, "7201", "too many", true},
+		"today full":  {sink{err: reportbox.ErrTooMany}, gz, "x", 429, "7201", "too many", true},
 		"store down":  {sink{err: errors.New("secret path")}, gz, "x", 503, "61", "try again", true},
 		"busy":        {sink{err: fmt.Errorf("no turn: %w", turns.ErrBusy)}, gz, "x", 503, "61", "busy", true},
 		"a form":      {sink{}, "application/x-www-form-urlencoded", "x", 415, "", "tlsrpt+gzip", false},

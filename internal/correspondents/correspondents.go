@@ -1,0 +1,164 @@
+// Package correspondents remembers what each account has had to do with others: to whom it has
+// written, whom it has answered, from whom it has had mail, and what it has said of them (JNK-1).
+// It keeps them by address and by domain, of mail for whose sender a domain vouches.
+package correspondents
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/account"
+	"waxwing/internal/junk"
+	"waxwing/internal/store"
+	"waxwing/smtp"
+)
+
+// max is how many an account has; beyond it those are forgotten that were seen least recently,
+// of those to whom it has not written and that it has not marked first.
+const max = 20_000
+
+// Store is the memory. Its methods may be called at the same time.
+type Store struct {
+	DB  *store.Store
+	Now func() time.Time
+	Log *slog.Logger
+
+	pending pending
+}
+
+// Who is an address as it is compared: lower case, its domain in A-labels. A domain stands for
+// itself as @example.org. The error is for what is neither.
+func Who(s string) (string, error) {
+	if domain, ok := strings.CutPrefix(s, "@"); ok {
+		n, err := dns.ParseName(domain)
+		if err != nil {
+			return "", err
+		}
+		return "@" + n.ASCII(), nil
+	}
+	a, err := smtp.ParseReceived(s, true)
+	if err != nil {
+		return "", fmt.Errorf("%q is no address such as someone@example.org, and no domain such as @example.org: %w", s, err)
+	}
+	n, err := dns.ParseName(a.Domain)
+	if err != nil {
+		return "", err
+	}
+	return account.NormalizeLocal(a.Local) + "@" + n.ASCII(), nil
+}
+
+// Domain is the domain of an address, as Who has it.
+func Domain(who string) string { return who[strings.LastIndexByte(who, '@'):] }
+
+// Correspondent is what is known of one.
+type Correspondent struct {
+	Who      string    `json:"who"`
+	Written  time.Time `json:"written,omitzero"`
+	Replied  time.Time `json:"replied,omitzero"`
+	Received int64     `json:"received"`
+	Mark     junk.Mark `json:"mark"`
+	Marked   time.Time `json:"marked,omitzero"`
+	Last     time.Time `json:"last"`
+}
+
+const columns = `SELECT who, written, replied, received, mark, marked, last FROM correspondents WHERE account = ?`
+
+func scan(r store.Row) (c Correspondent, err error) {
+	var written, replied, marked, last int64
+	err = r.Scan(&c.Who, &written, &replied, &c.Received, &c.Mark, &marked, &last)
+	c.Written, c.Replied, c.Marked, c.Last = store.FromTime(written), store.FromTime(replied), store.FromTime(marked), store.FromTime(last)
+	return c, err
+}
+
+// History is what an account has had to do with who, an address. A mark as junk counts only
+// until the account writes to the address again.
+func (s *Store) History(ctx context.Context, account, who string) (h junk.History, err error) {
+	rows, err := store.List(ctx, s.DB, scan, columns+` AND who IN (?, ?)`, account, who, Domain(who))
+	if err != nil {
+		return h, fmt.Errorf("what account %s has had to do with %s: %w", account, who, err)
+	}
+	for _, c := range rows {
+		if c.Mark == junk.MarkedJunk && c.Written.After(c.Marked) {
+			c.Mark = junk.Unmarked
+		}
+		if c.Who == who {
+			h.Written, h.Replied, h.Mark, h.Received = !c.Written.IsZero(), !c.Replied.IsZero(), c.Mark, int(c.Received)
+		} else {
+			h.WrittenDomain, h.DomainMark = !c.Written.IsZero(), c.Mark
+		}
+	}
+	return h, nil
+}
+
+// Wrote notes that the account writes to addresses; reply: in answer to a message.
+func (s *Store) Wrote(ctx context.Context, account string, addresses []string, reply bool) error {
+	now := store.Time(s.Now())
+	replied := int64(0)
+	if reply {
+		replied = now
+	}
+	var all []string
+	for _, a := range addresses {
+		if who, err := Who(a); err == nil { // of an address literal nothing is remembered
+			all = append(all, who, Domain(who))
+		}
+	}
+	slices.Sort(all) // so that two who write at once do not wait for each other
+	all = slices.Compact(all)
+	err := s.DB.WriteSoon(ctx, func(tx *store.Tx) error {
+		for _, who := range all {
+			_, err := tx.Exec(`INSERT INTO correspondents (account, who, written, replied, last) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (account, who) DO UPDATE SET written = excluded.written, last = excluded.last,
+				replied = CASE WHEN excluded.replied > 0 THEN excluded.replied ELSE correspondents.replied END`, account, who, now, replied, now)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !store.IsForeignKey(err) { // the account has gone meanwhile
+		return fmt.Errorf("noting to whom account %s writes: %w", account, err)
+	}
+	return nil
+}
+
+// Mark notes what the account says of an address or a domain, as Who has it.
+func Mark(tx *store.Tx, account, who string, m junk.Mark, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO correspondents (account, who, mark, marked, last) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (account, who) DO UPDATE SET mark = excluded.mark, marked = excluded.marked, last = excluded.last`,
+		account, who, int64(m), store.Time(now), store.Time(now))
+	return err
+}
+
+// List are an account's correspondents, those seen last first.
+func (s *Store) List(ctx context.Context, account string, limit int) ([]Correspondent, error) {
+	return store.List(ctx, s.DB, scan, columns+` ORDER BY last DESC, who LIMIT ?`, account, int64(limit))
+}
+
+// Forget forgets all that is known of an account's correspondents.
+func Forget(tx *store.Tx, account string) error {
+	_, err := tx.Exec(`DELETE FROM correspondents WHERE account = ?`, account)
+	return err
+}
+
+// Tidy keeps every account to its bound.
+func (s *Store) Tidy(ctx context.Context) error { return s.tidy(ctx, max) }
+
+func (s *Store) tidy(ctx context.Context, most int64) error {
+	full, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM correspondents GROUP BY account HAVING count(*) > ? LIMIT 1000`, most)
+	for _, name := range full {
+		if err == nil {
+			err = s.DB.Write(ctx, func(tx *store.Tx) error {
+				_, err := tx.Exec(`DELETE FROM correspondents WHERE account = ? AND who NOT IN
+					(SELECT who FROM correspondents WHERE account = ? ORDER BY CASE WHEN written > 0 OR mark > 0 THEN 1 ELSE 0 END DESC, last DESC LIMIT ?)`, name, name, most)
+				return err
+			})
+		}
+	}
+	return err
+}

@@ -1,0 +1,154 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/internal/cli"
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/spool"
+	"waxwing/internal/store"
+	"waxwing/message"
+)
+
+// maxTraced is how many messages of an address are told of, the newest.
+const maxTraced = 20
+
+// Traced are the messages that an id, an address or a Message-ID means, the newest first; more
+// says that there are others, which are left out.
+func Traced(ctx context.Context, db *store.Store, arg string) (ids []int64, more bool, err error) {
+	own, idErr := cli.ParseIDs([]string{arg}, "waxwing queue list --all")
+	if idErr == nil && !strings.ContainsAny(arg, "@<") {
+		return []int64{int64(own[0])}, false, nil
+	}
+	ids, err = byMessageID(ctx, db, arg)
+	if err == nil && len(ids) == 0 && strings.Contains(arg, "@") && !strings.HasPrefix(arg, "<") {
+		ids, err = byAddress(ctx, db, arg)
+	}
+	switch {
+	case err != nil:
+		return nil, false, err
+	case len(ids) == 0 && strings.ContainsAny(arg, "@<"):
+		return nil, false, fmt.Errorf("no message from or to %s, and none with this Message-ID, is known: settled ones are kept for delivery.history; \"waxwing mail list ACCOUNT\" shows what has arrived", arg)
+	case len(ids) == 0:
+		return nil, false, idErr
+	}
+	return ids[:min(len(ids), maxTraced)], len(ids) > maxTraced, nil
+}
+
+// byMessageID are the messages in queue, history and mailboxes with a Message-ID, the newest
+// first: one more than are told of, at most.
+func byMessageID(ctx context.Context, db *store.Store, arg string) ([]int64, error) {
+	name := message.CleanMessageID(arg)
+	if name == "" {
+		return nil, nil
+	}
+	queued, err := spool.ByMessageID(ctx, db, name, maxTraced+1)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := mailboxes.ByMessageID(ctx, db, name, maxTraced+1)
+	if err != nil {
+		return nil, err
+	}
+	return newest(append(queued, copied...)), nil
+}
+
+// newest sorts ids, which grow with time, and leaves each once.
+func newest(ids []int64) []int64 {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	slices.Reverse(ids)
+	return ids
+}
+
+// byAddress are the messages in queue and history from an address or to it, the newest first.
+func byAddress(ctx context.Context, db *store.Store, arg string) (ids []int64, err error) {
+	for _, f := range []spool.Filter{{Address: arg}, {Sender: arg}} {
+		f.States, f.Limit = States(), 1000
+		for {
+			items, err := spool.List(ctx, db, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, i := range items {
+				ids = append(ids, i.Envelope.ID)
+				f.After = i.Recipient.ID
+			}
+			if len(items) < f.Limit {
+				break
+			}
+		}
+	}
+	return newest(ids), nil
+}
+
+// became says what became of the TLS report about a day and a domain.
+type became = func(ctx context.Context, day time.Time, domain string) (string, error)
+
+// TravelOf finds the life of a message; id may be that of a copy.
+func TravelOf(ctx context.Context, db *store.Store, id int64, report became) (t Travel, err error) {
+	shown, err := spool.Show(ctx, db, id)
+	if errors.Is(err, spool.ErrNoSuchMessage) { // the id of a copy, as "mail list" shows it
+		if of, cerr := mailboxes.MessageOf(ctx, db, id); cerr == nil {
+			id = of
+			shown, err = spool.Show(ctx, db, id)
+		}
+	}
+	if errors.Is(err, spool.ErrNoSuchMessage) {
+		if t, ok, cerr := copiesOnly(ctx, db, id); ok || cerr != nil {
+			return t, cerr
+		}
+		return t, fmt.Errorf("message %s: %w; \"waxwing queue list --all\" shows those that are known", delivery.ID(id), err)
+	}
+	if err != nil {
+		return t, err
+	}
+	copies, err := mailboxes.Places(ctx, db, id)
+	if err != nil {
+		return t, err
+	}
+	reports, err := reportsOf(ctx, report, &shown)
+	if err != nil {
+		return t, err
+	}
+	return newTravel(&shown, slices.Concat([]mailboxes.Place{}, copies), reports), nil
+}
+
+// copiesOnly is what is left of a message's life once its history is over and copies lie in
+// mailboxes.
+func copiesOnly(ctx context.Context, db *store.Store, id int64) (t Travel, ok bool, err error) {
+	copies, err := mailboxes.Places(ctx, db, id)
+	if err != nil || len(copies) == 0 {
+		return t, false, err
+	}
+	gone := spool.Shown{Envelope: delivery.Envelope{ID: id, Accepted: copies[0].Received}}
+	t = newTravel(&gone, copies, []Reported{})
+	t.HistoryOver = true
+	return t, true, nil
+}
+
+// reportsOf are the TLS reports about the days and domains of a message's attempts.
+func reportsOf(ctx context.Context, report became, s *spool.Shown) (out []Reported, err error) {
+	out = []Reported{}
+	type unit struct{ day, domain string }
+	seen := map[unit]bool{}
+	for _, a := range s.Attempts {
+		u := unit{a.Ended.UTC().Format(time.DateOnly), a.Domain}
+		if a.Domain == "" || len(a.Detail.Hosts) == 0 || seen[u] {
+			continue
+		}
+		seen[u] = true
+		state, err := report(ctx, a.Ended, a.Domain)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Reported{Day: u.day, Domain: u.domain, State: state})
+	}
+	return out, nil
+}

@@ -1,0 +1,208 @@
+package receive
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/dns/dnstest"
+	"waxwing/internal/accounts"
+	"waxwing/internal/blocklist"
+	"waxwing/internal/classifier"
+	"waxwing/internal/config"
+	"waxwing/internal/correspondents"
+	"waxwing/internal/evidence"
+	"waxwing/internal/guard"
+	"waxwing/internal/junk"
+	"waxwing/internal/rspamd"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+	"waxwing/smtpserver"
+)
+
+// weighing is the door of authenticated with a room that weighs.
+func weighing(t *testing.T, q *outbox) (*MX, *evidence.Room) {
+	t.Helper()
+	db := storetest.Open(t)
+	for _, name := range []string{"joe", "ann"} {
+		if err := (&accounts.Store{DB: db}).AddAccount(t.Context(), name, "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mx, _ := authenticated(t, q, false)
+	mx.Junk = &evidence.Room{Correspondents: &correspondents.Store{DB: db, Now: func() time.Time { return noon }}, Classifier: &classifier.Store{DB: db, Now: func() time.Time { return noon }},
+		Limits: junk.Limits{Junk: 10, Reject: 30}, Hostname: dns.MustParse("mx.here.test")}
+	return mx, mx.Junk
+}
+
+func weighedAs(t *testing.T, s sent, i int) (d junk.Decision) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(s.env.Recipients[i].Evidence), &d); err != nil {
+		t.Fatal(err)
+	}
+	if s.env.Recipients[i].Junk != (d.Action != junk.Inbox) {
+		t.Errorf("into Junk: %v, and %+v", s.env.Recipients[i].Junk, d)
+	}
+	return d
+}
+
+// words are the reasons of a decision, in order.
+func words(d junk.Decision) string {
+	var all []string
+	for _, e := range d.Evidence {
+		all = append(all, string(e.Word))
+	}
+	return strings.Join(all, " ")
+}
+
+// JNK-1: each account has its own evidence, in order, and a sender to whom it has written is
+// known by the domain that vouches.
+func TestWeighed(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	if err := room.Correspondents.Wrote(t.Context(), "joe", []string{"X@good.test"}, true); err != nil {
+		t.Fatal(err)
+	}
+	c := serve(t, mx, nil)
+	c.send("250", "<x@good.test>", "<joe@here.test>", "From: x@good.test\r\nWaxwing-Junk: inbox, -99 of 10\r\n\r\nbody")
+	if d := weighedAs(t, q.last(t), 0); words(d) != "replied-to" || d.Action != junk.Inbox {
+		t.Errorf("%+v", d)
+	}
+	if strings.Contains(q.last(t).body, junk.FieldName) {
+		t.Errorf("a forged field is left:\n%s", q.last(t).body)
+	}
+	c.send("250", "<x@good.test>", "<ann@here.test>", "From: x@good.test\r\n\r\nbody")
+	if d := weighedAs(t, q.last(t), 0); words(d) != "first-contact" {
+		t.Errorf("%+v", d)
+	}
+	c.send("250", "<x@plain.test>", "<joe@here.test>", "From: x@plain.test\r\n\r\nforged, for all we know")
+	if d := weighedAs(t, q.last(t), 0); words(d) != "not-authenticated" {
+		t.Errorf("%+v", d)
+	}
+	c.send("250", "<x@plain.test>", "<joe@here.test>", "From: x@aside.test\r\n\r\nquarantined")
+	if d := weighedAs(t, q.last(t), 0); d.Action != junk.Junk || words(d) != "not-authenticated dmarc-quarantine" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// public is a backend whose clients come from a public address.
+type public struct{ *MX }
+
+func (b public) NewSession(ctx context.Context, c smtpserver.Conn) (smtpserver.Session, error) {
+	return b.MX.NewSession(ctx, publicConn{c})
+}
+
+type publicConn struct{ smtpserver.Conn }
+
+func (publicConn) Remote() netip.AddrPort { return netip.MustParseAddrPort("8.0.113.1:2525") }
+
+// A blocklist that has the client is evidence.
+func TestListed(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	server := dnstest.Serve(t, dnstest.Zone{Name: "list.test", Records: []string{"1.113.0.8 A 127.0.0.2"}})
+	room.Lists = &blocklist.Lists{DNS: &dns.Client{Servers: []dns.Server{{Addr: server.Addr(), Trusted: true}}, Timeout: time.Minute},
+		Zones: []blocklist.Zone{{Name: dns.MustParse("list.test"), Points: 9}}, Guard: &guard.Guard{}, Now: func() time.Time { return noon }}
+	c := serve(t, public{mx}, nil)
+	c.send("250", "<x@plain.test>", "<joe@here.test>", "From: x@plain.test\r\n\r\nbody")
+	if d := weighedAs(t, q.last(t), 0); d.Action != junk.Junk || !strings.Contains(words(d), "dns-blocklist") {
+		t.Errorf("%+v", d)
+	}
+}
+
+// AUT-3, JNK-1: what one account trusts is in Junk of the others, whatever their evidence says.
+func TestWeighedBesideTrust(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, _ := weighing(t, q)
+	serve(t, mx, nil).send("250", "<x@anns-list.test>", "<joe@here.test> <ann@here.test>", "From: x@signed.test\r\n\r\nbody")
+	got := q.last(t)
+	if joe, ann := weighedAs(t, got, 0), weighedAs(t, got, 1); joe.Action != junk.Junk || !strings.HasSuffix(words(joe), "dmarc-reject") || ann.Action != junk.Inbox {
+		t.Errorf("%+v, %+v", joe, ann)
+	}
+}
+
+// JNK-3: what Rspamd says is a fact; where it says nothing, what the operator wants is done.
+func TestRspamd(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	said := ""
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("From") != "x@good.test" || r.Header.Get("Rcpt") != "joe@here.test" || r.Header.Get("Queue-Id") == "" {
+			t.Errorf("%v", r.Header)
+		}
+		io.WriteString(w, said)
+	}))
+	defer web.Close()
+	room.Rspamd = rspamd.New(config.Rspamd{URL: web.URL, Timeout: time.Minute, MaxSize: 1 << 20}, "mx.here.test")
+	c := serve(t, mx, nil)
+	for _, s := range []struct {
+		said     string
+		silence  config.OnFailure
+		greylist bool
+		code     string
+		words    string
+		action   junk.Action
+	}{
+		{`{"score":7,"required_score":15,"action":"add header"}`, "", false, "250", "first-contact rspamd-score", junk.Junk},
+		{`{"score":1,"required_score":15,"action":"greylist"}`, "", false, "250", "rspamd-score", junk.Inbox},
+		{`{"score":1,"required_score":15,"action":"greylist"}`, "", true, "451 4.7.1", "", 0},
+		{"nonsense", config.AcceptOnFailure, false, "250", "", junk.Inbox},
+		{"nonsense", config.JunkOnFailure, false, "250", "filter-silent", junk.Junk},
+		{"nonsense", config.DeferOnFailure, false, "451 4.7.1 a filter does not answer", "", 0},
+	} {
+		said, room.OnSilence, room.Greylist = s.said, s.silence, s.greylist
+		before := q.count()
+		c.send(s.code, "<x@good.test>", "<joe@here.test>", "From: x@good.test\r\n\r\nbody")
+		if s.code != "250" {
+			if q.count() != before {
+				t.Errorf("%+v: taken", s)
+			}
+			continue
+		}
+		if d := weighedAs(t, q.last(t), 0); d.Action != s.action || !strings.Contains(words(d), s.words) {
+			t.Errorf("%+v: %+v", s, d)
+		}
+	}
+}
+
+// A message is refused only where all its accounts refuse it; else it goes into Junk of those.
+func TestRefusedByAll(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	room.Limits = junk.Limits{Junk: 10, Reject: 15}
+	c := serve(t, mx, nil)
+	mark := func(account string) {
+		err := room.Correspondents.DB.Write(t.Context(), func(tx *store.Tx) error {
+			return correspondents.Mark(tx, account, "x@good.test", junk.MarkedJunk, noon)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark("joe")
+	c.send("550 5.7.1 this message is refused as junk: marked-junk", "<x@good.test>", "<joe@here.test>", "From: x@good.test\r\n\r\nbody")
+	if q.count() != 0 {
+		t.Error("a refused message was taken")
+	}
+	c.do("250", "MAIL FROM:<x@good.test>")
+	c.do("250", "RCPT TO:<joe@here.test>")
+	c.do("250", "RCPT TO:<ann@here.test>")
+	c.do("354", "DATA")
+	c.do("250", "From: x@good.test\r\n\r\nbody\r\n.")
+	got := q.last(t)
+	if joe, ann := weighedAs(t, got, 0), weighedAs(t, got, 1); joe.Action != junk.Reject || ann.Action != junk.Inbox {
+		t.Errorf("%+v, %+v", joe, ann)
+	}
+}

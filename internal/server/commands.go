@@ -1,0 +1,130 @@
+package server
+
+import (
+	"cmp"
+	"context"
+
+	"waxwing/dns"
+	"waxwing/internal/control"
+	"waxwing/internal/delivery"
+	"waxwing/internal/destination"
+	"waxwing/internal/explain"
+	"waxwing/internal/session"
+	"waxwing/internal/spool"
+	"waxwing/internal/store"
+	"waxwing/internal/stspolicy"
+	"waxwing/internal/stspublish"
+	"waxwing/internal/transport"
+	"waxwing/mtasts"
+)
+
+// What commands need where no server has to run: rooms that nobody starts.
+
+// commandRooms makes the rooms of the server that o describes, on a store that a
+// command has opened.
+func commandRooms(o Options, db *store.Store) (*Rooms, error) {
+	b, err := newBuilder(o)
+	if err != nil {
+		return nil, err
+	}
+	b.owner = "command"
+	return b.rooms(db)
+}
+
+// Desk makes the rooms that answer commands where no server runs. What they
+// change in the store, a server on another machine sees within a second.
+func Desk(o Options, db *store.Store) (*control.Rooms, error) {
+	r, err := commandRooms(o, db)
+	if err != nil {
+		return nil, err
+	}
+	d := r.desk()
+	d.Changed = func(ctx context.Context) error {
+		return db.Write(ctx, func(tx *store.Tx) error { return tx.Raise(QueueArea) })
+	}
+	return d, nil
+}
+
+// STSCache makes the room of MTA-STS policies.
+func STSCache(o Options, db *store.Store) (*stspolicy.Cache, error) {
+	r, err := commandRooms(o, db)
+	if err != nil {
+		return nil, err
+	}
+	return r.STS, nil
+}
+
+// STSPublish makes the room of published MTA-STS policies.
+func STSPublish(o Options, db *store.Store) (*stspublish.Service, error) {
+	r, err := commandRooms(o, db)
+	if err != nil {
+		return nil, err
+	}
+	return r.STSPublish, nil
+}
+
+// Ways makes the router.
+func Ways(o Options, db *store.Store) (*transport.Router, error) {
+	r, err := commandRooms(o, db)
+	if err != nil {
+		return nil, err
+	}
+	return r.Router, nil
+}
+
+// Reports makes the rooms, for those of reports. What they queue, the running server
+// delivers once its generation QueueArea is raised.
+func Reports(o Options, db *store.Store) (*Rooms, error) { return commandRooms(o, db) }
+
+// Explainer makes the room that answers what would happen to a mail.
+func Explainer(o Options, db *store.Store) (*explain.Explainer, error) {
+	r, err := commandRooms(o, db)
+	if err != nil {
+		return nil, err
+	}
+	last := func(ctx context.Context, domain delivery.RecipientDomain) (*explain.Failed, error) {
+		return lastFailure(ctx, db, domain)
+	}
+	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes,
+		Seen: r.Posture.Domain, LastFailure: last, Now: r.Direct.Now}, nil
+}
+
+// lastFailure is what the queue knows of the last delivery to a domain that failed.
+func lastFailure(ctx context.Context, db *store.Store, domain delivery.RecipientDomain) (*explain.Failed, error) {
+	it, ok, err := spool.LastFailure(ctx, db, domain)
+	if err != nil || !ok {
+		return nil, err
+	}
+	why := cmp.Or(it.Last, delivery.Fact{Word: it.Word, Text: it.Text}) // of one that was tried long enough, what it failed by
+	return &explain.Failed{Reason: explain.Reason{Word: why.Word, Text: why.Text}, At: it.Recipient.LastAttempt, Host: it.Host,
+		Reply: it.Reply, Message: delivery.ID(it.Envelope.ID), State: it.State.String()}, nil
+}
+
+// Look is what commands need that look at hosts of others without a store.
+type Look struct {
+	Finder  *destination.Finder
+	Probe   *session.Client
+	Fetcher *mtasts.Fetcher
+	DNS     dns.Resolver
+}
+
+// Looking makes the rooms that look at hosts and MTA-STS policies. A port other
+// than 0 is that of the connections and of the TLSA names; otherwise TLSA names are
+// those of port 25. Hosts that are this server itself are looked at like any other.
+func Looking(o Options, port uint16) (*Look, error) {
+	b, err := newBuilder(o)
+	if err != nil {
+		return nil, err
+	}
+	resolver, err := b.resolver()
+	if err != nil {
+		return nil, err
+	}
+	d := o.Config.Delivery
+	l := &Look{DNS: resolver, Probe: b.sessions()(), Fetcher: b.fetcher(resolver),
+		Finder: &destination.Finder{DNS: resolver, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts, Port: int(port)}}
+	if port != 0 {
+		l.Probe.Port, l.Probe.ImplicitTLS = int(port), port == 465
+	}
+	return l, nil
+}

@@ -1,0 +1,28 @@
+package server
+
+import (
+	"waxwing/dns"
+	"waxwing/internal/blocklist"
+	"waxwing/internal/classifier"
+	"waxwing/internal/config"
+	"waxwing/internal/correspondents"
+	"waxwing/internal/evidence"
+	"waxwing/internal/guard"
+	"waxwing/internal/junk"
+	"waxwing/internal/rspamd"
+	"waxwing/internal/store"
+)
+
+// junk makes the room that weighs mail for each account.
+func (b *builder) junk(db *store.Store, resolver dns.Resolver) *evidence.Room {
+	c := b.cfg.Junk
+	known := &correspondents.Store{DB: db, Now: b.Now, Log: b.area(config.LogReceive)}
+	b.run("correspondents", guard.Correspondents, known.Run)
+	b.everyHour("correspondents beyond the bound were not forgotten", known.Tidy)
+	lists := &blocklist.Lists{DNS: resolver, Guard: b.guard, Log: b.area(config.LogReceive), Now: b.Now, Count: b.metrics.Listed}
+	for _, l := range c.DNSBL {
+		lists.Zones = append(lists.Zones, blocklist.Zone{Name: l.Zone, Points: l.Points})
+	}
+	return &evidence.Room{Rspamd: rspamd.New(c.Rspamd, b.cfg.Hostname.ASCII()), OnSilence: c.Rspamd.OnFailure, Greylist: c.Rspamd.Greylist, Asked: b.metrics.Filtered, Log: b.area(config.LogReceive),
+		Lists: lists, Correspondents: known, Classifier: &classifier.Store{DB: db, Now: b.Now}, Limits: junk.Limits{Junk: c.Points, Reject: c.RejectPoints}, Hostname: b.cfg.Hostname, Decided: b.metrics.Weighed}
+}

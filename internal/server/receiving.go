@@ -1,0 +1,146 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"waxwing/internal/config"
+	"waxwing/internal/disk"
+	"waxwing/internal/dmarcresult"
+	"waxwing/internal/receive"
+	"waxwing/internal/verify"
+	"waxwing/peers"
+	"waxwing/smtpserver"
+)
+
+// Faces that take mail in by SMTP.
+
+// incomingMemory is for messages that are coming in, beyond 64 KiB of each. Where it is
+// used up, they go to the spool sooner.
+const incomingMemory = 32 << 20
+
+// maxHold is how long a message may ask to be held before its release (QUE-10).
+const maxHold = 60 * 24 * time.Hour
+
+// reserveOf is the room that stays free on the disk, in octets.
+func reserveOf(c *config.Config) int64 {
+	if c.Limits.DiskReserve > 0 {
+		return int64(c.Limits.DiskReserve)
+	}
+	largest := c.Limits.MaxMessageSize
+	for _, l := range c.Listen {
+		largest = max(largest, l.MaxMessageSize)
+	}
+	return 2*int64(largest) + 256<<20
+}
+
+// door makes the one way in for all mail. Long messages wait in the directory spool.
+func (b *builder) door(r *Rooms, reserve *disk.Reserve, spool string) receive.Door {
+	return receive.Door{Hostname: b.cfg.Hostname.ASCII(), Accounts: r.Accounts, Queue: r.Queue, Postmaster: r.home.postmaster,
+		Room: reserve.Room, TempDir: spool, Memory: &receive.Memory{Limit: incomingMemory}, Now: b.Now, Log: b.area(config.LogReceive), Guard: b.guard}
+}
+
+// mx serves other mail servers.
+func (f *front) mx(l net.Listener, c config.Listen) (serve, error) {
+	srv, err := f.smtp(c)
+	if err != nil {
+		return nil, err
+	}
+	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
+	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication()}
+	if f.cfg.Junk.Filter {
+		mx.Junk = f.rooms.Junk
+	}
+	srv.Backend = mx
+	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil
+}
+
+// lmtp serves programs that hand over mail for mailboxes here (INB-14). They have checked it:
+// it is not looked at who sent it.
+func (f *front) lmtp(l net.Listener, c config.Listen) (serve, error) {
+	srv, err := f.smtp(c)
+	if err != nil {
+		return nil, err
+	}
+	door := f.door
+	door.LMTP, srv.LMTP = true, true
+	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
+	srv.Backend = &receive.MX{Door: door, Reports: sink, IsReport: sink.isReport}
+	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil
+}
+
+// authentication finds out who sent mail from outside; nil where the configuration does
+// not want it.
+func (f *front) authentication() *receive.Authentication {
+	in := f.cfg.Incoming
+	if !in.Verify {
+		return nil
+	}
+	var results *dmarcresult.Recorder
+	if f.cfg.DMARC.Send {
+		results = f.rooms.DMARCResults
+	}
+	return &receive.Authentication{Results: results, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
+		Verifier: &verify.Verifier{DNS: f.rooms.DNS, Hostname: f.cfg.Hostname.ASCII(), Now: f.Now, Guard: f.guard}}
+}
+
+// submission serves the programs of those who have an account here.
+func (f *front) submission(l net.Listener, c config.Listen) (serve, error) {
+	srv, err := f.smtp(c)
+	if err != nil {
+		return nil, err
+	}
+	if srv.TLS == nil {
+		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set acme.directory, or tls.cert_file and tls.key_file", c.Address, c.Kind)
+	}
+	if srv.Auth, err = f.authenticator(c, srv); err != nil {
+		return nil, err
+	}
+	srv.ImplicitTLS, srv.Offer.FutureRelease = c.Kind == config.Submissions, maxHold
+	srv.Backend = f.submitted()
+	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil
+}
+
+// submitted takes the mail of those who have an account here.
+func (f *front) submitted() *receive.Submission {
+	return &receive.Submission{Door: f.door, Signer: f.rooms.Signing, Allowance: f.rooms.Allowance, Wrote: f.rooms.Junk.Correspondents.Wrote}
+}
+
+// smtp is what all SMTP listeners have in common.
+func (f *front) smtp(c config.Listen) (*smtpserver.Server, error) {
+	conf, err := f.tls(c)
+	if err != nil {
+		return nil, err
+	}
+	lim, kind, limits := f.cfg.Limits, string(c.Kind), f.shares(c)
+	limits.MessageSize, limits.Recipients = int64(cmp.Or(c.MaxMessageSize, lim.MaxMessageSize)), lim.MaxRecipients
+	return &smtpserver.Server{
+		Hostname: f.cfg.Hostname.ASCII(), TLS: conf,
+		Limits: limits, Peers: f.peers,
+		Timeouts: smtpserver.Timeouts{Command: lim.CommandTimeout, Crowded: lim.CrowdedTimeout},
+		Offer:    smtpserver.Offer{RequireTLS: !bool(c.NoRequireTLS)}, // INB-11
+		Trace:    f.trace(kind),
+		Now:      f.Now, Log: f.area(config.LogSMTP).With("listener", kind), Guard: f.guard,
+	}, nil
+}
+
+// trace counts what happens at an SMTP listener.
+func (f *front) trace(kind string) smtpserver.Trace {
+	m := f.rooms.Metrics
+	return smtpserver.Trace{
+		Connected: func(remote netip.Addr, refused string) {
+			m.Connected(kind, refused)
+			f.traceRefused(kind, remote, refused)
+		},
+		Disconnected: func(_ netip.Addr, why string) { m.Disconnected(kind, why) },
+		Erred:        func(_ netip.Addr, a peers.Answer) { m.Erred(kind, a) },
+		Limited:      func(limit string) { m.Limited(kind, limit) },
+		Accepted:     func() { m.Accepted(kind) },
+		Refused:      func(code int) { m.Refused(kind, code) },
+		Transcript:   f.incomingTranscript(kind),
+	}
+}

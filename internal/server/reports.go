@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/alert"
+	"waxwing/internal/config"
+	"waxwing/internal/dmarcreport"
+	dmarcintake "waxwing/internal/dmarcreport/intake"
+	"waxwing/internal/dmarcresult"
+	"waxwing/internal/guard"
+	"waxwing/internal/outbox"
+	"waxwing/internal/queue"
+	"waxwing/internal/receive"
+	"waxwing/internal/reportbox"
+	"waxwing/internal/store"
+	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
+)
+
+// Rooms of reports and alerts.
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+// box makes what sends reports of one family.
+func (b *builder) box(db *store.Store, resolver *dns.Client, q *queue.Queue) *outbox.Box {
+	return &outbox.Box{Store: db, DNS: resolver, Enqueuer: q, AllowPrivate: b.cfg.Delivery.AllowPrivate, Roots: b.roots, Dial: b.Dialer.DialContext,
+		Hostname: b.cfg.Hostname, Keep: days(b.cfg.TLSRPT.RetentionDays), Now: b.Now, Log: b.area(config.LogTLSRPT), Guard: b.guard}
+}
+
+// tlsReports makes the room of the TLS reports that we send.
+func (b *builder) tlsReports(db *store.Store, home *home, resolver *dns.Client, q *queue.Queue) *tlsreport.Service {
+	r, box := b.cfg.TLSRPT, b.box(db, resolver, q)
+	box.Off, box.Cap = !r.Send, r.MaxPerOrg
+	s := tlsreport.New(box, tlsreport.Service{Success: tlsreport.Success(r.ReportSuccess), Send: reportsTo(b.cfg)})
+	b.sends(box, home, r.From, s.Prune)
+	return s
+}
+
+// dmarcReports makes the room of the DMARC reports that we send.
+func (b *builder) dmarcReports(db *store.Store, home *home, resolver *dns.Client, q *queue.Queue) *dmarcreport.Service {
+	r, box := b.cfg.DMARC, b.box(db, resolver, q)
+	box.Off, box.Cap, box.Keep, box.Log = !r.Send, r.MaxPerOrg, days(r.RetentionDays), b.area(config.LogDMARC)
+	s := dmarcreport.New(box)
+	b.sends(box, home, r.From, s.Prune)
+	return s
+}
+
+// sends completes a box that sends mail, and runs it.
+func (b *builder) sends(box *outbox.Box, home *home, from string, prune func(context.Context) error) {
+	box.Signer, box.Hosted = home.keys, home.accounts.IsHosted
+	box.Count = func(result string) { b.metrics.Report(box.Noun, "out", result) }
+	box.FromLocal, _, _ = strings.Cut(from, "@")
+	b.run(box.Name+"s", guard.Reports, box.Run)
+	b.run(box.Name+"s by HTTPS", guard.Reports, box.RunPosts)
+	b.everyHour("old "+box.Name+"s were not removed", prune)
+}
+
+// dmarcResults is what counts messages for DMARC reports.
+func (b *builder) dmarcResults(db *store.Store) *dmarcresult.Recorder {
+	return &dmarcresult.Recorder{Store: db, Now: b.Now, Send: func(domain string) bool {
+		return !slices.ContainsFunc(b.cfg.DMARC.Exclude, func(n dns.Name) bool { return n.ASCII() == domain })
+	}}
+}
+
+// reportsTo is tlsrpt.send for one recipient domain (RPT-3).
+func reportsTo(cfg *config.Config) func(domain string) bool {
+	return func(domain string) bool {
+		return !slices.ContainsFunc(cfg.TLSRPT.Exclude, func(n dns.Name) bool { return n.ASCII() == domain })
+	}
+}
+
+// alerts makes the room of what the operator is told once.
+func (b *builder) alerts(db *store.Store, home *home, resolver *dns.Client, q *queue.Queue) *alert.Service {
+	box, postmaster := b.box(db, resolver, q), home.postmaster
+	box.To = b.cfg.TLSRPT.AlertWebhook
+	if !b.cfg.TLSRPT.Alerts {
+		postmaster = nil
+	}
+	s := alert.New(box, postmaster)
+	b.run("alerts", guard.Reports, s.Run)
+	b.run("alerts to the webhook", guard.Reports, s.RunPosts)
+	b.everyHour("old alerts were not removed", s.Prune)
+	return s
+}
+
+// takes makes what keeps the reports of others, of one sort.
+func (b *builder) takes(sort reportbox.Sort, out *outbox.Box) *reportbox.Box {
+	box := &reportbox.Box{Sort: sort, Store: out.Store, Outbox: out, Keep: out.Keep, Now: b.Now, Log: out.Log,
+		Count: func(result string) { b.metrics.Report(sort.Noun, "in", result) }}
+	b.everyHour("old "+sort.Name+"s of others were not removed", box.Prune)
+	return box
+}
+
+// tlsIntake makes the room of the TLS reports that come in.
+func (b *builder) tlsIntake(home *home, resolver *dns.Client, out *tlsreport.Service, alerts *alert.Service) *intake.Service {
+	r, box := b.cfg.TLSRPT, b.takes(intake.Sort(), out.Box)
+	box.PerReporter, box.PerDay, box.OctetsPerDay = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets)
+	return &intake.Service{Box: box, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, HostNames: hostNames(b.cfg), Alerts: alerts}
+}
+
+// dmarcIntake makes the room of the DMARC reports that come in.
+func (b *builder) dmarcIntake(home *home, resolver *dns.Client, out *dmarcreport.Service) *dmarcintake.Service {
+	r, box := b.cfg.DMARC, b.takes(dmarcintake.Sort(), out.Box)
+	box.PerReporter, box.PerDay, box.OctetsPerDay = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets)
+	return &dmarcintake.Service{Box: box, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, Forwarders: b.cfg.Incoming.Forwarders}
+}
+
+// reportSink plugs the reports into the mail that comes in.
+type reportSink struct {
+	home  *home
+	tls   *intake.Service
+	dmarc *dmarcintake.Service
+}
+
+// Take takes a report, or a bounce of one of ours.
+func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
+	local, _, _ := strings.Cut(m.Recipient, "@")
+	if base, _, _ := strings.Cut(local, "+"); strings.EqualFold(base, dmarcreport.Local) {
+		return r.dmarc.Take(ctx, m.Recipient, m.Message, m.Facts)
+	}
+	return r.tls.Take(ctx, m.Recipient, m.Message)
+}
+
+// isReport says of an address that reports come to it, or bounces of our own: at
+// every hosted domain and at the host's own name (RPT-14, DMR-6).
+func (r reportSink) isReport(ctx context.Context, local string, domain dns.Name) bool {
+	for _, box := range []*outbox.Box{r.tls.Outbox, r.dmarc.Outbox} {
+		_, back, err := box.Returned(ctx, local)
+		if err == nil && (back || strings.EqualFold(local, box.Local)) {
+			return r.home.isOurs(ctx, domain)
+		}
+	}
+	return false
+}

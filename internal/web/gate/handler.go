@@ -1,0 +1,57 @@
+package gate
+
+import (
+	"cmp"
+	"net/http"
+
+	"waxwing/internal/guard"
+)
+
+// Guarded answers 500 where h panics. net/http would close the connection, and
+// neither log nor count that.
+func Guarded(g *guard.Guard, area guard.Area, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answered{ResponseWriter: w}
+		if g.Do(area, func() { h.ServeHTTP(a, r) }, "path", r.URL.Path, "remote", r.RemoteAddr) {
+			return
+		}
+		if a.begun {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one: net/http closes the connection
+		}
+		http.Error(w, "internal error", http.StatusInternalServerError)
+	})
+}
+
+// Counted tells count of each request what it was for and what it was answered.
+func Counted(count func(purpose string, status int), purpose string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answered{ResponseWriter: w}
+		status := http.StatusInternalServerError // of a panic
+		defer func() { count(purpose, status) }()
+		h.ServeHTTP(a, r)
+		status = cmp.Or(a.status, http.StatusOK)
+	})
+}
+
+// answered knows whether an answer has begun.
+type answered struct {
+	http.ResponseWriter
+	begun  bool
+	status int
+}
+
+func (a *answered) WriteHeader(code int) {
+	a.begun = true
+	if a.status == 0 {
+		a.status = code
+	}
+	a.ResponseWriter.WriteHeader(code)
+}
+
+func (a *answered) Write(b []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
