@@ -25,7 +25,7 @@ func unserved(path string) bool {
 	if path == "internal/control/client.go" || path == "internal/cli/password.go" { // what commands use
 		return true
 	}
-	for _, dir := range []string{"internal/lab", "internal/sendmail", "internal/guard", "internal/interop", "dns/dnstest", "bench", "scripts"} {
+	for _, dir := range []string{"internal/lab", "internal/sendmail", "internal/guard", "internal/interop", "dns/dnstest", "milter/miltertest", "bench", "scripts"} {
 		if path == dir || strings.HasPrefix(path, dir+"/") {
 			return true
 		}
