@@ -309,6 +309,9 @@ func TestRepliesAtEachStep(t *testing.T) {
 				mx := &peer{ext: ext, answer: to(tt.verb, tt.reply)}
 				r := newRig(t, network{addr1: mx})
 				r.rcpts(3)
+				if tt.word == reason.Unanswered { // the peer stays, and says no more
+					r.short(300 * time.Millisecond)
+				}
 				rep := r.carry()
 				for i, res := range rep.Recipients {
 					if res.Outcome != tt.want || tt.word != "" && res.Word != tt.word {
