@@ -56,39 +56,52 @@ type Message struct {
 	To       []string
 }
 
+// Weighed is what was decided about a message: of each of its accounts.
+type Weighed struct {
+	Decisions map[string]junk.Decision
+	who       string // as Sender has it
+}
+
 // Weigh decides what becomes of a message in each of its accounts. A *PutOff says that it is to
-// be tried again later.
-func (r *Room) Weigh(ctx context.Context, m Message) (map[string]junk.Decision, error) {
+// be tried again later. Once the message is taken, Taken is to be told.
+func (r *Room) Weigh(ctx context.Context, m Message) (Weighed, error) {
 	common := junk.Facts{Lists: m.Listed, BadHELO: badHELO(m.Facts.HELO, m.Facts.IP, r.Hostname)}
 	common.NoReverseName = m.Facts.IPRev.Result == "fail" || m.Facts.IPRev.Result == "permerror"
 	if err := r.filters(ctx, m, &common); err != nil {
-		return nil, err
+		return Weighed{}, err
 	}
 	who, words := Sender(m.Facts, m.Header), bayes.Words(m.Whole)
-	out := map[string]junk.Decision{}
+	out := Weighed{Decisions: map[string]junk.Decision{}, who: who}
 	for _, account := range m.Accounts {
 		f := common
 		f.Required = m.Required[account]
 		if f.Authenticated = who != ""; f.Authenticated {
 			var err error
 			if f.History, err = r.Correspondents.History(ctx, account, who); err != nil {
-				return nil, err
+				return Weighed{}, err
 			}
 		}
 		var err error
 		if f.Words, err = r.Classifier.Score(ctx, account, words); err != nil {
-			return nil, err
+			return Weighed{}, err
 		}
 		d := junk.Decide(f, r.Limits)
-		if d.Action == junk.Inbox && who != "" {
-			r.Correspondents.Received(account, who)
-		}
 		if r.Decided != nil {
 			r.Decided(d)
 		}
-		out[account] = d
+		out.Decisions[account] = d
 	}
 	return out, nil
+}
+
+// Taken notes that the accounts which have the message in their inbox have heard from its sender.
+// Of one that was refused in the end, nobody has heard.
+func (r *Room) Taken(w Weighed) {
+	for account, d := range w.Decisions {
+		if d.Action == junk.Inbox && w.who != "" {
+			r.Correspondents.Received(account, w.who)
+		}
+	}
 }
 
 // Sender is the address that the message is from, as correspondents has it, where a domain

@@ -67,7 +67,8 @@ type Decision struct {
 	// the checks leave no recipient in the envelope.
 	Reply  *smtp.Reply
 	Fields []byte // header fields to be put before the message, with CRLF at their ends
-	Undo   func() // called if the message is not accepted in the end; may be nil
+	Taken  func() // called once the message is accepted; may be nil
+	Undo   func() // called if it is not accepted in the end; may be nil
 }
 
 // refused is the decision not to take a message; r may be nil.
@@ -148,7 +149,9 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 	d := s.check(ctx)
 	accepted := false
 	defer func() {
-		if !accepted && d.Undo != nil {
+		if accepted {
+			d.Taken()
+		} else {
 			d.Undo()
 		}
 	}()
@@ -170,7 +173,12 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 // that is to be added.
 func (s *session) check(ctx context.Context) Decision {
 	var all Decision
-	var undo []func()
+	var taken, undo []func()
+	all.Taken = func() {
+		for _, fn := range taken {
+			fn()
+		}
+	}
 	all.Undo = func() {
 		for _, fn := range slices.Backward(undo) {
 			fn()
@@ -181,6 +189,9 @@ func (s *session) check(ctx context.Context) Decision {
 			continue
 		}
 		d := c.Message(ctx, &s.facts)
+		if d.Taken != nil {
+			taken = append(taken, d.Taken)
+		}
 		if d.Undo != nil {
 			undo = append(undo, d.Undo)
 		}

@@ -33,7 +33,7 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 		return refused(localError(err))
 	}
 	owners, accounts := b.owners(ctx, f.Envelope.Recipients)
-	decisions, err := b.Junk.Weigh(ctx, evidence.Message{Facts: f.verified, Header: f.Header(), Whole: msg, Accounts: accounts, Listed: f.lists.Result(ctx), Required: f.required(owners),
+	weighed, err := b.Junk.Weigh(ctx, evidence.Message{Facts: f.verified, Header: f.Header(), Whole: msg, Accounts: accounts, Listed: f.lists.Result(ctx), Required: f.required(owners),
 		ID: delivery.ID(f.Envelope.ID).String(), Sender: f.Envelope.Sender, To: addresses(f.Envelope.Recipients)})
 	if later := (*evidence.PutOff)(nil); errors.As(err, &later) {
 		return refused(refuse(451, 7, 1, "%s, try again later", later.Text))
@@ -41,6 +41,7 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 	if err != nil {
 		return refused(localError(err))
 	}
+	decisions := weighed.Decisions
 	if r := refusal(owners, decisions); r != nil {
 		b.log().Info("message refused as junk", "message", delivery.ID(f.Envelope.ID).String(), "from", f.Envelope.Sender, "text", r.Text(), "peer", f.Envelope.Peer)
 		return refused(r)
@@ -59,7 +60,7 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 		r.Evidence = string(kept)
 		b.log().Info("message weighed", "message", delivery.ID(f.Envelope.ID).String(), "account", owners[i], "action", d.Action.String(), "sum", d.Sum, "reasons", d.Reasons())
 	}
-	return Decision{}
+	return Decision{Taken: func() { b.Junk.Taken(weighed) }}
 }
 
 // required is why the message goes into Junk of each account that does not trust who sent it.

@@ -53,6 +53,34 @@ func weighedAs(t *testing.T, s sent, i int) (d junk.Decision) {
 	return d
 }
 
+// JNK-1: an account has heard from a sender once a message was taken; not where a later check has refused it.
+func TestHeardOnceTaken(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	refuses := true
+	mx.Checks = []Check{{Message: func(context.Context, *Facts) Decision {
+		if refuses {
+			return refused(refuse(451, 3, 0, "not now"))
+		}
+		return Decision{}
+	}}}
+	c := serve(t, mx, nil)
+	const mail = "From: x@good.test\r\n\r\nbody"
+	c.send("451", "<x@good.test>", "<joe@here.test>", mail)
+	c.send("451", "<x@good.test>", "<joe@here.test>", mail)
+	refuses = false
+	for _, want := range []string{"first-contact", ""} {
+		if err := room.Correspondents.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.send("250", "<x@good.test>", "<joe@here.test>", mail)
+		if d := weighedAs(t, q.last(t), 0); words(d) != want {
+			t.Errorf("%q, want %q", words(d), want)
+		}
+	}
+}
+
 // words are the reasons of a decision, in order.
 func words(d junk.Decision) string {
 	var all []string
