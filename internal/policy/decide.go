@@ -54,16 +54,15 @@ func Decide(in Input) delivery.Decision {
 
 // rules are the input in the terms in which hosts are decided about.
 type rules struct {
-	in       Input
-	domain   dns.Name
-	policy   *mtasts.Policy // MTA-STS, if it is in mode enforce or testing
-	failure  *mtasts.Error  // a fault of the MTA-STS that is reported
-	lenient  bool           // POL-5: nothing the domain published may stop the mail
-	strict   bool           // POL-4: REQUIRETLS is a must
-	floor    delivery.Minimum
-	fallback bool // POL-3: this kind of message may be retried in plaintext
-	ignored  map[reason.Word]int
-	aside    []delivery.Fact // what an exception has set aside
+	in      Input
+	domain  dns.Name
+	policy  *mtasts.Policy // MTA-STS, if it is in mode enforce or testing
+	failure *mtasts.Error  // a fault of the MTA-STS that is reported
+	lenient bool           // POL-5: nothing the domain published may stop the mail
+	strict  bool           // POL-4: REQUIRETLS is a must
+	floor   delivery.Minimum
+	ignored map[reason.Word]int
+	aside   []delivery.Fact // what an exception has set aside
 }
 
 func newRules(in Input) *rules {
@@ -71,8 +70,7 @@ func newRules(in Input) *rules {
 	// RFC 8460 §5.3: reports MUST NOT honor MTA-STS or DANE failures.
 	r.lenient = in.Need == delivery.TLSOptional || in.Need == delivery.FollowPolicy && in.Purpose == delivery.TLSReport
 	r.strict = in.Need == delivery.RequireTLS && !in.NullSender
-	r.fallback = in.Purpose != delivery.DMARCReport
-	if in.NoPlaintext {
+	if in.NoPlaintext || in.Purpose == delivery.DMARCReport { // DMR-1: never in plaintext
 		r.floor = max(r.floor, delivery.MinTLS)
 	}
 	if r.domain.IsZero() {
@@ -234,7 +232,7 @@ func (r *rules) fill(p *delivery.Plan, s subject) {
 	if p.DANE == delivery.CheckRequire || p.PKIX == delivery.CheckRequire || unauthenticated || r.strict || r.floor >= delivery.MinTLS {
 		p.TLS = delivery.TLSRequired
 	}
-	p.PlaintextFallback = p.TLS == delivery.TLSOpportunistic && r.fallback
+	p.PlaintextFallback = p.TLS == delivery.TLSOpportunistic
 	offer(p)
 	switch {
 	case r.strict:

@@ -265,7 +265,7 @@ func (c *checker) used(p *delivery.Plan) {
 	c.want((p.Offer == delivery.OfferAny) == (p.TLS == delivery.TLSOpportunistic), "POL-10: required TLS is sound, any TLS beats plaintext")
 	c.want(p.SmallHello, "POL-10: a hello that is not understood is tried smaller")
 	c.want(!p.PlaintextFallback || p.TLS == delivery.TLSOpportunistic, "POL-8: no fallback where anything is required")
-	c.want(!p.PlaintextFallback || c.in.Purpose != delivery.DMARCReport && !c.in.NoPlaintext, "POL-3: no fallback for DMARC reports, nor where forbidden")
+	c.want(p.TLS == delivery.TLSRequired || c.in.Purpose != delivery.DMARCReport && !c.in.NoPlaintext, "POL-3: no plaintext for DMARC reports, nor where forbidden")
 	c.want(p.PKIX == delivery.CheckNone || p.PKIXName == name, "PKIX checks the MX host's name")
 	c.want((p.DANE == delivery.CheckNone) == (len(p.TLSA) == 0) && (p.DANE == delivery.CheckNone) == (len(p.DANENames) == 0), "DANE has records and names")
 	c.want((p.DANE != delivery.CheckNone) == usable, "DANE is checked where there are usable records behind a Secure MX answer")

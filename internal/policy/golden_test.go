@@ -402,9 +402,8 @@ that stands before any session, with its result type and reason.
 const kindsText = `
 ## Kinds of message
 
-TLS reports ignore what they report on (RFC 8460 §5.3). DMARC reports are never
-retried in plaintext. A server that forbids plaintext has a minimum of TLS for
-every domain.
+TLS reports ignore what they report on (RFC 8460 §5.3). DMARC reports need
+TLS. A server that forbids plaintext has a minimum of TLS for every domain.
 
 `
 

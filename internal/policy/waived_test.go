@@ -30,7 +30,10 @@ func TestWaived(t *testing.T) {
 			continue
 		}
 		strict := in
-		strict.Need, strict.Purpose, strict.Finding.Defer = delivery.FollowPolicy, delivery.Mail, false
+		strict.Need, strict.Finding.Defer = delivery.FollowPolicy, false
+		if strict.Purpose == delivery.TLSReport {
+			strict.Purpose = delivery.Mail
+		}
 		q := Decide(strict).Plans[0]
 		want := delivery.Demands{TLS: q.TLS == delivery.TLSRequired, PKIX: q.PKIX == delivery.CheckRequire, DANE: q.DANE == delivery.CheckRequire}
 		if q.Skip != nil {
