@@ -33,6 +33,7 @@ func TestCommandsInTheLab(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("answers", func(t *testing.T) { labAnswers(t, l.Sender.Config) })
+	t.Run("dmarc", func(t *testing.T) { labDMARC(t, l) })
 	t.Run("json", func(t *testing.T) {
 		labIdentifiers(t, l.Sender.Config, l.Sender.Account)
 		labIdentifiers(t, l.Receiver.Config, l.Receiver.Account)
@@ -77,12 +78,36 @@ func labAnswers(t *testing.T, config string) {
 	}
 }
 
+// labDMARC asks both machines about the DMARC reports of the stories (DMR-3).
+func labDMARC(t *testing.T, l *lab.Lab) {
+	for _, tt := range []struct {
+		at   *lab.Machine // whom
+		args string
+		want string // pattern in the output
+	}{
+		{l.Receiver, "dmarc sent", `dmarc-report\.test(?s:.*)dmarc@dmarc-report\.test`},
+		{l.Receiver, "dmarc outcomes", `dmarc-report-unasked\.test +invalid`},
+		{l.Receiver, "dmarc lookup dmarc-report-elsewhere.test", `reports go to mailto:dmarc-reports@sender\.test\n`},
+		{l.Receiver, "dmarc lookup dmarc-report-unasked.test", `does not say that it takes reports`},
+		{l.Receiver, "dmarc reports", `dmarc-reporter\.test`},
+		{l.Receiver, "dmarc summary", `receiver\.test`},
+		{l.Sender, "dmarc reports", `dmarc-report-elsewhere\.test +mail +receiver\.test .* 2 +1\n`},
+		{l.Sender, "dmarc summary --domain dmarc-report-elsewhere.test", `dmarc-report-elsewhere\.test`},
+	} {
+		c := call(t, append(strings.Fields(tt.args), "--config", tt.at.Config)...)
+		if c.code != cli.ExitDone || !regexp.MustCompile(tt.want).MatchString(c.stdout) {
+			t.Errorf("%s at %s: code %d, want %q\n%s%s", tt.args, tt.at.Domain, c.code, tt.want, c.stdout, c.stderr)
+		}
+	}
+}
+
 // labIdentifiers reads the JSON of every listing, and gives the ids to the commands
 // that take them.
 func labIdentifiers(t *testing.T, config, account string) {
 	ids := map[string]string{}
 	for _, args := range []string{"queue list -all", "queue count", "queue closed", "tlsrpt results", "tlsrpt sent", "tlsrpt reports", "tlsrpt outcomes",
-		"tlsrpt refused", "tlsrpt summary -days 31", "tlsrpt send -dry-run", "tlsrpt suppress list", "mail list " + account, "domain list", "account list", "address list",
+		"tlsrpt refused", "tlsrpt summary -days 31", "tlsrpt send -dry-run", "tlsrpt suppress list", "dmarc results", "dmarc sent", "dmarc reports", "dmarc outcomes",
+		"dmarc refused", "dmarc summary -days 31", "dmarc send -dry-run", "dmarc suppress list", "mail list " + account, "domain list", "account list", "address list",
 		"dkim list", "mtasts list", "mtasts published", "transport list", "hold add -account " + account, "hold list", "route add direct", "route list",
 		"route test a@dane-ee.test", "suppression list", "explain -connect dane-mismatch.test", "dane verify dane-ee.test", "mtasts lookup sts-enforce.test", "dns selftest"} {
 		c := call(t, append(strings.Fields(args), "-json", "-config", config)...)
@@ -108,7 +133,7 @@ func labIdentifiers(t *testing.T, config, account string) {
 		}
 	}
 	for from, use := range map[string]string{"queue list -all message": "queue show %s", "queue list -all id": "queue list -all -after %s", "tlsrpt sent id": "tlsrpt show %s",
-		"tlsrpt reports id": "tlsrpt show %s", "mail list " + account + " id": "mail show %s", "hold list id": "hold remove %s", "route list id": "route remove %s"} {
+		"tlsrpt reports id": "tlsrpt show %s", "dmarc sent id": "dmarc show %s", "dmarc reports id": "dmarc show %s", "mail list " + account + " id": "mail show %s", "hold list id": "hold remove %s", "route list id": "route remove %s"} {
 		id, ok := ids[from]
 		if !ok {
 			continue

@@ -20,14 +20,16 @@ import (
 var update = flag.Bool("update", false, "write docs/lab.svg again")
 
 // pictured is how many of the lab's stories the picture shows of mail that goes out, and of mail
-// that comes in.
+// that comes in; those of DMARC reports it shows all.
 const pictured = 12
 
 // labPicture compares the picture in the README with what the lab prints on a terminal.
 func labPicture(t *testing.T, l *lab.Lab) {
 	var b bytes.Buffer
-	in := slices.IndexFunc(l.Rows, func(r lab.Row) bool { return strings.HasPrefix(r.Story, "in-") })
-	rows := slices.Concat(l.Rows[:pictured], l.Rows[in:in+pictured])
+	first := func(prefix string) []lab.Row {
+		return l.Rows[slices.IndexFunc(l.Rows, func(r lab.Row) bool { return strings.HasPrefix(r.Story, prefix) }):]
+	}
+	rows := slices.Concat(l.Rows[:pictured], first("in-")[:pictured], first("dmarc-"))
 	fmt.Fprint(&b, "\x1b[1m$ go run ./cmd/waxwing lab\x1b[0m\n")
 	if _, err := lab.Listing().Table(rows).Write(&b, text.Terminal{Width: 150, Colour: true}); err != nil {
 		t.Fatal(err)

@@ -60,9 +60,7 @@ func (l *Lab) strangersReport(ctx context.Context, row *Row, from dns.Name, key 
 		text = bytes.Replace(text, []byte("-session-count\": 7"), []byte("-session-count\": 9"), 1)
 		row.Decision, row.Basis = "not taken as a report", []string{"DKIM fail"}
 	}
-	head, body, _ := bytes.Cut(text, []byte("\r\n\r\n"))
-	err = l.Receiver.Hand(ctx, Mail{From: "reports@" + from.ASCII(), To: reportAddress(l.Receiver), Header: []string{string(head)}, Body: string(body)})
-	if err != nil {
+	if err := l.handText(ctx, "reports@"+from.ASCII(), reportAddress(l.Receiver), text); err != nil {
 		return err
 	}
 	row.Outcome, row.TLS = delivered, "pkix"
@@ -74,10 +72,10 @@ func (l *Lab) strangersReport(ctx context.Context, row *Row, from dns.Name, key 
 		return err
 	}
 	switch {
-	case change && (len(row.Report) > 0 || !kept):
-		row.problem("the forged report: stored %d times, kept as a mail: %v", len(row.Report), kept)
-	case !change && (len(row.Report) != 1 || kept):
-		row.problem("the signed report: stored %d times, kept as a mail: %v", len(row.Report), kept)
+	case change && (len(row.Report) > 0 || kept == nil):
+		row.problem("the forged report: stored %d times, kept as a mail: %v", len(row.Report), kept != nil)
+	case !change && (len(row.Report) != 1 || kept != nil):
+		row.problem("the signed report: stored %d times, kept as a mail: %v", len(row.Report), kept != nil)
 	}
 	return nil
 }
@@ -96,9 +94,9 @@ func (l *Lab) strangersCounts(ctx context.Context, row *Row, from dns.Name) erro
 	return nil
 }
 
-// awaitOrdinary looks for the report in the receiver's mailbox; expect says
-// whether to wait for it.
-func (l *Lab) awaitOrdinary(ctx context.Context, id string, expect bool) (bool, error) {
+// awaitOrdinary looks for the report with an id in the receiver's mailbox; expect says
+// whether to wait for it. Nil: it is not there.
+func (l *Lab) awaitOrdinary(ctx context.Context, id string, expect bool) ([]byte, error) {
 	wait := 200 * time.Millisecond
 	if expect {
 		wait = 30 * time.Second
@@ -106,19 +104,19 @@ func (l *Lab) awaitOrdinary(ctx context.Context, id string, expect bool) (bool, 
 	for end := time.Now().Add(wait); ; time.Sleep(10 * time.Millisecond) {
 		list, err := l.Receiver.Mailboxes.List(ctx, l.Receiver.Account, "INBOX", 100)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		for _, m := range list {
 			b, err := l.read(ctx, l.Receiver, m.ID)
 			if err != nil {
-				return false, err
+				return nil, err
 			}
-			if bytes.Contains(b, []byte(id)) {
-				return true, nil
+			if bytes.Contains(b, []byte("<"+id+"@")) {
+				return b, nil
 			}
 		}
 		if time.Now().After(end) {
-			return false, nil
+			return nil, nil
 		}
 	}
 }

@@ -205,8 +205,7 @@ func (l *Lab) receive(ctx context.Context, a arrival, row *Row) error {
 	if sender == "" {
 		sender = author.ASCII()
 	}
-	head, body, _ := bytes.Cut(text, []byte("\r\n\r\n"))
-	err = l.Receiver.Hand(ctx, Mail{From: "joe@" + sender, To: l.Receiver.Address(), Header: []string{string(head)}, Body: strings.TrimSuffix(string(body), "\r\n")})
+	err = l.handText(ctx, "joe@"+sender, l.Receiver.Address(), text)
 	if no, ok := errors.AsType[*refusal](err); ok {
 		row.Outcome, row.Status = refused, no.reply.Enhanced.String()
 		if no.reply.Code < 500 {

@@ -31,6 +31,7 @@ type Lab struct {
 	Rows     []Row
 
 	domains []*Domain // of the stories
+	askers  []*Domain // of those who ask for DMARC reports
 	started time.Time
 	dir     string
 }
@@ -123,6 +124,9 @@ func (l *Lab) Run(ctx context.Context) error {
 			return fmt.Errorf("lab: story %s: %w", s.Name, err)
 		}
 	}
+	if err := l.ask(ctx); err != nil {
+		return fmt.Errorf("lab: the mail of domains that ask for DMARC reports: %w", err)
+	}
 	l.Clock.Advance(l.started.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 2*time.Minute).Sub(l.Clock.Now()))
 	if err := l.report(ctx); err != nil {
 		return fmt.Errorf("lab: the next day's reports: %w", err)
@@ -132,6 +136,12 @@ func (l *Lab) Run(ctx context.Context) error {
 	}
 	if err := l.arrive(ctx); err != nil {
 		return fmt.Errorf("lab: stories of mail that comes in: %w", err)
+	}
+	if err := l.dmarcReports(ctx); err != nil {
+		return fmt.Errorf("lab: stories of DMARC reports: %w", err)
+	}
+	if err := l.strangersDMARC(ctx); err != nil {
+		return fmt.Errorf("lab: stories of DMARC reports that come in: %w", err)
 	}
 	for i := range l.Rows {
 		l.Rows[i].OK = len(l.Rows[i].Problems) == 0

@@ -13,9 +13,10 @@ import (
 const Introduction = `A small internet on loopback: DNS with signed, unsigned and bogus zones, mail
 hosts good and bad, MTA-STS policy hosts, and two Waxwings. One sends a mail to
 every domain below; the other receives the next day's TLS reports, DKIM-signed,
-about what happened. Last, strangers write to that other one: who sent a mail is
-found out by SPF, DKIM and DMARC, and decides where it goes. Everything runs over
-real sockets and real TLS.
+about what happened. Strangers write to that other one: who sent a mail is found
+out by SPF, DKIM and DMARC, and decides where it goes. Domains that ask for it are
+told by DMARC reports what came in their name; those of others are taken in.
+Everything runs over real sockets and real TLS.
 
 `
 
@@ -101,6 +102,8 @@ what was reported, on both sides:
 
   %[1]s tlsrpt sent --config %[2]s
   %[1]s tlsrpt summary --config %[3]s
+  %[1]s dmarc sent --config %[3]s
+  %[1]s dmarc summary --config %[2]s
 `, program, sender, receiver)
 	if l.Sender.Sendmail != "" {
 		s += fmt.Sprintf("\nor send a mail of your own:\n\n  printf 'Subject: hello\\n\\nhello\\n' | %s sendmail -C %s you@sts-enforce.test\n", program, text.ShellWord(l.Sender.Sendmail))
