@@ -24,7 +24,7 @@ type options struct {
 	bin, scripts         string
 	pairs, n, size, sess int
 	domains              int
-	works                string
+	works, peers         string
 	alone                bool // Waxwing alone, and no work that needs a network of its own
 	profile              string
 	dir                  string
@@ -53,16 +53,21 @@ type peer interface {
 	release(ctx context.Context) (pid int, err error)
 	// drained waits until nothing is left to do.
 	drained(ctx context.Context) error
+	// roots are the processes whose trees are measured, where pid is the server.
+	roots(pid int) string
+	// proven is an error unless the n messages of verified are in the mailbox, and verified.
+	proven(ctx context.Context, n int) error
 	stop()
 }
 
 // The kinds of work.
 const (
-	accept = "accept" // take messages in, durably
-	relay  = "relay"  // take in and pass on to one host over TLS
-	mx     = "mx"     // deliver a filled queue to many domains with DANE, a connection each, to hosts with Postfix's key exchange
-	mx50   = "mx50"   // the same with every reply of theirs 50 ms late
-	mxpq   = "mxpq"   // mx to hosts that take the post-quantum key exchange, which Debian's Postfix has none of
+	accept   = "accept"   // take messages in, durably
+	verified = "verified" // accept, signed mail of many senders, verified by SPF, DKIM and DMARC, into a mailbox
+	relay    = "relay"    // take in and pass on to one host over TLS
+	mx       = "mx"       // deliver a filled queue to many domains with DANE, a connection each, to hosts with Postfix's key exchange
+	mx50     = "mx50"     // the same with every reply of theirs 50 ms late
+	mxpq     = "mxpq"     // mx to hosts that take the post-quantum key exchange, which Debian's Postfix has none of
 )
 
 // manyDomains reports whether a work delivers to many domains.
@@ -73,13 +78,14 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin", "directory with waxwing and mailperf")
 	flag.StringVar(&o.scripts, "scripts", "bench", "directory with postfix_instance.sh")
 	flag.IntVar(&o.pairs, "pairs", 5, "runs of each server, in turn")
-	flag.IntVar(&o.n, "n", 8000, "messages a run of accept and relay")
+	flag.IntVar(&o.n, "n", 8000, "messages a run of accept, verified and relay")
 	flag.IntVar(&o.size, "size", 10240, "octets a message")
 	flag.IntVar(&o.sess, "sessions", 20, "parallel sessions")
 	flag.IntVar(&o.domains, "domains", 3000, "domains, a message each, of mx")
-	flag.StringVar(&o.works, "works", "accept,relay,mx,mx50,mxpq", "what to measure")
+	flag.StringVar(&o.works, "works", "accept,verified,relay,mx,mx50,mxpq", "what to measure")
+	flag.StringVar(&o.peers, "peers", "waxwing,postfix", "what is measured")
 	flag.StringVar(&o.profile, "profile", "", "write Waxwing's CPU profiles into this directory")
-	flag.BoolVar(&o.alone, "alone", false, "measure Waxwing alone, accept and relay only")
+	flag.BoolVar(&o.alone, "alone", false, "measure Waxwing alone, and no delivery to many domains")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -104,14 +110,24 @@ func run(ctx context.Context, o options) error {
 	} else {
 		peers = append(peers, &postfix{o: o})
 	}
+	peers = slices.DeleteFunc(peers, func(p peer) bool { return !slices.Contains(strings.Split(o.peers, ","), p.name()) })
 	var all []figure
 	works := strings.Split(o.works, ",")
 	if o.alone {
 		works = slices.DeleteFunc(works, func(w string) bool { return manyDomains(w) })
 	}
+	if slices.Contains(works, verified) {
+		if err := o.corpus(ctx); err != nil {
+			return err
+		}
+	}
 	for _, work := range works {
 		for pair := range o.pairs {
 			for _, p := range peers {
+				if why := filtersMissing(); work == verified && p.name() == "postfix" && why != "" {
+					fmt.Printf("Postfix does not verify. %s\n", why)
+					continue
+				}
 				f, err := measure(ctx, o, p, work)
 				if err != nil {
 					return fmt.Errorf("%s, %s, run %d: %w", p.name(), work, pair+1, err)
@@ -137,6 +153,8 @@ func measure(ctx context.Context, o options, p peer, work string) (figure, error
 	switch work {
 	case accept:
 		err = r.accept(ctx)
+	case verified:
+		err = r.verified(ctx)
 	case relay:
 		err = r.relay(ctx)
 	default:
@@ -145,7 +163,10 @@ func measure(ctx context.Context, o options, p peer, work string) (figure, error
 	if err != nil {
 		return figure{}, err
 	}
-	return r.figure, r.watched(ctx)
+	if r.work != verified { // it has been
+		err = r.watched(ctx)
+	}
+	return r.figure, err
 }
 
 // running is one run under way.
@@ -180,14 +201,15 @@ func (r *running) kill() {
 }
 
 func (r *running) startWatch(ctx context.Context) (err error) {
-	r.watch, err = r.tool(ctx, &r.watchOut, "watch", "-pid", fmt.Sprint(r.pid), "-every", "500ms")
+	r.watch, err = r.tool(ctx, &r.watchOut, "watch", "-pid", r.peer.roots(r.pid), "-every", "500ms")
 	return err
 }
 
 // sinkWorld is what stands behind the peer: n messages are taken, for domains on addrs addresses.
 type sinkWorld struct {
 	n, addrs, domains int
-	secure            bool // its zones are signed
+	secure            bool   // its zones are signed
+	records           string // a file with records of senders
 	extra             []string
 }
 
@@ -203,6 +225,9 @@ func (r *running) startSink(ctx context.Context, w sinkWorld) (err error) {
 		return err
 	}
 	args = []string{"dns", "-addr", dns.String(), "-addrs", fmt.Sprint(w.addrs), "-n", fmt.Sprint(w.domains + 1)} // they are counted from 1
+	if w.records != "" {
+		args = append(args, "-records", w.records)
+	}
 	if w.secure {
 		args = append(args, "-secure", "-cert", cert)
 	}
@@ -222,6 +247,32 @@ func (r *running) accept(ctx context.Context) (err error) {
 	}
 	r.figure.Rate, err = r.o.load(ctx, r.o.n, r.peer.load(accept))
 	return err
+}
+
+// corpus writes the messages of verified, once for all runs: signing takes longer than verifying.
+func (o options) corpus(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(o.bin, "mailperf"), "corpus", "-dir", o.dir, "-n", fmt.Sprint(o.n), "-size", fmt.Sprint(o.size))
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// verified is accept with messages of which each is verified.
+func (r *running) verified(ctx context.Context) error {
+	if err := r.startSink(ctx, sinkWorld{addrs: 1, domains: 1, records: filepath.Join(r.o.dir, "records")}); err != nil {
+		return err
+	}
+	if err := r.startWatch(ctx); err != nil {
+		return err
+	}
+	flags := append(r.peer.load(verified), "-helo", "load.service.example", "-corpus", filepath.Join(r.o.dir, "messages"))
+	var err error
+	if r.figure.Rate, err = r.o.load(ctx, r.o.n, flags); err != nil {
+		return err
+	}
+	if err := r.watched(ctx); err != nil {
+		return err
+	}
+	return r.peer.proven(ctx, r.o.n)
 }
 
 func (r *running) relay(ctx context.Context) error {

@@ -78,7 +78,7 @@ port = %d
 messages_per_day = 0
 recipients_per_day = 0
 [incoming]
-verify = false
+verify = %t
 [tlsrpt]
 send = true
 [log]
@@ -95,7 +95,7 @@ func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 		return 0, err
 	}
 	sink, dns := w.o.world()
-	if err := os.WriteFile(conf, fmt.Appendf(nil, waxwingConfig, dns, sink.Port()), 0o600); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, waxwingConfig, dns, sink.Port(), work == verified), 0o600); err != nil {
 		return 0, err
 	}
 	w.password = "bench-" + strconv.Itoa(os.Getpid()) + "-password"
@@ -144,7 +144,7 @@ func (w *waxwing) command(ctx context.Context, stdin string, args ...string) (st
 func (w *waxwing) load(work string) []string {
 	submit := []string{"-addr", subAddr, "-starttls", "-auth", "you:" + w.password, "-from", "you@bench.test"}
 	switch work {
-	case accept:
+	case accept, verified:
 		return []string{"-addr", mxAddr}
 	case relay:
 		return append(submit, "-to", "rcpt@d0.dest.example")
@@ -176,6 +176,34 @@ func (w *waxwing) drained(ctx context.Context) error {
 	return fmt.Errorf("the queue is not empty after 60 s")
 }
 
+func (w *waxwing) roots(pid int) string { return strconv.Itoa(pid) }
+
+// listed is how many messages are looked for in the mailbox: as many as a list may have.
+const listed = 1000
+
+// proven is an error unless the messages are in the mailbox, the last of them with its results.
+func (w *waxwing) proven(ctx context.Context, n int) error {
+	conf := filepath.Join(w.dir, "waxwing.toml")
+	out, err := w.command(ctx, "", "mail", "list", "you", "--json", "--limit", strconv.Itoa(listed), "-config", conf)
+	if err != nil {
+		return err
+	}
+	var mails []struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(out), &mails); err != nil {
+		return fmt.Errorf("mail list: %w: %s", err, out)
+	}
+	if want := min(n, listed); len(mails) != want {
+		return fmt.Errorf("%d of %d messages are in the mailbox", len(mails), want)
+	}
+	text, err := w.command(ctx, "", "mail", "show", mails[0].ID, "-config", conf)
+	if err != nil {
+		return err
+	}
+	return holdsResults(text)
+}
+
 func (w *waxwing) stop() {
 	if w.serve != nil && w.serve.Process != nil {
 		w.serve.Process.Signal(syscall.SIGTERM)
@@ -187,8 +215,9 @@ func (w *waxwing) stop() {
 
 // postfix is Debian's Postfix as a private instance.
 type postfix struct {
-	o   options
-	dir string
+	o       options
+	dir     string
+	filters []*exec.Cmd // that verify what it takes in
 }
 
 // postfixMissing says why Postfix cannot be measured here; empty if it can.
@@ -224,6 +253,11 @@ func (p *postfix) start(ctx context.Context, work string) (int, error) {
 	case relay:
 		lines = append(lines, "default_transport = smtp", fmt.Sprintf("relayhost = [%s]:%d", sink.Addr(), sink.Port()),
 			"smtp_tls_security_level = may", "smtp_tls_connection_reuse = yes")
+	case verified:
+		lines = append(lines, p.verifying()...)
+		if err := p.startFilters(ctx); err != nil {
+			return 0, err
+		}
 	case mx, mx50, mxpq:
 		lines = append(lines, "default_transport = smtp", "smtp_dns_support_level = dnssec", "smtp_tls_security_level = dane", "defer_transports = smtp")
 	}
@@ -265,7 +299,7 @@ func (p *postfix) release(ctx context.Context) (int, error) {
 }
 
 func (p *postfix) load(work string) []string {
-	to := map[string]string{accept: "rcpt%d@rcpt.example", relay: "rcpt@d0.dest.example"}[work]
+	to := map[string]string{accept: "rcpt%d@rcpt.example", verified: "rcpt%d@rcpt.example", relay: "rcpt@d0.dest.example"}[work]
 	if to == "" {
 		to = "rcpt@d%d.dest.example"
 	}
@@ -290,4 +324,5 @@ func (p *postfix) drained(ctx context.Context) error {
 
 func (p *postfix) stop() {
 	p.script(context.Background(), "stop", p.dir)
+	p.stopFilters()
 }

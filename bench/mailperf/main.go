@@ -1,6 +1,7 @@
 // Command mailperf is the measuring kit of docs/performance.md. It talks to
 // loopback addresses only.
 //
+//	mailperf corpus writes signed messages, and the records that they are checked by
 //	mailperf load   drives an SMTP server with many sessions
 //	mailperf sink   receives SMTP on one or many loopback addresses, with or without STARTTLS
 //	mailperf watch  adds up CPU time and memory of a process tree until it is told to stop
@@ -26,6 +27,8 @@ func main() {
 	debug.SetGCPercent(800)
 	args := os.Args[2:]
 	switch os.Args[1] {
+	case "corpus":
+		cmdCorpus(args)
 	case "load":
 		cmdLoad(args)
 	case "sink":
@@ -42,7 +45,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: mailperf load|sink|watch|drain|dns [flags]")
+	fmt.Fprintln(os.Stderr, "usage: mailperf corpus|load|sink|watch|drain|dns [flags]")
 	os.Exit(2)
 }
 
