@@ -2,9 +2,12 @@ package bayes
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"waxwing/internal/bayes/bayestest"
 )
@@ -84,5 +87,30 @@ func TestFigures(t *testing.T) {
 	t.Logf("learnt %d of each kind, %d words; found %d of %d (%.2f %%), false alarms %d of %d (%.3f %%)\n%s", train, len(m.each), found, test, 100*float64(found)/float64(test), alarms, test, 100*float64(alarms)/float64(test), strings.Join(lines, "\n"))
 	if found*100 < 95*test || alarms*1000 > test {
 		t.Errorf("found %d of %d, false alarms %d of %d", found, test, alarms, test)
+	}
+}
+
+// What is kept of words in stores must not change: FNV-1a, as hash/fnv has it.
+func TestHash(t *testing.T) {
+	t.Parallel()
+	for _, x := range [][2]string{{"", "a"}, {"subject", "größe"}, {"pair", "a b"}, {"ab", "c"}, {"a", "bc"}} {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(x[0] + "\x00" + x[1]))
+		if got, want := hash(x[0], x[1]), Word(h.Sum64()); got != want {
+			t.Errorf("%q: %d, not %d", x, got, want)
+		}
+	}
+}
+
+// Words stand between the same characters, and count as unspaced, as Unicode has it.
+func TestCharacters(t *testing.T) {
+	t.Parallel()
+	for c := range rune(unicode.MaxRune + 1) {
+		if got, want := between(c), !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c) && !strings.ContainsRune("$€£%!'’-.:/@", c); got != want && c != utf8.RuneError {
+			t.Errorf("%U stands between words: %v", c, got)
+		}
+		if c < 0x0e00 && unicode.In(c, unspacedScripts...) {
+			t.Errorf("%U is of a script without spaces", c)
+		}
 	}
 }

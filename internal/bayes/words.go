@@ -5,11 +5,11 @@ package bayes
 
 import (
 	"bytes"
-	"hash/fnv"
 	"net/url"
 	"path"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 
@@ -67,7 +67,7 @@ func (r *reader) part(p message.Part) error {
 	if p.Filename != "" {
 		r.add("attachment", strings.ToLower(path.Ext(p.Filename)))
 	}
-	if !strings.HasPrefix(p.MediaType, "text/") || r.left <= 0 {
+	if !strings.HasPrefix(p.MediaType, "text/") || r.left <= 0 || r.full() {
 		return nil
 	}
 	raw, _ := p.Body() // a broken encoding ends the text
@@ -129,15 +129,16 @@ func (r *reader) link(s string) {
 // text reads words and pairs of words.
 func (r *reader) text(where, s string) {
 	last := ""
-	for _, w := range strings.FieldsFunc(s, func(c rune) bool {
-		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c) && !strings.ContainsRune("$€£%!'’-.:/@", c)
-	}) {
+	for w := range strings.FieldsFuncSeq(s, between) {
+		if r.full() {
+			return
+		}
 		if strings.HasPrefix(w, "http://") || strings.HasPrefix(w, "https://") {
 			r.link(w)
 			continue
 		}
 		w = strings.Trim(strings.ToLower(w), "!'’-.:/@")
-		n := len([]rune(w))
+		n := utf8.RuneCountInString(w)
 		switch {
 		case n == 0, n > maxWord:
 			continue
@@ -154,10 +155,26 @@ func (r *reader) text(where, s string) {
 	}
 }
 
-// unspaced is whether a word is of a script that is written without spaces.
+// between is whether a character stands between words.
+func between(c rune) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return false
+	case strings.ContainsRune("$€£%!'’-.:/@", c):
+		return false
+	case c < utf8.RuneSelf:
+		return true
+	}
+	return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c)
+}
+
+var unspacedScripts = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar}
+
+// unspaced is whether a word is of a script that is written without spaces. None of these has a
+// character before U+0E00.
 func unspaced(w string) bool {
 	return strings.ContainsFunc(w, func(c rune) bool {
-		return unicode.In(c, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
+		return c >= 0x0e00 && unicode.In(c, unspacedScripts...)
 	})
 }
 
@@ -168,14 +185,29 @@ func (r *reader) pairs(where, w string) {
 	}
 }
 
+// full is whether there is no room for another word; what follows is not looked at.
+func (r *reader) full() bool { return len(r.words) >= maxWords }
+
 func (r *reader) add(where, w string) {
-	if len(r.words) >= maxWords || w == "" {
+	if r.full() || w == "" {
 		return
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(where + "\x00" + w))
-	if k := Word(h.Sum64()); !r.seen[k] {
+	if k := hash(where, w); !r.seen[k] {
 		r.seen[k] = true
 		r.words = append(r.words, k)
 	}
+}
+
+// hash is FNV-1a with 64 bits of both, with a NUL between them.
+func hash(where, w string) Word {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for i := range len(where) {
+		h = (h ^ uint64(where[i])) * prime
+	}
+	h *= prime
+	for i := range len(w) {
+		h = (h ^ uint64(w[i])) * prime
+	}
+	return Word(h)
 }

@@ -42,35 +42,29 @@ type Model struct {
 // Trained is whether that is enough to be asked.
 func (m Model) Trained() bool { return m.Good >= Enough && m.Junk >= Enough }
 
-// Score says what the account would make of a message with these words.
-func (s *Store) Score(ctx context.Context, account string, words []bayes.Word) (junk.Words, error) {
-	var seen []bayes.Count
-	var m Model
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		seen = nil
-		if m, err = model(tx, account); err != nil || !m.Trained() || len(words) == 0 {
-			return err
-		}
-		args := []any{account}
-		for _, w := range words {
-			args = append(args, int64(w))
-		}
-		seen, err = store.Collect(tx, func(r store.Row) (c bayes.Count, err error) {
-			err = r.Scan(&c.Good, &c.Junk)
-			return c, err
-		}, `SELECT good, junk FROM junk_words WHERE account = ? AND word IN (?`+strings.Repeat(", ?", len(words)-1)+`)`, args...)
-		return err
-	})
+// Score says what the account, which has taught m, would make of a message with these words.
+func (s *Store) Score(ctx context.Context, account string, m Model, words []bayes.Word) (junk.Words, error) {
+	if !m.Trained() || len(words) == 0 {
+		return junk.Words{Trained: m.Trained(), Score: bayes.Score(bayes.Count{}, nil)}, nil
+	}
+	args := []any{account}
+	for _, w := range words {
+		args = append(args, int64(w))
+	}
+	seen, err := store.List(ctx, s.DB, func(r store.Row) (c bayes.Count, err error) {
+		err = r.Scan(&c.Good, &c.Junk)
+		return c, err
+	}, `SELECT good, junk FROM junk_words WHERE account = ? AND word IN (?`+strings.Repeat(", ?", len(words)-1)+`)`, args...)
 	if err != nil {
 		return junk.Words{}, fmt.Errorf("the words of account %s: %w", account, err)
 	}
-	return junk.Words{Trained: m.Trained(), Score: bayes.Score(bayes.Count{Good: m.Good, Junk: m.Junk}, seen)}, nil
+	return junk.Words{Trained: true, Score: bayes.Score(bayes.Count{Good: m.Good, Junk: m.Junk}, seen)}, nil
 }
 
 // Model tells how much an account has taught.
 func (s *Store) Model(ctx context.Context, account string) (Model, error) {
 	return store.Read(ctx, s.DB, func(tx *store.Tx) (Model, error) {
-		m, err := model(tx, account)
+		m, err := Taught(tx, account)
 		if err == nil {
 			err = tx.Row(`SELECT count(*) FROM junk_words WHERE account = ?`, account).Scan(&m.Words)
 		}
@@ -78,7 +72,8 @@ func (s *Store) Model(ctx context.Context, account string) (Model, error) {
 	})
 }
 
-func model(tx *store.Tx, account string) (m Model, err error) {
+// Taught is Model without the number of words.
+func Taught(tx *store.Tx, account string) (m Model, err error) {
 	all, err := store.Collect(tx, func(r store.Row) (m Model, err error) {
 		err = r.Scan(&m.Good, &m.Junk)
 		return m, err

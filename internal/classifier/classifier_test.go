@@ -50,7 +50,9 @@ func TestLearn(t *testing.T) {
 		odd := []byte("From: x@y.test\r\nSubject: zqxgw\r\n\r\nzqxgv wqxgz zqqgw xqxgw zqxww\r\n")
 		score := func() float64 {
 			t.Helper()
-			w, err := s.Score(ctx, "joe", bayes.Words(odd))
+			m, err := s.Model(ctx, "joe")
+			must(t, err)
+			w, err := s.Score(ctx, "joe", m, bayes.Words(odd))
 			must(t, err)
 			if !w.Trained {
 				t.Error("not trained")
@@ -147,7 +149,11 @@ func BenchmarkScore(b *testing.B) {
 		x := from.Next(i%2 == 0)
 		i++
 		b.StartTimer()
-		w, err := s.Score(b.Context(), "joe", bayes.Words(x.Text))
+		m, err := store.Read(b.Context(), s.DB, func(tx *store.Tx) (Model, error) { return Taught(tx, "joe") })
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, err := s.Score(b.Context(), "joe", m, bayes.Words(x.Text))
 		if err != nil {
 			b.Fatal(err)
 		}

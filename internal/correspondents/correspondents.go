@@ -77,8 +77,8 @@ func scan(r store.Row) (c Correspondent, err error) {
 
 // History is what an account has had to do with who, an address. A mark as junk counts only
 // until the account writes to the address again.
-func (s *Store) History(ctx context.Context, account, who string) (h junk.History, err error) {
-	rows, err := store.List(ctx, s.DB, scan, columns+` AND who IN (?, ?)`, account, who, Domain(who))
+func History(tx *store.Tx, account, who string) (h junk.History, err error) {
+	rows, err := store.Collect(tx, scan, columns+` AND who IN (?, ?)`, account, who, Domain(who))
 	if err != nil {
 		return h, fmt.Errorf("what account %s has had to do with %s: %w", account, who, err)
 	}

@@ -5,6 +5,7 @@ package evidence
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"waxwing/internal/junk"
 	"waxwing/internal/reason"
 	"waxwing/internal/rspamd"
+	"waxwing/internal/store"
 	"waxwing/internal/verify"
 	"waxwing/message"
 )
@@ -26,6 +28,7 @@ import (
 // Room gathers evidence. Its fields are not changed once it is in use; it is safe for
 // concurrent use.
 type Room struct {
+	DB             *store.Store
 	Correspondents *correspondents.Store
 	Classifier     *classifier.Store
 	Lists          *blocklist.Lists // asked about the client, from MAIL on
@@ -70,19 +73,22 @@ func (r *Room) Weigh(ctx context.Context, m Message) (Weighed, error) {
 	if err := r.filters(ctx, m, &common); err != nil {
 		return Weighed{}, err
 	}
-	who, words := Sender(m.Facts, m.Header), bayes.Words(m.Whole)
+	who := Sender(m.Facts, m.Header)
+	memories, err := r.remembered(ctx, m.Accounts, who)
+	if err != nil {
+		return Weighed{}, err
+	}
+	var words []bayes.Word
+	// Most accounts have not taught enough, and reading the words costs more than verifying who sent
+	// the message.
+	if slices.ContainsFunc(memories, func(m memory) bool { return m.taught.Trained() }) {
+		words = bayes.Words(m.Whole)
+	}
 	out := Weighed{Decisions: map[string]junk.Decision{}, who: who}
-	for _, account := range m.Accounts {
+	for i, account := range m.Accounts {
 		f := common
-		f.Required = m.Required[account]
-		if f.Authenticated = who != ""; f.Authenticated {
-			var err error
-			if f.History, err = r.Correspondents.History(ctx, account, who); err != nil {
-				return Weighed{}, err
-			}
-		}
-		var err error
-		if f.Words, err = r.Classifier.Score(ctx, account, words); err != nil {
+		f.Required, f.Authenticated, f.History = m.Required[account], who != "", memories[i].history
+		if f.Words, err = r.Classifier.Score(ctx, account, memories[i].taught, words); err != nil {
 			return Weighed{}, err
 		}
 		d := junk.Decide(f, r.Limits)
@@ -102,6 +108,34 @@ func (r *Room) Taken(w Weighed) {
 			r.Correspondents.Received(account, w.who)
 		}
 	}
+}
+
+// memory is what an account remembers.
+type memory struct {
+	history junk.History // of the sender; zero where nobody vouches for one
+	taught  classifier.Model
+}
+
+// remembered looks the accounts' memories up, all in one transaction.
+func (r *Room) remembered(ctx context.Context, accounts []string, who string) ([]memory, error) {
+	if len(accounts) == 0 {
+		return nil, nil
+	}
+	return store.Read(ctx, r.DB, func(tx *store.Tx) ([]memory, error) {
+		var err error
+		all := make([]memory, len(accounts))
+		for i, account := range accounts {
+			if who != "" {
+				if all[i].history, err = correspondents.History(tx, account, who); err != nil {
+					return nil, err
+				}
+			}
+			if all[i].taught, err = classifier.Taught(tx, account); err != nil {
+				return nil, fmt.Errorf("what account %s has taught: %w", account, err)
+			}
+		}
+		return all, nil
+	})
 }
 
 // Sender is the address that the message is from, as correspondents has it, where a domain

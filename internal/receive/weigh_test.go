@@ -37,7 +37,7 @@ func weighing(t *testing.T, q *outbox) (*MX, *evidence.Room) {
 		}
 	}
 	mx, _ := authenticated(t, q, false)
-	mx.Junk = &evidence.Room{Correspondents: &correspondents.Store{DB: db, Now: func() time.Time { return noon }}, Classifier: &classifier.Store{DB: db, Now: func() time.Time { return noon }},
+	mx.Junk = &evidence.Room{DB: db, Correspondents: &correspondents.Store{DB: db, Now: func() time.Time { return noon }}, Classifier: &classifier.Store{DB: db, Now: func() time.Time { return noon }},
 		Limits: junk.Limits{Junk: 10, Reject: 30}, Hostname: dns.MustParse("mx.here.test")}
 	return mx, mx.Junk
 }

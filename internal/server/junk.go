@@ -23,6 +23,6 @@ func (b *builder) junk(db *store.Store, resolver dns.Resolver) *evidence.Room {
 	for _, l := range c.DNSBL {
 		lists.Zones = append(lists.Zones, blocklist.Zone{Name: l.Zone, Points: l.Points})
 	}
-	return &evidence.Room{Rspamd: rspamd.New(c.Rspamd, b.cfg.Hostname.ASCII()), OnSilence: c.Rspamd.OnFailure, Greylist: c.Rspamd.Greylist, Asked: b.metrics.Filtered, Log: b.area(config.LogReceive),
+	return &evidence.Room{DB: db, Rspamd: rspamd.New(c.Rspamd, b.cfg.Hostname.ASCII()), OnSilence: c.Rspamd.OnFailure, Greylist: c.Rspamd.Greylist, Asked: b.metrics.Filtered, Log: b.area(config.LogReceive),
 		Lists: lists, Correspondents: known, Classifier: &classifier.Store{DB: db, Now: b.Now}, Limits: junk.Limits{Junk: c.Points, Reject: c.RejectPoints}, Hostname: b.cfg.Hostname, Decided: b.metrics.Weighed}
 }
