@@ -66,7 +66,7 @@ func VerifyARC(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) (
 	if len(sets) == 0 {
 		return ARC{Result: ARCNone}, nil
 	}
-	c := &chain{h: h, bodies: bodySums{body: body, sums: make(map[bodyForm]bodySum)}, sets: sets, now: limits.Now()}
+	c := &chain{h: h, bodies: bodySums{body: body, sums: make(map[bodyForm]bodySum)}, sets: sets, now: limits.Now(), keys: limits.Keys}
 	c.verify(ctx, r)
 	return c.out, nil
 }
@@ -139,6 +139,7 @@ type chain struct {
 	bodies bodySums
 	sets   []set
 	now    time.Time
+	keys   *KeyCache
 	out    ARC
 }
 
@@ -164,7 +165,7 @@ func (c *chain) verify(ctx context.Context, r dns.Resolver) {
 		}
 		c.out.Sets = append(c.out.Sets, ARCSet{Instance: i + 1, Domain: seals[i].Domain, Selector: seals[i].Selector, Claimed: claimed, Results: claims(*s.results)})
 	}
-	fetch(ctx, r, slices.Concat(seals, messages))
+	fetch(ctx, r, c.keys, slices.Concat(seals, messages))
 	c.messages(messages)
 	c.seals(seals)
 	if c.out.Result == "" {

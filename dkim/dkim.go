@@ -59,4 +59,5 @@ type Verification struct {
 type Limits struct {
 	Signatures int              // looked at, from the top: 8
 	Now        func() time.Time // nil: time.Now
+	Keys       *KeyCache        // remembers keys from one message to the next; nil: none are
 }

@@ -21,7 +21,7 @@ func TestPanicInFetchReachesCaller(t *testing.T) {
 	for _, s := range sigs {
 		s.Domain, s.Selector = dns.MustParse("a.test"), "s"
 	}
-	watch.Do(guard.SMTP, func() { fetch(t.Context(), brokenResolver{}, sigs) })
+	watch.Do(guard.SMTP, func() { fetch(t.Context(), brokenResolver{}, nil, sigs) })
 	if !watch.Saw(guard.SMTP, 1) {
 		t.Errorf("counted: %v", watch.Seen())
 	}

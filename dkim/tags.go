@@ -53,12 +53,16 @@ func (ts tags) list(name string) []string {
 }
 
 func unspace(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
-			return -1
+	if !strings.ContainsAny(s, " \t\r\n") {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if c := s[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			b = append(b, c)
 		}
-		return c
-	}, s)
+	}
+	return string(b)
 }
 
 // parseTags reads a tag list; a name that stands twice makes it invalid.

@@ -54,7 +54,7 @@ func Verify(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) ([]V
 			sigs = append(sigs, parseSignature(f, limits.Now()))
 		}
 	}
-	fetch(ctx, r, sigs)
+	fetch(ctx, r, limits.Keys, sigs)
 	bodies := bodySums{body: body, sums: make(map[bodyForm]bodySum)}
 	out := make([]Verification, len(sigs))
 	for i, s := range sigs {
@@ -211,18 +211,21 @@ func (s *signature) parseHashes(ts tags) error {
 	return errors.Join(err1, err2)
 }
 
-// fetch looks the keys of all signatures up that are not settled yet.
-func fetch(ctx context.Context, r dns.Resolver, sigs []*signature) {
-	var wg guard.Group
-	for _, s := range sigs {
-		if s.Err == nil {
-			wg.Go(func() { s.fetch(ctx, r) })
-		}
+// fetch looks the keys of all signatures up that are not settled yet, all at once.
+func fetch(ctx context.Context, r dns.Resolver, keys *KeyCache, sigs []*signature) {
+	sigs = slices.DeleteFunc(slices.Clone(sigs), func(s *signature) bool { return s.Err != nil })
+	if len(sigs) == 0 {
+		return
 	}
+	var wg guard.Group
+	for _, s := range sigs[1:] {
+		wg.Go(func() { s.fetch(ctx, r, keys) })
+	}
+	wg.Do(func() { sigs[0].fetch(ctx, r, keys) }) // one goroutine fewer
 	wg.Wait()
 }
 
-func (s *signature) fetch(ctx context.Context, r dns.Resolver) {
+func (s *signature) fetch(ctx context.Context, r dns.Resolver, keys *KeyCache) {
 	name, err := s.Domain.Prefix(s.Selector + "._domainkey")
 	if err != nil {
 		s.settle(PermError, err)
@@ -244,7 +247,7 @@ func (s *signature) fetch(ctx context.Context, r dns.Resolver) {
 	}
 	var fault error
 	for _, txt := range answer.Records[:min(len(answer.Records), maxKeyRecords)] {
-		rec, err := parseRecord(txt)
+		rec, err := keys.parse(txt)
 		if err != nil {
 			fault = err
 			continue

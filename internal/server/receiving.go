@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"waxwing/dkim"
 	"waxwing/internal/config"
 	"waxwing/internal/disk"
 	"waxwing/internal/dmarcresult"
@@ -85,7 +86,7 @@ func (f *front) authentication() *receive.Authentication {
 		results = f.rooms.DMARCResults
 	}
 	return &receive.Authentication{Results: results, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
-		Verifier: &verify.Verifier{DNS: f.rooms.DNS, Hostname: f.cfg.Hostname.ASCII(), Now: f.Now, Guard: f.guard}}
+		Verifier: &verify.Verifier{DNS: f.rooms.DNS, Hostname: f.cfg.Hostname.ASCII(), Now: f.Now, Guard: f.guard, Keys: new(dkim.KeyCache)}}
 }
 
 // submission serves the programs of those who have an account here.

@@ -45,6 +45,7 @@ type Verifier struct {
 	Hostname string           // this server's, for SPF's macros
 	Now      func() time.Time // nil: time.Now
 	Guard    *guard.Guard
+	Keys     *dkim.KeyCache // nil: keys are read anew for each message
 }
 
 // Client is who hands a message in.
@@ -98,7 +99,7 @@ func (r *Run) Finish(ctx context.Context, h message.Header, msg []byte) *Facts {
 	early, stop := context.WithTimeout(ctx, budget-reserve)
 	defer stop()
 	f := &Facts{IP: r.client.IP.Unmap(), HELO: clip(r.client.HELO), Sender: clip(r.client.Sender)}
-	limits := dkim.Limits{Now: r.v.Now}
+	limits := dkim.Limits{Now: r.v.Now, Keys: r.v.Keys}
 	signatures, err := dkim.Verify(early, r.v.DNS, msg, limits)
 	for _, s := range signatures {
 		f.DKIM = append(f.DKIM, signature(s))
@@ -195,7 +196,11 @@ func (f *Facts) authors(ctx context.Context, r dns.Resolver, h message.Header) {
 	f.DMARC = make([]DMARC, len(domains))
 	var wg guard.Group
 	for i, d := range domains {
-		wg.Go(func() {
+		run := wg.Go
+		if i == len(domains)-1 {
+			run = wg.Do // one goroutine fewer
+		}
+		run(func() {
 			mine := ids
 			mine.From = d
 			o := dmarc.Check(ctx, r, mine)
