@@ -85,6 +85,10 @@ func (b *MX) verified(ctx context.Context, f *Facts) Decision {
 	}
 	b.log().Info("message verified", "message", delivery.ID(f.Envelope.ID).String(), "from", f.Envelope.Sender, "action", d.Action.String(),
 		"word", string(d.Word), "authenticated", facts.Authenticated(), "peer", f.Envelope.Peer)
+	if f.Envelope.Facts, err = json.Marshal(facts); err != nil {
+		return refused(localError(err))
+	}
+	f.top = facts.Results(b.Hostname).Field()
 	if r := answer(facts); r != nil {
 		return refused(r)
 	}
@@ -94,10 +98,6 @@ func (b *MX) verified(ctx context.Context, f *Facts) Decision {
 	for i := range f.Envelope.Recipients {
 		f.Envelope.Recipients[i].Junk = f.aside != "" && !trusting[i]
 	}
-	if f.Envelope.Facts, err = json.Marshal(facts); err != nil {
-		return refused(localError(err))
-	}
-	f.top = facts.Results(b.Hostname).Field()
 	return Decision{}
 }
 

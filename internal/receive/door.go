@@ -79,6 +79,8 @@ type session struct {
 	door   *Door
 	checks []Check
 	facts  Facts
+	// refused has each message that a check refuses for good; nil: nobody asks for it.
+	refused func(ctx context.Context, r *smtp.Reply, content delivery.Content)
 }
 
 func (d *Door) session(conn smtpserver.Conn, checks []Check) session {
@@ -157,6 +159,9 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 	}()
 	switch {
 	case d.Reply != nil && !d.Reply.Positive():
+		if s.refused != nil && d.Reply.Permanent() {
+			s.refused(ctx, d.Reply, s.content(ctx, d))
+		}
 		return nil, d.Reply
 	case len(f.Envelope.Recipients) == 0 && d.Reply == nil:
 		return nil, localError(errors.New("the checks have left no recipient and no answer"))
@@ -164,9 +169,14 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 		accepted = true
 		return d.Reply, nil
 	}
-	reply, err := s.door.accept(ctx, f.Envelope, in.content(slices.Concat(f.top, s.trace(ctx).field(), d.Fields)))
+	reply, err := s.door.accept(ctx, f.Envelope, s.content(ctx, d))
 	accepted = err == nil
 	return reply, err
+}
+
+// content is the message with what the checks and this door add to it.
+func (s *session) content(ctx context.Context, d Decision) delivery.Content {
+	return s.facts.in.content(slices.Concat(s.facts.top, s.trace(ctx).field(), d.Fields))
 }
 
 // check makes one decision of those on the whole message: the first refusal, or all

@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/evidence"
+	"waxwing/internal/rejects"
 	"waxwing/internal/route"
 	"waxwing/internal/turns"
 	"waxwing/message"
@@ -35,6 +36,8 @@ type MX struct {
 	// Junk decides, on what Auth has found, which accounts have a message in their inbox;
 	// nil: nobody does.
 	Junk *evidence.Room
+	// Rejects keeps what is refused, for the accounts that want it (JNK-4); nil: nobody does.
+	Rejects *rejects.Store
 }
 
 // senderTimeout bounds the look at a sender's domain: with no DNS to ask, mail
@@ -55,6 +58,9 @@ type reportRecipient struct {
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
 	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.weigh()}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
 	s := &mxSession{b.session(conn, checks), b}
+	if b.Rejects != nil {
+		s.refused = s.keep
+	}
 	s.facts.name = lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
 	return s, nil
 }

@@ -42,10 +42,6 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 		return refused(localError(err))
 	}
 	decisions := weighed.Decisions
-	if r := refusal(owners, decisions); r != nil {
-		b.log().Info("message refused as junk", "message", delivery.ID(f.Envelope.ID).String(), "from", f.Envelope.Sender, "text", r.Text(), "peer", f.Envelope.Peer)
-		return refused(r)
-	}
 	for i := range f.Envelope.Recipients {
 		d, ok := decisions[owners[i]]
 		if !ok {
@@ -59,6 +55,10 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 		}
 		r.Evidence = string(kept)
 		b.log().Info("message weighed", "message", delivery.ID(f.Envelope.ID).String(), "account", owners[i], "action", d.Action.String(), "sum", d.Sum, "reasons", d.Reasons())
+	}
+	if r := refusal(owners, decisions); r != nil {
+		b.log().Info("message refused as junk", "message", delivery.ID(f.Envelope.ID).String(), "from", f.Envelope.Sender, "text", r.Text(), "peer", f.Envelope.Peer)
+		return refused(r)
 	}
 	return Decision{Taken: func() { b.Junk.Taken(weighed) }}
 }

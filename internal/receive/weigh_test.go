@@ -21,6 +21,9 @@ import (
 	"waxwing/internal/evidence"
 	"waxwing/internal/guard"
 	"waxwing/internal/junk"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/rejects"
 	"waxwing/internal/rspamd"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -78,6 +81,58 @@ func TestHeardOnceTaken(t *testing.T) {
 		if d := weighedAs(t, q.last(t), 0); words(d) != want {
 			t.Errorf("%q, want %q", words(d), want)
 		}
+	}
+}
+
+// JNK-4: what is refused for good, as junk or for its author's DMARC policy, is kept for the accounts that want it,
+// with the reply and the evidence; what is put off is not.
+func TestRejectsKept(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	now := func() time.Time { return noon }
+	db := room.Correspondents.DB
+	boxes := &mailboxes.Store{DB: db, Now: now}
+	mx.Rejects = &rejects.Store{DB: db, Boxes: boxes, Now: now}
+	room.Limits = junk.Limits{Junk: 10, Reject: 15}
+	for _, err := range []error{
+		mx.Rejects.Want(t.Context(), "joe", true),
+		db.Write(t.Context(), func(tx *store.Tx) error {
+			return correspondents.Mark(tx, "joe", "x@good.test", junk.MarkedJunk, noon)
+		}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := serve(t, mx, nil)
+	c.send("550 5.7.1 this message is refused as junk", "<x@good.test>", "<joe@here.test>", "From: x@good.test\r\nMessage-ID: <1@good.test>\r\n\r\nbody")
+	c.send("550 5.7.1", "<x@plain.test>", "<joe@here.test> <ann@here.test>", "From: x@signed.test\r\n\r\nforged")
+	c.send("550 5.7.1", "<x@plain.test>", "<ann@here.test>", "From: x@signed.test\r\n\r\nforged, to one who does not care")
+	all, err := boxes.List(t.Context(), "joe", mailbox.Rejects, 0)
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d kept, want 2: %v", len(all), err)
+	}
+	if !strings.Contains(all[1].Evidence, "marked-junk") || len(all[1].Facts) == 0 || len(all[0].Facts) == 0 {
+		t.Errorf("%+v", all)
+	}
+	content, _, err := boxes.Open(t.Context(), all[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := content.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	text, err := io.ReadAll(from)
+	for _, want := range []string{"Waxwing-Rejected: 550 5.7.1 ", "\r\nAuthentication-Results: mx.here.test", "\r\nReceived: from ", "\r\n\r\nforged"} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%v: no %q in\n%s", err, want, text)
+		}
+	}
+	if other, err := boxes.List(t.Context(), "ann", mailbox.Rejects, 0); err != nil || len(other) != 0 || q.count() != 0 {
+		t.Errorf("ann has %d, the queue %d: %v", len(other), q.count(), err)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"waxwing/internal/metrics"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
+	"waxwing/internal/rejects"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/signing"
@@ -74,6 +75,7 @@ type Rooms struct {
 	// Certificates looks after the host's certificates and keys.
 	Certificates *acme.Service
 	Junk         *evidence.Room
+	Rejects      *rejects.Store
 	home         *home
 }
 
@@ -152,11 +154,13 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept := &rejects.Store{DB: db, Boxes: boxes, Now: b.Now}
+	b.everyHour("messages that were refused long ago were not removed", kept.Tidy)
 	return &Rooms{
 		Store: db, DNS: resolver, Accounts: users, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
-		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Metrics: b.metrics, Certificates: certificates, home: home,
+		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Rejects: kept, Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }
 

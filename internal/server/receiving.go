@@ -52,7 +52,7 @@ func (f *front) mx(l net.Listener, c config.Listen) (serve, error) {
 		return nil, err
 	}
 	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
-	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication()}
+	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication(), Rejects: f.rooms.Rejects}
 	if f.cfg.Junk.Filter {
 		mx.Junk = f.rooms.Junk
 	}

@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/evidence"
 	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
+	"waxwing/internal/rejects"
 	"waxwing/internal/rspamd"
 	"waxwing/internal/store"
 	"waxwing/internal/upkeep"
@@ -28,6 +29,7 @@ func (p *program) junkNoun() *cobra.Command {
 				return p.train(ctx, o, args, from)
 			})},
 		cli.Verb{Use: "mark ACCOUNT ADDRESS|@DOMAIN good|junk|none", Short: "say what mail of a sender is", Example: "junk mark joe @news.example good", Run: p.OnStore(p.markSender)},
+		cli.Verb{Use: "rejects ACCOUNT on|off", Short: "keep messages for an account that are refused, in its mailbox Rejects", Run: p.OnStore(p.keepRejects)},
 		cli.Verb{Use: "show ACCOUNT", Short: "how much an account has taught", Run: p.OnStore(p.showModel)},
 		cli.Verb{Use: "forget ACCOUNT", Short: "forget what an account has taught, and its correspondents",
 			Run: p.OnStore(func(ctx context.Context, o *upkeep.Opened, args []string) error {
@@ -74,7 +76,29 @@ func (p *program) showModel(ctx context.Context, o *upkeep.Opened, args []string
 		asked = fmt.Sprintf("is asked from %d messages of each kind on", classifier.Enough)
 	}
 	fmt.Fprintf(p.Stdout, "%s: %d good messages, %d of junk, %d words; the classifier %s\n", args[0], m.Good, m.Junk, m.Words, asked)
+	kept, err := p.rejects(o).Wanted(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	if kept {
+		fmt.Fprintf(p.Stdout, "messages that are refused are kept in the mailbox %s for %d days\n", mailbox.Rejects, rejects.Days)
+	}
 	return nil
+}
+
+func (p *program) rejects(o *upkeep.Opened) *rejects.Store {
+	return &rejects.Store{DB: o.Store, Boxes: o.Mailboxes, Now: p.Now}
+}
+
+func (p *program) keepRejects(ctx context.Context, o *upkeep.Opened, args []string) error {
+	want, ok := map[string]bool{"on": true, "off": false}[args[1]]
+	if !ok {
+		return cli.Usagef("%q: say on, to have messages kept that are refused, or off", args[1])
+	}
+	if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
+		return err
+	}
+	return p.rejects(o).Want(ctx, args[0], want)
 }
 
 func (p *program) markSender(ctx context.Context, o *upkeep.Opened, args []string) error {

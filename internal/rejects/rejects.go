@@ -1,0 +1,196 @@
+// Package rejects keeps messages that were refused, for some days, in the Rejects mailbox of
+// the accounts that want it, so that a wrong refusal can be found (JNK-4). The sender has been
+// told that the message was refused all the same.
+package rejects
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"waxwing/internal/body"
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/store"
+	"waxwing/message"
+)
+
+// What an account keeps: what is older goes, and the oldest where there is more.
+const (
+	Days     = 14
+	MaxCount = 1000
+	MaxSize  = 8 << 20 // octets of one message
+	MaxTotal = 64 << 20
+)
+
+// FieldName is of the header field that has the reply with which a message was refused.
+const FieldName = "Waxwing-Rejected"
+
+// removeBatch is how many messages one transaction removes.
+const removeBatch = 50
+
+// Store keeps what was refused. Its methods may be called at the same time.
+type Store struct {
+	DB    *store.Store
+	Boxes *mailboxes.Store
+	Now   func() time.Time
+}
+
+// Reject is a message that was refused.
+type Reject struct {
+	ID        int64
+	Sender    string          // the reverse-path without brackets
+	Copies    []delivery.Copy // to whom it was, of accounts here
+	Content   delivery.Content
+	Reply     string // with which it was refused
+	MessageID string // as message.CleanMessageID has it
+	Facts     []byte // what was found out about who sent it, JSON
+}
+
+// Want says whether an account wants to see what is refused. What it has of it stays for its days.
+func (s *Store) Want(ctx context.Context, account string, want bool) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		q := `INSERT INTO junk_rejects (account) VALUES (?) ON CONFLICT DO NOTHING`
+		if !want {
+			q = `DELETE FROM junk_rejects WHERE account = ?`
+		}
+		_, err := tx.Exec(q, account)
+		return err
+	})
+}
+
+// Wanted is whether an account wants to see what is refused.
+func (s *Store) Wanted(ctx context.Context, account string) (bool, error) {
+	all, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM junk_rejects WHERE account = ?`, account)
+	return len(all) > 0, err
+}
+
+// Keep puts a message into the Rejects mailbox of those of its accounts that want it. One
+// that is larger than MaxSize is not kept. n is how many accounts have it.
+func (s *Store) Keep(ctx context.Context, r Reject) (n int, err error) {
+	if r.Content.Size() > MaxSize {
+		return 0, nil
+	}
+	wanted := map[string]bool{}
+	var copies []delivery.Copy
+	for _, c := range r.Copies {
+		if _, asked := wanted[c.Account]; !asked {
+			if wanted[c.Account], err = s.Wanted(ctx, c.Account); err != nil {
+				return 0, fmt.Errorf("keep a refused message: %w", err)
+			}
+		}
+		if wanted[c.Account] {
+			c.Mailbox = mailbox.Rejects
+			copies = append(copies, c)
+		}
+	}
+	if len(copies) == 0 {
+		return 0, nil
+	}
+	if err := s.keep(ctx, r, copies); err != nil {
+		return 0, fmt.Errorf("keep a refused message: %w", err)
+	}
+	for account, has := range wanted {
+		if !has {
+			continue
+		}
+		if err := s.bound(ctx, account); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) error {
+	content := delivery.WithHeader(message.Fold(FieldName, r.Reply), r.Content)
+	d := mailbox.Delivery{Body: r.ID, Size: content.Size(), Sender: r.Sender, MessageID: r.MessageID, Facts: r.Facts}
+	bodies := body.Store{DB: s.DB, Now: s.Now}
+	if d.Size > body.MaxInline {
+		if err := bodies.Put(ctx, r.ID, content); err != nil {
+			return err
+		}
+	} else {
+		from, err := content.Open()
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		if d.Data, err = io.ReadAll(from); err != nil {
+			return err
+		}
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Boxes.Deliver(tx, d, copies) })
+}
+
+// kept is one message of a Rejects mailbox.
+type kept struct{ id, body, size, received int64 }
+
+// tooMany are those to be removed of all that an account has kept, newest first.
+func tooMany(all []kept, before time.Time) []kept {
+	var total int64
+	for i, k := range all {
+		if total += k.size; i >= MaxCount || total > MaxTotal || k.received < store.Time(before) {
+			return all[i:]
+		}
+	}
+	return nil
+}
+
+// bound removes what an account has kept for long enough, or too much of.
+func (s *Store) bound(ctx context.Context, account string) error {
+	all, err := store.List(ctx, s.DB, func(r store.Row) (k kept, err error) {
+		return k, r.Scan(&k.id, &k.body, &k.size, &k.received)
+	}, `SELECT m.id, m.body, m.size, m.received FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox
+		WHERE b.account = ? AND b.name = ? ORDER BY m.received DESC, m.id DESC`, account, mailbox.Rejects)
+	if err != nil {
+		return fmt.Errorf("refused messages of %s: %w", account, err)
+	}
+	doomed := tooMany(all, s.Now().AddDate(0, 0, -Days))
+	bodies := body.Store{DB: s.DB, Now: s.Now}
+	for len(doomed) > 0 {
+		some := doomed[:min(len(doomed), removeBatch)]
+		doomed = doomed[len(some):]
+		if err := s.DB.Write(ctx, func(tx *store.Tx) error { return remove(tx, some) }); err != nil {
+			return fmt.Errorf("remove refused messages of %s: %w", account, err)
+		}
+		for _, k := range some {
+			if err := bodies.Remove(ctx, k.body); err != nil {
+				return fmt.Errorf("remove refused messages of %s: %w", account, err)
+			}
+		}
+	}
+	return nil
+}
+
+func remove(tx *store.Tx, some []kept) error {
+	for _, k := range some {
+		n, err := tx.Exec(`DELETE FROM mailbox_messages WHERE id = ?`, k.id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue // another machine has done it
+		}
+		if err := body.Drop(tx, k.body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Tidy removes what all accounts have kept for long enough.
+func (s *Store) Tidy(ctx context.Context) error {
+	accounts, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM mailboxes WHERE name = ?`, mailbox.Rejects)
+	if err != nil {
+		return fmt.Errorf("accounts with refused messages: %w", err)
+	}
+	for _, a := range accounts {
+		if err := s.bound(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
