@@ -37,6 +37,17 @@ func call(t *testing.T, args ...string) called {
 // tree is the program's commands.
 func tree() *cobra.Command { return commands(&cli.Program{}) }
 
+// some are all calls; with -short every seventh: each starts the program, and one is like the other.
+func some(calls [][]string) (out [][]string) {
+	if !testing.Short() {
+		return calls
+	}
+	for i := 0; i < len(calls); i += 7 {
+		out = append(out, calls[i])
+	}
+	return out
+}
+
 // lines are all calls "COMMAND", "COMMAND ACTION" and so on that do something.
 func lines() (out [][]string) { return descend(tree(), nil, false) }
 
@@ -71,7 +82,7 @@ func setUp(t *testing.T) (config string) {
 // fits a terminal of 80 columns.
 func TestHelpOfEveryCommand(t *testing.T) {
 	t.Parallel()
-	for _, l := range append(descend(tree(), nil, true), []string{}) {
+	for _, l := range some(append(descend(tree(), nil, true), []string{})) {
 		if len(l) > 0 && l[0] == "sendmail" {
 			continue // its -h is sendmail's own flag; testdata/script/sendmail.txtar has its --help
 		}
@@ -91,7 +102,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 // the right usage, with nothing on stdout.
 func TestWrongUsageOfEveryCommand(t *testing.T) {
 	t.Parallel()
-	for _, l := range lines() {
+	for _, l := range some(lines()) {
 		if l[0] == "sendmail" {
 			continue // it keeps the exit codes of sysexits.h
 		}
@@ -127,7 +138,7 @@ func takesMany(t *testing.T, line []string) bool {
 func TestNoArgumentsToEveryCommand(t *testing.T) {
 	t.Parallel()
 	config := setUp(t)
-	for _, l := range lines() {
+	for _, l := range some(lines()) {
 		if staysUp(l[0]) || l[0] == "sendmail" {
 			continue
 		}
@@ -168,7 +179,7 @@ func TestFullDiskBehindEveryCommand(t *testing.T) {
 	if err := os.WriteFile(config+".store", []byte("version = 1\ntransport = []\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range everyPrint(config) {
+	for _, args := range some(everyPrint(config)) {
 		var out, stderr bytes.Buffer
 		code := cli.Run(t.Context(), cli.Env{Stdin: strings.NewReader("a-good-password\n"), Stdout: &out, Stderr: &stderr}, args, commands)
 		if out.Len() == 0 {

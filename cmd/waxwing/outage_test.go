@@ -38,7 +38,7 @@ func TestPostgresAway(t *testing.T) {
 		k.more(40)
 		k.round.Add(1)
 		db.ctl(t, "stop", "-m", how)
-		k.answers(4, 5*time.Second)
+		k.answers(4, time.Minute)
 		db.start(t)
 		k.answers(2, time.Minute)
 		k.more(40)
