@@ -52,23 +52,28 @@ type set struct {
 // VerifyARC verifies a message's chain as RFC 8617 §5.2 has it. The error is one
 // of the message.
 func VerifyARC(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) (ARC, error) {
-	h, body, err := message.SplitHeader(msg)
+	m, err := Read(msg)
 	if err != nil {
 		return ARC{}, fmt.Errorf("ARC: %w", err)
 	}
+	return m.VerifyARC(ctx, r, limits), nil
+}
+
+// VerifyARC is the function VerifyARC.
+func (m *Message) VerifyARC(ctx context.Context, r dns.Resolver, limits Limits) ARC {
 	if limits.Now == nil {
 		limits.Now = time.Now
 	}
-	sets, err := collect(h)
+	sets, err := collect(m.header)
 	if err != nil {
-		return ARC{Result: Fail, Err: err}, nil
+		return ARC{Result: Fail, Err: err}
 	}
 	if len(sets) == 0 {
-		return ARC{Result: ARCNone}, nil
+		return ARC{Result: ARCNone}
 	}
-	c := &chain{h: h, bodies: bodySums{body: body, sums: make(map[bodyForm]bodySum)}, sets: sets, now: limits.Now(), keys: limits.Keys}
+	c := &chain{m: m, sets: sets, now: limits.Now(), keys: limits.Keys}
 	c.verify(ctx, r)
-	return c.out, nil
+	return c.out
 }
 
 // collect sorts ARC fields into sets and checks their structure (RFC 8617 §5.2, 1 to 3A).
@@ -135,12 +140,11 @@ func instance(f message.Field) (int, error) {
 
 // chain is a verification under way.
 type chain struct {
-	h      message.Header
-	bodies bodySums
-	sets   []set
-	now    time.Time
-	keys   *KeyCache
-	out    ARC
+	m    *Message
+	sets []set
+	now  time.Time
+	keys *KeyCache
+	out  ARC
 }
 
 func (c *chain) fail(r Result, format string, args ...any) {
@@ -187,7 +191,7 @@ func (c *chain) messages(all []*signature) {
 	for i := len(all) - 1; i >= 0; i-- {
 		s := all[i]
 		if s.Err == nil {
-			s.verify(c.h, &c.bodies)
+			s.verify(c.m)
 		}
 		if s.Err == nil {
 			continue

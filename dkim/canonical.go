@@ -44,74 +44,174 @@ func canonicalHeader(dst []byte, raw []byte, relaxed bool) []byte {
 // bodyHash is SHA-256 over the canonical body, of which limit octets count; a
 // negative limit is all. short reports a body that is shorter than limit.
 func bodyHash(body []byte, relaxed bool, limit int64) (sum []byte, short bool) {
-	w := &limited{Hash: sha256.New(), left: limit}
-	var line []byte
-	empty := 0 // lines held back: at the end of the body they do not count
-	lines := 0
-	for len(body) > 0 {
-		raw := body
-		if i := bytes.IndexByte(body, '\n'); i >= 0 {
-			raw, body = body[:i], body[i+1:]
-			raw = bytes.TrimSuffix(raw, []byte{'\r'})
-		} else {
-			body = nil
+	h := newBodyHasher(bodyForm{relaxed: relaxed, limit: limit})
+	_, _ = h.Write(body) // a hash takes every write
+	return h.finish()
+}
+
+// bodyHasher hashes the canonical form of what is written to it, in pieces of any size: it holds
+// back no more than the state below, however long a line is.
+type bodyHasher struct {
+	hash    hash.Hash
+	left    int64 // how many octets count yet; negative: all
+	relaxed bool
+
+	out   []byte // not hashed yet
+	empty int    // lines held back: at the end of the body they do not count
+	lines int
+	cr    bool // held back, since it may be half of a line's end
+	space bool // white space, held back: at the end of a line it does not count
+	text  bool // the line has something that counts
+	open  bool // something stands behind the last line end
+}
+
+// gathered is how much is handed to the hash at a time.
+const gathered = 4 << 10
+
+func newBodyHasher(f bodyForm) *bodyHasher {
+	return &bodyHasher{hash: sha256.New(), left: f.limit, relaxed: f.relaxed, out: make([]byte, 0, gathered)}
+}
+
+// Write never fails.
+func (h *bodyHasher) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			h.part(p)
+			break
 		}
-		if relaxed {
-			line = relaxedLine(line[:0], raw)
-			raw = line
-		}
-		if len(raw) == 0 {
-			empty++
+		h.lastPart(p[:i])
+		p = p[i+1:]
+	}
+	return n, nil
+}
+
+// part takes a piece of a line that goes on.
+func (h *bodyHasher) part(p []byte) {
+	h.open = true
+	h.release()
+	if last := len(p) - 1; p[last] == '\r' {
+		p, h.cr = p[:last], true
+	}
+	h.content(p)
+}
+
+// lastPart takes what stands before a line's end.
+func (h *bodyHasher) lastPart(p []byte) {
+	if len(p) > 0 {
+		h.release()
+		h.content(bytes.TrimSuffix(p, crlf[:1]))
+	}
+	h.cr = false
+	h.endLine()
+}
+
+// release lets a CR that was no part of a line's end count.
+func (h *bodyHasher) release() {
+	if h.cr {
+		h.cr = false
+		h.content(crlf[:1])
+	}
+}
+
+func (h *bodyHasher) endLine() {
+	if h.text {
+		h.put(crlf)
+		h.lines++
+	} else {
+		h.empty++
+	}
+	h.text, h.space, h.open = false, false, false
+}
+
+// content takes octets of a line. RFC 6376 §3.4.4: in the relaxed form a run of white space is
+// one space, and none at the end of a line.
+func (h *bodyHasher) content(p []byte) {
+	if !h.relaxed {
+		h.emit(p)
+		return
+	}
+	for len(p) > 0 {
+		if p[0] == ' ' || p[0] == '\t' {
+			h.space = true
+			p = bytes.TrimLeft(p, " \t")
 			continue
 		}
-		for ; empty > 0; empty-- {
-			w.write(crlf)
+		n := plain(p)
+		if h.space {
+			h.space = false
+			h.emit(oneSpace)
 		}
-		w.write(raw)
-		w.write(crlf)
-		lines++
+		h.emit(p[:n])
+		p = p[n:]
+	}
+}
+
+var oneSpace, twoSpaces = []byte{' '}, []byte("  ")
+
+// plain is how much of p, which begins with no white space, counts as it stands: up to white space that
+// ends p or is other than one space.
+func plain(p []byte) int {
+	if bytes.IndexByte(p, '\t') < 0 && !bytes.Contains(p, twoSpaces) { // most lines
+		return len(bytes.TrimRight(p, " "))
+	}
+	for n := 0; ; {
+		i := bytes.IndexByte(p[n:], ' ')
+		end := len(p)
+		if i >= 0 {
+			end = n + i
+		}
+		if tab := bytes.IndexByte(p[n:end], '\t'); tab >= 0 {
+			return n + tab
+		}
+		if end+1 >= len(p) || p[end+1] == ' ' || p[end+1] == '\t' {
+			return end
+		}
+		n = end + 1
+	}
+}
+
+// emit adds to the line what counts, and before it the empty lines that it was not known to count.
+func (h *bodyHasher) emit(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	for ; h.empty > 0; h.empty-- {
+		h.put(crlf)
+	}
+	h.text = true
+	h.put(p)
+}
+
+func (h *bodyHasher) put(p []byte) {
+	if h.left >= 0 {
+		p = p[:min(int64(len(p)), h.left)]
+		h.left -= int64(len(p))
+	}
+	if len(h.out)+len(p) > gathered {
+		_, _ = h.hash.Write(h.out) // a hash takes every write
+		h.out = h.out[:0]
+	}
+	if len(p) > gathered {
+		_, _ = h.hash.Write(p)
+		return
+	}
+	h.out = append(h.out, p...)
+}
+
+func (h *bodyHasher) finish() (sum []byte, short bool) {
+	h.release()
+	if h.open {
+		h.endLine()
 	}
 	// RFC 6376 §3.4.3: an empty body is one CRLF under simple, §3.4.4: nothing
 	// under relaxed.
-	if lines == 0 && !relaxed {
-		w.write(crlf)
+	if h.lines == 0 && !h.relaxed {
+		h.put(crlf)
 	}
-	return w.Sum(nil), w.left > 0
-}
-
-// relaxedLine is RFC 6376 §3.4.4 for one line without its end.
-func relaxedLine(dst, raw []byte) []byte {
-	if bytes.IndexByte(raw, '\t') < 0 && !bytes.Contains(raw, []byte("  ")) {
-		return append(dst, bytes.TrimRight(raw, " ")...)
-	}
-	space := false
-	for _, c := range raw {
-		if c == ' ' || c == '\t' {
-			space = true
-			continue
-		}
-		if space {
-			dst = append(dst, ' ')
-			space = false
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
-
-// limited hashes at most left octets; a negative left is no bound.
-type limited struct {
-	hash.Hash
-	left int64
-}
-
-func (l *limited) write(b []byte) {
-	if l.left >= 0 {
-		b = b[:min(int64(len(b)), l.left)]
-		l.left -= int64(len(b))
-	}
-	// A hash takes every write.
-	_, _ = l.Write(b)
+	_, _ = h.hash.Write(h.out)
+	return h.hash.Sum(nil), h.left > 0
 }
 
 // headerHash is SHA-256 over the fields named, each name taking the lowest one

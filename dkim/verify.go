@@ -38,10 +38,15 @@ func (v Verification) Allows(service string) bool {
 // signature stands in its Verification. A key whose service types leave out
 // e-mail may pass: ask Allows. Keys are looked up all at once; ctx bounds that.
 func Verify(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) ([]Verification, error) {
-	h, body, err := message.SplitHeader(msg)
+	m, err := Read(msg)
 	if err != nil {
 		return nil, fmt.Errorf("DKIM: %w", err)
 	}
+	return m.Verify(ctx, r, limits), nil
+}
+
+// Verify is the function Verify.
+func (m *Message) Verify(ctx context.Context, r dns.Resolver, limits Limits) []Verification {
 	if limits.Signatures <= 0 {
 		limits.Signatures = defaultSignatures
 	}
@@ -49,21 +54,20 @@ func Verify(ctx context.Context, r dns.Resolver, msg []byte, limits Limits) ([]V
 		limits.Now = time.Now
 	}
 	var sigs []*signature
-	for _, f := range h.Fields {
+	for _, f := range m.header.Fields {
 		if f.Is("DKIM-Signature") && len(sigs) < limits.Signatures {
 			sigs = append(sigs, parseSignature(f, limits.Now()))
 		}
 	}
 	fetch(ctx, r, limits.Keys, sigs)
-	bodies := bodySums{body: body, sums: make(map[bodyForm]bodySum)}
 	out := make([]Verification, len(sigs))
 	for i, s := range sigs {
 		if s.Err == nil {
-			s.verify(h, &bodies)
+			s.verify(m)
 		}
 		out[i] = s.Verification
 	}
-	return out, nil
+	return out
 }
 
 // signature is one on its way to a result. Err set means that it is settled.
@@ -261,8 +265,12 @@ func (s *signature) fetch(ctx context.Context, r dns.Resolver, keys *KeyCache) {
 
 // verify tries the keys; the first that fits settles the signature, else the
 // last fault does.
-func (s *signature) verify(h message.Header, bodies *bodySums) {
-	sum := bodies.get(s.form)
+func (s *signature) verify(m *Message) {
+	sum, err := m.sum(s.form)
+	if err != nil {
+		s.settle(TempError, err)
+		return
+	}
 	var header []byte
 	for _, rec := range s.records {
 		s.Services, s.Testing, s.KeyBits = rec.services, rec.testing, rec.bits
@@ -279,7 +287,7 @@ func (s *signature) verify(h message.Header, bodies *bodySums) {
 			return
 		}
 		if header == nil {
-			header = headerHash(h, s.SignedHeaders, s.field, s.relaxedHeader)
+			header = headerHash(m.header, s.SignedHeaders, s.field, s.relaxedHeader)
 		}
 		if rec.verify(header, s.sig) {
 			s.BodyRest = sum.rest
@@ -315,34 +323,4 @@ func (rec record) verify(sum, sig []byte) bool {
 		return ed25519.Verify(k, sum, sig)
 	}
 	return false
-}
-
-// bodySums keeps the body's hashes: signatures of one message mostly share one.
-type bodySums struct {
-	body []byte
-	sums map[bodyForm]bodySum
-}
-
-type bodyForm struct {
-	relaxed bool
-	limit   int64
-}
-
-type bodySum struct {
-	sum   []byte
-	short bool
-	rest  bool // the body goes on behind what l= covers
-}
-
-func (b *bodySums) get(f bodyForm) bodySum {
-	s, ok := b.sums[f]
-	if !ok {
-		s.sum, s.short = bodyHash(b.body, f.relaxed, f.limit)
-		if f.limit >= 0 && !s.short {
-			_, ends := bodyHash(b.body, f.relaxed, f.limit+1)
-			s.rest = !ends
-		}
-		b.sums[f] = s
-	}
-	return s
 }

@@ -82,7 +82,7 @@ func (r *Room) Weigh(ctx context.Context, m Message) (Weighed, error) {
 	// Most accounts have not taught enough, and reading the words costs more than verifying who sent
 	// the message.
 	if slices.ContainsFunc(memories, func(m memory) bool { return m.taught.Trained() }) {
-		words = bayes.Words(m.Whole)
+		words = bayes.Words(m.Whole[:min(len(m.Whole), maxTaught)])
 	}
 	out := Weighed{Decisions: map[string]junk.Decision{}, who: who}
 	for i, account := range m.Accounts {

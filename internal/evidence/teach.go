@@ -15,7 +15,7 @@ import (
 	"waxwing/internal/store"
 )
 
-// maxTaught is how much of a message is read to be learnt, in octets.
+// maxTaught is how much of a message is read to be learnt, and to be compared with what was, in octets.
 const maxTaught = 1 << 20
 
 // Teacher has accounts' classifiers learn messages of their mailboxes (JNK-2).

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"waxwing/authres"
+	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/verify"
 	"waxwing/message"
@@ -139,7 +140,11 @@ func weighed(t *testing.T, v *verify.Verifier, l letter) (opinion, string) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, l.Text)
 	}
-	f := v.Begin(t.Context(), verify.Client{IP: l.addr(), HELO: l.HELO, Sender: l.Sender}).Finish(t.Context(), h, l.Text)
+	m, err := dkim.Read(l.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := v.Begin(t.Context(), verify.Client{IP: l.addr(), HELO: l.HELO, Sender: l.Sender}).Finish(t.Context(), h, m)
 	f.IPRev.Result = "none"
 	o := opinion{"spf": string(f.SPF[len(f.SPF)-1].Result)}
 	for i, s := range f.DKIM {

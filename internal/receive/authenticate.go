@@ -63,7 +63,7 @@ func (b *MX) unverified(ctx context.Context, f *Facts) *smtp.Reply {
 
 // verified finds the facts, decides, and does as was decided.
 func (b *MX) verified(ctx context.Context, f *Facts) Decision {
-	msg, err := f.Whole()
+	msg, err := f.in.signed()
 	if err != nil {
 		return refused(localError(err))
 	}

@@ -156,6 +156,29 @@ func TestAccountTrust(t *testing.T) {
 }
 
 // A signature is enough, and what was found stands first in the header, with whether
+// A long message, which is in a file and whose header is written anew, is verified to its end.
+func TestLongMessageIsVerified(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"", "\r\nnot signed"} {
+		q := &outbox{}
+		mx, key := authenticated(t, q, false)
+		msg := "From: x@signed.test\r\nSubject: hi\r\n\r\n" + strings.Repeat("a line  with\twhite space\r\n", 2*inMemory/26) + "end"
+		signature, err := dkim.Sign([]byte(msg+"\r\n"), []dkim.Key{key}, dkim.SignOptions{Now: func() time.Time { return noon }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]string{true: "250", false: "550 5.7.1 signed.test is not authenticated"}[end == ""]
+		serve(t, mx, nil).send(want, "<bounce@plain.test>", "<joe@here.test>", "Return-Path: <forged@x.test>\r\n"+string(signature)+msg+end)
+		if end != "" {
+			continue
+		}
+		got := q.last(t)
+		if f := factsOf(t, got); len(f.DKIM) != 1 || f.DKIM[0].Result != dkim.Pass || strings.Contains(got.body, "Return-Path") {
+			t.Errorf("%+v", f.DKIM)
+		}
+	}
+}
+
 // DNSSEC vouches for it (AUT-2, AUT-8).
 func TestResultsField(t *testing.T) {
 	t.Parallel()

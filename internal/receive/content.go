@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"waxwing/dkim"
 	"waxwing/internal/delivery"
 	"waxwing/message"
 )
@@ -206,6 +207,25 @@ func (c *counter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
+}
+
+// signed is the message for whoever verifies its signatures; nil where its header cannot be
+// read. A long one is read from its file in pieces: many of them at once would fill the memory.
+func (in *incoming) signed() (*dkim.Message, error) {
+	var m *dkim.Message
+	var err error
+	if in.file != nil {
+		m, err = dkim.ReadFrom(io.NewSectionReader(in.file, 0, in.fileSize))
+	} else {
+		var msg []byte
+		if msg, err = in.whole(); err == nil {
+			m, err = dkim.Read(msg)
+		}
+	}
+	if syntax := (*message.SyntaxError)(nil); errors.As(err, &syntax) || errors.Is(err, message.ErrTooManyFields) {
+		return nil, nil
+	}
+	return m, err
 }
 
 // whole is the message in one piece, for signing and for report sinks. A long

@@ -91,8 +91,9 @@ func (r *Run) SPFPassed(ctx context.Context) bool {
 func (r *Run) Stop() { r.cancel() }
 
 // Finish verifies the whole message, of which h is the header, and
-// returns all facts but who is trusted, the client's name, and the decision.
-func (r *Run) Finish(ctx context.Context, h message.Header, msg []byte) *Facts {
+// returns all facts but who is trusted, the client's name, and the decision. A nil msg is one whose
+// header cannot be read: its signatures count for nothing.
+func (r *Run) Finish(ctx context.Context, h message.Header, msg *dkim.Message) *Facts {
 	defer r.cancel()
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
@@ -100,9 +101,10 @@ func (r *Run) Finish(ctx context.Context, h message.Header, msg []byte) *Facts {
 	defer stop()
 	f := &Facts{IP: r.client.IP.Unmap(), HELO: clip(r.client.HELO), Sender: clip(r.client.Sender)}
 	limits := dkim.Limits{Now: r.v.Now, Keys: r.v.Keys}
-	signatures, err := dkim.Verify(early, r.v.DNS, msg, limits)
-	for _, s := range signatures {
-		f.DKIM = append(f.DKIM, signature(s))
+	if msg != nil {
+		for _, s := range msg.Verify(early, r.v.DNS, limits) {
+			f.DKIM = append(f.DKIM, signature(s))
+		}
 	}
 	select {
 	case <-r.done:
@@ -114,8 +116,8 @@ func (r *Run) Finish(ctx context.Context, h message.Header, msg []byte) *Facts {
 	}
 	late := early.Err() != nil
 	f.authors(ctx, r.v.DNS, h)
-	if err == nil { // last, since it decides nothing
-		f.ARC = r.v.arc(ctx, msg, limits)
+	if msg != nil { // last, since it decides nothing
+		f.ARC = arc(msg.VerifyARC(ctx, r.v.DNS, limits))
 	}
 	f.Late = late || ctx.Err() != nil
 	return f
@@ -166,9 +168,8 @@ func signature(s dkim.Verification) Signature {
 	return out
 }
 
-func (v *Verifier) arc(ctx context.Context, msg []byte, limits dkim.Limits) *ARC {
-	chain, err := dkim.VerifyARC(ctx, v.DNS, msg, limits)
-	if err != nil || chain.Result == dkim.ARCNone {
+func arc(chain dkim.ARC) *ARC {
+	if chain.Result == dkim.ARCNone {
 		return nil
 	}
 	out := &ARC{Result: chain.Result, Sets: len(chain.Sets), Secure: len(chain.Sets) > 0}

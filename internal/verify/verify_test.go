@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"waxwing/dkim"
 	"waxwing/dmarc"
 	"waxwing/dns"
 	"waxwing/internal/guard"
@@ -37,13 +38,22 @@ func (broken) LookupTXT(_ context.Context, n dns.Name) (a dns.Answer[string], er
 
 const mail = "From: joe@example.org\r\n\r\nbody\r\n"
 
+func read(t *testing.T, text string) *dkim.Message {
+	t.Helper()
+	m, err := dkim.Read([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func finish(t *testing.T, r *Run) *Facts {
 	t.Helper()
 	h, _, err := message.SplitHeader([]byte(mail))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Finish(t.Context(), h, []byte(mail))
+	return r.Finish(t.Context(), h, read(t, mail))
 }
 
 var client = Client{IP: netip.MustParseAddr("::ffff:192.0.2.1"), HELO: "mail.example.org", Sender: "joe@example.org"}
@@ -94,7 +104,7 @@ func TestSlowForger(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := (&Verifier{DNS: slow{}}).Begin(t.Context(), Client{IP: client.IP, HELO: "slow.test", Sender: "x@slow.test"})
-		f := run.Finish(t.Context(), h, []byte(text))
+		f := run.Finish(t.Context(), h, read(t, text))
 		if len(f.DKIM) != 8 || len(f.DMARC) != 2 || f.DMARC[1].Result != dmarc.Fail || f.DMARC[1].Apply != dmarc.PolicyReject {
 			t.Errorf("%+v", f)
 		}
