@@ -117,7 +117,7 @@ func open(ctx context.Context, addr string, own net.IP, withTLS bool) (*client, 
 
 // envelope goes to where the data may come.
 func (c *client) envelope(to string) error {
-	for _, line := range []string{"MAIL FROM:<>", "RCPT TO:<" + to + ">"} {
+	for _, line := range []string{"MAIL FROM:<a@reporter.test>", "RCPT TO:<" + to + ">"} {
 		if err := c.say('2', line); err != nil {
 			return err
 		}

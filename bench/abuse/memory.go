@@ -13,8 +13,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"waxwing/dkim"
 )
 
 // attack is something that is done to a server. What it returns is said beside its
@@ -245,14 +243,17 @@ func (s *server) report(filler []byte) ([]byte, error) {
 		b.WriteString(text[:n] + "\r\n")
 		text = text[n:]
 	}
-	field, err := dkim.Sign(b.Bytes(), []dkim.Key{s.key}, dkim.SignOptions{})
-	return append(field, b.Bytes()...), err
+	return s.signed(b.Bytes())
 }
 
+// largeMessages are signed, so that each is read to its end.
 func largeMessages(size int64) func(context.Context, *server) (string, func(), error) {
-	return func(ctx context.Context, _ *server) (string, func(), error) {
-		line := []byte(strings.Repeat("The quick brown fox jumps over it. ", 3)[:76] + "\r\n")
-		block := bytes.Repeat(line, 800)
+	return func(ctx context.Context, s *server) (string, func(), error) {
+		line := strings.Repeat("The quick brown fox jumps over it. ", 3)[:76] + "\r\n"
+		text, err := s.signed([]byte("From: a@reporter.test\r\nSubject: large\r\n\r\n" + strings.Repeat(line, int(size-3000)/len(line))))
+		if err != nil {
+			return "", nil, err
+		}
 		failed, first := each(fifty, func(i int) error {
 			c, err := open(ctx, mxAddr, from(i), false)
 			if err != nil {
@@ -262,11 +263,8 @@ func largeMessages(size int64) func(context.Context, *server) (string, func(), e
 			if err := c.envelope("you@bench.test"); err != nil {
 				return err
 			}
-			fmt.Fprint(c.nc, "From: a@x.test\r\nSubject: large\r\n\r\n")
-			for left := size - 1000; left > int64(len(block)); left -= int64(len(block)) {
-				if _, err := c.nc.Write(block); err != nil {
-					return err
-				}
+			if _, err := c.nc.Write(text); err != nil {
+				return err
 			}
 			return c.say('2', ".")
 		})

@@ -25,8 +25,12 @@ const (
 )
 
 // busy measures their throughput, in messages a second.
-func busy(ctx context.Context, span time.Duration) (float64, error) {
-	text := []byte("From: a@x.test\r\nSubject: busy\r\n\r\n" + strings.Repeat("The quick brown fox jumps over the lazy dog, and again.\r\n", 70))
+func busy(ctx context.Context, s *server) (float64, error) {
+	text, err := s.signed([]byte("From: a@reporter.test\r\nSubject: busy\r\n\r\n" + strings.Repeat("The quick brown fox jumps over the lazy dog, and again.\r\n", 160)))
+	if err != nil {
+		return 0, err
+	}
+	span := s.o.span
 	var done atomic.Int64
 	began := time.Now()
 	failed, first := each(busyClients, func(i int) error {
@@ -60,10 +64,10 @@ func busy(ctx context.Context, span time.Duration) (float64, error) {
 
 // against compares the busy clients' throughput alone and while something goes on, in
 // turn, and returns the medians.
-func against(ctx context.Context, o options, begin func() (end func() string, err error)) (alone, with float64, note string, err error) {
+func against(ctx context.Context, s *server, begin func() (end func() string, err error)) (alone, with float64, note string, err error) {
 	var as, ws []float64
 	for range rounds {
-		a, err := busy(ctx, o.span)
+		a, err := busy(ctx, s)
 		if err != nil {
 			return 0, 0, "", err
 		}
@@ -71,7 +75,7 @@ func against(ctx context.Context, o options, begin func() (end func() string, er
 		if err != nil {
 			return 0, 0, "", err
 		}
-		w, err := busy(ctx, o.span)
+		w, err := busy(ctx, s)
 		note = end()
 		if err != nil {
 			return 0, 0, "", err
@@ -113,7 +117,7 @@ func mix(ctx context.Context, o options) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		alone, with, note, err := against(ctx, o, func() (func() string, error) {
+		alone, with, note, err := against(ctx, s, func() (func() string, error) {
 			cs, refused, _ := crowd(ctx, o.idle, 0, false)
 			slow, slowRefused := drip(ctx)
 			return func() string {
@@ -176,7 +180,7 @@ func floods(ctx context.Context, o options) (bool, error) {
 	t := table()
 	defer t.Flush()
 	for _, kind := range []string{floodConnect, floodNames, floodTLS} {
-		alone, with, note, err := against(ctx, o, func() (func() string, error) { return startFlood(ctx, kind) })
+		alone, with, note, err := against(ctx, s, func() (func() string, error) { return startFlood(ctx, kind) })
 		if err != nil {
 			return false, err
 		}

@@ -50,8 +50,6 @@ allow_private = true
 max_connections = %d
 messages_per_day = 0
 recipients_per_day = 0
-[incoming]
-verify = false
 [tlsrpt]
 send = false
 [log]
@@ -65,7 +63,7 @@ type server struct {
 	serve    *exec.Cmd
 	password string
 	dns      *dnstest.Server
-	key      dkim.Key // of reporter.test, that sends TLS reports
+	keys     []dkim.Key // of reporter.test, from where all mail comes
 }
 
 // start makes and starts one for so many connections a listener.
@@ -79,16 +77,21 @@ func start(ctx context.Context, o options, connections int) (*server, error) {
 }
 
 func (s *server) up(ctx context.Context, connections int) error {
-	signer, err := dkim.GenerateRSA(2048)
-	if err != nil {
-		return err
+	reporter := dnstest.Zone{Name: "reporter.test", Records: []string{`@ TXT "v=spf1 ip4:127.0.0.0/8 -all"`, `_dmarc TXT "v=DMARC1; p=reject; rua=mailto:dmarc@reporter.test"`}}
+	for _, selector := range []string{"s", "t"} {
+		signer, err := dkim.GenerateRSA(2048)
+		if err != nil {
+			return err
+		}
+		txt, err := dkim.Record(signer.Public())
+		if err != nil {
+			return err
+		}
+		s.keys = append(s.keys, dkim.Key{Domain: dns.MustParse(reporter.Name), Selector: selector, Signer: signer})
+		reporter.Records = append(reporter.Records, fmt.Sprintf(`%s._domainkey TXT "%s" "%s"`, selector, txt[:200], txt[200:]))
 	}
-	s.key = dkim.Key{Domain: dns.MustParse("reporter.test"), Selector: "s", Signer: signer}
-	txt, err := dkim.Record(signer.Public())
-	if err != nil {
-		return err
-	}
-	if s.dns, err = dnstest.Start(dnstest.Zone{Name: "reporter.test", Records: []string{`s._domainkey TXT "` + txt[:200] + `" "` + txt[200:] + `"`}}); err != nil {
+	var err error
+	if s.dns, err = dnstest.Start(reporter, dnstest.Zone{Name: "test"}); err != nil {
 		return err
 	}
 	if s.dir, err = os.MkdirTemp("", "waxwing-abuse"); err != nil {
@@ -114,6 +117,12 @@ func (s *server) up(ctx context.Context, connections int) error {
 		}
 	}
 	return nil
+}
+
+// signed is a message with two signatures of its author's domain.
+func (s *server) signed(msg []byte) ([]byte, error) {
+	field, err := dkim.Sign(msg, s.keys, dkim.SignOptions{})
+	return append(field, msg...), err
 }
 
 func (s *server) conf() string { return filepath.Join(s.dir, "waxwing.toml") }
