@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Session is a connection with a filter, about one message. Its methods are called in the order
@@ -24,7 +25,8 @@ type Session struct {
 	skipping bool             // the filter wants no more recipients
 }
 
-// Start negotiates with a filter over a new connection, which it closes when that fails.
+// Start negotiates with a filter over a new connection, which it closes when that fails. The
+// session is never nil.
 func Start(ctx context.Context, nc net.Conn, limits Limits) (*Session, error) {
 	s := &Session{wire: wire{nc: nc, r: bufio.NewReader(nc), w: bufio.NewWriter(nc), left: limits}}
 	return s, s.do(ctx, s.negotiate)
@@ -39,6 +41,9 @@ func (s *Session) do(ctx context.Context, fn func() error) error {
 	}
 	return err
 }
+
+// Spent is for how long the filter was waited for.
+func (s *Session) Spent() time.Duration { return s.spent }
 
 // Close ends the session. The filter is told, and not waited for.
 func (s *Session) Close() {
@@ -260,10 +265,12 @@ func (s *Session) Rcpt(ctx context.Context, to string, params []string, m Macros
 
 // Message is the message itself.
 type Message struct {
-	Macros   Macros
-	Fields   []Field
-	Body     io.Reader
-	Replaced io.Writer // takes the body that the filter wants in place of Body, as it comes
+	Macros Macros
+	Fields []Field
+	Body   io.Reader
+	// Replaced takes the body that the filter wants in place of Body, as it comes. With a *ProtocolError it
+	// says that the filter must not send such a one.
+	Replaced io.Writer
 }
 
 // Message tells DATA, the header, the body and their end, and reads what is to be changed. A
@@ -351,8 +358,8 @@ func (s *Session) changes(body io.Writer) (r Result, err error) {
 			continue
 		case ansBody:
 			r.Replaced = true
-			if _, err := body.Write(data); err != nil {
-				return r, &LocalError{err}
+			if err := replace(body, data); err != nil {
+				return r, err
 			}
 			continue
 		}
@@ -374,6 +381,15 @@ func (s *Session) changes(body io.Writer) (r Result, err error) {
 		}
 		r.Changes = append(r.Changes, c)
 	}
+}
+
+// replace writes a part of the filter's body. What the caller finds wrong with it is the filter's fault.
+func replace(body io.Writer, data []byte) error {
+	_, err := body.Write(data)
+	if its := (*ProtocolError)(nil); err == nil || errors.As(err, &its) {
+		return err
+	}
+	return &LocalError{err}
 }
 
 // IsLocal reports that err is no failure of the filter's.

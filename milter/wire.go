@@ -18,6 +18,8 @@ type wire struct {
 	r    *bufio.Reader
 	w    *bufio.Writer
 	left Limits
+
+	spent time.Duration // waiting for the filter
 }
 
 // ErrTime says that a filter has used up its time.
@@ -36,7 +38,8 @@ func (w *wire) within(ctx context.Context, fn func() error) error {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err := fn()
-	w.left.Time -= time.Since(begun)
+	took := time.Since(begun)
+	w.left.Time, w.spent = w.left.Time-took, w.spent+took
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() && ctx.Err() == nil {
 		return ErrTime

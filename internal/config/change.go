@@ -29,6 +29,7 @@ var restart = []string{
 	"dmarc.max_received_size", "dmarc.retention_days",
 	"incoming.verify", "incoming.trusted_forwarders", "incoming.backup_for", "junk.filter", "junk.points", "junk.reject_points", "junk.dnsbl",
 	"junk.rspamd.url", "junk.rspamd.password", "junk.rspamd.timeout", "junk.rspamd.on_failure", "junk.rspamd.greylist", "junk.rspamd.learn", "junk.rspamd.max_size",
+	"milter",
 	"limits.max_connections", "limits.connections_per_ip", "limits.connections_per_network", "limits.crowded_timeout",
 	"limits.known_for", "limits.connections_per_minute", "limits.tls_handshakes", "limits.tls_handshakes_per_minute",
 	"limits.errors_free", "limits.errors_end", "limits.error_delay", "limits.error_delay_max", "limits.errors_forgiven",

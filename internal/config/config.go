@@ -22,6 +22,7 @@ type Config struct {
 	DMARC     DMARC     `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`
 	Incoming  Incoming  `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
 	Junk      Junk      `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
+	Milters   []Milter  `toml:"milter" doc:"One table for each milter, in the order in which they are asked, about each message before it is taken; docs/operating/milters.md tells what they can do. Each sees the message as those before it have left it."`
 	Limits    Limits    `toml:"limits" doc:"Bounds on what one client or one message may use."`
 	Sendmail  Sendmail  `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
 	API       API       `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`

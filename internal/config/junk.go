@@ -39,6 +39,7 @@ const (
 	AcceptOnFailure OnFailure = "accept"
 	JunkOnFailure   OnFailure = "junk"
 	DeferOnFailure  OnFailure = "defer"
+	RejectOnFailure OnFailure = "reject" // of milters only
 )
 
 // DNSBL is a blocklist.

@@ -61,6 +61,7 @@ func (c *Config) validate(d *decoder) {
 	c.validateCompanion(d)
 	c.validateSendmail(d)
 	c.validateJunk(d)
+	c.validateMilters(d)
 	if c.API.Enabled && !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Kind == HTTPS }) {
 		d.fault("api.enabled", "keys go over TLS only: add a [[listen]] table of kind \"https\"")
 	}

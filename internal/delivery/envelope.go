@@ -165,6 +165,7 @@ type Envelope struct {
 	Size       int64 // of the whole message in octets, as it will be sent
 	Accepted   time.Time
 	Peer       string // for the log and the queue page: who handed it in
+	Quarantine Fact   // why a milter wants it put aside: the queue holds it from the start; zero: none does
 	Transport  string // the message's own, which outranks all routes (TRA-4); "": routes choose
 
 	MessageID string // of its header, as message.CleanMessageID has it; "" before the queue has looked, and without one

@@ -57,14 +57,13 @@ type MilterAction uint8
 const (
 	MilterAccepts MilterAction = iota
 	MilterQuarantines
-	MilterRejects
 )
 
 // Milter is an answer of a milter.
 type Milter struct {
 	Name   string
 	Action MilterAction
-	Text   string // the milter's own, bounded
+	Text   string // what it did, or why the message is to be put aside; bounded
 }
 
 // Facts are what the decision rests on.
@@ -143,7 +142,6 @@ const (
 	pointsHELO             = 2
 	pointsNoReverse        = 2
 	pointsQuarantine       = 10
-	pointsRefused          = 30
 	pointsSilent           = 10
 )
 
@@ -166,11 +164,11 @@ func Decide(f Facts, l Limits) Decision {
 		s.add(f.Required, 0, "decides by itself")
 	}
 	d := Decision{Sum: s.total, Limit: l.Junk, Evidence: s.evidence}
-	refused := slices.ContainsFunc(f.Milters, func(m Milter) bool { return m.Action == MilterRejects })
+	aside := slices.ContainsFunc(f.Milters, func(m Milter) bool { return m.Action == MilterQuarantines })
 	switch {
-	case refused, l.Reject > 0 && s.total >= l.Reject && others >= l.Junk:
+	case l.Reject > 0 && s.total >= l.Reject && others >= l.Junk:
 		d.Action = Reject
-	case f.Required != "", s.total >= l.Junk && !(protected && others < l.Junk && len(f.Silent) == 0):
+	case f.Required != "", aside, s.total >= l.Junk && !(protected && others < l.Junk && len(f.Silent) == 0):
 		d.Action = Junk
 	}
 	return d
@@ -234,15 +232,16 @@ func (s *sum) client(f Facts) {
 	}
 }
 
-// milters look for viruses and for what the operator forbids.
+// milters look for viruses and for what the operator forbids. What one wants put aside is, whoever
+// has sent it; what one refuses was refused before.
 func (s *sum) milters(f Facts) {
 	for _, m := range f.Milters {
 		text := strings.TrimSuffix(m.Name+": "+m.Text, ": ")
 		switch m.Action {
 		case MilterQuarantines:
 			s.add(reason.MilterQuarantine, pointsQuarantine, text)
-		case MilterRejects:
-			s.add(reason.MilterReject, pointsRefused, text)
+		case MilterAccepts:
+			s.add(reason.MilterPassed, 0, text)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func all(fn func(Facts)) {
 		for i := -1; i < len(histories); i++ { // -1: not authenticated
 			for lists := range 3 {
 				for bits := range 8 {
-					for action := MilterAccepts; action <= MilterRejects; action++ {
+					for milter := range 3 { // none, one that lets pass, one that does not
 						for _, o := range opinions {
 							f := Facts{Required: required, BadHELO: bits&1 > 0, NoReverseName: bits&2 > 0, Words: o.words, Rspamd: o.rspamd}
 							if i >= 0 {
@@ -58,8 +58,8 @@ func all(fn func(Facts)) {
 							if bits&4 > 0 {
 								f.Silent = []string{"rspamd"}
 							}
-							if action != MilterAccepts {
-								f.Milters = []Milter{{"av", action, "found"}}
+							if milter > 0 {
+								f.Milters = []Milter{{"av", MilterAction(milter - 1), "found"}}
 							}
 							fn(f)
 						}
@@ -100,10 +100,15 @@ func TestInvariants(t *testing.T) {
 		if d.Action == Reject && without.Action == Inbox {
 			t.Errorf("%+v is refused for its words alone", f)
 		}
-		if len(f.Milters) > 0 && f.Milters[0].Action == MilterRejects && d.Action != Reject {
-			t.Errorf("%+v: a milter's refusal is not heard", f)
+		if len(f.Milters) > 0 && f.Milters[0].Action == MilterQuarantines && d.Action == Inbox {
+			t.Errorf("%+v: what a milter wants put aside is let in", f)
 		}
-		if never := Decide(f, Limits{Junk: limits.Junk}); never.Action == Reject && len(f.Milters) == 0 {
+		if silent := f; len(f.Milters) > 0 && f.Milters[0].Action == MilterAccepts {
+			if silent.Milters = nil; Decide(silent, limits).Action != d.Action {
+				t.Errorf("%+v: a milter that lets a message pass has a say", f)
+			}
+		}
+		if never := Decide(f, Limits{Junk: limits.Junk}); never.Action == Reject {
 			t.Errorf("%+v is refused where nothing is to be", f)
 		}
 		more := f // one more list never helps
@@ -154,7 +159,8 @@ var rows = []struct {
 	{"a domain marked as junk, words likely of junk", Facts{Authenticated: true, History: History{DomainMark: MarkedJunk}, Words: Words{true, 0.95}}},
 	{"DMARC quarantine, written to", Facts{Authenticated: true, History: History{Written: true}, Required: reason.DMARCQuarantine}},
 	{"a milter puts aside", Facts{Authenticated: true, Milters: []Milter{{"av", MilterQuarantines, ""}}}},
-	{"a milter refuses, written to", Facts{Authenticated: true, History: History{Replied: true}, Milters: []Milter{{"av", MilterRejects, "a virus"}}}},
+	{"a milter puts aside, written to", Facts{Authenticated: true, History: History{Replied: true}, Milters: []Milter{{"av", MilterQuarantines, "a virus"}}}},
+	{"a milter lets pass", Facts{Authenticated: true, Milters: []Milter{{"sign", MilterAccepts, "a field added"}}}},
 	{"marked as junk, on a blocklist, words of junk", Facts{Authenticated: true, History: History{Mark: MarkedJunk}, Lists: []Listing{{"list.test", 4}}, Words: Words{true, 0.9999}}},
 	{"Rspamd is silent, and that is to count as junk", Facts{Authenticated: true, Silent: []string{"rspamd"}}},
 }
@@ -204,7 +210,7 @@ const head = `# What is decided about junk
 Made from the code that decides (internal/junk), with the default limits: from 10 points on a message goes into Junk, from 30 on it is
 refused, if 10 of them are not opinions about its text (the account's classifier, Rspamd). What DMARC asks for is done whatever the sum.
 Against a sender to whom the account has written, and for whom a domain vouches, opinions about the text count for nothing; unless the
-account has marked that sender as junk since. A milter's refusal is done.
+account has marked that sender as junk since. What a milter wants put aside is; what it refuses was refused before.
 
 | message | evidence | sum | what is done |
 |---|---|--:|---|

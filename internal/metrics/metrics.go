@@ -46,6 +46,8 @@ type Metrics struct {
 	junk          *prometheus.CounterVec
 	blocklists    *prometheus.CounterVec
 	filters       *prometheus.CounterVec
+	milterChanges *prometheus.CounterVec
+	milterSeconds *prometheus.HistogramVec
 	logins        *prometheus.CounterVec
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
@@ -86,7 +88,10 @@ func New() *Metrics {
 		overLimit:     counter("waxwing_account_limit_refusals_total", "Refusals of mail beyond what an account may send in a day, by limit (messages, recipients).", "limit"),
 		junk:          counter("waxwing_junk_decisions_total", "Messages from other servers by where they went, once for each account: inbox, junk, reject.", "action"),
 		blocklists:    counter("waxwing_dnsbl_lookups_total", "Questions to DNS blocklists about clients, by list and answer: listed, clear, failed.", "zone", "result"),
-		filters:       counter("waxwing_filter_answers_total", "Messages about which filters were asked, by filter (rspamd) and answer: answered, silent, too-large.", "filter", "result"),
+		filters:       counter("waxwing_filter_answers_total", "Messages about which filters were asked, by filter (rspamd, or the name of a milter) and answer: silent; of Rspamd also answered, too-large; of milters accepted, refused, deferred, discarded, quarantined.", "filter", "result"),
+		milterChanges: counter("waxwing_milter_changes_refused_total", "Changes of messages that milters asked for and that were not made, by milter; the log says why.", "filter"),
+		milterSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waxwing_milter_seconds", Help: "For how long milters were waited for about one message, by milter.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9)}, []string{"filter"}),
 		incoming:      counter("waxwing_incoming_decisions_total", "Messages from other servers by what was decided about who sent them (deliver, junk, reject, defer) and the reason word.", "action", "reason"),
 		logins:        counter("waxwing_logins_total", "Logins by mechanism and result (ok, failed, denied, broken-off, refused, busy, error).", "mechanism", "result"),
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
@@ -100,7 +105,7 @@ func New() *Metrics {
 		m.panics.WithLabelValues(string(k.Area)) // 0 from the start, so that the first one shows as an increase
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.dmarcReports, m.posts, m.overLimit, m.incoming, m.junk, m.blocklists, m.filters, m.logins, m.proxies, m.resolverState, m.dnsFindings, m.disk, m.backup, m.panics)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.dmarcReports, m.posts, m.overLimit, m.incoming, m.junk, m.blocklists, m.filters, m.milterChanges, m.milterSeconds, m.logins, m.proxies, m.resolverState, m.dnsFindings, m.disk, m.backup, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
 	m.certificates = newCertificates(m.Registry)
@@ -243,6 +248,18 @@ func (m *Metrics) Listed(zone, result string) {
 func (m *Metrics) Filtered(filter, result string) {
 	if m != nil {
 		m.filters.WithLabelValues(filter, result).Inc()
+	}
+}
+
+// Screened counts what came of a milter and a message.
+func (m *Metrics) Screened(milter, result string, notDone int, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.filters.WithLabelValues(milter, result).Inc()
+	m.milterSeconds.WithLabelValues(milter).Observe(took.Seconds())
+	if notDone > 0 {
+		m.milterChanges.WithLabelValues(milter).Add(float64(notDone))
 	}
 }
 

@@ -118,6 +118,23 @@ func TestHoldRules(t *testing.T) {
 	})
 }
 
+// JNK-3: what a milter wants put aside is held from the start, whatever the rules, and goes when it is released.
+func TestQuarantine(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.run()
+		env := mail(t, "ok.a@b.test")
+		env.Quarantine = delivery.Fact{Word: reason.MilterQuarantine, Text: "av: Eicar"}
+		if err := w.Enqueue(t.Context(), env, delivery.Bytes(text)); err != nil {
+			t.Fatal(err)
+		}
+		if it := w.item("ok.a@b.test"); it.State != spool.Held || it.Word != "milter-quarantine" || it.Text != "av: Eicar" || len(w.tr.seen()) != 0 {
+			t.Errorf("%+v", it)
+		}
+		w.did(1)(w.Unhold(t.Context(), spool.Filter{}))
+		eventually(t, "release", func() bool { return w.item("ok.a@b.test").State == spool.Delivered })
+	})
+}
+
 func TestHoldRuleAfterAcceptance(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.put("ok.a@b.test")

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,6 +163,9 @@ func (q *Queue) prepare(ctx context.Context, env *delivery.Envelope, c delivery.
 // holds asks the hold rules; "" is no. Our own notifications and reports are
 // never held: they are no users' mail.
 func (q *Queue) holds(ctx context.Context, env *delivery.Envelope, d delivery.RecipientDomain) (string, error) {
+	if env.Quarantine.Word != "" {
+		return env.Quarantine.Text, nil
+	}
 	if q.Holds == nil || env.Purpose != delivery.Mail {
 		return "", nil
 	}
@@ -191,7 +195,7 @@ func (q *Queue) message(ctx context.Context, env *delivery.Envelope, c delivery.
 		e.Contact = contactOf(m.ways, env, e, 0)
 		e.Attend = bounce.Attend(env, &r, schedule, e.Due)
 		if why := held[r.ID]; why != "" {
-			e.State, e.Word, e.Text = spool.Held, reason.HoldRule, why
+			e.State, e.Word, e.Text = spool.Held, cmp.Or(env.Quarantine.Word, reason.HoldRule), why
 		}
 	}
 	return m, nil

@@ -238,8 +238,10 @@ func junkWords() []Entry {
 		{NoReverseName, Fact, Sender, "the client's address has no name that leads back to it", "publish a PTR record for the address, and an address record for the name"},
 		{JunkWords, Fact, Nobody, "how the words of the message are spread over what the account keeps and what it throws into Junk", none},
 		{RspamdScore, Fact, Nobody, "what Rspamd makes of the message", none},
-		{MilterQuarantine, Fact, Operator, "a milter asks that the message be put aside", "look into the milter's log"},
+		{MilterQuarantine, Fact, Operator, "a milter asks that the message be put aside: it is in Junk, or held in the queue", "look into the milter's log; release or drop what is held (waxwing queue)"},
 		{MilterReject, Permanent, Operator, "a milter refuses the message", "look into the milter's log"},
+		{MilterDiscard, Fact, Operator, "a milter has the message thrown away: its sender reads that it was taken", "look into the milter's log"},
+		{MilterPassed, Fact, Nobody, "a milter has looked at the message and lets it pass, perhaps changed", none},
 		{FilterSilent, Fact, Operator, "a filter did not answer, and the configuration has mail put into Junk for it", "see that the filter runs, or set on_failure to accept or defer"},
 	}
 }

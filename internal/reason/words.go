@@ -232,5 +232,7 @@ const (
 	RspamdScore      Word = "rspamd-score"
 	MilterQuarantine Word = "milter-quarantine"
 	MilterReject     Word = "milter-reject"
+	MilterDiscard    Word = "milter-discard"
+	MilterPassed     Word = "milter-passed"
 	FilterSilent     Word = "filter-silent"
 )

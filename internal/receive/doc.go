@@ -23,6 +23,7 @@ import (
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/milters"
 	"waxwing/internal/verify"
 )
 
@@ -91,6 +92,8 @@ type Door struct {
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: discard
 	Guard   *guard.Guard     // contains panics
+	// Milters are asked about each message, before Checks; nil: none is.
+	Milters *milters.Room
 	// Checks are asked after those on who may send what to whom, and before the
 	// message is signed or looked at as a report.
 	Checks []Check

@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/blocklist"
 	"waxwing/internal/delivery"
 	"waxwing/internal/junk"
+	"waxwing/internal/milters"
 	"waxwing/internal/reason"
 	"waxwing/internal/verify"
 	"waxwing/message"
@@ -52,6 +53,10 @@ type Facts struct {
 	verified *verify.Facts     // what came of it; nil: nobody looked
 	top      []byte            // header fields above our Received
 	aside    reason.Word       // why it was decided that the message goes into Junk; "": it does not
+
+	milters  *milters.Transaction // nil where none is asked
+	screened []junk.Milter        // what they came to
+	mute     []string             // milters without an answer, for which the message goes into Junk
 }
 
 // Header is the message's header; from Header on.
@@ -95,6 +100,9 @@ func (s *session) Reset() {
 func (s *session) Close() {
 	if s.facts.run != nil {
 		s.facts.run.Stop()
+	}
+	if s.facts.milters != nil {
+		s.facts.milters.Close()
 	}
 }
 

@@ -56,7 +56,7 @@ type reportRecipient struct {
 
 // NewSession never refuses.
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.weigh()}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
+	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.screen(b.admit), b.weigh()}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
 	s := &mxSession{b.session(conn, checks), b}
 	if b.Rejects != nil {
 		s.refused = s.keep

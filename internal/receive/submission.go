@@ -41,7 +41,7 @@ func (b *Submission) NewSession(_ context.Context, conn smtpserver.Conn) (smtpse
 
 // checks are those of all mail of accounts, in their order.
 func (b *Submission) checks() []Check {
-	checks := slices.Concat([]Check{{Sender: loggedIn}, {Sender: b.maySend, Recipient: b.maySend}, b.hasRoom(), {Sender: b.ownSender}, b.posting(), {Header: b.removeForged}, {Header: b.complete}}, b.Checks,
+	checks := slices.Concat([]Check{{Sender: loggedIn}, {Sender: b.maySend, Recipient: b.maySend}, b.hasRoom(), {Sender: b.ownSender}, b.posting(), {Header: b.removeForged}, {Header: b.complete}, b.screen(b.admit)}, b.Checks,
 		[]Check{{Message: b.shorten}, {Message: b.seal}})
 	if b.Allowance != nil {
 		checks = append(checks, Check{Sender: b.allowed, Recipient: b.allowed, Message: b.spend})

@@ -9,8 +9,10 @@ import (
 	"waxwing/internal/evidence"
 	"waxwing/internal/guard"
 	"waxwing/internal/junk"
+	"waxwing/internal/milters"
 	"waxwing/internal/rspamd"
 	"waxwing/internal/store"
+	"waxwing/milter"
 )
 
 // junk makes the room that weighs mail for each account.
@@ -25,4 +27,16 @@ func (b *builder) junk(db *store.Store, resolver dns.Resolver) *evidence.Room {
 	}
 	return &evidence.Room{DB: db, Rspamd: rspamd.New(c.Rspamd, b.cfg.Hostname.ASCII()), OnSilence: c.Rspamd.OnFailure, Greylist: c.Rspamd.Greylist, Asked: b.metrics.Filtered, Log: b.area(config.LogReceive),
 		Lists: lists, Correspondents: known, Classifier: &classifier.Store{DB: db, Now: b.Now}, Limits: junk.Limits{Junk: c.Points, Reject: c.RejectPoints}, Hostname: b.cfg.Hostname, Decided: b.metrics.Weighed}
+}
+
+// milters makes the room that asks the operator's milters about mail of servers or of accounts;
+// nil: none is asked. Sendmail's daemons are called MTA and MSA, which some milters look at.
+func (b *builder) milters(of config.MailOf) *milters.Room {
+	all := milters.New(b.cfg.Milters, of)
+	if len(all) == 0 {
+		return nil
+	}
+	daemon := map[config.MailOf]string{config.OfServers: "MTA", config.OfAccounts: "MSA"}[of]
+	return &milters.Room{Milters: all, Largest: largestMessage(b.cfg), Log: b.area(config.LogReceive), Answered: b.metrics.Screened,
+		Macros: milter.Macros{"j": b.cfg.Hostname.ASCII(), "v": "Waxwing " + b.Version, "{daemon_name}": daemon}}
 }

@@ -32,6 +32,7 @@ import (
 	"waxwing/internal/lab"
 	"waxwing/internal/outbox"
 	"waxwing/internal/sendmail"
+	"waxwing/milter/miltertest"
 	"waxwing/mtasts"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -113,6 +114,9 @@ func movers() []mover {
 		{[]string{"filter_answers_total{filter=rspamd,result=silent}"}, func(w *world) { // nobody listens there
 			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address()}))
 		}},
+		{[]string{"filter_answers_total{filter=test,result=accepted}", "milter_changes_refused_total{filter=test}", "milter_seconds"}, func(w *world) {
+			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address()}))
+		}},
 		{[]string{"disk_free_octets"}, (*world).fillDisk},
 		{[]string{"last_backup_timestamp_seconds"}, (*world).backUp},
 		{[]string{"messages_refused_total{listener=mx,result=refused}"}, (*world).loop},
@@ -186,6 +190,13 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(n.Close)
 	dir := t.TempDir()
+	forger := miltertest.Serve(t, func(cmd byte, _ string) *miltertest.Answer { // wants what is not done
+		if cmd != 'E' {
+			return nil
+		}
+		a := miltertest.Say(miltertest.Packet('h', miltertest.Texts("Received", "from nowhere")), miltertest.Packet('c'))
+		return &a
+	})
 	extra := fmt.Sprintf(`[[listen]]
 address = "127.0.0.1:9100"
 kind = "metrics"
@@ -202,6 +213,9 @@ zone = "list.test"
 points = 4
 [junk.rspamd]
 url = "http://127.0.0.1:1"
+[[milter]]
+name = "test"
+address = "%[3]s"
 [limits]
 max_recipients = 100
 [[delivery.exceptions]]
@@ -212,7 +226,7 @@ until = "%[2]s"
 [companion]
 datagrams = "%[1]s/tlsrpt.sock"
 policies = ["unix:%[1]s/policies.sock"]
-`, dir, n.Clock.Now().AddDate(0, 1, 0).Format(time.DateOnly))
+`, dir, n.Clock.Now().AddDate(0, 1, 0).Format(time.DateOnly), forger.Addr)
 	m, err := n.StartMachine(context.WithoutCancel(t.Context()), lab.MachineSpec{Domain: "sender.test", Account: "you", Dir: t.TempDir(), Extra: extra})
 	if err != nil {
 		t.Fatal(err)

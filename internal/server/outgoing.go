@@ -39,7 +39,7 @@ func (b *builder) sessions() func() *session.Client {
 	return func() *session.Client {
 		return &session.Client{Dialer: b.Dialer, HELO: helo, Roots: b.roots, Port: int(d.Port),
 			Pool: pool, Crowd: crowd, Resume: resume, Convert: convert, Now: b.Now, Log: b.area(config.LogSession),
-			Transcript: b.outgoingTranscript}
+			Transcript: b.traces.Outgoing}
 	}
 }
 

@@ -32,11 +32,16 @@ func reserveOf(c *config.Config) int64 {
 	if c.Limits.DiskReserve > 0 {
 		return int64(c.Limits.DiskReserve)
 	}
+	return 2*largestMessage(c) + 256<<20
+}
+
+// largestMessage is how large a message any listener takes, in octets.
+func largestMessage(c *config.Config) int64 {
 	largest := c.Limits.MaxMessageSize
 	for _, l := range c.Listen {
 		largest = max(largest, l.MaxMessageSize)
 	}
-	return 2*int64(largest) + 256<<20
+	return int64(largest)
 }
 
 // door makes the one way in for all mail. Long messages wait in the directory spool.
@@ -53,6 +58,7 @@ func (f *front) mx(l net.Listener, c config.Listen) (serve, error) {
 	}
 	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
 	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication(), Rejects: f.rooms.Rejects}
+	mx.Milters = f.milters(config.OfServers)
 	if f.cfg.Junk.Filter {
 		mx.Junk = f.rooms.Junk
 	}
@@ -108,7 +114,9 @@ func (f *front) submission(l net.Listener, c config.Listen) (serve, error) {
 
 // submitted takes the mail of those who have an account here.
 func (f *front) submitted() *receive.Submission {
-	return &receive.Submission{Door: f.door, Signer: f.rooms.Signing, Allowance: f.rooms.Allowance, Wrote: f.rooms.Junk.Correspondents.Wrote}
+	door := f.door
+	door.Milters = f.milters(config.OfAccounts)
+	return &receive.Submission{Door: door, Signer: f.rooms.Signing, Allowance: f.rooms.Allowance, Wrote: f.rooms.Junk.Correspondents.Wrote}
 }
 
 // smtp is what all SMTP listeners have in common.
@@ -135,13 +143,13 @@ func (f *front) trace(kind string) smtpserver.Trace {
 	return smtpserver.Trace{
 		Connected: func(remote netip.Addr, refused string) {
 			m.Connected(kind, refused)
-			f.traceRefused(kind, remote, refused)
+			f.traces.Refused(kind, remote, refused)
 		},
 		Disconnected: func(_ netip.Addr, why string) { m.Disconnected(kind, why) },
 		Erred:        func(_ netip.Addr, a peers.Answer) { m.Erred(kind, a) },
 		Limited:      func(limit string) { m.Limited(kind, limit) },
 		Accepted:     func() { m.Accepted(kind) },
 		Refused:      func(code int) { m.Refused(kind, code) },
-		Transcript:   f.incomingTranscript(kind),
+		Transcript:   f.traces.Incoming(kind),
 	}
 }

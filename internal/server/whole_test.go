@@ -27,6 +27,7 @@ var mayBeNil = map[string]string{
 	"acme.Service.CA":            "without acme.directory",
 	"zones.Asker.Dial":           "for tests; nil: net.Dialer",
 	"evidence.Room.Rspamd":       "without junk.rspamd",
+	"receive.Door.Milters":       "without [[milter]]",
 	"session.Client.Login":       "of relays with a password",
 
 	"Server.Rooms.DNSPublish.Asker.DNS.Cache":      "what is published now is what matters",

@@ -1,0 +1,145 @@
+package milters
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"waxwing/internal/config"
+	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
+	"waxwing/internal/screening"
+	"waxwing/message"
+	"waxwing/milter"
+)
+
+// Text is a message that milters look at one after the other, each as those before it have left
+// it. An error is of this server's.
+type Text interface {
+	Parts() (h message.Header, body io.Reader, err error)
+	// Replacement takes a body; Amend then puts it in place of the message's.
+	Replacement() io.Writer
+	Amend(h message.Header, replaced bool) error
+	// Envelope makes a change of the envelope, or says in one word why it is not made.
+	Envelope(ctx context.Context, e screening.Envelope) (word string, err error)
+}
+
+// Note is what one milter came to with a message that goes on.
+type Note struct {
+	Milter string
+	Aside  bool   // it wants the message put into Junk
+	Text   string // what it did, or why it is to be put aside
+}
+
+// Outcome is what all milters came to.
+type Outcome struct {
+	screening.Decision // Refuse, Discard, or GoOn
+	Notes              []Note
+	Hold               delivery.Fact // why the message is to be held in the queue; zero: it is not
+}
+
+// Whole has all milters that are left look at the message.
+func (t *Transaction) Whole(ctx context.Context, text Text) (out Outcome, err error) {
+	for _, a := range t.all {
+		if t.Discarded {
+			break
+		}
+		if a.session == nil {
+			continue
+		}
+		if err := t.whole(ctx, a, text, &out); err != nil || out.Action == screening.Refuse {
+			return out, err
+		}
+	}
+	if t.Discarded {
+		out.Action = screening.Discard
+	}
+	return out, nil
+}
+
+// whole has one milter look at the message, and makes its changes.
+func (t *Transaction) whole(ctx context.Context, a *asked, text Text, out *Outcome) error {
+	h, body, err := text.Parts()
+	if err != nil {
+		return err
+	}
+	var r milter.Result
+	d := t.decide(ctx, a, func() (milter.Answer, error) {
+		r, err = a.session.Message(ctx, milter.Message{Macros: t.macros, Fields: fieldsOf(h), Body: body, Replaced: text.Replacement()})
+		return r.Answer, err
+	})
+	switch {
+	case milter.IsLocal(err):
+		return err
+	case d.Action == screening.Refuse:
+		out.Decision = d
+		t.refused(a, d)
+		return nil
+	case err != nil || d.Action == screening.Discard:
+		return nil // whatever a milter asked for before it fell silent is not done
+	}
+	defer a.drop()
+	return t.amend(ctx, a, text, amends{h, r, out})
+}
+
+// amends is what a milter wants done with a message that goes on.
+type amends struct {
+	header message.Header
+	result milter.Result
+	out    *Outcome
+}
+
+func (t *Transaction) amend(ctx context.Context, a *asked, text Text, m amends) error {
+	am := screening.Amend(m.header, m.result.Changes)
+	if am.Changed || m.result.Replaced {
+		if err := text.Amend(am.Header, m.result.Replaced); err != nil {
+			return err
+		}
+	}
+	done := am.Done
+	for _, e := range am.Envelope {
+		word, err := text.Envelope(ctx, e)
+		if err != nil {
+			return err
+		}
+		if word != "" {
+			am.NotDone = append(am.NotDone, screening.NotDone{Op: e.Op, Word: word, Text: e.Written})
+			continue
+		}
+		done = append(done, e.Op)
+	}
+	note, result := Note{Milter: a.Name, Text: screening.Note(done, m.result.Replaced)}, "accepted"
+	if am.Aside {
+		result = "quarantined"
+		if note.Aside = screening.Aside(a.Rule) == config.QuarantineJunk; note.Aside {
+			note.Text = am.Why
+		} else {
+			m.out.Hold = delivery.Fact{Word: reason.MilterQuarantine, Text: a.Name + ": " + am.Why}
+		}
+	}
+	m.out.Notes = append(m.out.Notes, note)
+	t.tell(a, note, result, am.NotDone)
+	return nil
+}
+
+// tell logs and counts what a milter came to.
+func (t *Transaction) tell(a *asked, note Note, result string, notDone []screening.NotDone) {
+	t.count(a, result, len(notDone))
+	if t.room.Log == nil {
+		return
+	}
+	t.room.Log.Info("milter asked", "filter", a.Name, "message", t.macros["i"], "result", result, "text", note.Text)
+	if len(notDone) > 0 {
+		t.room.Log.Warn("changes that a milter asks for are not made", "filter", a.Name, "message", t.macros["i"], "n", len(notDone), "text", screening.Words(notDone))
+	}
+}
+
+// fieldsOf is a header as a milter is told it.
+func fieldsOf(h message.Header) []milter.Field {
+	out := make([]milter.Field, len(h.Fields))
+	for i, f := range h.Fields {
+		_, value, _ := bytes.Cut(f.Raw, []byte(":"))
+		out[i] = milter.Field{Name: f.Name, Value: string(bytes.TrimSuffix(bytes.TrimSuffix(value, []byte("\n")), []byte("\r")))}
+	}
+	return out
+}
