@@ -88,9 +88,10 @@ type Listen struct {
 
 // Incoming is what is found out about mail from other servers.
 type Incoming struct {
-	Verify     bool       `toml:"verify" doc:"Find out who sent a message (SPF, DKIM, DMARC, ARC), write it into the message (Authentication-Results), and do as the DMARC policy of the domain in From asks: mail that fails it is refused or put into Junk."`
-	Forwarders []dns.Name `toml:"trusted_forwarders" example:"[\"lists.example.net\"]" doc:"Mailing lists and forwarders that you trust: a message that fails DMARC is taken all the same if one of these domains, or one below it, vouches for it by a DKIM signature or as the envelope sender for which SPF passes. \"waxwing mail show --why\" and DMARC reports tell that it was."`
-	BackupFor  []dns.Name `toml:"backup_for" example:"[\"example.net\"]" doc:"Domains of others for which this server is a backup MX: their mail is queued, and passed on to those of the domain's MX hosts that it prefers to this one, by direct delivery whatever the routes say. Each name is one domain, without those below it. The MX records must name this server, behind the others."`
+	Verify      bool       `toml:"verify" doc:"Find out who sent a message (SPF, DKIM, DMARC, ARC), write it into the message (Authentication-Results), and do as the DMARC policy of the domain in From asks: mail that fails it is refused or put into Junk."`
+	ReceivedSPF bool       `toml:"received_spf" doc:"Write a Received-SPF field for each identity that SPF was checked for (RFC 7208 §9.1), for programs that read it in place of Authentication-Results."`
+	Forwarders  []dns.Name `toml:"trusted_forwarders" example:"[\"lists.example.net\"]" doc:"Mailing lists and forwarders that you trust: a message that fails DMARC is taken all the same if one of these domains, or one below it, vouches for it by a DKIM signature or as the envelope sender for which SPF passes. \"waxwing mail show --why\" and DMARC reports tell that it was."`
+	BackupFor   []dns.Name `toml:"backup_for" example:"[\"example.net\"]" doc:"Domains of others for which this server is a backup MX: their mail is queued, and passed on to those of the domain's MX hosts that it prefers to this one, by direct delivery whatever the routes say. Each name is one domain, without those below it. The MX records must name this server, behind the others."`
 }
 
 // TLS is certificates.

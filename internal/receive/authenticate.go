@@ -26,6 +26,8 @@ type Authentication struct {
 	// Forwarders are the mailing lists and forwarders that the operator trusts (AUT-3): a
 	// message that one of these domains, or one below it, vouches for is taken.
 	Forwarders []dns.Name
+	// ReceivedSPF has Received-SPF fields written beside Authentication-Results.
+	ReceivedSPF bool
 	// Recipients is how many recipients a transaction may have whose sender SPF does not vouch for
 	// (INB-12); 0: no limit of its own.
 	Recipients int
@@ -89,6 +91,9 @@ func (b *MX) verified(ctx context.Context, f *Facts) Decision {
 		return refused(localError(err))
 	}
 	f.top = facts.Results(b.Hostname).Field()
+	if b.Auth.ReceivedSPF {
+		f.top = append(f.top, facts.ReceivedSPF(b.Hostname)...)
+	}
 	if r := answer(facts); r != nil {
 		return refused(r)
 	}

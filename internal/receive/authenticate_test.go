@@ -200,11 +200,21 @@ func TestResultsField(t *testing.T) {
 			t.Errorf("%q lacks %q", flat, want)
 		}
 	}
+	if strings.Contains(got, "Received-SPF") {
+		t.Error("a field that nobody asked for")
+	}
 	if strings.Count(got, "Authentication-Results") != 1 {
 		t.Errorf("a forged field is left:\n%s", got)
 	}
 	c.send("250", "<x@secure.test>", "<joe@here.test>", "From: x@secure.test\r\n\r\nbody")
 	if flat := strings.ReplaceAll(q.last(t).body, "\r\n", ""); !strings.Contains(flat, "spf=pass smtp.mailfrom=x@secure.test (dnssec)") || !strings.Contains(flat, "dmarc=pass header.from=secure.test policy.dmarc=reject (dnssec)") {
+		t.Errorf("%s", flat)
+	}
+	mx.Auth.ReceivedSPF = true
+	serve(t, mx, nil).send("250", "<x@secure.test>", "<joe@here.test>", "From: x@secure.test\r\n\r\nbody")
+	flat = strings.ReplaceAll(q.last(t).body, "\r\n", "")
+	results, fields := strings.Index(flat, "Authentication-Results: "), strings.Index(flat, `Received-SPF: pass receiver=mx.here.test; client-ip=127.0.0.1; envelope-from="x@secure.test"; helo=client.test; identity=mailfrom`)
+	if results != 0 || fields < 0 || fields > strings.Index(flat, "Received: ") || strings.Count(flat, "Received-SPF: ") != 2 {
 		t.Errorf("%s", flat)
 	}
 }

@@ -91,7 +91,7 @@ func (f *front) authentication() *receive.Authentication {
 	if f.cfg.DMARC.Send {
 		results = f.rooms.DMARCResults
 	}
-	return &receive.Authentication{Results: results, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
+	return &receive.Authentication{ReceivedSPF: in.ReceivedSPF, Results: results, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
 		Verifier: &verify.Verifier{DNS: f.rooms.DNS, Hostname: f.cfg.Hostname.ASCII(), Now: f.Now, Guard: f.guard, Keys: new(dkim.KeyCache)}}
 }
 

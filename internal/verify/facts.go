@@ -12,6 +12,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/disposition"
 	"waxwing/internal/foreign"
+	"waxwing/message"
 	"waxwing/spf"
 )
 
@@ -155,6 +156,15 @@ func (f *Facts) Results(id string) authres.Results {
 		add("arc", string(f.ARC.Result), f.ARC.Problem, f.ARC.Secure, authres.Property{Type: "arc", Name: "chain", Value: strconv.Itoa(f.ARC.Sets)})
 	}
 	return r
+}
+
+// ReceivedSPF are the Received-SPF fields of a message that host has checked (AUT-2).
+func (f *Facts) ReceivedSPF(host string) (out []byte) {
+	for _, s := range f.SPF {
+		r := spf.Received{Result: s.Result, Identity: s.Identity, Receiver: host, ClientIP: f.IP, Sender: f.Sender, HELO: f.HELO, Mechanism: s.Mechanism, Problem: s.Problem}
+		out = append(out, message.Fold("Received-SPF", r.Value())...)
+	}
+	return out
 }
 
 // properties are those of RFC 8601 §2.7.1 and RFC 6008.
