@@ -45,6 +45,6 @@ abuse:
 
 # What is made from the code: configuration reference, decision table, metrics, the README's picture.
 generate:
-	$(GO) test ./internal/policy ./internal/disposition ./internal/config ./internal/reason ./internal/web/api -run 'Golden|Docs|Fresh|Generated' -update
+	$(GO) test ./internal/policy ./internal/disposition ./internal/screening ./internal/config ./internal/reason ./internal/web/api -run 'Golden|Docs|Fresh|Generated' -update
 	$(GO) test ./internal/server -run TestMetricsPage -update
 	$(GO) test ./cmd/waxwing -run TestCommandsInTheLab/picture -update

@@ -4,7 +4,7 @@
 // NSD serves, and posttls-finger, ldns-dane, danetool and OpenSSL as second
 // opinions on DANE; opendkim, opendmarc, python3-dkim, python3-spf and python3-authres as second
 // opinions on who sent a message (testdata/opinions.txt says where they differ, and why); and of its sendmail with the programs that call it: cron, mutt, git
-// send-email, PHP, s-nail. It has no code of its own.
+// send-email, PHP, s-nail; and opendkim and clamav-milter (with a virus database of one signature) behind its door, as milters. It has no code of its own.
 //
 // The tests run on real ports. So that this touches nothing of the machine,
 // they run themselves again in network, mount and process namespaces of their
