@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,6 +25,7 @@ import (
 	"waxwing/internal/datadir"
 	"waxwing/internal/delivery"
 	"waxwing/internal/server"
+	"waxwing/internal/session"
 	"waxwing/internal/signing"
 	"waxwing/message"
 	"waxwing/mtasts"
@@ -61,6 +64,17 @@ type MachineSpec struct {
 	Extra   string       // further lines of its configuration
 	// Postgres is the address of the database that it keeps its store in; "": its own files.
 	Postgres string
+	Retry    string // how long mail that was put off waits; "": 2h
+	// Wire is how it dials and listens; nil: as everybody in the lab.
+	Wire Wire
+	// Commit stands around every commit of its store; nil: nothing does.
+	Commit func(commit func() error) error
+}
+
+// Wire joins a machine to the lab's network.
+type Wire interface {
+	session.Dialer
+	ListenAt(network, address string) (net.Listener, error)
 }
 
 // StartMachine sets a Waxwing up as an operator would, publishes its records in
@@ -84,17 +98,30 @@ func (n *Internet) StartMachine(ctx context.Context, spec MachineSpec) (*Machine
 	if _, err := datadir.InitStore(ctx, cfg, spec.Log); err != nil {
 		return nil, err
 	}
-	m.Server, err = server.New(ctx, server.Options{Config: cfg, Log: spec.Log, Now: n.Clock.Now, Dialer: n.Network,
-		Listen: n.Network.ListenAt})
-	if err != nil {
+	if err := m.build(ctx, cfg, spec); err != nil {
 		return nil, err
 	}
 	if err := m.populate(ctx, cert, spec.Hosts); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
+	m.run(ctx)
+	return m, nil
+}
+
+// build makes the machine's server.
+func (m *Machine) build(ctx context.Context, cfg *config.Config, spec MachineSpec) (err error) {
+	wire := spec.Wire
+	if wire == nil {
+		wire = m.net.Network
+	}
+	m.Server, err = server.New(ctx, server.Options{Config: cfg, Log: spec.Log, Now: m.net.Clock.Now, Dialer: wire, Listen: wire.ListenAt, Commit: spec.Commit})
+	return err
+}
+
+// run starts what build made.
+func (m *Machine) run(ctx context.Context) {
 	ctx, m.stop = context.WithCancel(ctx)
 	go func() { m.done <- m.Run(ctx) }()
-	return m, nil
 }
 
 // Stop drains the machine.
@@ -114,7 +141,7 @@ func (m *Machine) configure(cert tls.Certificate, spec MachineSpec) (*config.Con
 		return nil, err
 	}
 	m.Config = filepath.Join(m.Dir, "waxwing.toml")
-	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge) + m.programs() + spec.Extra
+	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge, cmp.Or(spec.Retry, "2h")) + m.programs() + spec.Extra
 	if spec.Postgres != "" {
 		text = fmt.Sprintf("postgres = %q\n", spec.Postgres) + text
 	}
@@ -170,7 +197,7 @@ selftest = { signed = %q, bogus = %q, large = %q }
 report_success = "always"
 [delivery]
 allow_private = true
-retry = ["2h"]
+retry = [%q]
 `
 
 // populate fills the store and publishes the zone.

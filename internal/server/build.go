@@ -167,7 +167,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 // server makes the rooms and the faces. What was opened when an error comes is in the
 // plan, to be closed.
 func (b *builder) server(ctx context.Context) (*Server, error) {
-	db, err := datadir.ServeStore(ctx, b.cfg, store.Options{Log: b.Log, Guard: b.guard})
+	db, err := datadir.ServeStore(ctx, b.cfg, store.Options{Log: b.Log, Guard: b.guard, Commit: b.Commit})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	// Inherited are listening sockets that the process was started with, which are used
 	// rather than new ones (OPS-2); nil: none.
 	Inherited *process.Inherited
+	// Commit stands around every commit of the store, as store.Options.Commit; nil: nothing does.
+	Commit func(commit func() error) error
 	// Version of the program, told at the control socket.
 	Version string
 }

@@ -67,6 +67,10 @@ func (k *Killer) Count() int {
 	return k.count
 }
 
+// Sample says whether a test that kills machines is to be content with a few of its kills: under
+// -short and under the race detector.
+func Sample() bool { return testing.Short() || raceDetector }
+
 // AtEveryCommit has run live with a machine that is killed nowhere, and then before and after
 // each of its commits, of which there are at least that many. Where the engine is slow, or the
 // race detector looks on, it is a sample, of others each time.
@@ -78,7 +82,7 @@ func AtEveryCommit(t *testing.T, s *store.Store, least int, run func(*Killer)) {
 		t.Fatalf("only %d commits", whole.Count())
 	}
 	step := 1
-	if testing.Short() || s.Postgres() || raceDetector {
+	if Sample() || s.Postgres() {
 		step = 7
 	}
 	for n := 1 + rand.IntN(step); n <= whole.Count(); n += step {
