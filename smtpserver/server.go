@@ -135,7 +135,7 @@ type Trace struct {
 	Accepted func()
 	// Refused tells of one that was read whole and not taken, with the reply's code.
 	Refused func(code int)
-	TLS     func(cs *tls.ConnectionState, err error)
+	TLS     func(remote netip.Addr, cs *tls.ConnectionState, err error)
 	Login   func(mech, identity string, err error)
 	// Transcript is who watches a connection; nil: nobody. It is asked before each line, so
 	// that a watch begins and ends while connections are open, and must cost nothing while

@@ -57,7 +57,7 @@ func (c *conn) handshake(ctx context.Context) error {
 		cs = tc.ConnectionState()
 	}
 	if t := c.srv.Trace.TLS; t != nil {
-		t(&cs, err)
+		t(c.remote.Addr(), &cs, err)
 	}
 	c.watchTLS(&cs, err)
 	if err != nil {

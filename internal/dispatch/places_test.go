@@ -155,7 +155,11 @@ func tarpits(domain string) time.Duration {
 // look the same from here: a delivery that takes long.
 func TestTarpitsOfOneAccount(t *testing.T) {
 	t.Parallel()
-	for _, concurrency := range []int{40, 100, 500} {
+	sizes := []int{40, 100, 500}
+	if testing.Short() {
+		sizes = sizes[:1]
+	}
+	for _, concurrency := range sizes {
 		perSecond := concurrency / 4
 		quiet := newSim(t, concurrency, tarpits)
 		quiet.flow(0, 10*time.Minute, perSecond)

@@ -62,7 +62,7 @@ func (n *Network) StartMX(ctx context.Context, spec MXSpec) (*MX, error) {
 		Hooks:    smtpserver.Hooks{Command: m.command},
 		Trace: smtpserver.Trace{
 			Connected: func(netip.Addr, string) { m.count(&m.seen) },
-			TLS: func(_ *tls.ConnectionState, err error) {
+			TLS: func(_ netip.Addr, _ *tls.ConnectionState, err error) {
 				if err == nil {
 					m.count(&m.tls)
 				}

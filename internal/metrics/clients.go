@@ -17,6 +17,7 @@ type clients struct {
 	ended       *prometheus.CounterVec
 	errors      *prometheus.CounterVec
 	limits      *prometheus.CounterVec
+	handshakes  *prometheus.CounterVec
 }
 
 func newClients(r prometheus.Registerer) *clients {
@@ -30,8 +31,9 @@ func newClients(r prometheus.Registerer) *clients {
 		ended:       counter("waxwing_connections_ended_total", "Connections that ended, by listener kind and reason (quit, closed, lost, timeout, errors, ...).", "listener", "reason"),
 		errors:      counter("waxwing_client_errors_total", "Errors of clients (refused recipients, unknown commands, failed logins), by listener kind and how they were answered (at-once, late, end: with the connection's end).", "listener", "answered"),
 		limits:      counter("waxwing_client_limits_total", "Limits on what one connection does that were reached, by listener kind and limit (recipients, envelope-memory, commands, transactions, logins, size).", "listener", "limit"),
+		handshakes:  counter("waxwing_inbound_tls_handshakes_total", "TLS handshakes of clients at SMTP listeners, by listener kind and result: ok, the alert that the client has sent (bad_certificate, protocol_version, ...), timeout, closed, plaintext, or refused (it offered nothing that this host takes).", "listener", "result"),
 	}
-	r.MustRegister(c.connections, c.open, c.refused, c.ended, c.errors, c.limits)
+	r.MustRegister(c.connections, c.open, c.refused, c.ended, c.errors, c.limits, c.handshakes)
 	return c
 }
 
@@ -52,6 +54,13 @@ func (m *Metrics) Disconnected(listener, why string) {
 	if m != nil {
 		m.clients.open.WithLabelValues(listener).Dec()
 		m.clients.ended.WithLabelValues(listener, why).Inc()
+	}
+}
+
+// Handshaken counts a TLS handshake by its result: ok, or a word of package handshakes.
+func (m *Metrics) Handshaken(listener, result string) {
+	if m != nil {
+		m.clients.handshakes.WithLabelValues(listener, result).Inc()
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"waxwing/internal/dnspublish"
 	"waxwing/internal/evidence"
 	"waxwing/internal/guard"
+	"waxwing/internal/handshakes"
 	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
@@ -76,6 +77,7 @@ type Rooms struct {
 	Certificates *acme.Service
 	Junk         *evidence.Room
 	Rejects      *rejects.Store
+	Handshakes   *handshakes.Watch
 	home         *home
 }
 
@@ -160,7 +162,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 		Store: db, DNS: resolver, Accounts: users, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
-		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Rejects: kept, Metrics: b.metrics, Certificates: certificates, home: home,
+		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Rejects: kept, Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }
 

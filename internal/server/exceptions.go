@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"waxwing/internal/alert"
@@ -23,7 +22,7 @@ func (b *builder) tellExceptions(ctx context.Context, alerts *alert.Service) {
 	soon, over := config.EndingExceptions(b.live.Load().Delivery.Exceptions, b.Now())
 	for _, e := range soon {
 		b.Log.Warn("delivery exception ends soon: after it, the domain's mail waits where the cause is not mended", "domain", e.Domain.ASCII(), "until", e.Until, "text", e.Reason)
-		if err := alerts.Tell(ctx, ending(e)); err != nil && ctx.Err() == nil {
+		if err := alerts.Tell(ctx, alert.ExceptionEnds(e)); err != nil && ctx.Err() == nil {
 			b.Log.Error("the postmaster was not told of a delivery exception that ends, will try again tomorrow", "domain", e.Domain.ASCII(), "error", err)
 		}
 	}
@@ -43,15 +42,4 @@ func exceptionFor(all []config.Exception, d delivery.RecipientDomain, now time.T
 		}
 	}
 	return delivery.Exception{}
-}
-
-// ending is what the operator is told, once, a week before an exception ends.
-func ending(e config.Exception) alert.Notice {
-	return alert.Notice{
-		What: "exception " + e.Domain.ASCII() + " " + e.Until, Event: "delivery.exception-ends",
-		Subject: "The delivery exception for " + e.Domain.ASCII() + " ends on " + e.Until,
-		Text: fmt.Sprintf("[[delivery.exceptions]] sets transport security aside for %s until %s (UTC).\n\nReason: %s\n\n"+
-			"After that day mail to the domain waits again where the cause is not mended.\nSee: waxwing explain postmaster@%s\n",
-			e.Domain.ASCII(), e.Until, e.Reason, e.Domain.ASCII()),
-	}
 }

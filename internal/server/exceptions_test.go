@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/alert"
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 )
@@ -93,10 +94,10 @@ func TestEndingNotice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := ending(c.Delivery.Exceptions[0]), ending(c.Delivery.Exceptions[1])
+	a, b := alert.ExceptionEnds(c.Delivery.Exceptions[0]), alert.ExceptionEnds(c.Delivery.Exceptions[1])
 	longer := c.Delivery.Exceptions[0]
 	longer.Until = "2027-04-30"
-	if a.What == b.What || a.What == ending(longer).What || !strings.Contains(a.Subject, "a.example") || !strings.Contains(a.Text, "2027-01-31") || !strings.Contains(a.Text, "Reason: r\n") {
+	if a.What == b.What || a.What == alert.ExceptionEnds(longer).What || !strings.Contains(a.Subject, "a.example") || !strings.Contains(a.Text, "2027-01-31") || !strings.Contains(a.Text, "Reason: r\n") {
 		t.Errorf("%+v, %+v", a, b)
 	}
 }

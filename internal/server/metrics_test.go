@@ -63,6 +63,7 @@ func movers() []mover {
 		{[]string{"messages_accepted_total{listener=sendmail}", "client_connections_total{listener=sendmail}"}, (*world).sendmail},
 		{[]string{"connections_open{listener=mx}"}, func(w *world) { w.dial(25) }},
 		{[]string{"client_errors_total"}, func(w *world) { w.talk("BOGUS\r\n") }},
+		{[]string{"inbound_tls_handshakes_total{listener=mx,result=plaintext}"}, (*world).noTLS},
 		{[]string{"client_limits_total{limit=recipients}"}, (*world).manyRecipients},
 		{[]string{"connections_refused_total"}, (*world).crowd},
 		{[]string{"proxy_refused_total"}, (*world).badProxy},
@@ -382,6 +383,22 @@ func (w *world) talk(line string) {
 		w.check(err)
 		_, err = r.ReadString('\n')
 		w.check(err)
+	}
+}
+
+// noTLS is a client that is told to begin TLS and goes on with SMTP.
+func (w *world) noTLS() {
+	w.t.Helper()
+	nc := w.dial(25)
+	r := bufio.NewReader(nc)
+	for _, say := range []string{"", "EHLO far.test\r\n", "STARTTLS\r\n", "EHLO far.test\r\n"} {
+		_, err := io.WriteString(nc, say)
+		w.check(err)
+		for line := "-"; len(line) < 4 || line[3] == '-'; {
+			if line, err = r.ReadString('\n'); err != nil {
+				return // the server has hung up
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -150,6 +151,9 @@ func (f *front) trace(kind string) smtpserver.Trace {
 		Limited:      func(limit string) { m.Limited(kind, limit) },
 		Accepted:     func() { m.Accepted(kind) },
 		Refused:      func(code int) { m.Refused(kind, code) },
-		Transcript:   f.traces.Incoming(kind),
+		TLS: func(remote netip.Addr, _ *tls.ConnectionState, err error) {
+			m.Handshaken(kind, f.rooms.Handshakes.Result(remote, err, kind == string(config.MX)))
+		},
+		Transcript: f.traces.Incoming(kind),
 	}
 }

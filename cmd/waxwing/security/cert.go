@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/acme"
 	"waxwing/internal/cli"
 	"waxwing/internal/daemon"
+	"waxwing/internal/handshakes"
 	"waxwing/internal/hostkeys"
 	"waxwing/internal/server"
 	"waxwing/internal/upkeep"
@@ -27,6 +28,10 @@ func (p *program) certNoun() *cobra.Command {
 		cli.Verb{Use: "list", Short: "the certificates that there should be, and when each is renewed", JSON: true, Run: command.List(p.Call, p.onCertificates, command.Of((*acme.Service).Rows), acme.Listing())},
 		cli.Verb{Use: "keys", Short: "the host's keys, what stage each is in, what it waits for, and its TLSA record", JSON: true, Run: command.List(p.Call, p.onCertificates, command.Of((*acme.Service).KeyRows), acme.KeyListing())},
 		cli.Verb{Use: "look", Short: "ask the zone's own servers for the TLSA records now, and list the keys", JSON: true, Run: command.List(p.Call, p.onCertificates, command.Of((*acme.Service).LookNow), acme.KeyListing())},
+		cli.Verb{Use: "handshakes", Short: "networks whose mail servers could begin TLS with this host, and cannot any more", JSON: true,
+			Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, _ []string) ([]handshakes.Row, error) {
+				return handshakes.Failing(ctx, o.Store)
+			}, handshakes.Listing())},
 		cli.Verb{Use: "issue [NAME]", Short: "ask the authority now: for the host, or for one of its names", Example: "cert issue\ncert issue mta-sts.example.org", Run: p.onCertificates(p.issueNow)},
 		cli.Verb{Use: "roll", Short: "have the next key take over, once DNS has shown its record for long enough", Flags: k.roll, Example: "cert roll\ncert roll --algorithm rsa\ncert roll --cancel",
 			Run: p.onCertificates(func(ctx context.Context, s *acme.Service, _ []string) error { return p.roll(ctx, s, k) })},
