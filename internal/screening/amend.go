@@ -204,7 +204,8 @@ func (m *amending) envelope(c milter.Change) string {
 		return ""
 	}
 	var err error
-	if e.Address, err = smtp.ParseReceived(written, true); err != nil {
+	// Whom the message goes to and comes from as a milter wants it, hosts without SMTPUTF8 must understand.
+	if e.Address, err = smtp.ParseReceived(written, c.Op == milter.RemoveRecipient); err != nil {
 		return BadAddress
 	}
 	m.out.Envelope = append(m.out.Envelope, e)

@@ -142,9 +142,10 @@ func Note(done []milter.Op, replaced bool) string {
 	var parts []string
 	add := func(n int, one, more string) {
 		switch {
+		case n == 0:
 		case n == 1:
 			parts = append(parts, one)
-		case n > 1:
+		default:
 			parts = append(parts, fmt.Sprintf("%d %s", n, more))
 		}
 	}

@@ -156,6 +156,10 @@ func TestAmendHeader(t *testing.T) {
 		{[]milter.Change{add(milter.AddField, 0, "X:B", " b")}, before + "bad-name"},
 		{[]milter.Change{add(milter.AddField, 0, "X\r\nB", " b")}, before + "bad-name"},
 		{[]milter.Change{add(milter.AddField, 0, "X B", " b")}, before + "bad-name"},
+		{[]milter.Change{add(milter.AddField, 0, "!~", " b")}, with("!~", " b")},
+		{[]milter.Change{add(milter.AddField, 0, "X\x7f", " b")}, before + "bad-name"},
+		{[]milter.Change{add(milter.AddField, 0, "X-B", long[3:])}, with("X-B", long[3:])},
+		{[]milter.Change{add(milter.AddField, 0, "X-B", long[2:])}, before + "too-large"},
 		{[]milter.Change{add(milter.AddField, 0, "Xä", " b")}, before + "bad-name"},
 		{[]milter.Change{add(milter.AddField, 0, "waxwing-junk", " inbox")}, before + "reserved"},
 		{[]milter.Change{add(milter.InsertField, 0, "Received", " from b")}, before + "reserved"},
@@ -209,13 +213,46 @@ func TestAmendBounds(t *testing.T) {
 	}
 }
 
+// The last octet of the largest header is taken, and no more: of a new field and of one that is changed.
+func TestAmendToTheBrim(t *testing.T) {
+	t.Parallel()
+	h, _, _ := message.SplitHeader([]byte(header + "\r\n"))
+	for more, word := range map[int]string{0: "", 1: TooLarge} {
+		room, c := message.MaxHeader-len(header), milter.Change{Op: milter.AddField, Name: "X"}
+		var changes []milter.Change
+		for ; room > 0; room -= len("X:\r\n") + len(c.Value) {
+			c.Value = strings.Repeat("x", min(room+more, 60000)-len("X:\r\n"))
+			changes = append(changes, c)
+		}
+		a := Amend(h, changes)
+		if got := len(a.Header.Bytes()); word == "" && got != message.MaxHeader || word != "" && (got > message.MaxHeader || a.NotDone[0].Word != word) {
+			t.Errorf("%d octets, %+v", got, a.NotDone)
+		}
+	}
+	full := Amend(h, []milter.Change{{Op: milter.AddField, Name: "X", Value: "1"}})
+	for len(full.Header.Bytes()) < message.MaxHeader {
+		n := min(60000, message.MaxHeader-len(full.Header.Bytes()))
+		full = Amend(full.Header, []milter.Change{{Op: milter.AddField, Name: "Y", Value: strings.Repeat("y", max(0, n-4))}})
+		if len(full.NotDone) > 0 {
+			t.Fatalf("%d octets: %+v", len(full.Header.Bytes()), full.NotDone)
+		}
+	}
+	for value, words := range map[string]int{"2": 0, "22": 1} {
+		if a := Amend(full.Header, []milter.Change{{Op: milter.ChangeField, Index: 1, Name: "X", Value: value}}); len(a.NotDone) != words {
+			t.Errorf("%s: %+v", value, a.NotDone)
+		}
+	}
+}
+
 func TestAmendEnvelope(t *testing.T) {
 	t.Parallel()
 	_, a := amended(t, milter.Change{Op: milter.AddRecipient, Value: "<A@b.test>"}, milter.Change{Op: milter.RemoveRecipient, Value: " c@d.test "}, milter.Change{Op: milter.ChangeSender, Value: "<>"},
 		milter.Change{Op: milter.ChangeSender, Value: "e@f.test"}, milter.Change{Op: milter.Quarantine, Value: "a\nvirus" + strings.Repeat("x", 300)},
-		milter.Change{Op: milter.AddRecipient, Value: "<>"}, milter.Change{Op: milter.AddRecipient, Value: "<x@y.test"}, milter.Change{Op: milter.RemoveRecipient, Value: "a b"}, milter.Change{Op: milter.ChangeSender, Value: "x"})
+		milter.Change{Op: milter.AddRecipient, Value: "<>"}, milter.Change{Op: milter.AddRecipient, Value: "<x@y.test"}, milter.Change{Op: milter.RemoveRecipient, Value: "a b"}, milter.Change{Op: milter.ChangeSender, Value: "x"},
+		milter.Change{Op: milter.AddRecipient, Value: "<ä@b.test>"}, milter.Change{Op: milter.RemoveRecipient, Value: "<ä@b.test>"})
 	want := []Envelope{{milter.AddRecipient, smtp.Address{Local: "A", Domain: "b.test"}, "A@b.test"}, {milter.RemoveRecipient, smtp.Address{Local: "c", Domain: "d.test"}, "c@d.test"},
-		{milter.ChangeSender, smtp.Address{}, ""}, {milter.ChangeSender, smtp.Address{Local: "e", Domain: "f.test"}, "e@f.test"}}
+		{milter.ChangeSender, smtp.Address{}, ""}, {milter.ChangeSender, smtp.Address{Local: "e", Domain: "f.test"}, "e@f.test"},
+		{milter.RemoveRecipient, smtp.Address{Local: "ä", Domain: "b.test"}, "ä@b.test"}}
 	if !slices.Equal(a.Envelope, want) || !a.Aside || !strings.HasPrefix(a.Why, "a virus") || len(a.Why) != maxWhy || a.Changed {
 		t.Errorf("%+v", a)
 	}
