@@ -46,7 +46,8 @@ func canonicalHeader(dst []byte, raw []byte, relaxed bool) []byte {
 func bodyHash(body []byte, relaxed bool, limit int64) (sum []byte, short bool) {
 	h := newBodyHasher(bodyForm{relaxed: relaxed, limit: limit})
 	_, _ = h.Write(body) // a hash takes every write
-	return h.finish()
+	s := h.finish()
+	return s.sum, s.short
 }
 
 // bodyHasher hashes the canonical form of what is written to it, in pieces of any size: it holds
@@ -63,6 +64,7 @@ type bodyHasher struct {
 	space bool // white space, held back: at the end of a line it does not count
 	text  bool // the line has something that counts
 	open  bool // something stands behind the last line end
+	rest  bool // the body goes on behind the octets that count
 }
 
 // gathered is how much is handed to the hash at a time.
@@ -132,13 +134,19 @@ func (h *bodyHasher) content(p []byte) {
 		h.emit(p)
 		return
 	}
+	single := bytes.IndexByte(p, '\t') < 0 && !bytes.Contains(p, twoSpaces) // as in most lines
 	for len(p) > 0 {
 		if p[0] == ' ' || p[0] == '\t' {
 			h.space = true
 			p = bytes.TrimLeft(p, " \t")
 			continue
 		}
-		n := plain(p)
+		n := 0
+		if single {
+			n = len(bytes.TrimRight(p, " "))
+		} else {
+			n = plain(p)
+		}
 		if h.space {
 			h.space = false
 			h.emit(oneSpace)
@@ -151,25 +159,15 @@ func (h *bodyHasher) content(p []byte) {
 var oneSpace, twoSpaces = []byte{' '}, []byte("  ")
 
 // plain is how much of p, which begins with no white space, counts as it stands: up to white space that
-// ends p or is other than one space.
+// ends p or is other than one space. It looks at nothing behind that: a line of nothing but such
+// white space is read once.
 func plain(p []byte) int {
-	if bytes.IndexByte(p, '\t') < 0 && !bytes.Contains(p, twoSpaces) { // most lines
-		return len(bytes.TrimRight(p, " "))
+	for i, c := range p {
+		if c == '\t' || c == ' ' && (i+1 == len(p) || p[i+1] == ' ' || p[i+1] == '\t') {
+			return i
+		}
 	}
-	for n := 0; ; {
-		i := bytes.IndexByte(p[n:], ' ')
-		end := len(p)
-		if i >= 0 {
-			end = n + i
-		}
-		if tab := bytes.IndexByte(p[n:end], '\t'); tab >= 0 {
-			return n + tab
-		}
-		if end+1 >= len(p) || p[end+1] == ' ' || p[end+1] == '\t' {
-			return end
-		}
-		n = end + 1
-	}
+	return len(p)
 }
 
 // emit adds to the line what counts, and before it the empty lines that it was not known to count.
@@ -186,6 +184,7 @@ func (h *bodyHasher) emit(p []byte) {
 
 func (h *bodyHasher) put(p []byte) {
 	if h.left >= 0 {
+		h.rest = h.rest || int64(len(p)) > h.left
 		p = p[:min(int64(len(p)), h.left)]
 		h.left -= int64(len(p))
 	}
@@ -200,7 +199,7 @@ func (h *bodyHasher) put(p []byte) {
 	h.out = append(h.out, p...)
 }
 
-func (h *bodyHasher) finish() (sum []byte, short bool) {
+func (h *bodyHasher) finish() bodySum {
 	h.release()
 	if h.open {
 		h.endLine()
@@ -211,7 +210,7 @@ func (h *bodyHasher) finish() (sum []byte, short bool) {
 		h.put(crlf)
 	}
 	_, _ = h.hash.Write(h.out)
-	return h.hash.Sum(nil), h.left > 0
+	return bodySum{h.hash.Sum(nil), h.left > 0, h.rest}
 }
 
 // headerHash is SHA-256 over the fields named, each name taking the lowest one

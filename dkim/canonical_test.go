@@ -76,6 +76,9 @@ func TestBodyHash(t *testing.T) {
 		}
 		bodies = append(bodies, b)
 	}
+	for _, one := range []string{"a\t", "a  ", "a ", "a \t", "\t"} { // lines that have nothing else
+		bodies = append(bodies, bytes.Repeat([]byte(one), 3000))
+	}
 	for _, b := range bodies {
 		for _, relaxed := range []bool{false, true} {
 			form := canonical(b, relaxed)
@@ -91,13 +94,33 @@ func TestBodyHash(t *testing.T) {
 					_, _ = h.Write(rest[:n])
 					rest = rest[n:]
 				}
-				sum, short := h.finish()
+				got := h.finish()
 				whole, _ := bodyHash(b, relaxed, limit)
-				if !bytes.Equal(sum, want[:]) || !bytes.Equal(whole, want[:]) || short != (limit > int64(len(form))) {
-					t.Fatalf("%.80q, relaxed: %v, of it %d octets: another hash than that of %.80q, or short: %v", b, relaxed, limit, form, short)
+				if !bytes.Equal(got.sum, want[:]) || !bytes.Equal(whole, want[:]) || got.short != (limit > int64(len(form))) || got.rest != (limit >= 0 && limit < int64(len(form))) {
+					t.Fatalf("%.80q, relaxed: %v, of it %d octets: another hash than that of %.80q, or short: %v, or more behind it: %v", b, relaxed, limit, form, got.short, got.rest)
 				}
 			}
 		}
+	}
+}
+
+// A body is read for maxForms forms and no more; those that it was read for are known again.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	m, err := Read([]byte("From: a@example.org\r\n\r\nbody\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for limit := range int64(maxForms + 3) {
+			if _, err := m.sum(bodyForm{limit: limit}); (err != nil) != (limit >= maxForms) {
+				t.Errorf("form %d: %v", limit+1, err)
+			}
+		}
+	}
+	s := &signature{form: bodyForm{relaxed: true}}
+	if s.verify(m); s.Result != Policy {
+		t.Errorf("a signature of one more form: %+v", s.Verification)
 	}
 }
 
@@ -132,8 +155,8 @@ func TestReadFrom(t *testing.T) {
 			t.Errorf("%d octets: %v", len(field+extra), err)
 		}
 		if want == nil {
-			sum, _, err := m.hash(bodyForm{limit: -1})
-			if body := sha256.Sum256([]byte("body\r\n")); err != nil || !bytes.Equal(sum, body[:]) {
+			sum, err := m.sum(bodyForm{limit: -1})
+			if body := sha256.Sum256([]byte("body\r\n")); err != nil || !bytes.Equal(sum.sum, body[:]) {
 				t.Errorf("the body of a message with a header of %d octets is another one: %v", len(field), err)
 			}
 		}

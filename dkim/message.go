@@ -39,7 +39,7 @@ func ReadFrom(r *io.SectionReader) (*Message, error) {
 		return nil, err
 	}
 	from := int64(len(start) - len(body))
-	if from > message.MaxHeader+2 || body == nil && r.Size() > from {
+	if body == nil && r.Size() > from {
 		return nil, message.ErrHeaderTooLarge
 	}
 	return newMessage(h, func(to *bodyHasher) error {
@@ -73,25 +73,20 @@ func (m *Message) sum(f bodyForm) (s bodySum, err error) {
 	if ok {
 		return s, nil
 	}
-	if s.sum, s.short, err = m.hash(f); err != nil {
+	if len(m.sums) >= maxForms {
+		return bodySum{}, errForms
+	}
+	h := newBodyHasher(f)
+	if err := m.body(h); err != nil {
 		return bodySum{}, err
 	}
-	if f.limit >= 0 && !s.short {
-		_, ends, err := m.hash(bodyForm{f.relaxed, f.limit + 1})
-		if err != nil {
-			return bodySum{}, err
-		}
-		s.rest = !ends
-	}
+	s = h.finish()
 	m.sums[f] = s
 	return s, nil
 }
 
-func (m *Message) hash(f bodyForm) (sum []byte, short bool, err error) {
-	h := newBodyHasher(f)
-	if err := m.body(h); err != nil {
-		return nil, false, err
-	}
-	sum, short = h.finish()
-	return sum, short, nil
-}
+// maxForms is in how many forms the body of one message is hashed, each of which reads it whole. Signers
+// use one or two; who sends a long message could have it read once for each signature and ARC set.
+const maxForms = 4
+
+var errForms = fmt.Errorf("signed with more than %d forms of the body (c=, l=) in one message", maxForms)

@@ -267,6 +267,10 @@ func (s *signature) fetch(ctx context.Context, r dns.Resolver, keys *KeyCache) {
 // last fault does.
 func (s *signature) verify(m *Message) {
 	sum, err := m.sum(s.form)
+	if errors.Is(err, errForms) {
+		s.settle(Policy, err)
+		return
+	}
 	if err != nil {
 		s.settle(TempError, err)
 		return
