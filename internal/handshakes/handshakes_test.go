@@ -115,11 +115,12 @@ func TestWatch(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		now := noon
 		var told []Notice
+		var failing error // of telling
 		var log bytes.Buffer
 		start := func() *Watch {
-			return &Watch{DB: db, Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil)), Tell: func(_ context.Context, n Notice) error {
+			return &Watch{DB: db, Machine: "mx.test", Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil)), Tell: func(_ context.Context, n Notice) error {
 				told = append(told, n)
-				return nil
+				return failing
 			}}
 		}
 		step := func(w *Watch) {
@@ -133,8 +134,8 @@ func TestWatch(t *testing.T) {
 		w.Saw(known, "") // before the store is read
 		w.Saw(stranger, "bad_certificate")
 		step(w)
-		if rows, err := Rows(t.Context(), db); err != nil || len(rows) != 1 || rows[0].Network != "192.0.2.0/24" || !rows[0].Succeeded.Equal(noon) {
-			t.Fatalf("%+v, %v", rows, err)
+		if all, err := rows(t.Context(), db, ""); err != nil || len(all) != 1 || all[0].Network != "192.0.2.0/24" || all[0].Machine != "mx.test" || !all[0].Succeeded.Equal(noon) {
+			t.Fatalf("%+v, %v", all, err)
 		}
 		now = now.Add(time.Hour)
 		w.Saw(netip.MustParseAddr("192.0.2.8"), "bad_certificate")
@@ -146,30 +147,48 @@ func TestWatch(t *testing.T) {
 			w.Saw(known, "bad_certificate")
 			w.Saw(stranger, "bad_certificate")
 		}
+		failing = errors.New("no time")
+		step(w)
+		if len(told) != 1 {
+			t.Errorf("told %d times, want 1", len(told))
+		}
+		told, failing = nil, nil
 		step(w)
 		step(w)
-		if len(told) != 1 || !strings.Contains(told[0].Subject, "192.0.2.0/24") || !strings.Contains(told[0].Text, `"bad_certificate"`) || !strings.Contains(told[0].Text, "2026-05-04 13:00 (UTC)") {
+		if len(told) != 1 || !strings.Contains(told[0].Subject, "of a network cannot begin TLS with mx.test") || !strings.Contains(told[0].Text, `"bad_certificate"`) || !strings.Contains(told[0].Text, "192.0.2.0/24: since 2026-05-04 13:00 (UTC) all have failed, 11 of them") {
 			t.Errorf("told %+v", told)
 		}
 		if !strings.Contains(log.String(), "network=192.0.2.0/24") {
 			t.Errorf("the log: %s", log.String())
 		}
-		failing, err := Failing(t.Context(), db)
-		if err != nil || len(failing) != 1 || failing[0].Failures != 2*tellFailures+1 || failing[0].Told.IsZero() {
-			t.Errorf("%+v, %v", failing, err)
+		bad, err := Failing(t.Context(), db)
+		if err != nil || len(bad) != 1 || bad[0].Failures != 2*tellFailures+1 || bad[0].Told.IsZero() {
+			t.Errorf("%+v, %v", bad, err)
 		}
 		now = now.Add(time.Minute)
 		w.Saw(known, "")
 		step(w)
-		if failing, err := Failing(t.Context(), db); err != nil || len(failing) != 0 {
-			t.Errorf("after a success %+v, %v", failing, err)
+		if bad, err := Failing(t.Context(), db); err != nil || len(bad) != 0 {
+			t.Errorf("after a success %+v, %v", bad, err)
+		}
+		// What succeeds before the operator is told was no fault.
+		now = now.Add(time.Hour)
+		w.Saw(known, "bad_certificate")
+		now = now.Add(tellAfter)
+		for range tellFailures {
+			w.Saw(known, "bad_certificate")
+		}
+		w.Saw(known, "")
+		step(w)
+		if len(told) != 1 {
+			t.Errorf("told of what is over: %+v", told[1:])
 		}
 		now = now.Add(remembered + time.Hour)
 		if err := w.Tidy(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if rows, err := Rows(t.Context(), db); err != nil || len(rows) != 0 || len(w.known) != 0 {
-			t.Errorf("after long %+v, %v", rows, err)
+		if all, err := rows(t.Context(), db, ""); err != nil || len(all) != 0 || len(w.known) != 0 {
+			t.Errorf("after long %+v, %v", all, err)
 		}
 	})
 }
@@ -185,8 +204,30 @@ func TestResult(t *testing.T) {
 	if got := w.Result(from, nil, true); got != "ok" || len(w.known) != 1 {
 		t.Errorf("a mail server: %q, %d remembered", got, len(w.known))
 	}
-	if got := w.Result(from, io.EOF, true); got != "closed" || w.known[netip.MustParsePrefix("192.0.2.0/24")].Failures != 1 {
+	if got := w.Result(from, io.EOF, true); got != "closed" || w.known[netip.MustParsePrefix("192.0.2.0/24")].Failures != 0 {
 		t.Errorf("it goes away: %q, %+v", got, w.known)
+	}
+	if got := w.Result(from, errors.New("tls: no cipher suite supported by both client and server"), true); got != "refused" || w.known[netip.MustParsePrefix("192.0.2.0/24")].Failures != 1 {
+		t.Errorf("it offers too little: %q, %+v", got, w.known)
+	}
+}
+
+// One notice tells of several networks, and names some.
+func TestNotice(t *testing.T) {
+	t.Parallel()
+	var failing []Row
+	for i := range mostNamed + 2 {
+		failing = append(failing, row(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(i), 0}), 24), "mx.test", Standing{Succeeded: noon, Failing: noon, Failures: 5, Alert: "unknown_ca"}))
+	}
+	n := notice(failing, noon)
+	if !strings.Contains(n.Subject, "of 22 networks cannot") || strings.Count(n.Text, "unknown_ca\"") != mostNamed || !strings.Contains(n.Text, "  and 2 more\n") {
+		t.Errorf("%+v", n)
+	}
+	if again := notice(failing[:1], noon.Add(6*time.Hour-1)); again.What != n.What {
+		t.Errorf("%q and %q within six hours", n.What, again.What)
+	}
+	if later := notice(failing[:1], noon.Add(6*time.Hour)); later.What == n.What {
+		t.Errorf("%q after six hours", later.What)
 	}
 }
 
@@ -208,5 +249,21 @@ func TestBounds(t *testing.T) {
 	}
 	if len(w.changed) != maxNetworks {
 		t.Errorf("%d are yet to be written, want %d", len(w.changed), maxNetworks)
+	}
+	for range 2 {
+		if err := errors.Join(w.Step(t.Context()), w.Tidy(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := rows(t.Context(), w.DB, ""); err != nil || len(all) != maxNetworks {
+		t.Errorf("%d rows, want %d: %v", len(all), maxNetworks, err)
+	}
+	for n, s := range w.known { // all fail: they give way too
+		s.Failing = noon
+		w.known[n] = s
+	}
+	w.Saw(netip.MustParseAddr("192.0.2.1"), "")
+	if len(w.known) != 1 {
+		t.Errorf("%d networks are remembered, want 1", len(w.known))
 	}
 }

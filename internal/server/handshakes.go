@@ -12,7 +12,7 @@ import (
 
 // handshakes has the operator told of mail servers that cannot begin TLS any more (INB-9).
 func (b *builder) handshakes(db *store.Store, alerts *alert.Service) *handshakes.Watch {
-	w := &handshakes.Watch{DB: db, Now: b.Now, Log: b.area(config.LogSMTP), Tell: func(ctx context.Context, n handshakes.Notice) error {
+	w := &handshakes.Watch{DB: db, Machine: b.cfg.Hostname.ASCII(), Now: b.Now, Log: b.area(config.LogSMTP), Tell: func(ctx context.Context, n handshakes.Notice) error {
 		return alerts.Tell(ctx, alert.Notice{What: n.What, Event: "tls.inbound-fails", Subject: n.Subject, Text: n.Text})
 	}}
 	b.run("TLS handshakes of others", guard.Watcher, w.Run)
