@@ -155,7 +155,6 @@ func TestAccountTrust(t *testing.T) {
 	}
 }
 
-// A signature is enough, and what was found stands first in the header, with whether
 // A long message, which is in a file and whose header is written anew, is verified to its end.
 func TestLongMessageIsVerified(t *testing.T) {
 	t.Parallel()
@@ -179,6 +178,7 @@ func TestLongMessageIsVerified(t *testing.T) {
 	}
 }
 
+// A signature is enough, and what was found stands first in the header, with whether
 // DNSSEC vouches for it (AUT-2, AUT-8).
 func TestResultsField(t *testing.T) {
 	t.Parallel()
@@ -211,7 +211,7 @@ func TestResultsField(t *testing.T) {
 		t.Errorf("%s", flat)
 	}
 	mx.Auth.ReceivedSPF = true
-	serve(t, mx, nil).send("250", "<x@secure.test>", "<joe@here.test>", "From: x@secure.test\r\n\r\nbody")
+	serve(t, mx, nil).send("250", "<x@secure.test>", "<joe@here.test>", "Received-SPF: pass receiver=\"MX\\.here.test\"; identity=mailfrom;\r\n envelope-from=\"boss@bank.test\"\r\nFrom: x@secure.test\r\n\r\nbody")
 	flat = strings.ReplaceAll(q.last(t).body, "\r\n", "")
 	results, fields := strings.Index(flat, "Authentication-Results: "), strings.Index(flat, `Received-SPF: pass receiver=mx.here.test; client-ip=127.0.0.1; envelope-from="x@secure.test"; helo=client.test; identity=mailfrom`)
 	if results != 0 || fields < 0 || fields > strings.Index(flat, "Received: ") || strings.Count(flat, "Received-SPF: ") != 2 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"waxwing/authres"
 	"waxwing/dns"
@@ -13,6 +14,7 @@ import (
 	"waxwing/internal/junk"
 	"waxwing/internal/milters"
 	"waxwing/internal/reason"
+	"waxwing/internal/rejects"
 	"waxwing/internal/verify"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -241,18 +243,24 @@ func (s *session) trace(ctx context.Context) trace {
 	return t
 }
 
-// removeForged removes Authentication-Results that claim to be ours (AUT-2, RFC 8601 §5),
-// and Return-Path and Waxwing-Junk: final delivery writes those there are (RFC 5321 §4.4).
+// unquoted takes a field's quotes and quoted pairs away, to look for a name in it however it is written.
+var unquoted = strings.NewReplacer(`"`, "", `\`, "", "\r", "", "\n", "")
+
+// removeForged removes Authentication-Results and Received-SPF that claim to be ours (AUT-2,
+// RFC 8601 §5), and what final delivery alone writes: Return-Path (RFC 5321 §4.4), why a copy is
+// in Junk, and why a message was refused.
 func (d *Door) removeForged(_ context.Context, f *Facts) *smtp.Reply {
 	in := f.in
 	ours := func(field message.Field) bool {
 		switch {
-		case field.Is("Return-Path"), field.Is(junk.FieldName):
+		case field.Is("Return-Path"), field.Is(junk.FieldName), field.Is(rejects.FieldName):
 			return true
-		case !field.Is(authres.Name):
-			return false
+		case field.Is("Received-SPF"):
+			return strings.Contains(strings.ToLower(unquoted.Replace(field.Value())), strings.ToLower(d.Hostname))
+		case field.Is(authres.Name):
+			return authres.ID(field.Value()) == d.Hostname
 		}
-		return authres.ID(field.Value()) == d.Hostname
+		return false
 	}
 	if slices.ContainsFunc(in.header.Fields, ours) {
 		in.header.Fields = slices.DeleteFunc(slices.Clone(in.header.Fields), ours)
