@@ -87,7 +87,7 @@ type session struct {
 	checks []Check
 	facts  Facts
 	// refused has each message that a check refuses for good; nil: nobody asks for it.
-	refused func(ctx context.Context, r *smtp.Reply, content delivery.Content)
+	refused func(ctx context.Context, r *smtp.Reply, content func() delivery.Content)
 }
 
 func (d *Door) session(conn smtpserver.Conn, checks []Check) session {
@@ -170,7 +170,7 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 	switch {
 	case d.Reply != nil && !d.Reply.Positive():
 		if s.refused != nil && d.Reply.Permanent() {
-			s.refused(ctx, d.Reply, s.content(ctx, d))
+			s.refused(ctx, d.Reply, func() delivery.Content { return s.content(ctx, d) })
 		}
 		return nil, d.Reply
 	case len(f.Envelope.Recipients) == 0 && d.Reply == nil:

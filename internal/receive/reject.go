@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"slices"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/rejects"
@@ -11,20 +12,27 @@ import (
 
 // keep has the accounts that want it see a message which is refused (JNK-4). That it cannot be
 // kept changes nothing for its sender.
-func (s *mxSession) keep(ctx context.Context, r *smtp.Reply, content delivery.Content) {
-	f := &s.facts
-	owners, _ := s.b.owners(ctx, f.Envelope.Recipients)
-	reject := rejects.Reject{ID: f.Envelope.ID, Sender: f.Envelope.Sender, Content: content, Reply: r.String(), Facts: f.Envelope.Facts, MessageID: message.CleanMessageID(f.Header().Get("Message-ID"))}
+func (s *mxSession) keep(ctx context.Context, r *smtp.Reply, content func() delivery.Content) {
+	f, id := &s.facts, delivery.ID(s.facts.Envelope.ID).String()
+	owners, accounts := s.b.owners(ctx, f.Envelope.Recipients)
+	wanted, err := s.b.Rejects.Wanted(ctx, accounts...)
+	if err != nil {
+		s.b.log().Error("a refused message was not kept", "message", id, "error", err)
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	reject := rejects.Reject{ID: f.Envelope.ID, Sender: f.Envelope.Sender, Content: content(), Reply: r.String(), Facts: f.Envelope.Facts, MessageID: message.CleanMessageID(f.Header().Get("Message-ID"))}
 	for i, to := range f.Envelope.Recipients {
-		if owners[i] != "" {
+		if slices.Contains(wanted, owners[i]) {
 			reject.Copies = append(reject.Copies, delivery.Copy{Address: to.Address, Account: owners[i], Evidence: to.Evidence})
 		}
 	}
-	n, err := s.b.Rejects.Keep(ctx, reject)
-	switch id := delivery.ID(f.Envelope.ID).String(); {
-	case err != nil:
-		s.b.log().Error("a refused message was not kept", "message", id, "error", err)
-	case n > 0:
-		s.b.log().Info("refused message kept", "message", id, "accounts", n)
+	kept, err := s.b.Rejects.Keep(ctx, reject)
+	if err != nil {
+		s.b.log().Error("refused messages are not kept as they should be", "message", id, "kept", kept, "error", err)
+	}
+	if kept {
+		s.b.log().Info("refused message kept", "message", id, "accounts", len(wanted))
 	}
 }

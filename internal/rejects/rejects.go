@@ -5,8 +5,11 @@ package rejects
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"waxwing/internal/body"
@@ -21,7 +24,7 @@ import (
 const (
 	Days     = 14
 	MaxCount = 1000
-	MaxSize  = 8 << 20 // octets of one message
+	MaxSize  = 2 << 20 // octets of one message
 	MaxTotal = 64 << 20
 )
 
@@ -61,47 +64,41 @@ func (s *Store) Want(ctx context.Context, account string, want bool) error {
 	})
 }
 
-// Wanted is whether an account wants to see what is refused.
-func (s *Store) Wanted(ctx context.Context, account string) (bool, error) {
-	all, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM junk_rejects WHERE account = ?`, account)
-	return len(all) > 0, err
+// Wanted are those of some accounts, each named once, that want to see what is refused.
+func (s *Store) Wanted(ctx context.Context, accounts ...string) ([]string, error) {
+	if len(accounts) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(accounts))
+	for i, a := range accounts {
+		args[i] = a
+	}
+	all, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM junk_rejects WHERE account IN (?`+strings.Repeat(", ?", len(args)-1)+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("who wants to see refused messages: %w", err)
+	}
+	return all, nil
 }
 
-// Keep puts a message into the Rejects mailbox of those of its accounts that want it. One
-// that is larger than MaxSize is not kept. n is how many accounts have it.
-func (s *Store) Keep(ctx context.Context, r Reject) (n int, err error) {
-	if r.Content.Size() > MaxSize {
-		return 0, nil
+// Keep puts a message into the Rejects mailbox of its accounts, which are to be some of Wanted,
+// and makes room there. One that is larger than MaxSize is not kept.
+func (s *Store) Keep(ctx context.Context, r Reject) (kept bool, err error) {
+	if len(r.Copies) == 0 || r.Content.Size() > MaxSize {
+		return false, nil
 	}
-	wanted := map[string]bool{}
-	var copies []delivery.Copy
-	for _, c := range r.Copies {
-		if _, asked := wanted[c.Account]; !asked {
-			if wanted[c.Account], err = s.Wanted(ctx, c.Account); err != nil {
-				return 0, fmt.Errorf("keep a refused message: %w", err)
-			}
-		}
-		if wanted[c.Account] {
-			c.Mailbox = mailbox.Rejects
-			copies = append(copies, c)
-		}
-	}
-	if len(copies) == 0 {
-		return 0, nil
+	accounts := map[string]bool{}
+	copies := slices.Clone(r.Copies)
+	for i := range copies {
+		copies[i].Mailbox = mailbox.Rejects
+		accounts[copies[i].Account] = true
 	}
 	if err := s.keep(ctx, r, copies); err != nil {
-		return 0, fmt.Errorf("keep a refused message: %w", err)
+		return false, fmt.Errorf("keep a refused message: %w", err)
 	}
-	for account, has := range wanted {
-		if !has {
-			continue
-		}
-		if err := s.bound(ctx, account); err != nil {
-			return 0, err
-		}
-		n++
+	for account := range accounts {
+		err = errors.Join(err, s.bound(ctx, account))
 	}
-	return n, nil
+	return true, err
 }
 
 func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) error {
@@ -174,7 +171,7 @@ func remove(tx *store.Tx, some []kept) error {
 		if n == 0 {
 			continue // another machine has done it
 		}
-		if err := body.Drop(tx, k.body); err != nil {
+		if err := body.Drop(tx, k.body); err != nil && !errors.Is(err, body.ErrGone) {
 			return err
 		}
 	}
@@ -188,9 +185,7 @@ func (s *Store) Tidy(ctx context.Context) error {
 		return fmt.Errorf("accounts with refused messages: %w", err)
 	}
 	for _, a := range accounts {
-		if err := s.bound(ctx, a); err != nil {
-			return err
-		}
+		err = errors.Join(err, s.bound(ctx, a)) // the others' all the same
 	}
-	return nil
+	return err
 }

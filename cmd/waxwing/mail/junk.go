@@ -80,7 +80,7 @@ func (p *program) showModel(ctx context.Context, o *upkeep.Opened, args []string
 	if err != nil {
 		return err
 	}
-	if kept {
+	if len(kept) > 0 {
 		fmt.Fprintf(p.Stdout, "messages that are refused are kept in the mailbox %s for %d days\n", mailbox.Rejects, rejects.Days)
 	}
 	return nil
