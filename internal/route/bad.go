@@ -45,7 +45,7 @@ func (row Row) Read() (r Rule, bad *BadRule) {
 		return r, nil
 	}
 	bad = &BadRule{Rule: r, Err: err, Anybody: r.Scope > OfServer || (r.Scope == OfServer) != (r.Owner == "")}
-	if bad.Rule.MinAttempts < 0 || bad.Rule.MinAttempts > maxAttempts {
+	if n := r.MinAttempts; n != min(max(n, 0), maxAttempts) {
 		bad.Rule.MinAttempts = 0
 	}
 	if r.Need != nil && *r.Need > delivery.TLSOptional {

@@ -179,3 +179,15 @@ func TestBadRuleKeepsItsNeed(t *testing.T) {
 		}
 	}
 }
+
+// A rule of the server's whose owner is no fault stands where it stands; and the number of attempts
+// is kept up to the highest there may be.
+func TestBadRuleOfTheServer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ attempts, kept int }{{-1, 0}, {0, 0}, {1, 1}, {maxAttempts, maxAttempts}, {maxAttempts + 1, 0}} {
+		_, bad := Row{ID: 1, Scope: int64(OfServer), MinAttempts: int64(tt.attempts), Need: -1, Transport: "no such name"}.Read()
+		if bad == nil || bad.Anybody || bad.Rule.MinAttempts != tt.kept {
+			t.Errorf("%d attempts: %+v, want %d", tt.attempts, bad, tt.kept)
+		}
+	}
+}
