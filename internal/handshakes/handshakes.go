@@ -181,40 +181,56 @@ func (w *Watch) Step(ctx context.Context) error {
 	if err := w.load(ctx); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	changed := map[netip.Prefix]Standing{}
-	for n := range w.changed {
-		changed[n] = w.known[n]
-	}
+	changed, failing := w.take()
 	var told []Row
-	for _, n := range w.told {
-		if s := w.known[n]; !s.Failing.IsZero() { // else it has succeeded since
-			told = append(told, row(n, w.Machine, s))
-		}
+	for _, n := range failing {
+		told = append(told, row(n, w.Machine, changed[n]))
 	}
-	waiting := w.told
-	w.changed, w.told = nil, nil
-	w.mu.Unlock()
 	for _, r := range told {
 		w.Log.Warn("TLS handshakes of a network that used to succeed fail", "network", r.Network, "alert", r.Alert, "failures", r.Failures, "since", r.Failing)
 	}
 	if len(told) > 0 {
 		if err := w.Tell(ctx, notice(told, w.Now())); err != nil {
 			w.Log.Error("the operator was not told of failing TLS handshakes, will try again", "error", err)
-			w.mu.Lock()
-			w.told = append(w.told, waiting...)
-			w.mu.Unlock()
+			w.putBack(nil, failing)
 		}
 	}
 	err := w.write(ctx, changed)
 	if err != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		for n := range changed {
-			w.change(n)
-		}
+		w.putBack(changed, nil)
 	}
 	return err
+}
+
+// take takes what has changed, and the networks of which the operator is to be told: which have not
+// succeeded since.
+func (w *Watch) take() (changed map[netip.Prefix]Standing, failing []netip.Prefix) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changed = map[netip.Prefix]Standing{}
+	for n := range w.changed {
+		changed[n] = w.known[n]
+	}
+	for _, n := range w.told {
+		if !w.known[n].Failing.IsZero() {
+			failing = append(failing, n)
+		}
+	}
+	w.changed, w.told = nil, nil
+	return changed, failing
+}
+
+// putBack has the next step do what this one could not.
+func (w *Watch) putBack(changed map[netip.Prefix]Standing, failing []netip.Prefix) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := range changed {
+		w.change(n)
+	}
+	for _, n := range failing {
+		w.change(n)
+		w.told = append(w.told, n)
+	}
 }
 
 // load puts what the store has under what was seen since.
