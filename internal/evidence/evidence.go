@@ -52,7 +52,6 @@ type Message struct {
 	Accounts []string // of its recipients, each once
 	Listed   []junk.Listing
 	Milters  []junk.Milter // what they came to
-	Silent   []string      // milters without an answer, for which the operator wants mail in Junk
 	// Required is why the decision on who sent the message puts it into Junk, of each account for
 	// which it does: some may trust who sent it where others do not.
 	Required map[string]reason.Word
@@ -70,7 +69,7 @@ type Weighed struct {
 // Weigh decides what becomes of a message in each of its accounts. A *PutOff says that it is to
 // be tried again later. Once the message is taken, Taken is to be told.
 func (r *Room) Weigh(ctx context.Context, m Message) (Weighed, error) {
-	common := junk.Facts{Lists: m.Listed, Milters: m.Milters, Silent: slices.Clone(m.Silent), BadHELO: badHELO(m.Facts.HELO, m.Facts.IP, r.Hostname)}
+	common := junk.Facts{Lists: m.Listed, Milters: m.Milters, BadHELO: badHELO(m.Facts.HELO, m.Facts.IP, r.Hostname)}
 	common.NoReverseName = m.Facts.IPRev.Result == "fail" || m.Facts.IPRev.Result == "permerror"
 	if err := r.filters(ctx, m, &common); err != nil {
 		return Weighed{}, err

@@ -57,7 +57,12 @@ type MilterAction uint8
 const (
 	MilterAccepts MilterAction = iota
 	MilterQuarantines
+	MilterHolds  // it wants the message put aside, which is held in the queue
+	MilterSilent // it gave no answer, for which the operator wants mail in Junk
 )
+
+// PutsAside reports that the message goes into Junk, whatever else is known of it.
+func (a MilterAction) PutsAside() bool { return a == MilterQuarantines || a == MilterSilent }
 
 // Milter is an answer of a milter.
 type Milter struct {
@@ -78,7 +83,7 @@ type Facts struct {
 	Words         Words
 	Rspamd        *Rspamd // nil: not asked, or no answer
 	Milters       []Milter
-	Silent        []string // filters that did not answer, for which the operator wants mail in Junk
+	Silent        []string // other filters that did not answer, for which the operator wants mail in Junk
 }
 
 // Limits are the sums from which a message is junk, and from which it is refused; Reject 0: never.
@@ -164,7 +169,7 @@ func Decide(f Facts, l Limits) Decision {
 		s.add(f.Required, 0, "decides by itself")
 	}
 	d := Decision{Sum: s.total, Limit: l.Junk, Evidence: s.evidence}
-	aside := slices.ContainsFunc(f.Milters, func(m Milter) bool { return m.Action == MilterQuarantines })
+	aside := slices.ContainsFunc(f.Milters, func(m Milter) bool { return m.Action.PutsAside() })
 	switch {
 	case l.Reject > 0 && s.total >= l.Reject && others >= l.Junk:
 		d.Action = Reject
@@ -233,13 +238,18 @@ func (s *sum) client(f Facts) {
 }
 
 // milters look for viruses and for what the operator forbids. What one wants put aside is, whoever
-// has sent it; what one refuses was refused before.
+// has sent it; what one refuses was refused before, and what is held goes where it would when it is
+// let go.
 func (s *sum) milters(f Facts) {
 	for _, m := range f.Milters {
 		text := strings.TrimSuffix(m.Name+": "+m.Text, ": ")
 		switch m.Action {
 		case MilterQuarantines:
 			s.add(reason.MilterQuarantine, pointsQuarantine, text)
+		case MilterHolds:
+			s.add(reason.MilterQuarantine, 0, text)
+		case MilterSilent: // without points: a filter that is down must not help to have mail refused
+			s.add(reason.FilterSilent, 0, text+", decides by itself")
 		case MilterAccepts:
 			s.add(reason.MilterPassed, 0, text)
 		}

@@ -46,7 +46,7 @@ func all(fn func(Facts)) {
 		for i := -1; i < len(histories); i++ { // -1: not authenticated
 			for lists := range 3 {
 				for bits := range 8 {
-					for milter := range 3 { // none, one that lets pass, one that does not
+					for milter := range 5 { // none, one that lets pass, one that does not, one that holds, one that is silent
 						for _, o := range opinions {
 							f := Facts{Required: required, BadHELO: bits&1 > 0, NoReverseName: bits&2 > 0, Words: o.words, Rspamd: o.rspamd}
 							if i >= 0 {
@@ -100,12 +100,18 @@ func TestInvariants(t *testing.T) {
 		if d.Action == Reject && without.Action == Inbox {
 			t.Errorf("%+v is refused for its words alone", f)
 		}
-		if len(f.Milters) > 0 && f.Milters[0].Action == MilterQuarantines && d.Action == Inbox {
-			t.Errorf("%+v: what a milter wants put aside is let in", f)
-		}
-		if silent := f; len(f.Milters) > 0 && f.Milters[0].Action == MilterAccepts {
-			if silent.Milters = nil; Decide(silent, limits).Action != d.Action {
+		if len(f.Milters) > 0 {
+			none, action := f, f.Milters[0].Action
+			none.Milters = nil
+			was := Decide(none, limits).Action
+			if (action == MilterQuarantines || action == MilterSilent) && d.Action == Inbox {
+				t.Errorf("%+v: what a milter, or the want of one, puts aside is let in", f)
+			}
+			if (action == MilterAccepts || action == MilterHolds) && was != d.Action {
 				t.Errorf("%+v: a milter that lets a message pass has a say", f)
+			}
+			if action == MilterSilent && d.Action == Reject && was != Reject {
+				t.Errorf("%+v is refused since a milter is silent", f)
 			}
 		}
 		if never := Decide(f, Limits{Junk: limits.Junk}); never.Action == Reject {
@@ -160,6 +166,8 @@ var rows = []struct {
 	{"DMARC quarantine, written to", Facts{Authenticated: true, History: History{Written: true}, Required: reason.DMARCQuarantine}},
 	{"a milter puts aside", Facts{Authenticated: true, Milters: []Milter{{"av", MilterQuarantines, ""}}}},
 	{"a milter puts aside, written to", Facts{Authenticated: true, History: History{Replied: true}, Milters: []Milter{{"av", MilterQuarantines, "a virus"}}}},
+	{"a milter has the message held, written to", Facts{Authenticated: true, History: History{Replied: true}, Milters: []Milter{{"av", MilterHolds, "a virus"}}}},
+	{"a milter is silent, and that is to count as junk, written to", Facts{Authenticated: true, History: History{Replied: true}, Milters: []Milter{{"av", MilterSilent, ""}}}},
 	{"a milter lets pass", Facts{Authenticated: true, Milters: []Milter{{"sign", MilterAccepts, "a field added"}}}},
 	{"marked as junk, on a blocklist, words of junk", Facts{Authenticated: true, History: History{Mark: MarkedJunk}, Lists: []Listing{{"list.test", 4}}, Words: Words{true, 0.9999}}},
 	{"Rspamd is silent, and that is to count as junk", Facts{Authenticated: true, Silent: []string{"rspamd"}}},
@@ -182,7 +190,11 @@ func TestGolden(t *testing.T) {
 	counts := map[string]int{}
 	all(func(f Facts) {
 		d := Decide(f, limits)
-		counts[fmt.Sprintf("authenticated=%v written=%v mark=%d lists=%d milters=%d required=%s: %s", f.Authenticated, f.History.Written, f.History.Mark, len(f.Lists), len(f.Milters), f.Required, d.Action)]++
+		milter := "none"
+		if len(f.Milters) > 0 {
+			milter = [...]string{"accepts", "quarantines", "holds", "silent"}[f.Milters[0].Action]
+		}
+		counts[fmt.Sprintf("authenticated=%v written=%v mark=%d lists=%d milter=%s required=%s: %s", f.Authenticated, f.History.Written, f.History.Mark, len(f.Lists), milter, f.Required, d.Action)]++
 	})
 	b, err := json.MarshalIndent(counts, "", " ")
 	if err != nil {
@@ -210,7 +222,8 @@ const head = `# What is decided about junk
 Made from the code that decides (internal/junk), with the default limits: from 10 points on a message goes into Junk, from 30 on it is
 refused, if 10 of them are not opinions about its text (the account's classifier, Rspamd). What DMARC asks for is done whatever the sum.
 Against a sender to whom the account has written, and for whom a domain vouches, opinions about the text count for nothing; unless the
-account has marked that sender as junk since. What a milter wants put aside is; what it refuses was refused before.
+account has marked that sender as junk since. What a milter wants put aside is, and so is all mail where one is silent and on_failure is "junk";
+what it refuses was refused before, and what is held for it in the queue goes on from there as if it had let it pass.
 
 | message | evidence | sum | what is done |
 |---|---|--:|---|

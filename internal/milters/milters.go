@@ -74,6 +74,9 @@ type asked struct {
 	Milter
 	session *milter.Session // nil: it is asked no more
 	counted bool
+	// failed is what was decided when it gave no answer, if that lets nothing pass: it holds for all
+	// that would still have been asked.
+	failed screening.Decision
 }
 
 // Begin is for a message of a client.
@@ -112,8 +115,10 @@ func (t *Transaction) Mail(ctx context.Context, p smtp.MailParams) screening.Dec
 		switch d.Action {
 		case screening.Refuse:
 			t.refused(a, d)
+			t.Close()
 			return d
 		case screening.Discard:
+			t.Close()
 			return d
 		}
 	}
@@ -153,11 +158,18 @@ func (t *Transaction) dial(ctx context.Context, m Milter) (*milter.Session, erro
 	return milter.Start(ctx, nc, milter.Limits{Time: m.Timeout, Octets: t.room.Largest + moreOctets, Packets: maxPackets, Changes: maxChanges})
 }
 
-// Rcpt asks about a recipient: a refusal is about that one alone.
+// Rcpt asks about a recipient: a refusal is about that one alone. A milter that has failed at one
+// refuses all that come after it, and the message: nobody has looked at them.
 func (t *Transaction) Rcpt(ctx context.Context, r delivery.Recipient) screening.Decision {
 	maps.Copy(t.macros, ofRcpt(r))
 	for _, a := range t.all {
-		if a.session == nil || t.Discarded {
+		if t.Discarded {
+			break
+		}
+		if a.failed.Action == screening.Refuse {
+			return a.failed
+		}
+		if a.session == nil {
 			continue
 		}
 		if d := t.early(ctx, a, func() (milter.Answer, error) { return a.session.Rcpt(ctx, r.Address, nil, t.macros) }); d.Action == screening.Refuse {
@@ -173,7 +185,8 @@ func (t *Transaction) decide(ctx context.Context, a *asked, ask func() (milter.A
 	if err != nil && ctx.Err() != nil {
 		a.counted = true
 		a.drop() // the client or the server ends: this tells nothing of the milter, and lets nothing pass it
-		return screening.Decide(screening.Said{Silent: true}, screening.Rule{OnFailure: config.DeferOnFailure})
+		a.failed = screening.Decide(screening.Said{Silent: true}, screening.Rule{OnFailure: config.DeferOnFailure})
+		return a.failed
 	}
 	d := screening.Decide(screening.Said{Silent: err != nil, Answer: answer}, a.Rule)
 	if err != nil && !milter.IsLocal(err) {
@@ -201,8 +214,11 @@ func (t *Transaction) silent(a *asked, err error, d screening.Decision) {
 	if t.room.Log != nil {
 		t.room.Log.Warn("filter gives no answer", "filter", a.Name, "message", t.macros["i"], "text", foreign.Text(err.Error(), maxText), "on_failure", string(a.Rule.OnFailure))
 	}
-	if d.Junk {
+	switch {
+	case d.Junk:
 		t.Silent = append(t.Silent, a.Name)
+	case d.Action == screening.Refuse:
+		a.failed = d
 	}
 	t.count(a, "silent", 0)
 	a.drop()

@@ -40,9 +40,12 @@ func (m *mail) Amend(h message.Header, replaced bool) error {
 	m.done += fmt.Sprintf("%d fields, replaced %v. ", len(h.Fields), replaced)
 	return nil
 }
-func (m *mail) Envelope(_ context.Context, e screening.Envelope) (string, error) {
-	m.done += e.Op.String() + " " + e.Written + ". "
-	return map[bool]string{true: screening.NotTaken}[e.Address.Local == "nobody"], nil
+func (m *mail) Envelope(_ context.Context, all []screening.Envelope, _ screening.Astray) (words []string, _ *smtp.Reply, _ error) {
+	for _, e := range all {
+		m.done += e.Op.String() + " " + e.Written + ". "
+		words = append(words, map[bool]string{true: screening.NotTaken}[e.Address.Local == "nobody"])
+	}
+	return words, nil, nil
 }
 
 // asked has a milter with this script asked about a message: what is logged, counted and done.

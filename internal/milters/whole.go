@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/screening"
 	"waxwing/message"
 	"waxwing/milter"
+	"waxwing/smtp"
 )
 
 // Text is a message that milters look at one after the other, each as those before it have left
@@ -20,14 +21,16 @@ type Text interface {
 	// Replacement takes a body; Amend then puts it in place of the message's.
 	Replacement() io.Writer
 	Amend(h message.Header, replaced bool) error
-	// Envelope makes a change of the envelope, or says in one word why it is not made.
-	Envelope(ctx context.Context, e screening.Envelope) (word string, err error)
+	// Envelope makes one milter's changes of the envelope, and says of each in one word why it is not made,
+	// "": it is. astray is of those that are not among them. A refusal is of the whole message.
+	Envelope(ctx context.Context, all []screening.Envelope, astray screening.Astray) (words []string, refusal *smtp.Reply, err error)
 }
 
 // Note is what one milter came to with a message that goes on.
 type Note struct {
 	Milter string
 	Aside  bool   // it wants the message put into Junk
+	Held   bool   // it wants it put aside, and the operator has such mail held in the queue
 	Text   string // what it did, or why it is to be put aside
 }
 
@@ -43,6 +46,10 @@ func (t *Transaction) Whole(ctx context.Context, text Text) (out Outcome, err er
 	for _, a := range t.all {
 		if t.Discarded {
 			break
+		}
+		if a.failed.Action == screening.Refuse {
+			out.Decision = a.failed
+			return out, nil
 		}
 		if a.session == nil {
 			continue
@@ -96,24 +103,28 @@ func (t *Transaction) amend(ctx context.Context, a *asked, text Text, m amends) 
 			return err
 		}
 	}
+	words, refusal, err := text.Envelope(ctx, am.Envelope, am.Astray)
+	if err != nil {
+		return err
+	}
 	done := am.Done
-	for _, e := range am.Envelope {
-		word, err := text.Envelope(ctx, e)
-		if err != nil {
-			return err
-		}
-		if word != "" {
-			am.NotDone = append(am.NotDone, screening.NotDone{Op: e.Op, Word: word, Text: e.Written})
+	for i, e := range am.Envelope {
+		if words[i] != "" {
+			am.NotDone = append(am.NotDone, screening.NotDone{Op: e.Op, Word: words[i], Text: e.Written})
 			continue
 		}
 		done = append(done, e.Op)
 	}
+	if refusal != nil {
+		m.out.Decision = screening.Decision{Action: screening.Refuse, Reply: refusal}
+		t.tell(a, Note{}, map[bool]string{true: "deferred", false: "refused"}[refusal.Temporary()], am.NotDone)
+		return nil
+	}
 	note, result := Note{Milter: a.Name, Text: screening.Note(done, m.result.Replaced)}, "accepted"
 	if am.Aside {
 		result = "quarantined"
-		if note.Aside = screening.Aside(a.Rule) == config.QuarantineJunk; note.Aside {
-			note.Text = am.Why
-		} else {
+		note.Text, note.Aside = am.Why, screening.Aside(a.Rule) == config.QuarantineJunk
+		if note.Held = !note.Aside; note.Held {
 			m.out.Hold = delivery.Fact{Word: reason.MilterQuarantine, Text: a.Name + ": " + am.Why}
 		}
 	}

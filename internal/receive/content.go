@@ -268,7 +268,7 @@ func (in *incoming) eightBit() bool {
 	if in.file != nil {
 		return in.eight
 	}
-	return message.EightBit(*in.buf)
+	return message.EightBit(in.head()) || message.EightBit(in.body)
 }
 
 // longLine reports a line that SMTP cannot carry on.

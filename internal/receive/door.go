@@ -58,7 +58,6 @@ type Facts struct {
 
 	milters  *milters.Transaction // nil where none is asked
 	screened []junk.Milter        // what they came to
-	mute     []string             // milters without an answer, for which the message goes into Junk
 }
 
 // Header is the message's header; from Header on.

@@ -51,11 +51,6 @@ func (f *Facts) tellRecipient(ctx context.Context, r delivery.Recipient) *smtp.R
 func (d *Door) screened(ctx context.Context, f *Facts, admit admitter) Decision {
 	id := delivery.ID(f.Envelope.ID).String()
 	f.milters.Named(id)
-	for _, r := range f.reports { // a report that is none is read by somebody
-		if reply := f.tellRecipient(ctx, r.Recipient); reply != nil {
-			return refused(reply)
-		}
-	}
 	text := &screenedText{door: d, facts: f, admit: admit}
 	defer text.close()
 	out, err := f.milters.Whole(ctx, text)
@@ -66,7 +61,9 @@ func (d *Door) screened(ctx context.Context, f *Facts, admit admitter) Decision 
 	case out.Action == screening.Refuse:
 		d.log().Info("message refused by a milter", "message", id, "from", f.Envelope.Sender, "word", string(reason.MilterReject), "text", out.Reply.String(), "peer", f.Envelope.Peer)
 		return refused(out.Reply)
-	case out.Action == screening.Discard, len(f.Envelope.Recipients) == 0 && len(f.reports) == 0:
+	case out.Action != screening.Discard && text.nobody() && text.astray.Refusal() != nil:
+		return refused(text.astray.Refusal())
+	case out.Action == screening.Discard, text.nobody():
 		d.log().Warn("message thrown away: a milter wants it", "message", id, "from", f.Envelope.Sender, "recipients", len(f.Envelope.Recipients), "word", string(reason.MilterDiscard), "peer", f.Envelope.Peer)
 		f.Envelope.Recipients, f.reports = nil, nil
 		return Decision{Reply: smtp.NewReply(250, smtp.Enhanced{Class: 2}, "message accepted as %s", id)}
@@ -84,19 +81,34 @@ func (d *Door) screened(ctx context.Context, f *Facts, admit admitter) Decision 
 
 // aftermath notes what milters have come to, for the decision about junk and for those without one.
 func (f *Facts) aftermath(notes []milters.Note) {
-	f.mute = f.milters.Silent
-	aside := len(f.mute) > 0
+	for _, name := range f.milters.Silent {
+		f.screened = append(f.screened, junk.Milter{Name: name, Action: junk.MilterSilent})
+	}
 	for _, n := range notes {
 		m := junk.Milter{Name: n.Milter, Text: n.Text}
-		if n.Aside {
-			m.Action, aside = junk.MilterQuarantines, true
+		switch {
+		case n.Aside:
+			m.Action = junk.MilterQuarantines
+		case n.Held:
+			m.Action = junk.MilterHolds
 		}
 		f.screened = append(f.screened, m)
 	}
-	for i := range f.Envelope.Recipients {
-		f.Envelope.Recipients[i].Junk = f.Envelope.Recipients[i].Junk || aside
-	}
 	f.Envelope.Need = f.need() // by the header as it is now
+}
+
+// putAside reports that a milter has the message put into Junk, or the operator for want of its answer.
+func (f *Facts) putAside() bool {
+	return slices.ContainsFunc(f.screened, func(m junk.Milter) bool { return m.Action.PutsAside() })
+}
+
+// intoJunk has the message put into Junk where milters want it, whether or not it was weighed: who is
+// elsewhere, or has no filter, was not.
+func intoJunk(_ context.Context, f *Facts) Decision {
+	for i := range f.Envelope.Recipients {
+		f.Envelope.Recipients[i].Junk = f.Envelope.Recipients[i].Junk || f.putAside()
+	}
+	return Decision{}
 }
 
 // screenedText is the message for the milters.
@@ -104,12 +116,19 @@ type screenedText struct {
 	door  *Door
 	facts *Facts
 	admit admitter
-	body  *newBody // of the milter that is asked
+	body  *milters.Body // of the milter that is asked
+	// astray is of the recipients that could not be added, of all milters.
+	astray screening.Astray
+}
+
+// nobody reports that the message has no recipient left.
+func (s *screenedText) nobody() bool {
+	return len(s.facts.Envelope.Recipients) == 0 && len(s.facts.reports) == 0
 }
 
 func (s *screenedText) close() {
 	if s.body != nil {
-		s.body.close()
+		s.body.Close()
 	}
 }
 
@@ -126,24 +145,75 @@ func (s *screenedText) Parts() (message.Header, io.Reader, error) {
 
 func (s *screenedText) Replacement() io.Writer {
 	s.close()
-	s.body = &newBody{dir: s.door.TempDir, limit: s.door.Milters.Largest}
+	s.body = &milters.Body{Limit: s.door.Milters.Largest, Memory: ownMemory, File: func() (*os.File, error) { return nameless(s.door.TempDir) }}
 	return s.body
 }
 
 func (s *screenedText) Amend(h message.Header, replaced bool) error {
-	var body *newBody
+	var body *milters.Body
 	if replaced {
 		body = s.body
-		if err := body.end(); err != nil {
+		if err := body.End(); err != nil {
 			return err
 		}
 	}
 	return s.facts.in.amend(h, body, s.door.TempDir)
 }
 
-// Envelope makes a change of the envelope. Its refusals are words of the log, not replies: there
-// is nobody to hear them.
-func (s *screenedText) Envelope(ctx context.Context, e screening.Envelope) (word string, err error) {
+// Envelope makes changes of the envelope. What is not made is a word of the log: there is nobody to
+// hear more, unless the message would go astray.
+func (s *screenedText) Envelope(ctx context.Context, all []screening.Envelope, astray screening.Astray) (words []string, refusal *smtp.Reply, err error) {
+	env := s.facts.Envelope
+	before := env.Recipients
+	for _, e := range all {
+		word, err := s.change(ctx, e)
+		if err != nil {
+			return nil, nil, err
+		}
+		if e.Op == milter.AddRecipient {
+			astray.Refused = astray.Refused || word != "" && word != screening.NotNow
+			astray.PutOff = astray.PutOff || word == screening.NotNow
+		}
+		words = append(words, word)
+	}
+	s.astray.Refused, s.astray.PutOff = s.astray.Refused || astray.Refused, s.astray.PutOff || astray.PutOff
+	if removed := without(before, env.Recipients); len(removed) > 0 {
+		standIn(env.Recipients, before, removed)
+		refusal = astray.Refusal()
+	}
+	return words, refusal, nil
+}
+
+// without are the recipients of all that are not in list.
+func without(all, list []delivery.Recipient) []delivery.Recipient {
+	return slices.DeleteFunc(slices.Clone(all), func(r delivery.Recipient) bool { return known(list, r) })
+}
+
+// standIn has the recipients that a milter puts in place of removed ones ask for the notifications of
+// those: the sender is told what becomes of the message, as if it went on from an alias.
+func standIn(now, before, removed []delivery.Recipient) {
+	var notify delivery.Notify
+	for _, bit := range []delivery.Notify{delivery.NotifySuccess, delivery.NotifyFailure, delivery.NotifyDelay} {
+		if slices.ContainsFunc(removed, func(r delivery.Recipient) bool { return r.Notify.Wants(bit) }) {
+			notify |= bit
+		}
+	}
+	if notify == 0 {
+		notify = delivery.NotifyNever
+	}
+	for i := range now {
+		if known(before, now[i]) {
+			continue
+		}
+		now[i].Notify = notify
+		if len(removed) == 1 {
+			now[i].Notify, now[i].ORcpt = removed[0].Notify, removed[0].ORcpt
+		}
+	}
+}
+
+// change makes one change of the envelope, or says why not.
+func (s *screenedText) change(ctx context.Context, e screening.Envelope) (word string, err error) {
 	env := s.facts.Envelope
 	switch e.Op {
 	case milter.ChangeSender:
@@ -175,6 +245,8 @@ func (s *screenedText) add(ctx context.Context, e screening.Envelope) (word stri
 	switch {
 	case reply != nil && reply.Cause != nil:
 		return "", reply
+	case reply != nil && reply.Temporary():
+		return screening.NotNow, nil
 	case reply != nil:
 		return screening.NotTaken, nil
 	}
@@ -226,85 +298,9 @@ func (d *Door) admit(ctx context.Context, to smtp.Address, written string) (r de
 	return r, reply
 }
 
-// newBody takes a body that a milter wants, with the line ends that mail has: a little of it in
-// memory, what is longer in a file without a name.
-type newBody struct {
-	dir   string
-	limit int64
-	buf   []byte // of what is not in the file yet
-	file  *os.File
-	size  int64 // of all
-	last  byte
-}
-
-// Write refuses what no mail may hold, as the milter's fault.
-func (b *newBody) Write(p []byte) (int, error) {
-	if hasNUL(p) {
-		return 0, &milter.ProtocolError{Text: "a body with a NUL octet"}
-	}
-	for _, c := range p {
-		if c == '\n' && b.last != '\r' {
-			b.buf = append(b.buf, '\r')
-		}
-		if c != '\n' && b.last == '\r' {
-			b.buf = append(b.buf, '\n')
-		}
-		b.buf, b.last = append(b.buf, c), c
-	}
-	if b.size+int64(len(b.buf)) > b.limit {
-		return 0, &milter.ProtocolError{Text: fmt.Sprintf("a body of more than %d octets", b.limit)}
-	}
-	if len(b.buf) > ownMemory {
-		return len(p), b.spill()
-	}
-	return len(p), nil
-}
-
-// spill moves what is in memory to the file.
-func (b *newBody) spill() (err error) {
-	if b.file == nil {
-		if b.file, err = nameless(b.dir); err != nil {
-			return err
-		}
-	}
-	if _, err := b.file.Write(b.buf); err != nil {
-		return fmt.Errorf("write a body of a milter's: %w", err)
-	}
-	b.size, b.buf = b.size+int64(len(b.buf)), b.buf[:0]
-	return nil
-}
-
-// end completes the last line.
-func (b *newBody) end() error {
-	switch {
-	case b.last == '\r':
-		b.buf = append(b.buf, '\n')
-	case b.last != '\n' && b.size+int64(len(b.buf)) > 0:
-		b.buf = append(b.buf, "\r\n"...)
-	}
-	if b.file == nil {
-		return nil
-	}
-	return b.spill()
-}
-
-func (b *newBody) close() {
-	if b.file != nil {
-		b.file.Close()
-	}
-}
-
-// reader is the body from its start, after end.
-func (b *newBody) reader() io.Reader {
-	if b.file != nil {
-		return io.NewSectionReader(b.file, 0, b.size)
-	}
-	return bytes.NewReader(b.buf)
-}
-
 // amend gives the message another header and, if body is not nil, another body. After an error it is
 // what it was.
-func (in *incoming) amend(h message.Header, body *newBody, dir string) error {
+func (in *incoming) amend(h message.Header, body *milters.Body, dir string) error {
 	if in.file == nil && body == nil {
 		in.header, in.edited = h, true
 		return nil
@@ -315,16 +311,18 @@ func (in *incoming) amend(h message.Header, body *newBody, dir string) error {
 	}
 	var text io.Reader
 	if body != nil {
-		text = body.reader()
+		text = body.Reader()
 	} else {
 		_, old, _ := message.SplitHeader(msg)
 		text = bytes.NewReader(old)
 	}
-	if in.file == nil && body.file == nil {
-		b := slices.Concat(h.Bytes(), []byte("\r\n"), body.buf)
-		*in = incoming{buf: &b, share: in.share}
-		in.parse()
-		return nil
+	if in.file == nil {
+		if short, ok := body.Short(); ok {
+			b := slices.Concat(h.Bytes(), []byte("\r\n"), short)
+			*in = incoming{buf: &b, share: in.share}
+			in.parse()
+			return nil
+		}
 	}
 	f, err := nameless(dir)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/config"
+	"waxwing/internal/delivery"
 	"waxwing/internal/junk"
 	"waxwing/internal/login"
 	"waxwing/internal/milters"
@@ -32,6 +32,7 @@ var (
 type fake struct {
 	mu      sync.Mutex
 	answers map[byte]miltertest.Answer
+	counts  []*answered
 	*miltertest.Filter
 }
 
@@ -53,6 +54,9 @@ func (f *fake) says(at byte, packets ...[]byte) { f.does(at, miltertest.Say(pack
 
 func (f *fake) does(at byte, a miltertest.Answer) {
 	f.Forget()
+	for _, a := range f.counts { // what is counted before tells nothing of what is done from now on
+		a.reset()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answers = map[byte]miltertest.Answer{at: a}
@@ -85,9 +89,16 @@ func (d *Door) asking(of config.MailOf, rule screening.Rule, fakes ...*fake) *an
 		a.last, a.n = m+" "+result, n
 	}}
 	for i, f := range fakes {
+		f.counts = append(f.counts, a)
 		d.Milters.Milters = append(d.Milters.Milters, milters.Milter{Name: string(rune('a' + i)), Endpoint: config.Endpoint{Network: "tcp", Address: f.Addr}, Timeout: time.Minute, Rule: rule})
 	}
 	return a
+}
+
+func (a *answered) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last, a.n = "", 0
 }
 
 func (a *answered) want(t *testing.T, last string, notDone int) {
@@ -179,7 +190,9 @@ func TestMilterDiscards(t *testing.T) {
 	}
 	// A report that is none is read by somebody: milters are asked about it too.
 	f.says('R', packet('r'))
-	c.send("550 5.7.1", "<x@far.test>", "<tls-reports@here.test>", plainMail)
+	c.do("250", "MAIL FROM:<x@far.test>")
+	c.do("550 5.7.1", "RCPT TO:<tls-reports@here.test>")
+	c.do("250", "RSET")
 	f.says(0)
 	c.send("250", "<x@far.test>", "<tls-reports@here.test>", "Subject: a report\r\n\r\nx")
 	if len(reports.taken) != 1 || len(f.told("R<tls-reports@here.test>")) != 1 {
@@ -232,6 +245,143 @@ func TestMilterDies(t *testing.T) {
 			c.send("250", "<x@far.test>", "<joe@here.test>", plainMail)
 		} else {
 			c.do(s.code, "MAIL FROM:<x@far.test>")
+		}
+	}
+}
+
+// A milter that fails at one recipient has seen neither those after it nor the message: none of them passes.
+func TestMilterDiesAtRecipient(t *testing.T) {
+	t.Parallel()
+	for _, s := range []struct {
+		failure config.OnFailure
+		code    string
+	}{{config.DeferOnFailure, "451 4.7.1"}, {config.RejectOnFailure, "550 5.7.1"}, {config.AcceptOnFailure, "250"}} {
+		q, f := &outbox{}, newFake(t)
+		mx := &MX{Door: common(q), Reports: &sink{}, IsReport: isReport}
+		count := mx.asking(config.OfServers, screening.Rule{OnFailure: s.failure}, f)
+		c := serve(t, mx, nil)
+		f.does('R', miltertest.Answer{Close: true})
+		c.do("250", "MAIL FROM:<x@far.test>")
+		c.do(s.code, "RCPT TO:<joe@here.test>")
+		c.do(s.code, "RCPT TO:<ann@here.test>")
+		c.do(s.code, "RCPT TO:<tls-reports@here.test>")
+		count.want(t, "a silent", 0)
+		f.says(0)
+		c.do("250", "RSET")
+		c.do("250", "MAIL FROM:<x@far.test>")
+		c.do("250", "RCPT TO:<joe@here.test>")
+		f.does('R', miltertest.Answer{Close: true})
+		c.do(s.code, "RCPT TO:<ann@here.test>")
+		f.says(0)
+		c.do("354", "DATA")
+		c.do(s.code, plainMail+"\r\n.")
+		if (q.count() == 1) != (s.code == "250") {
+			t.Errorf("%s: %d taken", s.failure, q.count())
+		}
+	}
+}
+
+// A message is never lost between those whom a milter takes it from and those whom it cannot be given to.
+func TestMilterSendsAstray(t *testing.T) {
+	t.Parallel()
+	q, f, other := &outbox{}, newFake(t), newFake(t)
+	mx := &MX{Door: common(q)}
+	count := mx.asking(config.OfServers, screening.Rule{}, f, other)
+	c := serve(t, mx, nil)
+	add, remove := func(who string) []byte { return packet('+', texts(who)) }, packet('-', texts("<joe@here.test>"))
+	for _, tt := range []struct {
+		to, want string
+		counted  string
+		changes  [][]byte
+	}{
+		{"<joe@here.test>", "550 5.7.1 a filter sends this message on", "a refused", [][]byte{add("<joe@elsewhere.test>"), remove}},
+		{"<joe@here.test>", "550 5.7.1", "a refused", [][]byte{remove, add("<nobody@here.test>")}},
+		{"<joe@here.test>", "550 5.7.1", "a refused", [][]byte{remove, add("nonsense")}},
+		{"<joe@here.test> <ann@here.test>", "550 5.7.1", "a refused", [][]byte{remove, add("<nobody@here.test>")}},
+		{"<joe@here.test>", "451 4.7.1 a filter sends this message on", "a deferred", [][]byte{remove, add("<x@paused.test>")}},
+		{"<joe@here.test>", "550 5.7.1", "a refused", [][]byte{remove, add("<x@paused.test>"), add("<nobody@here.test>")}},
+	} {
+		f.says('E', append(tt.changes, packet('c'))...)
+		c.send(tt.want, "<x@far.test>", tt.to, plainMail)
+		count.want(t, tt.counted, 1+len(tt.changes)/3)
+	}
+	// What one milter adds in vain another one must not have relied on.
+	f.says('E', add("<nobody@here.test>"), packet('c'))
+	other.says('E', remove, packet('c'))
+	c.send("550 5.7.1", "<x@far.test>", "<joe@here.test>", plainMail)
+	if q.count() != 0 {
+		t.Errorf("%d taken", q.count())
+	}
+	other.says(0)
+	for _, tt := range []struct {
+		to, want string
+		changes  [][]byte
+	}{
+		{"<joe@here.test> NOTIFY=SUCCESS ORCPT=rfc822;j@far.test", "ann@here.test 1 rfc822;j@far.test", [][]byte{remove, add("<ann@here.test>")}},
+		{"<joe@here.test> NOTIFY=NEVER", "ann@here.test 8 ", [][]byte{add("<ann@here.test>"), remove}},
+		{"<joe@here.test> NOTIFY=SUCCESS", "joe@here.test 1  ann@here.test 8 ", [][]byte{add("<ann@here.test>")}},
+	} {
+		f.says('E', append(tt.changes, packet('c'))...)
+		c.do("250", "MAIL FROM:<x@far.test>")
+		to, rest, _ := strings.Cut(tt.to, " ")
+		c.do("250", "RCPT TO:"+to+" "+rest)
+		c.do("354", "DATA")
+		c.do("250", plainMail+"\r\n.")
+		var got []string
+		for _, r := range q.last(t).env.Recipients {
+			got = append(got, fmt.Sprintf("%s %d %s", r.Address, r.Notify, r.ORcpt))
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
+// What a milter puts aside, or is held for it, is opened as a report by nobody.
+func TestMilterAndReports(t *testing.T) {
+	t.Parallel()
+	q, f, reports := &outbox{}, newFake(t), &sink{}
+	mx := &MX{Door: common(q), Reports: reports, IsReport: isReport}
+	for _, s := range []struct {
+		rule screening.Rule
+		at   byte
+		says miltertest.Answer
+		junk bool
+	}{
+		{screening.Rule{}, 'E', miltertest.Say(packet('q', texts("Eicar")), packet('c')), true},
+		{screening.Rule{Quarantine: config.QuarantineHold}, 'E', miltertest.Say(packet('q', texts("Eicar")), packet('c')), false},
+		{screening.Rule{OnFailure: config.JunkOnFailure}, 'B', miltertest.Answer{Close: true}, true},
+	} {
+		mx.asking(config.OfServers, s.rule, f)
+		f.does(s.at, s.says)
+		serve(t, mx, nil).send("250", "<x@far.test>", "<tls-reports@here.test>", "Subject: a report\r\n\r\nx")
+		got := q.last(t)
+		if len(reports.taken) != 0 || len(got.env.Recipients) != 1 || got.env.Recipients[0].Junk != s.junk || (got.env.Quarantine.Word != "") == s.junk || !strings.Contains(got.body, "Waxwing-Report-Not-Taken: tls-reports@here.test: a filter has the message put\r\n aside") {
+			t.Errorf("%+v: %d taken, %+v", s.rule, len(reports.taken), got)
+		}
+	}
+}
+
+// The queue is told of octets above 127 as they are when all milters are done.
+func TestMilterAndEightBits(t *testing.T) {
+	t.Parallel()
+	q, f := &outbox{}, newFake(t)
+	mx := &MX{Door: common(q)}
+	mx.asking(config.OfServers, screening.Rule{}, f)
+	c := serve(t, mx, nil)
+	for _, tt := range []struct {
+		mail   string
+		change []byte
+		want   bool
+	}{
+		{"Subject: x\r\n\r\nx", packet('h', texts("X-A", " ü")), true},
+		{"Subject: ü\r\n\r\nx", packet('m', miltertest.Number(1), texts("Subject", " x")), false},
+		{"Subject: ü\r\n\r\nü", packet('m', miltertest.Number(1), texts("Subject", "")), true},
+	} {
+		f.says('E', tt.change, packet('c'))
+		c.send("250", "<x@far.test>", "<joe@here.test>", tt.mail)
+		if got := q.last(t); got.env.EightBit != tt.want {
+			t.Errorf("%q: 8-bit %v", got.body, got.env.EightBit)
 		}
 	}
 }
@@ -291,7 +441,8 @@ func TestMilterChanges(t *testing.T) {
 		env := got.env.Sender
 		for _, r := range got.env.Recipients {
 			env += " " + r.Address
-			if added := r.Address != "joe@here.test"; !r.Local || added && r.Notify.Wants(1<<1) {
+			// Those in place of a removed one ask for what it did, and others for no notifications.
+			if joe := strings.Contains(tt.env, "joe@here.test"); !r.Local || r.Notify.Wants(delivery.NotifyFailure) != (!joe || r.Address == "joe@here.test") {
 				t.Errorf("%s: %+v", tt.name, r)
 			}
 		}
@@ -412,7 +563,27 @@ func TestMilterQuarantines(t *testing.T) {
 	if d := weighedAs(t, q.last(t), 0); d.Action != junk.Inbox || words(d) != "replied-to milter-passed" || d.Evidence[1].Text != "a: a field added" {
 		t.Errorf("%+v", d)
 	}
+	// Where it gives no answer and the operator wants mail in Junk for that, no sum has a say.
+	mx.Milters.Milters[0].Rule.OnFailure = config.JunkOnFailure
+	f.does('B', miltertest.Answer{Close: true})
+	c.send("250", "<x@good.test>", "<joe@here.test>", msg)
+	if got := q.last(t); !got.env.Recipients[0].Junk || weighedAs(t, got, 0).Action != junk.Junk || words(weighedAs(t, got, 0)) != "replied-to filter-silent" {
+		t.Errorf("%+v", got.env.Recipients)
+	}
+	// What is held is told as such, and goes where it would when it is let go.
+	mx.Milters.Milters[0].Rule = screening.Rule{Quarantine: config.QuarantineHold, Of: config.OfServers}
+	f.says('E', packet('q', texts("Eicar")), packet('c'))
+	c.send("250", "<new@good.test>", "<joe@here.test>", "From: new@good.test\r\n\r\nbody")
+	if got := q.last(t); got.env.Recipients[0].Junk || words(weighedAs(t, got, 0)) != "written-to-domain first-contact milter-quarantine" || got.env.Quarantine.Word == "" {
+		t.Errorf("%+v", got.env)
+	}
+	f.says(0)
+	c.send("250", "<new@good.test>", "<joe@here.test>", "From: new@good.test\r\n\r\nbody")
+	if d := weighedAs(t, q.last(t), 0); words(d) != "written-to-domain first-contact milter-passed" {
+		t.Errorf("somebody has heard of a message that is held: %+v", d)
+	}
 	plain := &MX{Door: mx.Door} // where nobody weighs
+	plain.asking(config.OfServers, screening.Rule{}, f)
 	c = serve(t, plain, nil)
 	f.says('E', packet('q', texts("Eicar")), packet('c'))
 	c.send("250", "<x@good.test>", "<joe@here.test>", msg)
@@ -458,34 +629,4 @@ func TestMilterOfSubmission(t *testing.T) {
 	if err := handIn(t, b, nil); err == nil || !strings.Contains(err.Error(), "a filter refuses this") {
 		t.Errorf("%v", err)
 	}
-}
-
-// FuzzNewBody: whatever a milter sends as a body, in whatever pieces, it is lines of mail.
-func FuzzNewBody(f *testing.F) {
-	f.Add([]byte("a\nb\r\nc\r"), 3)
-	f.Add([]byte("\r\r\n\n"), 1)
-	f.Fuzz(func(t *testing.T, text []byte, at int) {
-		at = max(0, min(at, len(text)))
-		b := &newBody{dir: t.TempDir(), limit: 1 << 20}
-		defer b.close()
-		for _, part := range [][]byte{text[:at], text[at:]} {
-			if _, err := b.Write(part); err != nil {
-				if !hasNUL(text) {
-					t.Error(err)
-				}
-				return
-			}
-		}
-		if err := b.end(); err != nil {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(b.reader())
-		if err != nil {
-			t.Fatal(err)
-		}
-		rest := bytes.ReplaceAll(got, []byte("\r\n"), nil)
-		if bytes.ContainsAny(rest, "\r\n") || len(got) > 0 && !bytes.HasSuffix(got, []byte("\r\n")) || !bytes.Equal(rest, bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r"), nil), []byte("\n"), nil)) {
-			t.Errorf("%q of %q", got, text)
-		}
-	})
 }

@@ -56,7 +56,7 @@ type reportRecipient struct {
 
 // NewSession never refuses.
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
-	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.screen(b.admit), b.weigh()}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
+	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.screen(b.admit), b.weigh(), {Message: intoJunk}}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
 	s := &mxSession{b.session(conn, checks), b}
 	if b.Rejects != nil {
 		s.refused = s.keep
@@ -129,6 +129,11 @@ func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, miss
 			return nil
 		}
 	}
+	if s.facts.milters != nil { // a report that is none is read by somebody
+		if reply := s.facts.tellRecipient(ctx, rcpt); reply != nil {
+			return reply
+		}
+	}
 	r := reportRecipient{Recipient: rcpt, unread: rcpt}
 	if missing != nil {
 		to, d := smtp.Address{Local: "postmaster", Domain: rcpt.Domain.String()}, rcpt.Domain
@@ -156,8 +161,11 @@ func (b *MX) isReport(ctx context.Context, to smtp.Address, d delivery.Recipient
 // maxReport is how large mail to a report address may be to be looked at, in octets.
 const maxReport = 16 << 20
 
-func (b *MX) takeReport(ctx context.Context, r Report) (taken bool, reason string, err error) {
-	if len(r.Message) > maxReport {
+func (b *MX) takeReport(ctx context.Context, r Report, aside bool) (taken bool, reason string, err error) {
+	switch {
+	case aside:
+		return false, "a filter has the message put aside", nil
+	case len(r.Message) > maxReport:
 		return false, fmt.Sprintf("larger than %d octets", maxReport), nil
 	}
 	return b.Reports.Take(ctx, r)
@@ -175,9 +183,10 @@ func (b *MX) takeReports(ctx context.Context, f *Facts) Decision {
 		return refused(localError(err))
 	}
 	msg = msg[:min(len(msg), maxReport+1)]
+	aside := f.putAside() || f.Envelope.Quarantine.Word != "" // nothing of it is to be opened here
 	d := Decision{Reply: smtp.NewReply(250, smtp.Enhanced{Class: 2}, "report taken")}
 	for _, r := range f.reports {
-		taken, reason, err := b.takeReport(ctx, Report{Recipient: r.Address, Sender: f.Envelope.Sender, Message: msg, Facts: f.verified})
+		taken, reason, err := b.takeReport(ctx, Report{Recipient: r.Address, Sender: f.Envelope.Sender, Message: msg, Facts: f.verified}, aside)
 		switch {
 		case errors.Is(err, turns.ErrBusy):
 			return refused(refuse(451, 3, 2, "too many reports are being looked at, try again later").WithCause(err))
@@ -192,7 +201,7 @@ func (b *MX) takeReports(ctx context.Context, f *Facts) Decision {
 		if reply := b.mayRead(ctx, f, r.unread); reply != nil {
 			return refused(reply)
 		}
-		r.unread.Junk = f.aside != ""
+		r.unread.Junk = f.aside != "" || f.putAside()
 		if !known(f.Envelope.Recipients, r.unread) {
 			f.Envelope.Recipients = append(f.Envelope.Recipients, r.unread)
 		}

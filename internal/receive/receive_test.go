@@ -34,7 +34,7 @@ import (
 )
 
 // people is a fake of internal/accounts: joe and ann at here.test, far, whose mailboxes another
-// program keeps, and the aliases team, lonely and board.
+// program keeps, and the aliases team, lonely and board; and the domain paused.test is disabled for now.
 type people struct {
 	broken error
 }
@@ -48,6 +48,8 @@ func (p people) Resolve(_ context.Context, local string, d dns.Name) (account.Ta
 	switch {
 	case p.broken != nil:
 		return account.Target{}, p.broken
+	case d.ASCII() == "paused.test":
+		return account.Target{Account: local}, nil
 	case d.ASCII() != "here.test":
 		return account.Target{}, accounts.ErrNotHosted
 	case local == "joe", local == "ann", local == "postmaster":
@@ -83,7 +85,9 @@ func (p people) DisabledMail(context.Context, dns.Name) (account.DisabledMail, e
 	return account.PutOff, p.broken
 }
 
-func (p people) IsDisabled(context.Context, dns.Name) (bool, error) { return false, p.broken }
+func (p people) IsDisabled(_ context.Context, d dns.Name) (bool, error) {
+	return d.ASCII() == "paused.test", p.broken
+}
 
 func (p people) Login(_ context.Context, user string) (string, error) {
 	return strings.TrimSuffix(user, "@here.test"), nil

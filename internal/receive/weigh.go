@@ -33,7 +33,7 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 		return refused(localError(err))
 	}
 	owners, accounts := b.owners(ctx, f.Envelope.Recipients)
-	weighed, err := b.Junk.Weigh(ctx, evidence.Message{Facts: f.verified, Header: f.Header(), Whole: msg, Accounts: accounts, Listed: f.lists.Result(ctx), Milters: f.screened, Silent: f.mute, Required: f.required(owners),
+	weighed, err := b.Junk.Weigh(ctx, evidence.Message{Facts: f.verified, Header: f.Header(), Whole: msg, Accounts: accounts, Listed: f.lists.Result(ctx), Milters: f.screened, Required: f.required(owners),
 		ID: delivery.ID(f.Envelope.ID).String(), Sender: f.Envelope.Sender, To: addresses(f.Envelope.Recipients)})
 	if later := (*evidence.PutOff)(nil); errors.As(err, &later) {
 		return refused(refuse(451, 7, 1, "%s, try again later", later.Text))
@@ -59,6 +59,9 @@ func (b *MX) weighed(ctx context.Context, f *Facts) Decision {
 	if r := refusal(owners, decisions); r != nil {
 		b.log().Info("message refused as junk", "message", delivery.ID(f.Envelope.ID).String(), "from", f.Envelope.Sender, "text", r.Text(), "peer", f.Envelope.Peer)
 		return refused(r)
+	}
+	if f.Envelope.Quarantine.Word != "" {
+		return Decision{} // nobody has heard of a message that is held
 	}
 	return Decision{Taken: func() { b.Junk.Taken(weighed) }}
 }

@@ -18,6 +18,7 @@ const (
 	TooLarge    = "too-large"     // the header would have too many fields or octets
 	BadAddress  = "unreadable"    // it cannot be read
 	NotTaken    = "not-taken"     // a recipient who may not be added: nobody here, or one who takes no mail of this sender
+	NotNow      = "not-now"       // a recipient who cannot be added at this moment
 	TooMany     = "too-many"      // recipients
 	NoSuchField = "no-such-field" // it is to be removed or changed, and is not there; or no such recipient
 )
@@ -36,7 +37,8 @@ type Amended struct {
 	Done    []milter.Op // those of the header
 	// Envelope are changes of sender and recipients, with addresses that can be read.
 	Envelope []Envelope
-	Aside    bool // the message is to be put aside
+	Astray   Astray // of recipients whose address cannot be read
+	Aside    bool   // the message is to be put aside
 	Why      string
 	NotDone  []NotDone
 }
@@ -79,6 +81,7 @@ func Amend(h message.Header, changes []milter.Change) Amended {
 			word, subject = m.envelope(c), c.Value
 		}
 		if word != "" {
+			m.out.Astray.Refused = m.out.Astray.Refused || c.Op == milter.AddRecipient
 			m.out.NotDone = append(m.out.NotDone, NotDone{c.Op, word, foreign.Text(foreign.Line(subject), maxSubject)})
 		}
 	}

@@ -133,6 +133,24 @@ func Aside(r Rule) config.Quarantine {
 	return config.QuarantineJunk
 }
 
+// Astray says that a milter wants a message to go to somebody who cannot be added.
+type Astray struct {
+	Refused bool // whenever it is tried
+	PutOff  bool // at this moment
+}
+
+// Refusal is the answer where the message is taken from recipients that it had, in favour of such a
+// one: it must not be lost between them, and those that it had are not to get it. nil: there is nobody such.
+func (a Astray) Refusal() *smtp.Reply {
+	switch {
+	case a.Refused:
+		return reply(550, "a filter sends this message on to somebody who may not be added to its recipients")
+	case a.PutOff:
+		return reply(451, "a filter sends this message on to somebody who cannot be added to its recipients now, try again later")
+	}
+	return nil
+}
+
 // Note is what is kept of what a milter did, for people: "2 fields added, body replaced".
 func Note(done []milter.Op, replaced bool) string {
 	count := map[milter.Op]int{}
