@@ -18,7 +18,7 @@ import (
 	"waxwing/spf"
 )
 
-// budget is for all that is found out after the data (AUT-6); what is late is a temperror.
+// budget is for all that is looked up after the data (AUT-6); what is late is a temperror.
 const budget = 20 * time.Second
 
 // reserve is what of the budget is kept for DMARC and ARC. SPF and signatures ask servers of the
@@ -95,8 +95,6 @@ func (r *Run) Stop() { r.cancel() }
 // header cannot be read: its signatures count for nothing.
 func (r *Run) Finish(ctx context.Context, h message.Header, msg *dkim.Message) *Facts {
 	defer r.cancel()
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
 	early, stop := context.WithTimeout(ctx, budget-reserve)
 	defer stop()
 	f := &Facts{IP: r.client.IP.Unmap(), HELO: clip(r.client.HELO), Sender: clip(r.client.Sender)}
@@ -115,6 +113,9 @@ func (r *Run) Finish(ctx context.Context, h message.Header, msg *dkim.Message) *
 		f.SPF = []SPF{{Identity: MailFrom, Domain: domainOf(r.client), Result: spf.TempError, Problem: "no answer in time"}}
 	}
 	late := early.Err() != nil
+	// From now on: reading a long message for its signatures uses up none of it either.
+	ctx, cancel := context.WithTimeout(ctx, reserve)
+	defer cancel()
 	f.authors(ctx, r.v.DNS, h)
 	if msg != nil { // last, since it decides nothing
 		f.ARC = arc(msg.VerifyARC(ctx, r.v.DNS, limits))

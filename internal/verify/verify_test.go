@@ -2,6 +2,8 @@ package verify
 
 import (
 	"context"
+	"encoding/base64"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -107,6 +109,51 @@ func TestSlowForger(t *testing.T) {
 		f := run.Finish(t.Context(), h, read(t, text))
 		if len(f.DKIM) != 8 || len(f.DMARC) != 2 || f.DMARC[1].Result != dmarc.Fail || f.DMARC[1].Apply != dmarc.PolicyReject {
 			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// keyed has a key for slow.test, and like a server answers nobody whose time is over.
+type keyed struct{ slow }
+
+func (k keyed) LookupTXT(ctx context.Context, n dns.Name) (a dns.Answer[string], err error) {
+	if ctx.Err() != nil {
+		return a, ctx.Err()
+	}
+	if n.ASCII() == "s._domainkey.slow.test" {
+		a.Records = []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(make([]byte, 32))}
+		return a, nil
+	}
+	return k.slow.LookupTXT(ctx, n)
+}
+
+// long is a message that takes a minute to read behind its header.
+type long struct{ text string }
+
+func (l long) ReadAt(b []byte, at int64) (int, error) {
+	if at > 0 {
+		time.Sleep(time.Minute)
+	}
+	return strings.NewReader(l.text).ReadAt(b, at)
+}
+
+// Nor does a forger use that time up with a message that takes long to be read for its signature.
+func TestLongForger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		text := "DKIM-Signature: v=1; a=ed25519-sha256; d=slow.test; s=s; h=From; bh=YWJj; b=YWJj\r\nFrom: joe@example.org\r\n\r\nbody\r\n"
+		h, _, err := message.SplitHeader([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := dkim.ReadFrom(io.NewSectionReader(long{text}, 0, int64(len(text))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		f := (&Verifier{DNS: keyed{}}).Begin(t.Context(), client).Finish(t.Context(), h, msg)
+		if time.Since(began) < time.Minute || len(f.DKIM) != 1 || f.DKIM[0].Result != dkim.Fail || len(f.DMARC) != 1 || f.DMARC[0].Apply != dmarc.PolicyReject {
+			t.Errorf("after %s: %+v", time.Since(began), f)
 		}
 	})
 }
