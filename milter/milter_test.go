@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -426,3 +427,43 @@ func (s *scripted) Read(b []byte) (int, error)  { return s.in.Read(b) }
 func (s *scripted) Write(b []byte) (int, error) { return len(b), nil }
 func (s *scripted) Close() error                { return nil }
 func (s *scripted) SetDeadline(time.Time) error { return nil }
+
+// The time of a dial is the session's: nobody who is not there keeps a client longer, and how long it took is told.
+func TestDial(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	s, err := Dial(t.Context(), "tcp", addr, Limits{Time: time.Minute})
+	if err == nil || s == nil || s.Spent() <= 0 {
+		t.Errorf("%v, %v", s, err)
+	}
+	s.Close()
+	f := miltertest.Serve(t, func(byte, string) *miltertest.Answer { return nil })
+	s, err = Dial(t.Context(), "tcp", f.Addr, Limits{Time: time.Hour, Octets: 1000, Packets: 10})
+	if err != nil || s.left.Time+s.Spent() != time.Hour || s.Spent() <= 0 {
+		t.Errorf("%s left after %s, %v", s.left.Time, s.Spent(), err)
+	}
+	s.Close()
+}
+
+// A filter that does not read has no say in when a session ends.
+func TestCloseIsSoon(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	defer there.Close()
+	s := &Session{wire: wire{nc: here, r: bufio.NewReader(here), w: bufio.NewWriter(here), left: Limits{Time: 24 * time.Hour}}}
+	done := make(chan struct{})
+	go func() {
+		s.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Minute):
+		t.Error("a session is still ending")
+	}
+}

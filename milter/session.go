@@ -42,12 +42,38 @@ func (s *Session) do(ctx context.Context, fn func() error) error {
 	return err
 }
 
+// Dial connects to a filter and negotiates, in the time of limits: what it takes is gone for all that
+// follows. The session is never nil.
+func Dial(ctx context.Context, network, address string, limits Limits) (*Session, error) {
+	begun := time.Now()
+	dialling, cancel := context.WithTimeout(ctx, limits.Time)
+	defer cancel()
+	nc, err := (&net.Dialer{}).DialContext(dialling, network, address)
+	took := time.Since(begun)
+	if err != nil {
+		if dialling.Err() != nil && ctx.Err() == nil {
+			err = ErrTime
+		}
+		return &Session{wire: wire{spent: took}}, err
+	}
+	limits.Time -= took
+	s, err := Start(ctx, nc, limits)
+	s.spent += took
+	return s, err
+}
+
 // Spent is for how long the filter was waited for.
 func (s *Session) Spent() time.Duration { return s.spent }
 
+// maxQuit is for how long the end of a session may take to be told.
+const maxQuit = time.Second
+
 // Close ends the session. The filter is told, and not waited for.
 func (s *Session) Close() {
-	if s.left.Time > 0 {
+	if s.nc == nil {
+		return
+	}
+	if s.left.Time = min(s.left.Time, maxQuit); s.left.Time > 0 {
 		_ = s.within(context.Background(), func() error {
 			if err := s.send(cmdQuit); err != nil {
 				return err

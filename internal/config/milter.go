@@ -16,7 +16,7 @@ type Milter struct {
 	Name       string        `toml:"name" required:"yes" example:"clamav" doc:"What it is called in the log, in metrics and in what is kept of messages: small letters, digits and hyphens."`
 	Address    string        `toml:"address" required:"yes" example:"unix:/run/clamav/clamav-milter.ctl" doc:"Where it listens: \"unix:\" and the path of a socket that Waxwing may write to, or a host with a port, like \"127.0.0.1:8891\". What is said there is not encrypted."`
 	For        []MailOf      `toml:"for" oneof:"mx submission" example:"[\"mx\"]" doc:"Which mail it is asked about: \"mx\" is that of other servers, \"submission\" that of accounts, however they hand it in. Empty: \"mx\"."`
-	Timeout    time.Duration `toml:"timeout" max:"5m" example:"30s" doc:"For how long it is waited about one message, all its answers together. \"0s\": 30 seconds."`
+	Timeout    time.Duration `toml:"timeout" max:"4m" example:"30s" doc:"For how long it is waited about one message, all its answers together. \"0s\": 30 seconds."`
 	OnFailure  OnFailure     `toml:"on_failure" oneof:"accept junk defer reject" example:"defer" doc:"What becomes of a message when it cannot be reached, is silent, or does what the protocol does not allow: \"accept\" does without, \"junk\" has mail of other servers put into Junk, \"defer\" lets its sender try again later, \"reject\" refuses it. Empty: \"defer\"."`
 	Quarantine Quarantine    `toml:"quarantine" oneof:"junk hold" example:"junk" doc:"What becomes of a message of another server that it wants put aside: \"junk\" puts it into Junk, \"hold\" holds it in the queue until you release or drop it. Mail of accounts is always held. Empty: \"junk\"."`
 }
@@ -40,10 +40,10 @@ const (
 )
 
 const (
-	// maxMilters is how many may be asked about one message, and maxMilterTime for how long together: a
-	// client waits for ten minutes for the answer to a message (RFC 5321 §4.5.3.2.6).
+	// maxMilters is how many may be asked about one message, and maxMilterTime for how long together: all of
+	// it can pass at MAIL, where a client waits for five minutes (RFC 5321 §4.5.3.2.2).
 	maxMilters    = 10
-	maxMilterTime = 8 * time.Minute
+	maxMilterTime = 4 * time.Minute
 	milterTimeout = 30 * time.Second
 )
 
@@ -92,6 +92,6 @@ func (c *Config) validateMilters(d *decoder) {
 		wait += m.Wait()
 	}
 	if wait > maxMilterTime {
-		d.fault("milter", "their timeouts are %s together, %s are allowed: clients give up after ten minutes", FormatDuration(wait), FormatDuration(maxMilterTime))
+		d.fault("milter", "their timeouts are %s together, %s are allowed: clients give up after five minutes", FormatDuration(wait), FormatDuration(maxMilterTime))
 	}
 }

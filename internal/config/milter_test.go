@@ -24,7 +24,7 @@ func TestMilters(t *testing.T) {
 		{one("a", "a:1", `for = ["mx", "submission"]`), ""}, {one("a", "a:1", `for = ["lmtp"]`), "none of"},
 		{one("a", "a:1", `on_failure = "junk"`), ""}, {one("a", "a:1", "on_failure = \"junk\"\nfor = [\"submission\"]"), "cannot go into Junk"},
 		{one("a", "a:1", `on_failure = "tempfail"`), "none of"}, {one("a", "a:1", `quarantine = "hold"`), ""}, {one("a", "a:1", `quarantine = "drop"`), "none of"},
-		{one("a", "a:1", `timeout = "5m"`) + one("b", "a:1", `timeout = "3m"`), ""}, {one("a", "a:1", `timeout = "5m"`) + one("b", "a:1", `timeout = "3m1s"`), "together"},
+		{one("a", "a:1", `timeout = "3m"`) + one("b", "a:1", `timeout = "1m"`), ""}, {one("a", "a:1", `timeout = "3m"`) + one("b", "a:1", `timeout = "1m1s"`), "together"},
 	} {
 		_, err := Parse("w", []byte(head+tt.text))
 		if (err != nil) != (tt.fault != "") || err != nil && !strings.Contains(err.Error(), tt.fault) {

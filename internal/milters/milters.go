@@ -6,12 +6,12 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"net"
 	"time"
 
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/foreign"
+	"waxwing/internal/reason"
 	"waxwing/internal/screening"
 	"waxwing/milter"
 	"waxwing/smtp"
@@ -63,8 +63,8 @@ type Transaction struct {
 	client Client
 	macros milter.Macros
 	all    []*asked
-	// Discarded says that a milter has the message thrown away.
-	Discarded bool
+	// Discarded is the name of the milter that has the message thrown away; "": there is none.
+	Discarded string
 	// Silent are those without an answer, for which the operator wants the message in Junk.
 	Silent []string
 }
@@ -149,13 +149,7 @@ func (t *Transaction) begin(ctx context.Context, a *asked, p smtp.MailParams) (a
 }
 
 func (t *Transaction) dial(ctx context.Context, m Milter) (*milter.Session, error) {
-	dialling, cancel := context.WithTimeout(ctx, m.Timeout)
-	defer cancel()
-	nc, err := (&net.Dialer{}).DialContext(dialling, m.Endpoint.Network, m.Endpoint.Address)
-	if err != nil {
-		return nil, err
-	}
-	return milter.Start(ctx, nc, milter.Limits{Time: m.Timeout, Octets: t.room.Largest + moreOctets, Packets: maxPackets, Changes: maxChanges})
+	return milter.Dial(ctx, m.Endpoint.Network, m.Endpoint.Address, milter.Limits{Time: m.Timeout, Octets: t.room.Largest + moreOctets, Packets: maxPackets, Changes: maxChanges})
 }
 
 // Rcpt asks about a recipient: a refusal is about that one alone. A milter that has failed at one
@@ -163,7 +157,7 @@ func (t *Transaction) dial(ctx context.Context, m Milter) (*milter.Session, erro
 func (t *Transaction) Rcpt(ctx context.Context, r delivery.Recipient) screening.Decision {
 	maps.Copy(t.macros, ofRcpt(r))
 	for _, a := range t.all {
-		if t.Discarded {
+		if t.Discarded != "" {
 			break
 		}
 		if a.failed.Action == screening.Refuse {
@@ -193,7 +187,7 @@ func (t *Transaction) decide(ctx context.Context, a *asked, ask func() (milter.A
 		t.silent(a, err, d)
 	}
 	if d.Action == screening.Discard {
-		t.Discarded = true
+		t.Discarded = a.Name
 		t.count(a, "discarded", 0)
 	}
 	return d
@@ -202,9 +196,12 @@ func (t *Transaction) decide(ctx context.Context, a *asked, ask func() (milter.A
 // early is decide before the message is here: what is decided is all that comes of the milter.
 func (t *Transaction) early(ctx context.Context, a *asked, ask func() (milter.Answer, error)) screening.Decision {
 	d := t.decide(ctx, a, ask)
-	if d.Action == screening.LeaveOut {
+	switch {
+	case d.Action == screening.LeaveOut:
 		t.count(a, "accepted", 0)
 		a.drop()
+	case d.Action == screening.Refuse && !d.Silent && t.room.Log != nil:
+		t.room.Log.Info("refused by a milter", "filter", a.Name, "word", string(reason.MilterReject), "from", t.macros["{mail_addr}"], "recipient", t.macros["{rcpt_addr}"], "text", d.Reply.String(), "peer", t.macros["_"])
 	}
 	return d
 }

@@ -144,3 +144,26 @@ func TestMisbehaves(t *testing.T) {
 		t.Errorf("%+v, %v", d, tx.Silent)
 	}
 }
+
+// Nobody is left with a session of a message that is refused at MAIL.
+func TestRefusedAtMail(t *testing.T) {
+	t.Parallel()
+	quit := make(chan struct{}, 1)
+	first := miltertest.Serve(t, func(cmd byte, _ string) *miltertest.Answer {
+		if cmd == 'Q' {
+			quit <- struct{}{}
+		}
+		return nil
+	})
+	second := miltertest.Serve(t, at('M', miltertest.Packet('r')))
+	r := &Room{Largest: 1 << 20, Milters: New([]config.Milter{{Name: "first", Address: first.Addr}, {Name: "second", Address: second.Addr}}, config.OfServers)}
+	tx := r.Begin(Client{HELO: "far.test"})
+	if d := tx.Mail(t.Context(), smtp.MailParams{From: smtp.Address{Local: "x", Domain: "far.test"}}); d.Action != screening.Refuse {
+		t.Errorf("%+v", d)
+	}
+	select {
+	case <-quit:
+	case <-time.After(2 * time.Minute):
+		t.Error("the first milter's session goes on")
+	}
+}

@@ -36,7 +36,8 @@ type Note struct {
 
 // Outcome is what all milters came to.
 type Outcome struct {
-	screening.Decision // Refuse, Discard, or GoOn
+	screening.Decision        // Refuse, Discard, or GoOn
+	By                 string // the milter that refuses it, has it thrown away or has removed a recipient last
 	Notes              []Note
 	Hold               delivery.Fact // why the message is to be held in the queue; zero: it is not
 }
@@ -44,11 +45,11 @@ type Outcome struct {
 // Whole has all milters that are left look at the message.
 func (t *Transaction) Whole(ctx context.Context, text Text) (out Outcome, err error) {
 	for _, a := range t.all {
-		if t.Discarded {
+		if t.Discarded != "" {
 			break
 		}
 		if a.failed.Action == screening.Refuse {
-			out.Decision = a.failed
+			out.Decision, out.By = a.failed, a.Name
 			return out, nil
 		}
 		if a.session == nil {
@@ -58,8 +59,8 @@ func (t *Transaction) Whole(ctx context.Context, text Text) (out Outcome, err er
 			return out, err
 		}
 	}
-	if t.Discarded {
-		out.Action = screening.Discard
+	if t.Discarded != "" {
+		out.Action, out.By = screening.Discard, t.Discarded
 	}
 	return out, nil
 }
@@ -79,7 +80,7 @@ func (t *Transaction) whole(ctx context.Context, a *asked, text Text, out *Outco
 	case milter.IsLocal(err):
 		return err
 	case d.Action == screening.Refuse:
-		out.Decision = d
+		out.Decision, out.By = d, a.Name
 		t.refused(a, d)
 		return nil
 	case err != nil || d.Action == screening.Discard:
@@ -114,9 +115,12 @@ func (t *Transaction) amend(ctx context.Context, a *asked, text Text, m amends) 
 			continue
 		}
 		done = append(done, e.Op)
+		if e.Op == milter.RemoveRecipient {
+			m.out.By = a.Name
+		}
 	}
 	if refusal != nil {
-		m.out.Decision = screening.Decision{Action: screening.Refuse, Reply: refusal}
+		m.out.Decision, m.out.By = screening.Decision{Action: screening.Refuse, Reply: refusal}, a.Name
 		t.tell(a, Note{}, map[bool]string{true: "deferred", false: "refused"}[refusal.Temporary()], am.NotDone)
 		return nil
 	}

@@ -72,6 +72,7 @@ type Decision struct {
 	// Reply refuses the message if it is negative. A positive one is the answer where
 	// the checks leave no recipient in the envelope.
 	Reply  *smtp.Reply
+	Unseen bool   // of a refusal: it is not for what the message is, and nobody gets to see it
 	Fields []byte // header fields to be put before the message, with CRLF at their ends
 	Taken  func() // called once the message is accepted; may be nil
 	Undo   func() // called if it is not accepted in the end; may be nil
@@ -168,7 +169,7 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 	}()
 	switch {
 	case d.Reply != nil && !d.Reply.Positive():
-		if s.refused != nil && d.Reply.Permanent() {
+		if s.refused != nil && d.Reply.Permanent() && !d.Unseen {
 			s.refused(ctx, d.Reply, func() delivery.Content { return s.content(ctx, d) })
 		}
 		return nil, d.Reply
@@ -216,9 +217,9 @@ func (s *session) check(ctx context.Context) Decision {
 		}
 		all.Fields = append(all.Fields, d.Fields...)
 		if d.Reply != nil {
-			all.Reply = d.Reply
-			if !d.Reply.Positive() {
-				break
+			all.Reply, all.Unseen = d.Reply, d.Unseen
+			if !d.Reply.Positive() || len(s.facts.Envelope.Recipients) == 0 && len(s.facts.reports) == 0 {
+				break // there is nobody left whom the others could be asked about
 			}
 		}
 	}

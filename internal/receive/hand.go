@@ -34,6 +34,9 @@ type Handed struct {
 	Rcpts  []smtp.RcptParams // at least one
 	Data   io.Reader         // with CRLF line ends
 	Queue  Enqueuer          // in place of the door's; nil: the door's own
+	// Discarded is told of a message that is taken and goes to nobody, since a filter wants it so; nil: nobody
+	// is. An error of it is that of Hand.
+	Discarded func(ctx context.Context, id int64) error
 }
 
 // RefusedRecipient is a recipient that the door did not take, with its reply.
@@ -84,6 +87,9 @@ func (b *Submission) Hand(ctx context.Context, h Handed) error {
 		return refused
 	}
 	_, err := s.Data(ctx, h.Data)
+	if err == nil && len(s.facts.Envelope.Recipients) == 0 && h.Discarded != nil {
+		return h.Discarded(ctx, s.facts.Envelope.ID)
+	}
 	return err
 }
 

@@ -59,12 +59,12 @@ func (d *Door) screened(ctx context.Context, f *Facts, admit admitter) Decision 
 	case err != nil:
 		return refused(localError(err))
 	case out.Action == screening.Refuse:
-		d.log().Info("message refused by a milter", "message", id, "from", f.Envelope.Sender, "word", string(reason.MilterReject), "text", out.Reply.String(), "peer", f.Envelope.Peer)
-		return refused(out.Reply)
+		d.log().Info("message refused by a milter", "filter", out.By, "message", id, "from", f.Envelope.Sender, "word", string(reason.MilterReject), "text", out.Reply.String(), "peer", f.Envelope.Peer)
+		return Decision{Reply: out.Reply, Unseen: out.Silent}
 	case out.Action != screening.Discard && text.nobody() && text.astray.Refusal() != nil:
 		return refused(text.astray.Refusal())
 	case out.Action == screening.Discard, text.nobody():
-		d.log().Warn("message thrown away: a milter wants it", "message", id, "from", f.Envelope.Sender, "recipients", len(f.Envelope.Recipients), "word", string(reason.MilterDiscard), "peer", f.Envelope.Peer)
+		d.log().Warn("message thrown away: a milter wants it", "filter", out.By, "message", id, "from", f.Envelope.Sender, "recipients", len(f.Envelope.Recipients), "word", string(reason.MilterDiscard), "peer", f.Envelope.Peer)
 		f.Envelope.Recipients, f.reports = nil, nil
 		return Decision{Reply: smtp.NewReply(250, smtp.Enhanced{Class: 2}, "message accepted as %s", id)}
 	}

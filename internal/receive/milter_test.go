@@ -4,20 +4,28 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/allowance"
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/junk"
 	"waxwing/internal/login"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/milters"
 	"waxwing/internal/reason"
+	"waxwing/internal/rejects"
 	"waxwing/internal/screening"
+	"waxwing/internal/store/storetest"
+	"waxwing/message"
 	"waxwing/milter"
 	"waxwing/milter/miltertest"
 	"waxwing/smtp"
@@ -570,6 +578,15 @@ func TestMilterQuarantines(t *testing.T) {
 	if got := q.last(t); !got.env.Recipients[0].Junk || weighedAs(t, got, 0).Action != junk.Junk || words(weighedAs(t, got, 0)) != "replied-to filter-silent" {
 		t.Errorf("%+v", got.env.Recipients)
 	}
+	// Who trusts a list has its mail put aside for what a milter says, not for the author's policy.
+	mx.Milters.Milters[0].Rule = screening.Rule{Of: config.OfServers}
+	f.says('E', packet('q', texts("Eicar")), packet('c'))
+	c.send("250", "<x@anns-list.test>", "<joe@here.test> <ann@here.test>", "From: x@aside.test\r\n\r\nbody")
+	for i, want := range []bool{true, false} {
+		if d := weighedAs(t, q.last(t), i); d.Action != junk.Junk || strings.Contains(words(d), "dmarc-quarantine") != want || !strings.Contains(words(d), "milter-quarantine") {
+			t.Errorf("%d: %+v", i, d)
+		}
+	}
 	// What is held is told as such, and goes where it would when it is let go.
 	mx.Milters.Milters[0].Rule = screening.Rule{Quarantine: config.QuarantineHold, Of: config.OfServers}
 	f.says('E', packet('q', texts("Eicar")), packet('c'))
@@ -623,10 +640,121 @@ func TestMilterOfSubmission(t *testing.T) {
 	f.says('E', packet('m', miltertest.Number(1), texts("From", "")), packet('c'))
 	c.send("550 5.6.0 a filter has left the message without an author", "<joe@here.test>", "<x@far.test>", msg)
 	f.does('E', miltertest.Answer{Close: true}) // there is no Junk
-	c.send("250", "<joe@here.test>", "<x@far.test>", msg)
+	c.send("451", "<joe@here.test>", "<x@far.test>", msg)
 	// Programs hand in mail without SMTP, and pass milters all the same.
 	f.says('E', packet('r'))
 	if err := handIn(t, b, nil); err == nil || !strings.Contains(err.Error(), "a filter refuses this") {
 		t.Errorf("%v", err)
 	}
+}
+
+// What a milter refuses is kept for the accounts that want to see it; what it has not even looked at is not.
+func TestMilterSilentIsNotKept(t *testing.T) {
+	t.Parallel()
+	q, f := &outbox{}, newFake(t)
+	mx, room := weighing(t, q)
+	mx.asking(config.OfServers, screening.Rule{OnFailure: config.RejectOnFailure}, f)
+	now := func() time.Time { return noon }
+	boxes := &mailboxes.Store{DB: room.Correspondents.DB, Now: now}
+	mx.Rejects = &rejects.Store{DB: boxes.DB, Boxes: boxes, Now: now}
+	if err := mx.Rejects.Want(t.Context(), "joe", true); err != nil {
+		t.Fatal(err)
+	}
+	c := serve(t, mx, nil)
+	f.does('B', miltertest.Answer{Close: true})
+	c.send("550 5.7.1 a filter does not answer", "<x@good.test>", "<joe@here.test>", "From: x@good.test\r\n\r\nsilence")
+	f.says('B', packet('r'))
+	c.send("550 5.7.1 a filter refuses this", "<x@good.test>", "<joe@here.test>", "From: x@good.test\r\n\r\nno")
+	if all, err := boxes.List(t.Context(), "joe", mailbox.Rejects, 0); err != nil || len(all) != 1 {
+		t.Errorf("%d kept, %v", len(all), err)
+	}
+}
+
+// Those whom a milter adds an account has not written to: they are neither charged to it nor remembered.
+func TestMilterAddsToSubmission(t *testing.T) {
+	t.Parallel()
+	q, f, wrote := &outbox{}, newFake(t), ""
+	b := &Submission{Door: common(q), Signer: seal{}, Allowance: &allowance.Store{DB: storetest.Open(t), Limit: allowance.Count{Messages: 9, Recipients: 2}, Now: func() time.Time { return noon }},
+		Wrote: func(_ context.Context, _ string, to []string, _ bool) error {
+			wrote += fmt.Sprint(to)
+			return nil
+		}}
+	b.asking(config.OfAccounts, screening.Rule{}, f)
+	c := serve(t, b, &login.Checker{Accounts: people{}})
+	c.login()
+	add := packet('+', texts("<y@elsewhere.test>"))
+	f.says('E', add, add, packet('+', texts("<z@elsewhere.test>")), packet('c'))
+	for range 2 {
+		c.send("250", "<joe@here.test>", "<x@far.test>", "From: joe@here.test\r\n\r\nhi")
+	}
+	if n := len(q.last(t).env.Recipients); n != 3 || wrote != "[x@far.test][x@far.test]" {
+		t.Errorf("to %d recipients, remembered %s", n, wrote)
+	}
+	c.do("450 4.7.1 your account has written to 2 recipients", "MAIL FROM:<joe@here.test>")
+}
+
+// Nothing more is done about a message that is thrown away, and the log says who wanted it.
+func TestMilterEndsChecks(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	mx := &MX{Door: common(&outbox{})}
+	var log bytes.Buffer
+	mx.Log = slog.New(slog.NewTextHandler(&log, nil))
+	mx.Checks = []Check{{Message: func(context.Context, *Facts) Decision {
+		t.Error("a check was asked about a message that is thrown away")
+		return Decision{}
+	}}}
+	mx.asking(config.OfServers, screening.Rule{}, f)
+	mx.Milters.Log = mx.Log
+	c := serve(t, mx, nil)
+	for _, tt := range []struct {
+		at      byte
+		packets [][]byte
+		want    string
+	}{
+		{'M', [][]byte{packet('d')}, `msg="message thrown away: a milter wants it" filter=a`},
+		{'E', [][]byte{packet('d')}, `msg="message thrown away: a milter wants it" filter=a`},
+		{'E', [][]byte{packet('-', texts("<joe@here.test>")), packet('c')}, `msg="message thrown away: a milter wants it" filter=a`},
+		{'M', [][]byte{packet('r')}, `msg="refused by a milter" filter=a`},
+		{'R', [][]byte{packet('r')}, `msg="refused by a milter" filter=a`},
+		{'E', [][]byte{packet('r')}, `msg="message refused by a milter" filter=a`},
+	} {
+		f.says(tt.at, tt.packets...)
+		log.Reset()
+		c.do(map[bool]string{true: "550", false: "250"}[tt.at == 'M' && tt.packets[0][4] == 'r'], "MAIL FROM:<x@far.test>")
+		if tt.at != 'M' || tt.packets[0][4] != 'r' {
+			c.do(map[bool]string{true: "550", false: "250"}[tt.at == 'R'], "RCPT TO:<joe@here.test>")
+			if tt.at != 'R' {
+				c.do("354", "DATA")
+				c.do(map[bool]string{true: "550", false: "250"}[tt.packets[0][4] == 'r'], plainMail+"\r\n.")
+			} else {
+				c.do("250", "RSET")
+			}
+		}
+		if strings.Count(log.String(), tt.want) != 1 {
+			t.Errorf("%c %q: %s", tt.at, tt.packets, log.String())
+		}
+	}
+}
+
+// A header that fills its bounds leaves no room for what milters mark it with: it does not pass unmarked.
+func TestMilterAndFullHeader(t *testing.T) {
+	t.Parallel()
+	q, f := &outbox{}, newFake(t)
+	mx := &MX{Door: common(q)}
+	count := mx.asking(config.OfServers, screening.Rule{}, f)
+	c := serve(t, mx, nil)
+	f.says('E', append(slices.Repeat([][]byte{packet('h', texts("X-Spam", " yes"))}, screening.RoomFields), packet('c'))...)
+	many := strings.Repeat("X: y\r\n", message.MaxFields-screening.RoomFields)
+	c.send("250", "<x@far.test>", "<joe@here.test>", many+"\r\nx")
+	count.want(t, "a accepted", 0)
+	if got := q.last(t).body; strings.Count(got, "X-Spam: yes\r\n") != screening.RoomFields {
+		t.Errorf("%d marks", strings.Count(got, "X-Spam"))
+	}
+	c.send("550 5.6.0 the message's header has 901 fields, 900 are allowed", "<x@far.test>", "<joe@here.test>", many+"X: y\r\n\r\nx")
+	long := strings.Repeat("X: "+strings.Repeat("y", 900)+"\r\n", (message.MaxHeader-screening.RoomOctets)/905)
+	c.send("250", "<x@far.test>", "<joe@here.test>", long+"\r\nx")
+	c.send("552 5.3.4", "<x@far.test>", "<joe@here.test>", long+"X: "+strings.Repeat("y", 900)+"\r\n\r\nx")
+	mx.Milters = nil
+	serve(t, mx, nil).send("250", "<x@far.test>", "<joe@here.test>", many+"X: y\r\n\r\nx")
 }

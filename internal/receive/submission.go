@@ -52,14 +52,10 @@ func (b *Submission) checks() []Check {
 	return checks
 }
 
-// remember notes to whom the account writes, before there can be an answer. No mail is
+// remember notes to whom the account itself writes, before there can be an answer. No mail is
 // refused because it cannot.
 func (b *Submission) remember(ctx context.Context, f *Facts) Decision {
-	var to []string
-	for _, r := range f.Envelope.Recipients {
-		to = append(to, r.Address)
-	}
-	if err := b.Wrote(ctx, f.Envelope.Account, to, f.Header().Has("In-Reply-To")); err != nil {
+	if err := b.Wrote(ctx, f.Envelope.Account, addresses(f.Recipients), f.Header().Has("In-Reply-To")); err != nil {
 		b.log().Error("to whom an account writes was not noted", "account", f.Envelope.Account, "error", err)
 	}
 	return Decision{}
@@ -159,9 +155,9 @@ func overLimit(err error) *smtp.Reply {
 	return localError(err)
 }
 
-// spend counts the message.
+// spend counts the message for those to whom the account itself writes.
 func (b *Submission) spend(ctx context.Context, f *Facts) Decision {
-	undo, err := b.Allowance.Spend(ctx, f.Envelope.Account, len(f.Envelope.Recipients))
+	undo, err := b.Allowance.Spend(ctx, f.Envelope.Account, len(f.Recipients))
 	return Decision{Reply: overLimit(err), Undo: undo}
 }
 

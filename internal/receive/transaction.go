@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
+	"waxwing/internal/screening"
 	"waxwing/internal/store"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -175,6 +176,9 @@ func (d *Door) take(r io.Reader, look func(*incoming) *smtp.Reply) (*incoming, *
 		return nil, localError(err) // the server answers for faults of the data itself
 	}
 	fail := looping(in)
+	if fail == nil && d.Milters != nil {
+		fail = brimful(in)
+	}
 	if hasNUL(*in.buf) {
 		fail = errNUL()
 	}
@@ -217,6 +221,17 @@ func looping(in *incoming) *smtp.Reply {
 	}
 	if n > maxReceived {
 		return refuse(554, 4, 6, "mail loop: %d Received fields", n)
+	}
+	return nil
+}
+
+// brimful refuses a header that leaves milters no room: what they found would be lost without their marks.
+func brimful(in *incoming) *smtp.Reply {
+	if n, most := len(in.header.Fields), message.MaxFields-screening.RoomFields; n > most {
+		return refuse(550, 6, 0, "the message's header has %d fields, %d are allowed", n, most)
+	}
+	if size, most := len(in.head()), message.MaxHeader-screening.RoomOctets; size > most {
+		return refuse(552, 3, 4, "the message's header has %d octets, %d are allowed", size, most)
 	}
 	return nil
 }

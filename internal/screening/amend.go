@@ -57,6 +57,12 @@ const (
 	maxSubject = 100
 )
 
+// RoomFields and RoomOctets are what a header that comes in leaves to milters of what a header may have.
+const (
+	RoomFields = 100
+	RoomOctets = 16 << 10
+)
+
 // maxFieldSize is how large a field of a milter's may be, in octets.
 const maxFieldSize = 64 << 10
 

@@ -47,6 +47,7 @@ type Decision struct {
 	Action Action
 	Reply  *smtp.Reply // of Refuse; else nil
 	Junk   bool        // the message goes into Junk since the milter is silent
+	Silent bool        // of Refuse: since the milter is silent, whatever the message is
 }
 
 // Bounds of a milter's reply that is passed on.
@@ -77,15 +78,15 @@ func Decide(s Said, r Rule) Decision {
 }
 
 func silent(r Rule) Decision {
-	switch r.OnFailure {
-	case config.AcceptOnFailure:
+	switch {
+	case r.OnFailure == config.AcceptOnFailure:
 		return Decision{Action: LeaveOut}
-	case config.JunkOnFailure:
-		return Decision{Action: LeaveOut, Junk: r.Of == config.OfServers}
-	case config.RejectOnFailure:
-		return Decision{Action: Refuse, Reply: reply(550, "a filter does not answer, without which nothing is taken here")}
+	case r.OnFailure == config.JunkOnFailure && r.Of == config.OfServers: // mail of accounts has no Junk
+		return Decision{Action: LeaveOut, Junk: true}
+	case r.OnFailure == config.RejectOnFailure:
+		return Decision{Action: Refuse, Silent: true, Reply: reply(550, "a filter does not answer, without which nothing is taken here")}
 	}
-	return Decision{Action: Refuse, Reply: reply(451, "a filter does not answer, try again later")}
+	return Decision{Action: Refuse, Silent: true, Reply: reply(451, "a filter does not answer, try again later")}
 }
 
 func reply(code int, text string) *smtp.Reply {

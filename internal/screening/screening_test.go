@@ -69,7 +69,7 @@ func TestDecide(t *testing.T) {
 						t.Error(at)
 					}
 					lets := d.Action == GoOn || d.Action == LeaveOut
-					if s.said.Silent && lets != (f == config.AcceptOnFailure || f == config.JunkOnFailure) {
+					if s.said.Silent && lets != (f == config.AcceptOnFailure || f == config.JunkOnFailure && of == config.OfServers) || d.Silent != (s.said.Silent && !lets) {
 						t.Error(at)
 					}
 					if s.said.Silent && d.Action == GoOn {

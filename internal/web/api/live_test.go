@@ -25,6 +25,7 @@ import (
 	"waxwing/internal/server"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/web/api"
+	"waxwing/milter/miltertest"
 )
 
 // described is the description as a program of others reads it.
@@ -514,5 +515,29 @@ func TestSwitchedOff(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.StatusCode != 404 {
 		t.Errorf("%s", resp.Status)
+	}
+}
+
+// OPS-8: a message that a filter throws away was sent: it has an id, and its idempotency key is not taken anew.
+func TestDiscarded(t *testing.T) {
+	t.Parallel()
+	f := miltertest.Serve(t, func(cmd byte, _ string) *miltertest.Answer {
+		if cmd != 'E' {
+			return nil
+		}
+		a := miltertest.Say(miltertest.Packet('d'))
+		return &a
+	})
+	w := start(t, func(c *config.Config) {
+		c.Milters = []config.Milter{{Name: "test", Address: f.Addr, For: []config.MailOf{config.OfAccounts}}}
+	})
+	var first, again api.Sent
+	w.into(w.do("POST", api.MessagesPath, letter, "Idempotency-Key", "order 1"), 202, &first)
+	w.into(w.do("POST", api.MessagesPath, letter, "Idempotency-Key", "order 1"), 202, &again)
+	if first.ID == 0 || first.Repeated || again.ID != first.ID || !again.Repeated {
+		t.Errorf("%+v, then %+v", first, again)
+	}
+	if w.into(w.do("POST", api.MessagesPath, letter), 202, &again); again.ID == 0 || again.ID == first.ID {
+		t.Errorf("%+v", again)
 	}
 }

@@ -249,7 +249,7 @@ func (h *Handler) once(c caller, request *apikeys.Request, m receive.Handed) (Se
 		return Sent{}, err
 	}
 	q := &enqueuer{h: h, request: request}
-	m.Queue = q
+	m.Queue, m.Discarded = q, q.discarded
 	err = h.Submission.Hand(ctx, m)
 	if errors.Is(err, apikeys.ErrSent) {
 		id, err := h.Keys.SentBefore(ctx, *request)
@@ -279,6 +279,19 @@ type enqueuer struct {
 	h       *Handler
 	request *apikeys.Request // nil: there is no key
 	id      int64            // of the message
+}
+
+// discarded notes the idempotency key of a message that a filter has thrown away: it was sent.
+func (e *enqueuer) discarded(ctx context.Context, id int64) error {
+	e.id = id
+	if e.request == nil {
+		return nil
+	}
+	err := e.h.Store.Write(ctx, func(tx *store.Tx) error { return e.h.Keys.Note(tx, *e.request, id) })
+	if err != nil {
+		return fmt.Errorf("note the idempotency key: %w", err)
+	}
+	return nil
 }
 
 func (e *enqueuer) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.Content) error {
