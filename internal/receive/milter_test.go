@@ -594,6 +594,9 @@ func TestMilterQuarantines(t *testing.T) {
 	if got := q.last(t); got.env.Recipients[0].Junk || words(weighedAs(t, got, 0)) != "written-to-domain first-contact milter-quarantine" || got.env.Quarantine.Word == "" {
 		t.Errorf("%+v", got.env)
 	}
+	if err := room.Correspondents.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	f.says(0)
 	c.send("250", "<new@good.test>", "<joe@here.test>", "From: new@good.test\r\n\r\nbody")
 	if d := weighedAs(t, q.last(t), 0); words(d) != "written-to-domain first-contact milter-passed" {
