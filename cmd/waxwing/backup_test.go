@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -9,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,16 +22,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	k.setup("")
 	cmd, stderr := k.serve()
 	defer cmd.Process.Kill()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				k.client(ctx, i%2 == 0)
-			}
-		})
-	}
+	stop := k.load(8)
 	dir := filepath.Join(t.TempDir(), "backups")
 	var before map[string]bool
 	for range 4 {
@@ -44,8 +33,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		k.command("", "backup", dir)
 		k.command("", "backup", "verify", dir)
 	}
-	cancel()
-	wg.Wait()
+	stop()
 	cmd.Process.Signal(os.Interrupt)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("serve ended with %v: %s", err, stderr.String())
@@ -92,16 +80,7 @@ func TestPostgresDumpUnderLoad(t *testing.T) {
 	k.setup(at)
 	cmd, stderr := k.serve()
 	defer cmd.Process.Kill()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var wg sync.WaitGroup
-	for i := range 4 {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				k.client(ctx, i%2 == 0)
-			}
-		})
-	}
+	stop := k.load(4)
 	k.more(100)
 	k.mu.Lock()
 	before := maps.Clone(k.acked)
@@ -109,8 +88,7 @@ func TestPostgresDumpUnderLoad(t *testing.T) {
 	dump := filepath.Join(t.TempDir(), "waxwing.dump")
 	tool(t, "pg_dump", "--format=custom", "--file="+dump, "--schema="+schema, u.String())
 	k.more(20)
-	cancel()
-	wg.Wait()
+	stop()
 	cmd.Process.Signal(os.Interrupt)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("serve ended with %v: %s", err, stderr.String())

@@ -65,6 +65,21 @@ func (k *killed) load(clients int) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
+// connected has clients sessions of the MX at one time, each handed to send.
+func (k *killed) connected(wg *sync.WaitGroup, clients int, send func(c *smtp.Client)) {
+	for range clients {
+		wg.Go(func() {
+			c, err := smtp.Dial(k.mx)
+			if err != nil {
+				k.t.Error(err)
+				return
+			}
+			defer c.Close()
+			send(c)
+		})
+	}
+}
+
 // callers connect again and again, and note who is not let in.
 func (k *killed) callers() (stop func() (calls, busy int, faults []string)) {
 	ctx, cancel := context.WithCancel(k.t.Context())
@@ -168,22 +183,14 @@ func TestReloadUnderLoad(t *testing.T) {
 	defer cmd.Process.Kill()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for range 6 {
-		wg.Go(func() {
-			c, err := smtp.Dial(k.mx)
-			if err != nil {
-				t.Error(err)
+	k.connected(&wg, 6, func(c *smtp.Client) {
+		for ctx.Err() == nil {
+			if err := k.send(c, "someone@elsewhere.test", "anyone@local.test"); err != nil {
+				t.Errorf("a connection was lost: %v", err)
 				return
 			}
-			defer c.Close()
-			for ctx.Err() == nil {
-				if err := k.send(c, "someone@elsewhere.test", "anyone@local.test"); err != nil {
-					t.Errorf("a connection was lost: %v", err)
-					return
-				}
-			}
-		})
-	}
+		}
+	})
 	for i := range 20 {
 		k.more(10)
 		cmd.Process.Signal(syscall.SIGHUP)

@@ -163,15 +163,7 @@ func (k *killed) serve() (*exec.Cmd, *lockedBuffer) {
 func (k *killed) once() {
 	k.t.Helper()
 	cmd, stderr := k.serve()
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				k.client(ctx, i%2 == 0)
-			}
-		})
-	}
+	stop := k.load(8)
 	// A random moment, counted in messages so that a slow machine shows as much:
 	// after some were accepted, and a little later.
 	enough := k.count() + 1 + rand.IntN(40)
@@ -181,8 +173,7 @@ func (k *killed) once() {
 	time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
 	cmd.Process.Kill()
 	cmd.Wait()
-	cancel()
-	wg.Wait()
+	stop()
 	if s := stderr.String(); strings.Contains(s, "panic") {
 		k.t.Fatalf("serve said: %s", s)
 	}

@@ -87,27 +87,19 @@ func (w *waits) slowest() (d time.Duration, n int) {
 // small sends messages over four connections, until ctx ends or each has sent most.
 func (k *killed) small(t *testing.T, wg *sync.WaitGroup, ctx context.Context, most int) *waits {
 	w := &waits{}
-	for range 4 {
-		wg.Go(func() {
-			c, err := smtp.Dial(k.mx)
-			if err != nil {
+	k.connected(wg, 4, func(c *smtp.Client) {
+		for i := 0; i < most && ctx.Err() == nil; i++ {
+			began := time.Now()
+			if err := k.send(c, "someone@elsewhere.test", "anyone@local.test"); err != nil {
 				t.Error(err)
 				return
 			}
-			defer c.Close()
-			for i := 0; i < most && ctx.Err() == nil; i++ {
-				began := time.Now()
-				if err := k.send(c, "someone@elsewhere.test", "anyone@local.test"); err != nil {
-					t.Error(err)
-					return
-				}
-				w.mu.Lock()
-				w.all = append(w.all, time.Since(began))
-				w.mu.Unlock()
-				time.Sleep(5 * time.Millisecond)
-			}
-		})
-	}
+			w.mu.Lock()
+			w.all = append(w.all, time.Since(began))
+			w.mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
 	return w
 }
 
