@@ -153,11 +153,10 @@ func drip(ctx context.Context) (stop func(), refused int64) {
 			}
 			ready <- struct{}{}
 			for err == nil && ctx.Err() == nil {
-				if _, err = io.WriteString(c.nc, "x"); err == nil {
-					select {
-					case <-time.After(500 * time.Millisecond):
-					case <-ctx.Done():
-					}
+				_, err = io.WriteString(c.nc, "x")
+				select {
+				case <-time.After(500 * time.Millisecond):
+				case <-ctx.Done():
 				}
 			}
 			return err

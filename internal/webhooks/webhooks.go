@@ -211,16 +211,17 @@ func (s *Store) Settled(tx *store.Tx, env *delivery.Envelope, outcomes []Outcome
 				if !hooks[k].wants(&e) {
 					continue
 				}
-				room := dropped[k] == 0 // to find out costs as much as there are events
-				if room {
-					if room, err = s.note(tx, &hooks[k], e); err != nil {
-						return false, err
-					}
+				if dropped[k] > 0 { // to find out again costs as much as there are events
+					dropped[k]++
+					continue
 				}
-				if !room {
+				room, err := s.note(tx, &hooks[k], e)
+				if err != nil {
+					return false, err
+				}
+				if some = some || room; !room {
 					dropped[k]++
 				}
-				some = some || room
 			}
 		}
 	}
