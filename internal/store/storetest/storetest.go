@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"waxwing/internal/schema"
 	"waxwing/internal/store"
@@ -169,7 +172,20 @@ func admin(t testing.TB, url, statement string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec(statement); err != nil {
+	for try := 1; ; try++ {
+		_, err = db.Exec(statement)
+		// What the test has cancelled may still end in the database: whoever is chosen
+		// to give way to it comes again.
+		if e := new(pgconn.PgError); try == maxTries || !errors.As(err, &e) || e.Code != deadlock {
+			break
+		}
+	}
+	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
+
+const (
+	maxTries = 10
+	deadlock = "40P01" // PostgreSQL, appendix A
+)
