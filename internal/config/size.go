@@ -50,3 +50,20 @@ func (s Size) String() string {
 	}
 	return strconv.FormatInt(int64(s), 10)
 }
+
+// DiskReserve is the room that stays free on the disk, in octets.
+func (c *Config) DiskReserve() int64 {
+	if c.Limits.DiskReserve > 0 {
+		return int64(c.Limits.DiskReserve)
+	}
+	return 2*c.LargestMessage() + 256<<20
+}
+
+// LargestMessage is how large a message any listener takes, in octets.
+func (c *Config) LargestMessage() int64 {
+	largest := c.Limits.MaxMessageSize
+	for _, l := range c.Listen {
+		largest = max(largest, l.MaxMessageSize)
+	}
+	return int64(largest)
+}

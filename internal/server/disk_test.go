@@ -49,11 +49,11 @@ func TestDiskReserve(t *testing.T) {
 		t.Error("the log says nothing of it: " + log)
 	}
 	cfg.Limits.DiskReserve = 1 << 20
-	if got := reserveOf(cfg); got != 1<<20 {
+	if got := cfg.DiskReserve(); got != 1<<20 {
 		t.Errorf("limits.disk_reserve is %d", got)
 	}
 	cfg.Limits.DiskReserve, cfg.Listen[0].MaxMessageSize = 0, 100<<20
-	if got := reserveOf(cfg); got != 2*100<<20+256<<20 {
+	if got := cfg.DiskReserve(); got != 2*100<<20+256<<20 {
 		t.Errorf("with a listener for larger messages: %d", got)
 	}
 }

@@ -37,6 +37,6 @@ func (b *builder) milters(of config.MailOf) *milters.Room {
 		return nil
 	}
 	daemon := map[config.MailOf]string{config.OfServers: "MTA", config.OfAccounts: "MSA"}[of]
-	return &milters.Room{Milters: all, Largest: largestMessage(b.cfg), Log: b.area(config.LogReceive), Answered: b.metrics.Screened,
+	return &milters.Room{Milters: all, Largest: b.cfg.LargestMessage(), Log: b.area(config.LogReceive), Answered: b.metrics.Screened,
 		Macros: milter.Macros{"j": b.cfg.Hostname.ASCII(), "v": "Waxwing " + b.Version, "{daemon_name}": daemon}}
 }

@@ -59,7 +59,7 @@ func (b *builder) front(ctx context.Context, r *Rooms, spool string) (*front, er
 			log.Warn("the use of an app password was not noted", "account", p.Account, "app_password", p.Name, "error", err)
 		}
 	}
-	reserve := &disk.Reserve{Dir: b.cfg.DataDir, Octets: reserveOf(b.cfg), Log: b.Log, Now: b.Now}
+	reserve := &disk.Reserve{Dir: b.cfg.DataDir, Octets: b.cfg.DiskReserve(), Log: b.Log, Now: b.Now}
 	return &front{
 		builder: b, rooms: r, disk: reserve, door: b.door(r, reserve, spool), book: book, peers: ledger(b.cfg.Limits, b.Now),
 		logins: &login.Checker{Accounts: r.Accounts, Now: b.Now, Log: log, Guard: b.guard, Secret: secret, Count: b.metrics.Login, Journal: &login.Journal{DB: r.Store, Now: b.Now, Log: log},

@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -82,7 +80,7 @@ func (l *looker) look(ctx context.Context) {
 	if free, ok := f.disk.Left(); ok {
 		m.DiskFree(free)
 	}
-	if info, err := os.Stat(lastBackup(f.cfg)); err == nil {
+	if info, err := os.Stat(datadir.LastBackup(f.cfg)); err == nil {
 		m.LastBackup(info.ModTime())
 	}
 	if since := time.Since(l.last); since < lookEvery { // of a real clock: this is for its sake
@@ -91,7 +89,7 @@ func (l *looker) look(ctx context.Context) {
 	l.last = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
-	m.StoreSize(storeSize(f.cfg))
+	m.StoreSize(datadir.StoreSize(f.cfg))
 	depths, err := spool.Depths(ctx, f.rooms.Store)
 	m.StoreUp(err == nil)
 	for _, d := range depths {
@@ -101,19 +99,4 @@ func (l *looker) look(ctx context.Context) {
 		}
 		m.Depth(d.State.String(), d.N, age)
 	}
-}
-
-// storeSize is that of the embedded store's files, in octets.
-func storeSize(cfg *config.Config) (n int64) {
-	if cfg.Postgres != "" {
-		return 0
-	}
-	for _, path := range datadir.StoreFiles(cfg)[:2] {
-		if info, err := os.Stat(path); err == nil {
-			n += info.Size()
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return 0
-		}
-	}
-	return n
 }

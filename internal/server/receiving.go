@@ -28,23 +28,6 @@ const incomingMemory = 32 << 20
 // maxHold is how long a message may ask to be held before its release (QUE-10).
 const maxHold = 60 * 24 * time.Hour
 
-// reserveOf is the room that stays free on the disk, in octets.
-func reserveOf(c *config.Config) int64 {
-	if c.Limits.DiskReserve > 0 {
-		return int64(c.Limits.DiskReserve)
-	}
-	return 2*largestMessage(c) + 256<<20
-}
-
-// largestMessage is how large a message any listener takes, in octets.
-func largestMessage(c *config.Config) int64 {
-	largest := c.Limits.MaxMessageSize
-	for _, l := range c.Listen {
-		largest = max(largest, l.MaxMessageSize)
-	}
-	return int64(largest)
-}
-
 // door makes the one way in for all mail. Long messages wait in the directory spool.
 func (b *builder) door(r *Rooms, reserve *disk.Reserve, spool string) receive.Door {
 	return receive.Door{Hostname: b.cfg.Hostname.ASCII(), Accounts: r.Accounts, Queue: r.Queue, Postmaster: r.home.postmaster,

@@ -12,9 +12,10 @@ import (
 
 	"waxwing/internal/backup"
 	"waxwing/internal/config"
+	"waxwing/internal/control"
 	"waxwing/internal/daemon"
 	"waxwing/internal/datadir"
-	"waxwing/internal/server"
+	"waxwing/internal/store"
 	"waxwing/internal/text"
 )
 
@@ -40,7 +41,7 @@ func (b *BackingUp) Run(ctx context.Context, dir string) (row backup.MadeRow, er
 		return row, err
 	}
 	set := &backup.Set{Dir: dir, Now: time.Now}
-	made, left, err := server.Backing{Config: b.Config, Path: b.Path, Version: b.Program, Keys: b.Keys}.Backup(ctx, set)
+	made, left, err := b.add(ctx, set)
 	if errors.Is(err, fs.ErrPermission) {
 		return row, fmt.Errorf("%w: this command runs as %s, the user who has the store, and reads and writes as that user", err, datadir.UserName(os.Geteuid()))
 	}
@@ -57,6 +58,40 @@ func (b *BackingUp) Run(ctx context.Context, dir string) (row backup.MadeRow, er
 		}
 	}
 	return backup.MadeRow{Row: made.Row(), Added: made.Added, Removed: removed}, nil
+}
+
+// add adds a backup of the server to a set (OPS-3). The store's schema stays as it is, so
+// that one made before an upgrade is of before it.
+func (b *BackingUp) add(ctx context.Context, set *backup.Set) (*backup.Made, []backup.Left, error) {
+	cfg := b.Config
+	from := backup.Source{Hostname: cfg.Hostname.ASCII(), Program: b.Program}
+	var left []backup.Left
+	if b.Keys {
+		var err error
+		without := []string{filepath.Base(datadir.StoreFile(cfg)), filepath.Base(datadir.Spool(cfg)), control.Socket, filepath.Base(datadir.LastBackup(cfg))}
+		if from.Files, left, err = backup.Origins(cfg, b.Path, without); err != nil {
+			return nil, nil, err
+		}
+	}
+	s, err := datadir.PeekStore(ctx, cfg)
+	if errors.Is(err, store.ErrNoStore) {
+		return nil, nil, fmt.Errorf("%w: there is nothing to back up", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	from.Snapshot = s.Snapshot
+	if !s.Postgres() {
+		if from.Schema, err = s.Schema(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	made, err := set.Make(ctx, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	return made, left, datadir.BackedUp(cfg, made.ID)
 }
 
 // VerifyBackup reads a whole backup, and looks whether its store is sound.

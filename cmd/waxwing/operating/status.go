@@ -11,7 +11,7 @@ import (
 	"waxwing/internal/cli"
 	"waxwing/internal/daemon"
 	"waxwing/internal/listing"
-	"waxwing/internal/server"
+	"waxwing/internal/upkeep"
 )
 
 // watchEvery is how often "status --watch" looks.
@@ -53,7 +53,7 @@ func (p *program) status(ctx context.Context, clear bool) (well bool, err error)
 	if err := daemon.BecomeUser(o.Config); err != nil {
 		return false, err
 	}
-	s := listing.StatusOf(o.Config.Hostname.ASCII(), server.Health(ctx, o))
+	s := listing.StatusOf(o.Config.Hostname.ASCII(), upkeep.Health(ctx, o))
 	if clear && p.Terminal.Width > 0 && !p.JSON {
 		fmt.Fprint(p.Stdout, "\x1b[H\x1b[2J")
 	}

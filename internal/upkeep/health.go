@@ -1,4 +1,4 @@
-package server
+package upkeep
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"waxwing/internal/accounts"
 	"waxwing/internal/acme"
@@ -18,6 +19,7 @@ import (
 	"waxwing/internal/dnsfinding"
 	"waxwing/internal/dnspublish"
 	"waxwing/internal/health"
+	"waxwing/internal/server"
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
 )
@@ -27,16 +29,18 @@ const maxClosed = 1000
 
 // Health looks at a server from outside, without changing anything: also at one that
 // does not run, or whose store is away (OPS-5).
-func Health(ctx context.Context, o Options) health.Facts {
-	o.complete()
-	f := health.Facts{Now: o.Now(), DiskReserve: reserveOf(o.Config), StoreSize: storeSize(o.Config)}
+func Health(ctx context.Context, o server.Options) health.Facts {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := health.Facts{Now: o.Now(), DiskReserve: o.Config.DiskReserve(), StoreSize: datadir.StoreSize(o.Config)}
 	if _, err := control.Dial(ctx, o.Config.DataDir); err != nil {
 		f.NotRunning = err.Error()
 	}
 	if free, ok := (&disk.Reserve{Dir: o.Config.DataDir}).Left(); ok {
 		f.DiskKnown, f.DiskFree = true, free
 	}
-	if info, err := os.Stat(lastBackup(o.Config)); err == nil {
+	if info, err := os.Stat(datadir.LastBackup(o.Config)); err == nil {
 		f.LastBackup = info.ModTime()
 	}
 	if err := fromStore(ctx, o, &f); err != nil {
@@ -49,7 +53,7 @@ func Health(ctx context.Context, o Options) health.Facts {
 }
 
 // fromStore adds what the store knows.
-func fromStore(ctx context.Context, o Options, f *health.Facts) error {
+func fromStore(ctx context.Context, o server.Options, f *health.Facts) error {
 	db, err := datadir.PeekStore(ctx, o.Config)
 	if err != nil {
 		return err
@@ -84,7 +88,7 @@ func fromStore(ctx context.Context, o Options, f *health.Facts) error {
 }
 
 // publishingOf says how the publishing of records goes, where it is left to the server.
-func publishingOf(ctx context.Context, o Options, db *store.Store, f *health.Facts) error {
+func publishingOf(ctx context.Context, o server.Options, db *store.Store, f *health.Facts) error {
 	if !o.Config.DNS.Update.Publish {
 		return nil
 	}
@@ -94,7 +98,7 @@ func publishingOf(ctx context.Context, o Options, db *store.Store, f *health.Fac
 }
 
 // findingsOf counts what the last checks of the hosted domains' DNS found.
-func findingsOf(ctx context.Context, o Options, db *store.Store, f *health.Facts) error {
+func findingsOf(ctx context.Context, o server.Options, db *store.Store, f *health.Facts) error {
 	domains, err := (&accounts.Store{DB: db, Now: o.Now}).Domains(ctx)
 	if err != nil {
 		return err
@@ -117,11 +121,11 @@ func findingsOf(ctx context.Context, o Options, db *store.Store, f *health.Facts
 }
 
 // certificatesOf adds those that the authority has issued.
-func certificatesOf(ctx context.Context, o Options, db *store.Store, f *health.Facts) error {
+func certificatesOf(ctx context.Context, o server.Options, db *store.Store, f *health.Facts) error {
 	if o.Config.ACME.Directory == "" {
 		return nil
 	}
-	room, err := CertificateRoom(o, db)
+	room, err := server.CertificateRoom(o, db)
 	if err != nil {
 		return err
 	}
