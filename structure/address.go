@@ -185,9 +185,9 @@ func (a *addressReader) phrase() (string, bool) {
 }
 
 // atomChar is atext of RFC 5322 §3.2.3, with all beyond ASCII (RFC 6532).
-func atomChar(c byte) bool {
-	return c > ' ' && c != 0x7f && strings.IndexByte(`()<>[]:;@\,."`, c) < 0
-}
+func atomChar(c byte) bool { return atomChars[c] }
+
+var atomChars = without(`()<>[]:;@\,."`)
 
 func (a *addressReader) dotAtom() string {
 	from := a.i

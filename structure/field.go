@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"waxwing/message"
 )
 
 // field is a header field that is wanted.
@@ -325,12 +323,4 @@ func decodeExtended(s string) (string, bool) {
 		return "", false
 	}
 	return toUTF8(charset, []byte(raw)), true
-}
-
-// decodeWords reads encoded words (RFC 2047), which some write even into parameters.
-func decodeWords(s string) string {
-	if !strings.Contains(s, "=?") {
-		return s
-	}
-	return message.DecodeWords(s)
 }

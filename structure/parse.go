@@ -53,7 +53,8 @@ type parser struct {
 	text      int // octets that may yet be kept
 	addresses int // addresses that may yet be kept
 
-	sample []byte // of the part from which a preview is made
+	sample  []byte // of the part from which a preview is made
+	scratch []byte // for decoding it
 }
 
 type step uint8
@@ -78,7 +79,7 @@ type open struct {
 
 func (p *parser) start(r io.Reader) {
 	p.br.Reset(r)
-	*p = parser{br: p.br, open: p.open[:0], value: p.value[:0], sample: p.sample[:0]}
+	*p = parser{br: p.br, open: p.open[:0], value: p.value[:0], sample: p.sample[:0], scratch: p.scratch}
 	p.text, p.addresses = maxText, maxAddresses
 	p.msg = &Message{Root: &Part{}}
 	p.push(open{part: p.msg.Root, env: &p.msg.Envelope})
@@ -245,7 +246,7 @@ func (p *parser) close(keep int, at, lines int64) {
 		part.End = max(at, part.Body)
 		part.Lines = max(lines-o.lines, 0)
 		if len(p.sample) > 0 && o.boundary == "" && len(part.Parts) == 0 && p.msg.Preview == "" {
-			p.msg.Preview = preview(part, p.sample)
+			p.msg.Preview = p.preview(part)
 			p.sample = p.sample[:0]
 		}
 		p.open = p.open[:len(p.open)-1]

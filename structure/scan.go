@@ -75,8 +75,16 @@ func (s *scanner) token() string {
 	return s.s[from:s.i]
 }
 
-func tokenChar(c byte) bool {
-	return c > ' ' && c != 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
+func tokenChar(c byte) bool { return tokenChars[c] }
+
+var tokenChars = without(`()<>@,;:\"/[]?=`)
+
+// without are all octets but white space, controls and those in specials.
+func without(specials string) (t [256]bool) {
+	for i := range t {
+		t[i] = i > ' ' && i != 0x7f && strings.IndexByte(specials, byte(i)) < 0
+	}
+	return t
 }
 
 // quoted reads a quoted string, whose quotation mark is next; one without an end ends with

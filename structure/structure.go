@@ -111,9 +111,9 @@ func (p *Part) Param(name string) string { return find(p.Params, name) }
 // hold anything: it is not fit to be the name of a file.
 func (p *Part) Filename() string {
 	if s := find(p.DispParams, "filename"); s != "" {
-		return decodeWords(s)
+		return DecodeHeader(s)
 	}
-	return decodeWords(find(p.Params, "name"))
+	return DecodeHeader(find(p.Params, "name"))
 }
 
 // IsAttachment tells whether the part says that it is not to be shown in the text, or is not text

@@ -205,7 +205,7 @@ func TestFilename(t *testing.T) {
 	for _, c := range []struct{ header, want string }{
 		{"Content-Disposition: attachment; filename=\"EUR rates\"; filename*=utf-8''%e2%82%ac%20rates", "\u20ac rates"},
 		{"Content-Disposition: attachment; filename*0*=utf-8'en'%e2%82%ac; filename*1=\" b%c\"; filename*2*=%20d", "\u20ac b%c d"},
-		{"Content-Type: application/x; name=\"=?utf-8?q?=E2=82=AC?=.txt\"", "=?utf-8?q?=E2=82=AC?=.txt"},
+		{"Content-Type: application/x; name=\"=?utf-8?q?=E2=82=AC?=.txt\"", "\u20ac.txt"},
 		{"Content-Type: application/x; name=\"=?utf-8?q?=E2=82=AC.txt?=\"", "\u20ac.txt"},
 		{"Content-Type: application/x; name*=iso-8859-1''%fc", "\u00fc"},
 		{"Content-Type: application/x; name*=broken; name=b", "b"},

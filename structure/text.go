@@ -85,7 +85,7 @@ func sampleSize(p *Part) int {
 	case equalFold(p.Disposition, "attachment"):
 		return 0
 	case p.Is("text/plain"):
-		return 4 << 10
+		return 2 << 10
 	case p.Is("text/html"):
 		return 64 << 10 // style sheets may stand before the text
 	}
@@ -95,15 +95,17 @@ func sampleSize(p *Part) int {
 // maxPreview is how many characters a preview has (RFC 8970 §3.3).
 const maxPreview = 200
 
-// preview makes a preview of the beginning of a part's body.
-func preview(p *Part, body []byte) string {
-	if d := transferOf(p.Encoding); d != nil {
-		body = d.append(nil, body, true)
-	} else if !identity(p.Encoding) {
+// preview makes a preview of the sample of a part's body.
+func (p *parser) preview(part *Part) string {
+	body := p.sample
+	if d := transferOf(part.Encoding); d != nil {
+		p.scratch = d.append(p.scratch[:0], body, true)
+		body = p.scratch
+	} else if !identity(part.Encoding) {
 		return ""
 	}
-	text := toUTF8(p.Param("charset"), body)
-	if p.Is("text/html") {
+	text := toUTF8(part.Param("charset"), body)
+	if part.Is("text/html") {
 		return squeeze(stripTags(text, 16*maxPreview))
 	}
 	if s := squeeze(withoutQuotes(text)); s != "" {
@@ -130,6 +132,7 @@ func withoutQuotes(text string) string {
 // together.
 func squeeze(text string) string {
 	var b strings.Builder
+	b.Grow(min(len(text), maxPreview+maxPreview/4))
 	space, n := false, 0
 	for _, c := range text {
 		if unicode.IsSpace(c) || !unicode.IsPrint(c) { // also what has no width
@@ -173,7 +176,7 @@ var inlineTags = map[string]bool{"a": true, "b": true, "i": true, "u": true, "s"
 	"font": true, "small": true, "big": true, "sub": true, "sup": true, "code": true, "tt": true, "abbr": true, "mark": true, "wbr": true, "o:p": true}
 
 // hiddenTags are elements whose content is not read.
-var hiddenTags = map[string]bool{"style": true, "script": true, "title": true, "template": true, "noscript": true, "textarea": false}
+var hiddenTags = map[string]bool{"style": true, "script": true, "title": true, "template": true, "noscript": true}
 
 // afterTag reads what begins with "<" and gives what follows it.
 func afterTag(b *strings.Builder, s string) string {
@@ -186,7 +189,7 @@ func afterTag(b *strings.Builder, s string) string {
 	}
 	name, closing := tagName(s)
 	rest := behindTag(s)
-	if !inlineTags[name] {
+	if !inlineTags[name] && !hiddenTags[name] {
 		b.WriteByte('\n')
 	}
 	if hiddenTags[name] && !closing {

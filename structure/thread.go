@@ -3,14 +3,12 @@ package structure
 import (
 	"strings"
 	"time"
-
-	"waxwing/message"
 )
 
 // BaseSubject is what SORT and THREAD compare of a subject (RFC 5256 §2.1), as it stands in the header
 // or decoded. reply says that something was taken off that makes it a reply or a forward.
 func BaseSubject(subject string) (base string, reply bool) {
-	s := strings.Join(strings.Fields(message.DecodeWords(subject)), " ") // (1)
+	s := strings.Join(strings.Fields(DecodeHeader(subject)), " ") // (1)
 	for {
 		var cut bool
 		s, cut = cutTrailers(s) // (2)
