@@ -206,6 +206,9 @@ type TLSRPT struct {
 	Send           bool          `toml:"send" doc:"Record the TLS sessions of our deliveries and report them daily to the domains that ask for it."`
 	ReportSuccess  ReportSuccess `toml:"report_success" oneof:"policy always never" doc:"Which days without any failure are reported: \"policy\" (where the domain has MTA-STS or DANE), \"always\", \"never\". Days with a failure always are."`
 	From           string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has a DKIM key that signs is used. Empty: tls-reports there."`
+	Address        string        `toml:"address" example:"tls-reports" doc:"Local part of the addresses that reports of others come to, at every hosted domain and at hostname; the records that \"waxwing dns records\" prints have it. After a change the former one is taken for 30 days more, and its records should be replaced by then."`
+	Reader         string        `toml:"reader" example:"reports@example.org" doc:"Address here that gets what comes to report addresses and is no report, and with keep the reports too. Empty: the account that has the report address, else the postmaster."`
+	Keep           bool          `toml:"keep" doc:"Deliver reports that are taken in as mail as well."`
 	Exclude        []dns.Name    `toml:"exclude" example:"[\"partner.example\"]" doc:"Recipient domains whose sessions are neither recorded nor reported."`
 	MaxPerOrg      int           `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation (by the registrable domain of the report address) on a UTC day; the rest is left out, and \"waxwing tlsrpt outcomes\" says so."`
 	Alerts         bool          `toml:"alerts" doc:"Mail the postmaster when others report the first TLS failures of a hosted domain that was without any for a week: at most one mail a day."`
@@ -220,11 +223,16 @@ type TLSRPT struct {
 type DMARC struct {
 	Send           bool       `toml:"send" doc:"Count what DMARC comes to for mail from other servers, and report it daily to the domains that ask for it. Needs incoming.verify."`
 	From           string     `toml:"from" example:"dmarc@example.org" doc:"Address that reports come from, as tlsrpt.from. Empty: dmarc-reports at the domain that is used."`
+	Address        string     `toml:"address" example:"dmarc-reports" doc:"Local part of the addresses that reports of others come to, at every hosted domain and at hostname; the records that \"waxwing dns records\" prints have it. After a change the former one is taken for 30 days more, and its records should be replaced by then."`
+	Reader         string     `toml:"reader" example:"reports@example.org" doc:"Address here that gets what comes to report addresses and is no report, and with keep the reports too. Empty: the account that has the report address, else the postmaster."`
+	Keep           bool       `toml:"keep" doc:"Deliver reports that are taken in as mail as well."`
 	Exclude        []dns.Name `toml:"exclude" example:"[\"partner.example\"]" doc:"Domains, by where their policy stands, whose mail is neither counted nor reported."`
 	MaxPerOrg      int        `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation on a UTC day, as tlsrpt.max_per_organization; reports of both sorts count."`
 	MaxPerReporter int        `toml:"max_received_per_reporter" min:"1" max:"1000000" doc:"Reports stored on a UTC day that one organisation has sent by mail about the domains of one organisation. What is beyond is delivered as ordinary mail, with a field that says why."`
 	MaxReceived    int        `toml:"max_received" min:"1" max:"100000000" doc:"The same of all reports by mail together."`
 	MaxOctets      Size       `toml:"max_received_size" min:"8MiB" max:"1024GiB" doc:"What all of them may hold together, packed, of which the reports of one organisation an eighth. It is kept for retention_days."`
+	FailureReports bool       `toml:"failure_reports" doc:"Report single messages that fail DMARC to the domains whose records ask for it (ruf, RFC 9991): messages alike of a quarter of an hour are one report, with a part of the header in which no local part of an address can be read, and nothing of the subject and the text. Every such report tells a stranger of mail that came here: leave it off unless you know that you may. Needs incoming.verify. Failure reports of others are taken in whatever stands here."`
+	MaxFailures    int        `toml:"max_failure_reports" min:"1" max:"10000" doc:"Failure reports about the domains of one organisation on a UTC day; of all, 1000."`
 	RetentionDays  int        `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
 }
 

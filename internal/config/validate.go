@@ -38,8 +38,8 @@ func Default() *Config {
 			Expire: 5 * 24 * time.Hour, DelayNotice: 4 * time.Hour, Port: 25,
 			History: 7 * 24 * time.Hour, SuppressCodes: []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}, SuppressFor: 90 * 24 * time.Hour,
 		},
-		TLSRPT: TLSRPT{Send: true, ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 64 << 20, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
-		DMARC:  DMARC{Send: true, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 256 << 20, RetentionDays: 400},
+		TLSRPT: TLSRPT{Send: true, Address: "tls-reports", ReportSuccess: SuccessPolicy, MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 64 << 20, Alerts: true, RetentionDays: 400}, // RPT-8, RPT-12, RPT-17, RPT-18
+		DMARC:  DMARC{Send: true, Address: "dmarc-reports", MaxPerOrg: 1000, MaxPerReporter: 100, MaxReceived: 20_000, MaxOctets: 256 << 20, MaxFailures: 20, RetentionDays: 400},
 		Limits: Limits{
 			MaxConnections: 3000, ConnectionsPerIP: 50, ConnectionsPerNetwork: 200, CrowdedTimeout: 10 * time.Second, KnownFor: 7 * 24 * time.Hour,
 			ConnectionsPerMinute: 600, TLSHandshakes: 200, TLSHandshakesPerMinute: 150,
@@ -108,11 +108,28 @@ func (c *Config) validate(d *decoder) {
 			d.fault(k.key, "%v", err)
 		}
 	}
+	c.validateReportAddresses(d)
 	if hook := c.TLSRPT.AlertWebhook; hook != "" {
 		// The address may hold a token: it is not repeated.
 		if u, err := url.Parse(hook); err != nil || u.Scheme != "https" || u.Host == "" {
 			d.fault("tlsrpt.alert_webhook", "must be an address like \"https://chat.example.org/hook\"")
 		}
+	}
+}
+
+// validateReportAddresses: what comes to a local part is looked at as a report of one sort (RPT-21).
+func (c *Config) validateReportAddresses(d *decoder) {
+	for _, k := range []struct{ table, local, reader string }{{"tlsrpt", c.TLSRPT.Address, c.TLSRPT.Reader}, {"dmarc", c.DMARC.Address, c.DMARC.Reader}} {
+		a := message.Address{Local: k.local, Domain: "example.org"}
+		if k.local == "" || a.Addr() != k.local+"@example.org" || strings.Contains(k.local, "+") || message.EightBit([]byte(k.local)) || strings.EqualFold(k.local, "postmaster") {
+			d.fault(k.table+".address", "%q is no local part of a report address: letters, digits, dots and hyphens, such as \"reports\", and not postmaster", k.local)
+		}
+		if l, err := message.ParseAddressList(k.reader); k.reader != "" && (err != nil || len(l) != 1 || l[0].Name != "") {
+			d.fault(k.table+".reader", "%q is no mail address like \"reports@example.org\"", k.reader)
+		}
+	}
+	if strings.EqualFold(c.TLSRPT.Address, c.DMARC.Address) {
+		d.fault("dmarc.address", "TLS reports come to %q already (tlsrpt.address): each sort needs an address of its own", c.DMARC.Address)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"waxwing/dmarcrpt"
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/dmarcfailure"
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/guard"
 	"waxwing/internal/outbox"
@@ -37,7 +38,7 @@ type Service struct {
 
 // Family is that of DMARC reports.
 func Family() outbox.Family {
-	return outbox.Family{Name: "DMARC report", Noun: "dmarc", Setting: "dmarc.send", Kinds: []outbox.Kind{aggregate}, Purpose: delivery.DMARCReport, Local: Local,
+	return outbox.Family{Name: "DMARC report", Noun: "dmarc", Setting: "dmarc.send", Kinds: []outbox.Kind{aggregate, dmarcfailure.Kind}, OneKind: dmarcfailure.Kind, Purpose: delivery.DMARCReport, Local: Local,
 		MediaType: "application/gzip", Area: guard.ReportPost, Address: address}
 }
 

@@ -52,18 +52,15 @@ type Planner struct {
 
 	cfg      *config.Config
 	now      func() time.Time
-	reports  string
-	dmarc    string
 	accounts *accounts.Store
 	keys     *signing.Service
 	policies *stspublish.Service
 	routes   *routes.Store
 }
 
-// New makes a Planner; reports and dmarc are the local parts of the addresses that TLS reports and
-// DMARC reports come to.
-func New(cfg *config.Config, db *store.Store, now func() time.Time, reports, dmarc string) *Planner {
-	return &Planner{cfg: cfg, now: now, reports: reports, dmarc: dmarc, accounts: &accounts.Store{DB: db, Now: now}, keys: &signing.Service{Store: db, Now: now},
+// New makes a Planner.
+func New(cfg *config.Config, db *store.Store, now func() time.Time) *Planner {
+	return &Planner{cfg: cfg, now: now, accounts: &accounts.Store{DB: db, Now: now}, keys: &signing.Service{Store: db, Now: now},
 		policies: &stspublish.Service{Store: db, Now: now}, routes: &routes.Store{DB: db}}
 }
 
@@ -140,7 +137,7 @@ func (p *Planner) hosted(ctx context.Context, domain dns.Name) error {
 // host is the machine, as the configuration and its interfaces have it.
 func (p *Planner) host(ctx context.Context, domains []dns.Name) (dnsrecords.Host, error) {
 	cfg := p.cfg
-	h := dnsrecords.Host{Name: cfg.Hostname, Addrs: publicAddrs(cfg, net.InterfaceAddrs), Reports: p.reports}
+	h := dnsrecords.Host{Name: cfg.Hostname, Addrs: publicAddrs(cfg, net.InterfaceAddrs), Reports: p.cfg.TLSRPT.Address}
 	keys, err := p.hostKeys(ctx)
 	if err != nil {
 		return h, err
@@ -270,7 +267,7 @@ func greets(cfg *config.Config) dns.Name { return cmp.Or(cfg.Delivery.EHLO, cfg.
 
 // domain is one hosted domain.
 func (p *Planner) domain(ctx context.Context, name dns.Name) (dnsrecords.Domain, error) {
-	d := dnsrecords.Domain{Name: name, DMARC: "quarantine", TLSReports: p.reports + "@" + name.ASCII()}
+	d := dnsrecords.Domain{Name: name, DMARC: "quarantine", TLSReports: p.cfg.TLSRPT.Address + "@" + name.ASCII()}
 	keys, err := p.keys.Keys(ctx, name)
 	if err != nil {
 		return d, err
@@ -281,9 +278,9 @@ func (p *Planner) domain(ctx context.Context, name dns.Name) (dnsrecords.Domain,
 		}
 	}
 	if p.cfg.Incoming.Verify { // then reports are taken in at every domain (DMR-6)
-		d.DMARCTo = p.dmarc + "@" + name.ASCII()
+		d.DMARCTo = p.cfg.DMARC.Address + "@" + name.ASCII()
 	}
-	for _, local := range []string{p.dmarc, "postmaster"} {
+	for _, local := range []string{p.cfg.DMARC.Address, "postmaster"} {
 		if d.DMARCTo != "" {
 			break
 		}
@@ -380,7 +377,7 @@ func (p *Planner) Mailbox(ctx context.Context, address string) (hosted, there bo
 	if err != nil || !hosted && domain != p.cfg.Hostname {
 		return false, false, err
 	}
-	if strings.EqualFold(address[:i], p.reports) || p.cfg.Incoming.Verify && strings.EqualFold(address[:i], p.dmarc) { // taken in at every domain (RPT-14)
+	if strings.EqualFold(address[:i], p.cfg.TLSRPT.Address) || p.cfg.Incoming.Verify && strings.EqualFold(address[:i], p.cfg.DMARC.Address) { // taken in at every domain (RPT-14)
 		return true, true, nil
 	}
 	_, err = p.accounts.Resolve(ctx, address[:i], domain)

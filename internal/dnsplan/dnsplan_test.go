@@ -58,7 +58,7 @@ func planned(t *testing.T, db *store.Store, text string) *Planner {
 	if err := (&accounts.Store{DB: db}).AddDomain(t.Context(), dns.MustParse("example.org")); err != nil {
 		t.Fatal(err)
 	}
-	return New(cfg, db, time.Now, "tls-reports", "dmarc-reports")
+	return New(cfg, db, time.Now)
 }
 
 func zoneLines(records []dnsrecords.Record) string {
@@ -228,7 +228,7 @@ func TestPlannedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := New(cfg, storetest.Open(t), time.Now, "tls-reports", "dmarc-reports").hostKeys(t.Context())
+	got, err := New(cfg, storetest.Open(t), time.Now).hostKeys(t.Context())
 	if err != nil || len(got) != len(keys) {
 		t.Fatalf("%d keys, %v", len(got), err)
 	}

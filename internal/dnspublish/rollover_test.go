@@ -28,7 +28,7 @@ func TestDKIMRollover(t *testing.T) {
 		if err := (&accounts.Store{DB: p.DB, Now: clock}).AddDomain(t.Context(), zone); err != nil {
 			t.Fatal(err)
 		}
-		planner := dnsplan.New(cfg, p.DB, clock, "tlsrpt", "dmarc-reports")
+		planner := dnsplan.New(cfg, p.DB, clock)
 		p.Plan = func(ctx context.Context) (dnsplan.Plan, error) { return planner.Plan(ctx, dns.Name{}) }
 		keys := &signing.Service{Store: p.DB, Now: clock}
 		roller := &signing.Roller{Keys: keys, Now: clock, Log: slog.New(slog.DiscardHandler), Managed: func(dns.Name) bool { return true },

@@ -23,7 +23,8 @@ import (
 )
 
 // Kind is what a report is about. Its number stands in the store for good and
-// belongs to one package: 0 and 1 to tlsreport, 2 to alert, 3 to dmarcreport.
+// belongs to one package: 0 and 1 to tlsreport, 2 to alert, 3 to dmarcreport,
+// 4 to dmarcfailure.
 type Kind int
 
 // Family is one family of reports, as its own package describes it.
@@ -32,6 +33,7 @@ type Family struct {
 	Noun      string           // of its commands: "tlsrpt"
 	Kinds     []Kind           // what its reports are about
 	HostKind  Kind             // the one about MX hosts; 0: none
+	OneKind   Kind             // the one about single messages; 0: none
 	Need      delivery.TLSNeed // of its mails
 	Setting   string           // that Off comes from
 	Purpose   delivery.Purpose // of its mails

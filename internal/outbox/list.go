@@ -27,7 +27,8 @@ type Sent struct {
 	Day          string      `json:"day"`
 	PolicyDomain string      `json:"policy_domain"`
 	Kind         Kind        `json:"-"`
-	Host         bool        `json:"mx_host,omitempty"` // the policy domain is an MX host (RPT-6)
+	Host         bool        `json:"mx_host,omitempty"`        // the policy domain is an MX host (RPT-6)
+	Single       bool        `json:"failure_report,omitempty"` // of single messages that failed (DMR-4)
 	ReportID     string      `json:"report_id"`
 	Created      time.Time   `json:"created"`
 	OK           int64       `json:"ok"`
@@ -53,7 +54,8 @@ func (b *Box) Sent(ctx context.Context, f Filter) ([]Sent, error) {
 		out = nil
 		return tx.Each(func(r store.Row) (err error) {
 			if out, err = addSent(out, r); err == nil {
-				out[len(out)-1].Host = b.isHost(out[len(out)-1].Kind)
+				last := &out[len(out)-1]
+				last.Host, last.Single = b.isHost(last.Kind), b.OneKind != 0 && last.Kind == b.OneKind
 			}
 			return err
 		}, `SELECT r.id, r.day, r.kind, r.policy_domain, r.report_id, r.created, r.ok, r.failed, r.partial, r.state,

@@ -39,7 +39,11 @@ func (f Family) SentListing() text.List[Sent] {
 		for _, d := range r.Deliveries {
 			to = append(to, d.String())
 		}
-		return []any{r.ID, r.Day, r.PolicyDomain, r.OK, r.Failed, strings.Join(to, ", ")}
+		about := r.PolicyDomain
+		if r.Single {
+			about += " (failure report)"
+		}
+		return []any{r.ID, r.Day, about, r.OK, r.Failed, strings.Join(to, ", ")}
 	}}
 }
 

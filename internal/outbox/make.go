@@ -131,16 +131,40 @@ func (b *Box) prepare(ctx context.Context, u *Unit) (*Made, error) {
 	if m.State != Reported || err != nil {
 		return m, err
 	}
+	return m, b.addressAll(ctx, m, from, signs)
+}
+
+// addressAll adds what each address gets.
+func (b *Box) addressAll(ctx context.Context, m *Made, from dns.Name, signs bool) error {
 	for _, uri := range m.RUA {
 		note, err := b.address(ctx, m, uri, from, signs)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		m.note(note)
 	}
 	if len(m.parcels) == 0 {
 		m.State = Skipped
 	}
+	return nil
+}
+
+// SendOne sends a report for which there is no unit: whoever has noted what it is made of forgets
+// it within the transaction that queues the report, so that there is never a second one. Of a
+// report that goes nowhere the state says so, and within is called all the same.
+func (b *Box) SendOne(ctx context.Context, k Key, d Draft, within func(*store.Tx) error) (*Made, error) {
+	from, signs, err := b.Submitter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &Made{Key: k, Draft: d}
+	if err := b.addressAll(ctx, m, from, signs); err != nil {
+		return nil, err
+	}
+	if err := b.send(ctx, m, func(tx *store.Tx, _ State, _ string) error { return within(tx) }); err != nil {
+		return nil, err
+	}
+	b.count(string(m.State))
 	return m, nil
 }
 

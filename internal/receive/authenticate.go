@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/reason"
 	"waxwing/internal/verify"
+	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/spf"
 )
@@ -39,6 +40,9 @@ type Authentication struct {
 	// Results counts messages for the DMARC reports of their author domains (DMR-1); nil:
 	// nobody does.
 	Results *dmarcresult.Recorder
+	// Failed is told of each message about which is decided, with its header, and whether it is a
+	// report (DMR-4); nil: nobody is.
+	Failed func(facts *verify.Facts, h message.Header, report bool)
 }
 
 // authenticate is the check of who sent a message: begun at MAIL, decided on the whole.
@@ -70,7 +74,7 @@ func (b *MX) verified(ctx context.Context, f *Facts) Decision {
 		return refused(localError(err))
 	}
 	facts := f.run.Finish(ctx, f.Header(), msg)
-	facts.IPRev.Name, facts.IPRev.Secure, facts.IPRev.Result = f.name.result(ctx)
+	facts.IPRev.Name, facts.IPRev.Secure, facts.IPRev.Result = f.name.Result(ctx)
 	b.Auth.trust(facts)
 	if facts.Decision, err = b.decide(ctx, facts); err != nil {
 		return refused(localError(err))
@@ -87,6 +91,9 @@ func (b *MX) verified(ctx context.Context, f *Facts) Decision {
 	}
 	b.log().Info("message verified", "message", delivery.ID(f.Envelope.ID).String(), "from", f.Envelope.Sender, "action", d.Action.String(),
 		"word", string(d.Word), "authenticated", facts.Authenticated(), "peer", f.Envelope.Peer)
+	if b.Auth.Failed != nil && d.Action != disposition.Defer { // or it comes again
+		b.Auth.Failed(facts, f.Header(), f.isReport())
+	}
 	if f.Envelope.Facts, err = json.Marshal(facts); err != nil {
 		return refused(localError(err))
 	}

@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/junk"
 	"waxwing/internal/milters"
 	"waxwing/internal/reason"
+	"waxwing/internal/received"
 	"waxwing/internal/rejects"
 	"waxwing/internal/verify"
 	"waxwing/message"
@@ -49,7 +50,7 @@ type Facts struct {
 
 	in       *incoming
 	reports  []reportRecipient // recipients that are report addresses; not among Recipients
-	name     *reverse          // of the client; nil where nobody looks
+	name     *verify.Reverse   // of the client; nil where nobody looks
 	run      *verify.Run       // of a message that comes from outside
 	lists    *blocklist.Search // of the client in blocklists; nil where nobody asks
 	verified *verify.Facts     // what came of it; nil: nobody looked
@@ -186,7 +187,7 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 
 // content is the message with what the checks and this door add to it.
 func (s *session) content(ctx context.Context, d Decision) delivery.Content {
-	return s.facts.in.content(slices.Concat(s.facts.top, s.trace(ctx).field(), d.Fields))
+	return s.facts.in.content(slices.Concat(s.facts.top, s.trace(ctx).Field(), d.Fields))
 }
 
 // check makes one decision of those on the whole message: the first refusal, or all
@@ -228,19 +229,47 @@ func (s *session) check(ctx context.Context) Decision {
 }
 
 // trace is what the Received field tells.
-func (s *session) trace(ctx context.Context) trace {
+func (s *session) trace(ctx context.Context) received.Trace {
 	f := &s.facts
-	t := trace{
-		helo: f.Conn.HELO(), addr: f.Conn.Remote().Addr(), hostname: s.door.Hostname,
-		protocol: protocol(f.Conn, f.Mail.SMTPUTF8, s.door.LMTP), tls: f.Conn.TLS(), requireTLS: f.Mail.RequireTLS,
-		id: f.Envelope.ID, now: f.Envelope.Accepted,
+	t := received.Trace{
+		HELO: f.Conn.HELO(), Addr: f.Conn.Remote().Addr(), Hostname: s.door.Hostname,
+		Protocol: protocol(f.Conn, f.Mail.SMTPUTF8, s.door.LMTP), TLS: f.Conn.TLS(), RequireTLS: f.Mail.RequireTLS,
+		ID: f.Envelope.ID, Now: f.Envelope.Accepted,
 	}
-	t.name, t.secure, _ = f.name.result(ctx)
+	t.Name, t.Secure, _ = f.name.Result(ctx)
 	if only, ok := f.onlyRecipient(); ok {
 		// A-labels, so that the field alone does not make the message need SMTPUTF8 (SES-17).
-		t.rcpt, _ = smtp.ASCIIAddress(only)
+		t.Recipient, _ = smtp.ASCIIAddress(only)
 	}
 	return t
+}
+
+// protocol is the "with" of RFC 3848 and, with SMTPUTF8, of RFC 6531 §4.3. What was handed
+// in without SMTP has none: RFC 5321 §4.4 allows registered names only.
+func protocol(conn smtpserver.Conn, utf8, lmtp bool) string {
+	if _, without := conn.(handedBy); without {
+		return ""
+	}
+	p := "SMTP"
+	if lmtp {
+		p = "L" + p[1:]
+	}
+	switch {
+	case utf8:
+		p = "UTF8" + p
+	case lmtp:
+	case conn.ESMTP():
+		p = "ESMTP"
+	default:
+		return p // RFC 3848 knows neither TLS nor AUTH without EHLO
+	}
+	if conn.TLS() != nil {
+		p += "S"
+	}
+	if conn.Identity() != "" {
+		p += "A"
+	}
+	return p
 }
 
 // unquoted takes a field's quotes and quoted pairs away, to look for a name in it however it is written.

@@ -34,7 +34,7 @@ func (d *Door) screen(admit admitter) Check {
 }
 
 func (d *Door) beginScreening(ctx context.Context, f *Facts) *smtp.Reply {
-	name, _, iprev := f.name.result(ctx)
+	name, _, iprev := f.name.Result(ctx)
 	f.milters = d.Milters.Begin(milters.ClientOf(f.Conn, name.ASCII(), iprev))
 	return f.milters.Mail(ctx, f.Mail).Reply
 }

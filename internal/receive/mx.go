@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/rejects"
 	"waxwing/internal/route"
 	"waxwing/internal/turns"
+	"waxwing/internal/verify"
 	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -29,6 +30,9 @@ type MX struct {
 	// Reports takes mail to report addresses, of which IsReport tells; nil: there are none.
 	Reports  ReportSink
 	IsReport func(ctx context.Context, local string, domain dns.Name) bool
+	// Reader is who reads the mail to a report address that is no report, and whether those that
+	// are taken are delivered too (RPT-21); "": who has the address, else the postmaster. Nil: none is set.
+	Reader func(ctx context.Context, local string) (address string, keep bool)
 	// Backup are domains of others whose mail is passed on to their better MX hosts (INB-10).
 	Backup []dns.Name
 	// Auth finds out who sent a message, and what follows from it; nil: nobody does.
@@ -52,6 +56,7 @@ type mxSession struct {
 type reportRecipient struct {
 	delivery.Recipient
 	unread delivery.Recipient // who gets the mail if it is no report
+	keep   bool               // or if it is one
 }
 
 // NewSession never refuses.
@@ -61,7 +66,7 @@ func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.S
 	if b.Rejects != nil {
 		s.refused = s.keep
 	}
-	s.facts.name = lookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
+	s.facts.name = verify.LookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
 	return s, nil
 }
 
@@ -104,7 +109,7 @@ func (s *mxSession) Rcpt(ctx context.Context, p smtp.RcptParams) error {
 	case err != nil && !report:
 		return err
 	case report:
-		return s.addReport(ctx, rcpt, err)
+		return s.addReport(ctx, rcpt, to.Local, err)
 	}
 	return s.add(ctx, rcpt)
 }
@@ -123,7 +128,7 @@ func passOn(_ context.Context, f *Facts) Decision {
 // message. Where nobody reads it, mail that is no report goes to the postmaster;
 // without one it is refused now, for a message that was accepted and then found
 // undeliverable would be bounced to whoever it claims to be from.
-func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, missing error) error {
+func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, local string, missing error) error {
 	for _, r := range s.facts.reports {
 		if strings.EqualFold(r.Address, rcpt.Address) {
 			return nil
@@ -135,6 +140,9 @@ func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, miss
 		}
 	}
 	r := reportRecipient{Recipient: rcpt, unread: rcpt}
+	if s.b.readBy(ctx, local, &r) {
+		missing = nil
+	}
 	if missing != nil {
 		to, d := smtp.Address{Local: "postmaster", Domain: rcpt.Domain.String()}, rcpt.Domain
 		if errors.Is(missing, errNotHosted) {
@@ -152,6 +160,25 @@ func (s *mxSession) addReport(ctx context.Context, rcpt delivery.Recipient, miss
 	}
 	s.facts.reports = append(s.facts.reports, r)
 	return nil
+}
+
+// readBy has the reader who is set get what is no report; false where there is none, or none who
+// has mail here now.
+func (b *MX) readBy(ctx context.Context, local string, r *reportRecipient) bool {
+	if b.Reader == nil {
+		return false
+	}
+	var address string
+	if address, r.keep = b.Reader(ctx, local); address == "" {
+		return false
+	}
+	to, d, err := delivery.ParseAddress(address)
+	if err != nil || b.resolve(ctx, to, d) != nil {
+		b.log().Warn("the reader of a report address has no mail here", "address", address)
+		return false
+	}
+	r.unread.Address, r.unread.Domain = to.String(), d
+	return true
 }
 
 func (b *MX) isReport(ctx context.Context, to smtp.Address, d delivery.RecipientDomain) bool {
@@ -194,11 +221,16 @@ func (b *MX) takeReports(ctx context.Context, f *Facts) Decision {
 			return refused(localError(err))
 		}
 		b.log().Info("report mail", "message", delivery.ID(f.Envelope.ID), "recipient", r.Address, "taken", taken, "text", reason)
-		if taken {
+		if taken && !r.keep {
 			continue
 		}
-		d.Fields = append(d.Fields, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
-		if reply := b.mayRead(ctx, f, r.unread); reply != nil {
+		if !taken {
+			d.Fields = append(d.Fields, message.Fold("Waxwing-Report-Not-Taken", r.Address+": "+reason)...)
+		}
+		switch reply := b.mayRead(ctx, f, r.unread); {
+		case reply != nil && taken:
+			continue // it is stored
+		case reply != nil:
 			return refused(reply)
 		}
 		r.unread.Junk = f.aside != "" || f.putAside()

@@ -26,8 +26,10 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/login"
+	"waxwing/internal/received"
 	"waxwing/internal/signing"
 	"waxwing/internal/turns"
+	"waxwing/internal/verify"
 	"waxwing/message"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -562,6 +564,37 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// RPT-21: the reader who is set gets what is no report, without a word what is one where both are
+// kept; a reader who has no mail here changes nothing.
+func TestReaderOfReports(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		reader       string
+		keep         bool
+		report, spam string // who gets it; "": nobody
+	}{
+		{"joe@here.test", false, "", "joe@here.test"}, {"joe@here.test", true, "joe@here.test", "joe@here.test"},
+		{"nobody@here.test", false, "", "postmaster@here.test"}, {"", true, "postmaster@here.test", "postmaster@here.test"},
+	} {
+		q := &outbox{}
+		b := &MX{Door: common(q), Reports: &sink{}, IsReport: func(_ context.Context, local string, _ dns.Name) bool { return local == "tlsrpt" },
+			Reader: func(context.Context, string) (string, bool) { return tt.reader, tt.keep }}
+		c := serve(t, b, nil)
+		for i, want := range []string{tt.report, tt.spam} {
+			before := q.count()
+			c.send("250", "<a@x.test>", "<tlsrpt@here.test>", "A: b\r\n\r\n"+[]string{"a report", "spam"}[i])
+			switch {
+			case want == "" && q.count() != before:
+				t.Errorf("%+v: a report was delivered", tt)
+			case want != "":
+				if got := q.last(t); len(got.env.Recipients) != 1 || got.env.Recipients[0].Address != want || strings.Contains(got.body, "Not-Taken") != (i == 1) {
+					t.Errorf("%+v: %+v %q", tt, got.env.Recipients, got.body)
+				}
+			}
+		}
+	}
+}
+
 // Mail to a report address at a host name that is no hosted domain was accepted
 // and then bounced to whoever it claimed to be from.
 func TestReportAddressMakesNoBackscatter(t *testing.T) {
@@ -599,16 +632,6 @@ func TestPostmasterOfTheHost(t *testing.T) {
 	c.do("550 5.7.1", "RCPT TO:<postmaster@other.test>")
 }
 
-func TestReceivedField(t *testing.T) {
-	t.Parallel()
-	f := string(trace{helo: "häuschen", addr: netip.MustParseAddr("2001:db8::1%eth0"), hostname: "mx.test", protocol: "UTF8SMTPS",
-		tls: &tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_RSA_WITH_AES_128_GCM_SHA256}, id: 35, now: noon}.field())
-	want := "Received: from h?uschen ([IPv6:2001:db8::1])\r\n\tby mx.test with UTF8SMTPS (TLS1.2)\r\n\tid z\r\n\ttls TLS_RSA_WITH_AES_128_GCM_SHA256;\r\n\tFri, 2 Jan 2026 12:00:00 +0000\r\n"
-	if f != want {
-		t.Errorf("got %q\nwant %q", f, want)
-	}
-}
-
 // pointers is a resolver of PTR, A and AAAA.
 type pointers struct {
 	dns.Resolver
@@ -643,9 +666,9 @@ func TestReverse(t *testing.T) {
 		{pointers{ptr: names, addrs: map[string]netip.Addr{"liar.test": netip.MustParseAddr("192.0.2.2")}, security: dns.Secure}, "from c ([192.0.2.1])\r\n"},
 		{pointers{}, "from c ([192.0.2.1])\r\n"},
 	} {
-		tr := trace{helo: "c", addr: addr, hostname: "mx.test", protocol: "SMTP", now: noon}
-		tr.name, tr.secure, _ = lookUpName(t.Context(), nil, tt.p, addr).result(t.Context())
-		if got := string(tr.field()); !strings.Contains(got, tt.want) {
+		tr := received.Trace{HELO: "c", Addr: addr, Hostname: "mx.test", Protocol: "SMTP", Now: noon}
+		tr.Name, tr.Secure, _ = verify.LookUpName(t.Context(), nil, tt.p, addr).Result(t.Context())
+		if got := string(tr.Field()); !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

@@ -35,6 +35,8 @@ type Box struct {
 	Sort
 	Store  *store.Store
 	Outbox *outbox.Box // whose mails may bounce to us
+	// Addresses are where its reports come to.
+	Addresses *Addresses
 	// PerReporter is how much is stored of reports by mail that one organisation
 	// has signed, about one organisation's domains, on a UTC day; PerDay of all.
 	// One for each domain of ours in a report; 0: 100 and 20,000.
@@ -136,6 +138,7 @@ type Received struct {
 	ReportID     string      `json:"report_id"`
 	PolicyDomain string      `json:"policy_domain"`
 	Organization string      `json:"organization_name"`
+	Contact      string      `json:"contact,omitempty"` // of a failure report: the address that the messages came from
 	Begin        time.Time   `json:"start_datetime"`
 	End          time.Time   `json:"end_datetime"`
 	At           time.Time   `json:"received"`
@@ -150,11 +153,11 @@ func (b *Box) intake() string   { return b.Tables + "_intake" }
 func (b *Box) Reports(ctx context.Context, f outbox.Filter) ([]Received, error) {
 	out, err := store.List(ctx, b.Store, func(row store.Row) (r Received, err error) {
 		var first, last, at int64
-		err = row.Scan(&r.ID, &r.Source, &r.Submitter, &r.ReportID, &r.PolicyDomain, &r.Organization,
+		err = row.Scan(&r.ID, &r.Source, &r.Submitter, &r.ReportID, &r.PolicyDomain, &r.Organization, &r.Contact,
 			&first, &last, &at, &r.OK, &r.Failed)
 		r.Begin, r.End, r.At = store.FromTime(first), store.FromTime(last), store.FromTime(at)
 		return r, err
-	}, `SELECT id, source, submitter, report_id, policy_domain, organization, first, last, received, ok, failed
+	}, `SELECT id, source, submitter, report_id, policy_domain, organization, contact, first, last, received, ok, failed
 			FROM `+b.received()+` WHERE received >= ? AND (? = '' OR policy_domain = ?) ORDER BY received DESC, id DESC LIMIT ?`,
 		store.Time(f.Since), f.Domain, f.Domain, cmp.Or(f.Limit, 1000))
 	if err != nil {

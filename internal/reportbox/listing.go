@@ -14,6 +14,14 @@ func Listing() text.List[Received] {
 		}}
 }
 
+// FailureListing is how failure reports are listed for people: each is about messages that one
+// source has sent.
+func FailureListing() text.List[Received] {
+	return text.List[Received]{Columns: text.Columns("ID|ARRIVED|DOMAIN|REPORTED BY|FROM|MESSAGES", "REPORTED BY"), Cells: func(r *Received) []any {
+		return []any{r.ID, text.Day(r.Begin), r.PolicyDomain, r.Submitter, r.Contact, r.Failed}
+	}}
+}
+
 // RefusedListing is how caps that were reached are listed for people.
 func RefusedListing() text.List[Refused] {
 	return text.List[Refused]{Columns: text.Columns("DAY|FROM|ABOUT|STORED|OCTETS|REFUSED", "OCTETS", "STORED"), Cells: func(r *Refused) []any {

@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/datadir"
+	"waxwing/internal/dmarcfailure"
 	"waxwing/internal/dmarcreport"
 	dmarcintake "waxwing/internal/dmarcreport/intake"
 	"waxwing/internal/dmarcresult"
@@ -66,13 +67,15 @@ type Rooms struct {
 	TLSReport    *tlsreport.Service
 	DMARCReport  *dmarcreport.Service
 	DMARCResults *dmarcresult.Recorder
-	Alerts       *alert.Service
-	TLSIntake    *intake.Service
-	DMARCIntake  *dmarcintake.Service
-	DNSWatch     *dnscheck.Watch
-	DNSPublish   *dnspublish.Service
-	PutOff       *verify.PutOff
-	Metrics      *metrics.Metrics
+	// DMARCFailures sends failure reports, where the configuration wants it.
+	DMARCFailures *dmarcfailure.Service
+	Alerts        *alert.Service
+	TLSIntake     *intake.Service
+	DMARCIntake   *dmarcintake.Service
+	DNSWatch      *dnscheck.Watch
+	DNSPublish    *dnspublish.Service
+	PutOff        *verify.PutOff
+	Metrics       *metrics.Metrics
 	// Certificates looks after the host's certificates and keys.
 	Certificates *acme.Service
 	Junk         *evidence.Room
@@ -138,6 +141,10 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	alerts := b.alerts(db, home, resolver, q)
 	events := b.webhooks(db, resolver, alerts)
 	q.Webhooks = events.Store
+	failures, err := b.dmarcFailures(db, dmarcOut)
+	if err != nil {
+		return nil, err
+	}
 	in, dmarcIn := b.tlsIntake(home, resolver, out, alerts), b.dmarcIntake(home, resolver, dmarcOut)
 
 	certificates, err := b.certificates(db, resolver, alerts, published)
@@ -162,7 +169,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 		Store: db, DNS: resolver, Accounts: users, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
-		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Rejects: kept, Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
+		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Rejects: kept, Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }
 

@@ -7,14 +7,12 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/alert"
 	"waxwing/internal/config"
-	"waxwing/internal/dmarcreport"
 	"waxwing/internal/dnscheck"
 	"waxwing/internal/dnsfinding"
 	"waxwing/internal/dnsplan"
 	"waxwing/internal/guard"
 	"waxwing/internal/session"
 	"waxwing/internal/store"
-	"waxwing/internal/tlsreport"
 )
 
 // PlanDNS says what should stand in DNS for this host and for one hosted domain, or
@@ -25,7 +23,7 @@ func PlanDNS(ctx context.Context, o Options, db *store.Store, domain dns.Name) (
 }
 
 func dnsPlanner(o Options, db *store.Store) *dnsplan.Planner {
-	p := dnsplan.New(o.Config, db, o.Now, tlsreport.Local, dmarcreport.Local)
+	p := dnsplan.New(o.Config, db, o.Now)
 	p.Machine, p.Boot = machineName(o.Config), boot(o.Now())
 	return p
 }

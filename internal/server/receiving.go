@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/receive"
 	"waxwing/internal/verify"
+	"waxwing/message"
 	"waxwing/peers"
 	"waxwing/smtpserver"
 )
@@ -41,7 +42,7 @@ func (f *front) mx(l net.Listener, c config.Listen) (serve, error) {
 		return nil, err
 	}
 	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
-	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication(), Rejects: f.rooms.Rejects}
+	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Reader: sink.reader, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication(), Rejects: f.rooms.Rejects}
 	mx.Milters = f.milters(config.OfServers)
 	if f.cfg.Junk.Filter {
 		mx.Junk = f.rooms.Junk
@@ -60,7 +61,7 @@ func (f *front) lmtp(l net.Listener, c config.Listen) (serve, error) {
 	door := f.door
 	door.LMTP, srv.LMTP = true, true
 	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
-	srv.Backend = &receive.MX{Door: door, Reports: sink, IsReport: sink.isReport}
+	srv.Backend = &receive.MX{Door: door, Reports: sink, IsReport: sink.isReport, Reader: sink.reader}
 	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil
 }
 
@@ -75,7 +76,11 @@ func (f *front) authentication() *receive.Authentication {
 	if f.cfg.DMARC.Send {
 		results = f.rooms.DMARCResults
 	}
-	return &receive.Authentication{ReceivedSPF: in.ReceivedSPF, Results: results, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
+	var failed func(*verify.Facts, message.Header, bool)
+	if f.cfg.DMARC.FailureReports {
+		failed = f.rooms.DMARCFailures.Note
+	}
+	return &receive.Authentication{ReceivedSPF: in.ReceivedSPF, Results: results, Failed: failed, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
 		Verifier: &verify.Verifier{DNS: f.rooms.DNS, Hostname: f.cfg.Hostname.ASCII(), Now: f.Now, Guard: f.guard, Keys: new(dkim.KeyCache)}}
 }
 

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/alert"
 	"waxwing/internal/config"
+	"waxwing/internal/dmarcfailure"
 	"waxwing/internal/dmarcreport"
 	dmarcintake "waxwing/internal/dmarcreport/intake"
 	"waxwing/internal/dmarcresult"
@@ -50,6 +53,27 @@ func (b *builder) dmarcReports(db *store.Store, home *home, resolver *dns.Client
 	return s
 }
 
+// dmarcFailures makes the room of the DMARC failure reports that we send, where the operator
+// wants them sent (DMR-4). They go out by the box of DMARC reports.
+func (b *builder) dmarcFailures(db *store.Store, out *dmarcreport.Service) (*dmarcfailure.Service, error) {
+	r, key := b.cfg.DMARC, make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("make the key by which names are made unreadable: %w", err)
+	}
+	s := &dmarcfailure.Service{Box: out.Box, Recorder: &dmarcfailure.Recorder{Store: db, Hostname: b.cfg.Hostname.ASCII(), Redactor: dmarcfailure.Redactor{Key: key},
+		Send: b.reportsDMARC, Most: r.MaxFailures, Now: b.Now}}
+	if r.FailureReports {
+		b.run("DMARC failure reports", guard.Reports, s.Run)
+		b.everyHour("counts of DMARC failure reports were not removed", s.Tidy)
+	}
+	return s, nil
+}
+
+// reportsDMARC is whether DMARC reports of any sort go to a policy domain.
+func (b *builder) reportsDMARC(domain string) bool {
+	return !slices.ContainsFunc(b.cfg.DMARC.Exclude, func(n dns.Name) bool { return n.ASCII() == domain })
+}
+
 // sends completes a box that sends mail, and runs it.
 func (b *builder) sends(box *outbox.Box, home *home, from string, prune func(context.Context) error) {
 	box.Signer, box.Hosted = home.keys, home.accounts.IsHosted
@@ -62,9 +86,7 @@ func (b *builder) sends(box *outbox.Box, home *home, from string, prune func(con
 
 // dmarcResults is what counts messages for DMARC reports.
 func (b *builder) dmarcResults(db *store.Store) *dmarcresult.Recorder {
-	return &dmarcresult.Recorder{Store: db, Now: b.Now, Send: func(domain string) bool {
-		return !slices.ContainsFunc(b.cfg.DMARC.Exclude, func(n dns.Name) bool { return n.ASCII() == domain })
-	}}
+	return &dmarcresult.Recorder{Store: db, Now: b.Now, Send: b.reportsDMARC}
 }
 
 // reportsTo is tlsrpt.send for one recipient domain (RPT-3).
@@ -99,15 +121,26 @@ func (b *builder) takes(sort reportbox.Sort, out *outbox.Box) *reportbox.Box {
 // tlsIntake makes the room of the TLS reports that come in.
 func (b *builder) tlsIntake(home *home, resolver *dns.Client, out *tlsreport.Service, alerts *alert.Service) *intake.Service {
 	r, box := b.cfg.TLSRPT, b.takes(intake.Sort(), out.Box)
-	box.PerReporter, box.PerDay, box.OctetsPerDay = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets)
+	box.PerReporter, box.PerDay, box.OctetsPerDay, box.Addresses = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets), b.reportAddresses(out.Store, box.Noun, r.Address)
 	return &intake.Service{Box: box, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, HostNames: hostNames(b.cfg), Alerts: alerts}
 }
 
 // dmarcIntake makes the room of the DMARC reports that come in.
 func (b *builder) dmarcIntake(home *home, resolver *dns.Client, out *dmarcreport.Service) *dmarcintake.Service {
-	r, box := b.cfg.DMARC, b.takes(dmarcintake.Sort(), out.Box)
-	box.PerReporter, box.PerDay, box.OctetsPerDay = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets)
-	return &dmarcintake.Service{Box: box, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, Forwarders: b.cfg.Incoming.Forwarders}
+	r, box, failures := b.cfg.DMARC, b.takes(dmarcintake.Sort(), out.Box), b.takes(dmarcintake.FailureSort(), out.Box)
+	for _, x := range []*reportbox.Box{box, failures} {
+		x.PerReporter, x.PerDay, x.OctetsPerDay = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets)
+	}
+	box.Addresses = b.reportAddresses(out.Store, box.Noun, r.Address)
+	failures.Addresses = box.Addresses
+	return &dmarcintake.Service{Box: box, Failures: failures, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, Forwarders: b.cfg.Incoming.Forwarders}
+}
+
+// reportAddresses makes what knows where reports of a sort come to (RPT-21).
+func (b *builder) reportAddresses(db *store.Store, noun, local string) *reportbox.Addresses {
+	a := &reportbox.Addresses{Noun: noun, Local: local, Store: db, Now: b.Now}
+	b.everyHour("the address for reports was not noted: a former one may be forgotten", a.Note)
+	return a
 }
 
 // reportSink plugs the reports into the mail that comes in.
@@ -120,18 +153,39 @@ type reportSink struct {
 // Take takes a report, or a bounce of one of ours.
 func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
 	local, _, _ := strings.Cut(m.Recipient, "@")
-	if base, _, _ := strings.Cut(local, "+"); strings.EqualFold(base, dmarcreport.Local) {
+	ofDMARC, err := comesTo(ctx, r.dmarc.Box, local)
+	if err != nil {
+		return false, "", err
+	}
+	if ofDMARC {
 		return r.dmarc.Take(ctx, m.Recipient, m.Message, m.Facts)
 	}
 	return r.tls.Take(ctx, m.Recipient, m.Message)
 }
 
+// comesTo says of a local part that reports of a sort come to it, or bounces of ours.
+func comesTo(ctx context.Context, box *reportbox.Box, local string) (bool, error) {
+	_, back, err := box.Outbox.Returned(ctx, local)
+	if back || err != nil {
+		return back, err
+	}
+	return box.Addresses.Takes(ctx, local)
+}
+
+// reader is who reads what comes to a report address and is none, and whether reports are
+// delivered too.
+func (r reportSink) reader(ctx context.Context, local string) (address string, keep bool) {
+	if is, err := comesTo(ctx, r.dmarc.Box, local); err == nil && is {
+		return r.home.dmarc.Reader, r.home.dmarc.Keep
+	}
+	return r.home.tlsrpt.Reader, r.home.tlsrpt.Keep
+}
+
 // isReport says of an address that reports come to it, or bounces of our own: at
 // every hosted domain and at the host's own name (RPT-14, DMR-6).
 func (r reportSink) isReport(ctx context.Context, local string, domain dns.Name) bool {
-	for _, box := range []*outbox.Box{r.tls.Outbox, r.dmarc.Outbox} {
-		_, back, err := box.Returned(ctx, local)
-		if err == nil && (back || strings.EqualFold(local, box.Local)) {
+	for _, box := range []*reportbox.Box{r.tls.Box, r.dmarc.Box} {
+		if is, err := comesTo(ctx, box, local); err == nil && is {
 			return r.home.isOurs(ctx, domain)
 		}
 	}

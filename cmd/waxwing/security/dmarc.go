@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waxwing/arf"
 	"waxwing/cmd/waxwing/command"
 	"waxwing/dmarcrpt"
 	"waxwing/internal/cli"
@@ -28,6 +29,10 @@ func (p *program) dmarcNoun() *cobra.Command {
 			func(ctx context.Context, r *server.Rooms, _ []string) ([]dmarcresult.Row, error) {
 				return r.DMARCReport.Results(ctx, f.dayOr(p.Now()), f.domain)
 			}, dmarcresult.Listing())},
+		cli.Verb{Use: "failures [--domain D]", Short: "the failure reports received, about single messages", JSON: true, Flags: f.ofDomain, Run: command.List(p.Call, p.onReports,
+			func(ctx context.Context, r *server.Rooms, _ []string) ([]reportbox.Received, error) {
+				return r.DMARCIntake.Failures.Reports(ctx, outbox.Filter{Domain: f.domain})
+			}, reportbox.FailureListing())},
 		cli.Verb{Use: "lookup DOMAIN", Short: "where a domain wants its reports", JSON: true, Example: "dmarc lookup example.net", Run: p.lookUpDMARC},
 		cli.Verb{Use: "show ID", Short: "a report, sent or received", JSON: true, Run: p.showDMARC},
 		cli.Verb{Use: "summary", Short: "what others report, by source, and what to do about it", JSON: true, Flags: f.summing, Run: f.dmarcSummary(p)},
@@ -53,15 +58,37 @@ func (p *program) lookUpDMARC(ctx context.Context, args []string) error {
 
 func (p *program) showDMARC(ctx context.Context, args []string) error {
 	return p.onReport("dmarc", args[0], func(ctx context.Context, s *server.Rooms, id delivery.ID) error {
-		r, err := s.DMARCReport.Show(ctx, id)
+		file, err := s.DMARCReport.Body(ctx, id)
 		if errors.Is(err, outbox.ErrNoReport) {
-			r, err = s.DMARCIntake.Show(ctx, id)
+			file, err = s.DMARCIntake.Failures.File(ctx, id)
 		}
+		if errors.Is(err, reportbox.ErrNoReport) {
+			file, err = s.DMARCIntake.File(ctx, id)
+		}
+		if err != nil {
+			return err
+		}
+		if failure, err := arf.ReadFile(file); err == nil {
+			return p.printFailure(failure)
+		}
+		r, err := dmarcrpt.Read(file)
 		if err != nil {
 			return err
 		}
 		return p.printDMARC(r)
 	})(ctx, nil)
+}
+
+// printFailure prints a failure report, in JSON with the header that it shows.
+func (p *program) printFailure(r *arf.Report) error {
+	raw, err := json.MarshalIndent(struct {
+		*arf.Report
+		Original string `json:"original,omitempty"`
+	}{r, string(r.Original)}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return p.printReport(r.Text(), raw)
 }
 
 func (p *program) printDMARC(r *dmarcrpt.Report) error {
@@ -74,7 +101,12 @@ func (p *program) printDMARC(r *dmarcrpt.Report) error {
 
 // parseDMARC prints report files.
 func (p *program) parseDMARC(_ context.Context, files []string) error {
-	return p.eachFile(files, func(data []byte) error { return dmarcrpt.Find(data, p.printDMARC) })
+	return p.eachFile(files, func(data []byte) error {
+		if r, err := arf.Parse(data); err == nil {
+			return p.printFailure(r)
+		}
+		return dmarcrpt.Find(data, p.printDMARC)
+	})
 }
 
 // dmarcSummary prints what others report of our domains, by source, and what to do (DMR-3).

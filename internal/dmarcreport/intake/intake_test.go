@@ -34,9 +34,11 @@ func (addresses) LookupAAAA(_ context.Context, n dns.Name) (dns.Answer[netip.Add
 
 func newService(s *store.Store) *Service {
 	now, log := func() time.Time { return sunday }, slog.New(slog.DiscardHandler)
+	out := &outbox.Box{Family: outbox.Family{Local: "dmarc-reports"}, Store: s, Now: now, Log: log}
 	return &Service{DNS: addresses{}, Hostname: dns.MustParse("mx.example.org"), Forwarders: []dns.Name{dns.MustParse("lists.example")},
-		Hosted: func(_ context.Context, d dns.Name) (bool, error) { return d.ASCII() == "example.org", nil },
-		Box:    &reportbox.Box{Sort: Sort(), Store: s, Now: now, Log: log, Outbox: &outbox.Box{Family: outbox.Family{Local: "dmarc-reports"}, Store: s, Now: now, Log: log}}}
+		Hosted:   func(_ context.Context, d dns.Name) (bool, error) { return d.ASCII() == "example.org", nil },
+		Failures: &reportbox.Box{Sort: FailureSort(), Store: s, Now: now, Log: log, Outbox: out},
+		Box:      &reportbox.Box{Sort: Sort(), Store: s, Now: now, Log: log, Outbox: out}}
 }
 
 func from(domain string, r dmarc.Result) *verify.Facts {

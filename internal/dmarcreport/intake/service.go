@@ -25,6 +25,8 @@ import (
 // from any goroutine.
 type Service struct {
 	*reportbox.Box
+	// Failures keeps failure reports (RFC 9991), under the same bounds.
+	Failures *reportbox.Box
 	// Hosted says whether a domain is ours.
 	Hosted   func(ctx context.Context, domain dns.Name) (bool, error)
 	Hostname dns.Name // of this server, which is ours too
@@ -55,6 +57,9 @@ func (s *Service) Take(ctx context.Context, recipient string, msg []byte, facts 
 		return false, "", err
 	}
 	defer end()
+	if is, taken, reason, err := s.takeFailure(ctx, submitter, recipient, msg); is {
+		return taken, reason, err
+	}
 	return s.TakeAll(submitter, recipient, func(one func(reportbox.One) error) error {
 		return dmarcrpt.Find(msg, func(r *dmarcrpt.Report) error {
 			return one(reportbox.One{ID: r.ID, LeftOut: r.Notes, Keep: func() (string, error) { return s.keep(ctx, reportbox.Mail(submitter), r) }})
@@ -101,18 +106,9 @@ func (s *Service) TakePost(ctx context.Context, source netip.Addr, body []byte) 
 
 // keep stores a report that is about a domain of ours, or one below it, once.
 func (s *Service) keep(ctx context.Context, o reportbox.Origin, r *dmarcrpt.Report) (reason string, err error) {
-	domain, err := dns.ParseLax(r.Policy.Domain)
-	if err != nil {
-		return "the report is about no domain: " + outbox.Line(err.Error()), nil
-	}
-	ours := domain == s.Hostname
-	for d := domain; !ours && !d.IsZero(); d = d.Parent() {
-		if ours, err = s.Hosted(ctx, d); err != nil {
-			return "", err
-		}
-	}
-	if !ours {
-		return "the report is about no domain of this server", nil
+	domain, reason, err := s.about(ctx, r.Policy.Domain)
+	if reason != "" || err != nil {
+		return reason, err
 	}
 	p := reportbox.Part{Domain: domain, ReportID: strings.Trim(r.ID, "<>"), Organization: r.Org, Contact: r.Email, Begin: r.Begin, End: r.End}
 	p.OK, p.Failed = r.Totals()
@@ -120,6 +116,24 @@ func (s *Service) keep(ctx context.Context, o reportbox.Origin, r *dmarcrpt.Repo
 		return "", err
 	}
 	return s.Put(ctx, o, []reportbox.Part{p}, nil)
+}
+
+// about is the domain that a report is about, if it is ours, or below one that is; else the reason
+// says so.
+func (s *Service) about(ctx context.Context, name string) (domain dns.Name, reason string, err error) {
+	if domain, err = dns.ParseLax(name); err != nil {
+		return domain, "the report is about no domain: " + outbox.Line(err.Error()), nil
+	}
+	ours := domain == s.Hostname
+	for d := domain; !ours && !d.IsZero(); d = d.Parent() {
+		if ours, err = s.Hosted(ctx, d); err != nil {
+			return domain, "", err
+		}
+	}
+	if !ours {
+		return domain, "the report is about no domain of this server", nil
+	}
+	return domain, "", nil
 }
 
 // Show returns a received report by its id.

@@ -1,4 +1,4 @@
-package receive
+package verify
 
 import (
 	"context"
@@ -20,9 +20,9 @@ func (brokenResolver) LookupPTR(context.Context, netip.Addr) (dns.Answer[dns.Nam
 func TestPanicInReverse(t *testing.T) {
 	t.Parallel()
 	watch := guardtest.New()
-	v := lookUpName(t.Context(), &watch.Guard, brokenResolver{}, netip.MustParseAddr("192.0.2.1"))
+	v := LookUpName(t.Context(), &watch.Guard, brokenResolver{}, netip.MustParseAddr("192.0.2.1"))
 	<-v.done
-	if name, secure, iprev := v.result(t.Context()); !name.IsZero() || secure || iprev != "temperror" {
+	if name, secure, iprev := v.Result(t.Context()); !name.IsZero() || secure || iprev != "temperror" {
 		t.Errorf("%v, %v, %s", name, secure, iprev)
 	}
 	if !watch.Saw(guard.Reverse, 1) {

@@ -1,4 +1,4 @@
-package receive
+package verify
 
 import (
 	"cmp"
@@ -19,20 +19,20 @@ const (
 	maxPointers    = 3 // names of one address that are checked
 )
 
-// reverse is the search for a client's name; it runs beside the dialogue.
-type reverse struct {
+// Reverse is the search for a client's name; it runs beside the dialogue.
+type Reverse struct {
 	done   chan struct{} // closed when the fields below are set
 	name   dns.Name      // zero: none that leads back to the address
 	secure bool          // every answer on the way was Secure (INB-6)
 	iprev  string        // the result of RFC 8601 §3
 }
 
-// lookUpName starts the search, which ends with ctx. Nil where there is nothing to ask.
-func lookUpName(ctx context.Context, g *guard.Guard, r dns.Resolver, addr netip.Addr) *reverse {
+// LookUpName starts the search, which ends with ctx. Nil where there is nothing to ask.
+func LookUpName(ctx context.Context, g *guard.Guard, r dns.Resolver, addr netip.Addr) *Reverse {
 	if r == nil || !addr.IsValid() || addr.IsLoopback() {
 		return nil
 	}
-	v := &reverse{done: make(chan struct{})}
+	v := &Reverse{done: make(chan struct{})}
 	g.Go(guard.Reverse, func() {
 		defer close(v.done)
 		ctx, cancel := context.WithTimeout(ctx, reverseTimeout)
@@ -43,7 +43,7 @@ func lookUpName(ctx context.Context, g *guard.Guard, r dns.Resolver, addr netip.
 }
 
 // find takes the first name whose addresses include addr (RFC 8601 §2.7.3, iprev).
-func (v *reverse) find(ctx context.Context, r dns.Resolver, addr netip.Addr) {
+func (v *Reverse) find(ctx context.Context, r dns.Resolver, addr netip.Addr) {
 	ptr, err := r.LookupPTR(ctx, addr)
 	if err != nil {
 		v.iprev = "temperror"
@@ -70,8 +70,8 @@ func (v *reverse) find(ctx context.Context, r dns.Resolver, addr netip.Addr) {
 	}
 }
 
-// result waits a moment for the search.
-func (v *reverse) result(ctx context.Context) (name dns.Name, secure bool, iprev string) {
+// Result waits a moment for the search.
+func (v *Reverse) Result(ctx context.Context) (name dns.Name, secure bool, iprev string) {
 	if v == nil {
 		return dns.Name{}, false, "none"
 	}
