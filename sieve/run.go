@@ -16,6 +16,7 @@ import (
 type Field struct {
 	Name  string
 	Value string // without the line end; may be folded
+	Raw   []byte // the whole field as it stands in the message; nil: the script has added it
 }
 
 // Message is what a script looks at.
@@ -40,8 +41,26 @@ type Environment struct {
 	// period begins anew. That it is seen now, is an action (Seen).
 	Duplicate func(id string, period time.Duration, last bool) bool
 	Include   func(name string, global bool) (*Program, bool)
-	Spam      string // "0" to "10" (RFC 5235), or with a percent sign "0" to "100%"; "": not tested
+	Spam      Spam
 	Budget    Budget
+	// Trace is told of each command and test as it is evaluated, a test after those in it; nil: nobody is.
+	Trace func(Step)
+}
+
+// Spam is what the message was found to be (RFC 5235).
+type Spam struct {
+	Tested  bool
+	Percent int // 0: certainly not spam, 100: certainly spam
+}
+
+// Step is a command or test that was evaluated.
+type Step struct {
+	Line  int
+	Depth int // of blocks and included scripts
+	Name  string
+	Test  bool
+	True  bool     // of a test
+	Seen  []string // of a test that compares: the values that it looked at
 }
 
 // Budget bounds a run. Zero fields are the defaults.
@@ -89,7 +108,7 @@ type (
 		ID     string
 		Period time.Duration
 	}
-	// SetHeader replaces the message's header (editheader), for what comes behind it.
+	// SetHeader replaces the message's header (editheader), for the actions behind it.
 	SetHeader struct{ Header []Field }
 )
 
@@ -144,8 +163,10 @@ type run struct {
 	groups    []string
 	flags     []string // the internal variable of imap4flags
 	included  map[string]bool
-	depth     int
+	depth     int // of included scripts
+	level     int // of blocks and included scripts, for Trace
 	redirects int
+	seen      []string // values of the last comparison, for Trace
 }
 
 // spend takes steps off the budget; true when there are none left.
@@ -166,6 +187,8 @@ func (r *run) fail(line int, format string, args ...any) {
 }
 
 func (r *run) commands(calls []*call) {
+	r.level++
+	defer func() { r.level-- }()
 	done := false // a branch of the current if was taken
 	for _, k := range calls {
 		if r.over() || r.spend(1) {
@@ -193,6 +216,9 @@ func (r *run) commands(calls []*call) {
 }
 
 func (r *run) command(k *call) {
+	if r.env.Trace != nil {
+		r.env.Trace(Step{Line: k.line, Depth: r.level, Name: k.name})
+	}
 	switch k.name {
 	case "stop":
 		r.stopped = true
@@ -391,7 +417,7 @@ func (r *run) editHeader(k *call) {
 		return // RFC 5293 §6: silently
 	}
 	if k.name == "addheader" {
-		f := Field{name, strings.Map(func(c rune) rune {
+		f := Field{Name: name, Value: strings.Map(func(c rune) rune {
 			if c == '\r' || c == '\n' || c == 0 {
 				return ' '
 			}
@@ -405,7 +431,11 @@ func (r *run) editHeader(k *call) {
 	} else {
 		r.deleteHeader(k, name)
 	}
-	r.actions = slices.DeleteFunc(r.actions, func(a Action) bool { _, ok := a.(SetHeader); return ok })
+	if n := len(r.actions); n > 0 {
+		if _, ok := r.actions[n-1].(SetHeader); ok { // nothing was done with the header before
+			r.actions = r.actions[:n-1]
+		}
+	}
 	r.do(SetHeader{r.header}, k)
 }
 

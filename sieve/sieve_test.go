@@ -31,7 +31,7 @@ func parseMessage(s string) Message {
 			continue
 		}
 		name, value, _ := strings.Cut(line, ":")
-		m.Header = append(m.Header, Field{name, value})
+		m.Header = append(m.Header, Field{Name: name, Value: value})
 	}
 	m.Body = func(bool, []string) []string { return []string{body} }
 	return m
@@ -52,7 +52,7 @@ func testEnvironment() Environment {
 			}[name])
 			return p, err == nil && name != "none"
 		},
-		Spam: "7",
+		Spam: Spam{Tested: true, Percent: 67},
 	}
 }
 
@@ -94,7 +94,7 @@ func describe(actions []Action) string {
 
 // all requires what a script might use.
 const all = `require ["fileinto","reject","ereject","envelope","encoded-character","comparator-i;ascii-numeric","imap4flags","variables","relational","subaddress",
-"copy","mailbox","special-use","date","index","body","vacation","vacation-seconds","environment","include","duplicate","editheader","regex","spamtest","enotify","ihave"];
+"copy","mailbox","special-use","date","index","body","vacation","vacation-seconds","environment","include","duplicate","editheader","regex","spamtest","spamtestplus","enotify","ihave"];
 `
 
 // when makes a script that files into "yes" if a test holds.
@@ -103,54 +103,57 @@ func when(test string) string { return "if " + test + ` { fileinto "yes"; stop; 
 func TestTests(t *testing.T) {
 	t.Parallel()
 	for test, want := range map[string]bool{
-		`header :is "subject" "Grüße from far away"`:                    true,
-		`header :contains ["x", "SUBJECT"] "FROM FAR"`:                  true,
-		`header :comparator "i;octet" :contains "subject" "FROM FAR"`:   false,
-		`header :matches "subject" "gr*from*"`:                          true,
-		`header :matches "subject" "gr?e*"`:                             false,
-		`header :is "missing" ""`:                                       false,
-		`header :value "gt" :comparator "i;ascii-numeric" "x-num" "41"`: true,
-		`header :value "gt" "x-num" "41"`:                               false,
-		`header :count "eq" "x-two" "2"`:                                true,
-		`header :index 2 :is "x-two" "two"`:                             true,
-		`header :index 1 :last :is "x-two" "one"`:                       false,
-		`header :regex "x-num" "^0+42$"`:                                true,
-		`address :is "from" "joe+news@example.org"`:                     true,
-		`address :domain :is "from" "example.org"`:                      true,
-		`address :localpart :is ["to","cc"] "you"`:                      true,
-		`address :user :is "from" "joe"`:                                true,
-		`address :detail :is "from" "news"`:                             true,
-		`address :detail :is "to" ""`:                                   false,
-		`envelope :detail "to" "inbox"`:                                 true,
-		`envelope :is "from" "bounce+x@example.org"`:                    true,
-		`exists ["from","list-id"]`:                                     true,
-		`exists ["from","nothing"]`:                                     false,
-		`size :over 100`:                                                true,
-		`size :over 1M`:                                                 false,
-		`size :under 1K`:                                                true,
-		`not true`:                                                      false,
-		`allof(true, not false, anyof(false, true))`:                    true,
-		`anyof(false)`:                                                  false,
-		`string :is "${nothing}" ""`:                                    true,
-		`string :is "${hex: 41 42}${unicode:263a}" "AB☺"`:               true,
-		`string :count "eq" ["a",""] "1"`:                               true,
-		`date :is "date" "weekday" "0"`:                                 true, // it is Sunday in UTC
-		`date :originalzone :is "date" "weekday" "6"`:                   true,
-		`date :zone "-0500" :is "date" "hour" "23"`:                     true,
-		`currentdate :is "date" "2026-03-01"`:                           true,
-		`currentdate :value "ge" "julian" "61100"`:                      true,
-		`body :contains "a WORD"`:                                       true,
-		`body :raw :contains "nothing"`:                                 false,
-		`mailboxexists "Lists"`:                                         true,
-		`mailboxexists ["Lists","None"]`:                                false,
-		`specialuse_exists "\\Junk"`:                                    true,
-		`environment :is "name" "waxwing"`:                              true,
-		`environment :is "unknown" ""`:                                  false,
-		`ihave "fileinto"`:                                              true,
-		`ihave "nonsense"`:                                              false,
-		`spamtest :value "ge" :comparator "i;ascii-numeric" "5"`:        true,
-		`valid_notify_method "mailto:a@example.org"`:                    true,
-		`valid_notify_method "tel:1"`:                                   false,
+		`header :is "subject" "Grüße from far away"`:                       true,
+		`header :contains ["x", "SUBJECT"] "FROM FAR"`:                     true,
+		`header :comparator "i;octet" :contains "subject" "FROM FAR"`:      false,
+		`header :matches "subject" "gr*from*"`:                             true,
+		`header :matches "subject" "gr?e*"`:                                false,
+		`header :is "missing" ""`:                                          false,
+		`header :value "gt" :comparator "i;ascii-numeric" "x-num" "41"`:    true,
+		`header :value "gt" "x-num" "41"`:                                  false,
+		`header :count "eq" "x-two" "2"`:                                   true,
+		`header :index 2 :is "x-two" "two"`:                                true,
+		`header :index 1 :last :is "x-two" "one"`:                          false,
+		`header :regex "x-num" "^0+42$"`:                                   true,
+		`address :is "from" "joe+news@example.org"`:                        true,
+		`address :domain :is "from" "example.org"`:                         true,
+		`address :localpart :is ["to","cc"] "you"`:                         true,
+		`address :user :is "from" "joe"`:                                   true,
+		`address :detail :is "from" "news"`:                                true,
+		`address :detail :is "to" ""`:                                      false,
+		`envelope :detail "to" "inbox"`:                                    true,
+		`envelope :is "from" "bounce+x@example.org"`:                       true,
+		`exists ["from","list-id"]`:                                        true,
+		`exists ["from","nothing"]`:                                        false,
+		`size :over 100`:                                                   true,
+		`size :over 1M`:                                                    false,
+		`size :under 1K`:                                                   true,
+		`not true`:                                                         false,
+		`allof(true, not false, anyof(false, true))`:                       true,
+		`anyof(false)`:                                                     false,
+		`string :is "${nothing}" ""`:                                       true,
+		`string :is "${hex: 41 42}${unicode:263a}" "AB☺"`:                  true,
+		`string :count "eq" ["a",""] "1"`:                                  true,
+		`date :is "date" "weekday" "0"`:                                    true, // it is Sunday in UTC
+		`date :originalzone :is "date" "weekday" "6"`:                      true,
+		`date :zone "-0500" :is "date" "hour" "23"`:                        true,
+		`currentdate :is "date" "2026-03-01"`:                              true,
+		`currentdate :value "ge" "julian" "61100"`:                         true,
+		`body :contains "a WORD"`:                                          true,
+		`body :raw :contains "nothing"`:                                    false,
+		`mailboxexists "Lists"`:                                            true,
+		`mailboxexists ["Lists","None"]`:                                   false,
+		`specialuse_exists "\\Junk"`:                                       true,
+		`environment :is "name" "waxwing"`:                                 true,
+		`environment :is "unknown" ""`:                                     false,
+		`ihave "fileinto"`:                                                 true,
+		`ihave "nonsense"`:                                                 false,
+		`spamtest :value "ge" :comparator "i;ascii-numeric" "5"`:           true,
+		`valid_notify_method "mailto:a@example.org"`:                       true,
+		`valid_notify_method "tel:1"`:                                      false,
+		`notify_method_capability "mailto:a@example.org" "Online" "maybe"`: true,
+		`notify_method_capability "mailto:a@example.org" "Online" "yes"`:   false,
+		`spamtest :percent :value "ge" :comparator "i;ascii-numeric" "67"`: true,
 	} {
 		p, err := Compile(all + when(test))
 		if err != nil {
@@ -173,31 +176,33 @@ func TestActions(t *testing.T) {
 		`stop; discard;`:                    `implicit`,
 		`fileinto "a"; fileinto :copy "b";`: `fileinto a; fileinto b`,
 		`fileinto :copy "b";`:               `fileinto b; implicit`,
-		`fileinto :create :flags "\\Seen" "a"; fileinto "a";`:                           `fileinto a`,
-		`redirect "x@example.org"; redirect "X@example.org";`:                           `redirect x@example.org`,
-		`redirect :copy "x@example.org"; keep;`:                                         `redirect x@example.org; keep`,
-		`reject "no";`:                                                                  `reject "no" false`,
-		`ereject text:` + "\nno\n..no\n.\n;":                                            `reject "no\r\n.no\r\n" true`,
-		`setflag "\\Seen"; addflag ["a b", "\\seen"]; removeflag "B"; keep;`:            `keep \Seen a`,
-		`setflag "v" "x"; addflag "v" "y"; keep :flags "${v}";`:                         `keep x y`,
-		`vacation :days 3 :subject "s" :addresses ["a@b"] "gone";`:                      `vacation "gone" "s" 72h0m0s [a@b]; implicit`,
-		`if header :matches "subject" "*from*" { fileinto "${1}|${2}"; }`:               `fileinto Grüße | far away`,
-		`if header :regex "x-num" "^0+(.*)" { fileinto "${1}"; }`:                       `fileinto 42`,
-		`if header :matches "x-two" "o*" {} fileinto "${0}";`:                           `fileinto one`,
-		`set "a" "Hello"; set :upperfirst :lower "b" "WORLD"; fileinto "${a}${B}${c}";`: `fileinto HelloWorld`,
-		`set :length "n" "äöü"; set :quotewildcard "q" "a*b"; fileinto "${n}${q}";`:     `fileinto 3a\*b`,
-		`set "x" "1"; fileinto "${x}$x${-}${9}${";`:                                     `fileinto 1$x${-}${`,
-		`addheader "X-New" "v"; if header :is "x-new" "v" { keep; }`:                    `header 10; keep`,
-		`deleteheader "X-Two" "one"; if header :count "eq" "x-two" "1" { keep; }`:       `header 8; keep`,
-		`deleteheader "Received"; deleteheader :index 1 "X-Two"; keep;`:                 `header 8; keep`,
-		`include :personal "sets"; global "x"; fileinto "${x}${y}";`:                    `fileinto from inside`,
-		`include :optional "none"; include :once "discard"; include :once "discard";`:   ``,
-		`if duplicate { discard; }`:                                                     `seen "\x00<1@example.org>"; implicit`,
-		`if duplicate :uniqueid "seen" { discard; }`:                                    ``,
-		`notify :message "m" "mailto:a@example.org";`:                                   `{Method:mailto:a@example.org From: Importance: Message:m Options:[]}; implicit`,
-		`fileinto :specialuse "\\Junk" "Spam";`:                                         `fileinto Spam use \Junk`,
-		`if false { keep; } elsif true { discard; } else { stop; }`:                     ``,
-		`if ihave "nonsense" { discard; } else { keep; }`:                               `keep`,
+		`fileinto :create :flags "\\Seen" "a"; fileinto "a";`:                                                    `fileinto a`,
+		`redirect "x@example.org"; redirect "X@example.org";`:                                                    `redirect x@example.org`,
+		`redirect :copy "x@example.org"; keep;`:                                                                  `redirect x@example.org; keep`,
+		`reject "no";`:                                                                                           `reject "no" false`,
+		`ereject text:` + "\nno\n..no\n.\n;":                                                                     `reject "no\r\n.no\r\n" true`,
+		`setflag "\\Seen"; addflag ["a b", "\\seen"]; removeflag "B"; keep;`:                                     `keep \Seen a`,
+		`setflag "v" "x"; addflag "v" "y"; keep :flags "${v}";`:                                                  `keep x y`,
+		`vacation :days 3 :subject "s" :addresses ["a@b"] "gone";`:                                               `vacation "gone" "s" 72h0m0s [a@b]; implicit`,
+		`if header :matches "subject" "*from*" { fileinto "${1}|${2}"; }`:                                        `fileinto Grüße | far away`,
+		`if header :regex "x-num" "^0+(.*)" { fileinto "${1}"; }`:                                                `fileinto 42`,
+		`if header :matches "x-two" "o*" {} fileinto "${0}";`:                                                    `fileinto one`,
+		`set "a" "Hello"; set :upperfirst :lower "b" "WORLD"; fileinto "${a}${B}${c}";`:                          `fileinto HelloWorld`,
+		`set :length "n" "äöü"; set :quotewildcard "q" "a*b"; fileinto "${n}${q}";`:                              `fileinto 3a\*b`,
+		`set :encodeurl "u" "a b/ü"; fileinto "${u}";`:                                                           `fileinto a%20b%2F%C3%BC`,
+		`fileinto "a"; addheader "X-New" "v"; fileinto "b"; addheader "X-New" "w"; addheader "X-New" "x"; keep;`: `fileinto a; header 10; fileinto b; header 12; keep`,
+		`set "x" "1"; fileinto "${x}$x${-}${9}${";`:                                                              `fileinto 1$x${-}${`,
+		`addheader "X-New" "v"; if header :is "x-new" "v" { keep; }`:                                             `header 10; keep`,
+		`deleteheader "X-Two" "one"; if header :count "eq" "x-two" "1" { keep; }`:                                `header 8; keep`,
+		`deleteheader "Received"; deleteheader :index 1 "X-Two"; keep;`:                                          `header 8; keep`,
+		`include :personal "sets"; global "x"; fileinto "${x}${y}";`:                                             `fileinto from inside`,
+		`include :optional "none"; include :once "discard"; include :once "discard";`:                            ``,
+		`if duplicate { discard; }`:                                                                              `seen "\x00<1@example.org>"; implicit`,
+		`if duplicate :uniqueid "seen" { discard; }`:                                                             ``,
+		`notify :message "m" "mailto:a@example.org";`:                                                            `{Method:mailto:a@example.org From: Importance: Message:m Options:[]}; implicit`,
+		`fileinto :specialuse "\\Junk" "Spam";`:                                                                  `fileinto Spam use \Junk`,
+		`if false { keep; } elsif true { discard; } else { stop; }`:                                              ``,
+		`if ihave "nonsense" { discard; } else { keep; }`:                                                        `keep`,
 	} {
 		p, err := Compile(all + script)
 		if err != nil {
@@ -274,7 +279,7 @@ func TestHostile(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 20_000)
 	m := parseMessage(mail1)
-	m.Header = append(m.Header, Field{"X-Long", long})
+	m.Header = append(m.Header, Field{Name: "X-Long", Value: long})
 	for name, script := range map[string]string{
 		"doubling": `set "a" "aaaaaaaaaaaaaaaa";` + strings.Repeat(`set "a" "${a}${a}";`, 40),
 		"glob":     strings.Repeat(`if header :matches "x-long" "`+strings.Repeat("*a", 40)+`b" { keep; }`, 500),

@@ -65,6 +65,7 @@ func specs() map[string]*spec {
 	set := map[string]tag{
 		"lower": {group: "40"}, "upper": {group: "40"}, "lowerfirst": {group: "30"}, "upperfirst": {group: "30"},
 		"quotewildcard": {group: "20"}, "quoteregex": {group: "20", requires: "regex"}, "length": {group: "10"},
+		"encodeurl": {group: "15", requires: "enotify"},
 	}
 	fileinto := merge(copyTag, flagsTag, map[string]tag{"create": {requires: "mailbox"}, "specialuse": {takes: aString, requires: "special-use"}})
 	duplicate := map[string]tag{
@@ -96,23 +97,24 @@ func specs() map[string]*spec {
 
 		"true": {test: true}, "false": {test: true}, "not": {test: true, tests: 1},
 		"allof": {test: true, tests: -1}, "anyof": {test: true, tests: -1},
-		"address":             {test: true, tags: merge(header, partTags), args: []need{strings_, strings_}},
-		"envelope":            {test: true, requires: "envelope", tags: merge(matchTags, partTags), args: []need{strings_, strings_}},
-		"header":              {test: true, tags: header, args: []need{strings_, strings_}},
-		"exists":              {test: true, args: []need{strings_}},
-		"size":                {test: true, tags: map[string]tag{"over": {takes: aNumber, group: "size"}, "under": {takes: aNumber, group: "size"}}},
-		"string":              {test: true, requires: "variables", tags: matchTags, args: []need{strings_, strings_}},
-		"hasflag":             {test: true, requires: "imap4flags", tags: matchTags, args: []need{strings_, strings_}, optional: 1},
-		"date":                {test: true, requires: "date", tags: merge(header, zoneTags), args: []need{aString, aString, strings_}},
-		"currentdate":         {test: true, requires: "date", tags: merge(matchTags, map[string]tag{"zone": {takes: aString}}), args: []need{aString, strings_}},
-		"body":                {test: true, requires: "body", tags: body, args: []need{strings_}},
-		"mailboxexists":       {test: true, requires: "mailbox", args: []need{strings_}},
-		"specialuse_exists":   {test: true, requires: "special-use", args: []need{aString, strings_}, optional: 1},
-		"environment":         {test: true, requires: "environment", tags: matchTags, args: []need{aString, strings_}},
-		"duplicate":           {test: true, requires: "duplicate", tags: duplicate},
-		"spamtest":            {test: true, requires: "spamtest", tags: merge(matchTags, map[string]tag{"percent": {requires: "spamtestplus"}}), args: []need{aString}},
-		"valid_notify_method": {test: true, requires: "enotify", args: []need{strings_}},
-		"ihave":               {test: true, requires: "ihave", args: []need{strings_}},
+		"address":                  {test: true, tags: merge(header, partTags), args: []need{strings_, strings_}},
+		"envelope":                 {test: true, requires: "envelope", tags: merge(matchTags, partTags), args: []need{strings_, strings_}},
+		"header":                   {test: true, tags: header, args: []need{strings_, strings_}},
+		"exists":                   {test: true, args: []need{strings_}},
+		"size":                     {test: true, tags: map[string]tag{"over": {takes: aNumber, group: "size"}, "under": {takes: aNumber, group: "size"}}},
+		"string":                   {test: true, requires: "variables", tags: matchTags, args: []need{strings_, strings_}},
+		"hasflag":                  {test: true, requires: "imap4flags", tags: matchTags, args: []need{strings_, strings_}, optional: 1},
+		"date":                     {test: true, requires: "date", tags: merge(header, zoneTags), args: []need{aString, aString, strings_}},
+		"currentdate":              {test: true, requires: "date", tags: merge(matchTags, map[string]tag{"zone": {takes: aString}}), args: []need{aString, strings_}},
+		"body":                     {test: true, requires: "body", tags: body, args: []need{strings_}},
+		"mailboxexists":            {test: true, requires: "mailbox", args: []need{strings_}},
+		"specialuse_exists":        {test: true, requires: "special-use", args: []need{aString, strings_}, optional: 1},
+		"environment":              {test: true, requires: "environment", tags: matchTags, args: []need{aString, strings_}},
+		"duplicate":                {test: true, requires: "duplicate", tags: duplicate},
+		"spamtest":                 {test: true, requires: "spamtest", tags: merge(matchTags, map[string]tag{"percent": {requires: "spamtestplus"}}), args: []need{aString}},
+		"valid_notify_method":      {test: true, requires: "enotify", args: []need{strings_}},
+		"notify_method_capability": {test: true, requires: "enotify", tags: matchTags, args: []need{aString, aString, strings_}},
+		"ihave":                    {test: true, requires: "ihave", args: []need{strings_}},
 	}
 }
 

@@ -2,6 +2,7 @@ package sieve
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +15,15 @@ func (r *run) test(k *call) bool {
 	if r.err != nil || r.spend(1) {
 		return false
 	}
+	ok := r.evaluate(k)
+	if r.env.Trace != nil && r.err == nil {
+		r.env.Trace(Step{Line: k.line, Depth: r.level, Name: k.name, Test: true, True: ok, Seen: r.seen})
+		r.seen = nil
+	}
+	return ok
+}
+
+func (r *run) evaluate(k *call) bool {
 	switch k.name {
 	case "true":
 		return true
@@ -44,6 +54,8 @@ func (r *run) test(k *call) bool {
 			mailbox = r.expand(k.args[0].strings[0])
 		}
 		return r.env.SpecialUse != nil && r.env.SpecialUse(mailbox, r.expandAll(k.args[1].strings))
+	case "notify_method_capability":
+		return r.notifyCapability(k)
 	case "valid_notify_method":
 		return !slices.ContainsFunc(r.expandAll(k.args[0].strings), func(s string) bool { return !validMethod(s) })
 	}
@@ -53,7 +65,11 @@ func (r *run) test(k *call) bool {
 // compare evaluates the tests that hold values against keys.
 func (r *run) compare(k *call) bool {
 	keys := r.expandAll(k.args[len(k.args)-1].strings)
-	return r.matchAny(k, keys, r.values(k))
+	values := r.values(k)
+	if r.env.Trace != nil {
+		r.seen = values
+	}
+	return r.matchAny(k, keys, values)
 }
 
 func (r *run) values(k *call) []string {
@@ -83,23 +99,21 @@ func (r *run) values(k *call) []string {
 			return []string{v}
 		}
 	case "spamtest":
-		if v := r.spam(k.has("percent")); v != "" {
-			return []string{v}
-		}
+		return []string{r.spam(k.has("percent"))}
 	}
 	return nil
 }
 
 // spam is the value of RFC 5235: 0 untested, 1 to 10, or with :percent 0 to 100.
 func (r *run) spam(percent bool) string {
-	score, ok := strings.CutSuffix(r.env.Spam, "%")
-	if score == "" {
+	p := min(max(r.env.Spam.Percent, 0), 100)
+	switch {
+	case !r.env.Spam.Tested:
 		return "0"
+	case percent:
+		return strconv.Itoa(p)
 	}
-	if percent != ok {
-		return ""
-	}
-	return score
+	return strconv.Itoa(1 + p*9/100)
 }
 
 // fields are the values of all fields of a name.
@@ -257,4 +271,13 @@ func (r *run) duplicate(k *call) bool {
 		r.do(Seen{id, period}, k)
 	}
 	return seen
+}
+
+// notifyCapability is RFC 5435 §5 with RFC 5436 §2.3: whether somebody will look at mail now, nobody
+// knows.
+func (r *run) notifyCapability(k *call) bool {
+	if !validMethod(r.expand(k.args[0].strings[0])) || !strings.EqualFold(r.expand(k.args[1].strings[0]), "online") {
+		return false
+	}
+	return r.matchAny(k, r.expandAll(k.args[2].strings), []string{"maybe"})
 }

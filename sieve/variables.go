@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -90,7 +91,7 @@ func (r *run) declareGlobal(name string, line int) {
 // set is RFC 5229 §4: modifiers work from the highest precedence down.
 func (r *run) set(k *call) {
 	name, v := strings.ToLower(k.args[0].strings[0]), r.expand(k.args[1].strings[0])
-	for _, m := range []string{"lower", "upper", "lowerfirst", "upperfirst", "quotewildcard", "quoteregex", "length"} {
+	for _, m := range []string{"lower", "upper", "lowerfirst", "upperfirst", "quotewildcard", "quoteregex", "encodeurl", "length"} {
 		if k.has(m) {
 			v = modify(m, v)
 		}
@@ -136,6 +137,8 @@ func modify(m, v string) string {
 		return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(v)
 	case "quoteregex":
 		return regexp.QuoteMeta(v)
+	case "encodeurl":
+		return encodeURL(v)
 	}
 	return strconv.Itoa(utf8.RuneCountInString(v))
 }
@@ -233,4 +236,18 @@ func (r *run) changeFlags(k *call) {
 		return
 	}
 	r.vars[name] = strings.Join(list, " ")
+}
+
+// encodeURL is RFC 5435 §6: all but the unreserved characters of RFC 3986 as %XX.
+func encodeURL(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if identifierByte(c, false) || c == '-' || c == '.' || c == '~' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }

@@ -26,6 +26,7 @@ const (
 	LogSendmail  LogArea = "sendmail"
 	LogServer    LogArea = "server"
 	LogSession   LogArea = "session"
+	LogSieve     LogArea = "sieve"
 	LogSigning   LogArea = "signing"
 	LogSMTP      LogArea = "smtp"
 	LogTLSRPT    LogArea = "tlsrpt"
@@ -62,6 +63,7 @@ func LogAreas() []LogAreaDoc {
 		{LogSendmail, "the socket for programs of this machine"},
 		{LogServer, "all else: the lines without an area"},
 		{LogSession, "SMTP sessions with other hosts"},
+		{LogSieve, "the scripts with which accounts sort their mail, and ManageSieve"},
 		{LogSigning, "DKIM keys"},
 		{LogSMTP, "SMTP connections of clients"},
 		{LogTLSRPT, "TLS reports and alerts"},

@@ -44,6 +44,9 @@ type Result struct {
 	// Forwards are messages that go on to others. Whoever settles their recipients queues them
 	// in the same transaction.
 	Forwards []Forward `json:",omitempty"`
+	// Memories are what scripts of accounts want kept in mind, once their recipients are settled as
+	// delivered; in the same transaction.
+	Memories []Memory `json:",omitempty"`
 }
 
 // ByOthers says of a recipient whether another program has the message for it already: neither
@@ -68,6 +71,13 @@ type Forward struct {
 	To          []string
 	Notify      Notify
 	ORcpt       string
+	// Text is a message of our own that goes out in place of the one that came: what an account's
+	// script answers or tells. Nil: the one that came goes on.
+	Text []byte `json:",omitempty"`
+	// Header goes on in place of the message's own header, whose octets are the first Replaced; a
+	// script has changed it. Nil: the message goes on as it came.
+	Header   []byte `json:",omitempty"`
+	Replaced int64  `json:",omitempty"`
 }
 
 // Means is how an attempt was made, in one word for metrics and the history. It says whom
@@ -90,6 +100,13 @@ type Copy struct {
 	Account   string
 	Mailbox   string
 	Evidence  string // of the recipient
+	// Flags are what it gets there from the start, as words: `\Seen`, keywords.
+	Flags []string `json:",omitempty"`
+	// Create: the mailbox is made if it is missing. Else the message goes to Inbox then.
+	Create bool `json:",omitempty"`
+	// Header stands in place of the message's own, as in Forward; nil: the message is as it came.
+	Header   []byte `json:",omitempty"`
+	Replaced int64  `json:",omitempty"`
 }
 
 // RecipientResult is the outcome of one recipient.

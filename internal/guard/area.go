@@ -33,6 +33,7 @@ const (
 	SelfTest       Area = "selftest"
 	Sendmail       Area = "sendmail"
 	Settle         Area = "settle"
+	Sieve          Area = "sieve"
 	Signals        Area = "signals"
 	SMTP           Area = "smtp"
 	Socketmap      Area = "socketmap"
@@ -79,6 +80,7 @@ func Areas() []Work {
 		{SelfTest, "the self-test of the resolver"},
 		{Sendmail, "a message at the submission socket: refused for now"},
 		{Settle, "what is told of a settled attempt: it is settled without"},
+		{Sieve, "an account's Sieve script: the message is delivered as without it"},
 		{Signals, "what a signal asks for: nothing is reloaded"},
 		{SMTP, "an SMTP connection: it ends with 421"},
 		{Socketmap, "a TLS policy lookup of a Postfix: it fails for now"},

@@ -8,20 +8,25 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
+	"waxwing/smtp"
 )
 
 // arrive accepts a message and delivers it here in one transaction, where that
 // is all there is to do: every recipient in a mailbox of this server, no
 // notification to be sent. Half the work of queueing and settling it. Not done without
 // an error means that no envelope is stored: the ordinary way is open. With an error
-// nobody knows whether the commit was made: the client must come again.
+// nobody knows whether the commit was made: the client must come again; or it is a
+// *smtp.Reply, and nothing was written.
 func (q *Queue) arrive(ctx context.Context, m *message, c delivery.Content, groups [][]spool.Entry) (done bool, err error) {
 	if q.Local == nil || m.held() || m.env.NotBefore.After(q.Now()) || m.env.Purpose == delivery.DSN {
 		return false, nil
 	}
 	var all []*settlement
 	for _, g := range groups {
-		s := q.arrival(ctx, m, c, g)
+		s, reply := q.arrival(ctx, m, c, g)
+		if reply != nil && len(groups) == 1 {
+			return false, reply
+		}
 		if s == nil {
 			return false, nil
 		}
@@ -65,11 +70,12 @@ func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
 }
 
 // arrival makes the one attempt at a group of local recipients, up to its
-// transaction; nil where it would not settle them all as delivered, quietly.
-func (q *Queue) arrival(ctx context.Context, m *message, c delivery.Content, g []spool.Entry) *settlement {
+// transaction; nil where it would not settle them all as delivered, quietly. The reply refuses
+// the message for all of them.
+func (q *Queue) arrival(ctx context.Context, m *message, c delivery.Content, g []spool.Entry) (*settlement, *smtp.Reply) {
 	for i := range g {
 		if !g[i].Local || g[i].Notify.Wants(delivery.NotifySuccess) {
-			return nil
+			return nil, nil
 		}
 	}
 	j := q.newJob(*m.env, g, spool.Lease{})
@@ -77,14 +83,14 @@ func (q *Queue) arrival(ctx context.Context, m *message, c delivery.Content, g [
 	j.content = c // a mailbox gets the body as it is stored; aliases look at the header
 	res := q.attempt(ctx, j)
 	if !j.Local || len(res.Copies) == 0 || len(res.Forwards) > 0 {
-		return nil
+		return nil, res.RefusedByScript()
 	}
 	s := &settlement{q: q, job: j, res: &res, rows: j.rows, now: q.Now()}
 	undelivered := func(e spool.Entry) bool { return e.State != spool.Delivered }
 	if s.prepare(ctx) != nil || s.notice != nil || slices.ContainsFunc(s.next, undelivered) {
-		return nil
+		return nil, nil
 	}
-	return s
+	return s, nil
 }
 
 // insertArrived writes envelope and recipients as settled; the body is held by the

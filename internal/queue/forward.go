@@ -30,11 +30,7 @@ func (s *settlement) forward(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var fields []byte
-		if f.DeliveredTo != "" {
-			fields = []byte("Delivered-To: " + f.DeliveredTo + "\r\n")
-		}
-		out := forwarded{env: s.job.forward(f), body: delivery.WithHeader(fields, original)}
+		out := forwarded{env: f.Envelope(&s.job.Envelope), body: f.Content(original)}
 		if out.held, err = s.q.prepare(ctx, &out.env, out.body); err != nil {
 			return err
 		}
@@ -44,26 +40,6 @@ func (s *settlement) forward(ctx context.Context) error {
 		s.forwards = append(s.forwards, out)
 	}
 	return nil
-}
-
-// forward is the envelope with which a message goes on (pure). It asks for the same
-// protection as the message did, and is of no account: nobody here sent it.
-func (j *job) forward(f delivery.Forward) delivery.Envelope {
-	env := delivery.Envelope{
-		Sender: f.Sender, Need: j.Need, EightBit: j.EightBit, SMTPUTF8: j.SMTPUTF8, EnvID: j.EnvID, Ret: j.Ret,
-		Peer: "passed on from " + delivery.ID(j.ID).String(),
-	}
-	if j.Purpose == delivery.DSN {
-		env.Purpose, env.Ref = j.Purpose, j.Ref
-	}
-	for _, to := range f.To {
-		_, d, err := delivery.ParseAddress(to)
-		if err != nil {
-			continue // it was an address when it was stored
-		}
-		env.Recipients = append(env.Recipients, delivery.Recipient{Address: to, Domain: d, Notify: f.Notify, ORcpt: f.ORcpt})
-	}
-	return env
 }
 
 // writeForwards queues what goes on.

@@ -167,6 +167,8 @@ const (
 	AccountLookup      Word = "account-lookup"
 	Suppressed         Word = "suppressed"
 	HoldRule           Word = "hold-rule"
+	ScriptRefused      Word = "script-refused"
+	ScriptDiscarded    Word = "script-discarded"
 )
 
 // Routes, and the hosts that an operator names (TRA-1 to TRA-5).

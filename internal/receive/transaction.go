@@ -258,6 +258,9 @@ func (d *Door) accept(ctx context.Context, env *delivery.Envelope, content deliv
 		return nil, r
 	}
 	if err := d.Queue.Enqueue(ctx, env, content); err != nil {
+		if r := (*smtp.Reply)(nil); errors.As(err, &r) { // of the recipients' scripts (SIV-1)
+			return nil, r
+		}
 		return nil, localError(err)
 	}
 	id := delivery.ID(env.ID).String()

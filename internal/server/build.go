@@ -31,6 +31,7 @@ import (
 	"waxwing/internal/rejects"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
+	"waxwing/internal/sifting"
 	"waxwing/internal/signing"
 	"waxwing/internal/smtptrace"
 	"waxwing/internal/store"
@@ -49,6 +50,7 @@ type Rooms struct {
 	Store        *store.Store
 	DNS          *dns.Client
 	Accounts     *accounts.Store
+	Sieve        *sifting.Room
 	APIKeys      *apikeys.Store
 	Allowance    *allowance.Store
 	Mailboxes    *mailboxes.Store
@@ -133,7 +135,8 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 		return nil, err
 	}
 	table := b.routes(db)
-	router := b.router(table, users, &transport.Builder{Direct: direct, DNS: resolver, Session: sessions, Now: b.Now}, relay)
+	filters := b.sifting(users, quota, boxes, keys)
+	router := b.router(table, users, filters, &transport.Builder{Direct: direct, DNS: resolver, Session: sessions, Now: b.Now}, relay)
 
 	holds, suppressed, seen := b.holds(db), b.suppression(db), b.posture(db)
 	q := b.queue(db, queueNeeds{home, router, boxes, holds, suppressed, seen})
@@ -166,7 +169,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	kept := &rejects.Store{DB: db, Boxes: boxes, Now: b.Now}
 	b.everyHour("messages that were refused long ago were not removed", kept.Tidy)
 	return &Rooms{
-		Store: db, DNS: resolver, Accounts: users, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
+		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
 		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver), Rejects: kept, Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,

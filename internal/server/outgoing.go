@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
+	"waxwing/internal/sifting"
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
 	"waxwing/internal/stspublish"
@@ -97,8 +98,8 @@ func (b *builder) direct(home *home, resolver *dns.Client, sts *stspolicy.Cache,
 
 // router makes what takes each attempt its way. Reports go by relay, or like other mail
 // where that is nil.
-func (b *builder) router(table *routes.Store, users *accounts.Store, operators *transport.Builder, relay transport.Deliverer) *transport.Router {
-	local := &transport.Local{Accounts: users, Aliases: users, Now: b.Now, Log: b.area(config.LogDelivery)}
+func (b *builder) router(table *routes.Store, users *accounts.Store, sieve *sifting.Room, operators *transport.Builder, relay transport.Deliverer) *transport.Router {
+	local := &transport.Local{Accounts: users, Aliases: users, Sieve: sieve.Sift, Now: b.Now, Log: b.area(config.LogDelivery)}
 	router := &transport.Router{Routes: table, Direct: operators.Direct, Local: local, Reports: relay, Make: operators.Make, Now: b.Now, Log: b.area(config.LogRoutes)}
 	local.Elsewhere = router.Transport
 	return router

@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/retry"
+	"waxwing/internal/scripts"
 	"waxwing/internal/store"
 	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
@@ -76,11 +77,17 @@ func schedules(d config.Delivery) func(delivery.Purpose) retry.Schedule {
 	}
 }
 
-// recorder runs in the settling transaction: what was decided and done becomes
-// observations, unless nothing is reported.
+// recorder runs in the settling transaction: what was decided and done becomes observations, unless
+// nothing is reported; and what scripts want kept in mind, is.
 func (b *builder) recorder() func(*store.Tx, *delivery.Job, *delivery.Result) error {
+	observed := tlsresult.Recorder{Send: reportsTo(b.cfg), Now: b.Now}.Record
 	if !b.cfg.TLSRPT.Send {
-		return func(*store.Tx, *delivery.Job, *delivery.Result) error { return nil }
+		observed = func(*store.Tx, *delivery.Job, *delivery.Result) error { return nil }
 	}
-	return tlsresult.Recorder{Send: reportsTo(b.cfg), Now: b.Now}.Record
+	return func(tx *store.Tx, job *delivery.Job, res *delivery.Result) error {
+		if err := scripts.Record(tx, res); err != nil {
+			return err
+		}
+		return observed(tx, job, res)
+	}
 }

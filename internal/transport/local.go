@@ -30,18 +30,20 @@ type Local struct {
 	Aliases  Aliases
 	// Elsewhere is the transport of that name, to a program that keeps mailboxes (INB-14).
 	Elsewhere func(ctx context.Context, name string) (Deliverer, error)
-	Now       func() time.Time // nil: time.Now
-	Log       *slog.Logger     // nil: discard
+	// Sieve runs the script of the account that is to get a copy; nil: there is none (SIV-1).
+	Sieve func(ctx context.Context, job *delivery.Job, c delivery.Copy, content delivery.Content) (*delivery.Sifted, error)
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: discard
 }
 
 // Deliver looks the recipients up. Addresses may have gone since they were accepted.
 func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Content) delivery.Result {
 	res := delivery.Result{Started: l.now(), Transport: delivery.ByLocal}
 	var away elsewhere
+	scripts := sifter{l, job, c, &res}
 	led := map[account.Target]delivery.RecipientResult{} // aliases and senders that a recipient has led to
 	for _, r := range job.Recipients {
 		target, rr := l.resolve(ctx, r)
-		var copies []delivery.Copy
 		var f []delivery.Forward
 		way := account.Target{Alias: target.Alias, Return: strings.ToLower(target.Return)}
 		before, again := led[way]
@@ -50,7 +52,9 @@ func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conte
 		case again: // by another spelling: everybody gets a message once
 			rr, rr.DSNRelayed = before, false
 		case target.Alias != "":
+			var copies []delivery.Copy
 			rr, copies, f = l.alias(ctx, job, r, target, c)
+			rr = scripts.members(ctx, rr, copies, len(f) > 0)
 		case target.Return != "":
 			rr, f = giveBack(r, target)
 		case target.Transport != "":
@@ -60,12 +64,12 @@ func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conte
 			if r.Junk {
 				target.Mailbox = mailbox.Junk
 			}
-			copies = []delivery.Copy{{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox, Evidence: r.Evidence}}
+			rr = scripts.account(ctx, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox, Evidence: r.Evidence})
 		}
 		if rr.ID = r.ID; way != (account.Target{}) && !again {
 			led[way] = rr
 		}
-		res.Recipients, res.Copies = append(res.Recipients, rr), append(res.Copies, copies...)
+		res.Recipients = append(res.Recipients, rr)
 		res.Forwards = append(res.Forwards, f...)
 	}
 	l.away(ctx, job, c, away, &res)

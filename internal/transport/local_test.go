@@ -3,7 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
-	"slices"
+	"reflect"
 	"testing"
 
 	"waxwing/dns"
@@ -56,7 +56,7 @@ func TestLocalCopies(t *testing.T) {
 		{Recipient: 1, Address: "bob@b.test", Account: "bob", Mailbox: account.Inbox},
 		{Recipient: 3, Address: "eve@b.test", Account: "eve", Mailbox: account.Inbox},
 	}
-	if !slices.Equal(res.Copies, want) {
+	if !reflect.DeepEqual(res.Copies, want) {
 		t.Errorf("%+v, want %+v", res.Copies, want)
 	}
 }

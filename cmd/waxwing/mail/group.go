@@ -19,6 +19,7 @@ func Group(c *command.Call) cli.Group {
 		p.queueNoun(),
 		p.mailNoun(),
 		p.junkNoun(),
+		p.sieveNoun(),
 		p.holdNoun(),
 		p.suppressionNoun(),
 		p.routeNoun(),
