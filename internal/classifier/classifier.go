@@ -149,6 +149,6 @@ func Forget(tx *store.Tx, account string) error {
 			return err
 		}
 	}
-	_, err := tx.Exec(`UPDATE mailbox_messages SET taught = 0 WHERE taught <> 0 AND mailbox IN (SELECT id FROM mailboxes WHERE account = ?)`, account)
+	_, err := tx.Exec(`UPDATE mails SET taught = 0 WHERE taught <> 0 AND account = ?`, account)
 	return err
 }

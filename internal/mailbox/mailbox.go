@@ -1,5 +1,5 @@
-// Package mailbox holds the nouns of mail that has arrived: a delivery into a mailbox
-// and the message that lies there. It does no I/O.
+// Package mailbox holds the nouns of mail that has arrived: a delivery into a mailbox,
+// the mailboxes of an account and the messages that lie there. It does no I/O.
 package mailbox
 
 import "time"
@@ -7,7 +7,7 @@ import "time"
 // Mailboxes that mail is delivered into.
 const (
 	Inbox = "INBOX" // every account has it (RFC 9051 §5.1)
-	Junk  = "Junk"  // made when the first message is put there (RFC 6154 §2)
+	Junk  = "Junk"  // RFC 6154 §2
 	// Rejects has messages that were refused, of accounts that want to see them.
 	Rejects = "Rejects"
 )
@@ -22,20 +22,33 @@ type Delivery struct {
 	// MessageID is that of the header, as message.CleanMessageID has it; "": none.
 	MessageID string
 	Facts     []byte // what was found out about who sent it, JSON; nil: nobody looked
+	// Structure is how the message is built, as package structure encodes it; nil: not known yet.
+	Structure []byte
+	// References are the messages that it answers, the nearest last, as message.CleanMessageID has them.
+	References []string
 }
 
-// Message is one that lies in a mailbox.
-type Message struct {
-	ID        int64
+// Mail is a message as an account has it, in one of its mailboxes or in several.
+type Mail struct {
+	ID        int64 // EMAILID (RFC 8474)
 	Account   string
-	Mailbox   string
+	Thread    int64 // THREADID
 	Sender    string
 	Recipient string
-	Size      int64 // octets, with the fields that delivery has put before it
-	Received  time.Time
+	Size      int64     // octets, with the fields that delivery has put before it
+	Received  time.Time // INTERNALDATE
+	MessageID string
 	Facts     []byte // what was found out about who sent it, JSON; empty: nobody looked
-	Evidence  string // why it was put into this mailbox, JSON (package junk); "": nobody looked
+	Evidence  string // why it was put into its first mailbox, JSON (package junk); "": nobody looked
 	Taught    Class  // what the account's classifier has learnt it as
+	Structure []byte // how it is built, as package structure encodes it; empty: not known yet
+}
+
+// Message is a mail in one mailbox, for listings.
+type Message struct {
+	Mail
+	Mailbox string
+	Entry   Entry
 }
 
 // Class is what a message is to an account's classifier.

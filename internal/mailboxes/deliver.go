@@ -1,9 +1,11 @@
 package mailboxes
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waxwing/internal/body"
@@ -21,6 +23,10 @@ type box struct {
 	account, name string
 	addresses     []string
 	evidence      string // of the first address
+	flags         []string
+	create        bool
+	header        []byte // in place of so many octets of the body
+	replaced      int64
 }
 
 // boxesOf joins the copies that lead to one mailbox.
@@ -35,11 +41,15 @@ func boxesOf(copies []delivery.Copy) ([]*box, error) {
 		}
 		k := key{c.Account, name}
 		if at[k] == nil {
-			at[k] = &box{account: c.Account, name: name, evidence: c.Evidence}
+			at[k] = &box{account: c.Account, name: name, evidence: c.Evidence, flags: c.Flags, create: c.Create, header: c.Header, replaced: c.Replaced}
 			out = append(out, at[k])
 		}
 		at[k].addresses = append(at[k].addresses, c.Address)
 	}
+	// In one order, so that two deliveries on different machines do not wait for each other.
+	slices.SortStableFunc(out, func(a, b *box) int {
+		return cmp.Or(strings.Compare(a.account, b.account), strings.Compare(a.name, b.name))
+	})
 	return out, nil
 }
 
@@ -80,36 +90,122 @@ func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, copies []delivery.Copy
 	return body.Use(tx, d.Body, -had)
 }
 
-// deliver writes the row of one mailbox, unless it has the message.
+// deliver writes what lies in one mailbox, unless that has the message.
 func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, err error) {
-	h := header(d.Sender, b)
-	// One statement where there is the mailbox, and only a large body can be there already.
-	insert := func() (int64, error) {
-		return tx.Exec(`INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received, body, header, message_id, facts, evidence)
-			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM mailboxes WHERE account = ? AND name = ?`,
-			store.NewID(), d.Sender, b.addresses[0], int64(len(h))+d.Size, store.Time(d.Received), d.Body, h, d.MessageID, store.Blob(d.Facts), b.evidence, b.account, b.name)
-	}
-	if d.Data != nil {
-		if n, err := insert(); n > 0 || err != nil {
-			return err == nil, err
-		}
-	}
-	id, err := s.mailbox(tx, b.account, b.name)
-	if err != nil {
-		return false, err
-	}
-	if d.Data == nil {
-		var has int64
-		err := tx.Row(`SELECT id FROM mailbox_messages WHERE body = ? AND mailbox = ? LIMIT 1`, d.Body, id).Scan(&has)
-		if !errors.Is(err, sql.ErrNoRows) {
+	if d.Data == nil { // only what is stored can be there already
+		had, err := has(tx, b, d.Body)
+		if had || err != nil {
 			return false, err
 		}
 	}
-	n, err := insert()
-	if err == nil && n == 0 {
-		err = fmt.Errorf("mailbox %q went away while it was made", b.name)
+	h := append(header(d.Sender, b), b.header...)
+	size := int64(len(h)) + d.Size - b.replaced
+	c, err := s.change(tx, b.account, usage{1, size})
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	flags, err := c.flags(b.flags)
+	if err != nil {
+		return false, err
+	}
+	box, uid, err := c.place(b, flags, size)
+	if err != nil {
+		return false, err
+	}
+	m := &mailbox.Mail{ID: store.NewID(), Sender: d.Sender, Recipient: b.addresses[0], Size: size, Received: d.Received, MessageID: d.MessageID,
+		Facts: d.Facts, Evidence: b.evidence}
+	if b.replaced == 0 {
+		m.Structure = d.Structure
+	}
+	if m.Thread, err = c.thread(m.ID, d.References); err != nil {
+		return false, err
+	}
+	if err := c.insert(m, d.Body, h, b.replaced); err != nil {
+		return false, err
+	}
+	return true, c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: m.ID, Saved: d.Received})
+}
+
+// has tells whether a mailbox has a message, or had it: what its owner has removed or moved
+// does not come again for another address.
+func has(tx *store.Tx, b *box, of int64) (bool, error) {
+	var n int64
+	err := tx.Row(`SELECT count(*) FROM mails m WHERE m.body = ? AND m.account = ? AND EXISTS (
+		SELECT 1 FROM mailboxes b WHERE b.account = m.account AND b.name = ? AND (
+			EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = m.id AND e.mailbox = b.id) OR
+			EXISTS (SELECT 1 FROM mailbox_gone g WHERE g.mail = m.id AND g.mailbox = b.id)))`, of, b.account, b.name).Scan(&n)
+	return n > 0, err
+}
+
+// place takes the next UID of the mailbox that a delivery goes to. One that is missing is made, or
+// stands for INBOX.
+func (c *change) place(b *box, flags mailbox.Flags, size int64) (box int64, uid uint32, err error) {
+	unseen, deleted := bits(flags)
+	take := func() error {
+		return c.tx.Row(`UPDATE mailboxes SET uidnext = uidnext + 1, modseq = ?, messages = messages + 1, unseen = unseen + ?, deleted = deleted + ?, octets = octets + ?
+			WHERE account = ? AND name = ? AND removed = 0 RETURNING id, uidnext - 1`, int64(c.modseq), unseen, deleted, size, b.account, b.name).Scan(&box, &uid)
+	}
+	if err = take(); !errors.Is(err, sql.ErrNoRows) {
+		return box, uid, err
+	}
+	if !b.create {
+		b.name = mailbox.Inbox
+	}
+	if _, err = c.ensure(b.name, use(b.name)); err == nil {
+		err = take()
+	}
+	return box, uid, err
+}
+
+// use is the special use of a mailbox that delivery makes by its standard name.
+func use(name string) string {
+	for _, m := range mailbox.Standards() {
+		if m.Name == name {
+			return m.Use
+		}
+	}
+	return ""
+}
+
+// bits are what a message's flags add to the counters of its mailbox.
+func bits(f mailbox.Flags) (unseen, deleted int64) {
+	if f&mailbox.Seen == 0 {
+		unseen = 1
+	}
+	if f&mailbox.Deleted != 0 {
+		deleted = 1
+	}
+	return unseen, deleted
+}
+
+// maxReferences is of how many messages a thread is looked for.
+const maxReferences = 20
+
+// thread is that of the newest mail of the account that references names, or the mail's own.
+func (c *change) thread(own int64, references []string) (int64, error) {
+	for i := len(references) - 1; i >= max(0, len(references)-maxReferences); i-- {
+		var t int64
+		err := c.tx.Row(`SELECT thread FROM mails WHERE message_id = ? AND message_id <> '' AND account = ? LIMIT 1`, references[i], c.account).Scan(&t)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return t, err
+		}
+	}
+	return own, nil
+}
+
+// insert writes the row of a mail.
+func (c *change) insert(m *mailbox.Mail, of int64, header []byte, replaced int64) error {
+	_, err := c.tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, replaced, message_id, facts, evidence, structure)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, c.account, m.Thread, m.Sender, m.Recipient, m.Size, store.Time(m.Received), of,
+		store.Blob(header), replaced, m.MessageID, store.Blob(m.Facts), m.Evidence, store.Blob(m.Structure))
+	return err
+}
+
+// enter writes that a mail lies in a mailbox, whose counters have it already.
+func (c *change) enter(box int64, e mailbox.Entry) error {
+	_, err := c.tx.Exec(`INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		box, int64(e.UID), e.Mail, int64(e.Flags), int64(c.modseq), int64(c.modseq), store.Time(e.Saved))
+	return err
 }
 
 // header is what final delivery adds (RFC 5321 §4.4): the sender, and the

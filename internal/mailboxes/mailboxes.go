@@ -1,6 +1,14 @@
-// Package mailboxes keeps delivered mail in the store: a row a message and mailbox,
-// with the header fields of this copy alone. The rest of the message is kept by package
-// body, once for all mailboxes and the queue.
+// Package mailboxes keeps what people have received: the mailboxes of each account, the mails
+// in them, and every change of both in one order, the account's modification sequence.
+//
+// A mail is one row an account and message (EMAILID), with the header fields of that delivery
+// alone; the rest of its octets is kept by package body, once for all accounts and the queue.
+// Where it lies is a narrow row a mailbox, with its UID, flags and modseq: a copy writes no
+// more than that, and what is removed becomes a row of mailbox_gone, from which sessions
+// learn of it and an operator can bring it back.
+//
+// Whoever changes anything of an account changes its row of mail_accounts first, and with that
+// takes its turn: UIDs and modification sequences become visible in ascending order.
 package mailboxes
 
 import (
@@ -8,11 +16,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
-	"strings"
+	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"waxwing/internal/body"
 	"waxwing/internal/delivery"
@@ -22,19 +27,25 @@ import (
 
 // Errors of this package.
 var (
-	ErrNoSuchMessage = errors.New("no such message")
-	ErrNoSuchAccount = errors.New("no such account")
+	ErrNoSuchMessage   = errors.New("no such message")
+	ErrNoSuchAccount   = errors.New("no such account")
+	ErrNoSuchMailbox   = errors.New("no such mailbox")
+	ErrMailboxExists   = errors.New("there is such a mailbox already")
+	ErrTooManyKeywords = fmt.Errorf("an account can have %d keywords, and all are in use", mailbox.MaxKeywords)
+	ErrOverQuota       = errors.New("the account is over its quota")
+	ErrInbox           = errors.New("INBOX stays where it is")
 )
 
-const (
-	maxList = 1000 // messages that List returns
-	maxName = 255  // octets in a mailbox's name
-)
-
-// Store keeps mail. Its methods may be called at the same time.
+// Store keeps mail. Its methods may be called at the same time; all fields are set before the
+// first of them.
 type Store struct {
 	DB  *store.Store
 	Now func() time.Time // nil: time.Now
+	// Quota bounds accounts (MBX-5); its zero value does not.
+	Quota Quota
+
+	feed  feed
+	views views
 }
 
 func (s *Store) now() time.Time {
@@ -44,79 +55,32 @@ func (s *Store) now() time.Time {
 	return s.Now()
 }
 
-// mailbox is the row of a mailbox, made where it is missing.
-func (s *Store) mailbox(tx *store.Tx, account, name string) (id int64, err error) {
-	const q = `SELECT id FROM mailboxes WHERE account = ? AND name = ?`
-	err = tx.Row(q, account, name).Scan(&id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, err
-	}
-	// Another machine may be making it too: then ours comes to nothing.
-	_, err = tx.Exec(`INSERT INTO mailboxes (id, account, name, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		store.NewID(), account, name, store.Time(s.now()))
-	if store.IsForeignKey(err) {
-		return 0, refusal{ErrNoSuchAccount}
-	}
-	if err != nil {
-		return 0, err
-	}
-	return id, tx.Row(q, account, name).Scan(&id)
-}
-
-// boxName is a mailbox's name as stored. INBOX is the same in any case (RFC 9051 §5.1).
-func boxName(name string) (string, error) {
-	if name == "" || strings.EqualFold(name, mailbox.Inbox) {
-		return mailbox.Inbox, nil
-	}
-	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", fmt.Errorf("mailbox name %.100q: up to %d octets of UTF-8 without control characters are allowed", name, maxName)
-	}
-	return name, nil
-}
-
-const columns = `SELECT m.id, b.account, b.name, m.sender, m.recipient, m.size, m.received, m.facts, m.evidence, m.taught
-	FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox`
-
-func scan(r store.Row) (m mailbox.Message, err error) {
-	var received int64
-	err = r.Scan(&m.ID, &m.Account, &m.Mailbox, &m.Sender, &m.Recipient, &m.Size, &received, &m.Facts, &m.Evidence, &m.Taught)
-	m.Received = store.FromTime(received)
-	return m, err
-}
-
-// List returns the newest messages of a mailbox, newest first, up to limit (at
-// most 1000; 0 is that). A mailbox that is not there has none.
-func (s *Store) List(ctx context.Context, account, box string, limit int) ([]mailbox.Message, error) {
-	return s.Page(ctx, account, box, 0, limit)
-}
-
-// Page is List from the message after the one with the id before; 0: from the newest.
-func (s *Store) Page(ctx context.Context, account, box string, before int64, limit int) ([]mailbox.Message, error) {
-	box, err := boxName(box)
-	if err != nil {
-		return nil, err
-	}
-	if limit <= 0 || limit > maxList {
-		limit = maxList
-	}
-	if before <= 0 {
-		before = math.MaxInt64
-	}
-	return store.List(ctx, s.DB, scan, columns+` WHERE b.account = ? AND b.name = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?`, account, box, before, limit)
-}
-
-// Open returns a message; its content is read from the store piece by piece.
-// ErrNoSuchMessage.
+// Open returns a mail and the first of the mailboxes in which it lies. ErrNoSuchMessage for one
+// that lies in none.
 func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.Message, error) {
-	var m mailbox.Message
-	var at int64
+	places, err := s.Find(ctx, id)
+	if err == nil && len(places) == 0 {
+		err = ErrNoSuchMessage
+	}
+	if err != nil {
+		return nil, mailbox.Message{}, fmt.Errorf("message %s: %w", delivery.ID(id), err)
+	}
+	c, _, err := s.Content(ctx, id)
+	return c, places[0], err
+}
+
+// Content returns a mail, wherever it lies; its octets are read from the store piece by piece.
+// ErrNoSuchMessage.
+func (s *Store) Content(ctx context.Context, id int64) (delivery.Content, mailbox.Mail, error) {
+	var m mailbox.Mail
+	var at, replaced int64
 	var header []byte
 	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		header = nil
-		if m, err = scan(tx.Row(columns+` WHERE m.id = ?`, id)); err != nil {
+		if m, err = scanMail(tx.Row(mailColumns+` FROM mails m WHERE m.id = ?`, id)); err != nil {
 			return err
 		}
-		return tx.Row(`SELECT body, header FROM mailbox_messages WHERE id = ?`, id).Scan(&at, &header)
+		return tx.Row(`SELECT body, header, replaced FROM mails WHERE id = ?`, id).Scan(&at, &header, &replaced)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoSuchMessage
@@ -125,10 +89,121 @@ func (s *Store) Open(ctx context.Context, id int64) (delivery.Content, mailbox.M
 	if err == nil {
 		// The content may outlive this call.
 		bodies := body.Store{DB: s.DB, Now: s.now}
-		c, err = bodies.Open(context.WithoutCancel(ctx), at, m.Size-int64(len(header)))
+		c, err = bodies.Open(context.WithoutCancel(ctx), at, m.Size-int64(len(header))+replaced)
 	}
 	if err != nil {
-		return nil, mailbox.Message{}, fmt.Errorf("message %s: %w", delivery.ID(id), err)
+		return nil, mailbox.Mail{}, fmt.Errorf("message %s: %w", delivery.ID(id), err)
 	}
-	return delivery.WithHeader(header, c), m, nil
+	return delivery.Edited(header, replaced, c), m, nil
+}
+
+const mailColumns = `SELECT m.id, m.account, m.thread, m.sender, m.recipient, m.size, m.received, m.message_id, m.facts, m.evidence, m.taught, m.structure`
+
+// mailFields are where a row of mailColumns goes; received is to be made a time after it.
+func mailFields(m *mailbox.Mail, received *int64) []any {
+	return []any{&m.ID, &m.Account, &m.Thread, &m.Sender, &m.Recipient, &m.Size, received, &m.MessageID, &m.Facts, &m.Evidence, &m.Taught, &m.Structure}
+}
+
+func scanMail(r store.Row) (m mailbox.Mail, err error) {
+	var received int64
+	err = r.Scan(mailFields(&m, &received)...)
+	m.Received = store.FromTime(received)
+	return m, err
+}
+
+// change is what every change of an account's mail is made in: a transaction that has its turn.
+type change struct {
+	*Store
+	tx      *store.Tx
+	account string
+	modseq  uint64 // of what is changed
+}
+
+// change takes the account's turn, with the next modseq. delta is what the change adds to the
+// account's counters, where that is known before. The account's row is made where it is missing.
+func (s *Store) change(tx *store.Tx, account string, delta usage) (*change, error) {
+	c := &change{Store: s, tx: tx, account: account}
+	const q = `UPDATE mail_accounts SET modseq = modseq + 1, messages = messages + ?, octets = octets + ? WHERE account = ? RETURNING modseq`
+	err := tx.Row(q, delta.messages, delta.octets, account).Scan(&c.modseq)
+	if errors.Is(err, sql.ErrNoRows) {
+		if err = s.begin(tx, account); err == nil {
+			err = tx.Row(q, delta.messages, delta.octets, account).Scan(&c.modseq)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	tx.After(func() { s.feed.wake(account) })
+	return c, tx.Tell(channel, account)
+}
+
+// usage is a number of messages and their octets.
+type usage struct{ messages, octets int64 }
+
+// begin gives an account its row and the mailboxes that every account has.
+func (s *Store) begin(tx *store.Tx, account string) error {
+	n, err := tx.Exec(`INSERT INTO mail_accounts (account) VALUES (?) ON CONFLICT DO NOTHING`, account)
+	if store.IsForeignKey(err) {
+		return refusal{ErrNoSuchAccount}
+	}
+	if err != nil || n == 0 { // another machine has made it meanwhile
+		return err
+	}
+	c := &change{Store: s, tx: tx, account: account, modseq: 1}
+	for _, m := range mailbox.Standards() {
+		if _, err := c.create(m.Name, m.Use); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touch says that a mailbox has changed with this change, and by how much its counters do.
+func (c *change) touch(box int64, by counters) error {
+	n, err := c.tx.Exec(`UPDATE mailboxes SET modseq = ?, messages = messages + ?, unseen = unseen + ?, deleted = deleted + ?, octets = octets + ? WHERE id = ?`,
+		int64(c.modseq), by.messages, by.unseen, by.deleted, by.octets, box)
+	if err == nil && n == 0 {
+		err = ErrNoSuchMailbox
+	}
+	return err
+}
+
+// counters are those of a mailbox, or a difference of them.
+type counters struct{ messages, unseen, deleted, octets int64 }
+
+// count adds to the account's counters.
+func (c *change) count(by usage) error {
+	if by == (usage{}) {
+		return nil
+	}
+	_, err := c.tx.Exec(`UPDATE mail_accounts SET messages = messages + ?, octets = octets + ? WHERE account = ?`, by.messages, by.octets, c.account)
+	return err
+}
+
+// in runs fn in a change of the mailbox's account.
+func (s *Store) in(ctx context.Context, box int64, fn func(c *change) error) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		var account string
+		err := tx.Row(`SELECT account FROM mailboxes WHERE id = ? AND removed = 0`, box).Scan(&account)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNoSuchMailbox
+		}
+		if err != nil {
+			return err
+		}
+		c, err := s.change(tx, account, usage{})
+		if err != nil {
+			return err
+		}
+		return fn(c)
+	})
+}
+
+// channel is on which machines tell each other whose mail has changed.
+const channel = "waxwing_mail"
+
+// feed wakes those who wait for news of an account.
+type feed struct {
+	mu  sync.Mutex
+	who map[string]map[chan struct{}]struct{}
 }

@@ -44,7 +44,7 @@ func deliver(t *testing.T, db *store.Store, m *mailboxes.Store, account, box, se
 		must(t, (&body.Store{DB: db, Now: time.Now}).Put(t.Context(), d.Body, delivery.Bytes(data)))
 	}
 	err := db.Write(t.Context(), func(tx *store.Tx) error {
-		return m.Deliver(tx, d, []delivery.Copy{{Recipient: 1, Address: "Joe+x@example.net", Account: account, Mailbox: box}})
+		return m.Deliver(tx, d, []delivery.Copy{{Recipient: 1, Address: "Joe+x@example.net", Account: account, Mailbox: box, Create: true}})
 	})
 	if err != nil {
 		return mailbox.Message{}, err
@@ -72,14 +72,16 @@ func read(t *testing.T, m *mailboxes.Store, id int64) []byte {
 func TestDeliveredIsReadBack(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
 		r := rand.NewChaCha8([32]byte{1})
-		for _, size := range []int{0, 1, body.MaxInline, body.MaxInline + 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, 3<<20 + 7} {
+		for n, size := range []int{0, 1, body.MaxInline, body.MaxInline + 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, 3<<20 + 7} {
 			data := make([]byte, size)
 			r.Read(data)
 			msg, err := deliver(t, db, m, "joe", "", "ann@example.org", data)
 			must(t, err)
 			want := append([]byte("Return-Path: <ann@example.org>\r\nDelivered-To: Joe+x@example.net\r\n"), data...)
-			expect := mailbox.Message{ID: msg.ID, Account: "joe", Mailbox: "INBOX", Sender: "ann@example.org", Recipient: "Joe+x@example.net",
-				Size: int64(len(want)), Received: time.Unix(1e9, 5).UTC(), Facts: []byte("{}")}
+			expect := mailbox.Message{Mail: mailbox.Mail{ID: msg.ID, Account: "joe", Thread: msg.ID, Sender: "ann@example.org", Recipient: "Joe+x@example.net",
+				Size: int64(len(want)), Received: time.Unix(1e9, 5).UTC(), Facts: []byte("{}")}, Mailbox: "INBOX",
+				Entry: mailbox.Entry{UID: uint32(n + 1), ModSeq: uint64(n + 2), Added: uint64(n + 2), Mail: msg.ID, Saved: time.Unix(1e9, 5).UTC()}}
+			msg.Structure = nil // empty
 			if !reflect.DeepEqual(msg, expect) {
 				t.Errorf("message %+v, want %+v", msg, expect)
 			}
@@ -100,13 +102,13 @@ func TestOneCopyPerMailbox(t *testing.T) {
 			{Recipient: 1, Address: "joe+a@example.net", Account: "joe"},
 			{Recipient: 2, Address: "ann@example.net", Account: "ann"},
 			{Recipient: 3, Address: "joe+b@example.net", Account: "joe", Mailbox: "inbox"},
-			{Recipient: 4, Address: "joe+c@example.net", Account: "joe", Mailbox: "Lists"},
+			{Recipient: 4, Address: "joe+c@example.net", Account: "joe", Mailbox: "Lists", Create: true},
 		}
 		d := mailbox.Delivery{Body: store.NewID(), Data: []byte("x"), Size: 1, Sender: "a@b.test"}
 		must(t, db.Write(t.Context(), func(tx *store.Tx) error { return m.Deliver(tx, d, copies) }))
 		// The queue settles other recipients of the message later: of two domains, say.
 		d.Data = nil
-		later := []delivery.Copy{{Recipient: 5, Address: "joe@example.org", Account: "joe"}, {Recipient: 6, Address: "ann@example.org", Account: "ann", Mailbox: "New"}}
+		later := []delivery.Copy{{Recipient: 5, Address: "joe@example.org", Account: "joe"}, {Recipient: 6, Address: "ann@example.org", Account: "ann", Mailbox: "New", Create: true}}
 		must(t, db.Write(t.Context(), func(tx *store.Tx) error { return m.Deliver(tx, d, later) }))
 		for _, c := range []struct{ account, box, want string }{
 			{"joe", "INBOX", "Return-Path: <a@b.test>\r\nDelivered-To: joe+a@example.net\r\nDelivered-To: joe+b@example.net\r\nx"},
@@ -191,7 +193,7 @@ func TestFailures(t *testing.T) {
 			}
 		}
 		err := db.Write(t.Context(), func(tx *store.Tx) error {
-			return m.Deliver(tx, mailbox.Delivery{Body: 7, Size: 1}, []delivery.Copy{{Account: "joe"}})
+			return m.Deliver(tx, mailbox.Delivery{Body: 7, Size: 1}, []delivery.Copy{{Account: "joe", Create: true}})
 		})
 		if !errors.Is(err, body.ErrGone) || mailboxes.IsRefusal(err) {
 			t.Errorf("without a body: %v", err)

@@ -24,7 +24,7 @@ func Places(ctx context.Context, db *store.Store, message int64) ([]Place, error
 		err = r.Scan(&id, &p.Account, &p.Mailbox, &received)
 		p.ID, p.Received = delivery.ID(id), store.FromTime(received)
 		return p, err
-	}, `SELECT m.id, b.account, b.name, m.received FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox WHERE m.body = ? ORDER BY m.id LIMIT 100`, message)
+	}, `SELECT m.id, m.account, b.name, m.received FROM mails m JOIN mailbox_entries e ON e.mail = m.id JOIN mailboxes b ON b.id = e.mailbox WHERE m.body = ? ORDER BY m.id LIMIT 100`, message)
 	if err != nil {
 		return nil, fmt.Errorf("copies of message %s: %w", delivery.ID(message), err)
 	}
@@ -33,7 +33,7 @@ func Places(ctx context.Context, db *store.Store, message int64) ([]Place, error
 
 // MessageOf is the message that a copy in a mailbox is of; ErrNoSuchMessage.
 func MessageOf(ctx context.Context, db *store.Store, id int64) (message int64, err error) {
-	all, err := store.List(ctx, db, store.Value[int64], `SELECT body FROM mailbox_messages WHERE id = ?`, id)
+	all, err := store.List(ctx, db, store.Value[int64], `SELECT body FROM mails WHERE id = ?`, id)
 	if err == nil && len(all) == 0 {
 		err = ErrNoSuchMessage
 	}
@@ -54,4 +54,4 @@ func ByMessageID(ctx context.Context, db *store.Store, messageID string, limit i
 }
 
 // The second condition is that of the index.
-const byMessageID = `SELECT DISTINCT body FROM mailbox_messages WHERE message_id = ? AND message_id <> '' ORDER BY body DESC LIMIT ?`
+const byMessageID = `SELECT DISTINCT body FROM mails WHERE message_id = ? AND message_id <> '' ORDER BY body DESC LIMIT ?`

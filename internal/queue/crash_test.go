@@ -90,7 +90,7 @@ func crashAfter(t *testing.T, open func(func(*store.Options)) *store.Store, size
 	w.clock.add(body.OrphanAge + time.Second)
 	w.sweep(ctx)
 	w.checkCrashed(n, accepted, data)
-	for _, table := range []string{"mailbox_messages", "bodies", "body_chunks", "recipients", "messages", "attempts", "lanes"} {
+	for _, table := range []string{"mailbox_entries", "mails", "bodies", "body_chunks", "recipients", "messages", "attempts", "lanes"} {
 		w.exec(`DELETE FROM ` + table)
 	}
 	s.Close()

@@ -31,9 +31,6 @@ const (
 // FieldName is of the header field that has the reply with which a message was refused.
 const FieldName = "Waxwing-Rejected"
 
-// removeBatch is how many messages one transaction removes.
-const removeBatch = 50
-
 // Store keeps what was refused. Its methods may be called at the same time.
 type Store struct {
 	DB    *store.Store
@@ -89,7 +86,7 @@ func (s *Store) Keep(ctx context.Context, r Reject) (kept bool, err error) {
 	accounts := map[string]bool{}
 	copies := slices.Clone(r.Copies)
 	for i := range copies {
-		copies[i].Mailbox = mailbox.Rejects
+		copies[i].Mailbox, copies[i].Create = mailbox.Rejects, true
 		accounts[copies[i].Account] = true
 	}
 	if err := s.keep(ctx, r, copies); err != nil {
@@ -122,65 +119,18 @@ func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) erro
 	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Boxes.Deliver(tx, d, copies) })
 }
 
-// kept is one message of a Rejects mailbox.
-type kept struct{ id, body, size, received int64 }
-
-// tooMany are those to be removed of all that an account has kept, newest first.
-func tooMany(all []kept, before time.Time) []kept {
-	var total int64
-	for i, k := range all {
-		if total += k.size; i >= MaxCount || total > MaxTotal || k.received < store.Time(before) {
-			return all[i:]
-		}
-	}
-	return nil
-}
-
 // bound removes what an account has kept for long enough, or too much of.
 func (s *Store) bound(ctx context.Context, account string) error {
-	all, err := store.List(ctx, s.DB, func(r store.Row) (k kept, err error) {
-		return k, r.Scan(&k.id, &k.body, &k.size, &k.received)
-	}, `SELECT m.id, m.body, m.size, m.received FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox
-		WHERE b.account = ? AND b.name = ? ORDER BY m.received DESC, m.id DESC`, account, mailbox.Rejects)
+	err := s.Boxes.Keep(ctx, account, mailbox.Rejects, mailboxes.Bounds{Messages: MaxCount, Octets: MaxTotal, Before: s.Now().AddDate(0, 0, -Days), Erase: true})
 	if err != nil {
 		return fmt.Errorf("refused messages of %s: %w", account, err)
-	}
-	doomed := tooMany(all, s.Now().AddDate(0, 0, -Days))
-	bodies := body.Store{DB: s.DB, Now: s.Now}
-	for len(doomed) > 0 {
-		some := doomed[:min(len(doomed), removeBatch)]
-		doomed = doomed[len(some):]
-		if err := s.DB.Write(ctx, func(tx *store.Tx) error { return remove(tx, some) }); err != nil {
-			return fmt.Errorf("remove refused messages of %s: %w", account, err)
-		}
-		for _, k := range some {
-			if err := bodies.Remove(ctx, k.body); err != nil {
-				return fmt.Errorf("remove refused messages of %s: %w", account, err)
-			}
-		}
-	}
-	return nil
-}
-
-func remove(tx *store.Tx, some []kept) error {
-	for _, k := range some {
-		n, err := tx.Exec(`DELETE FROM mailbox_messages WHERE id = ?`, k.id)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			continue // another machine has done it
-		}
-		if err := body.Drop(tx, k.body); err != nil && !errors.Is(err, body.ErrGone) {
-			return err
-		}
 	}
 	return nil
 }
 
 // Tidy removes what all accounts have kept for long enough.
 func (s *Store) Tidy(ctx context.Context) error {
-	accounts, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM mailboxes WHERE name = ?`, mailbox.Rejects)
+	accounts, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM mailboxes WHERE name = ? AND removed = 0`, mailbox.Rejects)
 	if err != nil {
 		return fmt.Errorf("accounts with refused messages: %w", err)
 	}

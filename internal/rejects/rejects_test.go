@@ -1,7 +1,6 @@
 package rejects
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -155,36 +154,4 @@ func TestTidy(t *testing.T) {
 			t.Errorf("%d pieces of bodies are left", n)
 		}
 	})
-}
-
-// The newest are kept, as many and as large as the bounds allow.
-func TestTooMany(t *testing.T) {
-	t.Parallel()
-	of := func(n int, size int64, age time.Duration) []kept {
-		all := make([]kept, n)
-		for i := range all {
-			all[i] = kept{id: int64(i), size: size, received: store.Time(noon.Add(-age))}
-		}
-		return all
-	}
-	for _, tt := range []struct {
-		what string
-		all  []kept
-		want int // are left
-	}{
-		{"none", nil, 0},
-		{"few", of(3, 1, 0), 3},
-		{"as many as may be", of(MaxCount, 1, 0), MaxCount},
-		{"one more", of(MaxCount+1, 1, 0), MaxCount},
-		{"as large as may be", of(8, MaxTotal/8, 0), 8},
-		{"one more of that", of(9, MaxTotal/8, 0), 8},
-		{"old", of(2, 1, Days*24*time.Hour+1), 0},
-		{"just not old", of(2, 1, Days*24*time.Hour), 2},
-		{"old behind young", slices.Concat(of(2, 1, 0), of(2, 1, 15*24*time.Hour)), 2},
-	} {
-		doomed := tooMany(tt.all, noon.AddDate(0, 0, -Days))
-		if got := len(tt.all) - len(doomed); got != tt.want || len(doomed) > 0 && doomed[0] != tt.all[tt.want] {
-			t.Errorf("%s: %s are left, want %d", tt.what, fmt.Sprint(got), tt.want)
-		}
-	}
 }

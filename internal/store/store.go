@@ -53,6 +53,7 @@ type engine interface {
 	read(ctx context.Context, fn func(*Tx) error) error
 	write(ctx context.Context, u urgency, fn func(*Tx) error) error
 	check(ctx context.Context) error
+	listen(ctx context.Context, channel string, fn func(payload string)) error
 	postgres() bool
 	close() error
 }
@@ -136,14 +137,20 @@ func (s *Store) write(ctx context.Context, u urgency, fn func(*Tx) error) error 
 		return errNested
 	}
 	raised := false
+	var after []func()
 	err := s.engine.write(ctx, u, func(tx *Tx) error {
 		tx.in = s
 		err := fn(tx)
-		raised = tx.raised
+		raised, after = tx.raised, tx.after
 		return err
 	})
 	if raised {
 		s.seen.epoch.Add(1)
+	}
+	if err == nil {
+		for _, fn := range after {
+			fn()
+		}
 	}
 	return err
 }

@@ -23,7 +23,8 @@ type Tx struct {
 	open []*sql.Rows
 	err  error // of the first failed statement
 
-	raised bool // a generation: Store.Write forgets those it remembers
+	raised bool     // a generation: Store.Write forgets those it remembers
+	after  []func() // run once the transaction is committed
 }
 
 // runner runs statements on the transaction's connection.
@@ -32,6 +33,10 @@ type runner interface {
 	query(ctx context.Context, q string, args []any) (*sql.Rows, error)
 	row(ctx context.Context, q string, args []any) *sql.Row
 }
+
+// After has fn run once this transaction is durable, on the goroutine that called Write;
+// where it comes to nothing, fn is forgotten. fn must be quick.
+func (tx *Tx) After(fn func()) { tx.after = append(tx.after, fn) }
 
 // Context is the context given to Read or Write. A Write under it, which would
 // wait for this one for ever, is refused.

@@ -64,7 +64,7 @@ func (l *Local) alias(ctx context.Context, job *delivery.Job, r delivery.Recipie
 		if r.Junk {
 			box = mailbox.Junk
 		}
-		copies = append(copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: in.Account, Mailbox: box})
+		copies = append(copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: in.Account, Mailbox: box, Create: true})
 	}
 	if len(away) > 0 {
 		forwards = append(forwards, delivery.Forward{Recipient: r.ID, Sender: job.Sender, DeliveredTo: t.Alias, To: away, Notify: r.Notify &^ delivery.NotifySuccess})

@@ -64,7 +64,7 @@ func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conte
 			if r.Junk {
 				target.Mailbox = mailbox.Junk
 			}
-			rr = scripts.account(ctx, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox, Evidence: r.Evidence})
+			rr = scripts.account(ctx, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: target.Account, Mailbox: target.Mailbox, Create: true, Evidence: r.Evidence})
 		}
 		if rr.ID = r.ID; way != (account.Target{}) && !again {
 			led[way] = rr

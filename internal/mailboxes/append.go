@@ -1,0 +1,160 @@
+package mailboxes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"time"
+
+	"waxwing/internal/body"
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+)
+
+// Appended is a message that a client or an import puts into a mailbox.
+type Appended struct {
+	Flags   []string
+	Date    time.Time // INTERNALDATE; zero: now
+	Content delivery.Content
+	// What package structure has found out about it, as of a delivery.
+	MessageID  string
+	References []string
+	Structure  []byte
+}
+
+// stored is one of them whose octets are ready.
+type stored struct {
+	*Appended
+	id   int64
+	data []byte // nil: put into the store already
+}
+
+// Append puts messages into a mailbox, all of them or none (RFC 3502); when it returns nil they
+// are durable. ErrNoSuchMailbox, ErrOverQuota, ErrTooManyKeywords.
+func (s *Store) Append(ctx context.Context, account, name string, messages []Appended) (box mailbox.Box, uids []uint32, err error) {
+	if name, err = boxName(name); err != nil {
+		return box, nil, err
+	}
+	ready, err := s.ready(ctx, messages)
+	if err == nil {
+		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			box, uids, err = s.append(tx, account, name, ready)
+			return err
+		})
+	}
+	if err != nil {
+		s.giveUp(ctx, ready)
+		return box, nil, named(err, name)
+	}
+	return box, uids, nil
+}
+
+// ready loads what is small, and stores what is large: too much for one transaction.
+func (s *Store) ready(ctx context.Context, messages []Appended) (out []stored, err error) {
+	bodies := body.Store{DB: s.DB, Now: s.now}
+	inline := 0
+	for i := range messages {
+		m := stored{Appended: &messages[i], id: store.NewID()}
+		size := m.Content.Size()
+		if size <= body.MaxInline && inline+int(size) <= body.MaxTx {
+			inline += int(size)
+			if m.data, err = octets(m.Content); err != nil {
+				return out, err
+			}
+		} else if err = bodies.Put(ctx, m.id, m.Content); err != nil {
+			return append(out, m), err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func octets(c delivery.Content) ([]byte, error) {
+	r, err := c.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data := make([]byte, c.Size())
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// giveUp takes back what was stored for nothing.
+func (s *Store) giveUp(ctx context.Context, ready []stored) {
+	bodies := body.Store{DB: s.DB, Now: s.now}
+	for _, m := range ready {
+		if m.data == nil {
+			bodies.Remove(context.WithoutCancel(ctx), m.id) // what is left, Sweep removes
+		}
+	}
+}
+
+func (s *Store) append(tx *store.Tx, account, name string, ready []stored) (box mailbox.Box, uids []uint32, err error) {
+	c, err := s.change(tx, account, usage{})
+	if err != nil {
+		return box, nil, err
+	}
+	id, err := c.find(name)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoSuchMailbox
+	}
+	if err != nil {
+		return box, nil, err
+	}
+	if box, err = byID(tx, id); err != nil {
+		return box, nil, err
+	}
+	var by counters
+	for i := range ready {
+		e, err := c.appendOne(&ready[i], id, box.UIDNext+uint32(i))
+		if err != nil {
+			return box, nil, err
+		}
+		unseen, deleted := bits(e.Flags)
+		by = counters{by.messages + 1, by.unseen + unseen, by.deleted + deleted, by.octets + ready[i].Content.Size()}
+		uids = append(uids, e.UID)
+	}
+	if err := c.room(usage{by.messages, by.octets}); err != nil {
+		return box, nil, err
+	}
+	if _, err := tx.Exec(`UPDATE mailboxes SET uidnext = uidnext + ? WHERE id = ?`, by.messages, id); err != nil {
+		return box, nil, err
+	}
+	if err := c.touch(id, by); err != nil {
+		return box, nil, err
+	}
+	return box, uids, c.count(usage{by.messages, by.octets})
+}
+
+// appendOne writes one message and where it lies.
+func (c *change) appendOne(m *stored, box int64, uid uint32) (e mailbox.Entry, err error) {
+	if m.data != nil {
+		err = body.Insert(c.tx, m.id, m.data, 1)
+	} else {
+		err = body.Use(c.tx, m.id, 1)
+	}
+	if err != nil {
+		return e, err
+	}
+	received := m.Date
+	if received.IsZero() {
+		received = c.now()
+	}
+	mail := &mailbox.Mail{ID: store.NewID(), Size: m.Content.Size(), Received: received, MessageID: m.MessageID, Structure: m.Structure}
+	if mail.Thread, err = c.thread(mail.ID, m.References); err != nil {
+		return e, err
+	}
+	if err := c.insert(mail, m.id, nil, 0); err != nil {
+		return e, err
+	}
+	e = mailbox.Entry{UID: uid, Mail: mail.ID, Saved: c.now()}
+	if e.Flags, err = c.flags(m.Flags); err != nil {
+		return e, err
+	}
+	return e, c.enter(box, e)
+}

@@ -1,0 +1,47 @@
+package mailboxes
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"waxwing/internal/store"
+)
+
+// The newest are kept, as many and as large as the bounds allow.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	bounds := Bounds{Messages: 1000, Octets: 64 << 20, Before: noon.Add(-14 * day)}
+	of := func(n int, size int64, age time.Duration) []kept {
+		all := make([]kept, n)
+		for i := range all {
+			all[i] = kept{uid: int64(5000 - i), size: size, saved: store.Time(noon.Add(-age))}
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		what string
+		all  []kept
+		want int // are left
+	}{
+		{"none", nil, 0},
+		{"few", of(3, 1, 0), 3},
+		{"as many as may be", of(1000, 1, 0), 1000},
+		{"one more", of(1001, 1, 0), 1000},
+		{"as large as may be", of(8, 8<<20, 0), 8},
+		{"one more of that", of(9, 8<<20, 0), 8},
+		{"old", of(2, 1, 14*day+1), 0},
+		{"just not old", of(2, 1, 14*day), 2},
+		{"old behind young", slices.Concat(of(2, 1, 0), of(2, 1, 15*day)), 2},
+	} {
+		doomed := bounds.beyond(tt.all)
+		if got := len(tt.all) - len(doomed); got != tt.want || len(doomed) > 0 && int64(doomed[0]) != tt.all[tt.want].uid {
+			t.Errorf("%s: %d are left, want %d", tt.what, got, tt.want)
+		}
+		if left := (Bounds{}).beyond(tt.all); left != nil {
+			t.Errorf("%s: without bounds %d go", tt.what, len(left))
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package mailboxes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Bounds of names (MBX-4).
+const (
+	maxName  = 255  // octets of a name
+	maxDepth = 20   // levels
+	maxBoxes = 5000 // mailboxes of an account
+)
+
+// NameError says why a mailbox cannot have a name.
+type NameError struct{ Name, Why string }
+
+func (e *NameError) Error() string { return fmt.Sprintf("mailbox name %.100q: %s", e.Name, e.Why) }
+
+// boxName is a mailbox's name as stored: in form C (RFC 5198), with INBOX, which is the same
+// in any case (RFC 9051 §5.1), in capitals; "" is INBOX.
+func boxName(name string) (string, error) {
+	first, rest, deeper := strings.Cut(norm.NFC.String(name), "/")
+	if first == "" && !deeper || strings.EqualFold(first, mailbox.Inbox) {
+		first = mailbox.Inbox
+	}
+	clean := first
+	if deeper {
+		clean += "/" + rest
+	}
+	if why := wrong(clean); why != "" {
+		return "", &NameError{name, why}
+	}
+	return clean, nil
+}
+
+// boxColumns and boxFrom are the rows of mailboxes that are there.
+const boxColumns = `SELECT b.id, b.account, b.name, b.special, b.subscribed, b.uidvalidity, b.uidnext, b.modseq, b.messages, b.unseen, b.deleted, b.octets, b.created FROM mailboxes b`
+
+func scanBox(r store.Row) (b mailbox.Box, err error) {
+	var created int64
+	err = r.Scan(&b.ID, &b.Account, &b.Name, &b.Use, &b.Subscribed, &b.UIDValidity, &b.UIDNext, &b.ModSeq, &b.Messages, &b.Unseen, &b.Deleted, &b.Octets, &created)
+	b.Created = store.FromTime(created)
+	return b, err
+}
+
+// Boxes are the mailboxes of an account by name, INBOX first. An account that has had nothing
+// to do with mail yet gets those that every account has. ErrNoSuchAccount.
+func (s *Store) Boxes(ctx context.Context, account string) ([]mailbox.Box, error) {
+	const q = boxColumns + ` WHERE b.account = ? AND b.removed = 0`
+	boxes, err := store.List(ctx, s.DB, scanBox, q, account)
+	if err == nil && !slices.ContainsFunc(boxes, func(b mailbox.Box) bool { return b.Name == mailbox.Inbox }) {
+		if err = s.complete(ctx, account); err == nil {
+			boxes, err = store.List(ctx, s.DB, scanBox, q, account)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mailboxes of %s: %w", account, err)
+	}
+	slices.SortFunc(boxes, func(a, b mailbox.Box) int {
+		if in := b.Name == mailbox.Inbox; in || a.Name == mailbox.Inbox {
+			return map[bool]int{true: 1, false: -1}[in]
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return boxes, nil
+}
+
+// complete makes the mailboxes that every account has and this one does not.
+func (s *Store) complete(ctx context.Context, account string) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		c, err := s.change(tx, account, usage{})
+		for _, m := range mailbox.Standards() {
+			if err == nil {
+				_, err = c.ensure(m.Name, m.Use)
+			}
+		}
+		return err
+	})
+}
+
+// Box is one mailbox; ErrNoSuchMailbox.
+func (s *Store) Box(ctx context.Context, account, name string) (b mailbox.Box, err error) {
+	name, err = boxName(name)
+	if err != nil {
+		return b, err
+	}
+	find := func() error {
+		return s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+			b, err = scanBox(tx.Row(boxColumns+` WHERE b.account = ? AND b.name = ? AND b.removed = 0`, account, name))
+			return err
+		})
+	}
+	if err = find(); errors.Is(err, sql.ErrNoRows) && name == mailbox.Inbox {
+		if err = s.complete(ctx, account); err == nil {
+			err = find()
+		}
+	}
+	return b, named(err, name)
+}
+
+// byID is the row of a mailbox that is there; ErrNoSuchMailbox.
+func byID(tx *store.Tx, id int64) (mailbox.Box, error) {
+	b, err := scanBox(tx.Row(boxColumns+` WHERE b.id = ? AND b.removed = 0`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoSuchMailbox
+	}
+	return b, err
+}
+
+func named(err error, name string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoSuchMailbox
+	}
+	if err != nil {
+		return fmt.Errorf("mailbox %q: %w", name, err)
+	}
+	return nil
+}
+
+// find is the id of a mailbox of the account; sql.ErrNoRows.
+func (c *change) find(name string) (id int64, err error) {
+	return id, c.tx.Row(`SELECT id FROM mailboxes WHERE account = ? AND name = ? AND removed = 0`, c.account, name).Scan(&id)
+}
+
+// ensure is find for a mailbox that is made where it is missing.
+func (c *change) ensure(name, use string) (id int64, err error) {
+	if id, err = c.find(name); errors.Is(err, sql.ErrNoRows) {
+		return c.create(name, use)
+	}
+	return id, err
+}
+
+// create makes a mailbox that is not there, and those above it.
+func (c *change) create(name, use string) (id int64, err error) {
+	var n int64
+	if err := c.tx.Row(`SELECT count(*) FROM mailboxes WHERE account = ?`, c.account).Scan(&n); err != nil {
+		return 0, err
+	}
+	if n >= maxBoxes {
+		return 0, refusal{fmt.Errorf("an account can have %d mailboxes", maxBoxes)}
+	}
+	if i := strings.LastIndexByte(name, '/'); i > 0 {
+		if _, err := c.ensure(name[:i], ""); err != nil {
+			return 0, err
+		}
+	}
+	validity, err := c.uidValidity()
+	if err != nil {
+		return 0, err
+	}
+	id = store.NewID()
+	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, special) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use)
+	return id, err
+}
+
+// uidValidity is one that no mailbox of the account has had (RFC 9051 §2.3.1.1).
+func (c *change) uidValidity() (v int64, err error) {
+	err = c.tx.Row(`UPDATE mail_accounts SET uidvalidity = CASE WHEN uidvalidity < ? THEN ? ELSE uidvalidity + 1 END WHERE account = ? RETURNING uidvalidity`,
+		c.now().Unix(), c.now().Unix(), c.account).Scan(&v)
+	return v, err
+}
+
+// Create makes a mailbox, and those above it that are missing. use is a special use or "".
+// ErrMailboxExists, *NameError.
+func (s *Store) Create(ctx context.Context, account, name, use string) (mailbox.Box, error) {
+	name, err := boxName(strings.TrimSuffix(name, "/"))
+	if err != nil {
+		return mailbox.Box{}, err
+	}
+	b, err := store.Write(ctx, s.DB, func(tx *store.Tx) (b mailbox.Box, err error) {
+		c, err := s.change(tx, account, usage{})
+		if err != nil {
+			return b, err
+		}
+		if _, err = c.find(name); err == nil {
+			return b, ErrMailboxExists
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return b, err
+		}
+		if err := c.freeUse(use); err != nil {
+			return b, err
+		}
+		id, err := c.create(name, use)
+		if err != nil {
+			return b, err
+		}
+		return byID(tx, id)
+	})
+	return b, named(err, name)
+}
+
+// freeUse refuses a special use that another mailbox of the account has (RFC 6154 §3).
+func (c *change) freeUse(use string) error {
+	if use == "" {
+		return nil
+	}
+	var other string
+	err := c.tx.Row(`SELECT name FROM mailboxes WHERE account = ? AND special = ? AND removed = 0`, c.account, use).Scan(&other)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		err = refusal{fmt.Errorf("%w for %s: %q", ErrMailboxExists, use, other)}
+	}
+	return err
+}
+
+// Subscribe says whether clients are to show a mailbox. ErrNoSuchMailbox.
+func (s *Store) Subscribe(ctx context.Context, account, name string, is bool) error {
+	name, err := boxName(name)
+	if err != nil {
+		return err
+	}
+	return named(s.DB.Write(ctx, func(tx *store.Tx) error {
+		c, err := s.change(tx, account, usage{})
+		if err != nil {
+			return err
+		}
+		id, err := c.find(name)
+		if err == nil {
+			_, err = tx.Exec(`UPDATE mailboxes SET subscribed = ? WHERE id = ?`, is, id)
+		}
+		return err
+	}), name)
+}

@@ -1,0 +1,174 @@
+package mailboxes
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+)
+
+// maxKeyword is how long a keyword may be, in octets.
+const maxKeyword = 100
+
+// Keywords are those of an account, by number; one that is "" is free.
+func (s *Store) Keywords(ctx context.Context, account string) ([]string, error) {
+	words, err := store.Read(ctx, s.DB, func(tx *store.Tx) ([]string, error) { return keywords(tx, account) })
+	if err != nil {
+		return nil, fmt.Errorf("keywords of %s: %w", account, err)
+	}
+	return words, nil
+}
+
+func keywords(tx *store.Tx, account string) ([]string, error) {
+	all, err := store.Column[string](tx, `SELECT keywords FROM mail_accounts WHERE account = ?`, account)
+	if err != nil || len(all) == 0 || all[0] == "" {
+		return nil, err
+	}
+	words := strings.Split(all[0], " ")
+	for i, w := range words {
+		if w == freeKeyword {
+			words[i] = ""
+		}
+	}
+	return words, nil
+}
+
+// freeKeyword stands for a number without a keyword; no keyword can be that (RFC 9051 §9, atom).
+const freeKeyword = "()"
+
+// flags are those that words name; a keyword that the account has not had gets a number.
+// ErrTooManyKeywords.
+func (c *change) flags(words []string) (f mailbox.Flags, err error) {
+	var unknown []string
+	for _, w := range words {
+		if flag, ok := mailbox.SystemFlag(w); ok {
+			f |= flag
+		} else if !strings.EqualFold(w, `\Recent`) {
+			unknown = append(unknown, w)
+		}
+	}
+	if len(unknown) == 0 {
+		return f, nil
+	}
+	has, err := keywords(c.tx, c.account)
+	if err != nil {
+		return 0, err
+	}
+	was := len(has)
+	for _, w := range unknown {
+		n, err := c.number(&has, w)
+		if err != nil {
+			return 0, err
+		}
+		f |= mailbox.Keyword(n)
+	}
+	if len(has) > was {
+		_, err = c.tx.Exec(`UPDATE mail_accounts SET keywords = ? WHERE account = ?`, strings.Join(has, " "), c.account)
+	}
+	return f, err
+}
+
+// number is that of a keyword, which is the same in any case (RFC 9051 §2.3.2).
+func (c *change) number(has *[]string, w string) (int, error) {
+	for n, k := range *has {
+		if strings.EqualFold(k, w) {
+			return n, nil
+		}
+	}
+	switch {
+	case w == "" || len(w) > maxKeyword || strings.ContainsFunc(w, notAtom):
+		return 0, refusal{fmt.Errorf("%.100q is no keyword: up to %d characters of an atom are", w, maxKeyword)}
+	case len(*has) == mailbox.MaxKeywords:
+		return 0, ErrTooManyKeywords
+	}
+	*has = append(*has, w)
+	return len(*has) - 1, nil
+}
+
+// notAtom tells characters that an atom cannot have (RFC 9051 §9).
+func notAtom(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r) }
+
+// FlagChange is what is to become of flags.
+type FlagChange struct {
+	Mode           byte     // '=' these and no others, '+' these too, '-' not these
+	Flags          []string // as IMAP spells them
+	UnchangedSince *uint64  // nil: whatever the modseq is (RFC 7162 §3.1.3)
+}
+
+// FlagResult is what became of it.
+type FlagResult struct {
+	ModSeq   uint64          // of the messages that changed
+	Modified []mailbox.Range // these have changed since UnchangedSince, and were left alone
+}
+
+// SetFlags changes flags of the messages of a mailbox in uids. Those that have them already
+// keep their modseq. ErrNoSuchMailbox, ErrTooManyKeywords.
+func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f FlagChange) (r FlagResult, err error) {
+	err = s.in(ctx, box, func(c *change) error {
+		r = FlagResult{ModSeq: c.modseq}
+		set, err := c.flags(f.Flags)
+		if err != nil {
+			return err
+		}
+		var by counters
+		for _, g := range uids {
+			if f.UnchangedSince != nil {
+				late, err := store.Column[uint32](c.tx, `SELECT uid FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq > ? ORDER BY uid`,
+					box, int64(g.Low), int64(g.High), signed(*f.UnchangedSince))
+				if err != nil {
+					return err
+				}
+				r.Modified = append(r.Modified, mailbox.Ranges(late)...)
+			}
+			d, err := c.setFlags(box, g, f, set)
+			if err != nil {
+				return err
+			}
+			by.unseen, by.deleted = by.unseen+d.unseen, by.deleted+d.deleted
+		}
+		return c.touch(box, by)
+	})
+	if err != nil {
+		return FlagResult{}, fmt.Errorf("set flags: %w", err)
+	}
+	return r, nil
+}
+
+// signed is a modseq for a column; one that no message can have is the highest.
+func signed(modseq uint64) int64 { return int64(min(modseq, 1<<63-1)) }
+
+// setFlags changes one range, and says what that does to the counters.
+func (c *change) setFlags(box int64, g mailbox.Range, f FlagChange, set mailbox.Flags) (by counters, err error) {
+	keep, add := int64(-1), int64(set)
+	switch f.Mode {
+	case '=':
+		keep = 0
+	case '-':
+		keep, add = ^int64(set), 0
+	}
+	since := int64(1<<63 - 1)
+	if f.UnchangedSince != nil {
+		since = signed(*f.UnchangedSince)
+	}
+	const some = ` FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq <= ? AND flags <> ((flags & ?) | ?)`
+	args := []any{box, int64(g.Low), int64(g.High), since, keep, add}
+	var n, seen, deleted int64
+	err = c.tx.Row(`SELECT count(*), coalesce(sum(flags & 1), 0), coalesce(sum((flags >> 3) & 1), 0)`+some, args...).Scan(&n, &seen, &deleted)
+	if err != nil || n == 0 {
+		return by, err
+	}
+	after := func(bit mailbox.Flags, had int64) int64 { // how many have it then
+		switch {
+		case mailbox.Flags(add)&bit != 0:
+			return n
+		case mailbox.Flags(keep)&bit == 0:
+			return 0
+		}
+		return had
+	}
+	_, err = c.tx.Exec(`UPDATE mailbox_entries SET flags = (flags & ?) | ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq <= ? AND flags <> ((flags & ?) | ?)`,
+		append([]any{keep, add, int64(c.modseq)}, args...)...)
+	return counters{unseen: seen - after(mailbox.Seen, seen), deleted: after(mailbox.Deleted, deleted) - deleted}, err
+}

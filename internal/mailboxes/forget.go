@@ -1,0 +1,212 @@
+package mailboxes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"waxwing/internal/body"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+)
+
+// How long what was removed is remembered, and how much is done in one transaction: nobody
+// waits for it for long (MBX-3).
+const (
+	// goneDays is how long clients can learn what has gone since they looked last (RFC 7162).
+	goneDays    = 90
+	forgetBatch = 200
+)
+
+// Bounds are what a mailbox is to hold no more of; 0 is no bound.
+type Bounds struct {
+	Messages int
+	Octets   int64
+	Before   time.Time // what came earlier goes
+	Erase    bool      // cannot be brought back
+}
+
+// kept is a message of a mailbox that has bounds.
+type kept struct{ uid, size, saved int64 }
+
+// beyond are the UIDs of those to be removed of all that a mailbox has, newest first.
+func (b Bounds) beyond(all []kept) (doomed []uint32) {
+	var octets int64
+	for i, k := range all {
+		octets += k.size
+		old := !b.Before.IsZero() && k.saved < store.Time(b.Before)
+		if b.Messages > 0 && i >= b.Messages || b.Octets > 0 && octets > b.Octets || old {
+			doomed = append(doomed, uint32(k.uid))
+		}
+	}
+	return doomed
+}
+
+// Keep removes from a mailbox what is beyond bounds, the oldest first. A mailbox that is not
+// there has nothing.
+func (s *Store) Keep(ctx context.Context, account, name string, bounds Bounds) error {
+	b, err := s.Box(ctx, account, name)
+	if errors.Is(err, ErrNoSuchMailbox) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := store.List(ctx, s.DB, func(r store.Row) (k kept, err error) { return k, r.Scan(&k.uid, &k.size, &k.saved) },
+		`SELECT e.uid, m.size, e.saved FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = ? ORDER BY e.uid DESC`, b.ID)
+	if err != nil {
+		return fmt.Errorf("look what is in mailbox %q: %w", name, err)
+	}
+	doomed := bounds.beyond(all)
+	for len(doomed) > 0 {
+		some := doomed[:min(len(doomed), forgetBatch)]
+		doomed = doomed[len(some):]
+		slices.Sort(some)
+		if _, _, err := s.Remove(ctx, b.ID, mailbox.Ranges(some)); err != nil {
+			return fmt.Errorf("empty mailbox %q: %w", name, err)
+		}
+	}
+	if bounds.Erase {
+		return s.erase(ctx, `g.mailbox = ?`, b.ID)
+	}
+	return nil
+}
+
+// Forget erases what was removed before a time, and what is no longer to be remembered of it at
+// all; mailboxes that were deleted then go, too.
+func (s *Store) Forget(ctx context.Context, before time.Time) error {
+	if err := s.erase(ctx, `g.removed < ?`, store.Time(before)); err != nil {
+		return err
+	}
+	if err := s.forgetGone(ctx, s.now().AddDate(0, 0, -goneDays)); err != nil {
+		return err
+	}
+	return s.DB.Prune(ctx, "mailboxes", store.Old{Query: `DELETE FROM mailboxes WHERE removed > 0 AND removed < ?
+		AND NOT EXISTS (SELECT 1 FROM mailbox_gone g WHERE g.mailbox = mailboxes.id) AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mailbox = mailboxes.id)`, Before: store.Time(before)})
+}
+
+// erase takes the content of what was removed away for good, some at a time.
+func (s *Store) erase(ctx context.Context, which string, arg int64) error {
+	bodies := body.Store{DB: s.DB, Now: s.now}
+	for {
+		mails, err := store.List(ctx, s.DB, store.Value[int64], `SELECT g.mail FROM mailbox_gone g WHERE g.mail <> 0 AND `+which+` LIMIT ?`, arg, int64(forgetBatch))
+		if err != nil {
+			return fmt.Errorf("look for removed messages: %w", err)
+		}
+		for _, m := range mails {
+			left, err := store.Write(ctx, s.DB, func(tx *store.Tx) (int64, error) { return eraseOne(tx, m, which, arg) })
+			if err == nil && left != 0 {
+				err = bodies.Remove(ctx, left)
+			}
+			if err != nil {
+				return fmt.Errorf("erase a removed message: %w", err)
+			}
+		}
+		if len(mails) < forgetBatch {
+			return nil
+		}
+	}
+}
+
+// eraseOne makes that a removed message cannot be brought back, and erases its mail where nothing else
+// has it. of is the body that has lost a user then.
+func eraseOne(tx *store.Tx, mail int64, which string, arg int64) (of int64, err error) {
+	// First the mail itself: others who would erase it wait.
+	err = tx.Row(`SELECT body FROM mails WHERE id = ?`+tx.Wait(), mail).Scan(&of)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, err
+	}
+	if _, err := tx.Exec(`UPDATE mailbox_gone AS g SET mail = 0 WHERE g.mail = ? AND `+which, mail, arg); err != nil || of == 0 {
+		return 0, err
+	}
+	n, err := tx.Exec(`DELETE FROM mails WHERE id = ? AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = mails.id)
+		AND NOT EXISTS (SELECT 1 FROM mailbox_gone g WHERE g.mail = mails.id)`, mail)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	if err := body.Drop(tx, of); err != nil && !errors.Is(err, body.ErrGone) {
+		return 0, err
+	}
+	return of, nil
+}
+
+// forgetGone forgets that messages have been there, with the modseq up to which that is so.
+func (s *Store) forgetGone(ctx context.Context, before time.Time) error {
+	accounts, err := store.List(ctx, s.DB, store.Value[string], `SELECT DISTINCT b.account FROM mailbox_gone g JOIN mailboxes b ON b.id = g.mailbox WHERE g.removed < ? AND g.mail = 0`, store.Time(before))
+	for _, a := range accounts {
+		err = errors.Join(err, s.DB.Write(ctx, func(tx *store.Tx) error {
+			const old = ` FROM mailbox_gone WHERE removed < ? AND mail = 0 AND mailbox IN (SELECT id FROM mailboxes WHERE account = ?)`
+			_, err := tx.Exec(`UPDATE mail_accounts SET pruned = coalesce((SELECT max(modseq)`+old+` AND modseq > mail_accounts.pruned), pruned) WHERE account = ?`, store.Time(before), a, a)
+			if err == nil {
+				_, err = tx.Exec(`DELETE`+old, store.Time(before), a)
+			}
+			return err
+		}))
+	}
+	if err != nil {
+		return fmt.Errorf("forget what was removed long ago: %w", err)
+	}
+	return nil
+}
+
+// Removed is a message that can be brought back.
+type Removed struct {
+	mailbox.Message
+	Removed time.Time
+}
+
+const removedColumns = mailColumns + `, CASE WHEN b.was = '' THEN b.name ELSE b.was END, g.uid, g.flags, g.modseq, g.removed
+	FROM mailbox_gone g JOIN mails m ON m.id = g.mail JOIN mailboxes b ON b.id = g.mailbox`
+
+func scanRemoved(r store.Row) (m Removed, err error) {
+	var received, flags, removed int64
+	err = r.Scan(append(mailFields(&m.Mail, &received), &m.Mailbox, &m.Entry.UID, &flags, &m.Entry.ModSeq, &removed)...)
+	m.Received, m.Entry.Flags, m.Entry.Mail, m.Removed = store.FromTime(received), mailbox.Flags(flags), m.ID, store.FromTime(removed)
+	return m, err
+}
+
+// Removed lists what an account has removed and can have back, the latest first, up to limit. What
+// lies elsewhere, as after a move, is not among it.
+func (s *Store) Removed(ctx context.Context, account string, limit int) ([]Removed, error) {
+	all, err := store.List(ctx, s.DB, scanRemoved, removedColumns+` WHERE m.account = ? AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = m.id)
+		ORDER BY g.removed DESC, g.uid DESC LIMIT ?`, account, int64(limit))
+	if err != nil {
+		return nil, fmt.Errorf("removed messages of %s: %w", account, err)
+	}
+	return all, nil
+}
+
+// Undelete brings a removed mail back into the mailbox from which it went last, with the flags that it
+// had but \Deleted; a mailbox that was deleted is made again. ErrNoSuchMessage.
+func (s *Store) Undelete(ctx context.Context, mail int64) (where string, err error) {
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		m, err := scanRemoved(tx.Row(removedColumns+` WHERE g.mail = ? ORDER BY g.modseq DESC LIMIT 1`, mail))
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNoSuchMessage
+		}
+		if err != nil {
+			return err
+		}
+		where = m.Mailbox
+		c, err := s.change(tx, m.Account, usage{1, m.Size})
+		if err != nil {
+			return err
+		}
+		flags := m.Entry.Flags &^ mailbox.Deleted
+		box, uid, err := c.place(&box{account: m.Account, name: m.Mailbox, create: true}, flags, m.Size)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE mailbox_gone SET mail = 0 WHERE mail = ?`, mail); err != nil {
+			return err
+		}
+		return c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: mail, Saved: s.now()})
+	})
+	if err != nil {
+		return "", fmt.Errorf("bring a message back: %w", err)
+	}
+	return where, nil
+}

@@ -1,0 +1,208 @@
+package mailboxes
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+)
+
+// view is a mailbox as all sessions of this process see it: its UIDs in ascending order with
+// flags and modseq. It is brought up to date by what has changed since its own modseq.
+type view struct {
+	box int64
+
+	mu     sync.Mutex
+	loaded bool
+	modseq uint64 // of the mailbox when it was read last
+	uids   []uint32
+	flags  []mailbox.Flags
+	mods   []uint64
+	looks  map[*Look]struct{} // those to be told what changes
+}
+
+// views are those of the process.
+type views struct {
+	mu    sync.Mutex
+	byBox map[int64]*view
+	users map[int64]int
+	idle  []*view // without users, the one that was left last at the end
+}
+
+// maxIdle is how many messages the views have that nobody looks through: 20 octets each.
+const maxIdle = 500_000
+
+func (vs *views) get(box int64) *view {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if vs.byBox == nil {
+		vs.byBox, vs.users = map[int64]*view{}, map[int64]int{}
+	}
+	v := vs.byBox[box]
+	if v == nil {
+		v = &view{box: box, looks: map[*Look]struct{}{}}
+		vs.byBox[box] = v
+	}
+	vs.idle = slices.DeleteFunc(vs.idle, func(o *view) bool { return o == v })
+	vs.users[box]++
+	return v
+}
+
+// leave ends one use of a view, and forgets those that nobody has used for longest.
+func (vs *views) leave(v *view) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if vs.users[v.box]--; vs.users[v.box] > 0 {
+		return
+	}
+	delete(vs.users, v.box)
+	vs.idle = append(vs.idle, v)
+	total := 0
+	for i := len(vs.idle) - 1; i >= 0; i-- {
+		o := vs.idle[i]
+		o.mu.Lock()
+		n := len(o.uids) + 1000
+		o.mu.Unlock()
+		if total += n; total > maxIdle {
+			for _, old := range vs.idle[:i+1] {
+				delete(vs.byBox, old.box)
+			}
+			vs.idle = slices.Clone(vs.idle[i+1:])
+			return
+		}
+	}
+}
+
+// delta is what has changed in a mailbox after some modseq.
+type delta struct {
+	entries []mailbox.Entry // that have come or have other flags, ascending
+	gone    []uint32        // ascending
+}
+
+func scanEntry(r store.Row) (e mailbox.Entry, err error) {
+	var flags int64
+	err = r.Scan(&e.UID, &flags, &e.ModSeq)
+	e.Flags = mailbox.Flags(flags)
+	return e, err
+}
+
+// since reads what has changed after modseq.
+func since(tx *store.Tx, box int64, modseq uint64) (d delta, err error) {
+	d.entries, err = store.Collect(tx, scanEntry, `SELECT uid, flags, modseq FROM mailbox_entries WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(modseq))
+	if err == nil {
+		d.gone, err = store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(modseq))
+	}
+	return d, err
+}
+
+// refresh brings the view up to date. v.mu is held.
+func (v *view) refresh(tx *store.Tx) error {
+	b, err := byID(tx, v.box)
+	if err != nil {
+		return err
+	}
+	if v.loaded && b.ModSeq == v.modseq {
+		return nil
+	}
+	forgotten, err := prunedAfter(tx, b.Account, v.modseq)
+	if err != nil {
+		return err
+	}
+	if !v.loaded || forgotten {
+		return v.load(tx, b)
+	}
+	d, err := since(tx, v.box, v.modseq)
+	if err != nil {
+		return err
+	}
+	v.apply(d)
+	v.modseq = b.ModSeq
+	for l := range v.looks {
+		l.tell(d)
+	}
+	return nil
+}
+
+// prunedAfter reports that what went after modseq is not all remembered.
+func prunedAfter(tx *store.Tx, account string, modseq uint64) (bool, error) {
+	var pruned int64
+	err := tx.Row(`SELECT pruned FROM mail_accounts WHERE account = ?`, account).Scan(&pruned)
+	return pruned > signed(modseq), err
+}
+
+// load reads the whole mailbox.
+func (v *view) load(tx *store.Tx, b mailbox.Box) error {
+	old := v.uids
+	v.uids, v.flags, v.mods = make([]uint32, 0, b.Messages), make([]mailbox.Flags, 0, b.Messages), make([]uint64, 0, b.Messages)
+	err := tx.Each(func(r store.Row) error {
+		e, err := scanEntry(r)
+		v.add(e)
+		return err
+	}, `SELECT uid, flags, modseq FROM mailbox_entries WHERE mailbox = ? ORDER BY uid`, v.box)
+	if err != nil {
+		v.loaded, v.uids, v.flags, v.mods = false, nil, nil, nil
+		return err
+	}
+	if v.loaded {
+		d := delta{}
+		for _, u := range old {
+			if _, has := slices.BinarySearch(v.uids, u); !has {
+				d.gone = append(d.gone, u)
+			}
+		}
+		for i, u := range v.uids {
+			if v.mods[i] > v.modseq {
+				d.entries = append(d.entries, mailbox.Entry{UID: u, Flags: v.flags[i], ModSeq: v.mods[i]})
+			}
+		}
+		for l := range v.looks {
+			l.tell(d)
+		}
+	}
+	v.loaded, v.modseq = true, b.ModSeq
+	return nil
+}
+
+func (v *view) add(e mailbox.Entry) {
+	v.uids, v.flags, v.mods = append(v.uids, e.UID), append(v.flags, e.Flags), append(v.mods, e.ModSeq)
+}
+
+// apply puts what has changed into the view.
+func (v *view) apply(d delta) {
+	if len(d.gone) > 0 {
+		kept := 0
+		for i, u := range v.uids {
+			for len(d.gone) > 0 && d.gone[0] < u {
+				d.gone = d.gone[1:]
+			}
+			if len(d.gone) > 0 && d.gone[0] == u {
+				continue
+			}
+			v.uids[kept], v.flags[kept], v.mods[kept] = u, v.flags[i], v.mods[i]
+			kept++
+		}
+		v.uids, v.flags, v.mods = v.uids[:kept], v.flags[:kept], v.mods[:kept]
+	}
+	for _, e := range d.entries {
+		switch i, has := slices.BinarySearch(v.uids, e.UID); {
+		case has:
+			v.flags[i], v.mods[i] = e.Flags, e.ModSeq
+		case i == len(v.uids):
+			v.add(e)
+		}
+	}
+}
+
+// reading runs fn with the view locked and up to date.
+func (s *Store) reading(ctx context.Context, v *view, fn func(tx *store.Tx) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return s.DB.Read(ctx, func(tx *store.Tx) error {
+		if err := v.refresh(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}

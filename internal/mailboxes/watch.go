@@ -1,0 +1,51 @@
+package mailboxes
+
+import "context"
+
+// Watch returns a channel on which something is to be had whenever mail of the account may have
+// changed: at once after a change of this process, within a second after one of another
+// (MBX-6). What has changed, a Look tells. stop must be called.
+func (s *Store) Watch(account string) (wake <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	if s.feed.who == nil {
+		s.feed.who = map[string]map[chan struct{}]struct{}{}
+	}
+	if s.feed.who[account] == nil {
+		s.feed.who[account] = map[chan struct{}]struct{}{}
+	}
+	s.feed.who[account][c] = struct{}{}
+	return c, func() {
+		s.feed.mu.Lock()
+		defer s.feed.mu.Unlock()
+		if delete(s.feed.who[account], c); len(s.feed.who[account]) == 0 {
+			delete(s.feed.who, account)
+		}
+	}
+}
+
+// wake tells all who watch an account; "" is every account.
+func (f *feed) wake(account string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if account != "" {
+		wakeAll(f.who[account])
+		return
+	}
+	for _, some := range f.who {
+		wakeAll(some)
+	}
+}
+
+func wakeAll(some map[chan struct{}]struct{}) {
+	for c := range some {
+		select {
+		case c <- struct{}{}:
+		default: // it has something to look at already
+		}
+	}
+}
+
+// Run hears what other processes change, until ctx ends.
+func (s *Store) Run(ctx context.Context) error { return s.DB.Listen(ctx, channel, s.feed.wake) }
