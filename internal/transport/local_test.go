@@ -53,8 +53,8 @@ func TestLocalCopies(t *testing.T) {
 	l := &Local{Accounts: users{"bob": nil, "eve": nil, "broken": errors.New("disk")}}
 	res := l.Deliver(context.Background(), job("bob@b.test", "gone@b.test", "eve@b.test", "broken@b.test"), delivery.Bytes("x"))
 	want := []delivery.Copy{
-		{Recipient: 1, Address: "bob@b.test", Account: "bob", Mailbox: account.Inbox},
-		{Recipient: 3, Address: "eve@b.test", Account: "eve", Mailbox: account.Inbox},
+		{Recipient: 1, Address: "bob@b.test", Account: "bob", Mailbox: account.Inbox, Create: true},
+		{Recipient: 3, Address: "eve@b.test", Account: "eve", Mailbox: account.Inbox, Create: true},
 	}
 	if !reflect.DeepEqual(res.Copies, want) {
 		t.Errorf("%+v, want %+v", res.Copies, want)
