@@ -2,10 +2,14 @@ package structure
 
 // Decode reads what AppendBinary wrote. The error is ErrEncoding.
 func Decode(b []byte) (*Message, error) {
-	if len(b) == 0 || b[0] != version {
+	if len(b) == 0 || b[0]&^moved != version {
 		return nil, ErrEncoding
 	}
 	d := decoder{s: string(b[1:]), parts: MaxParts + 1}
+	var before int64
+	if b[0]&moved != 0 {
+		before = int64(d.uvarint() & (1<<31 - 1))
+	}
 	m := &Message{Root: &Part{}}
 	d.envelope(&m.Envelope)
 	m.References = d.string()
@@ -14,7 +18,19 @@ func Decode(b []byte) (*Message, error) {
 	if d.bad || d.i != len(d.s) {
 		return nil, ErrEncoding
 	}
+	if before > 0 {
+		m.Root.shift(before)
+		m.Root.Start = 0
+	}
 	return m, nil
+}
+
+// shift moves a part and what is in it behind n octets.
+func (p *Part) shift(n int64) {
+	p.Start, p.Body, p.End = p.Start+n, p.Body+n, p.End+n
+	for _, child := range p.Parts {
+		child.shift(n)
+	}
 }
 
 // decoder reads an encoding whose strings are pieces of one string. What it reads is nothing once

@@ -442,3 +442,37 @@ func BenchmarkRender(b *testing.B) {
 		out = m.AppendBody(m.AppendEnvelope(out[:0], true), true, true)
 	}
 }
+
+// What was kept of a message tells of it behind further header fields, too.
+func TestBehind(t *testing.T) {
+	t.Parallel()
+	const text = "Subject: x\r\nReferences: <a@b> <c@d>\r\nIn-Reply-To: <e@f>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: y\r\n\r\nz\r\n--b--\r\n"
+	const before = "Return-Path: <joe@example.org>\r\nDelivered-To: ann@example.net\r\n"
+	parse := func(s string) *Message {
+		m, err := Parse(strings.NewReader(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	kept, err := parse(text).AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(Behind(kept, len(before)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := parse(before + text); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got.Root, want.Root)
+	}
+	if got := strings.Join(got.Answers(), " "); got != "a@b c@d e@f" {
+		t.Errorf("it answers %s", got)
+	}
+	if again := Behind(Behind(kept, 5), 5); again[1] != 5 {
+		t.Errorf("%v was moved twice", again[:3])
+	}
+	if got := Behind(nil, 5); got != nil {
+		t.Error(got)
+	}
+}

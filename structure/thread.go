@@ -229,3 +229,13 @@ func (d *dateReader) zone() int {
 	}
 	return sign * (n/100*3600 + n%100*60)
 }
+
+// Answers are the messages that this one answers, as References and In-Reply-To name them, the
+// nearest last.
+func (m *Message) Answers() []string {
+	ids := MessageIDs(m.References)
+	if parent := MessageIDs(m.Envelope.InReplyTo); len(parent) > 0 && (len(ids) == 0 || ids[len(ids)-1] != parent[0]) {
+		ids = append(ids, parent[0])
+	}
+	return ids
+}

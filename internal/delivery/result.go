@@ -41,6 +41,10 @@ type Result struct {
 	// Recipients calls delivered into one. Whoever settles them writes those copies in the
 	// same transaction: a mailbox thus gets a message exactly once.
 	Copies []Copy
+	// Structure is how the message is built, for the mailboxes that get it (package structure), and
+	// References are the messages that it answers, the nearest last.
+	Structure  []byte   `json:"-"`
+	References []string `json:"-"`
 	// Forwards are messages that go on to others. Whoever settles their recipients queues them
 	// in the same transaction.
 	Forwards []Forward `json:",omitempty"`

@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/structure"
 )
 
 // maxDeliveredTo bounds the Delivered-To fields of one copy.
@@ -115,7 +116,7 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 	m := &mailbox.Mail{ID: store.NewID(), Sender: d.Sender, Recipient: b.addresses[0], Size: size, Received: d.Received, MessageID: d.MessageID,
 		Facts: d.Facts, Evidence: b.evidence}
 	if b.replaced == 0 {
-		m.Structure = d.Structure
+		m.Structure = structure.Behind(d.Structure, len(h))
 	}
 	if m.Thread, err = c.thread(m.ID, d.References); err != nil {
 		return false, err

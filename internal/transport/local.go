@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/mailbox"
 	"waxwing/internal/reason"
 	"waxwing/smtp"
+	"waxwing/structure"
 )
 
 // Accounts says whose an address is; *accounts.Store is one.
@@ -72,9 +73,30 @@ func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conte
 		res.Recipients = append(res.Recipients, rr)
 		res.Forwards = append(res.Forwards, f...)
 	}
+	if len(res.Copies) > 0 {
+		res.Structure, res.References = built(c)
+	}
 	l.away(ctx, job, c, away, &res)
 	res.Ended = l.now()
 	return res
+}
+
+// built finds out how a message is built and which it answers (MBX-2); of one that cannot be read,
+// nothing: whoever asks for it in its mailbox finds out then.
+func built(c delivery.Content) (kept []byte, references []string) {
+	r, err := c.Open()
+	if err != nil {
+		return nil, nil
+	}
+	defer r.Close()
+	m, err := structure.Parse(r)
+	if err != nil {
+		return nil, nil
+	}
+	if kept, err = m.AppendBinary(nil); err != nil {
+		return nil, nil
+	}
+	return kept, m.Answers()
 }
 
 // resolve finds the mailbox of a recipient, or says why there is none.
