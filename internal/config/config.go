@@ -23,6 +23,7 @@ type Config struct {
 	Incoming  Incoming  `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
 	Junk      Junk      `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
 	Milters   []Milter  `toml:"milter" doc:"One table for each milter, in the order in which they are asked, about each message before it is taken; docs/operating/milters.md tells what they can do. Each sees the message as those before it have left it."`
+	Mail      Mail      `toml:"mail" doc:"What accounts keep in their mailboxes, and for how long."`
 	Limits    Limits    `toml:"limits" doc:"Bounds on what one client or one message may use."`
 	Sendmail  Sendmail  `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
 	API       API       `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
@@ -245,6 +246,15 @@ const (
 	SuccessAlways ReportSuccess = "always"
 	SuccessNever  ReportSuccess = "never"
 )
+
+// Mail is what accounts keep (MBX-3, MBX-4, MBX-5).
+type Mail struct {
+	Quota          Size          `toml:"quota" example:"10GiB" doc:"Octets that an account can keep, all copies counted. Over it, mail for the account is answered 452 for over_quota_grace and 552 after that, and what mail programs add is refused. What was accepted before is delivered all the same. 0: no bound."`
+	QuotaMessages  int           `toml:"quota_messages" min:"0" max:"100000000" example:"1000000" doc:"Messages that an account can keep, in the same way. 0: no bound."`
+	OverQuotaGrace time.Duration `toml:"over_quota_grace" max:"8760h" doc:"How long mail for an account that is over its quota is put off, so that it comes once there is room; after that it is refused."`
+	Undelete       time.Duration `toml:"undelete" max:"8760h" doc:"How long a message or mailbox that was removed can be brought back (\"waxwing mail undelete\"). Its octets count in no quota, and stay in the store until then."`
+	ExpungeTrash   time.Duration `toml:"expunge_trash" max:"87600h" doc:"Age at which messages in Trash and Junk are removed, counted from when they were put there. \"0s\": never."`
+}
 
 // Limits are bounds (INB-3).
 type Limits struct {

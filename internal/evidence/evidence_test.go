@@ -1,6 +1,9 @@
 package evidence
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -74,4 +77,96 @@ func TestTeach(t *testing.T) {
 			t.Errorf("Rspamd hears %s", got)
 		}
 	})
+}
+
+// What owners move into Junk or out of it is learnt within a second or so; one that cannot be holds up no
+// other and does not come again (JNK-2).
+func TestMovesTeach(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx := t.Context()
+		must((&accounts.Store{DB: db}).AddAccount(ctx, "joe", "correct horse"))
+		boxes := &mailboxes.Store{DB: db}
+		var all []mailboxes.Appended
+		for _, text := range []string{"cheap pills today", "minutes of the meeting"} {
+			all = append(all, mailboxes.Appended{Content: delivery.Bytes("Subject: x\r\n\r\n" + text)})
+		}
+		inbox, _, err := func() (mailbox.Box, []uint32, error) {
+			if _, err := boxes.Box(ctx, "joe", ""); err != nil {
+				return mailbox.Box{}, nil, err
+			}
+			return boxes.Append(ctx, "joe", "INBOX", all)
+		}()
+		must(err)
+		_, err = boxes.Move(ctx, inbox.ID, mailbox.All(), "Junk")
+		must(err)
+		teacher := &Teacher{DB: db, Boxes: boxes, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		model := func() classifier.Model {
+			m, err := (&classifier.Store{DB: db, Now: time.Now}).Model(ctx, "joe")
+			must(err)
+			return m
+		}
+		run, end := context.WithCancel(ctx)
+		defer end()
+		go teacher.Run(run)
+		wait := func(good, junk int64) {
+			t.Helper()
+			for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+				m := model()
+				left, err := boxes.Lessons(ctx, 10)
+				must(err)
+				if m.Good == good && m.Junk == junk && len(left) == 0 {
+					return
+				}
+				if time.Now().After(until) {
+					t.Fatalf("%+v, %d lessons left, want %d good and %d junk", m, len(left), good, junk)
+				}
+			}
+		}
+		wait(0, 2)
+		junk, err := boxes.Box(ctx, "joe", "Junk")
+		must(err)
+		_, err = boxes.Move(ctx, junk.ID, []mailbox.Range{{Low: 2, High: 2}}, "Archive")
+		must(err)
+		wait(1, 1)
+	})
+}
+
+// BenchmarkLearnMove is how long one move takes to be learnt: under 5 ms is asked.
+func BenchmarkLearnMove(b *testing.B) {
+	db := storetest.Open(b)
+	ctx := b.Context()
+	boxes := &mailboxes.Store{DB: db}
+	if err := (&accounts.Store{DB: db}).AddAccount(ctx, "joe", "correct horse"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := boxes.Box(ctx, "joe", ""); err != nil {
+		b.Fatal(err)
+	}
+	text := strings.Builder{}
+	for i := range 1500 {
+		fmt.Fprintf(&text, "word%d ", i%400)
+	}
+	box, _, err := boxes.Append(ctx, "joe", "INBOX", []mailboxes.Appended{{Content: delivery.Bytes("Subject: x\r\n\r\n" + text.String())}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	list, err := boxes.List(ctx, "joe", box.Name, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	teacher := &Teacher{DB: db, Boxes: boxes, Now: time.Now}
+	class := mailbox.IsGood
+	for b.Loop() {
+		class = mailbox.IsGood + mailbox.IsJunk - class
+		if err := teacher.Teach(ctx, list[0].ID, class); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"waxwing/internal/bayes"
@@ -25,6 +26,7 @@ type Teacher struct {
 	Now   func() time.Time
 	// Rspamd learns too, where the configuration has it; nil: none does.
 	Rspamd *rspamd.Client
+	Log    *slog.Logger // of Run
 }
 
 // Boxes are the mailboxes; *mailboxes.Store is that.
@@ -32,6 +34,9 @@ type Boxes interface {
 	Open(ctx context.Context, id int64) (delivery.Content, mailbox.Message, error)
 	// Taught notes what a message was learnt as, and returns what it was before.
 	Taught(tx *store.Tx, id int64, class mailbox.Class) (was mailbox.Class, err error)
+	// Lessons are what owners have taught by moving mail; Learnt ends one.
+	Lessons(ctx context.Context, limit int) ([]mailbox.Lesson, error)
+	Learnt(ctx context.Context, l mailbox.Lesson) error
 }
 
 // Teach has the account of a message learn it as class; Unknown takes back what was learnt.
@@ -68,6 +73,41 @@ func (t *Teacher) Teach(ctx context.Context, id int64, class mailbox.Class) erro
 		return fmt.Errorf("message %s is learnt, but not by Rspamd: %w", delivery.ID(id), err)
 	}
 	return nil
+}
+
+// Run learns what owners of accounts have taught by moving mail into Junk and out of it, until ctx
+// ends; each within a second or so.
+func (t *Teacher) Run(ctx context.Context) error {
+	for {
+		for t.some(ctx) && ctx.Err() == nil {
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// lessonsAtOnce is how many lessons are read at a time.
+const lessonsAtOnce = 50
+
+// some learns some lessons, and tells whether there may be more.
+func (t *Teacher) some(ctx context.Context) (more bool) {
+	lessons, err := t.Boxes.Lessons(ctx, lessonsAtOnce)
+	for _, l := range lessons {
+		// One that cannot be learnt does not come again: its mail is gone, or Rspamd away.
+		if err := t.Teach(ctx, l.Mail, l.Class); err != nil && ctx.Err() == nil {
+			t.Log.Warn("what was moved into Junk or out of it is not learnt", "error", err)
+		}
+		if err = t.Boxes.Learnt(ctx, l); err != nil {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		t.Log.Warn("what was moved into Junk or out of it is not learnt", "error", err)
+	}
+	return err == nil && len(lessons) == lessonsAtOnce
 }
 
 // Forget forgets what an account has taught, and its correspondents.

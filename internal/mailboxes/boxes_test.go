@@ -367,3 +367,104 @@ func TestAppend(t *testing.T) {
 		}))
 	})
 }
+
+// What is put into Junk and taken out of it is to be learnt, once for each message (JNK-2).
+func TestLessons(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		var ids []int64
+		for range 3 {
+			msg, err := deliver(t, db, m, "joe", "", "a@b.test", []byte("x"))
+			must(t, err)
+			ids = append(ids, msg.ID)
+		}
+		move := func(from string, uid uint32, to string, want ...mailbox.Lesson) {
+			t.Helper()
+			b, err := m.Box(ctx, "joe", from)
+			must(t, err)
+			_, err = m.Move(ctx, b.ID, []mailbox.Range{{Low: uid, High: uid}}, to)
+			must(t, err)
+			got, err := m.Lessons(ctx, 10)
+			must(t, err)
+			slices.SortFunc(got, func(a, b mailbox.Lesson) int { return int(a.Mail - b.Mail) })
+			if !slices.Equal(got, want) {
+				t.Errorf("%d of %s to %s: %v, want %v", uid, from, to, got, want)
+			}
+		}
+		move("INBOX", 1, "Archive")
+		move("INBOX", 2, "Junk", mailbox.Lesson{Mail: ids[1], Class: mailbox.IsJunk})
+		move("INBOX", 3, "Junk", mailbox.Lesson{Mail: ids[1], Class: mailbox.IsJunk}, mailbox.Lesson{Mail: ids[2], Class: mailbox.IsJunk})
+		move("Junk", 1, "INBOX", mailbox.Lesson{Mail: ids[1], Class: mailbox.IsGood}, mailbox.Lesson{Mail: ids[2], Class: mailbox.IsJunk})
+		must(t, m.Learnt(ctx, mailbox.Lesson{Mail: ids[1], Class: mailbox.IsJunk})) // of before
+		must(t, m.Learnt(ctx, mailbox.Lesson{Mail: ids[2], Class: mailbox.IsJunk}))
+		move("Junk", 2, "Trash", mailbox.Lesson{Mail: ids[1], Class: mailbox.IsGood})
+		// One that is gone teaches nothing, and is forgotten with it.
+		b, err := m.Box(ctx, "joe", "INBOX")
+		must(t, err)
+		_, _, err = m.Remove(ctx, b.ID, mailbox.All())
+		must(t, err)
+		if got, err := m.Lessons(ctx, 10); err != nil || len(got) > 0 {
+			t.Error(got, err)
+		}
+		must(t, m.Forget(ctx, time.Now().Add(time.Hour)))
+		if n := count(t, db, "mail_lessons"); n != 0 {
+			t.Errorf("%d lessons are left", n)
+		}
+	})
+}
+
+// Trash and Junk empty themselves of what has lain there for long (MBX-4).
+func TestEmptyTrash(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		now := time.Now()
+		_, err := m.Boxes(ctx, "joe")
+		must(t, err)
+		for _, age := range []int{40, 20} {
+			m.Now = func() time.Time { return now.AddDate(0, 0, -age) }
+			for _, box := range []string{"Trash", "Junk", "INBOX"} {
+				_, _, err := m.Append(ctx, "joe", box, []mailboxes.Appended{{Content: delivery.Bytes([]byte("x"))}})
+				must(t, err)
+			}
+		}
+		m.Now = nil
+		must(t, m.EmptyTrash(ctx, now.AddDate(0, 0, -30)))
+		for box, want := range map[string]int64{"Trash": 1, "Junk": 1, "INBOX": 2} {
+			if b, err := m.Box(ctx, "joe", box); err != nil || b.Messages != want {
+				t.Errorf("%s has %d messages, want %d, %v", box, b.Messages, want, err)
+			}
+		}
+	})
+}
+
+// An account is full for now, and after a while for good, until it has room again (MBX-5).
+func TestFull(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		now := time.Now()
+		m.Now = func() time.Time { return now }
+		m.Quota = mailboxes.Quota{Messages: 1, Grace: time.Hour}
+		is := func(want mailbox.Fullness) {
+			t.Helper()
+			for range 2 {
+				if got, err := m.Fullness(ctx, "joe"); err != nil || got != want {
+					t.Errorf("%d, want %d, %v", got, want, err)
+				}
+			}
+		}
+		is(mailbox.HasRoom)
+		_, err := deliver(t, db, m, "joe", "", "a@b.test", []byte("x"))
+		must(t, err)
+		is(mailbox.FullNow)
+		now = now.Add(time.Hour)
+		is(mailbox.FullLong)
+		b, err := m.Box(ctx, "joe", "")
+		must(t, err)
+		_, _, err = m.Remove(ctx, b.ID, mailbox.All())
+		must(t, err)
+		is(mailbox.HasRoom)
+		_, err = deliver(t, db, m, "joe", "", "a@b.test", []byte("x"))
+		must(t, err)
+		is(mailbox.FullNow)
+	})
+}

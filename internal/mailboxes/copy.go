@@ -33,6 +33,10 @@ func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, t
 		return out, err
 	}
 	err = s.in(ctx, box, func(c *change) error {
+		from, err := byID(c.tx, box)
+		if err != nil {
+			return err
+		}
 		id, err := c.find(to)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = ErrNoSuchMailbox
@@ -40,11 +44,22 @@ func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, t
 		if err != nil {
 			return err
 		}
-		if out, err = c.copy(box, uids, id); err != nil || !move {
+		if out, err = c.copy(box, uids, id); err != nil {
 			return err
 		}
-		_, err = c.remove(box, out.From, "", false)
-		return err
+		if move {
+			if _, err = c.remove(box, out.From, "", false); err != nil {
+				return err
+			}
+		} else if err = c.room(usage{}); err != nil {
+			return err
+		}
+		dest, err := byID(c.tx, id)
+		if err != nil {
+			return err
+		}
+		// A client without MOVE copies, and removes what is left.
+		return c.learn(id, out.To, mailbox.LessonOf(from.Use, dest.Use))
 	})
 	return out, named(err, to)
 }

@@ -75,6 +75,21 @@ func (s *Store) Keep(ctx context.Context, account, name string, bounds Bounds) e
 	return nil
 }
 
+// EmptyTrash removes what has lain in Trash and Junk since before a time (MBX-4).
+func (s *Store) EmptyTrash(ctx context.Context, before time.Time) error {
+	type place struct{ account, name string }
+	places, err := store.List(ctx, s.DB, func(r store.Row) (p place, err error) { return p, r.Scan(&p.account, &p.name) },
+		`SELECT account, name FROM mailboxes b WHERE special IN (?, ?) AND removed = 0 AND messages > 0 AND
+			EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mailbox = b.id AND e.saved < ?)`, mailbox.UseTrash, mailbox.UseJunk, store.Time(before))
+	if err != nil {
+		return fmt.Errorf("look for old messages in Trash and Junk: %w", err)
+	}
+	for _, p := range places {
+		err = errors.Join(err, s.Keep(ctx, p.account, p.name, Bounds{Before: before})) // the others' all the same
+	}
+	return err
+}
+
 // Forget erases what was removed before a time, and what is no longer to be remembered of it at
 // all; mailboxes that were deleted then go, too.
 func (s *Store) Forget(ctx context.Context, before time.Time) error {
@@ -125,6 +140,9 @@ func eraseOne(tx *store.Tx, mail int64, which string, arg int64) (of int64, err 
 	n, err := tx.Exec(`DELETE FROM mails WHERE id = ? AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = mails.id)
 		AND NOT EXISTS (SELECT 1 FROM mailbox_gone g WHERE g.mail = mails.id)`, mail)
 	if err != nil || n == 0 {
+		return 0, err
+	}
+	if _, err := tx.Exec(`DELETE FROM mail_lessons WHERE mail = ?`, mail); err != nil {
 		return 0, err
 	}
 	if err := body.Drop(tx, of); err != nil && !errors.Is(err, body.ErrGone) {

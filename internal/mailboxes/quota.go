@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
+	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
 )
 
@@ -13,12 +15,53 @@ import (
 type Quota struct {
 	Octets   int64
 	Messages int64
+	// Grace is how long mail for an account that is full is put off; after that it is refused.
+	Grace time.Duration
 }
 
 // Usage is what an account keeps, and may keep.
 type Usage struct {
 	Messages, Octets int64
 	Max              Quota
+}
+
+func (q Quota) bounds() bool { return q.Octets > 0 || q.Messages > 0 }
+
+// Fullness is whether mail for an account is taken, and remembers since when it is not.
+func (s *Store) Fullness(ctx context.Context, account string) (mailbox.Fullness, error) {
+	if !s.Quota.bounds() {
+		return mailbox.HasRoom, nil
+	}
+	u := Usage{Max: s.Quota}
+	var since int64
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT messages, octets, full_since FROM mail_accounts WHERE account = ?`, account).Scan(&u.Messages, &u.Octets, &since)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return mailbox.HasRoom, nil
+	}
+	now, over := s.now(), u.Over()
+	if err == nil && over != (since != 0) {
+		mark := int64(0)
+		if over {
+			mark = store.Time(now)
+		}
+		err = s.DB.WriteSoon(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`UPDATE mail_accounts SET full_since = ? WHERE account = ? AND full_since = ?`, mark, account, since)
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("whether the account %s is full: %w", account, err)
+	}
+	return mailbox.FullnessOf(over, fullSince(since), now, s.Quota.Grace), nil
+}
+
+func fullSince(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return store.FromTime(n)
 }
 
 // Over reports that nothing more may come.
@@ -43,7 +86,7 @@ func (s *Store) Usage(ctx context.Context, account string) (u Usage, err error) 
 
 // room refuses what would lead over the quota; ErrOverQuota.
 func (c *change) room(more usage) error {
-	if c.Quota == (Quota{}) {
+	if !c.Quota.bounds() {
 		return nil
 	}
 	u := Usage{Max: c.Quota}

@@ -23,6 +23,7 @@ import (
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/mailbox"
 	"waxwing/internal/milters"
 	"waxwing/internal/verify"
 )
@@ -86,7 +87,9 @@ type Door struct {
 	Postmaster func(ctx context.Context) (string, error)
 	// Room says whether there is room for size octets more; an error refuses the
 	// mail for now. Nil: there always is.
-	Room    func(size int64) error
+	Room func(size int64) error
+	// Full says whether an account takes mail (MBX-5). Nil: all do.
+	Full    func(ctx context.Context, account string) (mailbox.Fullness, error)
 	TempDir string           // for messages beyond 1 MiB; empty: os.TempDir
 	Memory  *Memory          // for all messages that are coming in; nil: unbounded
 	Now     func() time.Time // nil: time.Now

@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
 	"waxwing/internal/screening"
 	"waxwing/internal/store"
 	"waxwing/message"
@@ -328,6 +329,23 @@ func (d *Door) resolve(ctx context.Context, to smtp.Address, domain delivery.Rec
 	return d.exists(ctx, to.Local, domain.Name)
 }
 
+// full is the reply for an account that can keep no more (MBX-5); nil for others.
+func (d *Door) full(ctx context.Context, of string) error {
+	if d.Full == nil || of == "" {
+		return nil
+	}
+	how, err := d.Full(ctx, of)
+	switch {
+	case err != nil:
+		return localError(err)
+	case how == mailbox.FullNow:
+		return refuse(452, 2, 2, "the mailbox is full; try again later")
+	case how == mailbox.FullLong:
+		return refuse(552, 2, 2, "the mailbox is full")
+	}
+	return nil
+}
+
 func (d *Door) exists(ctx context.Context, local string, domain dns.Name) error {
 	t, err := d.Accounts.Resolve(ctx, local, domain)
 	off, mail := false, account.PutOff
@@ -345,7 +363,7 @@ func (d *Door) exists(ctx context.Context, local string, domain dns.Name) error 
 	case err == nil && t.Refused:
 		return refuse(550, 2, 1, "this mailbox is disabled")
 	case err == nil:
-		return nil
+		return d.full(ctx, t.Account)
 	case errors.Is(err, accounts.ErrNotHosted):
 		return errNotHosted
 	case errors.Is(err, accounts.ErrNoSuchAddress):

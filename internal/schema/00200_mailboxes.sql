@@ -8,7 +8,14 @@ CREATE TABLE mail_accounts (
     messages     BIGINT NOT NULL DEFAULT 0,
     octets       BIGINT NOT NULL DEFAULT 0,
     keywords     TEXT   NOT NULL DEFAULT '', -- by number, with spaces between
-    pruned       BIGINT NOT NULL DEFAULT 0   -- the highest modseq in mailbox_gone of which anything was forgotten
+    pruned       BIGINT NOT NULL DEFAULT 0,  -- the highest modseq in mailbox_gone of which anything was forgotten
+    full_since   BIGINT NOT NULL DEFAULT 0   -- since when mail has been put off for its quota; 0: it is not
+);
+
+-- What an account's classifier is to learn, since its owner has moved a mail into Junk or out of it.
+CREATE TABLE mail_lessons (
+    mail  BIGINT   PRIMARY KEY,
+    class SMALLINT NOT NULL -- of package mailbox
 );
 
 ALTER TABLE mailboxes ADD COLUMN uidvalidity BIGINT NOT NULL DEFAULT 0;
@@ -119,6 +126,7 @@ INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received, bo
 DROP TABLE mailbox_gone;
 DROP TABLE mailbox_entries;
 DROP TABLE mails;
+DROP TABLE mail_lessons;
 DROP TABLE mail_accounts;
 ALTER TABLE mailboxes DROP COLUMN was;
 ALTER TABLE mailboxes DROP COLUMN removed;

@@ -9,6 +9,7 @@ import (
 	"waxwing/internal/evidence"
 	"waxwing/internal/guard"
 	"waxwing/internal/junk"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/milters"
 	"waxwing/internal/rspamd"
 	"waxwing/internal/store"
@@ -16,8 +17,10 @@ import (
 )
 
 // junk makes the room that weighs mail for each account.
-func (b *builder) junk(db *store.Store, resolver dns.Resolver) *evidence.Room {
+func (b *builder) junk(db *store.Store, resolver dns.Resolver, boxes *mailboxes.Store) *evidence.Room {
 	c := b.cfg.Junk
+	teacher := &evidence.Teacher{DB: db, Boxes: boxes, Now: b.Now, Rspamd: rspamd.New(c.Rspamd, b.cfg.Hostname.ASCII()), Log: b.area(config.LogReceive)}
+	b.run("lessons about junk", guard.Correspondents, teacher.Run)
 	known := &correspondents.Store{DB: db, Now: b.Now, Log: b.area(config.LogReceive)}
 	b.run("correspondents", guard.Correspondents, known.Run)
 	b.everyHour("correspondents beyond the bound were not forgotten", known.Tidy)

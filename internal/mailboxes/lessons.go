@@ -1,0 +1,46 @@
+package mailboxes
+
+import (
+	"context"
+	"fmt"
+
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+)
+
+// maxLessons is how many messages of one move the classifier is to learn: the newest.
+const maxLessons = 1000
+
+// learn notes what a classifier is to learn of messages that now lie in a mailbox.
+func (c *change) learn(to int64, uids []mailbox.Range, class mailbox.Class) error {
+	if class == mailbox.Unknown || len(uids) == 0 {
+		return nil
+	}
+	_, err := c.tx.Exec(`INSERT INTO mail_lessons (mail, class) SELECT DISTINCT mail, CAST(? AS SMALLINT) FROM
+			(SELECT mail FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid DESC LIMIT ?) AS moved
+		WHERE true ON CONFLICT (mail) DO UPDATE SET class = excluded.class`,
+		int64(class), to, int64(uids[0].Low), int64(uids[0].High), int64(maxLessons))
+	return err
+}
+
+// Lessons are those that are to be learnt, of mails that lie in mailboxes; limit at most.
+func (s *Store) Lessons(ctx context.Context, limit int) ([]mailbox.Lesson, error) {
+	all, err := store.List(ctx, s.DB, func(r store.Row) (l mailbox.Lesson, err error) { return l, r.Scan(&l.Mail, &l.Class) }, `SELECT mail, class FROM mail_lessons l
+		WHERE EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = l.mail) LIMIT ?`, int64(limit))
+	if err != nil {
+		return nil, fmt.Errorf("what is to be learnt about junk: %w", err)
+	}
+	return all, nil
+}
+
+// Learnt ends a lesson, unless another of the mail has come meanwhile.
+func (s *Store) Learnt(ctx context.Context, l mailbox.Lesson) error {
+	err := s.DB.WriteSoon(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM mail_lessons WHERE mail = ? AND class = ?`, l.Mail, int64(l.Class))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note what was learnt about junk: %w", err)
+	}
+	return nil
+}
