@@ -197,6 +197,22 @@ func (s *Store) Removed(ctx context.Context, account string, limit int) ([]Remov
 	return all, nil
 }
 
+// Lost are the mails that Undelete would bring back into a mailbox of the account, also one that was
+// deleted: those that were removed after a time and lie nowhere.
+func (s *Store) Lost(ctx context.Context, account, box string, after time.Time) ([]int64, error) {
+	box, err := boxName(box)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := store.List(ctx, s.DB, store.Value[int64], `SELECT g.mail FROM mailbox_gone g JOIN mails m ON m.id = g.mail JOIN mailboxes b ON b.id = g.mailbox
+		WHERE m.account = ? AND CASE WHEN b.was = '' THEN b.name ELSE b.was END = ? AND g.removed >= ? AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = m.id)
+		AND NOT EXISTS (SELECT 1 FROM mailbox_gone x WHERE x.mail = g.mail AND x.modseq > g.modseq) ORDER BY g.modseq, g.uid`, account, box, store.Time(after))
+	if err != nil {
+		return nil, fmt.Errorf("removed messages of mailbox %q: %w", box, err)
+	}
+	return ids, nil
+}
+
 // Undelete brings a removed mail back into the mailbox from which it went last, with the flags that it
 // had but \Deleted; a mailbox that was deleted is made again. ErrNoSuchMessage.
 func (s *Store) Undelete(ctx context.Context, mail int64) (where string, err error) {

@@ -39,7 +39,7 @@ func (s *Store) Page(ctx context.Context, account, box string, before int64, lim
 		limit = maxList
 	}
 	return store.List(ctx, s.DB, scanMessage, messageColumns+` WHERE b.account = ? AND b.name = ? AND b.removed = 0 AND
-		(? = 0 OR e.uid < coalesce((SELECT max(x.uid) FROM mailbox_entries x WHERE x.mailbox = b.id AND x.mail = ?), (SELECT max(g.uid) FROM mailbox_gone g WHERE g.mailbox = b.id AND g.mail = ?)))
+		(? = CAST(0 AS BIGINT) OR e.uid < coalesce((SELECT max(x.uid) FROM mailbox_entries x WHERE x.mailbox = b.id AND x.mail = ?), (SELECT max(g.uid) FROM mailbox_gone g WHERE g.mailbox = b.id AND g.mail = ?)))
 		ORDER BY e.uid DESC LIMIT ?`, account, box, before, before, before, int64(limit))
 }
 

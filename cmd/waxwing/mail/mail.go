@@ -15,14 +15,17 @@ import (
 	"waxwing/internal/upkeep"
 )
 
-// mailNoun lists and prints delivered mail.
+// mailNoun is what lies in mailboxes, and what can be done with it.
 func (p *program) mailNoun() *cobra.Command {
 	var l mailList
-	return p.Noun("mail", "read delivered mail, and tell how mail travelled",
+	return p.Noun("mail", "mail that has arrived: look at it, change it, and tell how it travelled",
 		cli.Verb{Use: "list ACCOUNT", Short: "what lies in a mailbox, newest first", JSON: true, Example: "mail list joe\nmail list joe --limit 10", Flags: l.flags,
-			Run: command.List(p.Call, p.OnStore, l.rows, mailboxes.Listing())},
+			Run: command.List(p.Call, p.OnStore, l.rows, mailboxes.LyingListing())},
+		cli.Verb{Use: "folders ACCOUNT", Short: "the mailboxes of an account, with their counters", JSON: true,
+			Run: command.List(p.Call, p.OnStore, folders, mailboxes.FolderListing())},
 		p.showVerb(),
-		p.traceVerb())
+		p.traceVerb(),
+		p.moveVerb(), p.flagVerb(), p.deleteVerb(), p.removedVerb(), p.undeleteVerb(), p.checkVerb())
 }
 
 // mailList is one call of "mail list".
@@ -38,11 +41,18 @@ func (l *mailList) flags(fs *pflag.FlagSet) {
 	fs.TextVar(&l.before, "before", delivery.ID(0), "list what is older than the message with this `id`: the next page")
 }
 
-func (l *mailList) rows(ctx context.Context, o *upkeep.Opened, args []string) ([]mailboxes.Row, error) {
+func (l *mailList) rows(ctx context.Context, o *upkeep.Opened, args []string) ([]mailboxes.Lying, error) {
 	if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
 		return nil, err
 	}
-	return o.Mailboxes.Rows(ctx, args[0], l.box, int64(l.before), l.limit)
+	return o.Mailboxes.Lying(ctx, args[0], l.box, int64(l.before), l.limit)
+}
+
+func folders(ctx context.Context, o *upkeep.Opened, args []string) ([]mailboxes.Folder, error) {
+	if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
+		return nil, err
+	}
+	return o.Mailboxes.Folders(ctx, args[0])
 }
 
 // showVerb prints messages, or why they are where they are.
