@@ -9,4 +9,6 @@ type Evaluation struct {
 	Record dmarcrpt.Record // without a count
 	// Report: the message was itself a report; such messages alone make no report (DMR-1).
 	Report bool
+	// Hours: the domain asks for reports of parts of a day of so many hours; 0: of whole days.
+	Hours int
 }

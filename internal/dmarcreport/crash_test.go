@@ -95,7 +95,7 @@ func checkCrash(t *testing.T, s *store.Store) {
 func wipe(t *testing.T, s *store.Store) {
 	t.Helper()
 	err := s.Write(t.Context(), func(tx *store.Tx) error {
-		for _, table := range []string{"dmarc_rows", "dmarc_policies", "dmarc_room", "outbox_units", "outbox_reports", "outbox_deliveries", "outbox_tries",
+		for _, table := range []string{"dmarc_rows", "dmarc_policies", "dmarc_parts", "dmarc_room", "outbox_units", "outbox_reports", "outbox_deliveries", "outbox_tries",
 			"outbox_suppressions", "outbox_caps", "outbox_secret", "messages", "bodies", "recipients"} {
 			if _, err := tx.Exec(`DELETE FROM ` + table); err != nil {
 				return err

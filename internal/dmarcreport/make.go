@@ -14,7 +14,6 @@ import (
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/outbox"
 	"waxwing/internal/store"
-	"waxwing/internal/tlsresult"
 	"waxwing/message"
 )
 
@@ -25,6 +24,7 @@ const (
 
 // day is what there is to report of a unit.
 type day struct {
+	dmarcresult.Parted
 	rows    []dmarcresult.Row
 	policy  dmarcrpt.Policy
 	leftOut int64
@@ -39,12 +39,12 @@ func (s *Service) Make(ctx context.Context, u *outbox.Unit, from dns.Name) (outb
 	if !slices.ContainsFunc(d.rows, func(r dmarcresult.Row) bool { return r.Mail > 0 }) {
 		return outbox.Draft{State: outbox.Skipped, Note: "no mail but reports"}, nil
 	}
-	w := s.find(ctx, u.Name)
+	w := s.find(ctx, d.Domain)
 	if w.state != "" {
 		return outbox.Draft{State: w.state, Note: w.note}, nil
 	}
 	draft, err := s.compose(u, d, w, from)
-	draft.State, draft.Note = outbox.Reported, w.note
+	draft.State, draft.Note, draft.About = outbox.Reported, w.note, d.Domain
 	for _, a := range w.rua {
 		if a.maxSize > 0 && int64(len(draft.Body)) > a.maxSize { // RFC 7489 §6.2: after compression, before any encoding
 			draft.Note = join(draft.Note, fmt.Sprintf("%s takes %d octets, the report has %d", a.uri, a.maxSize, len(draft.Body)))
@@ -63,14 +63,19 @@ func join(a, b string) string {
 }
 
 func (s *Service) day(ctx context.Context, u *outbox.Unit) (day, error) {
+	p, err := of(u)
+	if err != nil {
+		return day{}, err
+	}
 	return store.Read(ctx, s.Store, func(tx *store.Tx) (d day, err error) {
-		if d.rows, err = dmarcresult.Rows(tx, u.Day, u.Name, maxRows); err != nil {
+		d.Parted = p
+		if d.rows, err = dmarcresult.RowsOf(tx, u.Day, p, maxRows); err != nil {
 			return d, err
 		}
-		if d.policy, err = dmarcresult.Policy(tx, u.Day, u.Name); err != nil {
+		if d.policy, err = dmarcresult.Policy(tx, u.Day, p); err != nil {
 			return d, err
 		}
-		d.leftOut, err = dmarcresult.LeftOut(tx, u.Day, u.Name)
+		d.leftOut, err = dmarcresult.LeftOut(tx, u.Day, p.Domain)
 		return d, err
 	})
 }
@@ -147,7 +152,7 @@ func (s *Service) compose(u *outbox.Unit, d day, w where, from dns.Name) (out ou
 	}
 	name := r.Filename(from.ASCII(), unique)
 	out.Mail = message.Entity{Type: "multipart/mixed", Parts: []message.Entity{
-		{Type: "text/plain", Params: map[string]string{"charset": "utf-8"}, Body: message.ToCRLF(summary(u, r, from))},
+		{Type: "text/plain", Params: map[string]string{"charset": "utf-8"}, Body: message.ToCRLF(summary(u, d.Domain, r, from))},
 		{Type: "application/gzip", Encoding: message.Base64, Body: out.Body, Params: map[string]string{"name": name},
 			Fields: []message.Pair{{Name: "Content-Disposition", Value: `attachment; filename="` + name + `"`}}},
 	}}
@@ -157,12 +162,17 @@ func (s *Service) compose(u *outbox.Unit, d day, w where, from dns.Name) (out ou
 // report is the report of a unit. The same unit always gives the same id, so that a report that
 // arrives twice is known as one; a partial one has its own.
 func (s *Service) report(u *outbox.Unit, d day, w where, from dns.Name) *dmarcrpt.Report {
-	left, end := u.Date()+"."+u.Name, tlsresult.Start(u.Day+1).Add(-time.Second)
+	begin, end := d.Part.Times(u.Day)
+	left := u.Date() + "." + d.Domain
+	if d.Part.Hours > 0 {
+		left = fmt.Sprintf("%sT%02d-%02d.%s", u.Date(), d.Part.Begin, d.Part.Begin+d.Part.Hours, d.Domain)
+	}
+	end = end.Add(-time.Second)
 	if u.Partial {
 		end = s.Now().UTC().Truncate(time.Second)
 		left += ".partial-" + strconv.FormatInt(end.Unix(), 10)
 	}
-	r := &dmarcrpt.Report{Version: "1.0", Org: from.ASCII(), Email: s.Contact(from), ID: left + "@" + from.ASCII(), Begin: tlsresult.Start(u.Day), End: end,
+	r := &dmarcrpt.Report{Version: "1.0", Org: from.ASCII(), Email: s.Contact(from), ID: left + "@" + from.ASCII(), Begin: begin, End: end,
 		Generator: "Waxwing", Policy: d.policy, Errors: slices.Clone(w.record.Problems)}
 	if d.leftOut > 0 {
 		r.Errors = append(r.Errors, fmt.Sprintf("%d messages of the day are not listed: they were of more different kinds than are kept", d.leftOut))
@@ -174,13 +184,13 @@ func (s *Service) report(u *outbox.Unit, d day, w where, from dns.Name) *dmarcrp
 }
 
 // summary is the readable part.
-func summary(u *outbox.Unit, r *dmarcrpt.Report, from dns.Name) string {
+func summary(u *outbox.Unit, domain string, r *dmarcrpt.Report, from dns.Name) string {
 	var b strings.Builder
 	ok, failed := r.Totals()
-	fmt.Fprintf(&b, "This is an aggregate DMARC report from %s about mail that claims to be from %s,\nfrom %s to %s.\n\n", from, u.Name,
+	fmt.Fprintf(&b, "This is an aggregate DMARC report from %s about mail that claims to be from %s,\nfrom %s to %s.\n\n", from, domain,
 		r.Begin.Format(time.RFC3339), r.End.Format(time.RFC3339))
 	if u.Partial {
-		b.WriteString("It is a trial report of a day that is not over; the report of the whole day follows.\n\n")
+		b.WriteString("It is a trial report of a time that is not over; the report of all of it follows.\n\n")
 	}
 	fmt.Fprintf(&b, "Messages that passed: %d. Messages that did not: %d.\n", ok, failed)
 	fmt.Fprintf(&b, "\nThe attached file holds the details (RFC 9990). Report-ID: %s\n", r.ID)

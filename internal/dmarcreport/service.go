@@ -27,6 +27,13 @@ import (
 // aggregate is a report about the domain where a policy stands.
 const aggregate outbox.Kind = 3
 
+// parted is the same about a part of a day (ri of RFC 7489). The unit's name says which.
+const parted outbox.Kind = 5
+
+// settling is how long after a part's end its units are planned: transactions that were under way
+// have counted their messages by then.
+const settling = 5 * time.Minute
+
 // Local is the local part of the addresses that DMARC reports come from, and come to.
 const Local = "dmarc-reports"
 
@@ -38,7 +45,7 @@ type Service struct {
 
 // Family is that of DMARC reports.
 func Family() outbox.Family {
-	return outbox.Family{Name: "DMARC report", Noun: "dmarc", Setting: "dmarc.send", Kinds: []outbox.Kind{aggregate, dmarcfailure.Kind}, OneKind: dmarcfailure.Kind, Purpose: delivery.DMARCReport, Local: Local,
+	return outbox.Family{Name: "DMARC report", Noun: "dmarc", Setting: "dmarc.send", Kinds: []outbox.Kind{aggregate, dmarcfailure.Kind, parted}, OneKind: dmarcfailure.Kind, PartKind: parted, Purpose: delivery.DMARCReport, Local: Local,
 		MediaType: "application/gzip", Area: guard.ReportPost, Address: address}
 }
 
@@ -61,12 +68,41 @@ func (s *Service) Units(tx *store.Tx, day int64) (keys []outbox.Key, err error) 
 	for _, n := range names {
 		keys = append(keys, outbox.Key{Day: day, Kind: aggregate, Name: n})
 	}
+	if err != nil {
+		return nil, err
+	}
+	parts, err := partsOf(tx, day, func(time.Time) bool { return true })
+	return append(keys, parts...), err
+}
+
+// Ended lists the units of parts of today that are over.
+func (s *Service) Ended(tx *store.Tx, day int64, now time.Time) ([]outbox.Key, error) {
+	return partsOf(tx, day, func(end time.Time) bool { return !now.Before(end.Add(settling)) })
+}
+
+func partsOf(tx *store.Tx, day int64, over func(end time.Time) bool) (keys []outbox.Key, err error) {
+	parts, err := dmarcresult.Parts(tx, day)
+	for _, p := range parts {
+		if _, end := p.Part.Times(day); over(end) {
+			keys = append(keys, outbox.Key{Day: day, Kind: parted, Name: p.Part.Name(p.Domain)})
+		}
+	}
 	return keys, err
+}
+
+// of is what a unit is about.
+func of(u *outbox.Unit) (p dmarcresult.Parted, err error) {
+	p.Domain, p.Part, err = dmarcresult.ParseName(u.Name)
+	return p, err
 }
 
 // Forget removes the rows of a domain that wants no reports any more.
 func (s *Service) Forget(tx *store.Tx, u *outbox.Unit) error {
-	return dmarcresult.Forget(tx, u.Day, u.Name)
+	p, err := of(u)
+	if err != nil {
+		return err
+	}
+	return dmarcresult.Forget(tx, u.Day, p)
 }
 
 // keepRows is how long results are kept.

@@ -28,7 +28,7 @@ func Observe(f *verify.Facts, report bool) []delivery.Evaluation {
 		if d.Record == nil || len(d.Record.RUA) == 0 || d.At.IsZero() {
 			continue
 		}
-		out = append(out, delivery.Evaluation{Policy: published(d), Record: record(f, d), Report: report})
+		out = append(out, delivery.Evaluation{Policy: published(d), Record: record(f, d), Report: report, Hours: Hours(d.Record.Interval)})
 	}
 	return out
 }

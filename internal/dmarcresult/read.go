@@ -24,6 +24,15 @@ type Row struct {
 // Rows reads the rows of a day, of one policy domain or with "" of all, those with the most
 // messages first; at most so many.
 func Rows(tx *store.Tx, day int64, domain string, most int) ([]Row, error) {
+	return rows(tx, most, `day = ? AND (? = '' OR domain = ?)`, day, domain, domain)
+}
+
+// RowsOf reads the rows of a part of a day, as Rows.
+func RowsOf(tx *store.Tx, day int64, p Parted, most int) ([]Row, error) {
+	return rows(tx, most, `day = ? AND domain = ? AND part = ?`, day, p.Domain, p.Part.code())
+}
+
+func rows(tx *store.Tx, most int, where string, args ...any) ([]Row, error) {
 	out, err := store.Collect(tx, func(row store.Row) (r Row, err error) {
 		var record string
 		var messages int64
@@ -33,8 +42,8 @@ func Rows(tx *store.Tx, day int64, domain string, most int) ([]Row, error) {
 		err = json.Unmarshal([]byte(record), &r.Record)
 		r.Record.Count = messages
 		return r, err
-	}, `SELECT domain, record, CAST(sum(messages) AS BIGINT), CAST(sum(mail) AS BIGINT) FROM dmarc_rows WHERE day = ? AND (? = '' OR domain = ?)
-		GROUP BY domain, id, record ORDER BY 3 DESC, id LIMIT ?`, day, domain, domain, most)
+	}, `SELECT domain, record, CAST(sum(messages) AS BIGINT), CAST(sum(mail) AS BIGINT) FROM dmarc_rows WHERE `+where+`
+		GROUP BY domain, id, record ORDER BY 3 DESC, id LIMIT ?`, append(args, most)...)
 	if err != nil {
 		return nil, fmt.Errorf("read DMARC results: %w", err)
 	}
@@ -42,15 +51,19 @@ func Rows(tx *store.Tx, day int64, domain string, most int) ([]Row, error) {
 	return out, nil
 }
 
-// Domains are the policy domains of a day.
+// Domains are the policy domains that have rows for a whole day.
 func Domains(tx *store.Tx, day int64) ([]string, error) {
 	return store.Column[string](tx, `SELECT domain FROM dmarc_policies WHERE day = ? ORDER BY domain`, day)
 }
 
-// Policy is the policy of a domain as it was seen last on a day.
-func Policy(tx *store.Tx, day int64, domain string) (p dmarcrpt.Policy, err error) {
+// Policy is the policy of a domain as it was seen last in a part of a day.
+func Policy(tx *store.Tx, day int64, of Parted) (p dmarcrpt.Policy, err error) {
 	var policy string
-	if err = tx.Row(`SELECT policy FROM dmarc_policies WHERE day = ? AND domain = ?`, day, domain).Scan(&policy); err == nil {
+	query, args := `SELECT policy FROM dmarc_policies WHERE day = ? AND domain = ?`, []any{day, of.Domain}
+	if of.Part.Hours > 0 {
+		query, args = `SELECT policy FROM dmarc_parts WHERE day = ? AND domain = ? AND part = ?`, append(args, of.Part.code())
+	}
+	if err = tx.Row(query, args...).Scan(&policy); err == nil {
 		err = json.Unmarshal([]byte(policy), &p)
 	}
 	return p, err
@@ -65,20 +78,23 @@ func LeftOut(tx *store.Tx, day int64, domain string) (n int64, err error) {
 	return n, err
 }
 
-// Forget removes what was counted for a domain on a day.
-func Forget(tx *store.Tx, day int64, domain string) error {
-	for _, table := range []string{"dmarc_rows", "dmarc_policies"} {
-		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE day = ? AND domain = ?`, day, domain); err != nil {
-			return err
-		}
+// Forget removes what was counted for a domain in a part of a day.
+func Forget(tx *store.Tx, day int64, of Parted) error {
+	_, err := tx.Exec(`DELETE FROM dmarc_rows WHERE day = ? AND domain = ? AND part = ?`, day, of.Domain, of.Part.code())
+	switch {
+	case err != nil:
+	case of.Part.Hours > 0:
+		_, err = tx.Exec(`DELETE FROM dmarc_parts WHERE day = ? AND domain = ? AND part = ?`, day, of.Domain, of.Part.code())
+	default:
+		_, err = tx.Exec(`DELETE FROM dmarc_policies WHERE day = ? AND domain = ?`, day, of.Domain)
 	}
-	return nil
+	return err
 }
 
 // Old are the statements that remove the rows of days before one.
 func Old(day int64) []store.Old {
 	return []store.Old{{Query: `DELETE FROM dmarc_rows WHERE day < ?`, Before: day}, {Query: `DELETE FROM dmarc_policies WHERE day < ?`, Before: day},
-		{Query: `DELETE FROM dmarc_room WHERE day < ?`, Before: day}}
+		{Query: `DELETE FROM dmarc_parts WHERE day < ?`, Before: day}, {Query: `DELETE FROM dmarc_room WHERE day < ?`, Before: day}}
 }
 
 // Listing is how rows are listed for people.

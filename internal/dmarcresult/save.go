@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (r *Recorder) Write(ctx context.Context, all []delivery.Evaluation) error {
 func Save(tx *store.Tx, t time.Time, all []delivery.Evaluation) error {
 	rows := make([]row, 0, len(all))
 	for _, e := range all {
-		r, err := newRow(tlsresult.Day(t), e)
+		r, err := newRow(t, e)
 		if err != nil {
 			return err
 		}
@@ -79,11 +80,12 @@ func Save(tx *store.Tx, t time.Time, all []delivery.Evaluation) error {
 // row is one evaluation as it is stored.
 type row struct {
 	day                        int64
+	part                       int
 	id, domain, record, policy string
 	mail                       int
 }
 
-func newRow(day int64, e delivery.Evaluation) (row, error) {
+func newRow(t time.Time, e delivery.Evaluation) (row, error) {
 	cut(&e)
 	record, err := json.Marshal(e.Record)
 	if err != nil {
@@ -93,11 +95,15 @@ func newRow(day int64, e delivery.Evaluation) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	r := row{day: day, domain: e.Policy.Domain, record: string(record), policy: string(policy), mail: 1}
+	r := row{day: tlsresult.Day(t), part: partOf(t, e.Hours).code(), domain: e.Policy.Domain, record: string(record), policy: string(policy), mail: 1}
 	if e.Report {
 		r.mail = 0
 	}
-	sum := sha256.Sum256([]byte(r.domain + "\n" + r.record))
+	key := r.domain + "\n" + r.record
+	if r.part != 0 {
+		key += "\n" + strconv.Itoa(r.part)
+	}
+	sum := sha256.Sum256([]byte(key))
 	r.id = hex.EncodeToString(sum[:16])
 	return r, nil
 }
@@ -128,9 +134,9 @@ func (r row) save(tx *store.Tx) error {
 		if ok, err = r.room(tx); !ok || err != nil {
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO dmarc_rows (day, id, shard, domain, record, messages, mail) VALUES (?, ?, ?, ?, ?, 1, ?)
+		_, err = tx.Exec(`INSERT INTO dmarc_rows (day, id, shard, part, domain, record, messages, mail) VALUES (?, ?, ?, ?, ?, ?, 1, ?)
 			ON CONFLICT (day, id, shard) DO UPDATE SET messages = dmarc_rows.messages + 1, mail = dmarc_rows.mail + excluded.mail`,
-			r.day, r.id, shard, r.domain, r.record, r.mail)
+			r.day, r.id, shard, r.part, r.domain, r.record, r.mail)
 	}
 	if err != nil {
 		return err
@@ -142,6 +148,15 @@ func (r row) save(tx *store.Tx) error {
 // read, and do not wait for each other.
 func (r row) keepPolicy(tx *store.Tx) error {
 	var same bool
+	if r.part != 0 {
+		err := tx.Row(`SELECT EXISTS (SELECT 1 FROM dmarc_parts WHERE day = ? AND part = ? AND domain = ? AND policy = ?)`, r.day, r.part, r.domain, r.policy).Scan(&same)
+		if same || err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO dmarc_parts (day, part, domain, policy) VALUES (?, ?, ?, ?)
+			ON CONFLICT (day, part, domain) DO UPDATE SET policy = excluded.policy`, r.day, r.part, r.domain, r.policy)
+		return err
+	}
 	err := tx.Row(`SELECT EXISTS (SELECT 1 FROM dmarc_policies WHERE day = ? AND domain = ? AND policy = ?)`, r.day, r.domain, r.policy).Scan(&same)
 	if same || err != nil {
 		return err

@@ -50,7 +50,7 @@ func TestSave(t *testing.T) {
 			if err != nil || fmt.Sprint(names) != "[a.example b.example]" {
 				t.Errorf("%v, %v", names, err)
 			}
-			p, err := Policy(tx, day, "a.example")
+			p, err := Policy(tx, day, Parted{Domain: "a.example"})
 			if err != nil || p.P != "none" {
 				t.Errorf("%+v, %v", p, err)
 			}
@@ -63,7 +63,7 @@ func TestSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Write(t.Context(), func(tx *store.Tx) error { return Forget(tx, tlsresult.Day(noon), "a.example") }); err != nil {
+		if err := s.Write(t.Context(), func(tx *store.Tx) error { return Forget(tx, tlsresult.Day(noon), Parted{Domain: "a.example"}) }); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Prune(t.Context(), "rows", Old(tlsresult.Day(noon)+1)...); err != nil {

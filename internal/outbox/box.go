@@ -24,7 +24,8 @@ import (
 
 // Kind is what a report is about. Its number stands in the store for good and
 // belongs to one package: 0 and 1 to tlsreport, 2 to alert, 3 to dmarcreport,
-// 4 to dmarcfailure.
+// 4 to dmarcfailure,
+// 5 to dmarcreport.
 type Kind int
 
 // Family is one family of reports, as its own package describes it.
@@ -34,6 +35,7 @@ type Family struct {
 	Kinds     []Kind           // what its reports are about
 	HostKind  Kind             // the one about MX hosts; 0: none
 	OneKind   Kind             // the one about single messages; 0: none
+	PartKind  Kind             // the one about parts of a day, of a Maker that is Parted; 0: none
 	Need      delivery.TLSNeed // of its mails
 	Setting   string           // that Off comes from
 	Purpose   delivery.Purpose // of its mails
@@ -63,10 +65,17 @@ type Maker interface {
 	Forget(tx *store.Tx, u *Unit) error
 }
 
+// Parted is a Maker that has units about parts of a day, of PartKind.
+type Parted interface {
+	// Ended lists the units of a day that is not over whose own time is, for some minutes.
+	Ended(tx *store.Tx, day int64, now time.Time) ([]Key, error)
+}
+
 // Draft is what a Maker makes of a unit.
 type Draft struct {
 	State State  // Reported; Open: it can be made later; or why there is none
 	Note  string // says more
+	About string // the policy domain, where the unit is named otherwise; "": as the unit
 	RUA   []string
 	// The rest is of a report alone.
 	ID         string // report-id: the same unit always has the same

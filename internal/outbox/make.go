@@ -304,7 +304,7 @@ func (b *Box) keep(tx *store.Tx, m *Made, secret []byte) error {
 	now, id := b.Now(), store.NewID()
 	_, err := tx.Exec(`INSERT INTO outbox_reports (id, day, kind, policy_domain, report_id, created, ok, failed, partial, state, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending', ?)`,
-		id, m.Day, int(m.Kind), m.Name, m.ID, store.Time(now), m.OK, m.Failed, m.Partial, m.Body)
+		id, m.Day, int(m.Kind), cmp.Or(m.About, m.Name), m.ID, store.Time(now), m.OK, m.Failed, m.Partial, m.Body)
 	if err != nil {
 		return err
 	}

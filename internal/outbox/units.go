@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,51 @@ func (b *Box) planDays(ctx context.Context) error {
 		}
 		b.planned.Store(d, true)
 	}
+	return b.planEnded(ctx, today)
+}
+
+// planEnded makes the units of parts of today that are over.
+func (b *Box) planEnded(ctx context.Context, today int64) error {
+	m, ok := b.Maker.(Parted)
+	if !ok {
+		return nil
+	}
+	var keys []Key
+	err := b.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		keys, err = m.Ended(tx, today, b.Now())
+		return err
+	})
+	keys = slices.DeleteFunc(keys, func(k Key) bool {
+		_, known := b.planned.Load(k)
+		return known
+	})
+	if err == nil && len(keys) > 0 {
+		err = b.write(ctx, func(tx *store.Tx) error {
+			_, err := addUnits(tx, keys, b.Now())
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("plan the %ss of parts of today: %w", b.Name, err)
+	}
+	for _, k := range keys {
+		b.planned.Store(k, true)
+	}
 	return nil
+}
+
+// addUnits makes units, as far as they are not there: the first due at start, the others spread.
+func addUnits(tx *store.Tx, keys []Key, start time.Time) (added int, err error) {
+	for i, k := range keys {
+		n, err := tx.Exec(`INSERT INTO outbox_units (day, kind, name, state, due, tries, claim, rua, note)
+			VALUES (?, ?, ?, ?, ?, 0, 0, '', '') ON CONFLICT (day, kind, name) DO NOTHING`,
+			k.Day, int(k.Kind), k.Name, string(Open), store.Time(start.Add(time.Duration(i)*spread(len(keys)))))
+		if err != nil {
+			return added, err
+		}
+		added += int(n)
+	}
+	return added, nil
 }
 
 // plan makes the units of a day, as far as they are not there: the first due at
@@ -103,7 +148,9 @@ func (b *Box) plan(ctx context.Context, day int64, start time.Time, whole bool) 
 	err := b.write(ctx, func(tx *store.Tx) error {
 		planned = 0
 		var there bool
-		err := tx.Row(`SELECT EXISTS (SELECT 1 FROM outbox_units WHERE day = ? AND kind IN `+b.kinds()+`)`, day).Scan(&there)
+		// Those of parts are there before the day is over.
+		parts := cmp.Or(b.PartKind, -1)
+		err := tx.Row(`SELECT EXISTS (SELECT 1 FROM outbox_units WHERE day = ? AND kind <> ? AND kind IN `+b.kinds()+`)`, day, int(parts)).Scan(&there)
 		if err != nil || there && whole {
 			return err
 		}
@@ -111,16 +158,8 @@ func (b *Box) plan(ctx context.Context, day int64, start time.Time, whole bool) 
 		if err != nil {
 			return err
 		}
-		for i, k := range keys {
-			n, err := tx.Exec(`INSERT INTO outbox_units (day, kind, name, state, due, tries, claim, rua, note)
-				VALUES (?, ?, ?, ?, ?, 0, 0, '', '') ON CONFLICT (day, kind, name) DO NOTHING`,
-				day, int(k.Kind), k.Name, string(Open), store.Time(start.Add(time.Duration(i)*spread(len(keys)))))
-			if err != nil {
-				return err
-			}
-			planned += int(n)
-		}
-		return nil
+		planned, err = addUnits(tx, keys, start)
+		return err
 	})
 	if err == nil && planned > 0 {
 		b.Log.Info("run of "+b.Name+"s begins", "run", b.runOf(day), "day", date(day), "units", planned)
