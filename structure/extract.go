@@ -78,8 +78,7 @@ func textError(err error) error {
 
 func (t *textReader) envelope(e *Envelope) {
 	t.Subject = DecodeHeader(e.Subject)
-	t.From = addressText(e.From, e.Sender, e.ReplyTo)
-	t.To, t.Cc, t.Bcc = addressText(e.To), addressText(e.Cc), addressText(e.Bcc)
+	t.From, t.To, t.Cc, t.Bcc = addressText(e.From), addressText(e.To), addressText(e.Cc), addressText(e.Bcc)
 }
 
 // addressText is what people read of addresses.
@@ -137,7 +136,8 @@ func (t *textReader) fields(header []byte) {
 			continue
 		}
 		word := bytes.TrimRight(line[:colon], " \t")
-		if f := fieldOf(word, true); f >= subjectField && f <= bccField {
+		switch fieldOf(word, true) {
+		case subjectField, fromField, toField, ccField, bccField:
 			continue
 		}
 		name, value = string(word), append(value, line[colon+1:]...)

@@ -25,8 +25,8 @@ func TestReadText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Text{
-		Subject: "Gr\u00fc\u00dfe to you", From: "J\u00fcrgen j@example.com, s@example.com", To: "Team, a@b, B b@c", Cc: "c@d", Bcc: "root",
-		Header: []Field{{"Received", "from x"}, {"X-Other", "folded value"}, {"Content-Type", "multipart/mixed; boundary=a"}},
+		Subject: "Gr\u00fc\u00dfe to you", From: "J\u00fcrgen j@example.com", To: "Team, a@b, B b@c", Cc: "c@d", Bcc: "root",
+		Header: []Field{{"Received", "from x"}, {"Sender", "s@example.com"}, {"X-Other", "folded value"}, {"Content-Type", "multipart/mixed; boundary=a"}},
 		Body:   "sch\u00f6ne Welt\n\nHello & bye\na,b\ninner\nin@side\ninner body\n", Names: []string{"\u20ac.pdf", "b\u00f6.csv"},
 	}
 	if !reflect.DeepEqual(got, want) {

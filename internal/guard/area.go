@@ -30,6 +30,7 @@ const (
 	Reports        Area = "reports"
 	Resolver       Area = "resolver"
 	Reverse        Area = "reverse"
+	Search         Area = "search"
 	SelfTest       Area = "selftest"
 	Sendmail       Area = "sendmail"
 	Settle         Area = "settle"
@@ -77,6 +78,7 @@ func Areas() []Work {
 		{Reports, "planning TLS reports, and alerts"},
 		{Resolver, "closing sockets to resolvers that are not used any more"},
 		{Reverse, "the search for a client's name: the message is taken without"},
+		{Search, "taking a mail into the index of searches: it is left out after three panics"},
 		{SelfTest, "the self-test of the resolver"},
 		{Sendmail, "a message at the submission socket: refused for now"},
 		{Settle, "what is told of a settled attempt: it is settled without"},
