@@ -23,6 +23,7 @@ const (
 	LogQueue     LogArea = "queue"
 	LogReceive   LogArea = "receive"
 	LogRoutes    LogArea = "routes"
+	LogSearch    LogArea = "search"
 	LogSendmail  LogArea = "sendmail"
 	LogServer    LogArea = "server"
 	LogSession   LogArea = "session"
@@ -60,6 +61,7 @@ func LogAreas() []LogAreaDoc {
 		{LogQueue, "claims, attempts and their outcomes"},
 		{LogReceive, "messages taken and refused"},
 		{LogRoutes, "routes and transports"},
+		{LogSearch, "the index for searches"},
 		{LogSendmail, "the socket for programs of this machine"},
 		{LogServer, "all else: the lines without an area"},
 		{LogSession, "SMTP sessions with other hosts"},

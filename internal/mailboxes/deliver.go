@@ -199,6 +199,15 @@ func (c *change) insert(m *mailbox.Mail, of int64, header []byte, replaced int64
 	_, err := c.tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, replaced, message_id, facts, evidence, structure)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, c.account, m.Thread, m.Sender, m.Recipient, m.Size, store.Time(m.Received), of,
 		store.Blob(header), replaced, m.MessageID, store.Blob(m.Facts), m.Evidence, store.Blob(m.Structure))
+	if err != nil {
+		return err
+	}
+	return unindexed(c.tx, c.account, m.ID)
+}
+
+// unindexed notes that a mail has come or gone, for package search.
+func unindexed(tx *store.Tx, account string, mail int64) error {
+	_, err := tx.Exec(`INSERT INTO mails_unindexed (account, mail) VALUES (?, ?) ON CONFLICT DO NOTHING`, account, mail)
 	return err
 }
 

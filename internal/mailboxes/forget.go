@@ -130,7 +130,8 @@ func (s *Store) erase(ctx context.Context, which string, arg int64) error {
 // has it. of is the body that has lost a user then.
 func eraseOne(tx *store.Tx, mail int64, which string, arg int64) (of int64, err error) {
 	// First the mail itself: others who would erase it wait.
-	err = tx.Row(`SELECT body FROM mails WHERE id = ?`+tx.Wait(), mail).Scan(&of)
+	var account string
+	err = tx.Row(`SELECT body, account FROM mails WHERE id = ?`+tx.Wait(), mail).Scan(&of, &account)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, err
 	}
@@ -143,6 +144,9 @@ func eraseOne(tx *store.Tx, mail int64, which string, arg int64) (of int64, err 
 		return 0, err
 	}
 	if _, err := tx.Exec(`DELETE FROM mail_lessons WHERE mail = ?`, mail); err != nil {
+		return 0, err
+	}
+	if err := unindexed(tx, account, mail); err != nil {
 		return 0, err
 	}
 	if err := body.Drop(tx, of); err != nil && !errors.Is(err, body.ErrGone) {

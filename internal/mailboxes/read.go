@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
@@ -101,6 +103,25 @@ func (s *Store) Gone(ctx context.Context, box int64, since uint64) (uids []mailb
 		return nil, false, fmt.Errorf("what has left the mailbox: %w", err)
 	}
 	return uids, complete, nil
+}
+
+// Missing are those of some mails, that are not there any more.
+func (s *Store) Missing(ctx context.Context, mails []int64) (gone []int64, err error) {
+	there := map[int64]bool{}
+	for some := range slices.Chunk(mails, 500) {
+		args := make([]any, len(some))
+		for i, m := range some {
+			args[i] = m
+		}
+		found, err := store.List(ctx, s.DB, store.Value[int64], `SELECT id FROM mails WHERE id IN (?`+strings.Repeat(", ?", len(some)-1)+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("which messages are gone: %w", err)
+		}
+		for _, m := range found {
+			there[m] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(mails), func(m int64) bool { return there[m] }), nil
 }
 
 // Reparsed keeps how a mail is built, where that was not known or was known wrongly.

@@ -10,6 +10,7 @@ CREATE TABLE mails_unindexed (
 -- +store only postgres
 );
 -- +store both
+INSERT INTO mails_unindexed (account, mail) SELECT account, id FROM mails;
 
 -- The number with which each word of an account begins in the index, so that one account's words are
 -- never another's. It is not given again, even if the account is removed.

@@ -22,7 +22,7 @@ func BenchmarkSearch(b *testing.B) {
 		n, _ = strconv.Atoi(s)
 	}
 	x := &box{db: storetest.Open(b), mails: map[int64]string{}}
-	x.Service = &search.Service{Store: &search.Store{DB: x.db, Mail: x.mail, Missing: x.missing}, Log: slog.New(slog.DiscardHandler)}
+	x.Service = &search.Service{Store: &search.Store{DB: x.db, Mails: x}, Log: slog.New(slog.DiscardHandler)}
 	random := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(random, 1.1, 10, 50_000)
 	for i := range n {

@@ -12,43 +12,40 @@ import (
 	"strings"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
 	"waxwing/structure"
 )
 
-// ErrNoMail is Store.Read's for a mail that is not there.
-var ErrNoMail = errors.New("there is no such mail")
-
-// Mail is what a mail says of itself.
-type Mail struct {
-	Content   delivery.Content
-	Structure []byte // as package structure encodes it; empty: not known
+// Mails is what there is to be indexed: mailboxes.Store.
+type Mails interface {
+	// Content is a mail with what is kept of it; mailboxes.ErrNoSuchMessage.
+	Content(ctx context.Context, mail int64) (delivery.Content, mailbox.Mail, error)
+	// Missing are those of some mails that are not there.
+	Missing(ctx context.Context, mails []int64) ([]int64, error)
 }
 
 // Store is the index. Its methods may be called at the same time.
 type Store struct {
-	DB *store.Store
-	// Mail reads a mail; ErrNoMail.
-	Mail func(ctx context.Context, mail int64) (Mail, error)
-	// Missing are those of some mails that are not there.
-	Missing func(ctx context.Context, mails []int64) ([]int64, error)
+	DB    *store.Store
+	Mails Mails
 
 	lists lists
 }
 
 // doc reads a mail and its words.
 func (s *Store) doc(ctx context.Context, mail int64) (*Doc, error) {
-	m, err := s.Mail(ctx, mail)
+	c, m, err := s.Mails.Content(ctx, mail)
 	if err != nil {
 		return nil, err
 	}
 	built, err := structure.Decode(m.Structure)
 	if err != nil {
-		if built, err = parse(m.Content); err != nil {
+		if built, err = parse(c); err != nil {
 			return nil, err
 		}
 	}
-	r, err := m.Content.Open()
+	r, err := c.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +228,7 @@ func (s *Store) Tidy(ctx context.Context) error {
 			return nil
 		}
 		after = mails[len(mails)-1]
-		gone, err := s.Missing(ctx, mails)
+		gone, err := s.Mails.Missing(ctx, mails)
 		if err == nil {
 			err = s.drop(ctx, gone)
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
 )
 
@@ -41,7 +42,7 @@ func (s *Store) Search(ctx context.Context, account string, q Query) (mails, tai
 func (s *Store) Scan(ctx context.Context, q Query, mails []int64) (found []int64, err error) {
 	for _, m := range mails {
 		d, err := s.doc(ctx, m)
-		if errors.Is(err, ErrNoMail) {
+		if errors.Is(err, mailboxes.ErrNoSuchMessage) {
 			continue
 		}
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/search"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -31,25 +33,25 @@ func each(t *testing.T, fn func(t *testing.T, b *box)) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		b := &box{db: db, mails: map[int64]string{}, broken: map[int64]error{}, panics: map[int64]bool{}}
-		b.Service = &search.Service{Store: &search.Store{DB: db, Mail: b.mail, Missing: b.missing}, Log: slog.New(slog.DiscardHandler), Guard: &guard.Guard{Log: slog.New(slog.DiscardHandler)}}
+		b.Service = &search.Service{Store: &search.Store{DB: db, Mails: b}, Log: slog.New(slog.DiscardHandler), Guard: &guard.Guard{Log: slog.New(slog.DiscardHandler)}}
 		fn(t, b)
 	})
 }
 
-func (b *box) mail(_ context.Context, id int64) (search.Mail, error) {
+func (b *box) Content(_ context.Context, id int64) (c delivery.Content, m mailbox.Mail, err error) {
 	text, ok := b.mails[id]
 	switch {
 	case b.panics[id]:
 		panic("broken")
 	case b.broken[id] != nil:
-		return search.Mail{}, b.broken[id]
+		return nil, m, b.broken[id]
 	case !ok:
-		return search.Mail{}, search.ErrNoMail
+		return nil, m, mailboxes.ErrNoSuchMessage
 	}
-	return search.Mail{Content: delivery.Bytes(text)}, nil
+	return delivery.Bytes(text), m, nil
 }
 
-func (b *box) missing(_ context.Context, mails []int64) (gone []int64, err error) {
+func (b *box) Missing(_ context.Context, mails []int64) (gone []int64, err error) {
 	for _, m := range mails {
 		if _, ok := b.mails[m]; !ok {
 			gone = append(gone, m)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waxwing/internal/guard"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
 )
 
@@ -124,7 +125,7 @@ func (s *Service) read(ctx context.Context, mail int64) (d *Doc, err error) {
 		return err
 	}, "mail", mail)
 	switch {
-	case err == nil, errors.Is(err, ErrNoMail):
+	case err == nil, errors.Is(err, mailboxes.ErrNoSuchMessage):
 		delete(s.failed, mail)
 		return d, nil
 	case ctx.Err() != nil:

@@ -30,6 +30,7 @@ import (
 	"waxwing/internal/queue"
 	"waxwing/internal/rejects"
 	"waxwing/internal/routes"
+	"waxwing/internal/search"
 	"waxwing/internal/session"
 	"waxwing/internal/sifting"
 	"waxwing/internal/signing"
@@ -82,6 +83,7 @@ type Rooms struct {
 	Certificates *acme.Service
 	Junk         *evidence.Room
 	Rejects      *rejects.Store
+	Search       *search.Store
 	Handshakes   *handshakes.Watch
 	home         *home
 }
@@ -172,7 +174,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
-		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
+		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Search: b.search(db, boxes), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }
 
