@@ -70,20 +70,19 @@ func relation(op string, c int) bool {
 
 // glob is :matches (RFC 5228 §2.7.1): "*" is any text, "?" one character, "\"
 // takes the next as it is. groups is what each wildcard stood for, as little as
-// possible from the left (RFC 5229 §3.2). steps is the work that was done.
-func glob(pattern, s string, fold bool) (groups []string, ok bool, steps int) {
+// possible from the left (RFC 5229 §3.2). text is s, folded where fold is true. steps is the work that
+// was done; beyond most it is given up.
+func glob(pattern, s, text string, fold bool, most int) (groups []string, ok bool, steps int) {
 	p := globTokens(pattern, fold)
-	text := s
-	if fold {
-		text = asciiUpper(s)
-	}
 	// starts[i] is where the wildcard i begins, of those matched so far.
 	type mark struct{ token, at, end int } // a "*" with what it stands for
 	var last *mark
 	spans := make([][2]int, len(p))
 	i, at := 0, 0
 	for {
-		steps++
+		if steps++; steps > most {
+			return nil, false, steps
+		}
 		switch {
 		case i < len(p) && p[i].star:
 			last = &mark{i, at, at}
@@ -153,19 +152,23 @@ func globTokens(pattern string, fold bool) []globToken {
 func (r *run) match(k *call, keys []string, value string) bool {
 	fold := k.insensitive()
 	compare := comparators[k.comparator()]
+	folded := value
+	if fold && (k.has("contains") || k.has("matches")) {
+		folded = r.fold(value)
+	}
 	for i, key := range keys {
-		if r.spend(1 + (len(value)+len(key))/64) {
+		if r.spend(1 + len(value)/24 + len(key)/3) {
 			return false
 		}
 		var groups []string
 		ok := false
 		switch {
 		case k.has("contains"):
-			ok = contains(value, key, fold)
+			ok = contains(folded, key, fold)
 		case k.has("matches"):
 			var steps int
-			groups, ok, steps = glob(key, value, fold)
-			r.spend(steps / 16)
+			groups, ok, steps = glob(key, value, folded, fold, 3*r.steps)
+			r.spend(steps / 3)
 		case k.has("regex"):
 			groups, ok = r.matchRegex(k, i, key, value)
 		case k.has("value"):
@@ -183,27 +186,32 @@ func (r *run) match(k *call, keys []string, value string) bool {
 	return false
 }
 
-func contains(value, key string, fold bool) bool {
-	if fold {
-		return strings.Contains(asciiUpper(value), asciiUpper(key))
+// fold is asciiUpper; long values are remembered: many rules look at the same text.
+func (r *run) fold(value string) string {
+	if len(value) < 256 {
+		return asciiUpper(value)
 	}
-	return strings.Contains(value, key)
+	if v, ok := r.folded[value]; ok {
+		r.spend(len(value) / 256)
+		return v
+	}
+	if r.spend(len(value) / 16) {
+		return value
+	}
+	if r.folded == nil {
+		r.folded = map[string]string{}
+	}
+	v := asciiUpper(value)
+	r.folded[value] = v
+	return v
 }
 
-func (r *run) matchRegex(k *call, i int, key, value string) ([]string, bool) {
-	re := k.regex[min(i, len(k.regex)-1)]
-	if re == nil || i >= len(k.regex) || strings.Contains(k.args[len(k.args)-1].strings[i], "${") {
-		var err error
-		if re, err = regex(key, k.insensitive()); err != nil {
-			return nil, false
-		}
+// contains looks for a key in a value that is folded where fold is true.
+func contains(value, key string, fold bool) bool {
+	if fold {
+		key = asciiUpper(key)
 	}
-	if len(value) > maxString {
-		value = value[:maxString]
-	}
-	r.spend(len(value) / 8)
-	m := re.FindStringSubmatch(value)
-	return m, m != nil
+	return strings.Contains(value, key)
 }
 
 // setGroups sets ${0}, ${1}, … (RFC 5229 §3.2).
@@ -239,6 +247,9 @@ func (r *run) matchAny(k *call, keys, values []string) bool {
 	for _, v := range values {
 		if r.match(k, keys, v) {
 			return true
+		}
+		if r.err != nil {
+			return false
 		}
 	}
 	return false

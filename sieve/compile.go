@@ -1,8 +1,6 @@
 package sieve
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,8 +27,8 @@ type call struct {
 	tests []*call
 	block []*call
 	body  bool
-	ihave bool             // an ihave test that is true at run time: what it names is known
-	regex []*regexp.Regexp // of constant keys of :regex
+	ihave bool       // an ihave test that is true at run time: what it names is known
+	regex []*pattern // of constant keys of :regex; nil entries are of others
 }
 
 // Compile parses a script and checks all of it: names, arguments, and that what
@@ -56,6 +54,7 @@ type compiler struct {
 	required map[string]bool
 	known    map[string]bool
 	begun    bool // a command other than require was seen
+	patterns map[string]*pattern
 }
 
 // builtin capabilities need not be required.
@@ -259,16 +258,16 @@ func (c *compiler) check(k *call) error {
 			return fault(k.line, "size takes :over or :under")
 		}
 	case "date", "currentdate":
-		return checkDate(k)
+		return c.checkDate(k)
 	case "header", "address", "exists":
-		return checkNames(k)
+		return c.checkNames(k)
 	case "set":
 		if !variableName(k.args[0].strings[0], true) {
 			return fault(k.line, "%q is no name of a variable", foreign.Clip(k.args[0].strings[0], 60))
 		}
 	}
 	if k.has("regex") {
-		return k.compileRegex()
+		return c.compileRegex(k)
 	}
 	if _, last := k.tags["last"]; last && k.name != "addheader" && k.name != "duplicate" {
 		if _, ok := k.tags["index"]; !ok {
@@ -284,7 +283,7 @@ func (k *call) has(tag string) bool {
 }
 
 // checkNames refuses what cannot be a header's name, but for variables.
-func checkNames(k *call) error {
+func (c *compiler) checkNames(k *call) error {
 	for _, s := range k.args[0].strings {
 		if strings.Contains(s, "${") {
 			continue
@@ -294,31 +293,9 @@ func checkNames(k *call) error {
 		}
 	}
 	if k.has("regex") {
-		return k.compileRegex()
+		return c.compileRegex(k)
 	}
 	return nil
-}
-
-// compileRegex compiles constant keys, so that a fault is told at once.
-func (k *call) compileRegex() error {
-	for _, s := range k.args[len(k.args)-1].strings {
-		re, err := regex(s, k.insensitive())
-		if err != nil && !strings.Contains(s, "${") {
-			return fault(k.line, "%q is no regular expression: %v", foreign.Clip(s, 60), err)
-		}
-		k.regex = append(k.regex, re)
-	}
-	return nil
-}
-
-func regex(s string, insensitive bool) (*regexp.Regexp, error) {
-	if len(s) > 1000 {
-		return nil, fmt.Errorf("longer than 1000 octets")
-	}
-	if insensitive {
-		s = "(?i)" + s
-	}
-	return regexp.Compile(s)
 }
 
 func (k *call) comparator() string {

@@ -13,7 +13,7 @@ import (
 
 var dateParts = []string{"year", "month", "day", "date", "julian", "hour", "minute", "second", "time", "iso8601", "std11", "zone", "weekday"}
 
-func checkDate(k *call) error {
+func (c *compiler) checkDate(k *call) error {
 	part := strings.ToLower(k.args[len(k.args)-2].strings[0])
 	if !slices.Contains(dateParts, part) {
 		return fault(k.line, "%q is no part of a date", foreign.Clip(part, 60))
@@ -24,7 +24,7 @@ func checkDate(k *call) error {
 		}
 	}
 	if k.has("regex") {
-		return k.compileRegex()
+		return c.compileRegex(k)
 	}
 	return nil
 }
@@ -60,6 +60,9 @@ func (r *run) inZone(k *call, t time.Time) time.Time {
 func (r *run) dateValues(k *call) []string {
 	var out []string
 	for _, v := range pick(k, r.fields(r.expand(k.args[0].strings[0]))) {
+		if r.spend(250 + len(v)/16) {
+			return nil
+		}
 		v = unfold(v)
 		v = v[strings.LastIndexByte(v, ';')+1:]
 		t, err := mail.ParseDate(strings.TrimSpace(v))

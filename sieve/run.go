@@ -166,7 +166,9 @@ type run struct {
 	depth     int // of included scripts
 	level     int // of blocks and included scripts, for Trace
 	redirects int
-	seen      []string // values of the last comparison, for Trace
+	seen      []string          // values of the last comparison, for Trace
+	folded    map[string]string // long values to themselves in capitals
+	decoded   map[string]string // header values as they stand in the message, to what tests look at
 }
 
 // spend takes steps off the budget; true when there are none left.
@@ -413,7 +415,7 @@ func (r *run) include(k *call) {
 // editHeader is RFC 5293.
 func (r *run) editHeader(k *call) {
 	name := r.expand(k.args[0].strings[0])
-	if !fieldName(name) || protected(name) {
+	if !fieldName(name) || protected(name) || r.spend(20+2*len(r.header)) {
 		return // RFC 5293 §6: silently
 	}
 	if k.name == "addheader" {
@@ -463,7 +465,7 @@ func (r *run) deleteHeader(k *call, name string) {
 	out := make([]Field, 0, len(r.header))
 	keys := r.expandAll(k.args[1].strings)
 	for i, f := range r.header {
-		if !slices.Contains(at, i) || len(keys) > 0 && !r.match(k, keys, decoded(f.Value)) {
+		if !slices.Contains(at, i) || len(keys) > 0 && !r.match(k, keys, r.value(f.Value)) {
 			out = append(out, f)
 		}
 	}

@@ -274,35 +274,6 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestHostile: what is made to take long or to grow ends at its budget.
-func TestHostile(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("a", 20_000)
-	m := parseMessage(mail1)
-	m.Header = append(m.Header, Field{Name: "X-Long", Value: long})
-	for name, script := range map[string]string{
-		"doubling": `set "a" "aaaaaaaaaaaaaaaa";` + strings.Repeat(`set "a" "${a}${a}";`, 40),
-		"glob":     strings.Repeat(`if header :matches "x-long" "`+strings.Repeat("*a", 40)+`b" { keep; }`, 500),
-		"regex":    strings.Repeat(`if header :regex "x-long" "(a|aa)*(a|aa)*b" { keep; }`, 500),
-		"many":     strings.Repeat(`if anyof(header :contains "x-long" "b", header :contains "x-long" "c") { keep; }`, 1500),
-		"variables": func() string {
-			var b strings.Builder
-			for i := range 2000 {
-				fmt.Fprintf(&b, `set "v%d" "%s";`, i, strings.Repeat("x", 500))
-			}
-			return b.String()
-		}(),
-	} {
-		p, err := Compile(all + script)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if _, err := p.Run(m, testEnvironment()); !errors.Is(err, ErrBudget) && name != "doubling" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func FuzzCompile(f *testing.F) {
 	f.Add(all+`if anyof(header :matches "subject" "*a?", not exists ["x"]) { fileinto "${1}"; } elsif size :over 1K { stop; }`, mail1)
 	f.Add(`require "variables"; set "a" text:`+"\nx\n.\n;", "From: x\n\ny")

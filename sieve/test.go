@@ -124,8 +124,29 @@ func (r *run) fields(name string) []string {
 			out = append(out, f.Value)
 		}
 	}
-	r.spend(1 + len(r.header)/16)
+	r.spend(1 + len(r.header)/4)
 	return out
+}
+
+// value is a field's value decoded, which is remembered: many rules look at the same field.
+func (r *run) value(raw string) string {
+	if v, ok := r.decoded[raw]; ok {
+		r.spend(len(raw) / 256)
+		return v
+	}
+	cost := len(raw) / 16
+	if strings.Contains(raw, "=?") {
+		cost = len(raw)
+	}
+	if r.spend(1 + cost) {
+		return ""
+	}
+	if r.decoded == nil {
+		r.decoded = map[string]string{}
+	}
+	v := foreign.Cut(decoded(raw), maxString)
+	r.decoded[raw] = v
+	return v
 }
 
 // decoded is a value unfolded, encoded words decoded, without outer blanks
@@ -145,7 +166,10 @@ func (r *run) headerValues(k *call) []string {
 	var out []string
 	for _, name := range r.expandAll(k.args[0].strings) {
 		for _, v := range pick(k, r.fields(name)) {
-			out = append(out, foreign.Cut(decoded(v), maxString))
+			out = append(out, r.value(v))
+		}
+		if r.err != nil {
+			return nil
 		}
 	}
 	return out
@@ -155,8 +179,10 @@ func (r *run) addressValues(k *call) []string {
 	var out []string
 	for _, name := range r.expandAll(k.args[0].strings) {
 		for _, v := range pick(k, r.fields(name)) {
+			if r.spend(10 + len(v)) {
+				return nil
+			}
 			list, err := message.ParseAddressList(unfold(v))
-			r.spend(len(v) / 32)
 			if err != nil {
 				continue
 			}
@@ -236,9 +262,9 @@ func (r *run) bodyValues(k *call) []string {
 	} else if !k.has("raw") {
 		types = []string{"text"}
 	}
-	texts := r.m.Body(k.has("raw"), types)
+	texts := slices.Clone(r.m.Body(k.has("raw"), types))
 	for _, t := range texts {
-		r.spend(len(t) / 64)
+		r.spend(1 + len(t)/64)
 	}
 	if k.has("matches") || k.has("regex") { // RFC 5173 §6: no match variables from bodies of any size
 		for i := range texts {
@@ -263,7 +289,7 @@ func (r *run) duplicate(k *call) bool {
 		if len(values) == 0 {
 			return false
 		}
-		id = decoded(values[0])
+		id = r.value(values[0])
 	}
 	id = r.tag(k, "handle") + "\x00" + foreign.Cut(id, 1000)
 	seen := r.env.Duplicate != nil && r.env.Duplicate(id, period, k.has("last"))

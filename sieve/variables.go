@@ -48,7 +48,7 @@ func (r *run) expand(s string) string {
 			b.WriteString(r.variable(name))
 		}
 		s = s[i+end+1:]
-		if r.spend(1+b.Len()/256) || b.Len() > maxString {
+		if r.spend(1+b.Len()/64) || b.Len() > maxString {
 			break
 		}
 	}
@@ -222,6 +222,7 @@ func (r *run) changeFlags(k *call) {
 		old = flagList([]string{r.variable(name)})
 	}
 	list := flagList(r.expandAll(k.args[1].strings))
+	r.spend(20 + len(list)*len(old) + 4*len(list))
 	switch k.name {
 	case "addflag":
 		list = flagList(append(slices.Clone(old), list...))
