@@ -31,14 +31,14 @@ type box struct {
 }
 
 // boxesOf joins the copies that lead to one mailbox.
-func boxesOf(copies []delivery.Copy) ([]*box, error) {
+func boxesOf(copies []delivery.Copy) []*box {
 	type key struct{ account, name string }
 	at := map[key]*box{}
 	var out []*box
 	for _, c := range copies {
 		name, err := boxName(c.Mailbox)
-		if err != nil {
-			return nil, err
+		if err != nil { // of a script: no message is lost for the sake of a name
+			name = mailbox.Inbox
 		}
 		k := key{c.Account, name}
 		if at[k] == nil {
@@ -51,7 +51,7 @@ func boxesOf(copies []delivery.Copy) ([]*box, error) {
 	slices.SortStableFunc(out, func(a, b *box) int {
 		return cmp.Or(strings.Compare(a.account, b.account), strings.Compare(a.name, b.name))
 	})
-	return out, nil
+	return out
 }
 
 // Deliver puts a message into mailboxes, once into each, in the caller's transaction:
@@ -59,13 +59,11 @@ func boxesOf(copies []delivery.Copy) ([]*box, error) {
 // message already, for another address, gets no second one. A zero Received is now.
 // An error that IsRefusal is the mailbox's; any other is the store's, and may pass.
 func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, copies []delivery.Copy) error {
-	boxes, err := boxesOf(copies)
-	if err != nil {
-		return refusal{err}
-	}
+	boxes := boxesOf(copies)
 	if d.Received.IsZero() {
 		d.Received = s.now()
 	}
+	var err error
 	if d.Data != nil {
 		err = body.Insert(tx, d.Body, d.Data, len(boxes))
 	} else {
@@ -105,7 +103,7 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 	if err != nil {
 		return false, err
 	}
-	flags, err := c.flags(b.flags)
+	flags, err := c.wanted(b.flags)
 	if err != nil {
 		return false, err
 	}
@@ -152,10 +150,28 @@ func (c *change) place(b *box, flags mailbox.Flags, size int64) (box int64, uid 
 	if !b.create {
 		b.name = mailbox.Inbox
 	}
-	if _, err = c.ensure(b.name, use(b.name)); err == nil {
+	_, err = c.ensure(b.name, use(b.name))
+	if IsRefusal(err) { // the account has as many mailboxes as it may
+		b.name = mailbox.Inbox
+		_, err = c.ensure(b.name, "")
+	}
+	if err == nil {
 		err = take()
 	}
 	return box, uid, err
+}
+
+// wanted are the flags that a script gives a message. What cannot be a keyword, or is one too many, is
+// left out: the message counts for more.
+func (c *change) wanted(words []string) (all mailbox.Flags, err error) {
+	for _, w := range words {
+		f, err := c.flags([]string{w})
+		if err != nil && !IsRefusal(err) && !errors.Is(err, ErrTooManyKeywords) {
+			return 0, err
+		}
+		all |= f
+	}
+	return all, nil
 }
 
 // use is the special use of a mailbox that delivery makes by its standard name.

@@ -6,7 +6,6 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/config"
-	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/scripts"
 	"waxwing/internal/sifting"
@@ -20,7 +19,12 @@ func (b *builder) sifting(users *accounts.Store, quota *allowance.Store, boxes *
 	return &sifting.Room{
 		Scripts: kept, Accounts: users, Allowance: quota, Keys: keys,
 		Boxes: func(ctx context.Context, account string) ([]sifting.Box, error) {
-			return []sifting.Box{{Name: mailbox.Inbox}, {Name: mailbox.Junk, Use: `\Junk`}}, nil
+			all, err := boxes.Boxes(ctx, account)
+			out := make([]sifting.Box, len(all))
+			for i, box := range all {
+				out[i] = sifting.Box{Name: box.Name, Use: box.Use}
+			}
+			return out, err
 		},
 		Hostname: b.cfg.Hostname, Version: b.Version, Now: b.Now, Log: b.area(config.LogSieve), Guard: b.guard,
 	}

@@ -108,7 +108,7 @@ func (d *decision) file(s situation, c delivery.Copy, flags []string, header []s
 		c.Header, c.Replaced = edited(header), s.mail.replaced
 	}
 	for i := range d.copies {
-		if strings.EqualFold(d.copies[i].Mailbox, c.Mailbox) {
+		if d.copies[i].Mailbox == c.Mailbox {
 			d.copies[i] = c
 			return
 		}
