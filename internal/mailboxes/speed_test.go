@@ -1,0 +1,136 @@
+package mailboxes_test
+
+import (
+	"fmt"
+	"testing"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+)
+
+// large is an INBOX of n messages, put there as rows: what is measured is what follows.
+func large(b *testing.B, db *store.Store, n int) (*mailboxes.Store, mailbox.Box) {
+	b.Helper()
+	ctx := b.Context()
+	m := &mailboxes.Store{DB: db}
+	fill := func(q string, args ...any) {
+		err := db.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(q, args...)
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	fill(`INSERT INTO accounts (name, disabled, password, scram256, scram1, created) VALUES ('joe', 0, '', '', '', 0)`)
+	box, err := m.Box(ctx, "joe", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _, err = m.Append(ctx, "joe", "INBOX", []mailboxes.Appended{{Content: delivery.Bytes("Subject: x\r\n\r\nx")}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const numbers = `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?) `
+	fill(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, message_id, facts, evidence, structure)
+		`+numbers+`SELECT i, account, i, sender, recipient, size, received, body, header, message_id, facts, evidence, structure FROM mails, n WHERE id > 100000000`, int64(n))
+	fill(`INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved) `+numbers+`SELECT e.mailbox, i, i, i % 2, i % 50 + 2, 2, 0 FROM mailbox_entries e, n WHERE e.uid = 1`, int64(n))
+	fill(`UPDATE mailboxes SET messages = ?, uidnext = ?, unseen = ?, modseq = 60 WHERE id = ?`, int64(n), int64(n+1), int64(n/2), box.ID)
+	fill(`UPDATE mail_accounts SET modseq = 60, messages = ?`, int64(n))
+	if box, err = m.Box(ctx, "joe", ""); err != nil {
+		b.Fatal(err)
+	}
+	return m, box
+}
+
+// BenchmarkLarge is what sessions do in mailboxes of many messages. Those that look at the mailbox's row alone take as
+// long in the largest as in the smallest (MBX-2).
+func BenchmarkLarge(b *testing.B) {
+	for _, n := range []int{1000, 100_000} {
+		db := storetest.Open(b)
+		m, box := large(b, db, n)
+		ctx := b.Context()
+		must := func(err error) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		run := func(name string, fn func(b *testing.B)) { b.Run(fmt.Sprintf("%s/%d", name, n), fn) }
+		run("select", func(b *testing.B) {
+			for b.Loop() {
+				_, err := m.Box(ctx, "joe", "INBOX")
+				must(err)
+				l, err := m.Look(ctx, box.ID)
+				must(err)
+				l.Close()
+			}
+		})
+		run("flags cold", func(b *testing.B) {
+			for b.Loop() {
+				other := &mailboxes.Store{DB: db}
+				l, err := other.Look(ctx, box.ID)
+				must(err)
+				lines, err := l.Lines(ctx, nil, 1, n)
+				must(err)
+				if len(lines) != n {
+					b.Fatal(len(lines))
+				}
+				l.Close()
+			}
+		})
+		run("flags warm", func(b *testing.B) {
+			var lines []mailboxes.Line
+			for b.Loop() {
+				l, err := m.Look(ctx, box.ID)
+				must(err)
+				lines, err = l.Lines(ctx, lines[:0], 1, n)
+				must(err)
+				l.Close()
+			}
+		})
+		some := []mailbox.Range{{Low: uint32(n/2 + 1), High: uint32(n/2 + n/10)}}
+		run("store on a tenth", func(b *testing.B) {
+			mode := byte('+')
+			for b.Loop() {
+				_, err := m.SetFlags(ctx, box.ID, some, mailboxes.FlagChange{Mode: mode, Flags: []string{`\Flagged`}})
+				must(err)
+				mode = '+' + '-' - mode
+			}
+		})
+		run("sync after a tenth", func(b *testing.B) {
+			l, err := m.Look(ctx, box.ID)
+			must(err)
+			defer l.Close()
+			_, err = l.Lines(ctx, nil, 1, 1)
+			must(err)
+			mode := byte('+')
+			for b.Loop() {
+				b.StopTimer()
+				_, err := m.SetFlags(ctx, box.ID, some, mailboxes.FlagChange{Mode: mode, Flags: []string{`\Answered`}})
+				must(err)
+				mode = '+' + '-' - mode
+				b.StartTimer()
+				_, err = l.Sync(ctx, true)
+				must(err)
+			}
+		})
+		run("the 50 newest", func(b *testing.B) {
+			for b.Loop() {
+				i := 0
+				must(m.Mails(ctx, box.ID, []mailbox.Range{{Low: uint32(n - 49), High: uint32(n)}}, func(*mailbox.Message) error { i++; return nil }))
+				if i != 50 {
+					b.Fatal(i)
+				}
+			}
+		})
+		run("copy one", func(b *testing.B) {
+			for b.Loop() {
+				_, err := m.Copy(ctx, box.ID, []mailbox.Range{{Low: 5, High: 5}}, "Archive")
+				must(err)
+			}
+		})
+	}
+}
