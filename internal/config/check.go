@@ -85,7 +85,11 @@ func (c *Config) NamedFiles() (all []NamedFile) {
 // Sockets are the paths of the unix sockets that the server makes outside of the data
 // directory.
 func (c *Config) Sockets() (all []string) {
-	for _, p := range append([]string{c.Sendmail.Socket, c.Companion.Datagrams}, c.Companion.Policies...) {
+	named := append([]string{c.Sendmail.Socket, c.Companion.Datagrams}, c.Companion.Policies...)
+	for _, l := range c.Listen {
+		named = append(named, l.Socket)
+	}
+	for _, p := range named {
 		path, isPath := strings.CutPrefix(p, "unix:")
 		if path != "" && (isPath || filepath.IsAbs(path)) {
 			all = append(all, path)
@@ -177,7 +181,7 @@ func (c *Config) checkListen(d *decoder) {
 	}
 	for i, l := range c.Listen {
 		a := l.Address.Addr().Unmap().WithZone("")
-		if !a.IsUnspecified() && !a.IsLoopback() && !slices.Contains(own, a) {
+		if a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() && !slices.Contains(own, a) {
 			d.fault(fmt.Sprintf("listen[%d].address", i), "this machine has no address %s", a)
 		}
 	}

@@ -75,8 +75,11 @@ const (
 
 // Listen is one listener.
 type Listen struct {
-	Address        netip.AddrPort `toml:"address" required:"true" example:"[::]:25" doc:"IP address and port. \"0.0.0.0\" is every IPv4 address and no IPv6 one; \"[::]\", or the port alone as in \":25\", every address of both families."`
+	Address        netip.AddrPort `toml:"address" required:"unless socket" example:"[::]:25" doc:"IP address and port; needed but where there is a socket. \"0.0.0.0\" is every IPv4 address and no IPv6 one; \"[::]\", or the port alone as in \":25\", every address of both families."`
 	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions http https metrics lmtp" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address), \"lmtp\" (RFC 2033: a program of yours hands over mail for mailboxes here, which it has checked itself; a loopback or private address, and not port 25)."`
+	Socket         string         `toml:"socket" example:"/run/waxwing/lmtp.sock" doc:"Path of a unix socket in place of address, for kind lmtp. Empty: none."`
+	SocketMode     string         `toml:"socket_mode" example:"0660" doc:"Mode of the socket, as chmod writes it: who may write to it can hand in mail. Empty: 0660."`
+	SocketOwner    string         `toml:"socket_owner" example:":postfix" doc:"Whose the socket is: user, user:group or :group, by name or number. To another user only root can give it, to a group who is a member of it. Empty: who runs the server."`
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
 	NoRequireTLS   Off            `toml:"requiretls" doc:"Offer REQUIRETLS (RFC 8689) over TLS. With false it is not offered, and MAIL with it is answered 555; a header field TLS-Required: No counts all the same."`
@@ -85,6 +88,14 @@ type Listen struct {
 	ProxyFrom      []netip.Prefix `toml:"proxy_from" example:"[\"10.0.0.0/8\"]" doc:"Addresses of load balancers that say with the PROXY protocol (version 1 or 2) who has connected to them: limits, logs and Received fields then tell of that client. From these addresses a connection without the header is closed, from all others one with it. Empty: none."`
 	ClientCA       string         `toml:"client_ca" doc:"PEM file with certificate authorities of your own. A client that shows a certificate of theirs on a submission listener may log in with it (AUTH EXTERNAL), as the account that has an address of its subjectAltName. They can let anybody in: name none that certify strangers. Read at start. Empty: none."`
 	ClientCerts    []string       `toml:"client_certs" example:"[\"joe@example.org sha256:5f1c…\"]" doc:"Single client certificates that log in the same way, whoever signed them: an address of the account, a space, and \"sha256:\" with the fingerprint (\"openssl x509 -noout -fingerprint -sha256\")."`
+}
+
+// Where is what it listens on, for people.
+func (l Listen) Where() string {
+	if l.Socket != "" {
+		return l.Socket
+	}
+	return l.Address.String()
 }
 
 // Incoming is what is found out about mail from other servers.

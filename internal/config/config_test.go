@@ -337,6 +337,7 @@ func TestExampleParses(t *testing.T) {
 	}
 	// With every key switched on it says the same as without, but for the examples.
 	all := regexp.MustCompile(`(?m)^#(\[\[|[a-z_]+ = )`).ReplaceAllString(Example(), "$1")
+	all = regexp.MustCompile(`(?m)^(socket = ".*lmtp|socket_)`).ReplaceAllString(all, "#$1") // in place of an address
 	c, err := Parse("waxwing.toml", []byte(all))
 	if err != nil {
 		t.Fatalf("the example with every key: %v\n%s", err, all)
@@ -441,6 +442,32 @@ func TestSendmail(t *testing.T) {
 	} {
 		if _, err := Parse("waxwing.toml", []byte(base+bad.text)); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%q: %v, want %q", bad.text, err, bad.want)
+		}
+	}
+}
+
+// INB-14: a listener has an address, or a socket with its mode and owner, for LMTP alone.
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	const socket, lmtp = "socket = \"s\"\n", "kind = \"lmtp\"\n"
+	for text, want := range map[string]string{
+		socket + lmtp + "socket_mode = \"0600\"\nsocket_owner = \":mail\"": "",
+		lmtp: "address: missing",
+		socket + lmtp + "address = \"127.0.0.1:24\"":                "either address or socket",
+		socket + "kind = \"mx\"":                                    `is for kind "lmtp"`,
+		socket + lmtp + "socket_mode = \"rw\"":                      "is no mode of a socket",
+		lmtp + "address = \"127.0.0.1:24\"\nsocket_mode = \"0600\"": "are of a socket",
+		socket + lmtp + "[[listen]]\n" + socket + lmtp:              "is listened on already",
+		socket + lmtp + "proxy_from = [\"10.0.0.0/8\"]":             "no load balancer",
+	} {
+		c, err := Parse("/etc/waxwing/w.toml", []byte("hostname = \"mx.example.org\"\n[[listen]]\n"+text+"\n"))
+		switch {
+		case want == "" && err == nil:
+			if l := c.Listen[0]; l.Socket != "/etc/waxwing/s" || l.Where() != l.Socket || !slices.Contains(c.Sockets(), l.Socket) {
+				t.Errorf("%+v", l)
+			}
+		case want == "" || err == nil || !strings.Contains(err.Error(), want):
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

@@ -84,7 +84,11 @@ func (d *decoder) table(path string, tree map[string]any, v reflect.Value) {
 		d.value(join(path, key), raw, v.FieldByIndex(f.Index), f.Tag)
 	}
 	for _, name := range names {
-		if _, ok := tree[name]; !ok && known[name].Tag.Get("required") != "" {
+		required := known[name].Tag.Get("required")
+		if other, ok := strings.CutPrefix(required, "unless "); ok && tree[other] != nil {
+			continue
+		}
+		if _, ok := tree[name]; !ok && required != "" {
 			d.fault(join(path, name), "missing; it is needed, as in %s = %q", name, known[name].Tag.Get("example"))
 		}
 	}

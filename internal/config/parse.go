@@ -113,7 +113,7 @@ func (c *Config) anchor(dir string) {
 		}
 	}
 	for i := range c.Listen {
-		for _, p := range []*string{&c.Listen[i].ClientCA, &c.Listen[i].CertFile, &c.Listen[i].KeyFile} {
+		for _, p := range []*string{&c.Listen[i].Socket, &c.Listen[i].ClientCA, &c.Listen[i].CertFile, &c.Listen[i].KeyFile} {
 			if *p != "" && !filepath.IsAbs(*p) {
 				*p = filepath.Join(dir, *p)
 			}

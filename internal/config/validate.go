@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -175,6 +177,7 @@ func (c *Config) validateListen(d *decoder) {
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d]", i)
 		l.validateClients(d, key)
+		c.validateSocket(d, key, i)
 		if !l.Address.IsValid() {
 			continue
 		}
@@ -190,6 +193,30 @@ func (c *Config) validateListen(d *decoder) {
 		if l.Kind != MX && l.Kind != LMTP && l.Kind != Metrics && l.Kind != HTTP && l.Kind != "" && !c.HasTLS() && l.CertFile == "" {
 			d.fault(key+".kind", "%s needs a certificate: set directory in [acme], or cert_file and key_file in [tls]", l.Kind)
 		}
+	}
+}
+
+// validateSocket checks what a listener has in place of an address.
+func (c *Config) validateSocket(d *decoder, key string, i int) {
+	l := c.Listen[i]
+	_, given := d.places[key+".address"]
+	switch {
+	case l.Socket == "":
+		if l.SocketMode != "" || l.SocketOwner != "" {
+			d.fault(key+".socket", "missing: socket_mode and socket_owner are of a socket")
+		}
+		return
+	case given:
+		d.fault(key+".socket", "either address or socket, not both: give each a [[listen]] table")
+	case l.Kind != LMTP && l.Kind != "":
+		d.fault(key+".socket", "is for kind \"lmtp\": others are reached by TCP")
+	case l.CertFile != "" || len(l.ProxyFrom) > 0:
+		d.fault(key+".socket", "nothing on it is encrypted, and no load balancer connects to it: leave cert_file and proxy_from out")
+	case slices.ContainsFunc(c.Listen[:i], func(o Listen) bool { return o.Socket == l.Socket }):
+		d.fault(key+".socket", "%s is listened on already", l.Socket)
+	}
+	if n, err := strconv.ParseUint(cmp.Or(l.SocketMode, "0660"), 8, 32); err != nil || n > 0o777 {
+		d.fault(key+".socket_mode", "%q is no mode of a socket; write it like \"0660\"", l.SocketMode)
 	}
 }
 

@@ -188,6 +188,9 @@ func (v *Service) dropRoot(sockets *process.Inherited) error {
 		return fmt.Errorf("--user %s: only root can become another user, and this is %s", v.User, datadir.UserName(os.Geteuid()))
 	}
 	for _, l := range v.Config.Listen {
+		if l.Socket != "" {
+			continue // that user makes it
+		}
 		at := config.TCP(l.Address)
 		if err := sockets.Bind(string(l.Kind), at.Network, at.Address); err != nil {
 			return err

@@ -174,10 +174,13 @@ func (b *builder) files(cert, key, of string) (*certs.Files, error) {
 // tls is the TLS of a listener, or nil without a certificate (CRT-2, CRT-4).
 func (f *front) tls(c config.Listen) (*tls.Config, error) {
 	book := f.book
+	if c.Socket != "" {
+		return nil, nil
+	}
 	if c.CertFile != "" {
 		own, err := f.files(c.CertFile, c.KeyFile, fmt.Sprintf("listener:%d", c.Address.Port()))
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", c.Address, err)
+			return nil, fmt.Errorf("listen on %s: %w", c.Where(), err)
 		}
 		book = &certs.Book{Host: own.Get, Proof: f.rooms.Certificates.Book.Proof}
 	}

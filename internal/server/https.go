@@ -23,7 +23,7 @@ func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
 		return nil, err
 	}
 	if conf == nil {
-		return nil, fmt.Errorf("listen on %s: https needs a certificate: set acme.directory, or tls.cert_file and tls.key_file", c.Address)
+		return nil, fmt.Errorf("listen on %s: https needs a certificate: set acme.directory, or tls.cert_file and tls.key_file", c.Where())
 	}
 	mux := http.NewServeMux()
 	count := f.rooms.Metrics.Requested

@@ -20,6 +20,7 @@ import (
 	"waxwing/internal/login"
 	"waxwing/internal/process"
 	"waxwing/internal/receive"
+	"waxwing/internal/sockets"
 	"waxwing/peers"
 	"waxwing/proxyproto"
 )
@@ -70,7 +71,7 @@ func (b *builder) front(ctx context.Context, r *Rooms, spool string) (*front, er
 // listen binds every listener of the configuration.
 func (f *front) listen() error {
 	for _, c := range f.cfg.Listen {
-		l, err := f.bind(string(c.Kind), config.TCP(c.Address))
+		l, err := f.bindTo(c)
 		if err != nil {
 			return err
 		}
@@ -82,6 +83,22 @@ func (f *front) listen() error {
 		f.open(l, c.Kind, serve)
 	}
 	return nil
+}
+
+// bindTo opens what a listener of the configuration listens on.
+func (f *front) bindTo(c config.Listen) (net.Listener, error) {
+	if c.Socket == "" {
+		return f.bind(string(c.Kind), config.TCP(c.Address))
+	}
+	mode, err := sockets.ParseMode(c.SocketMode)
+	var l net.Listener
+	if err == nil {
+		l, err = sockets.Listen(c.Socket, sockets.Access{Mode: mode, Owner: c.SocketOwner})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", c.Kind, err)
+	}
+	return sockets.Here(l), nil
 }
 
 // serve is what serves a kind of listener.
@@ -100,7 +117,7 @@ func (f *front) serve(l net.Listener, c config.Listen) (serve, error) {
 	case config.Metrics:
 		return f.metrics(l, c)
 	}
-	return nil, fmt.Errorf("listen on %s: kind %q is not served by this version: take its [[listen]] table out of the configuration", c.Address, c.Kind)
+	return nil, fmt.Errorf("listen on %s: kind %q is not served by this version: take its [[listen]] table out of the configuration", c.Where(), c.Kind)
 }
 
 // open has a listener served and in the end closed.

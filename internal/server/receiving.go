@@ -91,7 +91,7 @@ func (f *front) submission(l net.Listener, c config.Listen) (serve, error) {
 		return nil, err
 	}
 	if srv.TLS == nil {
-		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set acme.directory, or tls.cert_file and tls.key_file", c.Address, c.Kind)
+		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set acme.directory, or tls.cert_file and tls.key_file", c.Where(), c.Kind)
 	}
 	if srv.Auth, err = f.authenticator(c, srv); err != nil {
 		return nil, err

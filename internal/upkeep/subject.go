@@ -51,6 +51,9 @@ func subjectOf(cfg *config.Config) (s machine.Subject, w *machine.Outside, err e
 		s.CA = setup.AuthorityCAA
 	}
 	for _, l := range cfg.Listen {
+		if l.Socket != "" {
+			continue // no port of the machine
+		}
 		s.Listen = append(s.Listen, machine.Place{Kind: string(l.Kind), Addr: l.Address})
 	}
 	return s, machine.World(client, server.SelfTestNames(cfg)), nil
