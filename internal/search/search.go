@@ -21,6 +21,7 @@ const maxAlternatives = 500
 // conditions finds nothing; one that is Unsearchable, too.
 func (s *Store) Search(ctx context.Context, account string, q Query) (mails, tail []int64, err error) {
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		mails = nil
 		tail, err = store.Column[int64](tx, `SELECT mail FROM mails_unindexed WHERE account = ? ORDER BY mail`, account)
 		if err != nil {
 			return err
@@ -29,13 +30,55 @@ func (s *Store) Search(ctx context.Context, account string, q Query) (mails, tai
 		if err != nil || n == 0 {
 			return err
 		}
-		mails, err = s.find(tx, n, q)
+		all, err := s.ask(tx, n, q)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		mails, err = rows(tx, `rowid`, ``, nil, all)
 		return err
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("search mail of %s: %w", account, err)
 	}
 	return mails, tail, nil
+}
+
+// Answer is what a search finds in one mailbox.
+type Answer struct {
+	UIDs []uint32 // of the mails that the index has for the query, ascending
+	Tail []uint32 // of those that are not in the index yet, ascending: to be looked through
+	// Narrow says that of a text which stands in very many words only those that begin with it were looked
+	// for: UIDs may lack some.
+	Narrow bool
+}
+
+// InBox is Search in one mailbox of the account.
+func (s *Store) InBox(ctx context.Context, account string, box int64, q Query) (a Answer, err error) {
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		a = Answer{}
+		a.Tail, err = store.Column[uint32](tx, `SELECT e.uid FROM mails_unindexed u JOIN mailbox_entries e ON e.mail = u.mail AND e.mailbox = ? WHERE u.account = ? ORDER BY e.uid`, box, account)
+		if err != nil {
+			return err
+		}
+		n, err := number(tx, account)
+		if err != nil || n == 0 {
+			return err
+		}
+		all, err := s.ask(tx, n, q)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		a.Narrow = slices.ContainsFunc(all, func(x asked) bool { return x.narrow })
+		uids, err := rows(tx, `e.uid`, ` JOIN mailbox_entries e ON e.mail = search_index.rowid AND e.mailbox = ?`, []any{box}, all)
+		for _, u := range uids {
+			a.UIDs = append(a.UIDs, uint32(u))
+		}
+		return err
+	})
+	if err != nil {
+		return Answer{}, fmt.Errorf("search a mailbox of %s: %w", account, err)
+	}
+	return a, nil
 }
 
 // Scan looks through mails themselves, and gives those that are found by a query. What is gone is not found.
@@ -55,8 +98,8 @@ func (s *Store) Scan(ctx context.Context, q Query, mails []int64) (found []int64
 	return found, nil
 }
 
-// find asks the index.
-func (s *Store) find(tx *store.Tx, number int64, q Query) ([]int64, error) {
+// ask makes of a query what is asked of the index; nil: it finds nothing.
+func (s *Store) ask(tx *store.Tx, number int64, q Query) ([]asked, error) {
 	var all []asked
 	var words *list // of the account, read where they are needed
 	for _, c := range q {
@@ -76,14 +119,16 @@ func (s *Store) find(tx *store.Tx, number int64, q Query) ([]int64, error) {
 		}
 		all = append(all, a)
 	}
-	if len(all) == 0 {
-		return nil, nil
-	}
+	return all, nil
+}
+
+// rows asks the index for a number of each mail, with a join behind it that has args; ascending.
+func rows(tx *store.Tx, number, join string, args []any, all []asked) ([]int64, error) {
 	if tx.Postgres() {
-		where, args := vectorQuery(all)
-		return store.Column[int64](tx, `SELECT rowid FROM search_index WHERE `+where+` ORDER BY rowid`, args...)
+		where, more := vectorQuery(all)
+		return store.Column[int64](tx, `SELECT `+number+` FROM search_index`+join+` WHERE `+where+` ORDER BY 1`, append(args, more...)...)
 	}
-	return joined(tx, `SELECT coalesce(group_concat(rowid), '') FROM search_index WHERE search_index MATCH ?`, matchQuery(all))
+	return joined(tx, `SELECT coalesce(group_concat(`+number+`), '') FROM search_index`+join+` WHERE search_index MATCH ?`, append(args, matchQuery(all))...)
 }
 
 // asked is a phrase in words of the index: any of first, then rest.
@@ -92,6 +137,7 @@ type asked struct {
 	first  []string
 	rest   []string
 	prefix bool // the last word may be the beginning of a longer one
+	narrow bool // words in which the first one stands elsewhere than at the beginning are left out
 }
 
 // ask finds the words in which, or at whose end, the first word of a phrase stands.
@@ -110,6 +156,7 @@ func (p *phrase) ask(number int64, words *list) asked {
 	}
 	found := words.containing(text, maxAlternatives+1)
 	if len(found) > maxAlternatives {
+		a.narrow = true
 		return a // with prefix, if the phrase has one word
 	}
 	if alone {

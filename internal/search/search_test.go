@@ -81,10 +81,12 @@ func (b *box) note(t *testing.T, account string, id int64) {
 }
 
 // index indexes all.
-func (b *box) index(t *testing.T) {
+func (b *box) index(t *testing.T) { t.Helper(); index(t, b.Service) }
+
+func index(t *testing.T, s *search.Service) {
 	t.Helper()
 	for {
-		n, err := b.Step(t.Context())
+		n, err := s.Step(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,5 +342,92 @@ func TestManyWords(t *testing.T) {
 		b.index(t)
 		b.want(t, "a", search.Condition{Text: "ex"}, 1, 2)
 		b.want(t, "a", search.Condition{Text: "exa"}, 1, 2)
+	})
+}
+
+// TestMailboxes: what lies in mailboxes is found there, from its delivery on, and no more once it is erased.
+func TestMailboxes(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		boxes := &mailboxes.Store{DB: db}
+		s := &search.Service{Store: &search.Store{DB: db, Mails: boxes}, Log: slog.New(slog.DiscardHandler)}
+		err := db.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO accounts (name, disabled, password, scram256, scram1, created) VALUES ('a', 0, '', '', '', 0)`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var some []mailboxes.Appended
+		for i := range 3 {
+			some = append(some, mailboxes.Appended{Content: delivery.Bytes(fmt.Sprintf("Subject: letter %d\r\n\r\nword%d\r\n", i, i))})
+		}
+		box, uids, err := boxes.Append(ctx, "a", "INBOX", some)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inBox := func(text string) search.Answer {
+			t.Helper()
+			a, err := s.InBox(ctx, "a", box.ID, search.Query{{Text: text}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		if a := inBox("letter"); len(a.UIDs) > 0 || !slices.Equal(a.Tail, uids) {
+			t.Errorf("before it is indexed: %+v", a)
+		}
+		index(t, s)
+		if a := inBox("letter"); !slices.Equal(a.UIDs, uids) || len(a.Tail) > 0 || a.Narrow {
+			t.Errorf("%+v, wanted %v", a, uids)
+		}
+		if a := inBox("ord1"); !slices.Equal(a.UIDs, uids[1:2]) {
+			t.Errorf("%+v", a)
+		}
+		if _, _, err := boxes.Remove(ctx, box.ID, []mailbox.Range{{Low: uids[1], High: uids[1]}}); err != nil {
+			t.Fatal(err)
+		}
+		if a := inBox("letter"); !slices.Equal(a.UIDs, []uint32{uids[0], uids[2]}) {
+			t.Errorf("behind what was removed: %+v", a)
+		}
+		if found, _, err := s.Search(ctx, "a", search.Query{{Text: "word1"}}); err != nil || len(found) != 1 {
+			t.Errorf("what was removed and can be brought back: %v, %v", found, err)
+		}
+		if err := boxes.Forget(ctx, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		index(t, s)
+		if found, tail, err := s.Search(ctx, "a", search.Query{{Text: "word1"}}); err != nil || len(found)+len(tail) > 0 {
+			t.Errorf("what was erased: %v, %v, %v", found, tail, err)
+		}
+		if err := s.Tidy(ctx); err != nil {
+			t.Error(err)
+		}
+		if found, _, err := s.Search(ctx, "a", search.Query{{Text: "letter"}}); err != nil || len(found) != 2 {
+			t.Errorf("after tidying: %v, %v", found, err)
+		}
+	})
+}
+
+// TestUpgrade: mail that was there before there was an index is indexed.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	storetest.Upgrade(t, "00210", func(t *testing.T, old *store.Store, upgrade func() *store.Store) {
+		err := old.Write(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO bodies (id) VALUES (5)`)
+			if err == nil {
+				_, err = tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, message_id, facts, evidence, structure)
+					VALUES (7, 'a', 7, '', '', 0, 0, 5, '', '', '', '', '')`)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &search.Store{DB: upgrade()}
+		if _, tail, err := s.Search(t.Context(), "a", search.Query{{Text: "x"}}); err != nil || !slices.Equal(tail, []int64{7}) {
+			t.Errorf("%v, %v", tail, err)
+		}
 	})
 }
