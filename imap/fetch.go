@@ -248,7 +248,11 @@ func (s *Section) String() string {
 			if i > 0 {
 				b.WriteByte(' ')
 			}
-			b.Write(AppendString(nil, f, true))
+			if strings.IndexFunc(f, func(r rune) bool { return r >= 0x80 || !atomChar(byte(r)) }) < 0 && f != "" {
+				b.WriteString(f)
+			} else {
+				b.Write(AppendString(nil, f, true))
+			}
 		}
 		b.WriteByte(')')
 	}

@@ -287,7 +287,7 @@ func TestSets(t *testing.T) {
 func TestWriter(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	w := NewWriter(&b, 64)
+	w := NewWriter(&b)
 	w.Status("a", "OK", "READ-WRITE", "do\r\nne")
 	w.String(`a "b" \`)
 	w.String("two\r\nlines")

@@ -340,13 +340,26 @@ func (l *lexer) str() (string, error) {
 	return "", bad("a string is expected, and %s stands there", name(c))
 }
 
+// beginsString reports that a string comes, whose first octet is c: "~" begins a literal, or
+// an atom.
+func (l *lexer) beginsString(c byte) (bool, error) {
+	if c != '~' {
+		return c == '"' || c == '{', nil
+	}
+	b, err := l.br.Peek(2)
+	return err == nil && b[1] == '{', err
+}
+
 // astring reads an atom, in which "]" may stand, or a string.
 func (l *lexer) astring() (string, error) {
 	c, err := l.peek()
 	if err != nil {
 		return "", err
 	}
-	if c == '"' || c == '{' || c == '~' {
+	if quote, err := l.beginsString(c); quote || err != nil {
+		if err != nil {
+			return "", err
+		}
 		return l.str()
 	}
 	// Octets above 127 are against the grammar, and sent by clients that take UTF-8 for granted.

@@ -270,7 +270,11 @@ func (l *lexer) pattern(c *List) error {
 		return err
 	}
 	s := ""
-	if ch == '"' || ch == '{' || ch == '~' {
+	quote, err := l.beginsString(ch)
+	if err != nil {
+		return err
+	}
+	if quote {
 		s, err = l.str()
 	} else {
 		s, err = l.word("a pattern", func(c byte) bool { return atomChar(c) || c == ']' || c == '%' || c == '*' || c >= 0x80 })

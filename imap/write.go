@@ -5,41 +5,77 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
 
 // Writer writes responses. It buffers: nothing is sent before Flush, or before the
-// buffer is full. Errors stick and come out of Flush.
+// buffer is full. Errors stick and come out of Flush. While nothing is buffered, it
+// holds no buffer: thousands of sessions wait, and few speak.
 type Writer struct {
-	bw   *bufio.Writer
+	to   io.Writer
+	bw   *bufio.Writer // nil: nothing is buffered
 	UTF8 bool // the client takes UTF-8 in quoted strings (RFC 9051, or UTF8=ACCEPT)
 	err  error
 	buf  []byte
 }
 
-// NewWriter writes to w through a buffer of size octets.
-func NewWriter(w io.Writer, size int) *Writer { return &Writer{bw: bufio.NewWriterSize(w, size)} }
+// buffers are what all Writers with buffers of the usual size share.
+var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, usualBuffer) }}
+
+const usualBuffer = 16 << 10
+
+// NewWriter writes to w through a buffer of 16 KiB.
+func NewWriter(w io.Writer) *Writer { return &Writer{to: w} }
+
+// SetOutput has what follows written to w. What was buffered is flushed before.
+func (w *Writer) SetOutput(to io.Writer) error {
+	err := w.Flush()
+	w.to = to
+	return err
+}
+
+// out is the buffer.
+func (w *Writer) out() *bufio.Writer {
+	if w.bw == nil {
+		w.bw = buffers.Get().(*bufio.Writer)
+		w.bw.Reset(w.to)
+	}
+	return w.bw
+}
 
 // Flush sends what was written.
 func (w *Writer) Flush() error {
+	if w.bw == nil {
+		return w.err
+	}
 	if w.err == nil {
 		w.err = w.bw.Flush()
+	}
+	w.bw.Reset(nil)
+	buffers.Put(w.bw)
+	w.bw = nil
+	if cap(w.buf) > 4<<10 {
+		w.buf = nil
 	}
 	return w.err
 }
 
+// Err is the first error of writing.
+func (w *Writer) Err() error { return w.err }
+
 // Raw writes octets as they are.
 func (w *Writer) Raw(b []byte) {
 	if w.err == nil {
-		_, w.err = w.bw.Write(b)
+		_, w.err = w.out().Write(b)
 	}
 }
 
 // Text writes a string as it is.
 func (w *Writer) Text(s string) {
 	if w.err == nil {
-		_, w.err = w.bw.WriteString(s)
+		_, w.err = w.out().WriteString(s)
 	}
 }
 
@@ -103,7 +139,7 @@ func (w *Writer) Literal(r io.Reader, size int64, binary bool) {
 	}
 	w.Text("{" + strconv.FormatInt(size, 10) + "}\r\n")
 	if w.err == nil {
-		_, w.err = io.CopyN(w.bw, r, size)
+		_, w.err = io.CopyN(w.out(), r, size)
 	}
 }
 
