@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,17 +11,17 @@ import (
 	"waxwing/peers"
 )
 
-// wire is the raw connection. crypto/tls does not say which certificate a
+// Wire is the raw connection. crypto/tls does not say which certificate a
 // server presented, and tls-server-end-point (RFC 5929 §4) is its hash: so it
 // is noted here when the handshake asks for it.
-type wire struct {
+type Wire struct {
 	net.Conn
 	presented atomic.Pointer[tls.Certificate]
 	lane      peers.Lane // of the TLS handshake that is under way; nil: none is
 }
 
 // Read leaves the handshake's place on the processors to others while it waits.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *Wire) Read(p []byte) (int, error) {
 	if w.lane == nil {
 		return w.Conn.Read(p)
 	}
@@ -29,7 +30,23 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-func (w *wire) leaf() *x509.Certificate {
+// NewWire is for servers of other protocols that check logins as this one does.
+func NewWire(nc net.Conn) *Wire { return &Wire{Conn: nc} }
+
+// Handshake is the server's side of the handshake of tc, which is over w. While it
+// computes, it has a place in lane.
+func (w *Wire) Handshake(ctx context.Context, tc *tls.Conn, lane peers.Lane) error {
+	lane.Enter()
+	w.lane = lane
+	defer func() {
+		w.lane = nil
+		lane.Leave()
+	}()
+	return tc.HandshakeContext(ctx)
+}
+
+// Presented is the certificate that the handshake showed; nil where that is not known.
+func (w *Wire) Presented() *x509.Certificate {
 	c := w.presented.Load()
 	switch {
 	case c == nil:
@@ -46,13 +63,13 @@ func (w *wire) leaf() *x509.Certificate {
 	return leaf
 }
 
-// noting returns a copy of cfg that notes the certificate chosen. A config that
+// Noting returns a copy of cfg that notes the certificate chosen. A config that
 // GetConfigForClient gives instead is not covered.
-func noting(cfg *tls.Config) *tls.Config {
+func Noting(cfg *tls.Config) *tls.Config {
 	n := cfg.Clone()
 	n.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err := choose(cfg, hello)
-		if w, ok := hello.Conn.(*wire); ok && err == nil {
+		if w, ok := hello.Conn.(*Wire); ok && err == nil {
 			w.presented.Store(cert)
 		}
 		return cert, err

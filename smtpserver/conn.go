@@ -28,7 +28,7 @@ const (
 // conn is one connection. All fields belong to its goroutine but those of wait.
 type conn struct {
 	srv    *Server
-	raw    *wire             // the TCP connection
+	raw    *Wire             // the TCP connection
 	nc     net.Conn          // raw, or TLS over it
 	in     *inbox            // nil while an idle client is waited for
 	bw     *bufio.Writer     // nil while there is nothing to say
@@ -83,7 +83,7 @@ type wait struct {
 var errDraining = errors.New("server is shutting down")
 
 func newConn(s *Server, nc net.Conn) *conn {
-	w := &wire{Conn: nc}
+	w := &Wire{Conn: nc}
 	return &conn{srv: s, raw: w, nc: w, identity: s.Identity, remote: peers.AddrPort(nc.RemoteAddr()), local: peers.AddrPort(nc.LocalAddr())}
 }
 
@@ -134,7 +134,7 @@ func earlier(a, b time.Time) time.Time {
 func (c *conn) Remote() netip.AddrPort               { return c.remote }
 func (c *conn) Local() netip.AddrPort                { return c.local }
 func (c *conn) TLS() *tls.ConnectionState            { return c.tls }
-func (c *conn) ServerCertificate() *x509.Certificate { return c.raw.leaf() }
+func (c *conn) ServerCertificate() *x509.Certificate { return c.raw.Presented() }
 func (c *conn) HELO() string                         { return c.helo }
 func (c *conn) ESMTP() bool                          { return c.esmtp }
 func (c *conn) Identity() string                     { return c.identity }

@@ -77,7 +77,7 @@ func (s *Server) logger() *slog.Logger {
 func (s *Server) prepare() {
 	s.once.Do(func() {
 		if s.TLS != nil {
-			s.wireTLS = noting(s.TLS)
+			s.wireTLS = Noting(s.TLS)
 		}
 		s.gate.Ledger, s.gate.TLS = s.Peers, s.ImplicitTLS
 		s.lane = peers.NewLane()

@@ -84,11 +84,5 @@ func (c *conn) secure(ctx context.Context, limit time.Duration) (*tls.Conn, erro
 		return nil, nil
 	}
 	tc := tls.Server(c.raw, c.srv.wireTLS)
-	c.srv.lane.Enter()
-	c.raw.lane = c.srv.lane
-	defer func() {
-		c.raw.lane = nil
-		c.srv.lane.Leave()
-	}()
-	return tc, tc.HandshakeContext(ctx)
+	return tc, c.raw.Handshake(ctx, tc, c.srv.lane)
 }

@@ -19,7 +19,7 @@ func (d denial) Error() string { return string(d.word) }
 
 // admit lets somebody in who has proven what p says, or is a denial with its *smtp.Reply.
 func (a *attempt) admit(c account.Credentials, p account.Proven) error {
-	p.Protocol, p.From, p.At = account.SMTP, a.addr, a.c.now()
+	p.Protocol, p.From, p.At = a.protocol, a.addr, a.c.now()
 	a.proven = p
 	word := c.Access.LogIn(p)
 	if word == "" {

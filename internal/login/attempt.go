@@ -25,6 +25,8 @@ type attempt struct {
 	addr netip.Addr
 	from string // the same, for the log
 
+	protocol account.Protocol // that the client speaks
+
 	user   string // as it was typed; "" until then
 	stands string // the account that the name stands for, may it log in or not; "" is none
 	begun  *begun // the memory waits for its end
@@ -35,7 +37,7 @@ type attempt struct {
 }
 
 func (c *Checker) newAttempt(mech string, addr netip.Addr) *attempt {
-	return &attempt{c: c, mech: mech, pair: pair{network: peers.Client(addr).Addr()}, addr: addr, from: addr.String()}
+	return &attempt{c: c, mech: mech, pair: pair{network: peers.Client(addr).Addr()}, addr: addr, from: addr.String(), protocol: account.SMTP}
 }
 
 // begin is called once the name is known and before its credentials are looked at:

@@ -67,6 +67,7 @@ func (e *External) Start(ctx context.Context, mech string, conn smtpserver.Conn)
 		return e.Checker.Start(ctx, mech, conn)
 	}
 	a := e.newAttempt(mech, conn.Remote().Addr())
+	a.protocol = protocolOf(conn)
 	if r := a.barred(); r != nil {
 		return nil, r
 	}

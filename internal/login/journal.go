@@ -36,7 +36,7 @@ type Entry struct {
 	First     time.Time `json:"first"`
 	Times     int64     `json:"times"`
 	Address   string    `json:"address"`
-	Protocol  string    `json:"protocol"` // smtp or api
+	Protocol  string    `json:"protocol"` // smtp, imap or api
 	Mechanism string    `json:"mechanism"`
 	App       string    `json:"app_password,omitempty"` // the name of that it was made with
 	Client    string    `json:"client"`                 // what it calls itself

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"waxwing/internal/account"
 	"waxwing/sasl"
 	"waxwing/smtp"
 	"waxwing/smtpserver"
@@ -26,6 +27,7 @@ func (c *Checker) Mechanisms(tls bool) []string {
 // Start begins an exchange, or refuses a network that has failed too often.
 func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) (sasl.Server, *smtp.Reply) {
 	a := c.newAttempt(mech, conn.Remote().Addr())
+	a.protocol = protocolOf(conn)
 	if r := a.barred(); r != nil {
 		return nil, r
 	}
@@ -46,6 +48,15 @@ func (c *Checker) Start(ctx context.Context, mech string, conn smtpserver.Conn) 
 		return nil, notOffered()
 	}
 	return a, nil
+}
+
+// protocolOf is what a client speaks: that of submission, unless its connection says
+// that it is something else.
+func protocolOf(conn smtpserver.Conn) account.Protocol {
+	if c, ok := conn.(interface{ Protocol() account.Protocol }); ok {
+		return c.Protocol()
+	}
+	return account.SMTP
 }
 
 func notOffered() *smtp.Reply {
@@ -96,7 +107,7 @@ func (c *Checker) Done(ctx context.Context, conn smtpserver.Conn, ex sasl.Server
 		c.count(a.mech, word)
 	}
 	wait := c.settle(a, how)
-	a.note(ctx, Entry{Protocol: "smtp", Client: conn.HELO(), Result: a.outcome(word, err)})
+	a.note(ctx, Entry{Protocol: string(a.protocol), Client: conn.HELO(), Result: a.outcome(word, err)})
 	if how != failure {
 		return nil
 	}
