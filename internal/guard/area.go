@@ -16,6 +16,7 @@ const (
 	Hook           Area = "hook"
 	HTTP           Area = "http"
 	HTTPS          Area = "https"
+	IMAP           Area = "imap"
 	Listener       Area = "listener"
 	Login          Area = "login"
 	Metrics        Area = "metrics"
@@ -64,6 +65,7 @@ func Areas() []Work {
 		{Hook, "an alert to the webhook: given up after three panics"},
 		{HTTP, "a request by HTTP: answered 500"},
 		{HTTPS, "a request by HTTPS: answered 500"},
+		{IMAP, "a session of a mail program: its connection ends"},
 		{Listener, "accepting connections"},
 		{Login, "the check of a password: the login fails for now"},
 		{Metrics, "a request of metrics: answered 500"},
