@@ -159,8 +159,8 @@ func (c *change) create(name, use string) (id int64, err error) {
 		return 0, err
 	}
 	id = store.NewID()
-	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, special) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use)
+	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, special, subscribed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use, name == mailbox.Inbox || use != "")
 	return id, err
 }
 
