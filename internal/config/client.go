@@ -58,7 +58,7 @@ func (l Listen) ClientRoots() (*x509.CertPool, error) {
 
 // validateClients checks the client certificates of one listener.
 func (l Listen) validateClients(d *decoder, key string) {
-	if l.TakesCertificates() && l.Kind != Submission && l.Kind != Submissions && l.Kind != "" {
+	if l.TakesCertificates() && !l.LogsIn() && l.Kind != "" {
 		at := key + ".client_ca"
 		if l.ClientCA == "" {
 			at = key + ".client_certs"

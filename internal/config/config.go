@@ -9,26 +9,27 @@ import (
 
 // Config is the whole of waxwing.toml.
 type Config struct {
-	Hostname  dns.Name  `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
-	DataDir   string    `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
-	Postgres  string    `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
-	Listen    []Listen  `toml:"listen" doc:"One table for each address the server listens on."`
-	TLS       TLS       `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
-	ACME      ACME      `toml:"acme" doc:"Certificates from an authority by ACME (RFC 8555), for keys of the host that are made beforehand, so that their TLSA records can be in DNS before there is a certificate. They are renewed in time; see docs/operating/certificates.md."`
-	DNS       DNS       `toml:"dns" doc:"What of the zones is left to Waxwing."`
-	Resolver  Resolver  `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
-	Delivery  Delivery  `toml:"delivery" doc:"How mail leaves this server."`
-	TLSRPT    TLSRPT    `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
-	DMARC     DMARC     `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`
-	Incoming  Incoming  `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
-	Junk      Junk      `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
-	Milters   []Milter  `toml:"milter" doc:"One table for each milter, in the order in which they are asked, about each message before it is taken; docs/operating/milters.md tells what they can do. Each sees the message as those before it have left it."`
-	Mail      Mail      `toml:"mail" doc:"What accounts keep in their mailboxes, and for how long."`
-	Limits    Limits    `toml:"limits" doc:"Bounds on what one client or one message may use."`
-	Sendmail  Sendmail  `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
-	API       API       `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
-	Companion Companion `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
-	Log       Log       `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
+	Hostname  dns.Name   `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
+	DataDir   string     `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
+	Postgres  string     `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
+	Listen    []Listen   `toml:"listen" doc:"One table for each address the server listens on."`
+	TLS       TLS        `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
+	ACME      ACME       `toml:"acme" doc:"Certificates from an authority by ACME (RFC 8555), for keys of the host that are made beforehand, so that their TLSA records can be in DNS before there is a certificate. They are renewed in time; see docs/operating/certificates.md."`
+	DNS       DNS        `toml:"dns" doc:"What of the zones is left to Waxwing."`
+	Resolver  Resolver   `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
+	Delivery  Delivery   `toml:"delivery" doc:"How mail leaves this server."`
+	TLSRPT    TLSRPT     `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
+	DMARC     DMARC      `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`
+	Incoming  Incoming   `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
+	Junk      Junk       `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
+	Milters   []Milter   `toml:"milter" doc:"One table for each milter, in the order in which they are asked, about each message before it is taken; docs/operating/milters.md tells what they can do. Each sees the message as those before it have left it."`
+	IMAP      IMAPServer `toml:"imap" doc:"The IMAP server, on listeners of kind imap and imaps; see docs/operating/imap.md."`
+	Mail      Mail       `toml:"mail" doc:"What accounts keep in their mailboxes, and for how long."`
+	Limits    Limits     `toml:"limits" doc:"Bounds on what one client or one message may use."`
+	Sendmail  Sendmail   `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
+	API       API        `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
+	Companion Companion  `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
+	Log       Log        `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
 	ExposedSecrets ExposedSecrets `toml:"exposed_secrets" oneof:"refuse warn" doc:"What happens where everybody on the machine can read a secret (this file with a password in it, a private key, the store): \"refuse\" to start, or \"warn\" in the log. \"warn\" is for file systems without permissions, and for containers whose secrets are mounted for everybody and where nobody else is."`
 
@@ -71,12 +72,14 @@ const (
 	HTTPS       Kind = "https"
 	Metrics     Kind = "metrics"
 	LMTP        Kind = "lmtp"
+	IMAP        Kind = "imap"
+	IMAPS       Kind = "imaps"
 )
 
 // Listen is one listener.
 type Listen struct {
 	Address        netip.AddrPort `toml:"address" required:"unless socket" example:"[::]:25" doc:"IP address and port; needed but where there is a socket. \"0.0.0.0\" is every IPv4 address and no IPv6 one; \"[::]\", or the port alone as in \":25\", every address of both families."`
-	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions http https metrics lmtp" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address), \"lmtp\" (RFC 2033: a program of yours hands over mail for mailboxes here, which it has checked itself; a loopback or private address, and not port 25)."`
+	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions imap imaps http https metrics lmtp" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"imap\" (mail programs that read mailboxes, STARTTLS, port 143), \"imaps\" (the same with TLS from the start, port 993), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address), \"lmtp\" (RFC 2033: a program of yours hands over mail for mailboxes here, which it has checked itself; a loopback or private address, and not port 25)."`
 	Socket         string         `toml:"socket" example:"/run/waxwing/lmtp.sock" doc:"Path of a unix socket in place of address, for kind lmtp. Empty: none."`
 	SocketMode     string         `toml:"socket_mode" example:"0660" doc:"Mode of the socket, as chmod writes it: who may write to it can hand in mail. Empty: 0660."`
 	SocketOwner    string         `toml:"socket_owner" example:":postfix" doc:"Whose the socket is: user, user:group or :group, by name or number. To another user only root can give it, to a group who is a member of it. Empty: who runs the server."`
@@ -86,7 +89,7 @@ type Listen struct {
 	CertFile       string         `toml:"cert_file" doc:"PEM file with a certificate for this listener alone, and the intermediates; read again when it changes. Empty: that of [tls] or [acme]."`
 	KeyFile        string         `toml:"key_file" doc:"PEM file with the private key of cert_file."`
 	ProxyFrom      []netip.Prefix `toml:"proxy_from" example:"[\"10.0.0.0/8\"]" doc:"Addresses of load balancers that say with the PROXY protocol (version 1 or 2) who has connected to them: limits, logs and Received fields then tell of that client. From these addresses a connection without the header is closed, from all others one with it. Empty: none."`
-	ClientCA       string         `toml:"client_ca" doc:"PEM file with certificate authorities of your own. A client that shows a certificate of theirs on a submission listener may log in with it (AUTH EXTERNAL), as the account that has an address of its subjectAltName. They can let anybody in: name none that certify strangers. Read at start. Empty: none."`
+	ClientCA       string         `toml:"client_ca" doc:"PEM file with certificate authorities of your own. A client that shows a certificate of theirs on a listener for submission or IMAP may log in with it (AUTH EXTERNAL), as the account that has an address of its subjectAltName. They can let anybody in: name none that certify strangers. Read at start. Empty: none."`
 	ClientCerts    []string       `toml:"client_certs" example:"[\"joe@example.org sha256:5f1c…\"]" doc:"Single client certificates that log in the same way, whoever signed them: an address of the account, a space, and \"sha256:\" with the fingerprint (\"openssl x509 -noout -fingerprint -sha256\")."`
 }
 

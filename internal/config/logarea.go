@@ -15,6 +15,7 @@ const (
 	LogDNS       LogArea = "dns"
 	LogHTTP      LogArea = "http"
 	LogHTTPS     LogArea = "https"
+	LogIMAP      LogArea = "imap"
 	LogLogin     LogArea = "login"
 	LogMetrics   LogArea = "metrics"
 	LogMTASTS    LogArea = "mta-sts"
@@ -53,6 +54,7 @@ func LogAreas() []LogAreaDoc {
 		{LogDNS, "the checks of hosted domains' DNS, and the records kept there"},
 		{LogHTTP, "requests of the ACME authority by plain HTTP"},
 		{LogHTTPS, "requests by HTTPS"},
+		{LogIMAP, "sessions of mail programs"},
 		{LogLogin, "passwords"},
 		{LogMetrics, "requests of metrics"},
 		{LogMTASTS, "MTA-STS policies, those of others and our own"},

@@ -10,6 +10,7 @@ import (
 	"waxwing/internal/acme"
 	"waxwing/internal/alert"
 	"waxwing/internal/allowance"
+	"waxwing/internal/annotations"
 	"waxwing/internal/apikeys"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
@@ -55,6 +56,7 @@ type Rooms struct {
 	APIKeys      *apikeys.Store
 	Allowance    *allowance.Store
 	Mailboxes    *mailboxes.Store
+	Annotations  *annotations.Store
 	Signing      *signing.Service
 	STS          *stspolicy.Cache
 	STSPublish   *stspublish.Service
@@ -171,7 +173,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	kept := &rejects.Store{DB: db, Boxes: boxes, Now: b.Now}
 	b.everyHour("messages that were refused long ago were not removed", kept.Tidy)
 	return &Rooms{
-		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Signing: keys,
+		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Annotations: b.annotations(db), Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
 		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Search: b.search(db, boxes), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -90,10 +89,7 @@ func (f *front) submission(l net.Listener, c config.Listen) (serve, error) {
 	if err != nil {
 		return nil, err
 	}
-	if srv.TLS == nil {
-		return nil, fmt.Errorf("listen on %s: %s needs a certificate, since passwords go over TLS only: set acme.directory, or tls.cert_file and tls.key_file", c.Where(), c.Kind)
-	}
-	if srv.Auth, err = f.authenticator(c, srv); err != nil {
+	if srv.Auth, srv.TLS, err = f.logsIn(c, srv.TLS); err != nil {
 		return nil, err
 	}
 	srv.ImplicitTLS, srv.Offer.FutureRelease = c.Kind == config.Submissions, maxHold

@@ -22,7 +22,7 @@ func localConfig(w Wish, ports map[string]int) string {
 	var b strings.Builder
 	b.WriteString("# Written by \"waxwing quickstart --local\": for trying out, on loopback only.\n# \"waxwing config describe\" explains every key.\n")
 	fmt.Fprintf(&b, "hostname = %s\ndata_dir = \"data\"\n", quote(w.Hostname.ASCII()))
-	for _, kind := range []string{"mx", "submission", "submissions", "metrics"} {
+	for _, kind := range []string{"mx", "submission", "submissions", "imap", "imaps", "metrics"} {
 		listener(&b, fmt.Sprintf("127.0.0.1:%d", ports[kind]), kind, "")
 	}
 	b.WriteString("\n[tls]\nlocal_ca = true\n\n[resolver]\nservers = [\"system\"]\n" +
@@ -41,6 +41,8 @@ func internetConfig(w Wish, f Facts, dataDir string, system bool) string {
 	listener(&b, ":25", "mx", "mail from other servers")
 	listener(&b, ":465", "submissions", "mail from your users' programs")
 	listener(&b, ":587", "submission", "the same, for those that begin in plaintext")
+	listener(&b, ":993", "imaps", "your users' programs read their mail")
+	listener(&b, ":143", "imap", "the same, for those that begin in plaintext")
 	listener(&b, ":443", "https", "MTA-STS policies; TLS reports from others; the authority")
 	listener(&b, "127.0.0.1:2592", "metrics", "")
 	fmt.Fprintf(&b, "\n# Certificates from an authority, for the host's own keys in the directory keys below\n# data_dir. Until the first one comes each key vouches for itself: enough for DANE and\n# other mail servers. Its terms: https://letsencrypt.org/repository/\n[acme]\ndirectory = %s\nagree_terms = true\n", quote(Authority))

@@ -118,7 +118,7 @@ func fixed() map[string]string {
 		"NEED": "follow-policy require-tls tls-optional", "--need": "follow-policy require-tls tls-optional", "SHELL": "bash zsh fish",
 		"--state": "waiting leased held delivered failed", "--purpose": "mail dsn tls-report dmarc-report", "--mode": "testing enforce none", "--right": apikeys.Rights(apikeys.All()).String(), "--event": "delivered delayed failed suppressed received",
 		"--algorithm": "ed25519 rsa", "--kind": "direct smarthost submission socks5 fail local", "--security": "verified dane tls any",
-		"--listener": "mx submission submissions", "AREA": "all " + logAreas(), "LEVEL": "debug info warn error default",
+		"--listener": "mx submission submissions imap imaps", "AREA": "all " + logAreas(), "LEVEL": "debug info warn error default",
 	}
 }
 

@@ -43,7 +43,7 @@ type Start struct {
 func Plan(ctx context.Context, w setup.Wish) (*Start, error) {
 	facts := setup.Facts{}
 	if w.Local {
-		facts.Ports = machine.FreePorts(map[string]int{"mx": 2525, "submission": 2587, "submissions": 2465, "metrics": 2592})
+		facts.Ports = machine.FreePorts(map[string]int{"mx": 2525, "submission": 2587, "submissions": 2465, "imap": 2143, "imaps": 2993, "metrics": 2592})
 	} else {
 		facts = machine.SetupFacts(ctx, w)
 	}

@@ -58,11 +58,11 @@ func (l *Logins) Reload() error {
 func clientTrust(c config.Listen) (login.Trust, error) {
 	roots, err := c.ClientRoots()
 	if err != nil {
-		return login.Trust{}, fmt.Errorf("listen on %s: client_ca: %w", c.Address, err)
+		return login.Trust{}, fmt.Errorf("listen on %s: client_ca: %w", c.Where(), err)
 	}
 	pinned, err := c.Pinned()
 	if err != nil {
-		return login.Trust{}, fmt.Errorf("listen on %s: %w", c.Address, err)
+		return login.Trust{}, fmt.Errorf("listen on %s: %w", c.Where(), err)
 	}
 	return login.Trust{Roots: roots, Pinned: pinned}, nil
 }

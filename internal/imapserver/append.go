@@ -1,0 +1,181 @@
+package imapserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"waxwing/imap"
+	"waxwing/internal/imapserver/incoming"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
+	"waxwing/message"
+	"waxwing/structure"
+)
+
+const (
+	// maxRefused is how much of a message that is not taken is read all the same, from a
+	// client that does not wait to be asked.
+	maxRefused = 1 << 20
+	// maxMulti bounds the messages of one APPEND (RFC 3502).
+	maxMulti = 200
+)
+
+// append is APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502).
+func (s *session) append(ctx context.Context, c *imap.Command) answer {
+	name := s.mailboxName(c.Args.(*imap.Append).Mailbox)
+	if _, err := s.srv.Boxes.Box(ctx, s.account, name); err != nil {
+		s.refuseMessages(c)
+		return s.notThere(err)
+	}
+	messages, free, a := s.messages(c)
+	defer free()
+	if a.condition != "" || s.over != "" {
+		return a
+	}
+	b, uids, err := s.srv.Boxes.Append(ctx, s.account, name, messages)
+	if err != nil {
+		return s.notThere(err)
+	}
+	a = done(c)
+	if !s.disabled("UIDPLUS") {
+		a.code = appendUID(b, uids)
+	}
+	return a
+}
+
+func appendUID(b mailbox.Box, uids []uint32) string {
+	return "APPENDUID " + strconv.FormatUint(uint64(b.UIDValidity), 10) + " " + string(imap.AppendRanges(nil, imap.Numbers(uids)))
+}
+
+// messages takes the messages of a command in. With an answer they are refused; free
+// gives back what they hold.
+func (s *session) messages(c *imap.Command) (out []mailboxes.Appended, free func(), a answer) {
+	var held []*incoming.Message
+	free = func() {
+		for _, h := range held {
+			h.Close()
+		}
+	}
+	for {
+		m, err := s.r.NextMessage()
+		if errors.Is(err, io.EOF) && len(out) > 0 {
+			return out, free, answer{}
+		}
+		if err != nil {
+			return nil, free, s.unreadableMessage(err)
+		}
+		if a := s.refusal(c, m, len(out)); a.condition != "" {
+			if s.r.Refuse(m, maxRefused) != nil {
+				s.bye("too-long", "TOOBIG", a.text)
+				return nil, free, answer{}
+			}
+			return nil, free, a
+		}
+		r, err := s.r.Take(m)
+		if err != nil {
+			return nil, free, s.unreadableMessage(err)
+		}
+		h, err := incoming.Read(r, s.srv.TempDir, m.Binary && !m.UTF8)
+		held = append(held, h)
+		if err != nil {
+			if !errors.As(err, new(*os.PathError)) {
+				return nil, free, s.unreadableMessage(err)
+			}
+			s.failed(err)
+			s.bye("failed", "UNAVAILABLE", "there is no room for the message")
+			return nil, free, answer{}
+		}
+		one := mailboxes.Appended{Flags: m.Flags, Date: m.Date, Content: h.Content()}
+		if err := describe(&one); err != nil {
+			return nil, free, s.failed(err)
+		}
+		out = append(out, one)
+	}
+}
+
+// unreadableMessage is the answer to a message that was not read.
+func (s *session) unreadableMessage(err error) answer {
+	var syntax *imap.SyntaxError
+	if errors.As(err, &syntax) {
+		return bad(syntax.Text)
+	}
+	s.over = "lost"
+	return answer{}
+}
+
+// refusal says why a message is not taken; its condition is "" if it is.
+func (s *session) refusal(c *imap.Command, m imap.Message, before int) answer {
+	switch {
+	case m.Size > s.srv.appendLimit():
+		return no("TOOBIG", fmt.Sprintf("a message can have %d octets", s.srv.appendLimit()))
+	case m.Size == 0:
+		return no("", "a message of no octets")
+	case before > 0 && (c.Name == "REPLACE" || s.disabled("MULTIAPPEND")):
+		return bad("one message is expected")
+	case before == maxMulti:
+		return no("LIMIT", fmt.Sprintf("at most %d messages in one command", maxMulti))
+	case m.UTF8 && !s.on.utf8 && !s.on.rev2:
+		return bad("UTF8 needs ENABLE UTF8=ACCEPT")
+	case m.Binary && s.disabled("BINARY") && !m.UTF8:
+		return no("UNKNOWN-CTE", "BINARY is not served here")
+	}
+	return answer{}
+}
+
+// describe finds out how a message is built, before it is stored.
+func describe(m *mailboxes.Appended) error {
+	body, err := m.Content.Open()
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	built, err := structure.Parse(body)
+	if err != nil {
+		return err
+	}
+	m.MessageID = message.CleanMessageID(built.Envelope.MessageID)
+	_, m.References = built.Thread()
+	m.Structure, err = built.AppendBinary(nil)
+	return err
+}
+
+// replace is REPLACE (RFC 8508): the new message first, then the old one goes.
+func (s *session) replace(ctx context.Context, c *imap.Command) answer {
+	a := c.Args.(*imap.Replace)
+	uids, err := s.uids(ctx, a.Message, c.UID)
+	if err == nil && len(uids) == 1 && uids[0].Low != uids[0].High || len(uids) > 1 || a.Message.Saved {
+		err = errNumber{}
+	}
+	name := s.mailboxName(a.Mailbox)
+	if err == nil {
+		_, err = s.srv.Boxes.Box(ctx, s.account, name)
+	}
+	if err != nil || s.box.readOnly {
+		s.refuseMessages(c)
+		switch {
+		case errors.As(err, new(errNumber)):
+			return bad("one message is to be replaced")
+		case err != nil:
+			return s.notThere(err)
+		}
+		return no("CANNOT", "the mailbox is selected read-only")
+	}
+	messages, free, refused := s.messages(c)
+	defer free()
+	if refused.condition != "" || s.over != "" {
+		return refused
+	}
+	b, added, err := s.srv.Boxes.Append(ctx, s.account, name, messages)
+	if err != nil {
+		return s.notThere(err)
+	}
+	s.w.Status("*", "OK", appendUID(b, added), "the message that replaces it")
+	if _, _, err := s.srv.Boxes.Remove(ctx, s.box.id, uids); err != nil {
+		return s.failed(err)
+	}
+	return done(c)
+}

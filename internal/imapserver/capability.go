@@ -1,0 +1,168 @@
+package imapserver
+
+import (
+	"bufio"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"waxwing/imap"
+)
+
+// before are the capabilities that are of use before a login.
+var before = []string{"IMAP4rev2", "IMAP4rev1", "LITERAL+", "SASL-IR", "ENABLE", "ID"}
+
+// after are those that are of use after it (IMP-2).
+var after = []string{
+	"IDLE", "NAMESPACE", "UNSELECT", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "ESEARCH", "ESORT",
+	"SEARCHRES", "MOVE", "CONDSTORE", "QRESYNC", "STATUS=SIZE", "MULTIAPPEND", "BINARY", "UTF8=ACCEPT", "SORT", "SORT=DISPLAY",
+	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "WITHIN", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "METADATA", "SAVEDATE", "OBJECTID",
+	"PREVIEW", "PARTIAL", "REPLACE", "UIDONLY", "NOTIFY", "COMPRESS=DEFLATE", "INPROGRESS",
+}
+
+// Capabilities are all that can be switched off.
+func Capabilities() []string {
+	return slices.Concat(before[2:], after)
+}
+
+// capabilities are what is offered now.
+func (s *session) capabilities() string {
+	var out []string
+	add := func(all []string) {
+		for _, c := range all {
+			if !s.disabled(c) {
+				out = append(out, c)
+			}
+		}
+	}
+	add(before)
+	if s.account != "" {
+		add(after)
+		return strings.Join(append(out, "APPENDLIMIT="+strconv.FormatInt(s.srv.appendLimit(), 10)), " ")
+	}
+	if s.conn.OffersTLS() {
+		out = append(out, "STARTTLS")
+	}
+	if s.conn.TLS() == nil {
+		out = append(out, "LOGINDISABLED")
+	}
+	for _, m := range s.conn.Mechanisms() {
+		out = append(out, "AUTH="+m)
+	}
+	return strings.Join(out, " ")
+}
+
+// disabled reports that the operator has switched a capability off. One without its
+// value, such as THREAD, is on while any of it is.
+func (s *session) disabled(name string) bool {
+	off := s.srv.Disable
+	if len(off) == 0 {
+		return false
+	}
+	is := func(c string) bool {
+		return slices.ContainsFunc(off, func(d string) bool { return strings.EqualFold(d, c) })
+	}
+	if is(name) {
+		return true
+	}
+	some := false
+	for _, c := range after {
+		if base, _, ok := strings.Cut(c, "="); ok && base == name {
+			if some = true; !is(c) {
+				return false
+			}
+		}
+	}
+	return some && !slices.Contains(after, name)
+}
+
+func (s *session) capability(_ context.Context, c *imap.Command) answer {
+	s.w.Line("* CAPABILITY ", s.capabilities())
+	return done(c)
+}
+
+func (s *session) noop(_ context.Context, c *imap.Command) answer { return done(c) }
+
+func (s *session) logout(_ context.Context, c *imap.Command) answer {
+	s.bye("logout", "", "until next time")
+	return done(c)
+}
+
+// id is ID (RFC 2971). What the client says goes to the log of logins.
+func (s *session) id(_ context.Context, c *imap.Command) answer {
+	if f := c.Args.(*imap.ID).Fields; f["name"] != "" {
+		s.conn.Call(strings.TrimSpace(f["name"] + " " + f["version"]))
+	}
+	s.w.Text(`* ID ("name" "Waxwing")` + "\r\n")
+	return done(c)
+}
+
+func (s *session) namespace(_ context.Context, c *imap.Command) answer {
+	s.w.Line(`* NAMESPACE (("" "/")) NIL NIL`)
+	return done(c)
+}
+
+// enable is ENABLE (RFC 5161).
+func (s *session) enable(ctx context.Context, c *imap.Command) answer {
+	var on []string
+	for _, w := range c.Args.(*imap.Words).Words {
+		name := w
+		if name == "IMAP4REV2" {
+			name = "IMAP4rev2"
+		}
+		if s.disabled(name) {
+			continue
+		}
+		switch w {
+		case "IMAP4REV2":
+			s.on.rev2 = true
+		case "UTF8=ACCEPT":
+			s.on.utf8 = true
+		case "CONDSTORE":
+			s.useCondStore(ctx)
+		case "QRESYNC":
+			s.useCondStore(ctx)
+			s.on.qresync = true
+		case "UIDONLY":
+			s.on.uidonly = true
+		default:
+			continue
+		}
+		on = append(on, name)
+	}
+	s.w.UTF8 = s.on.rev2 || s.on.utf8
+	s.w.Line(strings.Join(append([]string{"* ENABLED"}, on...), " "))
+	return done(c)
+}
+
+// useCondStore notes that the client goes by mod-sequences from now on (RFC 7162 §3.1).
+func (s *session) useCondStore(context.Context) {
+	if s.on.condstore || s.disabled("CONDSTORE") {
+		return
+	}
+	s.on.condstore = true
+	if s.box != nil { // RFC 7162 §3.1.2.1: it has not been told with SELECT
+		s.w.Status("*", "OK", "HIGHESTMODSEQ "+strconv.FormatUint(s.box.look.Box().ModSeq, 10), "highest")
+	}
+}
+
+// compress is COMPRESS (RFC 4978).
+func (s *session) compress(_ context.Context, c *imap.Command) answer {
+	w := c.Args.(*imap.Words).Words
+	switch {
+	case len(w) != 1 || w[0] != "DEFLATE":
+		return bad("only DEFLATE is served")
+	case s.deflate:
+		return no("COMPRESSIONACTIVE", "compression is active already")
+	}
+	s.w.Status(c.Tag, "OK", "", "compression is active now")
+	if s.w.Flush() != nil {
+		s.over = "lost"
+		return answer{}
+	}
+	s.deflate = true
+	_ = s.w.SetOutput(s.conn.Compress(s.br)) // nothing is buffered that could fail
+	s.readFrom(bufio.NewReader(s.conn))
+	return answer{}
+}
