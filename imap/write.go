@@ -16,7 +16,7 @@ import (
 type Writer struct {
 	to   io.Writer
 	bw   *bufio.Writer // nil: nothing is buffered
-	UTF8 bool // the client takes UTF-8 in quoted strings (RFC 9051, or UTF8=ACCEPT)
+	UTF8 bool          // the client takes UTF-8 in quoted strings (RFC 9051, or UTF8=ACCEPT)
 	err  error
 	buf  []byte
 }
