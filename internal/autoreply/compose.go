@@ -1,6 +1,7 @@
 package autoreply
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -106,21 +107,30 @@ func (m *Mail) entity() []byte {
 // mimeParts takes the reason of "vacation :mime" apart (RFC 5230 §4.3): it may bring fields that say
 // what its body is, and no others. Octets above 127 are written so that any host takes them.
 func mimeParts(text string) (fields, body []byte, ok bool) {
-	h, rest, err := message.SplitHeader(message.ToCRLF(text))
-	if err != nil {
+	whole, ok := onlyContent(message.ToCRLF(text))
+	if !ok {
 		return nil, nil, false
 	}
-	for _, f := range h.Fields {
-		if strings.HasPrefix(strings.ToLower(f.Name), "content-") && !message.EightBit(f.Raw) {
-			fields = append(fields, f.Raw...)
-		}
-	}
-	whole := append(append(fields, "\r\n"...), rest...)
-	if seven, err := message.To7Bit(whole); err == nil {
-		if h, rest, err = message.SplitHeader(seven); err != nil {
-			return nil, nil, false
-		}
-		return h.Bytes(), rest, len(h.Fields) > 0
+	if whole, err := message.To7Bit(slices.Concat(whole.fields, []byte("\r\n"), whole.body)); err == nil {
+		out, ok := onlyContent(whole) // MIME-Version comes from the conversion, too
+		return out.fields, out.body, ok && len(out.fields) > 0
 	}
 	return nil, nil, false
+}
+
+// entity is the text of a MIME entity, taken apart.
+type entity struct{ fields, body []byte }
+
+func onlyContent(text []byte) (entity, bool) {
+	h, body, err := message.SplitHeader(text)
+	if err != nil {
+		return entity{}, false
+	}
+	out := entity{body: body}
+	for _, f := range h.Fields {
+		if strings.HasPrefix(strings.ToLower(f.Name), "content-") && !message.EightBit(f.Raw) {
+			out.fields = append(out.fields, f.Raw...)
+		}
+	}
+	return out, true
 }
