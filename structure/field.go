@@ -178,7 +178,9 @@ func (p *parser) setType(o *open, value string) {
 	part.Params = joinParams(s.params())
 	if part.IsMultipart() {
 		b := find(part.Params, "boundary")
-		o.boundary = b[:min(len(b), maxBoundary)]
+		if len(b) <= maxBoundary {
+			o.boundary = b
+		}
 	}
 }
 

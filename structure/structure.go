@@ -9,7 +9,7 @@ const (
 	maxText      = 512 << 10 // octets of all header fields that are kept
 	maxAddresses = 10_000    // of all fields
 	maxParams    = 200       // of one field
-	maxBoundary  = 80        // octets that are compared
+	maxBoundary  = 512       // octets of a boundary
 )
 
 // Message is the structure of one message.

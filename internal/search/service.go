@@ -19,8 +19,16 @@ const (
 	maxBatch = 20_000      // and words
 	ahead    = 400         // mails among which machines choose theirs
 	tries    = 3           // before a mail that cannot be read is left out of the index
-	rest     = 5 * time.Millisecond
 )
+
+// pause is how long nothing is done after a step that took so long: others have work to do, and while mail
+// arrives (fresh) that of delivering it comes first.
+func pause(took time.Duration, fresh bool) time.Duration {
+	if fresh {
+		took *= 9
+	}
+	return min(max(took, 5*time.Millisecond), look)
+}
 
 // Service takes mails into the index. Its fields are set before Run.
 type Service struct {
@@ -30,6 +38,7 @@ type Service struct {
 
 	failed map[int64]int // how often a mail could not be read
 	last   string        // the account that was served last
+	newest int64         // mail that was seen
 }
 
 // Run indexes until ctx ends.
@@ -42,15 +51,16 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
+		from, newest := time.Now(), s.newest
 		n, err := s.Step(ctx)
-		pause := rest // others write, too
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error("mail was not indexed for searches", "error", err)
 		}
 		if n == 0 || err != nil {
-			pause = look
+			timer.Reset(look)
+		} else {
+			timer.Reset(pause(time.Since(from), s.newest > newest))
 		}
-		timer.Reset(pause)
 	}
 }
 
@@ -91,6 +101,7 @@ func (d *Doc) size() (n int) {
 // next chooses the account that comes next, and some of its mails: with PostgreSQL not always the first
 // ones, so that several machines seldom choose the same.
 func (s *Service) next(ctx context.Context) (account string, mails []int64, err error) {
+	var newest int64
 	const q = `SELECT coalesce(min(account), '') FROM mails_unindexed WHERE account > ?`
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		for _, after := range []string{s.last, ""} {
@@ -106,8 +117,12 @@ func (s *Service) next(ctx context.Context) (account string, mails []int64, err 
 			n = ahead
 		}
 		mails, err = store.Column[int64](tx, `SELECT mail FROM mails_unindexed WHERE account = ? ORDER BY mail LIMIT ?`, account, int64(n))
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.Row(`SELECT coalesce(max(mail), 0) FROM mails_unindexed WHERE account = ?`, account).Scan(&newest)
 	})
+	s.newest = max(s.newest, newest)
 	if err != nil {
 		return "", nil, fmt.Errorf("which mail is to be indexed: %w", err)
 	}
