@@ -342,6 +342,7 @@ func TestManyWords(t *testing.T) {
 		b.index(t)
 		b.want(t, "a", search.Condition{Text: "ex"}, 1, 2)
 		b.want(t, "a", search.Condition{Text: "exa"}, 1, 2)
+		b.want(t, "a", search.Condition{Text: "ex1"}, 11, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29) // in 440 words
 	})
 }
 
