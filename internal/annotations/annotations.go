@@ -33,6 +33,17 @@ type Entry struct {
 	Value []byte
 }
 
+// NameFault says what is wrong with the name of an entry (RFC 5464 §3).
+func NameFault(name string) string {
+	if !strings.HasPrefix(name, "/private/") && !strings.HasPrefix(name, "/shared/") && name != "/private" && name != "/shared" {
+		return "an entry begins with /private/ or /shared/"
+	}
+	if strings.HasSuffix(name, "/") || strings.Contains(name, "//") || strings.ContainsAny(name, "*%") || len(name) > 255 {
+		return "that is no name of an entry"
+	}
+	return ""
+}
+
 // Store keeps annotations.
 type Store struct{ DB *store.Store }
 

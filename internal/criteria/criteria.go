@@ -28,21 +28,59 @@ type Known struct {
 	// Structure and Content read a message where that is needed. Their errors end in Message.Err.
 	Structure func(m *mailbox.Mail) (*structure.Message, error)
 	Content   func(id int64) (delivery.Content, error)
+	// Index asks an index for a text; nil, and not ok: the messages are read.
+	Index func(key, text string) (a Indexed, ok bool)
 	// EmailID and ThreadID are how ids are written.
 	EmailID, ThreadID func(id int64) string
+}
+
+// Indexed is what an index knows of a text.
+type Indexed struct {
+	Found []uint32 // UIDs of messages in which it stands, ascending
+	Tail  []uint32 // UIDs of messages that the index does not have yet, ascending
+	// Some: it may stand in others, too.
+	Some bool
+}
+
+// has says what is known of a message.
+func (a *Indexed) has(uid uint32) Finding {
+	if _, ok := slices.BinarySearch(a.Found, uid); ok {
+		return Yes
+	}
+	if _, ok := slices.BinarySearch(a.Tail, uid); ok || a.Some {
+		return Unknown
+	}
+	return No
 }
 
 // Program is a search that is ready to run.
 type Program struct {
 	Known
-	key imap.Key
+	key     imap.Key
+	indexed map[*imap.Key]*Indexed
 }
 
 // Compile makes a search ready.
 func Compile(key imap.Key, known Known) *Program {
-	p := &Program{Known: known, key: key}
+	p := &Program{Known: known, key: key, indexed: map[*imap.Key]*Indexed{}}
 	p.prepare(&p.key)
+	if p.Index != nil {
+		p.ask(&p.key)
+	}
 	return p
+}
+
+// ask asks the index for the texts of a key.
+func (p *Program) ask(k *imap.Key) {
+	for i := range k.Keys {
+		p.ask(&k.Keys[i])
+	}
+	if !slices.Contains([]string{"BODY", "TEXT", "SUBJECT", "FROM", "TO", "CC", "BCC"}, k.Name) || k.Text == "" {
+		return
+	}
+	if a, ok := p.Index(k.Name, k.Text); ok {
+		p.indexed[k] = &a
+	}
 }
 
 // UsesModSeq reports a search by MODSEQ, whose result has one too (RFC 7162 §3.1.5).
@@ -91,6 +129,7 @@ func (p *Program) prepare(k *imap.Key) {
 	for i := range k.Keys {
 		p.prepare(&k.Keys[i])
 	}
+	p.prepareFlag(k)
 	switch k.Name {
 	case "AND", "OR":
 		slices.SortStableFunc(k.Keys, func(a, b imap.Key) int { return cost(&a) - cost(&b) })
@@ -104,6 +143,30 @@ func (p *Program) prepare(k *imap.Key) {
 		} else {
 			k.Set = imap.Set{Ranges: k.Set.Resolve(last)}
 		}
+	}
+}
+
+// A key for a flag becomes one of these, with the flag in Number: it is asked of each message.
+const (
+	hasFlag   = "has the flag"
+	lacksFlag = "lacks the flag"
+)
+
+func (p *Program) prepareFlag(k *imap.Key) {
+	name, negated := strings.CutPrefix(k.Name, "UN")
+	f, ok := mailbox.SystemFlag(`\` + name)
+	if name == "KEYWORD" {
+		f, ok = 0, true // a keyword that nobody has used
+		if i := slices.IndexFunc(p.Keywords, func(w string) bool { return strings.EqualFold(w, k.Text) }); i >= 0 && k.Text != "" {
+			f = mailbox.Keyword(i)
+		}
+	}
+	if !ok {
+		return
+	}
+	k.Name, k.Number = hasFlag, uint64(f)
+	if negated {
+		k.Name = lacksFlag
 	}
 }
 
@@ -150,6 +213,11 @@ func (p *Program) eval(k *imap.Key, x *Message) Finding {
 	case "NOT":
 		return Yes - p.eval(&k.Keys[0], x)
 	}
+	if a := p.indexed[k]; a != nil {
+		if known := a.has(x.UID); known != Unknown {
+			return known
+		}
+	}
 	if cost(k) == 0 {
 		return is(p.byView(k, x))
 	}
@@ -164,14 +232,11 @@ func (p *Program) eval(k *imap.Key, x *Message) Finding {
 
 // byView decides by what the view knows.
 func (p *Program) byView(k *imap.Key, l *Message) bool {
-	name, negated := strings.CutPrefix(k.Name, "UN")
-	if f, ok := mailbox.SystemFlag(`\` + name); ok {
-		return (l.Flags&f != 0) != negated
-	}
-	switch name {
-	case "KEYWORD":
-		i := slices.IndexFunc(p.Keywords, func(w string) bool { return strings.EqualFold(w, k.Text) })
-		return (i >= 0 && l.Flags&mailbox.Keyword(i) != 0) != negated
+	switch k.Name {
+	case hasFlag:
+		return l.Flags&mailbox.Flags(k.Number) != 0
+	case lacksFlag:
+		return l.Flags&mailbox.Flags(k.Number) == 0
 	case "SEQ":
 		return within(k.Set.Ranges, uint32(l.Seq))
 	case "UID":

@@ -20,6 +20,7 @@ import (
 	"waxwing/internal/annotations"
 	"waxwing/internal/guard"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/search"
 	"waxwing/internal/wire"
 )
 
@@ -29,6 +30,8 @@ type Server struct {
 	Boxes    *mailboxes.Store
 	// Annotations keeps METADATA.
 	Annotations *annotations.Store
+	// Search is the index of what people read of mails; nil: searches read the mails.
+	Search *search.Store
 	// Disable are capabilities that are neither announced nor served (IMP-2).
 	Disable []string
 	// AppendLimit is how large a message a client may store, in octets; 0: 50 MiB.

@@ -28,6 +28,7 @@ type fetcher struct {
 	since   uint64 // only what changed after it
 	mails   bool   // the mails' rows are wanted
 	missing bool   // some messages have gone meanwhile
+	item    item.Item
 	trouble string // the code of what could not be sent; "": nothing
 }
 
@@ -238,7 +239,8 @@ func window(total int64, p imap.Partial) (from, to int64) {
 
 // write writes one message; m is nil where the view is enough.
 func (f *fetcher) write(l mailboxes.Line, m *mailbox.Message) {
-	x := &item.Item{W: f.w, UID: l.UID, Flags: f.flagText(f.ctx, l.Flags), ModSeq: l.ModSeq, Mail: m}
+	x := &f.item
+	*x = item.Item{W: f.w, UID: l.UID, Flags: f.flagText(f.ctx, l.Flags), ModSeq: l.ModSeq, Mail: m}
 	if err := f.prepare(x); err != nil {
 		f.missing = true
 		if !errors.Is(err, mailboxes.ErrNoSuchMessage) {

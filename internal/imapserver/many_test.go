@@ -2,10 +2,13 @@ package imapserver
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"waxwing/internal/guard"
+	"waxwing/internal/search"
 	"waxwing/internal/store/storetest"
 )
 
@@ -229,4 +232,35 @@ func TestCompressed(t *testing.T) {
 	c.append("INBOX", hello)
 	has(t, c.ok("FETCH 1 BODY[]"), "how are you?")
 	c.expect("NO", "COMPRESS DEFLATE")
+}
+
+// MBX-7: a search answers from the index, and finds what is not in it yet.
+func TestSearchIndexed(t *testing.T) {
+	each(t, func(w *world) {
+		t := w.t.(*testing.T)
+		index := &search.Service{Store: &search.Store{DB: w.db, Mails: w.srv.Boxes}, Log: slog.New(slog.DiscardHandler), Guard: &guard.Guard{}}
+		w.srv.Search = index.Store
+		c := w.login()
+		c.append("INBOX", strings.Replace(hello, "how are you?", "zebras graze", 1))
+		c.append("INBOX", hello)
+		for {
+			n, err := index.Step(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				break
+			}
+		}
+		c.append("INBOX", strings.Replace(hello, "how are you?", "more zebras", 1)) // not indexed
+		c.ok("SELECT INBOX")
+		for command, want := range map[string]string{
+			"SEARCH BODY zebra": "* SEARCH 1 3", "SEARCH NOT TEXT zebra": "* SEARCH 2",
+			"SEARCH OR FROM joe SUBJECT nothing": "* SEARCH 1 2 3", `SEARCH BODY "graze" SEEN`: "* SEARCH",
+		} {
+			if got := c.ok(command); len(got) != 1 || got[0] != want {
+				t.Errorf("%s: %q, want %s", command, got, want)
+			}
+		}
+	})
 }

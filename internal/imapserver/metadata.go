@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 
 	"waxwing/imap"
 	"waxwing/internal/annotations"
@@ -19,22 +18,11 @@ func (s *session) annotated(ctx context.Context, name string) (int64, error) {
 	return b.ID, err
 }
 
-// entryFault says what is wrong with the name of an entry (RFC 5464 §3).
-func entryFault(name string) string {
-	if !strings.HasPrefix(name, "/private/") && !strings.HasPrefix(name, "/shared/") && name != "/private" && name != "/shared" {
-		return "an entry begins with /private/ or /shared/"
-	}
-	if strings.HasSuffix(name, "/") || strings.Contains(name, "//") || strings.ContainsAny(name, "*%") || len(name) > 255 {
-		return "that is no name of an entry"
-	}
-	return ""
-}
-
 // getMetadata is GETMETADATA (RFC 5464 §4.2).
 func (s *session) getMetadata(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.GetMetadata)
 	for _, e := range a.Entries {
-		if why := entryFault(e); why != "" {
+		if why := annotations.NameFault(e); why != "" {
 			return bad(why)
 		}
 	}
@@ -79,7 +67,7 @@ func (s *session) setMetadata(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.SetMetadata)
 	var entries []annotations.Entry
 	for _, e := range a.Entries {
-		if why := entryFault(e.Name); why != "" {
+		if why := annotations.NameFault(e.Name); why != "" {
 			return bad(why)
 		}
 		one := annotations.Entry{Name: e.Name}

@@ -30,9 +30,24 @@ func (s *session) compile(ctx context.Context, key imap.Key, tag string) *query 
 			c, _, err := s.srv.Boxes.Open(ctx, id)
 			return c, err
 		},
+		Index:    s.index(ctx),
 		EmailID:  func(id int64) string { return objectID('E', id) },
 		ThreadID: func(id int64) string { return objectID('T', id) },
 	})}
+}
+
+// index asks the index for a text in the selected mailbox; nil: there is none.
+func (s *session) index(ctx context.Context) func(key, text string) (criteria.Indexed, bool) {
+	if s.srv.Search == nil {
+		return nil
+	}
+	return func(key, text string) (criteria.Indexed, bool) {
+		a, ok, err := s.srv.Search.Indexed(ctx, s.account, s.box.id, key, text)
+		if err != nil { // then the messages are read
+			s.conn.Log().Error("the index for searches gave no answer", "account", s.account, "error", err)
+		}
+		return a, ok && err == nil
+	}
 }
 
 // progressEvery is how often a client is told that a command goes on (RFC 9585).

@@ -191,11 +191,13 @@ func (s *session) writePartial(p imap.Partial, hits []hit, numbers []uint32) []h
 // kept of the mails and by their text.
 func (q *query) run() (hits []hit, err error) {
 	open := []int{} // places in hits that are not decided
+	m := &criteria.Message{}
 	err = q.each(q.ctx, []span{{1, q.box.look.Count()}}, func(l mailboxes.Line) bool {
 		if l.Gone {
 			return true
 		}
-		switch q.Eval(&criteria.Message{Seq: l.Seq, UID: l.UID, Flags: l.Flags, ModSeq: l.ModSeq}) {
+		m.Seq, m.UID, m.Flags, m.ModSeq = l.Seq, l.UID, l.Flags, l.ModSeq
+		switch q.Eval(m) {
 		case criteria.Unknown:
 			open = append(open, len(hits))
 			fallthrough

@@ -62,7 +62,7 @@ func (s *session) introduce(ctx context.Context) error {
 	if !s.on.rev2 {
 		s.w.Text("* 0 RECENT\r\n")
 		if b.Unseen > 0 {
-			first, err := s.firstUnseen(ctx)
+			first, err := s.box.look.FirstUnseen(ctx)
 			if err != nil {
 				return err
 			}
@@ -98,17 +98,6 @@ func (s *session) writeFlagNames() {
 	default:
 		s.w.Status("*", "OK", `PERMANENTFLAGS (`+all+` \*)`, "flags that stay")
 	}
-}
-
-// firstUnseen is the sequence number of the first message without \Seen; 0: none.
-func (s *session) firstUnseen(ctx context.Context) (first int, err error) {
-	err = s.each(ctx, []span{{1, s.box.look.Count()}}, func(l mailboxes.Line) bool {
-		if l.Flags&mailbox.Seen == 0 {
-			first = l.Seq
-		}
-		return first == 0
-	})
-	return first, err
 }
 
 // deselect leaves the selected mailbox.

@@ -105,6 +105,29 @@ func (l *Look) join(ctx context.Context) error {
 	return nil
 }
 
+// maxUnseen is up to how many messages a view is loaded to find the first one that is unseen.
+const maxUnseen = 10_000
+
+// FirstUnseen is the sequence number of the first message without \Seen; 0: there is none, or it
+// would cost too much to say.
+func (l *Look) FirstUnseen(ctx context.Context) (int, error) {
+	if !l.joined && l.count > maxUnseen && !l.view.isLoaded() {
+		return 0, nil
+	}
+	if err := l.join(ctx); err != nil {
+		return 0, err
+	}
+	l.view.mu.Lock()
+	defer l.view.mu.Unlock()
+	for i, f := range l.view.flags {
+		if u := l.view.uids[i]; f&mailbox.Seen == 0 && u <= l.told {
+			k, _ := slices.BinarySearch(l.gone, u)
+			return i + k + 1, nil
+		}
+	}
+	return 0, nil
+}
+
 // Line is a message by sequence number, as the client knows them.
 type Line struct {
 	Seq    int

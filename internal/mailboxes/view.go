@@ -23,6 +23,12 @@ type view struct {
 	looks  map[*Look]struct{} // those to be told what changes
 }
 
+func (v *view) isLoaded() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.loaded
+}
+
 // views are those of the process.
 type views struct {
 	mu    sync.Mutex
