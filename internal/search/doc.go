@@ -10,6 +10,6 @@
 //
 // A text is found where its words stand next to each other in one field, of which the first may be the end
 // of a longer one and the last the beginning: as IMAP's SEARCH has it (RFC 9051 §6.4.4), except that all
-// white space and punctuation between words is equal, as are accents. A part of a word of which an account has
-// more than maxAlternatives words is found only where it begins one.
+// white space and punctuation between words is equal, as are accents. A part of a word that stands
+// in more than maxAlternatives words of an account is found only where it begins one, and the answer says so.
 package search

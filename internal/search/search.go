@@ -34,7 +34,7 @@ func (s *Store) Search(ctx context.Context, account string, q Query) (mails, tai
 		if err != nil || len(all) == 0 {
 			return err
 		}
-		mails, err = rows(tx, `rowid`, ``, nil, all)
+		mails, err = rows(tx, `rowid`, ` WHERE `, nil, all)
 		return err
 	})
 	if err != nil {
@@ -56,7 +56,8 @@ type Answer struct {
 func (s *Store) InBox(ctx context.Context, account string, box int64, q Query) (a Answer, err error) {
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		a = Answer{}
-		a.Tail, err = store.Column[uint32](tx, `SELECT e.uid FROM mails_unindexed u JOIN mailbox_entries e ON e.mail = u.mail AND e.mailbox = ? WHERE u.account = ? ORDER BY e.uid`, box, account)
+		// CROSS JOIN has SQLite go through the few that are not indexed, not through the mailbox.
+		a.Tail, err = store.Column[uint32](tx, `SELECT e.uid FROM mails_unindexed u CROSS JOIN mailbox_entries e WHERE u.account = ? AND e.mail = u.mail AND e.mailbox = ? ORDER BY e.uid`, account, box)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func (s *Store) InBox(ctx context.Context, account string, box int64, q Query) (
 			return err
 		}
 		a.Narrow = slices.ContainsFunc(all, func(x asked) bool { return x.narrow })
-		uids, err := rows(tx, `e.uid`, ` JOIN mailbox_entries e ON e.mail = search_index.rowid AND e.mailbox = ?`, []any{box}, all)
+		uids, err := rows(tx, `e.uid`, ` CROSS JOIN mailbox_entries e WHERE e.mail = search_index.rowid AND e.mailbox = ? AND `, []any{box}, all)
 		for _, u := range uids {
 			a.UIDs = append(a.UIDs, uint32(u))
 		}
@@ -122,13 +123,13 @@ func (s *Store) ask(tx *store.Tx, number int64, q Query) ([]asked, error) {
 	return all, nil
 }
 
-// rows asks the index for a number of each mail, with a join behind it that has args; ascending.
-func rows(tx *store.Tx, number, join string, args []any, all []asked) ([]int64, error) {
+// rows asks the index for a number of each mail, where what args are for holds, too; ascending.
+func rows(tx *store.Tx, number, where string, args []any, all []asked) ([]int64, error) {
 	if tx.Postgres() {
-		where, more := vectorQuery(all)
-		return store.Column[int64](tx, `SELECT `+number+` FROM search_index`+join+` WHERE `+where+` ORDER BY 1`, append(args, more...)...)
+		match, more := vectorQuery(all)
+		return store.Column[int64](tx, `SELECT `+number+` FROM search_index`+where+match+` ORDER BY 1`, append(args, more...)...)
 	}
-	return joined(tx, `SELECT coalesce(group_concat(`+number+`), '') FROM search_index`+join+` WHERE search_index MATCH ?`, append(args, matchQuery(all))...)
+	return joined(tx, `SELECT coalesce(group_concat(`+number+`), '') FROM search_index`+where+`search_index MATCH ?`, append(args, matchQuery(all))...)
 }
 
 // asked is a phrase in words of the index: any of first, then rest.
