@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/flate"
+
+	"waxwing/internal/wire/inflate"
 )
 
 // Compress has all that follows compressed, both ways (RFC 4978): in is what reads
@@ -26,7 +28,7 @@ func (c *Conn) Compress(in *bufio.Reader) (w io.Writer) {
 	_ = raw.SetReadDeadline(time.Time{})
 	c.srv.Guard.Go(c.srv.Area, func() {
 		defer there.Close()
-		r := flate.NewReader(io.MultiReader(bytes.NewReader(early), source))
+		r := inflate.NewReader(io.MultiReader(bytes.NewReader(early), source))
 		_, _ = io.Copy(there, r) // its end is the end of the pipe
 	})
 	c.in, c.cleanup = here, func() { _ = here.Close() }
