@@ -75,8 +75,44 @@ func Decide(now, wanted *Inventory) Plan {
 	slices.Reverse(later)
 	p.Changes = append(p.Changes, slices.Concat(later...)...)
 	p.refuseDangling(now, wanted)
+	p.refuseMailboxes(wanted)
 	return p
 }
+
+// refuseMailboxes refuses domains and accounts whose mailboxes a transport would keep that is not
+// there or not of kind lmtp: their mail would wait for ever (INB-14). What the plan does not change
+// is left alone.
+func (p *Plan) refuseMailboxes(wanted *Inventory) {
+	changed := map[Ref]bool{}
+	for _, c := range p.Changes {
+		changed[Ref{c.Section, c.Key}] = true
+	}
+	kinds := map[string]string{}
+	for _, t := range p.After.Transports {
+		kinds[t.Name] = t.Kind
+	}
+	check := func(section, key, transport string, index int) {
+		if transport == "" || kinds[transport] == mailboxKind || !changed[Ref{section, key}] && !changed[Ref{"transport", transport}] {
+			return
+		}
+		why := "there would be no transport " + transport
+		if kinds[transport] != "" {
+			why = fmt.Sprintf("the transport %s would be of kind %s", transport, kinds[transport])
+		}
+		p.Refused = append(p.Refused, Refusal{section, key, index, why + ": mailboxes are kept here, or by one of kind " + mailboxKind})
+	}
+	for _, d := range p.After.Domains {
+		check("domain", d.Key(), d.Transport, slices.IndexFunc(wanted.Domains, func(o Domain) bool { return o.Key() == d.Key() }))
+	}
+	for _, a := range p.After.Accounts {
+		if a.Transport != "local" { // here, whatever the domain says
+			check("account", a.Key(), a.Transport, slices.IndexFunc(wanted.Accounts, func(o Account) bool { return o.Key() == a.Key() }))
+		}
+	}
+}
+
+// mailboxKind is the kind of a transport to a program that keeps mailboxes.
+const mailboxKind = "lmtp"
 
 // complete adds the secrets that the document left out.
 func (p *Plan) complete(s section, have, want []Entry) []Entry {
