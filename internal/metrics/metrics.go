@@ -56,6 +56,7 @@ type Metrics struct {
 	backup        prometheus.Gauge
 	clients       *clients
 	outbound      outbound
+	hosted        hosted
 	certificates  *certificates
 	machine       *machine
 	panics        *prometheus.CounterVec
@@ -108,6 +109,7 @@ func New() *Metrics {
 		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.dmarcReports, m.posts, m.overLimit, m.incoming, m.junk, m.blocklists, m.filters, m.milterChanges, m.milterSeconds, m.logins, m.proxies, m.resolverState, m.dnsFindings, m.disk, m.backup, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
+	m.hosted = newHosted(m.Registry)
 	m.certificates = newCertificates(m.Registry)
 	m.machine = newMachine(m.Registry)
 	return m
@@ -136,6 +138,12 @@ func (m *Metrics) Attempt(job *delivery.Job, res *delivery.Result) {
 	}
 	m.duration.WithLabelValues(string(res.Transport), tls, attemptResult(res.Recipients), attemptNumber(job)).Observe(max(0, res.Ended.Sub(res.Started).Seconds()))
 	if job.Local {
+		m.hosted.settled(res)
+		for i := range res.Visits {
+			for j := range res.Visits[i].Sessions {
+				m.outbound.dialled("lmtp", &res.Visits[i].Sessions[j])
+			}
+		}
 		return
 	}
 	m.destination(&res.Destination)

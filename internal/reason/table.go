@@ -74,6 +74,7 @@ func connectionWords() []Entry {
 		{ConnectUnreachable, Temporary, Host, "there is no way to the host's network", waits},
 		{ConnectFailed, Temporary, Host, "the connection failed", waits},
 		{AddressCrowded, Temporary, Nobody, "the host's address holds up as many deliveries of this server as one address may", "nothing to do: the message has its turn later, and it does not count as an attempt"},
+		{ProgramBusy, Temporary, Operator, "the program that keeps the mailbox is slow: as many deliveries to it are under way as there may be", "see why it is slow; the message is tried again"},
 		{ProxyFailed, Temporary, Operator, "the operator's proxy cannot be reached or refuses to work for this server", "see that the proxy runs, and what the transport says of its address, user and password; all mail that goes through it waits"},
 		{GreetingReply, Temporary, Host, "the host greeted with something other than 220", waits},
 		{HelloReply, Temporary, Host, "the host refused EHLO", waits},

@@ -76,6 +76,7 @@ const (
 	ConnectUnreachable Word = "connect-unreachable"
 	ConnectFailed      Word = "connect-failed"
 	AddressCrowded     Word = "address-crowded"
+	ProgramBusy        Word = "program-busy"
 	ProxyFailed        Word = "proxy-failed"
 	GreetingReply      Word = "greeting-reply"
 	HelloReply         Word = "ehlo-reply"

@@ -25,6 +25,7 @@ import (
 	"waxwing/dmarcrpt"
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/account"
 	"waxwing/internal/allowance"
 	"waxwing/internal/companion"
 	"waxwing/internal/config"
@@ -60,6 +61,11 @@ func movers() []mover {
 			func(w *world) { w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address()})) }},
 		{[]string{"messages_accepted_total{listener=submission}", "logins_total{result=ok}", "recipients_settled_total{transport=local}", "delivery_seconds{transport=local}"},
 			func(w *world) { w.check(w.m.Submit(w.ctx(), lab.Mail{From: w.m.Address(), To: w.m.Address()})) }},
+		{[]string{"hosted_recipients_total{to=mailbox}"}, func(w *world) { w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address()})) }},
+		{[]string{"forwards_total{why=alias}", "hosted_recipients_total{to=others}"}, func(w *world) {
+			w.check(w.m.Accounts.AddAlias(w.ctx(), account.Alias{Address: "team@" + w.m.Domain.ASCII(), Members: []string{"others@far.test"}}))
+			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: "team@" + w.m.Domain.ASCII()}))
+		}},
 		{[]string{"messages_accepted_total{listener=sendmail}", "client_connections_total{listener=sendmail}"}, (*world).sendmail},
 		{[]string{"connections_open{listener=mx}"}, func(w *world) { w.dial(25) }},
 		{[]string{"client_errors_total"}, func(w *world) { w.talk("BOGUS\r\n") }},

@@ -99,7 +99,7 @@ func (b *builder) direct(home *home, resolver *dns.Client, sts *stspolicy.Cache,
 // router makes what takes each attempt its way. Reports go by relay, or like other mail
 // where that is nil.
 func (b *builder) router(table *routes.Store, users *accounts.Store, sieve *sifting.Room, operators *transport.Builder, relay transport.Deliverer) *transport.Router {
-	local := &transport.Local{Accounts: users, Aliases: users, Sieve: sieve.Sift, Now: b.Now, Log: b.area(config.LogDelivery)}
+	local := &transport.Local{AwayAtOnce: max(1, b.cfg.Delivery.Concurrency/4), Accounts: users, Aliases: users, Sieve: sieve.Sift, Now: b.Now, Log: b.area(config.LogDelivery)}
 	router := &transport.Router{Routes: table, Direct: operators.Direct, Local: local, Reports: relay, Make: operators.Make, Now: b.Now, Log: b.area(config.LogRoutes)}
 	local.Elsewhere = router.Transport
 	return router

@@ -2,9 +2,11 @@ package transport
 
 import (
 	"context"
+	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/reason"
+	"waxwing/internal/turns"
 	"waxwing/smtp"
 )
 
@@ -45,11 +47,38 @@ func (l *Local) away(ctx context.Context, job *delivery.Job, c delivery.Content,
 			res.Recipients = append(res.Recipients, each(&part, later(reason.NoTransport, "the transport "+w.transport+" of this server, which leads to its mailbox, cannot be used"))...)
 			continue
 		}
-		there := d.Deliver(ctx, &part, c)
-		res.Recipients = append(res.Recipients, there.Recipients...)
-		res.Visits, res.Name = append(res.Visits, there.Visits...), w.transport
-		res.Destination, res.Decision = there.Destination, there.Decision
+		if there, went := l.carry(ctx, d, &part, c, w.transport); went {
+			res.Recipients = append(res.Recipients, there.Recipients...)
+			res.Visits, res.Name = append(res.Visits, there.Visits...), w.transport
+			res.Destination, res.Decision = there.Destination, there.Decision
+			continue
+		}
+		res.Recipients = append(res.Recipients, each(&part, later(reason.ProgramBusy, "the program that keeps its mailbox is slow, and as many deliveries to it are under way as there may be"))...)
 	}
+}
+
+// carry takes a message to a program, if there is a place for one more delivery to it.
+func (l *Local) carry(ctx context.Context, d Deliverer, job *delivery.Job, c delivery.Content, transport string) (res delivery.Result, went bool) {
+	end, err := l.place(ctx, transport)
+	if err != nil {
+		return res, false
+	}
+	defer end()
+	return d.Deliver(ctx, job, c), true
+}
+
+// placeWait is how long a delivery waits for one of those to the same program to end: a burst to one
+// that answers at once passes, one that is slow does not hold up mail for mailboxes here, which waits
+// in the same lanes.
+const placeWait = time.Second
+
+// place is one of the deliveries at a time to a program that keeps mailboxes.
+func (l *Local) place(ctx context.Context, transport string) (end func(), err error) {
+	if l.AwayAtOnce == 0 {
+		return func() {}, nil
+	}
+	t, _ := l.places.LoadOrStore(transport, &turns.Turns{AtOnce: l.AwayAtOnce, Waiting: l.AwayAtOnce, Wait: placeWait})
+	return t.(*turns.Turns).Take(ctx, turns.Caller{})
 }
 
 func later(word reason.Word, text string) delivery.RecipientResult {

@@ -14,6 +14,7 @@ import (
 	"waxwing/dns/dnstest"
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
+	"waxwing/internal/reason"
 	"waxwing/internal/route"
 	"waxwing/internal/session"
 	"waxwing/smtp"
@@ -169,6 +170,45 @@ func TestElsewhere(t *testing.T) {
 	}
 	if said := heard(); strings.Contains(said, "bob") || !strings.Contains(said, "RCPT TO:<ok@b.test>") {
 		t.Errorf("said:\n%s", said)
+	}
+}
+
+// stuck takes mail and does not answer until it is let go.
+type stuck struct{ begun, free chan struct{} }
+
+func (s stuck) Deliver(context.Context, *delivery.Job, delivery.Content) delivery.Result {
+	s.begun <- struct{}{}
+	<-s.free
+	return delivery.Result{Recipients: []delivery.RecipientResult{{Outcome: delivery.Delivered}}}
+}
+
+// INB-14: a program that does not answer holds up a bounded number of deliveries; those beyond come
+// again, and mail for mailboxes here and for another program goes on.
+func TestSlowProgram(t *testing.T) {
+	t.Parallel()
+	s := stuck{make(chan struct{}), make(chan struct{})}
+	l := &Local{AwayAtOnce: 1, Accounts: away{users{"ok": nil, "bob": nil, "full": nil}}, Elsewhere: func(context.Context, string) (Deliverer, error) { return s, nil }}
+	deliver := func(to string) delivery.Result {
+		j := job(to)
+		j.Lease = holding{}
+		return l.Deliver(context.Background(), j, delivery.Bytes("Subject: x\r\n\r\ny\r\n"))
+	}
+	first := make(chan delivery.Result, 1)
+	go func() { first <- deliver("ok@b.test") }()
+	<-s.begun
+	if rr := deliver("full@b.test").Recipients[0]; rr.Outcome != delivery.Deferred || rr.Word != reason.ProgramBusy {
+		t.Errorf("%+v", rr)
+	}
+	if rr := deliver("bob@b.test").Recipients[0]; rr.Outcome != delivery.Delivered {
+		t.Errorf("%+v", rr)
+	}
+	s.free <- struct{}{}
+	if rr := (<-first).Recipients[0]; rr.Outcome != delivery.Delivered {
+		t.Errorf("%+v", rr)
+	}
+	go func() { <-s.begun; s.free <- struct{}{} }()
+	if rr := deliver("ok@b.test").Recipients[0]; rr.Outcome != delivery.Delivered {
+		t.Errorf("the place was not given back: %+v", rr)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"waxwing/dns"
@@ -31,10 +32,14 @@ type Local struct {
 	Aliases  Aliases
 	// Elsewhere is the transport of that name, to a program that keeps mailboxes (INB-14).
 	Elsewhere func(ctx context.Context, name string) (Deliverer, error)
+	// AwayAtOnce is how many deliveries there are at one time to one such program; 0: any number.
+	AwayAtOnce int
 	// Sieve runs the script of the account that is to get a copy; nil: there is none (SIV-1).
 	Sieve func(ctx context.Context, job *delivery.Job, c delivery.Copy, content delivery.Content) (*delivery.Sifted, error)
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: discard
+
+	places sync.Map // of AwayAtOnce: *turns.Turns by transport
 }
 
 // Deliver looks the recipients up. Addresses may have gone since they were accepted.
