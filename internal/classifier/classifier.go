@@ -64,7 +64,8 @@ func (s *Store) Score(ctx context.Context, account string, m Model, words []baye
 // Model tells how much an account has taught.
 func (s *Store) Model(ctx context.Context, account string) (Model, error) {
 	return store.Read(ctx, s.DB, func(tx *store.Tx) (Model, error) {
-		m, err := Taught(tx, account)
+		all, err := Taught(tx, account)
+		m := all[account]
 		if err == nil {
 			err = tx.Row(`SELECT count(*) FROM junk_words WHERE account = ?`, account).Scan(&m.Words)
 		}
@@ -72,16 +73,22 @@ func (s *Store) Model(ctx context.Context, account string) (Model, error) {
 	})
 }
 
-// Taught is Model without the number of words.
-func Taught(tx *store.Tx, account string) (m Model, err error) {
-	all, err := store.Collect(tx, func(r store.Row) (m Model, err error) {
-		err = r.Scan(&m.Good, &m.Junk)
-		return m, err
-	}, `SELECT good, junk FROM junk_models WHERE account = ?`, account)
-	if len(all) == 0 {
-		return m, err
+// Taught are the models of accounts, without the number of words, in one statement. Who has taught
+// nothing is not among them.
+func Taught(tx *store.Tx, accounts ...string) (map[string]Model, error) {
+	args := make([]any, len(accounts))
+	for i, a := range accounts {
+		args[i] = a
 	}
-	return all[0], err
+	out := map[string]Model{}
+	err := tx.Each(func(r store.Row) error {
+		var account string
+		var m Model
+		err := r.Scan(&account, &m.Good, &m.Junk)
+		out[account] = m
+		return err
+	}, `SELECT account, good, junk FROM junk_models WHERE account IN (?`+strings.Repeat(", ?", len(accounts)-1)+`)`, args...)
+	return out, err
 }
 
 // Learn has the account's classifier learn a message with these words, which it has learnt as

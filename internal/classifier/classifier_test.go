@@ -149,10 +149,11 @@ func BenchmarkScore(b *testing.B) {
 		x := from.Next(i%2 == 0)
 		i++
 		b.StartTimer()
-		m, err := store.Read(b.Context(), s.DB, func(tx *store.Tx) (Model, error) { return Taught(tx, "joe") })
+		all, err := store.Read(b.Context(), s.DB, func(tx *store.Tx) (map[string]Model, error) { return Taught(tx, "joe") })
 		if err != nil {
 			b.Fatal(err)
 		}
+		m := all["joe"]
 		w, err := s.Score(b.Context(), "joe", m, bayes.Words(x.Text))
 		if err != nil {
 			b.Fatal(err)

@@ -13,12 +13,13 @@ import (
 
 // Milter is a filter that speaks Sendmail's milter protocol (JNK-3).
 type Milter struct {
-	Name       string        `toml:"name" required:"yes" example:"clamav" doc:"What it is called in the log, in metrics and in what is kept of messages: small letters, digits and hyphens."`
-	Address    string        `toml:"address" required:"yes" example:"unix:/run/clamav/clamav-milter.ctl" doc:"Where it listens: \"unix:\" and the path of a socket that Waxwing may write to, or a host with a port, like \"127.0.0.1:8891\". What is said there is not encrypted."`
-	For        []MailOf      `toml:"for" oneof:"mx submission" example:"[\"mx\"]" doc:"Which mail it is asked about: \"mx\" is that of other servers, \"submission\" that of accounts, however they hand it in. Empty: \"mx\"."`
-	Timeout    time.Duration `toml:"timeout" max:"4m" example:"30s" doc:"For how long it is waited about one message, all its answers together. \"0s\": 30 seconds."`
-	OnFailure  OnFailure     `toml:"on_failure" oneof:"accept junk defer reject" example:"defer" doc:"What becomes of a message when it cannot be reached, is silent, or does what the protocol does not allow: \"accept\" does without, \"junk\" has mail of other servers put into Junk, \"defer\" lets its sender try again later, \"reject\" refuses it. Empty: \"defer\"."`
-	Quarantine Quarantine    `toml:"quarantine" oneof:"junk hold" example:"junk" doc:"What becomes of a message of another server that it wants put aside: \"junk\" puts it into Junk, \"hold\" holds it in the queue until you release or drop it. Mail of accounts is always held. Empty: \"junk\"."`
+	Name        string        `toml:"name" required:"yes" example:"clamav" doc:"What it is called in the log, in metrics and in what is kept of messages: small letters, digits and hyphens."`
+	Address     string        `toml:"address" required:"yes" example:"unix:/run/clamav/clamav-milter.ctl" doc:"Where it listens: \"unix:\" and the path of a socket that Waxwing may write to, or a host with a port, like \"127.0.0.1:8891\". What is said there is not encrypted."`
+	For         []MailOf      `toml:"for" oneof:"mx submission" example:"[\"mx\"]" doc:"Which mail it is asked about: \"mx\" is that of other servers, \"submission\" that of accounts, however they hand it in. Empty: \"mx\"."`
+	Timeout     time.Duration `toml:"timeout" max:"4m" example:"30s" doc:"For how long it is waited about one message, all its answers together. \"0s\": 30 seconds."`
+	MaxSessions int           `toml:"max_sessions" max:"10000" example:"200" doc:"Sessions with it at one time, of all listeners together, of which the clients of one network a quarter; beyond, a message waits for ten seconds and is then put off. 0: 200."`
+	OnFailure   OnFailure     `toml:"on_failure" oneof:"accept junk defer reject" example:"defer" doc:"What becomes of a message when it cannot be reached, is silent, or does what the protocol does not allow: \"accept\" does without, \"junk\" has mail of other servers put into Junk, \"defer\" lets its sender try again later, \"reject\" refuses it. Empty: \"defer\"."`
+	Quarantine  Quarantine    `toml:"quarantine" oneof:"junk hold" example:"junk" doc:"What becomes of a message of another server that it wants put aside: \"junk\" puts it into Junk, \"hold\" holds it in the queue until you release or drop it. Mail of accounts is always held. Empty: \"junk\"."`
 }
 
 // MailOf is whose mail a milter is asked about.
@@ -54,6 +55,9 @@ func (m Milter) AskedAbout(of MailOf) bool {
 
 // Wait is for how long a milter is waited for.
 func (m Milter) Wait() time.Duration { return cmp.Or(m.Timeout, milterTimeout) }
+
+// Sessions is how many there may be at one time.
+func (m Milter) Sessions() int { return cmp.Or(m.MaxSessions, 200) }
 
 // Endpoint parses Address.
 func (m Milter) Endpoint() (Endpoint, error) {

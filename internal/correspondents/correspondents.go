@@ -66,23 +66,42 @@ type Correspondent struct {
 	Last     time.Time `json:"last"`
 }
 
-const columns = `SELECT who, written, replied, received, mark, marked, last FROM correspondents WHERE account = ?`
+const (
+	fields  = `who, written, replied, received, mark, marked, last`
+	columns = `SELECT ` + fields + ` FROM correspondents WHERE account = ?`
+)
 
-func scan(r store.Row) (c Correspondent, err error) {
+func scan(r store.Row) (c Correspondent, err error) { return scanWith(r) }
+
+// scanWith also scans what stands behind the fields.
+func scanWith(r store.Row, more ...any) (c Correspondent, err error) {
 	var written, replied, marked, last int64
-	err = r.Scan(&c.Who, &written, &replied, &c.Received, &c.Mark, &marked, &last)
+	err = r.Scan(append([]any{&c.Who, &written, &replied, &c.Received, &c.Mark, &marked, &last}, more...)...)
 	c.Written, c.Replied, c.Marked, c.Last = store.FromTime(written), store.FromTime(replied), store.FromTime(marked), store.FromTime(last)
 	return c, err
 }
 
-// History is what an account has had to do with who, an address. A mark as junk counts only
-// until the account writes to the address again.
-func History(tx *store.Tx, account, who string) (h junk.History, err error) {
-	rows, err := store.Collect(tx, scan, columns+` AND who IN (?, ?)`, account, who, Domain(who))
-	if err != nil {
-		return h, fmt.Errorf("what account %s has had to do with %s: %w", account, who, err)
+// Histories are what accounts have had to do with who, an address, by account, in one statement. A
+// mark as junk counts only until the account writes to the address again.
+func Histories(tx *store.Tx, accounts []string, who string) (map[string]junk.History, error) {
+	args := []any{who, Domain(who)}
+	for _, a := range accounts {
+		args = append(args, a)
 	}
+	type of struct {
+		account string
+		Correspondent
+	}
+	rows, err := store.Collect(tx, func(r store.Row) (o of, err error) {
+		o.Correspondent, err = scanWith(r, &o.account)
+		return o, err
+	}, `SELECT `+fields+`, account FROM correspondents WHERE who IN (?, ?) AND account IN (?`+strings.Repeat(", ?", len(accounts)-1)+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("what accounts have had to do with %s: %w", who, err)
+	}
+	out := map[string]junk.History{}
 	for _, c := range rows {
+		h := out[c.account]
 		if c.Mark == junk.MarkedJunk && c.Written.After(c.Marked) {
 			c.Mark = junk.Unmarked
 		}
@@ -91,8 +110,9 @@ func History(tx *store.Tx, account, who string) (h junk.History, err error) {
 		} else {
 			h.WrittenDomain, h.DomainMark = !c.Written.IsZero(), c.Mark
 		}
+		out[c.account] = h
 	}
-	return h, nil
+	return out, nil
 }
 
 // Wrote notes that the account writes to addresses; reply: in answer to a message.

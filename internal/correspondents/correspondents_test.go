@@ -36,7 +36,10 @@ func TestHistory(t *testing.T) {
 		ctx := t.Context()
 		is := func(account, who string, want junk.History) {
 			t.Helper()
-			got, err := store.Read(ctx, s.DB, func(tx *store.Tx) (junk.History, error) { return History(tx, account, who) })
+			got, err := store.Read(ctx, s.DB, func(tx *store.Tx) (junk.History, error) {
+				all, err := Histories(tx, []string{"another", account}, who)
+				return all[account], err
+			})
 			must(t, err)
 			if got != want {
 				t.Errorf("%s of %s: %+v, want %+v", who, account, got, want)

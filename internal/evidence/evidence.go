@@ -117,23 +117,26 @@ type memory struct {
 	taught  classifier.Model
 }
 
-// remembered looks the accounts' memories up, all in one transaction.
+// remembered looks the accounts' memories up, all in one transaction, by two statements however many they are.
 func (r *Room) remembered(ctx context.Context, accounts []string, who string) ([]memory, error) {
 	if len(accounts) == 0 {
 		return nil, nil
 	}
 	return store.Read(ctx, r.DB, func(tx *store.Tx) ([]memory, error) {
+		var histories map[string]junk.History
 		var err error
+		if who != "" {
+			if histories, err = correspondents.Histories(tx, accounts, who); err != nil {
+				return nil, err
+			}
+		}
+		taught, err := classifier.Taught(tx, accounts...)
+		if err != nil {
+			return nil, fmt.Errorf("what accounts have taught: %w", err)
+		}
 		all := make([]memory, len(accounts))
 		for i, account := range accounts {
-			if who != "" {
-				if all[i].history, err = correspondents.History(tx, account, who); err != nil {
-					return nil, err
-				}
-			}
-			if all[i].taught, err = classifier.Taught(tx, account); err != nil {
-				return nil, fmt.Errorf("what account %s has taught: %w", account, err)
-			}
+			all[i] = memory{histories[account], taught[account]}
 		}
 		return all, nil
 	})

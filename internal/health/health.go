@@ -50,6 +50,16 @@ type Facts struct {
 	DNSFailing   time.Time // since when records cannot be written into DNS; zero: they can
 	DNSFailure   string
 	LastBackup   time.Time // zero: never
+	Milters      []Milter
+}
+
+// Milter is a filter that is asked about mail before it is taken.
+type Milter struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	About   string `json:"about"`             // whose mail it is asked about
+	Failure string `json:"on_failure"`        // what becomes of mail while it does not answer
+	Trouble string `json:"trouble,omitempty"` // why it cannot be asked now; "": it can
 }
 
 // Certificate is one that is shown to clients.
@@ -80,6 +90,11 @@ func Findings(f Facts) []Finding {
 		short := f.DiskFree < f.DiskReserve
 		add(short, Fault, "make room on the disk of data_dir", "mail is refused: %s are free, and %s are kept", mib(f.DiskFree), mib(f.DiskReserve))
 		add(!short && f.DiskFree < 2*f.DiskReserve, Warning, "make room on the disk of data_dir", "the disk is nearly full: %s are free, and below %s mail is refused", mib(f.DiskFree), mib(f.DiskReserve))
+	}
+	for _, m := range f.Milters {
+		stops := m.Failure == "defer" || m.Failure == "reject"
+		add(m.Trouble != "" && stops, Fault, "see that it runs and listens at "+m.Address, "mail is not taken (%s): the milter %s does not answer: %s", m.Failure, m.Name, m.Trouble)
+		add(m.Trouble != "" && !stops, Warning, "see that it runs and listens at "+m.Address, "mail passes unseen (%s): the milter %s does not answer: %s", m.Failure, m.Name, m.Trouble)
 	}
 	for _, c := range f.Certificates {
 		left := c.Ends.Sub(f.Now)

@@ -27,16 +27,20 @@ func TestFindings(t *testing.T) {
 		"disk nearly short":  {func(f *Facts) { f.DiskFree = 2*f.DiskReserve - 1 }, Warning, "nearly full"},
 		"certificate ended":  {func(f *Facts) { f.Certificates[0].Ends = now }, Fault, "has ended"},
 		"certificate ending": {func(f *Facts) { f.Certificates[0].Ends = now.Add(15*24*time.Hour - 1) }, Warning, "ends in 14 days"},
-		"DNS":                {func(f *Facts) { f.DNSFaults = 1 }, Warning, "1 faults"},
-		"DNS conflicts":      {func(f *Facts) { f.DNSConflicts = 2 }, Warning, "2 record sets in DNS"},
-		"DNS failing":        {func(f *Facts) { f.DNSFailing, f.DNSFailure = now.Add(-time.Hour), "refused" }, Warning, "for 60 minutes: refused"},
-		"DNS unknown":        {func(f *Facts) { f.DNSUnknown = 1 }, Advice, "could not be looked up"},
-		"old mail":           {func(f *Facts) { f.Oldest = now.Add(-oldMail - time.Hour) }, Advice, "mail waits for 2 days"},
-		"much mail":          {func(f *Facts) { f.Waiting = manyWait + 1 }, Warning, "10001 recipients wait"},
-		"held":               {func(f *Facts) { f.Held = 1 }, Advice, "held"},
-		"closed":             {func(f *Facts) { f.Closed = 1 }, Advice, "do not answer"},
-		"no backup":          {func(f *Facts) { f.LastBackup = time.Time{} }, Advice, "never a backup"},
-		"old backup":         {func(f *Facts) { f.LastBackup = now.Add(-oldBackup - 1) }, Warning, "2 days ago"},
+		"milter, defer":      {func(f *Facts) { f.Milters = []Milter{{Name: "av", Failure: "defer", Trouble: "refused"}} }, Fault, "mail is not taken (defer): the milter av does not answer: refused"},
+		"milter, accept": {func(f *Facts) {
+			f.Milters = []Milter{{Name: "ok", Failure: "defer"}, {Name: "av", Failure: "accept", Trouble: "refused"}}
+		}, Warning, "mail passes unseen (accept): the milter av"},
+		"DNS":           {func(f *Facts) { f.DNSFaults = 1 }, Warning, "1 faults"},
+		"DNS conflicts": {func(f *Facts) { f.DNSConflicts = 2 }, Warning, "2 record sets in DNS"},
+		"DNS failing":   {func(f *Facts) { f.DNSFailing, f.DNSFailure = now.Add(-time.Hour), "refused" }, Warning, "for 60 minutes: refused"},
+		"DNS unknown":   {func(f *Facts) { f.DNSUnknown = 1 }, Advice, "could not be looked up"},
+		"old mail":      {func(f *Facts) { f.Oldest = now.Add(-oldMail - time.Hour) }, Advice, "mail waits for 2 days"},
+		"much mail":     {func(f *Facts) { f.Waiting = manyWait + 1 }, Warning, "10001 recipients wait"},
+		"held":          {func(f *Facts) { f.Held = 1 }, Advice, "held"},
+		"closed":        {func(f *Facts) { f.Closed = 1 }, Advice, "do not answer"},
+		"no backup":     {func(f *Facts) { f.LastBackup = time.Time{} }, Advice, "never a backup"},
+		"old backup":    {func(f *Facts) { f.LastBackup = now.Add(-oldBackup - 1) }, Warning, "2 days ago"},
 	} {
 		f := well
 		f.Certificates = append([]Certificate(nil), well.Certificates...)

@@ -149,7 +149,7 @@ func TestMilters(t *testing.T) {
 		for _, p := range ports {
 			all = append(all, config.Milter{Name: "m" + p, Address: milterIP + ":" + p, For: []config.MailOf{of}, Timeout: 2 * time.Minute, Quarantine: config.QuarantineHold})
 		}
-		d.Milters.Milters = milters.New(all, of)
+		d.Milters.Milters = milters.New(all, of, milters.NewPlaces(all))
 		return d
 	}
 	const letter = "From: joe@here.example\r\nTo: ann@far.example\r\nSubject: lunch\r\nDate: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@here.example>\r\n"

@@ -24,6 +24,7 @@ type Status struct {
 	DiskFree int64           `json:"disk_free_octets"`
 	Reserve  int64           `json:"disk_reserve_octets"`
 	Backup   time.Time       `json:"last_backup,omitzero"`
+	Milters  []health.Milter `json:"milters,omitempty"`
 	facts    health.Facts
 }
 
@@ -37,7 +38,7 @@ type StatusFinding struct {
 // StatusOf says how a server is, from what is known of it.
 func StatusOf(hostname string, f health.Facts) Status {
 	s := Status{Well: true, Hostname: hostname, Findings: []StatusFinding{}, Running: f.NotRunning == "", Waiting: f.Waiting, Leased: f.Leased, Held: f.Held, Oldest: f.Oldest,
-		Closed: f.Closed, Store: f.StoreSize, DiskFree: f.DiskFree, Reserve: f.DiskReserve, Backup: f.LastBackup, facts: f}
+		Closed: f.Closed, Store: f.StoreSize, DiskFree: f.DiskFree, Reserve: f.DiskReserve, Backup: f.LastBackup, Milters: f.Milters, facts: f}
 	for _, x := range health.Findings(f) {
 		s.Well = s.Well && x.Level == health.Advice
 		s.Findings = append(s.Findings, StatusFinding{x.Level.String(), x.What, x.Cure})
@@ -74,6 +75,13 @@ func (s *Status) Print(w io.Writer) {
 	fmt.Fprintln(w)
 	if !s.Backup.IsZero() {
 		fmt.Fprintf(w, "last backup   %s\n", text.Moment(s.Backup, s.facts.Now))
+	}
+	for _, m := range s.Milters {
+		answers := "answers"
+		if m.Trouble != "" {
+			answers = "does not answer"
+		}
+		fmt.Fprintf(w, "milter        %s, asked about mail of %s; %s\n", m.Name, m.About, answers)
 	}
 	for _, c := range s.facts.Certificates {
 		fmt.Fprintf(w, "certificate   %s, until %s\n", c.Of, text.Day(c.Ends))

@@ -4,6 +4,7 @@ package milters
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"time"
@@ -13,7 +14,9 @@ import (
 	"waxwing/internal/foreign"
 	"waxwing/internal/reason"
 	"waxwing/internal/screening"
+	"waxwing/internal/turns"
 	"waxwing/milter"
+	"waxwing/peers"
 	"waxwing/smtp"
 )
 
@@ -31,6 +34,24 @@ type Milter struct {
 	Endpoint config.Endpoint
 	Timeout  time.Duration
 	Rule     screening.Rule
+	Places   *turns.Turns // sessions with it at one time, of mail of all sorts; nil: any number
+}
+
+// Places are the sessions that there may be with each milter at one time, by its name. A session is
+// held for as long as its client takes: one client's network has a quarter of them.
+type Places map[string]*turns.Turns
+
+// placeWait is how long a client waits for a session to become free.
+const placeWait = 10 * time.Second
+
+// NewPlaces makes them.
+func NewPlaces(all []config.Milter) Places {
+	p := Places{}
+	for _, m := range all {
+		n := m.Sessions()
+		p[m.Name] = &turns.Turns{AtOnce: n, Waiting: n, Each: max(1, n/4), Wait: placeWait}
+	}
+	return p
 }
 
 // Room has the milters for mail of one sort. Its fields are not changed once it is in use; it is
@@ -46,11 +67,11 @@ type Room struct {
 }
 
 // New returns the milters that the configuration has for mail of one sort; nil: none.
-func New(all []config.Milter, of config.MailOf) []Milter {
+func New(all []config.Milter, of config.MailOf, places Places) []Milter {
 	var out []Milter
 	for _, m := range all {
 		if e, err := m.Endpoint(); err == nil && m.AskedAbout(of) {
-			out = append(out, Milter{Name: m.Name, Endpoint: e, Timeout: m.Wait(), Rule: screening.Rule{OnFailure: m.OnFailure, Quarantine: m.Quarantine, Of: of}})
+			out = append(out, Milter{Name: m.Name, Endpoint: e, Timeout: m.Wait(), Rule: screening.Rule{OnFailure: m.OnFailure, Quarantine: m.Quarantine, Of: of}, Places: places[m.Name]})
 		}
 	}
 	return out
@@ -73,6 +94,7 @@ type Transaction struct {
 type asked struct {
 	Milter
 	session *milter.Session // nil: it is asked no more
+	leave   func()          // gives its place back; nil: it has none
 	counted bool
 	// failed is what was decided when it gave no answer, if that lets nothing pass: it holds for all
 	// that would still have been asked.
@@ -102,6 +124,10 @@ func (a *asked) drop() {
 	if a.session != nil {
 		a.session.Close()
 		a.session = nil
+	}
+	if a.leave != nil {
+		a.leave()
+		a.leave = nil
 	}
 }
 
@@ -136,6 +162,11 @@ func (t *Transaction) refused(a *asked, d screening.Decision) {
 
 // begin dials a milter and tells it all up to MAIL.
 func (t *Transaction) begin(ctx context.Context, a *asked, p smtp.MailParams) (answer milter.Answer, err error) {
+	if a.Places != nil {
+		if a.leave, err = a.Places.Take(ctx, turns.Caller{Party: peers.Client(t.client.Addr.Addr()).String()}); err != nil {
+			return answer, err
+		}
+	}
 	if a.session, err = t.dial(ctx, a.Milter); err != nil {
 		return answer, err
 	}
@@ -176,9 +207,9 @@ func (t *Transaction) Rcpt(ctx context.Context, r delivery.Recipient) screening.
 // decide has what a milter says at one point decided.
 func (t *Transaction) decide(ctx context.Context, a *asked, ask func() (milter.Answer, error)) screening.Decision {
 	answer, err := ask()
-	if err != nil && ctx.Err() != nil {
+	if err != nil && (ctx.Err() != nil || errors.Is(err, turns.ErrBusy)) {
 		a.counted = true
-		a.drop() // the client or the server ends: this tells nothing of the milter, and lets nothing pass it
+		a.drop() // the client or the server ends, or others have all its sessions: this tells nothing of the milter, and lets nothing pass it
 		a.failed = screening.Decide(screening.Said{Silent: true}, screening.Rule{OnFailure: config.DeferOnFailure})
 		return a.failed
 	}

@@ -61,7 +61,7 @@ func ask(t *testing.T, timeout time.Duration, m *mail, script func(cmd byte, dat
 	}})), Answered: func(name, result string, n int, took time.Duration) {
 		told += fmt.Sprintf("%s %s %d\n", name, result, n)
 	}}
-	r.Milters = New([]config.Milter{{Name: "fake", Address: f.Addr, Timeout: timeout}, {Name: "other", Address: f.Addr, For: []config.MailOf{config.OfAccounts}}}, config.OfServers)
+	r.Milters = New([]config.Milter{{Name: "fake", Address: f.Addr, Timeout: timeout}, {Name: "other", Address: f.Addr, For: []config.MailOf{config.OfAccounts}}}, config.OfServers, nil)
 	tx := r.Begin(Client{HELO: "far.test"})
 	defer tx.Close()
 	d := tx.Mail(t.Context(), smtp.MailParams{From: smtp.Address{Local: "x", Domain: "far.test"}})
@@ -106,6 +106,37 @@ level=WARN msg="changes that a milter asks for are not made" filter=fake message
 	}
 }
 
+// JNK-3: a milter has so many sessions at one time. A message beyond waits, and is put off, also
+// where a milter that is silent is done without; nothing passes unseen because others are slow.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	f := miltertest.Serve(t, at(0))
+	all := []config.Milter{{Name: "fake", Address: f.Addr, OnFailure: config.AcceptOnFailure}}
+	places := NewPlaces(all)
+	places["fake"].AtOnce, places["fake"].Waiting, places["fake"].Wait = 1, 1, 20*time.Millisecond
+	r := &Room{Largest: 1 << 20, Milters: New(all, config.OfServers, places)}
+	mail := func() (*Transaction, screening.Decision) {
+		tx := r.Begin(Client{HELO: "far.test"})
+		return tx, tx.Mail(t.Context(), smtp.MailParams{From: smtp.Address{Local: "x", Domain: "far.test"}})
+	}
+	first, d := mail()
+	if d.Action != screening.GoOn {
+		t.Fatalf("%+v", d)
+	}
+	if second, d := mail(); d.Action != screening.Refuse || d.Reply.Code/100 != 4 {
+		t.Errorf("%+v", d)
+	} else {
+		second.Close()
+	}
+	first.Close()
+	for range 3 { // a place is given back, and once
+		tx, d := mail()
+		if tx.Close(); d.Action != screening.GoOn {
+			t.Fatalf("%+v", d)
+		}
+	}
+}
+
 // However a milter misbehaves, a client has its answer in time, the message is as it was, and the log says why.
 func TestMisbehaves(t *testing.T) {
 	t.Parallel()
@@ -138,7 +169,7 @@ func TestMisbehaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	r := &Room{Milters: New([]config.Milter{{Name: "gone", Address: l.Addr().String(), OnFailure: config.JunkOnFailure}, {Name: "bad", Address: "x"}}, config.OfServers)}
+	r := &Room{Milters: New([]config.Milter{{Name: "gone", Address: l.Addr().String(), OnFailure: config.JunkOnFailure}, {Name: "bad", Address: "x"}}, config.OfServers, nil)}
 	tx := r.Begin(Client{})
 	if d := tx.Mail(t.Context(), smtp.MailParams{From: smtp.Address{Local: "x", Domain: "far.test"}}); d.Action != screening.GoOn || len(tx.Silent) != 1 || len(r.Milters) != 1 {
 		t.Errorf("%+v, %v", d, tx.Silent)
@@ -156,7 +187,7 @@ func TestRefusedAtMail(t *testing.T) {
 		return nil
 	})
 	second := miltertest.Serve(t, at('M', miltertest.Packet('r')))
-	r := &Room{Largest: 1 << 20, Milters: New([]config.Milter{{Name: "first", Address: first.Addr}, {Name: "second", Address: second.Addr}}, config.OfServers)}
+	r := &Room{Largest: 1 << 20, Milters: New([]config.Milter{{Name: "first", Address: first.Addr}, {Name: "second", Address: second.Addr}}, config.OfServers, nil)}
 	tx := r.Begin(Client{HELO: "far.test"})
 	if d := tx.Mail(t.Context(), smtp.MailParams{From: smtp.Address{Local: "x", Domain: "far.test"}}); d.Action != screening.Refuse {
 		t.Errorf("%+v", d)

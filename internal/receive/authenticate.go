@@ -3,7 +3,6 @@ package receive
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -32,6 +31,8 @@ type Authentication struct {
 	// Recipients is how many recipients a transaction may have whose sender SPF does not vouch for
 	// (INB-12); 0: no limit of its own.
 	Recipients int
+	// Beyond is told of a recipient beyond that; nil: nobody is.
+	Beyond func()
 	// PutOff notes that mail of a sender is put off, and says whether it has been for as
 	// long as it may be.
 	PutOff func(ctx context.Context, author, sender string) (over bool, err error)
@@ -63,6 +64,9 @@ func (b *MX) beginVerifying(ctx context.Context, f *Facts) *smtp.Reply {
 func (b *MX) unverified(ctx context.Context, f *Facts) *smtp.Reply {
 	if n := b.Auth.Recipients; n == 0 || len(f.Recipients) < n || f.run.SPFPassed(ctx) {
 		return nil
+	}
+	if b.Auth.Beyond != nil {
+		b.Auth.Beyond()
 	}
 	return refuse(452, 5, 3, "too many recipients for a sender for whom SPF does not pass")
 }
@@ -223,23 +227,38 @@ func (f *Facts) isReport() bool {
 	return len(f.Recipients) == 0 || strings.HasPrefix(f.Header().Get("Subject"), "Report Domain:")
 }
 
-// Data also counts a message that is not accepted: refused for good, or taken as a report.
+// countAndKeep counts a message that is refused for good, and then has those see it who want to:
+// one that cannot be counted comes again.
+func (s *mxSession) countAndKeep(ctx context.Context, r *smtp.Reply, unseen bool, content func() delivery.Content) *smtp.Reply {
+	if s.facts.verified != nil {
+		facts := *s.facts.verified
+		facts.Decision.Action = disposition.Reject // by whichever check
+		if err := s.count(ctx, &facts); err != nil {
+			return localError(err)
+		}
+	}
+	if s.b.Rejects != nil && !unseen {
+		s.keep(ctx, r, content)
+	}
+	return nil
+}
+
+// count counts a message that is not accepted.
+func (s *mxSession) count(ctx context.Context, facts *verify.Facts) error {
+	if s.b.Auth.Results == nil {
+		return nil
+	}
+	return s.b.Auth.Results.Write(ctx, s.b.Auth.Results.Observe(facts, s.facts.isReport()))
+}
+
+// Data also counts a message that was taken as a report.
 func (s *mxSession) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 	reply, err := s.session.Data(ctx, r)
 	f := &s.facts
-	if f.verified == nil || s.b.Auth.Results == nil || err == nil && len(f.Envelope.Recipients) > 0 {
-		return reply, err
-	}
-	facts := *f.verified
-	if err != nil {
-		var refusal *smtp.Reply
-		if !errors.As(err, &refusal) || refusal.Code/100 != 5 {
-			return reply, err // it comes again
+	if err == nil && f.verified != nil && len(f.Envelope.Recipients) == 0 {
+		if failed := s.count(ctx, f.verified); failed != nil {
+			return nil, localError(failed)
 		}
-		facts.Decision.Action = disposition.Reject // by whichever check
-	}
-	if failed := s.b.Auth.Results.Write(ctx, s.b.Auth.Results.Observe(&facts, f.isReport())); failed != nil {
-		return nil, localError(failed)
 	}
 	return reply, err
 }

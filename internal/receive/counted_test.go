@@ -10,8 +10,11 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/accounts"
 	"waxwing/internal/dmarcresult"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/queue"
+	"waxwing/internal/rejects"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/tlsresult"
@@ -94,6 +97,37 @@ func TestCounted(t *testing.T) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// JNK-4: a message that is refused is kept for its account once it is counted. One that cannot be
+// counted comes again, and is not kept before.
+func TestCountedBeforeKept(t *testing.T) {
+	t.Parallel()
+	s, gone := storetest.Open(t), storetest.Open(t)
+	gone.Close()
+	kept := &rejects.Store{DB: s, Boxes: &mailboxes.Store{DB: s, Now: func() time.Time { return noon }}, Now: func() time.Time { return noon }}
+	if err := errors.Join((&accounts.Store{DB: s, Now: kept.Now}).AddAccount(t.Context(), "joe", "a-good-password"), kept.Want(t.Context(), "joe", true)); err != nil {
+		t.Fatal(err)
+	}
+	mx := counting(t, s)
+	mx.Rejects = kept
+	messages := func() (n int) {
+		if err := s.Read(t.Context(), func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM mails`).Scan(&n) }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	results := mx.Auth.Results
+	mx.Auth.Results = &dmarcresult.Recorder{Store: gone, Now: results.Now}
+	serve(t, mx, nil).send("451", "<x@other.test>", "<joe@here.test>", "From: x@forged.test\r\n\r\nhi")
+	if n := messages(); n != 0 {
+		t.Errorf("%d are kept of a message that comes again", n)
+	}
+	mx.Auth.Results = results
+	serve(t, mx, nil).send("550 5.7.1", "<x@other.test>", "<joe@here.test>", "From: x@forged.test\r\n\r\nhi")
+	if n := messages(); n != 1 {
+		t.Errorf("%d are kept", n)
 	}
 }
 

@@ -87,8 +87,9 @@ type session struct {
 	door   *Door
 	checks []Check
 	facts  Facts
-	// refused has each message that a check refuses for good; nil: nobody asks for it.
-	refused func(ctx context.Context, r *smtp.Reply, content func() delivery.Content)
+	// refused has each message that a check refuses for good, and says what its sender is told in place of that;
+	// nil: what was to be. Unseen is of the decision. Nil: nobody asks for it.
+	refused func(ctx context.Context, r *smtp.Reply, unseen bool, content func() delivery.Content) *smtp.Reply
 }
 
 func (d *Door) session(conn smtpserver.Conn, checks []Check) session {
@@ -170,8 +171,10 @@ func (s *session) Data(ctx context.Context, r io.Reader) (*smtp.Reply, error) {
 	}()
 	switch {
 	case d.Reply != nil && !d.Reply.Positive():
-		if s.refused != nil && d.Reply.Permanent() && !d.Unseen {
-			s.refused(ctx, d.Reply, func() delivery.Content { return s.content(ctx, d) })
+		if s.refused != nil && d.Reply.Permanent() {
+			if r := s.refused(ctx, d.Reply, d.Unseen, func() delivery.Content { return s.content(ctx, d) }); r != nil {
+				return nil, r
+			}
 		}
 		return nil, d.Reply
 	case len(f.Envelope.Recipients) == 0 && d.Reply == nil:

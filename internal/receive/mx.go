@@ -63,9 +63,7 @@ type reportRecipient struct {
 func (b *MX) NewSession(ctx context.Context, conn smtpserver.Conn) (smtpserver.Session, error) {
 	checks := slices.Concat([]Check{b.hasRoom(), {Sender: b.checkSender}, {Header: b.removeForged}, b.posting(), b.authenticate(), {Message: b.isPoster}, {Message: passOn}, b.screen(b.admit), b.weigh(), {Message: intoJunk}}, b.Checks, []Check{{Message: b.takeReports}, {Message: b.evaluate}})
 	s := &mxSession{b.session(conn, checks), b}
-	if b.Rejects != nil {
-		s.refused = s.keep
-	}
+	s.refused = s.countAndKeep
 	s.facts.name = verify.LookUpName(ctx, b.Guard, b.DNS, conn.Remote().Addr())
 	return s, nil
 }

@@ -27,6 +27,7 @@ import (
 	"waxwing/internal/holds"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
+	"waxwing/internal/milters"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/rejects"
@@ -102,12 +103,14 @@ type builder struct {
 	traces  *smtptrace.Hub
 	roots   *x509.CertPool // trusted when we are the client; nil: the system's
 	owner   string         // of leases; "": the host name
+
+	milterPlaces milters.Places
 	plan
 }
 
 func newBuilder(o Options) (*builder, error) {
 	o.complete()
-	b := &builder{Options: o, cfg: o.Config, live: &live{now: o.Now}, metrics: metrics.New(), traces: &smtptrace.Hub{Now: o.Now}, roots: o.Roots}
+	b := &builder{Options: o, cfg: o.Config, live: &live{now: o.Now}, metrics: metrics.New(), traces: &smtptrace.Hub{Now: o.Now}, roots: o.Roots, milterPlaces: milters.NewPlaces(o.Config.Milters)}
 	b.live.Store(o.Config)
 	b.guard = &guard.Guard{Log: o.Log, Count: b.metrics.Panicked}
 	if _, _, file := b.cfg.TLSFiles(); b.roots == nil && file != "" {

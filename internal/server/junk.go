@@ -35,7 +35,7 @@ func (b *builder) junk(db *store.Store, resolver dns.Resolver, boxes *mailboxes.
 // milters makes the room that asks the operator's milters about mail of servers or of accounts;
 // nil: none is asked. Sendmail's daemons are called MTA and MSA, which some milters look at.
 func (b *builder) milters(of config.MailOf) *milters.Room {
-	all := milters.New(b.cfg.Milters, of)
+	all := milters.New(b.cfg.Milters, of, b.milterPlaces)
 	if len(all) == 0 {
 		return nil
 	}

@@ -79,7 +79,7 @@ func (f *front) authentication() *receive.Authentication {
 	if f.cfg.DMARC.FailureReports {
 		failed = f.rooms.DMARCFailures.Note
 	}
-	return &receive.Authentication{ReceivedSPF: in.ReceivedSPF, Results: results, Failed: failed, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
+	return &receive.Authentication{ReceivedSPF: in.ReceivedSPF, Results: results, Failed: failed, Forwarders: in.Forwarders, Recipients: f.cfg.Limits.RecipientsUnverified, Beyond: func() { f.rooms.Metrics.Limited(string(config.MX), "recipients-unverified") }, PutOff: f.rooms.PutOff.Note, Decided: f.rooms.Metrics.Incoming,
 		Verifier: &verify.Verifier{DNS: f.rooms.DNS, Hostname: f.cfg.Hostname.ASCII(), Now: f.Now, Guard: f.guard, Keys: new(dkim.KeyCache)}}
 }
 

@@ -1,6 +1,7 @@
 package upkeep
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -22,6 +23,8 @@ import (
 	"waxwing/internal/server"
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
+	"waxwing/internal/text"
+	"waxwing/milter"
 )
 
 // maxClosed is how many closed destinations are counted.
@@ -43,6 +46,7 @@ func Health(ctx context.Context, o server.Options) health.Facts {
 	if info, err := os.Stat(datadir.LastBackup(o.Config)); err == nil {
 		f.LastBackup = info.ModTime()
 	}
+	f.Milters = miltersOf(ctx, o.Config)
 	if err := fromStore(ctx, o, &f); err != nil {
 		f.NoStore = err.Error()
 	}
@@ -50,6 +54,32 @@ func Health(ctx context.Context, o server.Options) health.Facts {
 		f.Certificates = append(f.Certificates, c)
 	}
 	return f
+}
+
+// milterTime is for how long each milter is waited for.
+const milterTime = 3 * time.Second
+
+// miltersOf asks each milter whether it can be asked: it is greeted, and no more.
+func miltersOf(ctx context.Context, cfg *config.Config) (out []health.Milter) {
+	for _, m := range cfg.Milters {
+		h := health.Milter{Name: m.Name, Address: m.Address, Failure: cmp.Or(string(m.OnFailure), string(config.DeferOnFailure))}
+		for _, of := range []config.MailOf{config.OfServers, config.OfAccounts} {
+			if m.AskedAbout(of) {
+				h.About = text.Words(h.About, map[config.MailOf]string{config.OfServers: "servers", config.OfAccounts: "accounts"}[of])
+			}
+		}
+		e, err := m.Endpoint()
+		if err == nil {
+			var s *milter.Session
+			s, err = milter.Dial(ctx, e.Network, e.Address, milter.Limits{Time: milterTime, Octets: 1 << 20, Packets: 100, Changes: 1})
+			s.Close()
+		}
+		if err != nil {
+			h.Trouble = err.Error()
+		}
+		out = append(out, h)
+	}
+	return out
 }
 
 // fromStore adds what the store knows.
