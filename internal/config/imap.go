@@ -15,5 +15,5 @@ func (l Listen) IsIMAP() bool { return l.Kind == IMAP || l.Kind == IMAPS }
 
 // LogsIn reports a listener on which accounts log in.
 func (l Listen) LogsIn() bool {
-	return l.IsIMAP() || l.Kind == Submission || l.Kind == Submissions
+	return l.IsIMAP() || l.Kind == ManageSieve || l.Kind == Submission || l.Kind == Submissions
 }

@@ -19,6 +19,7 @@ const (
 	IMAP           Area = "imap"
 	Listener       Area = "listener"
 	Login          Area = "login"
+	ManageSieve    Area = "managesieve"
 	Metrics        Area = "metrics"
 	Notice         Area = "notice"
 	Pool           Area = "pool"
@@ -68,6 +69,7 @@ func Areas() []Work {
 		{IMAP, "a session of a mail program: its connection ends"},
 		{Listener, "accepting connections"},
 		{Login, "the check of a password: the login fails for now"},
+		{ManageSieve, "a session of a program that edits scripts: its connection ends"},
 		{Metrics, "a request of metrics: answered 500"},
 		{Notice, "composing a delivery status notification: the recipient is settled without one"},
 		{Pool, "ending connections to other hosts that are not used any more"},

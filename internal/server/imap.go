@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/netip"
 
 	"waxwing/internal/account"
 	"waxwing/internal/annotations"
@@ -15,7 +14,6 @@ import (
 	"waxwing/internal/imapserver"
 	"waxwing/internal/store"
 	"waxwing/internal/wire"
-	"waxwing/peers"
 	"waxwing/smtpserver"
 )
 
@@ -49,7 +47,7 @@ func (f *front) imap(l net.Listener, c config.Listen) (serve, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, m, set, lim := string(c.Kind), f.rooms.Metrics, f.cfg.IMAP, f.cfg.Limits
+	kind, set, lim := string(c.Kind), f.cfg.IMAP, f.cfg.Limits
 	log := f.area(config.LogIMAP).With("listener", kind)
 	sessions := &imapserver.Server{
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: f.rooms.Mailboxes, Annotations: f.rooms.Annotations, Search: f.rooms.Search, Disable: set.Disable, SearchTime: set.SearchTime,
@@ -60,15 +58,7 @@ func (f *front) imap(l net.Listener, c config.Listen) (serve, error) {
 	srv := &wire.Server{
 		Protocol: account.IMAP, TLS: conf, ImplicitTLS: c.Kind == config.IMAPS, Auth: auth, Peers: f.peers, Log: log, Guard: f.guard, Area: guard.IMAP,
 		Limits: wire.Limits{Shares: shares, PerAccount: set.ConnectionsPerAccount},
-		Trace: wire.Trace{
-			Connected:    func(_ netip.Addr, refused string) { m.Connected(kind, refused) },
-			Disconnected: func(_ netip.Addr, why string) { m.Disconnected(kind, why) },
-			Erred:        func(_ netip.Addr, a peers.Answer) { m.Erred(kind, a) },
-			Limited:      func(limit string) { m.Limited(kind, limit) },
-			TLS: func(remote netip.Addr, _ *tls.ConnectionState, err error) {
-				m.Handshaken(kind, f.rooms.Handshakes.Result(remote, err, false))
-			},
-		},
+		Trace:  f.wireTrace(kind),
 		Handle: sessions.Handle, Refuse: imapserver.Refuse,
 	}
 	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil

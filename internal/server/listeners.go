@@ -110,6 +110,8 @@ func (f *front) serve(l net.Listener, c config.Listen) (serve, error) {
 		return f.lmtp(l, c)
 	case config.Submission, config.Submissions:
 		return f.submission(l, c)
+	case config.ManageSieve:
+		return f.managesieve(l, c)
 	case config.IMAP, config.IMAPS:
 		return f.imap(l, c)
 	case config.HTTP:
