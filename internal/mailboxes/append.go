@@ -125,6 +125,11 @@ func (s *Store) append(tx *store.Tx, account, name string, ready []stored) (box 
 	if _, err := tx.Exec(`UPDATE mailboxes SET uidnext = uidnext + ? WHERE id = ?`, by.messages, id); err != nil {
 		return box, nil, err
 	}
+	if len(uids) > 0 {
+		if err := c.changed(id, uids[0], uids[len(uids)-1]); err != nil {
+			return box, nil, err
+		}
+	}
 	if err := c.touch(id, by); err != nil {
 		return box, nil, err
 	}

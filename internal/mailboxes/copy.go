@@ -109,6 +109,9 @@ func (c *change) copy(box int64, uids []mailbox.Range, to int64) (out Copied, er
 	if _, err := c.tx.Exec(`UPDATE mailboxes SET uidnext = uidnext + ? WHERE id = ?`, by.messages, to); err != nil {
 		return out, err
 	}
+	if err := c.changed(to, out.To[0].Low, out.To[0].High); err != nil {
+		return out, err
+	}
 	if err := c.touch(to, by); err != nil {
 		return out, err
 	}

@@ -122,7 +122,10 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 	if err := c.insert(m, d.Body, h, b.replaced); err != nil {
 		return false, err
 	}
-	return true, c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: m.ID, Saved: d.Received})
+	if err := c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: m.ID, Saved: d.Received}); err != nil {
+		return false, err
+	}
+	return true, c.changed(box, uid, uid)
 }
 
 // has tells whether a mailbox has a message, or had it: what its owner has removed or moved
@@ -227,7 +230,7 @@ func unindexed(tx *store.Tx, account string, mail int64) error {
 	return err
 }
 
-// enter writes that a mail lies in a mailbox, whose counters have it already.
+// enter writes that a mail lies in a mailbox, whose counters have it already; changed must follow.
 func (c *change) enter(box int64, e mailbox.Entry) error {
 	_, err := c.tx.Exec(`INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		box, int64(e.UID), e.Mail, int64(e.Flags), int64(c.modseq), int64(c.modseq), store.Time(e.Saved))

@@ -106,12 +106,18 @@ type FlagResult struct {
 // SetFlags changes flags of the messages of a mailbox in uids. Those that have them already
 // keep their modseq. ErrNoSuchMailbox, ErrTooManyKeywords.
 func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f FlagChange) (r FlagResult, err error) {
+	var done flagged
 	err = s.in(ctx, box, func(c *change) error {
-		r = FlagResult{ModSeq: c.modseq}
+		b, err := byID(c.tx, box)
+		if err != nil {
+			return err
+		}
 		set, err := c.flags(f.Flags)
 		if err != nil {
 			return err
 		}
+		r, done = FlagResult{ModSeq: c.modseq}, f.of(set)
+		done.uids, done.before, done.modseq = uids, b.ModSeq, c.modseq
 		var by counters
 		for _, g := range uids {
 			if f.UnchangedSince != nil {
@@ -122,7 +128,7 @@ func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f
 				}
 				r.Modified = append(r.Modified, mailbox.Ranges(late)...)
 			}
-			d, err := c.setFlags(box, g, f, set)
+			d, err := c.setFlags(box, g, &done)
 			if err != nil {
 				return err
 			}
@@ -133,42 +139,52 @@ func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f
 	if err != nil {
 		return FlagResult{}, fmt.Errorf("set flags: %w", err)
 	}
+	s.views.flagged(box, done)
 	return r, nil
+}
+
+// of is what a change does to flags, where its words are set.
+func (f *FlagChange) of(set mailbox.Flags) flagged {
+	out := flagged{keep: ^mailbox.Flags(0), add: set, since: 1<<63 - 1}
+	switch f.Mode {
+	case '=':
+		out.keep = 0
+	case '-':
+		out.keep, out.add = ^set, 0
+	}
+	if f.UnchangedSince != nil {
+		out.since = uint64(signed(*f.UnchangedSince))
+	}
+	return out
 }
 
 // signed is a modseq for a column; one that no message can have is the highest.
 func signed(modseq uint64) int64 { return int64(min(modseq, 1<<63-1)) }
 
 // setFlags changes one range, and says what that does to the counters.
-func (c *change) setFlags(box int64, g mailbox.Range, f FlagChange, set mailbox.Flags) (by counters, err error) {
-	keep, add := int64(-1), int64(set)
-	switch f.Mode {
-	case '=':
-		keep = 0
-	case '-':
-		keep, add = ^int64(set), 0
-	}
-	since := int64(1<<63 - 1)
-	if f.UnchangedSince != nil {
-		since = signed(*f.UnchangedSince)
-	}
+func (c *change) setFlags(box int64, g mailbox.Range, f *flagged) (by counters, err error) {
+	keep, add := int64(f.keep), int64(f.add)
 	const some = ` FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq <= ? AND flags <> ((flags & ?) | ?)`
-	args := []any{box, int64(g.Low), int64(g.High), since, keep, add}
+	args := []any{box, int64(g.Low), int64(g.High), signed(f.since), keep, add}
 	var n, seen, deleted int64
-	err = c.tx.Row(`SELECT count(*), coalesce(sum(flags & 1), 0), coalesce(sum((flags >> 3) & 1), 0)`+some, args...).Scan(&n, &seen, &deleted)
+	var low, high uint32
+	err = c.tx.Row(`SELECT count(*), coalesce(sum(flags & 1), 0), coalesce(sum((flags >> 3) & 1), 0), coalesce(min(uid), 0), coalesce(max(uid), 0)`+some, args...).Scan(&n, &seen, &deleted, &low, &high)
 	if err != nil || n == 0 {
 		return by, err
 	}
 	after := func(bit mailbox.Flags, had int64) int64 { // how many have it then
 		switch {
-		case mailbox.Flags(add)&bit != 0:
+		case f.add&bit != 0:
 			return n
-		case mailbox.Flags(keep)&bit == 0:
+		case f.keep&bit == 0:
 			return 0
 		}
 		return had
 	}
 	_, err = c.tx.Exec(`UPDATE mailbox_entries SET flags = (flags & ?) | ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq <= ? AND flags <> ((flags & ?) | ?)`,
 		append([]any{keep, add, int64(c.modseq)}, args...)...)
+	if err == nil {
+		err = c.changed(box, low, high)
+	}
 	return counters{unseen: seen - after(mailbox.Seen, seen), deleted: after(mailbox.Deleted, deleted) - deleted}, err
 }

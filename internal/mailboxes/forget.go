@@ -99,6 +99,9 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error {
 	if err := s.forgetGone(ctx, s.now().AddDate(0, 0, -goneDays)); err != nil {
 		return err
 	}
+	if err := s.forgetChanges(ctx, keptChanges); err != nil {
+		return err
+	}
 	return s.DB.Prune(ctx, "mailboxes", store.Old{Query: `DELETE FROM mailboxes WHERE removed > 0 AND removed < ?
 		AND NOT EXISTS (SELECT 1 FROM mailbox_gone g WHERE g.mailbox = mailboxes.id) AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mailbox = mailboxes.id)`, Before: store.Time(before)})
 }
@@ -241,7 +244,10 @@ func (s *Store) Undelete(ctx context.Context, mail int64) (where string, err err
 		if _, err := tx.Exec(`UPDATE mailbox_gone SET mail = 0 WHERE mail = ?`, mail); err != nil {
 			return err
 		}
-		return c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: mail, Saved: s.now()})
+		if err := c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: mail, Saved: s.now()}); err != nil {
+			return err
+		}
+		return c.changed(box, uid, uid)
 	})
 	if err != nil {
 		return "", fmt.Errorf("bring a message back: %w", err)

@@ -346,6 +346,9 @@ func TestModel(t *testing.T) {
 				"append": func(*rapid.T) { w.append() }, "deliver": func(*rapid.T) { w.deliver() }, "flags": func(*rapid.T) { w.setFlags() },
 				"transfer": func(*rapid.T) { w.transfer() }, "expunge": func(*rapid.T) { w.expunge() },
 				"sync": func(*rapid.T) { w.sync() }, "sync too": func(*rapid.T) { w.sync() }, "ask": func(*rapid.T) { w.ask() },
+				"forget": func(*rapid.T) {
+					w.must(mailboxes.ForgetChanges(w.machine(), ctx, int64(rapid.IntRange(0, 3).Draw(r, "keep"))))
+				},
 				"": func(*rapid.T) { w.check() },
 			})
 		})

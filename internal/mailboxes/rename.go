@@ -129,8 +129,11 @@ func (s *Store) Delete(ctx context.Context, account, name string) error {
 		if _, err := c.remove(id, mailbox.All(), "", true); err != nil {
 			return err
 		}
-		_, err = tx.Exec(`UPDATE mailboxes SET removed = ?, was = name, name = ?, special = '', modseq = ? WHERE id = ?`,
-			store.Time(s.now()), removedPrefix+delivery.ID(id).String(), int64(c.modseq), id)
+		if _, err := tx.Exec(`DELETE FROM mailbox_changes WHERE mailbox = ?`, id); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE mailboxes SET removed = ?, was = name, name = ?, special = '', modseq = ?, untold = ? WHERE id = ?`,
+			store.Time(s.now()), removedPrefix+delivery.ID(id).String(), int64(c.modseq), int64(c.modseq), id)
 		return err
 	}), name)
 }

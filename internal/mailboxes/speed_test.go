@@ -38,7 +38,7 @@ func large(b *testing.B, db *store.Store, n int) (*mailboxes.Store, mailbox.Box)
 	fill(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, message_id, facts, evidence, structure)
 		`+numbers+`SELECT i, account, i, sender, recipient, size, received, body, header, message_id, facts, evidence, structure FROM mails, n WHERE id > 100000000`, int64(n))
 	fill(`INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved) `+numbers+`SELECT e.mailbox, i, i, i % 2, i % 50 + 2, 2, 0 FROM mailbox_entries e, n WHERE e.uid = 1`, int64(n))
-	fill(`UPDATE mailboxes SET messages = ?, uidnext = ?, unseen = ?, modseq = 60 WHERE id = ?`, int64(n), int64(n+1), int64(n/2), box.ID)
+	fill(`UPDATE mailboxes SET messages = ?, uidnext = ?, unseen = ?, modseq = 60, untold = 60 WHERE id = ?`, int64(n), int64(n+1), int64(n/2), box.ID)
 	fill(`UPDATE mail_accounts SET modseq = 60, messages = ?`, int64(n))
 	if box, err = m.Box(ctx, "joe", ""); err != nil {
 		b.Fatal(err)

@@ -96,7 +96,16 @@ func scanEntry(r store.Row) (e mailbox.Entry, err error) {
 
 // since reads what has changed after modseq.
 func since(tx *store.Tx, box int64, modseq uint64) (d delta, err error) {
-	d.entries, err = store.Collect(tx, scanEntry, `SELECT uid, flags, modseq FROM mailbox_entries WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(modseq))
+	ranges, err := changedSince(tx, box, modseq)
+	for _, g := range ranges {
+		if err != nil {
+			return d, err
+		}
+		var some []mailbox.Entry
+		some, err = store.Collect(tx, scanEntry, `SELECT uid, flags, modseq FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq > ? ORDER BY uid`,
+			box, int64(g.Low), int64(g.High), signed(modseq))
+		d.entries = append(d.entries, some...)
+	}
 	if err == nil {
 		d.gone, err = store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(modseq))
 	}

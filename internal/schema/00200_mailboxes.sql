@@ -30,6 +30,8 @@ ALTER TABLE mailboxes ADD COLUMN octets BIGINT NOT NULL DEFAULT 0;
 -- When it was deleted; 0: it is there. One that was deleted has another name.
 ALTER TABLE mailboxes ADD COLUMN removed BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE mailboxes ADD COLUMN was TEXT NOT NULL DEFAULT ''; -- the name before that
+-- The highest modseq of which mailbox_changes does not tell everything.
+ALTER TABLE mailboxes ADD COLUMN untold BIGINT NOT NULL DEFAULT 0;
 
 -- A message as an account has it, in however many mailboxes: header, which belongs to this
 -- account's delivery alone, and then body without the octets that header stands in place of.
@@ -67,6 +69,20 @@ CREATE TABLE mailbox_entries (
 );
 -- +store both
 
+-- Where in a mailbox something has come or has other flags: a row a change and range of UIDs, since many
+-- messages often change at once. What has changed after a modseq is in the ranges above it and has a modseq above it.
+CREATE TABLE mailbox_changes (
+    mailbox BIGINT NOT NULL REFERENCES mailboxes (id),
+    modseq  BIGINT NOT NULL,
+    low     BIGINT NOT NULL,
+    high    BIGINT NOT NULL,
+    PRIMARY KEY (mailbox, modseq, low)
+-- +store only sqlite
+) WITHOUT ROWID;
+-- +store only postgres
+);
+-- +store both
+
 -- What has been in a mailbox and is not there any more. mail is 0 once it cannot be brought back.
 CREATE TABLE mailbox_gone (
     mailbox BIGINT NOT NULL REFERENCES mailboxes (id),
@@ -89,7 +105,7 @@ INSERT INTO mails (id, account, thread, sender, recipient, size, received, body,
     FROM mailbox_messages m JOIN mailboxes b ON b.id = m.mailbox;
 INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved)
     SELECT mailbox, row_number() OVER (PARTITION BY mailbox ORDER BY id), id, 0, 2, 2, received FROM mailbox_messages;
-UPDATE mailboxes SET uidvalidity = 1, modseq = 2,
+UPDATE mailboxes SET uidvalidity = 1, modseq = 2, untold = 2,
     uidnext = 1 + (SELECT count(*) FROM mailbox_messages m WHERE m.mailbox = mailboxes.id),
     messages = (SELECT count(*) FROM mailbox_messages m WHERE m.mailbox = mailboxes.id),
     unseen = (SELECT count(*) FROM mailbox_messages m WHERE m.mailbox = mailboxes.id),
@@ -99,7 +115,6 @@ DROP TABLE mailbox_messages;
 
 CREATE INDEX mails_body ON mails (body);
 CREATE INDEX mails_message_id ON mails (message_id, account) WHERE message_id <> '';
-CREATE INDEX mailbox_entries_modseq ON mailbox_entries (mailbox, modseq);
 CREATE INDEX mailbox_entries_mail ON mailbox_entries (mail);
 CREATE INDEX mailbox_gone_mail ON mailbox_gone (mail) WHERE mail <> 0;
 CREATE INDEX mailbox_gone_removed ON mailbox_gone (removed);
@@ -124,10 +139,12 @@ INSERT INTO mailbox_messages (id, mailbox, sender, recipient, size, received, bo
     SELECT m.id, e.mailbox, m.sender, m.recipient, m.size, m.received, m.body, m.header, m.message_id, m.facts, m.evidence, m.taught
     FROM mails m JOIN (SELECT mail, min(mailbox) AS mailbox FROM mailbox_entries GROUP BY mail) e ON e.mail = m.id;
 DROP TABLE mailbox_gone;
+DROP TABLE mailbox_changes;
 DROP TABLE mailbox_entries;
 DROP TABLE mails;
 DROP TABLE mail_lessons;
 DROP TABLE mail_accounts;
+ALTER TABLE mailboxes DROP COLUMN untold;
 ALTER TABLE mailboxes DROP COLUMN was;
 ALTER TABLE mailboxes DROP COLUMN removed;
 ALTER TABLE mailboxes DROP COLUMN octets;

@@ -1,0 +1,119 @@
+package mailboxes
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"waxwing/internal/mailbox"
+	"waxwing/internal/store"
+)
+
+const (
+	// maxRanges is in how many ranges what has changed is looked for; beyond, in one that holds them all.
+	maxRanges = 200
+	// keptChanges are remembered of a mailbox. A client that asks for more costs a look at all of its entries.
+	keptChanges = 10_000
+)
+
+// changed notes where in a mailbox this change has put something, or changed flags.
+func (c *change) changed(box int64, low, high uint32) error {
+	_, err := c.tx.Exec(`INSERT INTO mailbox_changes (mailbox, modseq, low, high) VALUES (?, ?, ?, ?)`, box, int64(c.modseq), int64(low), int64(high))
+	return err
+}
+
+// changedSince are ranges, ascending, in which everything lies that has come or changed after modseq.
+func changedSince(tx *store.Tx, box int64, modseq uint64) ([]mailbox.Range, error) {
+	var untold int64
+	if err := tx.Row(`SELECT untold FROM mailboxes WHERE id = ?`, box).Scan(&untold); err != nil {
+		return nil, err
+	}
+	if signed(modseq) < untold {
+		return mailbox.All(), nil
+	}
+	all, err := store.Collect(tx, func(r store.Row) (g mailbox.Range, err error) { return g, r.Scan(&g.Low, &g.High) },
+		`SELECT low, high FROM mailbox_changes WHERE mailbox = ? AND modseq > ?`, box, signed(modseq))
+	if err != nil {
+		return nil, err
+	}
+	return joined(all), nil
+}
+
+// joined are ascending ranges that do not touch, and hold what all hold: few of them, and more than that if need be.
+func joined(all []mailbox.Range) []mailbox.Range {
+	slices.SortFunc(all, func(a, b mailbox.Range) int { return int(int64(a.Low) - int64(b.Low)) })
+	var out []mailbox.Range
+	for _, g := range all {
+		if n := len(out); n > 0 && uint64(g.Low) <= uint64(out[n-1].High)+1 {
+			out[n-1].High = max(out[n-1].High, g.High)
+			continue
+		}
+		out = append(out, g)
+	}
+	if n := len(out); n > maxRanges {
+		return []mailbox.Range{{Low: out[0].Low, High: out[n-1].High}}
+	}
+	return out
+}
+
+// forgetChanges forgets the oldest changes of mailboxes with more than keep.
+func (s *Store) forgetChanges(ctx context.Context, keep int64) error {
+	boxes, err := store.List(ctx, s.DB, store.Value[int64], `SELECT mailbox FROM mailbox_changes GROUP BY mailbox HAVING count(*) > ?`, keep)
+	for _, box := range boxes {
+		if err != nil {
+			break
+		}
+		err = s.DB.Write(ctx, func(tx *store.Tx) error {
+			var upTo int64
+			err := tx.Row(`SELECT modseq FROM mailbox_changes WHERE mailbox = ? ORDER BY modseq DESC LIMIT 1 OFFSET ?`, box, keep).Scan(&upTo)
+			if err == nil {
+				_, err = tx.Exec(`UPDATE mailboxes SET untold = ? WHERE id = ? AND untold < ?`, upTo, box, upTo)
+			}
+			if err == nil {
+				_, err = tx.Exec(`DELETE FROM mailbox_changes WHERE mailbox = ? AND modseq <= ?`, box, upTo)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("forget old changes of mailboxes: %w", err)
+	}
+	return nil
+}
+
+// flagged brings a view up to date with a change of flags that this process has made, without reading it back: where the
+// view is as the mailbox was before.
+func (vs *views) flagged(box int64, f flagged) {
+	vs.mu.Lock()
+	v := vs.byBox[box]
+	vs.mu.Unlock()
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.loaded || v.modseq != f.before {
+		return
+	}
+	var d delta
+	for _, g := range f.uids {
+		for i, _ := slices.BinarySearch(v.uids, g.Low); i < len(v.uids) && v.uids[i] <= g.High; i++ {
+			if now := v.flags[i]&f.keep | f.add; now != v.flags[i] && v.mods[i] <= f.since {
+				v.flags[i], v.mods[i] = now, f.modseq
+				d.entries = append(d.entries, mailbox.Entry{UID: v.uids[i], Flags: now, ModSeq: f.modseq})
+			}
+		}
+	}
+	v.modseq = f.modseq
+	for l := range v.looks {
+		l.tell(d)
+	}
+}
+
+// flagged is a change of flags.
+type flagged struct {
+	uids           []mailbox.Range
+	keep, add      mailbox.Flags
+	since          uint64 // only of messages that have not changed after it
+	before, modseq uint64 // of the mailbox, before the change and after it
+}
