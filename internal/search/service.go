@@ -16,7 +16,7 @@ import (
 const (
 	look     = time.Second // how soon a mail is looked for that another process has taken
 	batch    = 20          // mails in one transaction
-	maxBatch = 20_000      // and words
+	maxBatch = 6_000       // and words
 	ahead    = 400         // mails among which machines choose theirs
 	tries    = 3           // before a mail that cannot be read is left out of the index
 )
