@@ -15,6 +15,7 @@ import (
 
 // Appended is a message that a client or an import puts into a mailbox.
 type Appended struct {
+	Sender  string // the reverse-path, where it is known
 	Flags   []string
 	Date    time.Time // INTERNALDATE; zero: now
 	Content delivery.Content
@@ -150,7 +151,7 @@ func (c *change) appendOne(m *stored, box int64, uid uint32) (e mailbox.Entry, e
 	if received.IsZero() {
 		received = c.now()
 	}
-	mail := &mailbox.Mail{ID: store.NewID(), Size: m.Content.Size(), Received: received, MessageID: m.MessageID, Structure: m.Structure}
+	mail := &mailbox.Mail{ID: store.NewID(), Sender: m.Sender, Size: m.Content.Size(), Received: received, MessageID: m.MessageID, Structure: m.Structure}
 	if mail.Thread, err = c.thread(mail.ID, m.References); err != nil {
 		return e, err
 	}
