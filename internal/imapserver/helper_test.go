@@ -95,9 +95,18 @@ func each(t *testing.T, fn func(w *world)) {
 	})
 }
 
+// credentials are made once: that is slow.
+var credentials = sync.OnceValues(func() (account.Credentials, error) { return account.NewCredentials("correct horse battery") })
+
 func (w *world) account(name string) {
 	w.t.Helper()
-	if err := (&accounts.Store{DB: w.db}).AddAccount(w.t.Context(), name, "correct horse battery"); err != nil {
+	c, err := credentials()
+	if err == nil {
+		err = w.db.Write(w.t.Context(), func(tx *store.Tx) error {
+			return (&accounts.Store{DB: w.db}).Within(tx).AddAccount(name, c.Stored())
+		})
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 }
