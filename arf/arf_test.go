@@ -3,7 +3,10 @@ package arf
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,6 +41,39 @@ func TestExample(t *testing.T) {
 	}
 	if text := r.Text(); !strings.Contains(text, "about:         consumer.example\n") || !strings.Contains(text, "  Message-ID: <1@consumer.example>\n") {
 		t.Error(text)
+	}
+}
+
+// The samples of parsedmarc (testdata/SOURCE.txt): "failure domain source messages notes", or the error.
+func TestCorpus(t *testing.T) {
+	t.Parallel()
+	corpus := map[string]string{
+		"domain.de.eml":     "dmarc domain.de 10.10.10.10 1 0",
+		"exim.eml":          "no failure report", // text for people alone, without the part of RFC 5965
+		"linkedin.eml":      "dmarc example.com 10.10.10.10 1 0",
+		"linkedin.crlf.eml": "dmarc example.com 10.10.10.10 1 0",
+		"netease.eml":       "dmarc cardinal.com 167.89.69.24 1 1", // which leaves out what RFC 6591 §3.1 requires: Auth-Failure
+	}
+	files, err := filepath.Glob("testdata/*.eml")
+	if err != nil || len(files) != len(corpus) {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Parse(b)
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprintf("%s %s %s %d %d", r.Failure, r.Domain, r.Source, r.Incidents, len(r.Notes))
+			if len(r.Original) == 0 {
+				t.Errorf("%s: nothing of the message", file)
+			}
+		}
+		if want := corpus[filepath.Base(file)]; got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func Parse(msg []byte) (*Report, error) {
 	var r *Report
 	var fault error
 	var original []byte
+	msg = msg[message.MboxLines(msg):]
 	err := message.Walk(msg, message.Limits{}, func(p message.Part) error {
 		switch p.MediaType {
 		case "message/feedback-report":
@@ -93,10 +94,14 @@ func ParseFields(b []byte) (*Report, error) {
 		Results: value(h, "Authentication-Results"), Delivery: strings.ToLower(value(h, "Delivery-Result")),
 		Signature: Signature{Domain: value(h, "DKIM-Domain"), Identity: value(h, "DKIM-Identity"), Selector: value(h, "DKIM-Selector")},
 		SPFRecord: value(h, "SPF-DNS"), MailFrom: value(h, "Original-Mail-From"), RcptTo: value(h, "Original-Rcpt-To"), MTA: mta(value(h, "Reporting-MTA")), Incidents: 1}
+	r.alignment(value(h, "Identity-Alignment"))
+	if r.Failure == "" && len(r.Alignment) > 0 { // seen in use: this field is of DMARC alone
+		r.Failure = "dmarc"
+		r.note("no Auth-Failure")
+	}
 	if r.Failure == "" {
 		return nil, errors.New("the feedback report does not say what failed (Auth-Failure)")
 	}
-	r.alignment(value(h, "Identity-Alignment"))
 	r.facts(h)
 	if r.Domain == "" {
 		return nil, errors.New("the feedback report names no domain (Reported-Domain)")
