@@ -77,6 +77,7 @@ type waxwing struct {
 	dir  string // for the program's files
 	ca   string // the file with the authority of the server's certificate
 	port string // of imaps
+	edit string // the port of ManageSieve
 	log  *lines
 }
 
@@ -85,6 +86,9 @@ data_dir = "data"
 [[listen]]
 address = "127.0.0.1:0"
 kind = "imaps"
+[[listen]]
+address = "127.0.0.1:0"
+kind = "managesieve"
 [tls]
 local_ca = true
 [resolver]
@@ -132,6 +136,7 @@ func start(t *testing.T, programs ...string) *waxwing {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	_, w.port, _ = net.SplitHostPort(s.Addr(config.IMAPS).String())
+	_, w.edit, _ = net.SplitHostPort(s.Addr(config.ManageSieve).String())
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -146,7 +151,7 @@ func start(t *testing.T, programs ...string) *waxwing {
 	return w
 }
 
-// write writes a file of the program's and returns its path. In it, HOST, PORT, PASSWORD, CA
+// write writes a file of the program's and returns its path. In it, HOST, PORT, EDIT (of ManageSieve), PASSWORD, CA
 // and DIR stand for what they name.
 func (w *waxwing) write(name, text string) string {
 	w.t.Helper()
@@ -161,7 +166,7 @@ func (w *waxwing) write(name, text string) string {
 }
 
 func (w *waxwing) filled(text string) string {
-	return strings.NewReplacer("$HOST", host, "$PORT", w.port, "$PASSWORD", password, "$CA", w.ca, "$DIR", w.dir).Replace(text)
+	return strings.NewReplacer("$HOST", host, "$PORT", w.port, "$EDIT", w.edit, "$PASSWORD", password, "$CA", w.ca, "$DIR", w.dir).Replace(text)
 }
 
 // command runs the program and returns what it says. It must end well and in time.
