@@ -129,3 +129,32 @@ func (f Files) Findings() []Finding {
 	}
 	return out
 }
+
+// Milter is a filter that is asked about mail before it is taken.
+type Milter struct {
+	Name    string
+	Address string
+	About   string // whose mail it is asked about
+	Failure string // what becomes of mail while it does not answer
+	Trouble string // why it cannot be asked; "": it can
+}
+
+// Milters say whether each can be asked.
+func Milters(all []Milter) (out []Finding) {
+	for _, m := range all {
+		b := bad{"mail of " + m.About + " passes unseen (" + m.Failure + ")", "see that it runs, and that this server may write to " + m.Address}
+		switch {
+		case m.Trouble == "":
+			out = append(out, ok("the milter %s answers at %s, and is asked about mail of %s", m.Name, m.Address, m.About))
+		case m.Failure == "defer" || m.Failure == "reject":
+			b.cause = "mail of " + m.About + " is not taken (" + m.Failure + ")"
+			out = append(out, b.fail("the milter %s does not answer: %s", m.Name, m.Trouble))
+		default:
+			out = append(out, b.warn("the milter %s does not answer: %s", m.Name, m.Trouble))
+		}
+	}
+	if len(all) == 0 {
+		out = append(out, ok("no milter is asked"))
+	}
+	return out
+}

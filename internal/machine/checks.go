@@ -19,8 +19,9 @@ type Subject struct {
 	Reserve  uint64 // what the configuration keeps free of its disk
 	CA       string // the authority that is asked for certificates, as CAA names it; "": none
 	// Of a machine that is set up; nil: it is not.
-	Files  func() doctor.Files
-	Server func(ctx context.Context) doctor.Server // without its services, which are looked at
+	Files   func() doctor.Files
+	Server  func(ctx context.Context) doctor.Server // without its services, which are looked at
+	Milters func(ctx context.Context) []doctor.Milter
 }
 
 // Place is an address to listen on.
@@ -72,6 +73,12 @@ func (o *Outside) Checks(s Subject) []Check {
 		all = append([]Check{{"files", "are configuration and store in order", func(context.Context) []doctor.Finding { return s.Files().Findings() }}}, all...)
 	}
 	if s.Server != nil {
+		all = append(all, Check{"milters", "do the milters answer", func(ctx context.Context) []doctor.Finding {
+			if s.Milters == nil {
+				return doctor.Milters(nil)
+			}
+			return doctor.Milters(s.Milters(ctx))
+		}})
 		all = append(all, Check{"server", "does the server run, and answer", func(ctx context.Context) []doctor.Finding { return o.server(ctx, s).Findings() }})
 	}
 	return all

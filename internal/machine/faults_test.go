@@ -51,6 +51,13 @@ type fault struct {
 	also  string // another check that finds it too
 }
 
+// milter is one that does not answer.
+func milter(failure string) func(context.Context) []doctor.Milter {
+	return func(context.Context) []doctor.Milter {
+		return []doctor.Milter{{Name: "av", Address: "/run/av", About: "servers", Failure: failure, Trouble: "refused"}}
+	}
+}
+
 func faults() map[string]fault {
 	mx, zone := "mx.example.org", "example.org"
 	return map[string]fault{
@@ -121,6 +128,8 @@ func faults() map[string]fault {
 		"no store":                   {plant: func(w *world) { w.files.Store = false }, check: "files", level: doctor.Failed, seen: "no store", cure: "store init"},
 		"data are root's":            {plant: func(w *world) { w.files.Owner = "root" }, check: "files", level: doctor.Warning, seen: "belongs to root", cure: "chown -R waxwing:"},
 		"data open":                  {plant: func(w *world) { w.files.Open = true }, check: "files", level: doctor.Warning, seen: "everybody may look", cure: "chmod 700"},
+		"milter, defer":              {plant: func(w *world) { w.subject.Milters = milter("defer") }, check: "milters", level: doctor.Failed, seen: "the milter av does not answer: refused", cure: "/run/av"},
+		"milter, accept":             {plant: func(w *world) { w.subject.Milters = milter("accept") }, check: "milters", level: doctor.Warning, seen: "the milter av does not answer: refused", cure: "/run/av"},
 		"server does not run":        {plant: func(w *world) { w.server.Runs = false; clear(w.listen) }, check: "server", level: doctor.Failed, seen: "does not run", cure: "systemctl start"},
 		"server may not be asked":    {plant: func(w *world) { w.server.Err = "permission denied" }, check: "server", level: doctor.Warning, seen: "permission denied", cure: "as root"},
 		"server of before":           {plant: func(w *world) { w.server.Version = "0" }, check: "server", level: doctor.Warning, seen: "version 0, this program 1", cure: "restart"},

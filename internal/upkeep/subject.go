@@ -25,6 +25,12 @@ func SetUp(ctx context.Context, cfg *config.Config, path, version string) (s mac
 	}
 	s.Files = func() doctor.Files { return files(cfg, path) }
 	s.Server = running(cfg, version)
+	s.Milters = func(ctx context.Context) (out []doctor.Milter) {
+		for _, m := range miltersOf(ctx, cfg) {
+			out = append(out, doctor.Milter(m))
+		}
+		return out
+	}
 	s.Domains = domainsOf(ctx, cfg)
 	return s, w, nil
 }
