@@ -112,7 +112,7 @@ func (p *pass) environment(ctx context.Context, lib *scripts.Library) sieve.Envi
 	var d junk.Decision
 	tested := p.copy.Evidence != "" && json.Unmarshal([]byte(p.copy.Evidence), &d) == nil
 	return sieve.Environment{
-		Now: p.now, From: p.job.Sender, To: p.copy.Address, Spam: spam(tested, d.Sum, d.Limit), Trace: p.trace,
+		Now: p.now, From: p.job.Sender, To: p.copy.Address, Separator: p.separator(ctx), Spam: spam(tested, d.Sum, d.Limit), Trace: p.trace,
 		Values:     p.values(),
 		Mailbox:    func(name string) bool { return hasBox(p.mailboxes(ctx), name) },
 		SpecialUse: func(name string, uses []string) bool { return hasUses(p.mailboxes(ctx), name, uses) },
@@ -142,6 +142,21 @@ func (p *pass) values() map[string]string {
 		v["remote-ip"], v["remote-host"] = facts.IP, facts.IPRev.Name
 	}
 	return v
+}
+
+// separator is what stands between user and detail in the recipient's address, as its domain has it
+// (RFC 5233 §1 leaves it to the domain); "": there is no detail, and addresses of others have a "+".
+func (p *pass) separator(ctx context.Context) string {
+	a, d, err := delivery.ParseAddress(p.copy.Address)
+	if err != nil || d.IsLiteral() {
+		return ""
+	}
+	t, err := p.Accounts.Resolve(ctx, a.Local, d.Name)
+	at := len(a.Local) - len(t.Detail) - 1
+	if err != nil || t.Detail == "" || at < 0 {
+		return ""
+	}
+	return a.Local[at : at+1]
 }
 
 // note keeps the first error of the store.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waxwing/dns"
+	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/delivery"
@@ -276,6 +277,26 @@ func TestPanic(t *testing.T) {
 	s := w.run(`require ["mailbox","fileinto"]; if mailboxexists "x" { discard; }`, plain)
 	if got := describe(s); got != "copy INBOX; own joe@here.test" || !watch.Saw(guard.Sieve, 1) {
 		t.Errorf("%s, %v", got, watch.Seen())
+	}
+}
+
+// SIV-1: the detail of an address is what stands behind the separator of its domain.
+func TestSeparator(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Open(t))
+	here, err := dns.ParseName("here.test")
+	must(t, err)
+	must(t, w.Accounts.SetRules(t.Context(), here, account.LocalRules{Separators: "-"}))
+	script := `require ["envelope","subaddress","fileinto","variables"]; if envelope :detail :matches "to" "*" { fileinto "d-${1}"; }`
+	must(t, w.Scripts.Put(t.Context(), "joe", "main", script))
+	must(t, w.Scripts.Activate(t.Context(), "joe", "main"))
+	for to, want := range map[string]string{"joe-lists@here.test": "copy d-lists", "joe@here.test": "copy INBOX"} {
+		job := &delivery.Job{Envelope: delivery.Envelope{Sender: "a@b.test"}}
+		s, err := w.Sift(t.Context(), job, delivery.Copy{Address: to, Account: "joe", Mailbox: "INBOX"}, delivery.Bytes(plain))
+		must(t, err)
+		if got := describe(s); got != want {
+			t.Errorf("%s: %s, want %s", to, got, want)
+		}
 	}
 }
 
