@@ -35,14 +35,21 @@ type stored struct {
 // Append puts messages into a mailbox, all of them or none (RFC 3502); when it returns nil they
 // are durable. ErrNoSuchMailbox, ErrOverQuota, ErrTooManyKeywords.
 func (s *Store) Append(ctx context.Context, account, name string, messages []Appended) (box mailbox.Box, uids []uint32, err error) {
+	return s.AppendWith(ctx, account, name, messages, func(*store.Tx) error { return nil })
+}
+
+// AppendWith is Append in one transaction with what also writes.
+func (s *Store) AppendWith(ctx context.Context, account, name string, messages []Appended, also func(*store.Tx) error) (box mailbox.Box, uids []uint32, err error) {
 	if name, err = boxName(name); err != nil {
 		return box, nil, err
 	}
 	ready, err := s.ready(ctx, messages)
 	if err == nil {
 		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-			box, uids, err = s.append(tx, account, name, ready)
-			return err
+			if box, uids, err = s.append(tx, account, name, ready); err != nil {
+				return err
+			}
+			return also(tx)
 		})
 	}
 	if err != nil {

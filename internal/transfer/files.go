@@ -45,7 +45,7 @@ func (im *Importer) mbox(ctx context.Context, file io.Reader, name, box string, 
 			return err
 		}
 		what := strings.TrimLeft(fmt.Sprintf("%s message %d, at octet %d", name, n, m.Offset), " ")
-		if err := im.add(ctx, incoming{what, box, m.Sender, m.Flags, m.Date, r}); err != nil {
+		if err := im.add(ctx, incoming{what: what, box: box, sender: m.Sender, flags: m.Flags, date: m.Date, text: r}); err != nil {
 			return err
 		}
 	}

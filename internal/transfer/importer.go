@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/store"
 	"waxwing/message"
 	"waxwing/structure"
 )
@@ -50,7 +51,10 @@ type batch struct {
 	all    []mailboxes.Appended
 	what   []string
 	close  []func()
+	also   func(*store.Tx) error // written with them, and so is that of the last
 }
+
+func nothing(*store.Tx) error { return nil }
 
 // incoming is a message on its way in.
 type incoming struct {
@@ -60,6 +64,7 @@ type incoming struct {
 	flags  []string
 	date   time.Time
 	text   io.Reader
+	also   func(*store.Tx) error // what is written with it, of the last one of a batch; nil: nothing
 }
 
 // Done is how far it has come.
@@ -132,16 +137,28 @@ func (im *Importer) add(ctx context.Context, in incoming) error {
 		im.left(in.what, err)
 		return nil
 	}
+	return im.put(ctx, t, in, held{c, closeContent})
+}
+
+// held is a message that was read.
+type held struct {
+	content delivery.Content
+	close   func()
+}
+
+// put puts a message into the batch, which it first writes where that is full.
+func (im *Importer) put(ctx context.Context, t *target, in incoming, h held) error {
+	c := h.content
 	m, err := read(c)
 	if err != nil {
-		closeContent()
+		h.close()
 		return err
 	}
 	m.Sender, m.Flags, m.Date = in.sender, in.flags, in.date
 	if t.known != nil && !in.date.IsZero() {
 		k := mark(m.MessageID, c.Size(), in.date)
 		if _, has := t.known[k]; has {
-			closeContent()
+			h.close()
 			im.done.Known++
 			return nil
 		}
@@ -149,12 +166,16 @@ func (im *Importer) add(ctx context.Context, in incoming) error {
 	b := &im.batch
 	if b.box != in.box || len(b.all) == maxBatch || b.octets+c.Size() > body.MaxTx {
 		if err := im.flush(ctx); err != nil {
-			closeContent()
+			h.close()
 			return err
 		}
 	}
 	b.box, b.octets = in.box, b.octets+c.Size()
-	b.all, b.what, b.close = append(b.all, m), append(b.what, in.what), append(b.close, closeContent)
+	b.all, b.what, b.close = append(b.all, m), append(b.what, in.what), append(b.close, h.close)
+	b.also = nothing
+	if in.also != nil {
+		b.also = in.also
+	}
 	return nil
 }
 
@@ -186,7 +207,7 @@ func (im *Importer) flush(ctx context.Context) error {
 	if len(b.all) == 0 {
 		return nil
 	}
-	_, _, err := im.Boxes.Append(ctx, im.Account, b.box, b.all)
+	_, _, err := im.Boxes.AppendWith(ctx, im.Account, b.box, b.all, b.also)
 	switch {
 	case err == nil:
 		im.done.Messages, im.done.Octets = im.done.Messages+int64(len(b.all)), im.done.Octets+b.octets
@@ -225,7 +246,7 @@ func (im *Importer) oneByOne(ctx context.Context, b batch) error {
 			return err
 		}
 	}
-	return nil
+	return im.Boxes.DB.Write(ctx, b.also)
 }
 
 func systemFlags(words []string) (out []string) {

@@ -1,10 +1,12 @@
 package transfer_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +23,7 @@ import (
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 	"waxwing/internal/transfer"
+	"waxwing/internal/transfer/imapclient"
 	"waxwing/internal/transfer/mbox"
 )
 
@@ -231,4 +234,70 @@ func TestAgain(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A pull that was interrupted goes on behind what is durable, and takes nothing twice (MBX-8).
+func TestPull(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		account(t, db, "joe")
+		pull := func(validity string, breakAt, want int) {
+			t.Helper()
+			im, left := importer(m, "joe")
+			p := &transfer.Puller{Importer: *im, Source: "joe@there", Into: "There"}
+			client, conn := net.Pipe()
+			defer client.Close()
+			go there(conn, validity, breakAt)
+			c, err := imapclient.New(client, p.Take)
+			must(t, err)
+			if err = p.Pull(t.Context(), c); (err != nil) != (breakAt > 0) {
+				t.Fatal(err)
+			}
+			if got := all(t, m, "joe"); len(got) != want || len(*left) > 0 {
+				t.Errorf("%d messages, want %d, %q", len(got), want, *left)
+			}
+		}
+		pull("7", 280, 256) // of which a batch was written
+		pull("7", 0, 300)
+		pull("7", 0, 300)
+		if got := all(t, m, "joe"); !strings.HasPrefix(got[299], `There/Box 2026-11-05 11:00:00 +0000 UTC [\Seen k1] "N: 300\r\n"`) {
+			t.Error(got[299])
+		}
+		pull("8", 0, 600) // numbered anew
+	})
+}
+
+// there is a server with 300 messages in one mailbox; behind that of breakAt it is gone.
+func there(conn net.Conn, validity string, breakAt int) {
+	defer conn.Close()
+	io.WriteString(conn, "* OK\r\n")
+	in := bufio.NewScanner(conn)
+	for in.Scan() {
+		tag, command, _ := strings.Cut(in.Text(), " ")
+		var low, high int
+		switch word, _, _ := strings.Cut(strings.TrimPrefix(command, "UID "), " "); word {
+		case "LIST":
+			io.WriteString(conn, "* LIST () \"/\" Box\r\n")
+		case "EXAMINE":
+			io.WriteString(conn, "* OK [UIDVALIDITY "+validity+"]\r\n")
+		case "SEARCH":
+			fmt.Sscanf(command, "UID SEARCH UID %d:", &low)
+			io.WriteString(conn, "* SEARCH")
+			for u := min(low, 300); u <= 300; u++ {
+				fmt.Fprintf(conn, " %d", u)
+			}
+			io.WriteString(conn, "\r\n")
+		case "FETCH":
+			if n, _ := fmt.Sscanf(command, "UID FETCH %d:%d", &low, &high); n == 1 {
+				high = low
+			}
+			for u := low; u <= high; u++ {
+				text := fmt.Sprintf("N: %d\r\n", u)
+				fmt.Fprintf(conn, "* 1 FETCH (UID %d FLAGS (\\Seen k1) INTERNALDATE \" 5-Nov-2026 12:00:00 +0100\" BODY[] {%d}\r\n%s)\r\n", u, len(text), text)
+				if u == breakAt {
+					return
+				}
+			}
+		}
+		io.WriteString(conn, tag+" OK\r\n")
+	}
 }

@@ -25,7 +25,7 @@ func (p *program) mailNoun() *cobra.Command {
 			Run: command.List(p.Call, p.OnStore, folders, mailboxes.FolderListing())},
 		p.showVerb(),
 		p.traceVerb(),
-		p.moveVerb(), p.flagVerb(), p.deleteVerb(), p.removedVerb(), p.undeleteVerb(), p.importVerb(), p.exportVerb(), p.checkVerb())
+		p.moveVerb(), p.flagVerb(), p.deleteVerb(), p.removedVerb(), p.undeleteVerb(), p.importVerb(), p.exportVerb(), p.pullVerb(), p.checkVerb())
 }
 
 // mailList is one call of "mail list".
