@@ -282,7 +282,13 @@ func TestCompress(t *testing.T) {
 	want(t, r, "rung")
 	d, _ := flate.NewWriter(here, 6)
 	for _, text := range []string{"one", strings.Repeat("two ", 20000) + "."} {
-		go func() { fmt.Fprintln(d, text); d.Flush() }()
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			fmt.Fprintln(d, text)
+			d.Flush()
+		}()
 		want(t, r, "you said "+text)
+		<-sent
 	}
 }
