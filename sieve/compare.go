@@ -166,6 +166,9 @@ func (r *run) match(k *call, keys []string, value string) bool {
 		case k.has("contains"):
 			ok = contains(folded, key, fold)
 		case k.has("matches"):
+			if r.spend(20 + 2*len(key)) {
+				return false
+			}
 			var steps int
 			groups, ok, steps = glob(key, value, folded, fold, 3*r.steps)
 			r.spend(steps / 3)

@@ -3,8 +3,9 @@ package sieve
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -43,9 +44,21 @@ func hostileScripts() map[string]string {
 	}
 }
 
+// onProcessor is the time that this thread has had of a processor.
+func onProcessor(t *testing.T) time.Duration {
+	const thread = 1 // RUSAGE_THREAD
+	var u syscall.Rusage
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // SIV-1: what is made to take long or to grow ends at its budget: reading a script of the largest
 // size apart, which is done once, no run takes more than 10 ms.
 func TestHostile(t *testing.T) {
+	runtime.LockOSThread() // whose time is looked at: that of other programs does not count
+	defer runtime.UnlockOSThread()
 	long := strings.Repeat("a", 60_000)
 	m := parseMessage(mail1)
 	m.Header = append(m.Header, Field{Name: "X-Long", Value: long},
@@ -59,6 +72,10 @@ func TestHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	env.Include = func(string, bool) (*Program, bool) { return again, true }
+	limit := 10 * time.Millisecond
+	if testing.Short() { // with the race detector, or where others need the processor
+		limit = time.Second
+	}
 	for name, script := range hostileScripts() {
 		start := time.Now()
 		p, err := Compile(all + script)
@@ -67,19 +84,16 @@ func TestHostile(t *testing.T) {
 			t.Logf("%s: %.100v", name, err) // refused is as good
 			continue
 		}
-		var times []time.Duration
-		for range 10 {
-			start = time.Now()
+		// The clock of a thread may be coarse: it is the mean that counts.
+		runs, before := 0, onProcessor(t)
+		for runs < 20 && onProcessor(t)-before < time.Second {
 			_, err = p.Run(m, env)
-			times = append(times, time.Since(start))
-			if times[0] > time.Second {
-				break
-			}
+			runs++
 		}
-		best := slices.Min(times) // other programs take their share of the others
-		t.Logf("%-12s compiled in %v, run in %v: %.80v", name, compiled.Round(10*time.Microsecond), best.Round(10*time.Microsecond), err)
-		if best > 10*time.Millisecond {
-			t.Errorf("%s: took %v", name, best)
+		mean := (onProcessor(t) - before) / time.Duration(runs)
+		t.Logf("%-12s compiled in %v, run in %v: %.80v", name, compiled.Round(10*time.Microsecond), mean.Round(10*time.Microsecond), err)
+		if mean > limit {
+			t.Errorf("%s: took %v", name, mean)
 		}
 		var fault *Error
 		if err != nil && !errors.Is(err, ErrBudget) && !errors.As(err, &fault) {
