@@ -75,6 +75,13 @@ func LyingListing() text.List[Lying] {
 	}}
 }
 
+// FoundListing is how messages of several mailboxes are listed for people.
+func FoundListing() text.List[Row] {
+	return text.List[Row]{Columns: text.Columns("ID|MAILBOX|RECEIVED|FROM|OCTETS", "OCTETS", "RECEIVED"), Cells: func(m *Row) []any {
+		return []any{m.ID, m.Mailbox, m.Received, m.Sender, m.Size}
+	}}
+}
+
 // Folder is a mailbox with its counters, as listings show it.
 type Folder struct {
 	ID          delivery.ID `json:"id"`

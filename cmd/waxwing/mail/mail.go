@@ -24,6 +24,7 @@ func (p *program) mailNoun() *cobra.Command {
 		cli.Verb{Use: "folders ACCOUNT", Short: "the mailboxes of an account, with their counters", JSON: true,
 			Run: command.List(p.Call, p.OnStore, folders, mailboxes.FolderListing())},
 		p.showVerb(),
+		p.searchVerb(),
 		p.traceVerb(),
 		p.moveVerb(), p.flagVerb(), p.deleteVerb(), p.removedVerb(), p.undeleteVerb(), p.importVerb(), p.exportVerb(), p.pullVerb(), p.checkVerb())
 }
