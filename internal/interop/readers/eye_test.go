@@ -108,8 +108,9 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// named is a field by which mbsync and offlineimap find again what they store.
-var named = regexp.MustCompile(`(?m)^X-(?:TUID|OfflineIMAP): .*\r\n`)
+// named are fields by which mbsync and offlineimap find again what they store, in which
+// getmail notes where a message came from, and neomutt its length and flags.
+var named = regexp.MustCompile(`(?m)^(?:X-TUID|X-OfflineIMAP|Return-Path|Content-Length|Lines|Status|X-Status|X-getmail-retrieved-from-mailbox): .*\r\n`)
 
 // mail is messages, each once for every time that it is there: the mailbox, the flags, the octets.
 type mail map[string]int

@@ -179,11 +179,9 @@ func (w *waxwing) command(name string, args ...string) string {
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "HOME="+w.dir, "LC_ALL=C.UTF-8", "TERM=xterm", "XDG_CONFIG_HOME="+w.dir, "XDG_DATA_HOME="+w.dir, "XDG_CACHE_HOME="+w.dir)
+	cmd.Env = append(os.Environ(), "HOME="+w.dir, "LC_ALL=C.UTF-8", "TERM=xterm", "SSL_CERT_FILE="+w.ca, "XDG_CONFIG_HOME="+w.dir, "XDG_DATA_HOME="+w.dir, "XDG_CACHE_HOME="+w.dir)
 	cmd.WaitDelay = time.Second
-	begun := time.Now()
 	said, err := cmd.CombinedOutput()
-	w.t.Logf("%s: %v", name, time.Since(begun).Round(time.Millisecond))
 	if err != nil {
 		w.t.Fatalf("%s: %v\n%s", name, err, tail(string(said)))
 	}
