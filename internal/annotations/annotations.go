@@ -109,8 +109,7 @@ func set(tx *store.Tx, account string, mailbox int64, e Entry) error {
 
 // Tidy removes those of mailboxes that are no more.
 func (s *Store) Tidy(ctx context.Context) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM annotations WHERE mailbox <> 0 AND NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = annotations.mailbox)`)
-		return err
+	return s.DB.Remove(ctx, func(tx *store.Tx) (int64, error) {
+		return tx.Exec(`DELETE FROM annotations WHERE mailbox <> 0 AND NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = annotations.mailbox)`)
 	})
 }

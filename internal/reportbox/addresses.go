@@ -14,6 +14,10 @@ import (
 // records are cached, and reporters keep their addresses for a while (RPT-21).
 const formerFor = 30 * 24 * time.Hour
 
+// notedEach is for how long it is not written down again that the configured address is still that: a server
+// may be started often.
+const notedEach = 30 * time.Minute
+
 // Addresses are the local parts of the addresses that reports of one sort come to: the one that
 // is configured, and for a while those that were before it. Its fields are set before its first
 // use.
@@ -65,18 +69,24 @@ func (a *Addresses) read(ctx context.Context) error {
 // Note notes the one that is configured now, and forgets former ones whose time is over. It is
 // called every hour.
 func (a *Addresses) Note(ctx context.Context) error {
-	err := a.Store.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO report_addresses (noun, local, last) VALUES (?, ?, ?) ON CONFLICT (noun, local) DO UPDATE SET last = excluded.last`,
-			a.Noun, strings.ToLower(a.Local), store.Time(a.Now()))
-		if err == nil {
-			_, err = tx.Exec(`DELETE FROM report_addresses WHERE noun = ? AND last < ?`, a.Noun, store.Time(a.Now().Add(-formerFor)))
-		}
-		return err
-	})
+	noted, err := store.List(ctx, a.Store, store.Value[int64], `SELECT last FROM report_addresses WHERE noun = ? AND local = ? AND last > ?`,
+		a.Noun, strings.ToLower(a.Local), store.Time(a.Now().Add(-notedEach)))
+	if err == nil && len(noted) == 0 {
+		err = a.Store.Write(ctx, a.note)
+	}
 	if err != nil {
 		return fmt.Errorf("note the report address: %w", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.read(ctx)
+}
+
+func (a *Addresses) note(tx *store.Tx) error {
+	_, err := tx.Exec(`INSERT INTO report_addresses (noun, local, last) VALUES (?, ?, ?) ON CONFLICT (noun, local) DO UPDATE SET last = excluded.last`,
+		a.Noun, strings.ToLower(a.Local), store.Time(a.Now()))
+	if err == nil {
+		_, err = tx.Exec(`DELETE FROM report_addresses WHERE noun = ? AND last < ?`, a.Noun, store.Time(a.Now().Add(-formerFor)))
+	}
+	return err
 }

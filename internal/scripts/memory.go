@@ -58,9 +58,8 @@ func (s *Store) Tidy(ctx context.Context) error {
 	if err := s.DB.Prune(ctx, "what scripts had in mind", store.Old{Query: `DELETE FROM sieve_memory WHERE until <= ?`, Before: store.Time(s.now())}); err != nil {
 		return err
 	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM sieve_memory WHERE (account, what) IN (
+	return s.DB.Remove(ctx, func(tx *store.Tx) (int64, error) {
+		return tx.Exec(`DELETE FROM sieve_memory WHERE (account, what) IN (
 			SELECT account, what FROM (SELECT account, what, row_number() OVER (PARTITION BY account ORDER BY until DESC) AS n FROM sieve_memory) AS counted WHERE n > ?)`, maxMemories)
-		return err
 	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -86,15 +87,34 @@ type Old struct {
 	Before int64
 }
 
-// Prune removes what is too old of what is called so, in one transaction.
-func (s *Store) Prune(ctx context.Context, what string, all ...Old) error {
+// Remove is Write for what is done again and again and seldom finds anything: where fn says that
+// it has removed nothing, nothing is committed.
+func (s *Store) Remove(ctx context.Context, fn func(tx *Tx) (removed int64, err error)) error {
 	err := s.Write(ctx, func(tx *Tx) error {
-		for _, o := range all {
-			if _, err := tx.Exec(o.Query, o.Before); err != nil {
-				return err
-			}
+		n, err := fn(tx)
+		if err == nil && n == 0 {
+			err = errNothingWritten
 		}
+		return err
+	})
+	if errors.Is(err, errNothingWritten) {
 		return nil
+	}
+	return err
+}
+
+// Prune removes what is too old of what is called so, in one transaction; where there is
+// nothing, nothing is committed.
+func (s *Store) Prune(ctx context.Context, what string, all ...Old) error {
+	err := s.Remove(ctx, func(tx *Tx) (removed int64, err error) {
+		for _, o := range all {
+			n, err := tx.Exec(o.Query, o.Before)
+			if err != nil {
+				return 0, err
+			}
+			removed += n
+		}
+		return removed, nil
 	})
 	if err != nil {
 		return fmt.Errorf("remove old %s: %w", what, err)
