@@ -17,4 +17,5 @@ chmod 755 "$out"
 CGO_ENABLED=0 go build -trimpath -pgo=packaging/waxwing.pgo -o "$out/waxwing" ./cmd/waxwing
 go build -o "$out/imap" ./bench/imap
 ulimit -n "$(ulimit -Hn)"
-"$out/imap" -bin "$out/waxwing" -dir "$out" -messages "$MESSAGES" -idle "$IDLE" -rest "$REST" -peers "$PEERS" -postgres "$POSTGRES"
+mkdir -m 755 "$out/data"
+"$out/imap" -bin "$out/waxwing" -dir "$out/data" -messages "$MESSAGES" -idle "$IDLE" -rest "$REST" -peers "$PEERS" -postgres "$POSTGRES"

@@ -6,5 +6,5 @@
 // no code of its own.
 //
 // A program that is not installed is skipped, and fails with WAXWING_INTEROP=required in the
-// environment. WAXWING_READERS_MESSAGES says how many messages there are, instead of 500.
+// environment. WAXWING_READERS_MESSAGES says how many messages there are, instead of 120.
 package readers

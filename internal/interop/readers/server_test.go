@@ -49,7 +49,7 @@ func many() int {
 	if testing.Short() {
 		return 50
 	}
-	return 500
+	return 120
 }
 
 // lines is a log that can be read while it is written.
