@@ -67,17 +67,11 @@ func (c *client) wait() (a answer, err error) {
 			return a, err
 		}
 		a.lines, a.octets = a.lines+1, a.octets+len(line)
-		s := strings.TrimRight(string(line[max(0, len(line)-30):]), "\r\n")
-		if strings.HasSuffix(s, "}") {
-			if i := strings.LastIndexByte(s, '{'); i >= 0 {
-				n, err := strconv.Atoi(strings.Trim(s[i+1:len(s)-1], "+"))
-				if err == nil {
-					if _, err := io.CopyN(io.Discard, c.r, int64(n)); err != nil {
-						return a, err
-					}
-					a.octets += n
-				}
+		if n, ok := literal(line); ok {
+			if _, err := io.CopyN(io.Discard, c.r, int64(n)); err != nil {
+				return a, err
 			}
+			a.octets += n
 			continue
 		}
 		if len(line) >= len(tag) && string(line[:len(tag)]) == tag {
@@ -91,6 +85,17 @@ func (c *client) wait() (a answer, err error) {
 			a.kept = append(a.kept, strings.TrimSpace(string(line)))
 		}
 	}
+}
+
+// literal is the size of the literal that a line announces at its end.
+func literal(line []byte) (size int, ok bool) {
+	s, ok := strings.CutSuffix(strings.TrimRight(string(line[max(0, len(line)-30):]), "\r\n"), "}")
+	i := strings.LastIndexByte(s, '{')
+	if !ok || i < 0 {
+		return 0, false
+	}
+	size, err := strconv.Atoi(s[i+1:])
+	return size, err == nil
 }
 
 // appendAll appends messages, many in one command (RFC 3502) with literals that wait for nobody (RFC 7888).

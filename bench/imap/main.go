@@ -120,6 +120,19 @@ func (r *run) client() (*client, error) {
 	return dial(r.s.addr(), user, password)
 }
 
+// selected is a client that looks into the mailbox.
+func (r *run) selected() (*client, error) {
+	c, err := r.client()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.do("SELECT INBOX"); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
 func (r *run) note(work, unit string, value float64) {
 	r.figures = append(r.figures, figure{work, unit, value})
 }
@@ -218,14 +231,11 @@ func (r *run) read(context.Context) error {
 }
 
 func (r *run) change(context.Context) error {
-	c, err := r.client()
+	c, err := r.selected()
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if _, err := c.do("SELECT INBOX"); err != nil {
-		return err
-	}
 	var all []time.Duration
 	for i := range 6 {
 		d, _, err := c.timed(fmt.Sprintf("STORE 1:%d %cFLAGS (\\Flagged)", min(10_000, r.o.messages), "+-"[i%2]))
@@ -239,14 +249,11 @@ func (r *run) change(context.Context) error {
 }
 
 func (r *run) search(context.Context) error {
-	c, err := r.client()
+	c, err := r.selected()
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if _, err := c.do("SELECT INBOX"); err != nil {
-		return err
-	}
 	if err := r.times(c, "SEARCH UNSEEN", "SEARCH UNSEEN", 6); err != nil {
 		return err
 	}
@@ -282,15 +289,12 @@ func (r *run) resync(context.Context) error {
 		return err
 	}
 	defer away.close()
-	other, err := r.client()
+	other, err := r.selected()
 	if err != nil {
 		return err
 	}
 	defer other.close()
 	if _, err := away.do("ENABLE QRESYNC"); err != nil {
-		return err
-	}
-	if _, err := other.do("SELECT INBOX"); err != nil {
 		return err
 	}
 	var all []time.Duration
@@ -343,14 +347,11 @@ func (r *run) idle(context.Context) error {
 		}
 	}()
 	for range r.o.idle {
-		c, err := r.client()
+		c, err := r.selected()
 		if err != nil {
 			return err
 		}
 		waiting = append(waiting, c)
-		if _, err := c.do("SELECT INBOX"); err != nil {
-			return err
-		}
 		if err := c.idle(); err != nil {
 			return err
 		}

@@ -170,21 +170,29 @@ func (p *program) flagVerb() cli.Verb {
 				return cli.Usagef("say with --add or --remove which flags")
 			}
 			return p.onMessages(&in, 0, func(ctx context.Context, o *upkeep.Opened, _ []string, all []*chosen) error {
-				var n int64
-				for _, c := range all {
-					for _, f := range []mailboxes.FlagChange{{Mode: '+', Flags: flagWords(add)}, {Mode: '-', Flags: flagWords(remove)}} {
-						if len(f.Flags) == 0 {
-							continue
-						}
-						if _, err := o.Mailboxes.SetFlags(ctx, c.box, c.ranges(), f); err != nil {
-							return err
-						}
-					}
-					n += int64(len(c.uids))
+				n, err := setFlags(ctx, o.Mailboxes, all, flagWords(add), flagWords(remove))
+				if err != nil {
+					return err
 				}
 				return p.answerCount("flagged", n)
 			})(ctx, args)
 		}}
+}
+
+// setFlags sets flags of messages and clears others, and returns how many messages there were.
+func setFlags(ctx context.Context, boxes *mailboxes.Store, all []*chosen, add, remove []string) (n int64, err error) {
+	for _, c := range all {
+		for _, f := range []mailboxes.FlagChange{{Mode: '+', Flags: add}, {Mode: '-', Flags: remove}} {
+			if len(f.Flags) == 0 {
+				continue
+			}
+			if _, err := boxes.SetFlags(ctx, c.box, c.ranges(), f); err != nil {
+				return 0, err
+			}
+		}
+		n += int64(len(c.uids))
+	}
+	return n, nil
 }
 
 // flagWords are flags as IMAP spells them: system flags need no backslash, which shells eat.
