@@ -365,6 +365,7 @@ paste_records() { # the records on standard input go into the zone, in the place
 	awk 'NR == FNR {new[$1]; next} !($1 in new)' /mnt/dns/pasted /mnt/dns/zones/example.org >/mnt/dns/kept
 	cat /mnt/dns/kept /mnt/dns/pasted >/mnt/dns/zones/example.org
 	reload example.org
+	sleep 2 # resolvers keep what was there before for as long (cache-max-ttl); an authority that is asked within it tells "no such name"
 }
 
 certified() { [ "$(on_machine waxwing cert list | grep -c ' issued ')" = 3 ]; }
