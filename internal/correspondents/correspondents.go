@@ -7,12 +7,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"waxwing/dns"
 	"waxwing/internal/account"
+	"waxwing/internal/delivery"
 	"waxwing/internal/junk"
 	"waxwing/internal/store"
 	"waxwing/smtp"
@@ -115,36 +117,64 @@ func Histories(tx *store.Tx, accounts []string, who string) (map[string]junk.His
 	return out, nil
 }
 
-// Wrote notes that the account writes to addresses; reply: in answer to a message.
-func (s *Store) Wrote(ctx context.Context, account string, addresses []string, reply bool) error {
-	now := store.Time(s.Now())
-	replied := int64(0)
-	if reply {
-		replied = now
-	}
-	var all []string
-	for _, a := range addresses {
+// fresh is for how long what is written down of a correspondent is not written again. Then a
+// machine that sends a thousand mails to one domain does not wait a thousand times for one row.
+const fresh = time.Hour
+
+// Wrote notes that the account writes to addresses, in the transaction that accepts the message;
+// reply: in answer to one. The time that is kept may be an hour too early.
+func Wrote(tx *store.Tx, account string, w delivery.Wrote, now time.Time) error {
+	var all []any
+	for _, a := range w.To {
 		if who, err := Who(a); err == nil { // of an address literal nothing is remembered
 			all = append(all, who, Domain(who))
 		}
 	}
-	slices.Sort(all) // so that two who write at once do not wait for each other
-	all = slices.Compact(all)
-	err := s.DB.WriteSoon(ctx, func(tx *store.Tx) error {
-		for _, who := range all {
-			_, err := tx.Exec(`INSERT INTO correspondents (account, who, written, replied, last) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT (account, who) DO UPDATE SET written = excluded.written, last = excluded.last,
-				replied = CASE WHEN excluded.replied > 0 THEN excluded.replied ELSE correspondents.replied END`, account, who, now, replied, now)
-			if err != nil {
-				return err
-			}
+	for part := range slices.Chunk(all, 500) {
+		if err := wrote(tx, account, part, w.Reply, now); err != nil {
+			return fmt.Errorf("noting to whom account %s writes: %w", account, err)
 		}
-		return nil
-	})
-	if err != nil && !store.IsForeignKey(err) { // the account has gone meanwhile
-		return fmt.Errorf("noting to whom account %s writes: %w", account, err)
 	}
 	return nil
+}
+
+func wrote(tx *store.Tx, account string, part []any, reply bool, now time.Time) error {
+	rows, err := store.Collect(tx, scan, columns+` AND who IN (?`+strings.Repeat(", ?", len(part)-1)+`)`, append([]any{account}, part...)...)
+	if err != nil {
+		return err
+	}
+	known := map[string]Correspondent{}
+	for _, c := range rows {
+		known[c.Who] = c
+	}
+	stale := map[string]bool{}
+	for _, p := range part {
+		who := p.(string)
+		stale[who] = known[who].stale(reply, now)
+	}
+	replied := int64(0)
+	if reply {
+		replied = store.Time(now)
+	}
+	for _, who := range slices.Sorted(maps.Keys(stale)) { // so that two who write at once do not wait for each other
+		if !stale[who] {
+			continue
+		}
+		_, err := tx.Exec(`INSERT INTO correspondents (account, who, written, replied, last) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (account, who) DO UPDATE SET written = excluded.written, last = excluded.last,
+			replied = CASE WHEN excluded.replied > 0 THEN excluded.replied ELSE correspondents.replied END`, account, who, store.Time(now), replied, store.Time(now))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stale reports whether that the account writes to the correspondent now says more than what is
+// known: after a mark it always does.
+func (c Correspondent) stale(reply bool, now time.Time) bool {
+	old := func(t time.Time) bool { return now.Sub(t) >= fresh || t.After(now) }
+	return old(c.Written) || reply && old(c.Replied) || !c.Marked.IsZero() && !c.Written.After(c.Marked)
 }
 
 // Mark notes what the account says of an address or a domain, as Who has it.

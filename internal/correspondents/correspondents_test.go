@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
 	"waxwing/internal/junk"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -51,15 +52,17 @@ func TestHistory(t *testing.T) {
 			must(t, s.DB.Write(ctx, func(tx *store.Tx) error { return Mark(tx, "joe", who, m, *now) }))
 		}
 		is("joe", "kim@far.test", junk.History{})
-		must(t, s.Wrote(ctx, "joe", []string{"Kim@FAR.test", "bo@bücher.test", "x@[192.0.2.1]"}, false))
+		must(t, writes(t, s, "joe", false, "Kim@FAR.test", "bo@bücher.test", "x@[192.0.2.1]"))
 		is("joe", "kim@far.test", junk.History{Written: true, WrittenDomain: true})
 		is("joe", "bo@xn--bcher-kva.test", junk.History{Written: true, WrittenDomain: true})
 		is("joe", "other@far.test", junk.History{WrittenDomain: true})
 		is("ann", "kim@far.test", junk.History{})
-		must(t, s.Wrote(ctx, "joe", []string{"kim@far.test"}, true))
-		must(t, s.Wrote(ctx, "joe", []string{"kim@far.test"}, false))
+		must(t, writes(t, s, "joe", true, "kim@far.test"))
+		must(t, writes(t, s, "joe", false, "kim@far.test"))
 		is("joe", "kim@far.test", junk.History{Written: true, Replied: true, WrittenDomain: true})
-		must(t, s.Wrote(ctx, "gone", []string{"kim@far.test"}, false))
+		if err := writes(t, s, "gone", false, "kim@far.test"); !store.IsForeignKey(err) {
+			t.Errorf("an account that has gone: %v", err)
+		}
 
 		for range 3 {
 			s.Received("joe", "news@far.test")
@@ -75,7 +78,7 @@ func TestHistory(t *testing.T) {
 		mark("kim@far.test", junk.MarkedJunk)
 		is("joe", "kim@far.test", junk.History{Written: true, Replied: true, WrittenDomain: true, Mark: junk.MarkedJunk, DomainMark: junk.MarkedGood})
 		*now = now.Add(time.Hour) // whoever writes to someone again has changed their mind
-		must(t, s.Wrote(ctx, "joe", []string{"kim@far.test"}, false))
+		must(t, writes(t, s, "joe", false, "kim@far.test"))
 		is("joe", "kim@far.test", junk.History{Written: true, Replied: true, WrittenDomain: true, DomainMark: junk.MarkedGood})
 
 		list, err := s.List(ctx, "joe", 10)
@@ -92,7 +95,7 @@ func TestHistory(t *testing.T) {
 func TestTidy(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, now *time.Time) {
 		ctx := t.Context()
-		must(t, s.Wrote(ctx, "joe", []string{"old@friends.test"}, false))
+		must(t, writes(t, s, "joe", false, "old@friends.test"))
 		for i := range 30 {
 			*now = now.Add(time.Minute)
 			s.Received("joe", fmt.Sprintf("n%d@far.test", i))
@@ -118,4 +121,52 @@ func TestWho(t *testing.T) {
 	if Domain("a@example.org") != "@example.org" {
 		t.Error(Domain("a@example.org"))
 	}
+}
+
+func writes(t *testing.T, s *Store, account string, reply bool, to ...string) error {
+	return s.DB.Write(t.Context(), func(tx *store.Tx) error {
+		return Wrote(tx, account, delivery.Wrote{To: to, Reply: reply}, s.Now())
+	})
+}
+
+// What is known is written again only when it says more.
+func TestStale(t *testing.T) {
+	now := time.Unix(1.7e9, 0)
+	at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+	for name, tt := range map[string]struct {
+		known Correspondent
+		reply bool
+		want  bool
+	}{
+		"nobody":                     {Correspondent{}, false, true},
+		"written to lately":          {Correspondent{Written: at(-59)}, false, false},
+		"an hour ago":                {Correspondent{Written: at(-60)}, false, true},
+		"the clock went back":        {Correspondent{Written: at(1)}, false, true},
+		"a first answer":             {Correspondent{Written: at(-1)}, true, true},
+		"a further answer":           {Correspondent{Written: at(-1), Replied: at(-1)}, true, false},
+		"marked since":               {Correspondent{Written: at(-2), Marked: at(-1)}, false, true},
+		"marked at the same moment":  {Correspondent{Written: at(-1), Marked: at(-1)}, false, true},
+		"written to since the mark":  {Correspondent{Written: at(-1), Marked: at(-2)}, false, false},
+		"answered long ago, no more": {Correspondent{Written: at(-1), Replied: at(-600)}, false, false},
+	} {
+		if got := tt.known.stale(tt.reply, now); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// One message to more than one statement may name.
+func TestWroteToMany(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, now *time.Time) {
+		var to []string
+		for i := range 700 {
+			to = append(to, fmt.Sprintf("n%d@d%d.test", i, i%3))
+		}
+		must(t, writes(t, s, "joe", false, to...))
+		list, err := s.List(t.Context(), "joe", 1000)
+		must(t, err)
+		if len(list) != 703 {
+			t.Errorf("%d are known", len(list))
+		}
+	})
 }

@@ -175,7 +175,15 @@ type Envelope struct {
 	// Evaluations are counted for the reports of their domains in the transaction that accepts
 	// the message (DMR-1); they are not kept with it.
 	Evaluations []Evaluation
+	Wrote       Wrote  // remembered in the transaction that accepts the message (JNK-1), and not kept with it
 	Hold        string // that release as the client asked for it, "for;3600" or "until;2026-01-31T12:00:00Z"; "": it did not
+}
+
+// Wrote is to whom the account that submitted a message writes itself, beside those whom a filter
+// added.
+type Wrote struct {
+	To    []string
+	Reply bool // in answer to a message
 }
 
 // Start is when the queue's schedule begins to count: acceptance, or the

@@ -66,7 +66,7 @@ func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
 			return err
 		}
 	}
-	return m.count(tx)
+	return m.conclude(tx)
 }
 
 // arrival makes the one attempt at a group of local recipients, up to its

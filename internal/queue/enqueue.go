@@ -178,7 +178,7 @@ func (q *Queue) holds(ctx context.Context, env *delivery.Envelope, d delivery.Re
 
 // message makes of a prepared envelope what is written.
 func (q *Queue) message(ctx context.Context, env *delivery.Envelope, c delivery.Content, held map[int64]string) (*message, error) {
-	m := &message{evaluated: q.Evaluated, env: env, entries: make([]spool.Entry, len(env.Recipients)), ways: q.ways(ctx)}
+	m := &message{accepted: q.Accepted, env: env, entries: make([]spool.Entry, len(env.Recipients)), ways: q.ways(ctx)}
 	if err := m.read(c); err != nil {
 		return nil, fmt.Errorf("read the message to queue it: %w", err)
 	}
@@ -258,13 +258,13 @@ func (q *Queue) hand(ctx context.Context, m *message, groups [][]spool.Entry) {
 
 // message is one message on its way into the store.
 type message struct {
-	evaluated func(*store.Tx, []delivery.Evaluation) error
-	env       *delivery.Envelope
-	entries   []spool.Entry
-	ways      *route.Ways // nil: to the recipients' domains
-	inline    []byte      // nil: the body is stored already
-	leased    bool
-	lease     spool.Lease // if it is
+	accepted func(*store.Tx, *delivery.Envelope) error
+	env      *delivery.Envelope
+	entries  []spool.Entry
+	ways     *route.Ways // nil: to the recipients' domains
+	inline   []byte      // nil: the body is stored already
+	leased   bool
+	lease    spool.Lease // if it is
 }
 
 // read loads a small content.
@@ -338,13 +338,13 @@ func (m *message) insert(tx *store.Tx) error {
 	if err := due.Write(tx); err != nil {
 		return err
 	}
-	return m.count(tx)
+	return m.conclude(tx)
 }
 
-// count counts the message for the reports of its author domains (DMR-1).
-func (m *message) count(tx *store.Tx) error {
-	if m.evaluated == nil || len(m.env.Evaluations) == 0 {
+// conclude is what others write of an accepted message.
+func (m *message) conclude(tx *store.Tx) error {
+	if m.accepted == nil {
 		return nil
 	}
-	return m.evaluated(tx, m.env.Evaluations)
+	return m.accepted(tx, m.env)
 }

@@ -65,9 +65,9 @@ type Queue struct {
 	// Record runs in the settling transaction, once per attempt, whatever became
 	// of the recipients. Like all such functions it may run again after a conflict.
 	Record func(tx *store.Tx, job *delivery.Job, res *delivery.Result) error
-	// Evaluated runs in the transaction that accepts a message, with what DMARC came to; nil:
-	// nobody counts it.
-	Evaluated func(tx *store.Tx, all []delivery.Evaluation) error
+	// Accepted runs in the transaction that accepts a message, at its end; nil: nothing does. An
+	// error of it undoes the transaction.
+	Accepted func(tx *store.Tx, env *delivery.Envelope) error
 	// Attempted runs once after an attempt was settled, outside of any transaction:
 	// for metrics, which a transaction that is repeated would count twice.
 	Attempted func(job *delivery.Job, res *delivery.Result)

@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
 	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/queue"
@@ -40,7 +41,7 @@ func counting(t *testing.T, s *store.Store) *MX {
 	mx := &MX{Door: common(nil), DNS: r, Reports: &sink{}, IsReport: func(_ context.Context, local string, _ dns.Name) bool { return local == "reports" },
 		Auth: &Authentication{Verifier: &verify.Verifier{DNS: r, Hostname: "mx.here.test", Now: now}, Results: results,
 			PutOff: func(context.Context, string, string) (bool, error) { return false, nil }}}
-	mx.Queue = &queue.Queue{Store: s, Hostname: "mx.here.test", Now: now, Evaluated: results.Save}
+	mx.Queue = &queue.Queue{Store: s, Hostname: "mx.here.test", Now: now, Accepted: func(tx *store.Tx, env *delivery.Envelope) error { return results.Save(tx, env.Evaluations) }}
 	return mx
 }
 

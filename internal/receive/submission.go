@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/allowance"
+	"waxwing/internal/delivery"
 	"waxwing/internal/reason"
 	"waxwing/internal/signing"
 	"waxwing/message"
@@ -23,8 +24,6 @@ type Submission struct {
 	Signer Signer // nil: nothing is signed
 	// Allowance bounds what an account sends in a day (INB-3); nil: nothing does.
 	Allowance *allowance.Store
-	// Wrote remembers to whom an account writes (JNK-1); nil: nobody does.
-	Wrote func(ctx context.Context, account string, addresses []string, reply bool) error
 
 	unsigned sync.Map // domains without a key that the log has been told of
 }
@@ -46,18 +45,12 @@ func (b *Submission) checks() []Check {
 	if b.Allowance != nil {
 		checks = append(checks, Check{Sender: b.allowed, Recipient: b.allowed, Message: b.spend})
 	}
-	if b.Wrote != nil {
-		checks = append(checks, Check{Message: b.remember})
-	}
-	return checks
+	return append(checks, Check{Message: remember})
 }
 
-// remember notes to whom the account itself writes, before there can be an answer. No mail is
-// refused because it cannot.
-func (b *Submission) remember(ctx context.Context, f *Facts) Decision {
-	if err := b.Wrote(ctx, f.Envelope.Account, addresses(f.Recipients), f.Header().Has("In-Reply-To")); err != nil {
-		b.log().Error("to whom an account writes was not noted", "account", f.Envelope.Account, "error", err)
-	}
+// remember has the queue note to whom the account itself writes, before there can be an answer (JNK-1).
+func remember(_ context.Context, f *Facts) Decision {
+	f.Envelope.Wrote = delivery.Wrote{To: addresses(f.Recipients), Reply: f.Header().Has("In-Reply-To")}
 	return Decision{}
 }
 

@@ -18,6 +18,7 @@ import (
 	"waxwing/internal/classifier"
 	"waxwing/internal/config"
 	"waxwing/internal/correspondents"
+	"waxwing/internal/delivery"
 	"waxwing/internal/evidence"
 	"waxwing/internal/guard"
 	"waxwing/internal/junk"
@@ -151,7 +152,7 @@ func TestWeighed(t *testing.T) {
 	t.Parallel()
 	q := &outbox{}
 	mx, room := weighing(t, q)
-	if err := room.Correspondents.Wrote(t.Context(), "joe", []string{"X@good.test"}, true); err != nil {
+	if err := wrote(t, room.Correspondents.DB, "X@good.test"); err != nil {
 		t.Fatal(err)
 	}
 	c := serve(t, mx, nil)
@@ -288,4 +289,11 @@ func TestRefusedByAll(t *testing.T) {
 	if joe, ann := weighedAs(t, got, 0), weighedAs(t, got, 1); joe.Action != junk.Reject || ann.Action != junk.Inbox {
 		t.Errorf("%+v, %+v", joe, ann)
 	}
+}
+
+// wrote has joe answer a message of somebody.
+func wrote(t *testing.T, db *store.Store, to string) error {
+	return db.Write(t.Context(), func(tx *store.Tx) error {
+		return correspondents.Wrote(tx, "joe", delivery.Wrote{To: []string{to}, Reply: true}, noon)
+	})
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"waxwing/internal/config"
+	"waxwing/internal/correspondents"
 	"waxwing/internal/datadir"
 	"waxwing/internal/delivery"
 	"waxwing/internal/dmarcreport"
@@ -50,7 +51,7 @@ func (b *builder) queue(db *store.Store, n queueNeeds) *queue.Queue {
 		},
 
 		Ways: n.router.Ways, Holds: n.holds.Match, Suppression: n.suppressed,
-		Settled: outbox.Settler(b.Now, tlsreport.Family(), dmarcreport.Family()), Evaluated: b.dmarcResults(db).Save,
+		Settled: outbox.Settler(b.Now, tlsreport.Family(), dmarcreport.Family()), Accepted: b.accepted(db),
 		Schedule:    schedules(d),
 		Sign:        n.home.sign,
 		History:     history,
@@ -74,6 +75,18 @@ func schedules(d config.Delivery) func(delivery.Purpose) retry.Schedule {
 			return retry.Reports()
 		}
 		return mail
+	}
+}
+
+// accepted runs in the accepting transaction: the message is counted for reports (DMR-1), and the
+// account remembers to whom it writes (JNK-1).
+func (b *builder) accepted(db *store.Store) func(*store.Tx, *delivery.Envelope) error {
+	results := b.dmarcResults(db)
+	return func(tx *store.Tx, env *delivery.Envelope) error {
+		if err := results.Save(tx, env.Evaluations); err != nil {
+			return err
+		}
+		return correspondents.Wrote(tx, env.Account, env.Wrote, b.Now())
 	}
 }
 

@@ -101,7 +101,7 @@ func (f *front) submission(l net.Listener, c config.Listen) (serve, error) {
 func (f *front) submitted() *receive.Submission {
 	door := f.door
 	door.Milters = f.milters(config.OfAccounts)
-	return &receive.Submission{Door: door, Signer: f.rooms.Signing, Allowance: f.rooms.Allowance, Wrote: f.rooms.Junk.Correspondents.Wrote}
+	return &receive.Submission{Door: door, Signer: f.rooms.Signing, Allowance: f.rooms.Allowance}
 }
 
 // smtp is what all SMTP listeners have in common.
