@@ -100,6 +100,17 @@ type (
 	}
 	// Expunge is UID EXPUNGE.
 	Expunge struct{ Set Set }
+	// GenURLAuth is GENURLAUTH: URLs to be signed, each with the mechanism for it.
+	GenURLAuth struct{ URLs, Mechanisms []string }
+	// URLFetch is URLFETCH.
+	URLFetch struct{ URLs []URLRequest }
+	// ResetKey is RESETKEY; without a Mailbox, of all.
+	ResetKey struct {
+		Mailbox    *string
+		Mechanisms []string
+	}
+	// CancelUpdate is CANCELUPDATE: tags of commands.
+	CancelUpdate struct{ Tags []string }
 	// Words is ENABLE and COMPRESS.
 	Words struct{ Words []string }
 	// ID is ID; nil for NIL.
@@ -130,6 +141,13 @@ type (
 	}
 )
 
+// URLRequest is a URL that URLFETCH is to fetch. Items are BODY, BINARY, BODYPARTSTRUCTURE
+// (RFC 5524); nil: the octets, in the old form.
+type URLRequest struct {
+	URL   string
+	Items []string
+}
+
 // QResync is the parameter of SELECT (RFC 7162 §3.2.5).
 type QResync struct {
 	UIDValidity uint32
@@ -156,8 +174,8 @@ type NotifyGroup struct {
 	Fetch     []FetchItem
 }
 
-// ReturnOption is one of RETURN (RFC 4731, 5182, 9394): MIN, MAX, ALL, COUNT, SAVE,
-// PARTIAL.
+// ReturnOption is one of RETURN (RFC 4731, 5182, 5267, 9394): MIN, MAX, ALL, COUNT, SAVE,
+// PARTIAL, UPDATE, CONTEXT.
 type ReturnOption struct {
 	Name    string
 	Partial Partial

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bufio"
 	"strconv"
 	"strings"
 )
@@ -223,6 +224,20 @@ func (l *lexer) sectionRange(s *Section) error {
 	}
 	s.Partial = true
 	return l.expect('>')
+}
+
+// ParseSection reads what stands in the brackets of BODY[…].
+func ParseSection(s string) (*Section, error) {
+	l := &lexer{br: bufio.NewReader(strings.NewReader("[" + s + "]\r\n\r\n")), limits: Limits{}.orDefault(), left: 64 << 10}
+	l.literals, l.more = 0, func() error { return nil }
+	sec, err := l.section(true, false)
+	if err == nil {
+		err = l.end()
+	}
+	if err != nil {
+		return nil, bad("%.40q is no section", s)
+	}
+	return sec, nil
 }
 
 // String is the section as it stands in a response: with the offset alone (RFC 9051

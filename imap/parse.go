@@ -14,7 +14,9 @@ var parsers = map[string]func(l *lexer, verb string) (any, error){
 	"LIST": parseList, "LSUB": parseList, "STATUS": parseStatus, "APPEND": parseAppend, "REPLACE": parseReplace,
 	"SEARCH": parseSearch, "SORT": parseSort, "THREAD": parseThread, "FETCH": parseFetch, "STORE": parseStore, "COPY": parseCopy, "MOVE": parseCopy,
 	"ENABLE": parseWords, "COMPRESS": parseWords, "ID": parseID, "GETQUOTA": parseGetQuota, "SETQUOTA": parseSetQuota, "GETQUOTAROOT": parseMailbox,
-	"GETMETADATA": parseGetMetadata, "SETMETADATA": parseSetMetadata, "NOTIFY": parseNotify,
+	"GENURLAUTH": parseGenURLAuth, "URLFETCH": parseURLFetch, "RESETKEY": parseResetKey,
+	"CANCELUPDATE": parseCancelUpdate,
+	"GETMETADATA":  parseGetMetadata, "SETMETADATA": parseSetMetadata, "NOTIFY": parseNotify,
 }
 
 // mailbox reads a mailbox name. INBOX is spelt so whatever its case.

@@ -13,6 +13,7 @@ type Reader struct {
 	lex    lexer
 	limits Limits
 	append bool  // a message of APPEND or REPLACE may follow
+	parts  int   // 1: the first part of a message may follow, and so on; 0: none
 	first  bool  // none was read yet
 	body   int64 // octets of a message that nobody has read
 }
@@ -43,7 +44,7 @@ func (r *Reader) failed(tag string, err error) error {
 	if !errors.As(err, &s) {
 		return err
 	}
-	r.append = false
+	r.append, r.parts = false, 0
 	if err := r.lex.skip(); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (r *Reader) command(c *Command) error {
 		return bad("%.20q is no command that is known here", verb)
 	}
 	if parse != nil && !(verb == "EXPUNGE" && !c.UID) {
-		if err := l.space(); err != nil && !(verb == "ID" || verb == "STARTTLS") {
+		if err := l.space(); err != nil && !(verb == "ID" || verb == "STARTTLS" || verb == "RESETKEY") {
 			return err
 		}
 		if c.Args, err = parse(l, verb); err != nil {
@@ -124,7 +125,17 @@ type Message struct {
 	Size   int64
 	Binary bool // literal8
 	UTF8   bool // UTF8 (~{…}) of RFC 6855 §4
-	sync   bool
+	// Catenate: it is put together from parts (RFC 4469). They are read with NextPart, until
+	// io.EOF; nothing else is known of it then.
+	Catenate bool
+	sync     bool
+}
+
+// Part is one part of a message that is put together.
+type Part struct {
+	URL  string // of what stands there; "": octets that follow, to be read with TakePart
+	Size int64
+	sync bool
 }
 
 // NextMessage reads what stands before the next message's octets, and io.EOF behind
@@ -136,6 +147,9 @@ func (r *Reader) NextMessage() (Message, error) {
 	l := &r.lex
 	if r.body > 0 {
 		return Message{}, errors.New("imap: the message before was not read to its end")
+	}
+	if r.parts > 0 {
+		return Message{}, errors.New("imap: the parts of the message before were not read to their end")
 	}
 	if !r.first {
 		end, err := l.atEnd()
@@ -181,6 +195,20 @@ func (r *Reader) message() (Message, error) {
 	if err != nil {
 		return m, err
 	}
+	if c == 'C' || c == 'c' {
+		word, err := l.atom()
+		if err == nil && !strings.EqualFold(word, "CATENATE") {
+			err = bad("a message is expected")
+		}
+		if err == nil {
+			err = l.space()
+		}
+		if err == nil {
+			err = l.expect('(')
+		}
+		r.parts, m.Catenate = 1, true
+		return m, err
+	}
 	if c == 'U' || c == 'u' {
 		word, err := l.atom()
 		if err != nil {
@@ -202,6 +230,84 @@ func (r *Reader) message() (Message, error) {
 	return m, err
 }
 
+// maxParts bounds the parts of one message.
+const maxParts = 500
+
+// NextPart reads what stands before the octets of the next part, and io.EOF behind the last.
+func (r *Reader) NextPart() (Part, error) {
+	if r.parts == 0 {
+		return Part{}, io.EOF
+	}
+	if r.body > 0 {
+		return Part{}, errors.New("imap: the part before was not read to its end")
+	}
+	p, err := r.part()
+	if err != nil && err != io.EOF {
+		return p, r.failed("", err)
+	}
+	return p, err
+}
+
+func (r *Reader) part() (p Part, err error) {
+	l := &r.lex
+	if r.parts > 1 {
+		if end, err := l.is(')'); end || err != nil {
+			r.parts = 0
+			if err == nil {
+				err = io.EOF
+			}
+			return p, err
+		}
+		if err := l.space(); err != nil {
+			return p, err
+		}
+	}
+	if r.parts++; r.parts > maxParts {
+		return p, bad("a message has more than %d parts", maxParts)
+	}
+	word, err := l.upper()
+	if err != nil {
+		return p, err
+	}
+	if err := l.space(); err != nil {
+		return p, err
+	}
+	switch word {
+	case "URL":
+		if p.URL, err = l.astring(); err == nil && p.URL == "" {
+			err = bad("a URL of no octets")
+		}
+		return p, err
+	case "TEXT":
+		h, err := l.literalHeader()
+		p.Size, p.sync = h.size, h.sync
+		return p, err
+	}
+	return p, bad("URL or TEXT is expected")
+}
+
+// TakePart is Take for a part that has no URL.
+func (r *Reader) TakePart(p Part) (io.Reader, error) {
+	return r.Take(Message{Size: p.Size, sync: p.sync})
+}
+
+// GiveUp gives a message with parts up, where one of them cannot be had: what the client
+// sends all the same is thrown away, as with Refuse. The part that was read last was not taken, or was read
+// to its end.
+func (r *Reader) GiveUp(last Part, most int64) error {
+	r.append, r.parts = false, 0
+	if last.URL == "" && last.Size > 0 {
+		return r.Refuse(Message{Size: last.Size, sync: last.sync}, most)
+	}
+	return r.discard(most)
+}
+
+// discard reads the rest of a command, with literals of up to most octets.
+func (r *Reader) discard(most int64) error {
+	r.lex.limits.Literal = int(most)
+	return r.lex.skip()
+}
+
 // Take asks for the message where the client waits, and returns its octets. They
 // must be read to the end before anything else.
 func (r *Reader) Take(m Message) (io.Reader, error) {
@@ -219,7 +325,10 @@ func (r *Reader) Take(m Message) (io.Reader, error) {
 // sends all the same is thrown away, up to most octets; beyond that the connection
 // is not to be used any more.
 func (r *Reader) Refuse(m Message, most int64) error {
-	r.append = false
+	r.append, r.parts = false, 0
+	if m.Catenate {
+		return r.discard(most)
+	}
 	if m.sync {
 		return nil // the answer to the command ends it (RFC 9051 §7.6)
 	}
@@ -229,7 +338,7 @@ func (r *Reader) Refuse(m Message, most int64) error {
 	if _, err := io.CopyN(io.Discard, r.lex.br, m.Size); err != nil {
 		return err
 	}
-	return r.lex.skip()
+	return r.discard(most)
 }
 
 // body is the octets of a message.

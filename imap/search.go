@@ -46,7 +46,7 @@ func (l *lexer) returns() ([]ReturnOption, error) {
 		}
 		o := ReturnOption{Name: name}
 		switch name {
-		case "MIN", "MAX", "ALL", "COUNT", "SAVE":
+		case "MIN", "MAX", "ALL", "COUNT", "SAVE", "UPDATE", "CONTEXT":
 		case "PARTIAL":
 			o.Partial, err = spaced(l, l.partial)
 		default:

@@ -84,6 +84,11 @@ func (m *Message) AppendBody(b []byte, extended, utf8 bool) []byte {
 	return m.Root.appendIMAP(b, extended, utf8)
 }
 
+// AppendBody appends the same of a part (BODYPARTSTRUCTURE, RFC 5524).
+func (p *Part) AppendBody(b []byte, extended, utf8 bool) []byte {
+	return p.appendIMAP(b, extended, utf8)
+}
+
 func (p *Part) appendIMAP(b []byte, extended, utf8 bool) []byte {
 	b = append(b, '(')
 	if p.IsMultipart() {

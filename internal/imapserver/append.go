@@ -10,6 +10,7 @@ import (
 
 	"waxwing/imap"
 	"waxwing/internal/imapserver/incoming"
+	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/message"
@@ -31,7 +32,7 @@ func (s *session) append(ctx context.Context, c *imap.Command) answer {
 		s.refuseMessages(c)
 		return s.notThere(err)
 	}
-	messages, free, a := s.messages(c)
+	messages, free, a := s.messages(ctx, c)
 	defer free()
 	if a.condition != "" || s.over != "" {
 		return a
@@ -53,7 +54,7 @@ func appendUID(b mailbox.Box, uids []uint32) string {
 
 // messages takes the messages of a command in. With an answer they are refused; free
 // gives back what they hold.
-func (s *session) messages(c *imap.Command) (out []mailboxes.Appended, free func(), a answer) {
+func (s *session) messages(ctx context.Context, c *imap.Command) (out []mailboxes.Appended, free func(), a answer) {
 	var held []*incoming.Message
 	free = func() {
 		for _, h := range held {
@@ -75,19 +76,10 @@ func (s *session) messages(c *imap.Command) (out []mailboxes.Appended, free func
 			}
 			return nil, free, a
 		}
-		r, err := s.r.Take(m)
-		if err != nil {
-			return nil, free, s.unreadableMessage(err)
-		}
-		h, err := incoming.Read(r, s.srv.TempDir, m.Binary && !m.UTF8)
+		h, err := s.take(ctx, m)
 		held = append(held, h)
 		if err != nil {
-			if !errors.As(err, new(*os.PathError)) {
-				return nil, free, s.unreadableMessage(err)
-			}
-			s.failed(err)
-			s.bye("failed", "UNAVAILABLE", "there is no room for the message")
-			return nil, free, answer{}
+			return nil, free, s.untaken(err)
 		}
 		one := mailboxes.Appended{Flags: m.Flags, Date: m.Date, Content: h.Content()}
 		if err := describe(&one); err != nil {
@@ -95,6 +87,50 @@ func (s *session) messages(c *imap.Command) (out []mailboxes.Appended, free func
 		}
 		out = append(out, one)
 	}
+}
+
+// take takes the octets of a message in.
+func (s *session) take(ctx context.Context, m imap.Message) (*incoming.Message, error) {
+	if !m.Catenate {
+		r, err := s.r.Take(m)
+		if err != nil {
+			return &incoming.Message{}, err
+		}
+		return incoming.Read(r, s.srv.TempDir, m.Binary && !m.UTF8)
+	}
+	parts := &catenation{s: s, ctx: ctx, left: s.srv.appendLimit()}
+	defer parts.Close()
+	h, err := incoming.Read(parts, s.srv.TempDir, false)
+	var part errPart
+	switch {
+	case errors.As(err, &part):
+		if s.r.GiveUp(parts.last, maxRefused) != nil {
+			s.bye("too-long", "TOOBIG", part.text)
+		}
+	case err == nil && h.Size() == 0:
+		err = errPart{no("", "a message of no octets")}
+		if s.r.GiveUp(imap.Part{}, maxRefused) != nil {
+			s.bye("too-long", "TOOBIG", "a message of no octets")
+		}
+	}
+	return h, err
+}
+
+// untaken is the answer to a message that was not taken in.
+func (s *session) untaken(err error) answer {
+	var part errPart
+	switch {
+	case errors.As(err, &part):
+		if s.over != "" {
+			return answer{}
+		}
+		return part.answer
+	case errors.As(err, new(*os.PathError)):
+		s.failed(err)
+		s.bye("failed", "UNAVAILABLE", "there is no room for the message")
+		return answer{}
+	}
+	return s.unreadableMessage(err)
 }
 
 // unreadableMessage is the answer to a message that was not read.
@@ -112,7 +148,9 @@ func (s *session) refusal(c *imap.Command, m imap.Message, before int) answer {
 	switch {
 	case m.Size > s.srv.appendLimit():
 		return no("TOOBIG", fmt.Sprintf("a message can have %d octets", s.srv.appendLimit()))
-	case m.Size == 0:
+	case m.Catenate && s.disabled("CATENATE"):
+		return bad("CATENATE is not served here")
+	case m.Size == 0 && !m.Catenate:
 		return no("", "a message of no octets")
 	case before > 0 && (c.Name == "REPLACE" || s.disabled("MULTIAPPEND")):
 		return bad("one message is expected")
@@ -146,25 +184,25 @@ func describe(m *mailboxes.Appended) error {
 // replace is REPLACE (RFC 8508): the new message first, then the old one goes.
 func (s *session) replace(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.Replace)
-	uids, err := s.uids(ctx, a.Message, c.UID)
+	uids, err := s.box.UIDs(ctx, a.Message, c.UID)
 	if err == nil && len(uids) == 1 && uids[0].Low != uids[0].High || len(uids) > 1 || a.Message.Saved {
-		err = errNumber{}
+		err = selection.NumberError{}
 	}
 	name := s.mailboxName(a.Mailbox)
 	if err == nil {
 		_, err = s.srv.Boxes.Box(ctx, s.account, name)
 	}
-	if err != nil || s.box.readOnly {
+	if err != nil || s.box.ReadOnly {
 		s.refuseMessages(c)
 		switch {
-		case errors.As(err, new(errNumber)):
+		case errors.As(err, new(selection.NumberError)):
 			return bad("one message is to be replaced")
 		case err != nil:
 			return s.notThere(err)
 		}
 		return no("CANNOT", "the mailbox is selected read-only")
 	}
-	messages, free, refused := s.messages(c)
+	messages, free, refused := s.messages(ctx, c)
 	defer free()
 	if refused.condition != "" || s.over != "" {
 		return refused
@@ -174,7 +212,7 @@ func (s *session) replace(ctx context.Context, c *imap.Command) answer {
 		return s.notThere(err)
 	}
 	s.w.Status("*", "OK", appendUID(b, added), "the message that replaces it")
-	if _, _, err := s.srv.Boxes.Remove(ctx, s.box.id, uids); err != nil {
+	if _, _, err := s.srv.Boxes.Remove(ctx, s.box.ID, uids); err != nil {
 		return s.failed(err)
 	}
 	return done(c)

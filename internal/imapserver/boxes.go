@@ -46,7 +46,7 @@ func (s *session) delete(ctx context.Context, c *imap.Command) answer {
 	if err != nil {
 		return s.failed(err)
 	}
-	if s.box != nil && s.box.id == b.ID {
+	if s.box != nil && s.box.ID == b.ID {
 		s.deselect()
 		s.w.Status("*", "OK", "CLOSED", "the mailbox is deleted")
 	}

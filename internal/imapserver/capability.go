@@ -15,10 +15,11 @@ var before = []string{"IMAP4rev2", "IMAP4rev1", "LITERAL+", "SASL-IR", "ENABLE",
 
 // after are those that are of use after it (IMP-2).
 var after = []string{
-	"IDLE", "NAMESPACE", "UNSELECT", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "ESEARCH", "ESORT",
+	"IDLE", "NAMESPACE", "UNSELECT", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "ESEARCH", "ESORT", "CONTEXT=SEARCH", "CONTEXT=SORT",
 	"SEARCHRES", "MOVE", "CONDSTORE", "QRESYNC", "STATUS=SIZE", "MULTIAPPEND", "BINARY", "UTF8=ACCEPT", "SORT", "SORT=DISPLAY",
 	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "WITHIN", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "METADATA", "SAVEDATE", "OBJECTID",
 	"PREVIEW", "PARTIAL", "REPLACE", "UIDONLY", "NOTIFY", "COMPRESS=DEFLATE", "INPROGRESS",
+	"CATENATE", "URLAUTH", "URLAUTH=BINARY",
 }
 
 // Capabilities are all that can be switched off.
@@ -143,7 +144,7 @@ func (s *session) useCondStore(context.Context) {
 	}
 	s.on.condstore = true
 	if s.box != nil { // RFC 7162 §3.1.2.1: it has not been told with SELECT
-		s.w.Status("*", "OK", "HIGHESTMODSEQ "+strconv.FormatUint(s.box.look.Box().ModSeq, 10), "highest")
+		s.w.Status("*", "OK", "HIGHESTMODSEQ "+strconv.FormatUint(s.box.Look.Box().ModSeq, 10), "highest")
 	}
 }
 

@@ -32,6 +32,8 @@ type Server struct {
 	Annotations *annotations.Store
 	// Search is the index of what people read of mails; nil: searches read the mails.
 	Search *search.Store
+	// Account finds the account of a user that a URL names; "" is nobody's. Nil: users are accounts.
+	Account func(ctx context.Context, user string) (string, error)
 	// Disable are capabilities that are neither announced nor served (IMP-2).
 	Disable []string
 	// AppendLimit is how large a message a client may store, in octets; 0: 50 MiB.

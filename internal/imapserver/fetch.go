@@ -7,6 +7,7 @@ import (
 
 	"waxwing/imap"
 	"waxwing/internal/imapserver/item"
+	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 )
@@ -40,8 +41,8 @@ func (s *session) fetch(ctx context.Context, c *imap.Command) answer {
 	}
 	f := &fetcher{session: s, ctx: ctx, items: s.fetchItems(ctx, a, c.UID)}
 	f.mails = slices.ContainsFunc(f.items, func(i imap.FetchItem) bool { return !slices.Contains(fromView, i.Name) })
-	spans, err := s.resolve(ctx, a.Set, c.UID)
-	if errors.As(err, new(errNumber)) {
+	spans, err := s.box.Resolve(ctx, a.Set, c.UID)
+	if errors.As(err, new(selection.NumberError)) {
 		return bad(err.Error())
 	}
 	if err == nil {
@@ -95,23 +96,23 @@ func (s *session) fetchItems(ctx context.Context, a *imap.Fetch, uid bool) []ima
 	return items
 }
 
-func (f *fetcher) run(a *imap.Fetch, spans []span) error {
+func (f *fetcher) run(a *imap.Fetch, spans []selection.Span) error {
 	if a.Partial != nil {
-		spans = cut(spans, *a.Partial)
+		spans = selection.Cut(spans, *a.Partial)
 	}
 	if a.ChangedSince != nil {
 		f.since = *a.ChangedSince
 		if a.Vanished {
-			known := f.saved
+			known := f.box.Saved
 			if !a.Set.Saved {
-				known = stored(a.Set.Resolve(f.box.look.Last()))
+				known = selection.Stored(a.Set.Resolve(f.box.Look.Last()))
 			}
 			if err := f.writeGone(f.ctx, f.since, known); err != nil {
 				return err
 			}
 		}
 	}
-	if slices.ContainsFunc(a.Items, marksSeen) && !f.box.readOnly {
+	if slices.ContainsFunc(a.Items, marksSeen) && !f.box.ReadOnly {
 		if err := f.markSeen(spans); err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func (f *fetcher) run(a *imap.Fetch, spans []span) error {
 	if f.mails {
 		return f.withMails(spans)
 	}
-	return f.each(f.ctx, spans, func(l mailboxes.Line) bool {
+	return f.box.Each(f.ctx, spans, func(l mailboxes.Line) bool {
 		if l.ModSeq > f.since || f.since == 0 {
 			f.write(l, nil)
 		}
@@ -139,9 +140,9 @@ func marksSeen(i imap.FetchItem) bool {
 }
 
 // markSeen sets \Seen; that it is so, is told when the command has ended.
-func (f *fetcher) markSeen(spans []span) error {
+func (f *fetcher) markSeen(spans []selection.Span) error {
 	var unseen []uint32
-	err := f.each(f.ctx, spans, func(l mailboxes.Line) bool {
+	err := f.box.Each(f.ctx, spans, func(l mailboxes.Line) bool {
 		if l.Flags&mailbox.Seen == 0 && !l.Gone && (l.ModSeq > f.since || f.since == 0) {
 			unseen = append(unseen, l.UID)
 		}
@@ -150,7 +151,7 @@ func (f *fetcher) markSeen(spans []span) error {
 	if err != nil || len(unseen) == 0 {
 		return err
 	}
-	_, err = f.srv.Boxes.SetFlags(f.ctx, f.box.id, mailbox.Ranges(unseen), mailboxes.FlagChange{Mode: '+', Flags: []string{`\Seen`}})
+	_, err = f.srv.Boxes.SetFlags(f.ctx, f.box.ID, mailbox.Ranges(unseen), mailboxes.FlagChange{Mode: '+', Flags: []string{`\Seen`}})
 	return err
 }
 
@@ -159,7 +160,7 @@ const mailsStep = 500
 
 // withMails writes messages with what is kept of them. Nothing is locked while the client
 // takes them.
-func (f *fetcher) withMails(spans []span) error {
+func (f *fetcher) withMails(spans []selection.Span) error {
 	var lines []mailboxes.Line
 	flush := func() error {
 		some := lines
@@ -167,7 +168,7 @@ func (f *fetcher) withMails(spans []span) error {
 		return f.writeMails(some)
 	}
 	var failed error
-	err := f.each(f.ctx, spans, func(l mailboxes.Line) bool {
+	err := f.box.Each(f.ctx, spans, func(l mailboxes.Line) bool {
 		if l.ModSeq > f.since || f.since == 0 {
 			lines = append(lines, l)
 		}
@@ -189,7 +190,7 @@ func (f *fetcher) writeMails(lines []mailboxes.Line) error {
 		uids = append(uids, l.UID)
 	}
 	at, found := 0, 0
-	err := f.srv.Boxes.Mails(f.ctx, f.box.id, mailbox.Ranges(uids), func(m *mailbox.Message) error {
+	err := f.srv.Boxes.Mails(f.ctx, f.box.ID, mailbox.Ranges(uids), func(m *mailbox.Message) error {
 		for at < len(lines) && lines[at].UID < m.Entry.UID {
 			at++
 		}
@@ -207,34 +208,6 @@ func (f *fetcher) writeMails(lines []mailboxes.Line) error {
 		return nil
 	}
 	return err
-}
-
-// cut is the part of a result that is wanted (RFC 9394 §3.3).
-func cut(spans []span, p imap.Partial) []span {
-	total := int64(0)
-	for _, q := range spans {
-		total += int64(q.high - q.low + 1)
-	}
-	from, to := window(total, p)
-	var out []span
-	pos := int64(1)
-	for _, q := range spans {
-		n := int64(q.high - q.low + 1)
-		low, high := max(from, pos), min(to, pos+n-1)
-		if low <= high {
-			out = append(out, span{q.low + int(low-pos), q.low + int(high-pos)})
-		}
-		pos += n
-	}
-	return out
-}
-
-// window is which of total results a range means, counted from 1.
-func window(total int64, p imap.Partial) (from, to int64) {
-	if p.From < 0 {
-		return total + p.To + 1, total + p.From + 1
-	}
-	return p.From, p.To
 }
 
 // write writes one message; m is nil where the view is enough.

@@ -7,6 +7,7 @@ import (
 
 	"waxwing/imap"
 	"waxwing/internal/imapserver/interest"
+	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 )
 
@@ -50,7 +51,7 @@ func (s *session) setNotify(ctx context.Context, c *imap.Command) answer {
 	return done(c)
 }
 
-func (s *session) isSelected(b mailbox.Box) bool { return s.box != nil && s.box.id == b.ID }
+func (s *session) isSelected(b mailbox.Box) bool { return s.box != nil && s.box.ID == b.ID }
 
 // notified tells what has happened in the account.
 func (s *session) notified(ctx context.Context) {
@@ -130,8 +131,8 @@ func (s *session) notifiedOfSelected(ctx context.Context) {
 	if g == nil || len(g.Events) == 0 {
 		return
 	}
-	before := s.box.look.Count()
-	news, err := s.box.look.Sync(ctx, g.Filter == "SELECTED")
+	before := s.box.Look.Count()
+	news, err := s.box.Look.Sync(ctx, g.Filter == "SELECTED")
 	if err != nil {
 		s.vanished(err)
 		return
@@ -141,7 +142,7 @@ func (s *session) notifiedOfSelected(ctx context.Context) {
 		return
 	}
 	f := &fetcher{session: s, ctx: ctx, items: s.fetchItems(ctx, &imap.Fetch{Items: g.Fetch}, true), mails: true}
-	if err := f.withMails([]span{{before - len(news.Gone) + 1, s.box.look.Count()}}); err != nil {
+	if err := f.withMails([]selection.Span{{Low: before - len(news.Gone) + 1, High: s.box.Look.Count()}}); err != nil {
 		s.failed(err)
 	}
 }

@@ -8,12 +8,10 @@ import (
 	"strings"
 
 	"waxwing/imap"
+	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 )
-
-// linesStep is how many messages are looked at in one go: the view is locked meanwhile.
-const linesStep = 2000
 
 // selectBox is SELECT and EXAMINE (RFC 9051 §6.3.2, RFC 7162 §3.2.5).
 func (s *session) selectBox(ctx context.Context, c *imap.Command) answer {
@@ -33,7 +31,7 @@ func (s *session) selectBox(ctx context.Context, c *imap.Command) answer {
 	if err != nil {
 		return s.failed(err)
 	}
-	s.box = &selected{look: look, id: b.ID, name: b.Name, readOnly: c.Name == "EXAMINE"}
+	s.box = &selection.Box{Look: look, ID: b.ID, Name: b.Name, ReadOnly: c.Name == "EXAMINE"}
 	s.loadWords(ctx)
 	if err := s.introduce(ctx); err != nil {
 		s.deselect()
@@ -48,7 +46,7 @@ func (s *session) selectBox(ctx context.Context, c *imap.Command) answer {
 			return s.failed(err)
 		}
 	}
-	if s.box.readOnly {
+	if s.box.ReadOnly {
 		return answer{"OK", "READ-ONLY", "selected, read-only"}
 	}
 	return answer{"OK", "READ-WRITE", "selected"}
@@ -56,13 +54,13 @@ func (s *session) selectBox(ctx context.Context, c *imap.Command) answer {
 
 // introduce tells of the mailbox that was selected.
 func (s *session) introduce(ctx context.Context) error {
-	b := s.box.look.Box()
+	b := s.box.Look.Box()
 	s.writeFlagNames()
-	s.w.Line("* ", strconv.Itoa(s.box.look.Count()), " EXISTS")
+	s.w.Line("* ", strconv.Itoa(s.box.Look.Count()), " EXISTS")
 	if !s.on.rev2 {
 		s.w.Text("* 0 RECENT\r\n")
 		if b.Unseen > 0 {
-			first, err := s.box.look.FirstUnseen(ctx)
+			first, err := s.box.Look.FirstUnseen(ctx)
 			if err != nil {
 				return err
 			}
@@ -93,7 +91,7 @@ func (s *session) writeFlagNames() {
 	all := strings.Join(names, " ")
 	s.w.Line("* FLAGS (", all, ")")
 	switch {
-	case s.box.readOnly:
+	case s.box.ReadOnly:
 		s.w.Status("*", "OK", "PERMANENTFLAGS ()", "read-only")
 	default:
 		s.w.Status("*", "OK", `PERMANENTFLAGS (`+all+` \*)`, "flags that stay")
@@ -103,15 +101,15 @@ func (s *session) writeFlagNames() {
 // deselect leaves the selected mailbox.
 func (s *session) deselect() {
 	if s.box != nil {
-		s.box.look.Close()
-		s.box, s.saved = nil, nil
+		s.box.Look.Close()
+		s.box = nil
 	}
 }
 
 // closeBox is CLOSE and UNSELECT.
 func (s *session) closeBox(ctx context.Context, c *imap.Command) answer {
-	if c.Name == "CLOSE" && !s.box.readOnly {
-		if _, _, err := s.srv.Boxes.Expunge(ctx, s.box.id, mailbox.All()); err != nil && !errors.Is(err, mailboxes.ErrNoSuchMailbox) {
+	if c.Name == "CLOSE" && !s.box.ReadOnly {
+		if _, _, err := s.srv.Boxes.Expunge(ctx, s.box.ID, mailbox.All()); err != nil && !errors.Is(err, mailboxes.ErrNoSuchMailbox) {
 			return s.failed(err)
 		}
 	}
@@ -122,7 +120,7 @@ func (s *session) closeBox(ctx context.Context, c *imap.Command) answer {
 // report tells what has happened in the selected mailbox; without expunges, of the
 // messages that have gone nothing is said, so that sequence numbers stay.
 func (s *session) report(ctx context.Context, expunges bool) {
-	news, err := s.box.look.Sync(ctx, expunges)
+	news, err := s.box.Look.Sync(ctx, expunges)
 	if err != nil {
 		s.vanished(err)
 		return
@@ -142,6 +140,7 @@ func (s *session) vanished(err error) {
 
 // tell writes news. untold are messages of which nothing is said, or only the modseq.
 func (s *session) tell(ctx context.Context, n mailboxes.News, untold func(uid uint32) bool) {
+	s.box.Contexts.Gone(s.w, n.Gone)
 	s.tellGone(n.Gone)
 	if n.New {
 		s.w.Line("* ", strconv.Itoa(n.Exists), " EXISTS")
@@ -160,6 +159,20 @@ func (s *session) tell(ctx context.Context, n mailboxes.News, untold func(uid ui
 			continue
 		}
 		s.writeChanged(ctx, l, silent)
+	}
+	if len(s.box.Contexts) > 0 && (n.New || len(n.Changed) > 0) {
+		ctx, cancel := context.WithTimeout(ctx, s.srv.searchTime())
+		defer cancel()
+		s.finder(ctx, "").Changed(ctx, s.w, n.Changed, n.Added)
+	}
+	s.tellModSeq(n)
+}
+
+// tellModSeq tells that the client knows all up to a modseq now. What it has been told of messages that
+// have come or gone says none, and it would be told again the next time that it resynchronises.
+func (s *session) tellModSeq(n mailboxes.News) {
+	if s.on.condstore && n.All && (n.New || len(n.Gone) > 0) {
+		s.w.Status("*", "OK", "HIGHESTMODSEQ "+strconv.FormatUint(n.ModSeq, 10), "highest")
 	}
 }
 
@@ -187,7 +200,7 @@ func (s *session) writeVanished(begin string, ranges []mailbox.Range) {
 	for len(ranges) > 0 {
 		n := min(len(ranges), 1000)
 		s.w.Text(begin)
-		s.w.Raw(imap.AppendRanges(nil, written(ranges[:n])))
+		s.w.Raw(imap.AppendRanges(nil, selection.Written(ranges[:n])))
 		s.w.Text("\r\n")
 		ranges = ranges[n:]
 	}
@@ -229,22 +242,22 @@ func (s *session) beginFetch(seq int, uid uint32) {
 
 // resync tells what has happened since the client looked last (RFC 7162 §3.2.5).
 func (s *session) resync(ctx context.Context, q *imap.QResync) error {
-	b := s.box.look.Box()
+	b := s.box.Look.Box()
 	if q.UIDValidity != b.UIDValidity || q.ModSeq == 0 {
 		return nil
 	}
 	known := []mailbox.Range{{Low: 1, High: max(b.UIDNext, 2) - 1}}
 	if q.Known != nil {
-		known = stored(q.Known.Resolve(s.box.look.Last()))
+		known = selection.Stored(q.Known.Resolve(s.box.Look.Last()))
 	}
 	if err := s.writeGone(ctx, q.ModSeq, known); err != nil {
 		return err
 	}
-	spans, err := s.spans(ctx, known)
+	spans, err := s.box.Spans(ctx, known)
 	if err != nil {
 		return err
 	}
-	return s.each(ctx, spans, func(l mailboxes.Line) bool {
+	return s.box.Each(ctx, spans, func(l mailboxes.Line) bool {
 		if l.ModSeq > q.ModSeq && !l.Gone {
 			s.writeSynced(ctx, l)
 		}
@@ -268,7 +281,7 @@ func (s *session) writeSynced(ctx context.Context, l mailboxes.Line) {
 // writeGone tells which UIDs of known have gone since a modseq: where that is not all
 // remembered, all of them that are not there (RFC 7162 §3.2.5.2).
 func (s *session) writeGone(ctx context.Context, since uint64, known []mailbox.Range) error {
-	gone, complete, err := s.srv.Boxes.Gone(ctx, s.box.id, since)
+	gone, complete, err := s.srv.Boxes.Gone(ctx, s.box.ID, since)
 	if err != nil {
 		return err
 	}
@@ -276,12 +289,12 @@ func (s *session) writeGone(ctx context.Context, since uint64, known []mailbox.R
 		s.writeVanished("* VANISHED (EARLIER) ", mailbox.Intersect(gone, known))
 		return nil
 	}
-	spans, err := s.spans(ctx, known)
+	spans, err := s.box.Spans(ctx, known)
 	if err != nil {
 		return err
 	}
 	var there []mailbox.Range
-	err = s.each(ctx, spans, func(l mailboxes.Line) bool {
+	err = s.box.Each(ctx, spans, func(l mailboxes.Line) bool {
 		if l.Gone {
 			return true
 		}
@@ -300,7 +313,7 @@ func (s *session) writeGone(ctx context.Context, since uint64, known []mailbox.R
 
 // expunge is EXPUNGE and UID EXPUNGE (RFC 4315).
 func (s *session) expunge(ctx context.Context, c *imap.Command) answer {
-	if s.box.readOnly {
+	if s.box.ReadOnly {
 		return no("CANNOT", "the mailbox is selected read-only")
 	}
 	uids := mailbox.All()
@@ -309,11 +322,11 @@ func (s *session) expunge(ctx context.Context, c *imap.Command) answer {
 			return bad("UID EXPUNGE is not served here")
 		}
 		var err error
-		if uids, err = s.uids(ctx, c.Args.(*imap.Expunge).Set, true); err != nil {
+		if uids, err = s.box.UIDs(ctx, c.Args.(*imap.Expunge).Set, true); err != nil {
 			return s.failed(err)
 		}
 	}
-	_, modseq, err := s.srv.Boxes.Expunge(ctx, s.box.id, uids)
+	_, modseq, err := s.srv.Boxes.Expunge(ctx, s.box.ID, uids)
 	if err != nil {
 		return s.failed(err)
 	}

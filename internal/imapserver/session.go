@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/imap"
+	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/wire"
@@ -31,8 +32,7 @@ type session struct {
 	w       *imap.Writer
 	account string // that has logged in; ""
 	on      enabled
-	box     *selected       // nil: none is selected
-	saved   []mailbox.Range // "$": UIDs of the last search that was to be saved (RFC 5182)
+	box     *selection.Box // nil: none is selected
 	words   words
 	notify  *notify
 	bell    *bell  // rings while news of the account are wanted; nil: not now
@@ -43,14 +43,6 @@ type session struct {
 
 // enabled is what the client has switched on (RFC 5161), or by using it.
 type enabled struct{ rev2, utf8, condstore, qresync, uidonly bool }
-
-// selected is the mailbox that is selected.
-type selected struct {
-	look     *mailboxes.Look
-	id       int64
-	name     string
-	readOnly bool
-}
 
 // words are the flags of messages as text, which thousands of messages share.
 type words struct {
@@ -221,9 +213,12 @@ var verbs = map[string]command{
 	"STORE": {state: isSelected, run: (*session).store, alone: true}, "COPY": {state: isSelected, run: (*session).copy},
 	"MOVE": {state: isSelected, needs: "MOVE", run: (*session).copy},
 	"SORT": {state: isSelected, needs: "SORT", run: (*session).sort, quiet: true}, "THREAD": {state: isSelected, needs: "THREAD", run: (*session).thread, quiet: true},
-	"REPLACE":  {state: isSelected, needs: "REPLACE", run: (*session).replace},
-	"COMPRESS": {state: authenticated, needs: "COMPRESS=DEFLATE", run: (*session).compress, alone: true},
-	"GETQUOTA": {state: authenticated, needs: "QUOTA", run: (*session).getQuota}, "GETQUOTAROOT": {state: authenticated, needs: "QUOTA", run: (*session).getQuotaRoot},
+	"GENURLAUTH": {state: authenticated, needs: "URLAUTH", run: (*session).genURLAuth}, "URLFETCH": {state: authenticated, needs: "URLAUTH", run: (*session).urlFetch},
+	"RESETKEY":     {state: authenticated, needs: "URLAUTH", run: (*session).resetKey},
+	"CANCELUPDATE": {state: isSelected, needs: "CONTEXT", run: (*session).cancelUpdate},
+	"REPLACE":      {state: isSelected, needs: "REPLACE", run: (*session).replace},
+	"COMPRESS":     {state: authenticated, needs: "COMPRESS=DEFLATE", run: (*session).compress, alone: true},
+	"GETQUOTA":     {state: authenticated, needs: "QUOTA", run: (*session).getQuota}, "GETQUOTAROOT": {state: authenticated, needs: "QUOTA", run: (*session).getQuotaRoot},
 	"SETQUOTA":    {state: authenticated, needs: "QUOTA", run: (*session).setQuota},
 	"GETMETADATA": {state: authenticated, needs: "METADATA", run: (*session).getMetadata}, "SETMETADATA": {state: authenticated, needs: "METADATA", run: (*session).setMetadata},
 	"NOTIFY": {state: authenticated, needs: "NOTIFY", run: (*session).setNotify},

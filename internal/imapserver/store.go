@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"waxwing/imap"
+	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 )
@@ -16,7 +17,7 @@ func (s *session) store(ctx context.Context, c *imap.Command) answer {
 	if why := storeFault(a); why != "" {
 		return bad(why)
 	}
-	if s.box.readOnly {
+	if s.box.ReadOnly {
 		s.report(ctx, c.UID || s.on.uidonly)
 		return no("CANNOT", "the mailbox is selected read-only")
 	}
@@ -26,13 +27,13 @@ func (s *session) store(ctx context.Context, c *imap.Command) answer {
 		}
 		s.useCondStore(ctx)
 	}
-	uids, err := s.uids(ctx, a.Set, c.UID)
-	if errors.As(err, new(errNumber)) {
+	uids, err := s.box.UIDs(ctx, a.Set, c.UID)
+	if errors.As(err, new(selection.NumberError)) {
 		return bad(err.Error())
 	}
 	var r mailboxes.FlagResult
 	if err == nil && len(uids) > 0 {
-		r, err = s.srv.Boxes.SetFlags(ctx, s.box.id, uids, mailboxes.FlagChange{Mode: a.Mode, Flags: a.Flags, UnchangedSince: a.UnchangedSince})
+		r, err = s.srv.Boxes.SetFlags(ctx, s.box.ID, uids, mailboxes.FlagChange{Mode: a.Mode, Flags: a.Flags, UnchangedSince: a.UnchangedSince})
 	}
 	if err != nil {
 		return s.failed(err)
@@ -60,7 +61,7 @@ func storeFault(a *imap.Store) string {
 // stored tells what has become of flags: of all messages that the client has named,
 // though with .SILENT only what others have changed.
 func (s *session) stored(ctx context.Context, a *imap.Store, uids []mailbox.Range, r mailboxes.FlagResult, uid bool) error {
-	news, err := s.box.look.Sync(ctx, uid || s.on.uidonly)
+	news, err := s.box.Look.Sync(ctx, uid || s.on.uidonly)
 	if err != nil {
 		return err
 	}
@@ -74,11 +75,11 @@ func (s *session) stored(ctx context.Context, a *imap.Store, uids []mailbox.Rang
 		told[l.UID] = true
 	}
 	s.tell(ctx, news, nil)
-	spans, err := s.spans(ctx, uids)
+	spans, err := s.box.Spans(ctx, uids)
 	if err != nil {
 		return err
 	}
-	return s.each(ctx, spans, func(l mailboxes.Line) bool {
+	return s.box.Each(ctx, spans, func(l mailboxes.Line) bool {
 		if !told[l.UID] && !l.Gone {
 			s.writeChanged(ctx, l, false)
 		}
@@ -89,17 +90,17 @@ func (s *session) stored(ctx context.Context, a *imap.Store, uids []mailbox.Rang
 // modified is the answer to a STORE that left messages alone, since they had changed.
 func (s *session) modified(ctx context.Context, c *imap.Command, modified []mailbox.Range) answer {
 	if !c.UID {
-		spans, err := s.spans(ctx, modified)
+		spans, err := s.box.Spans(ctx, modified)
 		if err != nil {
 			return s.failed(err)
 		}
 		modified = nil
 		for _, p := range spans {
-			modified = append(modified, mailbox.Range{Low: uint32(p.low), High: uint32(p.high)})
+			modified = append(modified, mailbox.Range{Low: uint32(p.Low), High: uint32(p.High)})
 		}
 	}
 	a := done(c)
-	a.code, a.text = "MODIFIED "+string(imap.AppendRanges(nil, written(modified))), "some have changed meanwhile"
+	a.code, a.text = "MODIFIED "+string(imap.AppendRanges(nil, selection.Written(modified))), "some have changed meanwhile"
 	return a
 }
 
@@ -107,11 +108,11 @@ func (s *session) modified(ctx context.Context, c *imap.Command, modified []mail
 func (s *session) copy(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.Copy)
 	move := c.Name == "MOVE"
-	if move && s.box.readOnly {
+	if move && s.box.ReadOnly {
 		return no("CANNOT", "the mailbox is selected read-only")
 	}
-	uids, err := s.uids(ctx, a.Set, c.UID)
-	if errors.As(err, new(errNumber)) {
+	uids, err := s.box.UIDs(ctx, a.Set, c.UID)
+	if errors.As(err, new(selection.NumberError)) {
 		return bad(err.Error())
 	}
 	if err != nil {
@@ -120,9 +121,9 @@ func (s *session) copy(ctx context.Context, c *imap.Command) answer {
 	to := s.mailboxName(a.Mailbox)
 	var copied mailboxes.Copied
 	if move {
-		copied, err = s.srv.Boxes.Move(ctx, s.box.id, uids, to)
+		copied, err = s.srv.Boxes.Move(ctx, s.box.ID, uids, to)
 	} else {
-		copied, err = s.srv.Boxes.Copy(ctx, s.box.id, uids, to)
+		copied, err = s.srv.Boxes.Copy(ctx, s.box.ID, uids, to)
 	}
 	if err != nil {
 		return s.notThere(err)
@@ -145,8 +146,8 @@ func (s *session) copy(ctx context.Context, c *imap.Command) answer {
 // appendCopied writes what COPYUID says.
 func appendCopied(b []byte, c mailboxes.Copied) []byte {
 	b = append(imap.AppendRanges(b, []imap.Range{{Low: c.UIDValidity, High: c.UIDValidity}}), ' ')
-	b = append(imap.AppendRanges(b, written(c.From)), ' ')
-	return imap.AppendRanges(b, written(c.To))
+	b = append(imap.AppendRanges(b, selection.Written(c.From)), ' ')
+	return imap.AppendRanges(b, selection.Written(c.To))
 }
 
 // notThere is failed for a mailbox that messages are to go into (RFC 9051 §6.3.12).

@@ -209,7 +209,11 @@ type News struct {
 	Gone    []Line // sequence numbers as they are when it is told of each, one after the other
 	Exists  int    // how many messages there are now
 	New     bool   // that there are more
+	Added   int    // so many
 	Changed []Line // have other flags; with the numbers that hold after Gone
+	// All: this, and what it has been told before, is all that has happened up to ModSeq.
+	All    bool
+	ModSeq uint64
 }
 
 // Sync reads what is new, and with expunges lets go of what has gone: sequence numbers are then
@@ -258,7 +262,8 @@ func (l *Look) news(expunges bool) (n News) {
 	}
 	if l.told > was {
 		i, _ := slices.BinarySearch(l.view.uids, was+1)
-		n.New, l.count = true, l.count+len(l.view.uids)-i
+		n.New, n.Added = true, len(l.view.uids)-i
+		l.count += n.Added
 	}
 	n.Exists = l.count
 	slices.Sort(l.changed)
@@ -272,5 +277,6 @@ func (l *Look) news(expunges bool) (n News) {
 	}
 	l.changed = nil
 	l.since = l.view.modseq
+	n.All, n.ModSeq = len(l.gone) == 0, l.since
 	return n
 }

@@ -50,7 +50,7 @@ func (f *front) imap(l net.Listener, c config.Listen) (serve, error) {
 	kind, set, lim := string(c.Kind), f.cfg.IMAP, f.cfg.Limits
 	log := f.area(config.LogIMAP).With("listener", kind)
 	sessions := &imapserver.Server{
-		Hostname: f.cfg.Hostname.ASCII(), Boxes: f.rooms.Mailboxes, Annotations: f.rooms.Annotations, Search: f.rooms.Search, Disable: set.Disable, SearchTime: set.SearchTime,
+		Hostname: f.cfg.Hostname.ASCII(), Boxes: f.rooms.Mailboxes, Annotations: f.rooms.Annotations, Search: f.rooms.Search, Account: f.rooms.Accounts.Login, Disable: set.Disable, SearchTime: set.SearchTime,
 		AppendLimit: int64(cmp.Or(c.MaxMessageSize, lim.MaxMessageSize)), TempDir: f.door.TempDir, Now: f.Now, Log: log, Guard: f.guard,
 	}
 	shares := f.shares(c).Shares()

@@ -46,12 +46,13 @@ type decoder struct {
 type measure struct {
 	size int64
 	nul  bool
+	high bool // octets above 127
 }
 
 func (m *measure) Write(p []byte) (int, error) {
 	m.size += int64(len(p))
 	for _, c := range p {
-		m.nul = m.nul || c == 0
+		m.nul, m.high = m.nul || c == 0, m.high || c > 0x7f
 	}
 	return len(p), nil
 }

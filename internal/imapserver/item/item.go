@@ -152,24 +152,32 @@ const maxHeader = 4 << 20
 
 // headerFields writes some fields of a header.
 func (x *Item) headerFields(r structure.Range, s *imap.Section) {
-	r.End = min(r.End, r.Start+maxHeader)
-	body, err := criteria.Octets(x.Content, r)
+	out, err := x.fields(r, s)
 	if err != nil {
 		x.lost(err)
 		return
 	}
+	c := clip(structure.Range{End: int64(len(out))}, s)
+	x.W.Literal(noNUL{bytes.NewReader(out[c.Start:c.End])}, c.Size(), false)
+}
+
+// fields are some fields of a header.
+func (x *Item) fields(r structure.Range, s *imap.Section) ([]byte, error) {
+	r.End = min(r.End, r.Start+maxHeader)
+	body, err := criteria.Octets(x.Content, r)
+	if err != nil {
+		return nil, err
+	}
 	defer body.Close()
 	header, err := io.ReadAll(body)
 	if err != nil {
-		x.lost(err)
-		return
+		return nil, err
 	}
 	out := structure.HeaderFields(header, s.Fields, s.Text == "HEADER.FIELDS.NOT")
 	if !bytes.HasSuffix(out, []byte("\r\n\r\n")) && !bytes.Equal(out, []byte("\r\n")) {
 		out = append(out, "\r\n"...) // RFC 9051 §6.4.5.1: the blank line is there
 	}
-	c := clip(structure.Range{End: int64(len(out))}, s)
-	x.W.Literal(noNUL{bytes.NewReader(out[c.Start:c.End])}, c.Size(), false)
+	return out, nil
 }
 
 // noNUL replaces what no literal can hold (RFC 9051 §9, CHAR8), as Dovecot does.
