@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/config"
@@ -135,23 +136,7 @@ func TestMilters(t *testing.T) {
 			}
 		}
 	}()
-	users := &accounts.Store{DB: storetest.Open(t)}
-	for _, err := range []error{users.AddDomain(t.Context(), dns.MustParse("here.example")), users.AddAccount(t.Context(), "joe", "correct horse"), users.AddAddress(t.Context(), "joe@here.example", "joe")} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	q := &taken{}
-	door := func(of config.MailOf, ports ...string) receive.Door {
-		d := receive.Door{Hostname: "mx.here.example", Accounts: users, Queue: q}
-		d.Milters = &milters.Room{Largest: 10 << 20, Macros: milter.Macros{"j": d.Hostname, "{daemon_name}": "MTA"}}
-		var all []config.Milter
-		for _, p := range ports {
-			all = append(all, config.Milter{Name: "m" + p, Address: milterIP + ":" + p, For: []config.MailOf{of}, Timeout: 2 * time.Minute, Quarantine: config.QuarantineHold})
-		}
-		d.Milters.Milters = milters.New(all, of, milters.NewPlaces(all))
-		return d
-	}
+	door, q := milterDoor(t)
 	const letter = "From: joe@here.example\r\nTo: ann@far.example\r\nSubject: lunch\r\nDate: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@here.example>\r\n"
 	joe := smtp.Address{Local: "joe", Domain: "here.example"}
 	out := &receive.Submission{Door: door(config.OfAccounts, "8891")}
@@ -198,6 +183,87 @@ func TestMilters(t *testing.T) {
 		t.Errorf("%+v", env.Quarantine)
 	}
 	t.Logf("clamav-milter, putting aside: %s", env.Quarantine.Text)
+}
+
+// milterDoor makes doors with milters at some ports of milterIP, and what keeps what they take.
+func milterDoor(t *testing.T) (door func(of config.MailOf, ports ...string) receive.Door, q *taken) {
+	t.Helper()
+	users := &accounts.Store{DB: storetest.Open(t)}
+	for _, err := range []error{users.AddDomain(t.Context(), dns.MustParse("here.example")), users.AddAccount(t.Context(), "joe", "correct horse"), users.AddAddress(t.Context(), "joe@here.example", "joe")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	q = &taken{}
+	return func(of config.MailOf, ports ...string) receive.Door {
+		d := receive.Door{Hostname: "mx.here.example", Accounts: users, Queue: q}
+		d.Milters = &milters.Room{Largest: 10 << 20, Macros: milter.Macros{"j": d.Hostname, "{daemon_name}": "MTA"}}
+		var all []config.Milter
+		for _, p := range ports {
+			all = append(all, config.Milter{Name: "m" + p, Address: milterIP + ":" + p, For: []config.MailOf{of}, Timeout: 2 * time.Minute, Quarantine: config.QuarantineHold})
+		}
+		d.Milters.Milters = milters.New(all, of, milters.NewPlaces(all))
+		return d
+	}, q
+}
+
+// TestMilterDMARC (JNK-3): Debian's opendmarc stands behind opendkim and reads what that has written into the message:
+// mail that the author's domain has signed passes with its field, forged mail is refused in its words where the
+// policy is reject, and held where it is quarantine.
+func TestMilterDMARC(t *testing.T) {
+	t.Parallel()
+	need(t, "opendkim", "opendmarc")
+	w := open(t)
+	dir := filepath.Join(root, "dmarc-behind-the-door")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"unbound.conf":  "server:\n local-zone: \"example.\" nodefault\n do-not-query-localhost: no\n module-config: \"iterator\"\nforward-zone:\n name: \".\"\n forward-addr: " + resolverIP + "\n",
+		"opendkim.conf": "Mode v\nSyslog no\nUserID root\nAuthservID opendkim.example\nAlwaysAddARHeader yes\nResolverConfiguration " + dir + "/unbound.conf\nInternalHosts 127.9.9.9\n",
+		"opendmarc.conf": "Socket inet:8895@" + milterIP + "\nSyslog no\nUserID root\nBackground no\nAuthservID opendmarc.example\nTrustedAuthservIDs opendkim.example\nPublicSuffixList " + dir +
+			"/suffixes\nIgnoreHosts " + dir + "/nobody\nRejectFailures true\nHoldQuarantinedMessages true\n",
+		"suffixes": "example\n", "nobody": "127.9.9.9\n", // by itself it takes 127.0.0.1 for a client of ours
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := start("opendkim, before opendmarc", milterIP+":8894", "opendkim", "-f", "-x", dir+"/opendkim.conf", "-p", "inet:8894@"+milterIP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start("opendmarc, refusing", milterIP+":8895", "opendmarc", "-f", "-c", dir+"/opendmarc.conf"); err != nil {
+		t.Fatal(err)
+	}
+	door, q := milterDoor(t)
+	addr := serveMX(t, &receive.MX{Door: door(config.OfServers, "8894", "8895")})
+	letter := func(author string) []byte {
+		return []byte("From: ann@" + author + "\r\nTo: joe@here.example\r\nSubject: lunch\r\nDate: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@" + author + ">\r\n\r\nAt noon?\r\n")
+	}
+	good := letter("strict.example")
+	field, err := dkim.Sign(good, []dkim.Key{{Domain: dns.MustParse("strict.example"), Selector: "k2048", Signer: w.corpus.keys[0].signer}}, dkim.SignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hand(addr, "ann@strict.example", "joe@here.example", string(field)+string(good)); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := q.last(t); !strings.Contains(strings.Join(strings.Fields(got), " "), "Authentication-Results: opendmarc.example; dmarc=pass") {
+		t.Errorf("opendmarc says nothing of a pass:\n%s", got)
+	}
+	err = hand(addr, "ann@strict.example", "joe@here.example", string(good))
+	if err == nil || !strings.Contains(err.Error(), "rejected by DMARC policy for strict.example") {
+		t.Errorf("opendmarc, of a forged message: %v", err)
+	}
+	t.Logf("opendmarc, of a forged message: %v", err)
+	if err := hand(addr, "ann@relaxed.example", "joe@here.example", string(letter("relaxed.example"))); err != nil {
+		t.Fatal(err)
+	}
+	env, _ := q.last(t)
+	if env.Quarantine.Word != "milter-quarantine" || !strings.Contains(env.Quarantine.Text, "m8895") {
+		t.Errorf("%+v", env.Quarantine)
+	}
+	t.Logf("opendmarc, putting aside: %s", env.Quarantine.Text)
 }
 
 // serveMX has a backend listen until the test ends.
