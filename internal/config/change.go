@@ -26,7 +26,7 @@ var restart = []string{
 	"tlsrpt.alerts", "tlsrpt.alert_webhook", "tlsrpt.max_received_per_reporter", "tlsrpt.max_received",
 	"tlsrpt.max_received_size", "tlsrpt.retention_days", "tlsrpt.address", "tlsrpt.reader", "tlsrpt.keep",
 	"dmarc.send", "dmarc.from", "dmarc.exclude", "dmarc.max_per_organization", "dmarc.max_received_per_reporter", "dmarc.max_received",
-	"dmarc.max_received_size", "dmarc.retention_days", "dmarc.address", "dmarc.reader", "dmarc.keep", "dmarc.failure_reports", "dmarc.max_failure_reports",
+	"dmarc.max_received_size", "dmarc.retention_days", "dmarc.address", "dmarc.reader", "dmarc.keep", "dmarc.failure_reports", "dmarc.ask_failure_reports", "dmarc.max_failure_reports",
 	"mail.quota", "mail.quota_messages", "mail.over_quota_grace", "mail.undelete", "mail.expunge_trash", "incoming.verify", "incoming.received_spf", "incoming.trusted_forwarders", "incoming.backup_for", "junk.filter", "junk.points", "junk.reject_points", "junk.dnsbl",
 	"junk.rspamd.url", "junk.rspamd.password", "junk.rspamd.timeout", "junk.rspamd.on_failure", "junk.rspamd.greylist", "junk.rspamd.learn", "junk.rspamd.max_size",
 	"milter", "imap.disable", "imap.connections_per_account", "imap.connections_per_ip", "imap.search_time",

@@ -248,6 +248,7 @@ type DMARC struct {
 	MaxReceived    int        `toml:"max_received" min:"1" max:"100000000" doc:"The same of all reports by mail together."`
 	MaxOctets      Size       `toml:"max_received_size" min:"8MiB" max:"1024GiB" doc:"What all of them may hold together, packed, of which the reports of one organisation an eighth. It is kept for retention_days."`
 	FailureReports bool       `toml:"failure_reports" doc:"Report single messages that fail DMARC to the domains whose records ask for it (ruf, RFC 9991): messages alike of a quarter of an hour are one report, with a part of the header in which no local part of an address can be read, and nothing of the subject and the text. Every such report tells a stranger of mail that came here: leave it off unless you know that you may. Needs incoming.verify. Failure reports of others are taken in whatever stands here."`
+	AskFailures    bool       `toml:"ask_failure_reports" doc:"Have the DMARC records that \"waxwing dns records\" prints, or that are published from here, ask others for such reports about your domains (ruf). They come to the same address and are shown by \"waxwing dmarc failures\". Needs incoming.verify."`
 	MaxFailures    int        `toml:"max_failure_reports" min:"1" max:"10000" doc:"Failure reports about the domains of one organisation on a UTC day; of all, 1000."`
 	RetentionDays  int        `toml:"retention_days" min:"8" max:"3650" doc:"Days that reports are kept; those posted by HTTPS, which nobody vouches for, 31 at most."`
 }

@@ -288,7 +288,7 @@ func (r *report) dmarcRecord(d *dmarc.Record, subject string) {
 			r.add(DMARCConsent, at, list(c.Text.Records, quoted), quoted("v=DMARC1"))
 		}
 	}
-	r.mailboxes(d.RUA, subject)
+	r.mailboxes(slices.Concat(d.RUA, d.RUF), subject)
 }
 
 func consents(text string) bool {

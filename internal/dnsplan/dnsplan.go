@@ -279,6 +279,9 @@ func (p *Planner) domain(ctx context.Context, name dns.Name) (dnsrecords.Domain,
 	}
 	if p.cfg.Incoming.Verify { // then reports are taken in at every domain (DMR-6)
 		d.DMARCTo = p.cfg.DMARC.Address + "@" + name.ASCII()
+		if p.cfg.DMARC.AskFailures { // DMR-4
+			d.FailuresTo = d.DMARCTo
+		}
 	}
 	for _, local := range []string{p.cfg.DMARC.Address, "postmaster"} {
 		if d.DMARCTo != "" {

@@ -276,3 +276,17 @@ func TestShared(t *testing.T) {
 		want("a week later", false)
 	})
 }
+
+// DMR-4: records ask for failure reports where the configuration says so, and only there.
+func TestPlanFailureReports(t *testing.T) {
+	t.Parallel()
+	p := planned(t, storetest.Open(t), publicHost+"[dmarc]\nask_failure_reports = true\naddress = \"dmarc\"\n")
+	plan, err := p.Plan(t.Context(), dns.MustParse("example.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "_dmarc.example.org.\t3600\tIN\tTXT\t\"v=DMARC1; p=quarantine; rua=mailto:dmarc@example.org; ruf=mailto:dmarc@example.org\"\n"
+	if got := zoneLines(plan.Records()); !strings.Contains(got, want) {
+		t.Errorf("no %s in\n%s", want, got)
+	}
+}

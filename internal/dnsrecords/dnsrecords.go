@@ -96,6 +96,7 @@ type Domain struct {
 	DKIM       []DKIMKey
 	DMARC      string   // the policy, "none", "quarantine" or "reject"
 	DMARCTo    string   // address for aggregate reports, "": none
+	FailuresTo string   // address for failure reports, "": none; in a domain that DMARCTo is in, if any
 	TLSReports string   // address for TLS reports, "": none
 	STSID      string   // id of the MTA-STS policy, "": no policy
 	Extra      []string // further SPF mechanisms, such as "include:_spf.example.net"
@@ -199,6 +200,9 @@ func ForDomain(d Domain, h Host) []Record {
 		text := "v=DMARC1; p=" + d.DMARC
 		if d.DMARCTo != "" {
 			text += "; rua=mailto:" + d.DMARCTo
+		}
+		if d.FailuresTo != "" {
+			text += "; ruf=mailto:" + d.FailuresTo
 		}
 		out = appendTXT(out, d.Name, "_dmarc", text, DMARC)
 		out = consent(out, d.Name, d.DMARCTo)

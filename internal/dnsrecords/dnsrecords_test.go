@@ -29,7 +29,7 @@ func example() (Host, []Domain) {
 		{Name: dns.MustParse("example.org"), DKIM: []DKIMKey{{"2026a", long}, {"2026b", "v=DKIM1; k=ed25519; p=BBBB"}}, DMARC: "reject",
 			DMARCTo: "dmarc-reports@example.org", TLSReports: "tls-reports@example.org", STSID: "20260101", Extra: []string{"include:_spf.example.com"},
 			Services: []ServicePort{{"_submissions", 465}, {"_imaps", 993}, {"_imap", 0}}, Autoconfig: true},
-		{Name: dns.MustParse("mx.example.net"), DMARC: "none", DMARCTo: "reports@other.example"},
+		{Name: dns.MustParse("mx.example.net"), DMARC: "none", DMARCTo: "reports@other.example", FailuresTo: "failures@other.example"},
 		{Name: dns.MustParse("bücher.example")},
 	}
 }
