@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/config"
+	"waxwing/internal/health"
 	"waxwing/internal/logline"
 	"waxwing/internal/smtptrace"
 )
@@ -17,8 +18,10 @@ type Running struct {
 	Levels *logline.Levels // of its log
 	Traces *smtptrace.Hub
 	DNS    dns.Resolver
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Milters are the last answers of the milters, by name.
+	Milters func() map[string]health.MilterAnswer
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // LevelChange gives areas of the log a level (OPS-1).
@@ -73,4 +76,9 @@ func (c *Client) LogLevels(ctx context.Context) ([]logline.AreaLevel, error) {
 // SetLogLevel changes levels of the log of a running server, and returns those of all areas.
 func (c *Client) SetLogLevel(ctx context.Context, change LevelChange) ([]logline.AreaLevel, error) {
 	return ask[[]logline.AreaLevel](ctx, c, "log/set", change)
+}
+
+// MilterAnswers are the last answers of the milters of a running server, by name.
+func (c *Client) MilterAnswers(ctx context.Context) (map[string]health.MilterAnswer, error) {
+	return ask[map[string]health.MilterAnswer](ctx, c, "milters/last", struct{}{})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waxwing/internal/guard"
+	"waxwing/internal/health"
 	"waxwing/internal/outbox"
 	"waxwing/internal/spool"
 )
@@ -81,6 +82,9 @@ func (s *Server) handler() http.Handler {
 		})
 	}
 	handle(s, mux, "log/levels", s.Running.LogLevels)
+	handle(s, mux, "milters/last", func(context.Context, struct{}) (map[string]health.MilterAnswer, error) {
+		return s.Running.Milters(), nil
+	})
 	handle(s, mux, "log/set", s.Running.SetLogLevel)
 	mux.HandleFunc("POST /"+traceOp, s.trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,13 +12,16 @@ import (
 	"time"
 
 	"waxwing/internal/config"
+	"waxwing/internal/health"
 	"waxwing/internal/logline"
 	"waxwing/internal/smtptrace"
 	"waxwing/smtp"
 )
 
 func running() *Running {
-	return &Running{Levels: logline.NewLevels(config.Log{Level: "info"}, time.Now), Traces: &smtptrace.Hub{Now: time.Now}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	return &Running{Levels: logline.NewLevels(config.Log{Level: "info"}, time.Now), Traces: &smtptrace.Hub{Now: time.Now}, Milters: func() map[string]health.MilterAnswer {
+		return map[string]health.MilterAnswer{"av": {At: time.Unix(5, 0).UTC(), Result: "accepted", Took: time.Millisecond}}
+	}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 }
 
 func say(r *Running, text string) bool {
@@ -168,5 +171,18 @@ func TestLogLevels(t *testing.T) {
 		if _, err := c.SetLogLevel(t.Context(), bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
+	}
+}
+
+// JNK-3: a server that runs tells the last answers of its milters.
+func TestMilterAnswers(t *testing.T) {
+	t.Parallel()
+	r := running()
+	c, err := Dial(t.Context(), serveRunning(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.MilterAnswers(t.Context()); err != nil || len(got) != 1 || got["av"] != r.Milters()["av"] {
+		t.Errorf("%v, %v", got, err)
 	}
 }

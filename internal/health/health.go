@@ -60,6 +60,15 @@ type Milter struct {
 	About   string `json:"about"`             // whose mail it is asked about
 	Failure string `json:"on_failure"`        // what becomes of mail while it does not answer
 	Trouble string `json:"trouble,omitempty"` // why it cannot be asked now; "": it can
+	// Last is what came of the last message that the running server asked it about; nil: none since it started.
+	Last *MilterAnswer `json:"last,omitempty"`
+}
+
+// MilterAnswer is what came of a milter and a message.
+type MilterAnswer struct {
+	At     time.Time     `json:"at"`
+	Result string        `json:"result"` // accepted, refused, deferred, discarded, quarantined, silent
+	Took   time.Duration `json:"took_ns"`
 }
 
 // Certificate is one that is shown to clients.

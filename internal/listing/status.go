@@ -82,6 +82,9 @@ func (s *Status) Print(w io.Writer) {
 			answers = "does not answer"
 		}
 		fmt.Fprintf(w, "milter        %s, asked about mail of %s; %s\n", m.Name, m.About, answers)
+		if m.Last != nil {
+			fmt.Fprintf(w, "              the last message: %s, %s, within %s\n", m.Last.Result, text.Moment(m.Last.At, s.facts.Now), m.Last.Took.Round(time.Millisecond))
+		}
 	}
 	for _, c := range s.facts.Certificates {
 		fmt.Fprintf(w, "certificate   %s, until %s\n", c.Of, text.Day(c.Ends))

@@ -105,12 +105,13 @@ type builder struct {
 	owner   string         // of leases; "": the host name
 
 	milterPlaces milters.Places
+	milterLast   *milters.Last
 	plan
 }
 
 func newBuilder(o Options) (*builder, error) {
 	o.complete()
-	b := &builder{Options: o, cfg: o.Config, live: &live{now: o.Now}, metrics: metrics.New(), traces: &smtptrace.Hub{Now: o.Now}, roots: o.Roots, milterPlaces: milters.NewPlaces(o.Config.Milters)}
+	b := &builder{Options: o, cfg: o.Config, live: &live{now: o.Now}, metrics: metrics.New(), traces: &smtptrace.Hub{Now: o.Now}, roots: o.Roots, milterPlaces: milters.NewPlaces(o.Config.Milters), milterLast: &milters.Last{Now: o.Now}}
 	b.live.Store(o.Config)
 	b.guard = &guard.Guard{Log: o.Log, Count: b.metrics.Panicked}
 	if _, _, file := b.cfg.TLSFiles(); b.roots == nil && file != "" {

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"waxwing/dns"
 	"waxwing/internal/blocklist"
 	"waxwing/internal/classifier"
@@ -40,6 +42,9 @@ func (b *builder) milters(of config.MailOf) *milters.Room {
 		return nil
 	}
 	daemon := map[config.MailOf]string{config.OfServers: "MTA", config.OfAccounts: "MSA"}[of]
-	return &milters.Room{Milters: all, Largest: b.cfg.LargestMessage(), Log: b.area(config.LogReceive), Answered: b.metrics.Screened,
+	return &milters.Room{Milters: all, Largest: b.cfg.LargestMessage(), Log: b.area(config.LogReceive), Answered: func(milter, result string, notDone int, took time.Duration) {
+		b.metrics.Screened(milter, result, notDone, took)
+		b.milterLast.Note(milter, result, took)
+	},
 		Macros: milter.Macros{"j": b.cfg.Hostname.ASCII(), "v": "Waxwing " + b.Version, "{daemon_name}": daemon}}
 }

@@ -37,7 +37,8 @@ func Health(ctx context.Context, o server.Options) health.Facts {
 		o.Now = time.Now
 	}
 	f := health.Facts{Now: o.Now(), DiskReserve: o.Config.DiskReserve(), StoreSize: datadir.StoreSize(o.Config)}
-	if _, err := control.Dial(ctx, o.Config.DataDir); err != nil {
+	running, err := control.Dial(ctx, o.Config.DataDir)
+	if err != nil {
 		f.NotRunning = err.Error()
 	}
 	if free, ok := (&disk.Reserve{Dir: o.Config.DataDir}).Left(); ok {
@@ -47,6 +48,14 @@ func Health(ctx context.Context, o server.Options) health.Facts {
 		f.LastBackup = info.ModTime()
 	}
 	f.Milters = miltersOf(ctx, o.Config)
+	if running != nil && len(f.Milters) > 0 {
+		last, err := running.MilterAnswers(ctx) // a server of an older version does not know: nothing is shown then
+		for i := range f.Milters {
+			if a, ok := last[f.Milters[i].Name]; ok && err == nil {
+				f.Milters[i].Last = &a
+			}
+		}
+	}
 	if err := fromStore(ctx, o, &f); err != nil {
 		f.NoStore = err.Error()
 	}

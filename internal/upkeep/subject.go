@@ -27,7 +27,7 @@ func SetUp(ctx context.Context, cfg *config.Config, path, version string) (s mac
 	s.Server = running(cfg, version)
 	s.Milters = func(ctx context.Context) (out []doctor.Milter) {
 		for _, m := range miltersOf(ctx, cfg) {
-			out = append(out, doctor.Milter(m))
+			out = append(out, doctor.Milter{Name: m.Name, Address: m.Address, About: m.About, Failure: m.Failure, Trouble: m.Trouble})
 		}
 		return out
 	}
