@@ -28,23 +28,28 @@ type Known struct {
 	// Structure and Content read a message where that is needed. Their errors end in Message.Err.
 	Structure func(m *mailbox.Mail) (*structure.Message, error)
 	Content   func(id int64) (delivery.Content, error)
-	// Index asks an index for a text; nil, and not ok: the messages are read.
-	Index func(key, text string) (a Indexed, ok bool)
+	// Index asks an index for the texts of keys that must all hold; nil, and not ok: the messages are read.
+	Index func(keys []imap.Key) (a Indexed, ok bool)
 	// EmailID and ThreadID are how ids are written.
 	EmailID, ThreadID func(id int64) string
 }
 
-// Indexed is what an index knows of a text.
+// Indexed is what an index knows of some texts.
 type Indexed struct {
-	Found []uint32 // UIDs of messages in which it stands, ascending
+	Found []uint32 // UIDs of messages in which they stand, ascending
 	Tail  []uint32 // UIDs of messages that the index does not have yet, ascending
-	// Some: it may stand in others, too.
+	// Some: they may stand in others, too.
 	Some bool
+	// Doubt: those of Found are to be looked at, since a text may stand in another field.
+	Doubt bool
 }
 
 // has says what is known of a message.
 func (a *Indexed) has(uid uint32) Finding {
 	if _, ok := slices.BinarySearch(a.Found, uid); ok {
+		if a.Doubt {
+			return Unknown
+		}
 		return Yes
 	}
 	if _, ok := slices.BinarySearch(a.Tail, uid); ok || a.Some {
@@ -70,17 +75,51 @@ func Compile(key imap.Key, known Known) *Program {
 	return p
 }
 
-// ask asks the index for the texts of a key.
+// maxTogether is how many texts the index is asked for at once.
+const maxTogether = 16
+
+// ask asks the index for the texts of a key: at once for those that must all hold.
 func (p *Program) ask(k *imap.Key) {
-	for i := range k.Keys {
-		p.ask(&k.Keys[i])
+	if k.Name == "AND" {
+		p.askTogether(k)
 	}
-	if !slices.Contains([]string{"BODY", "TEXT", "SUBJECT", "FROM", "TO", "CC", "BCC"}, k.Name) || k.Text == "" {
+	for i := range k.Keys {
+		if p.indexed[&k.Keys[i]] == nil {
+			p.ask(&k.Keys[i])
+		}
+	}
+	if hasText(k) {
+		if a, ok := p.Index([]imap.Key{*k}); ok {
+			p.indexed[k] = &a
+		}
+	}
+}
+
+// hasText tells whether an index may know of a key.
+func hasText(k *imap.Key) bool {
+	return k.Text != "" && slices.Contains([]string{"BODY", "TEXT", "SUBJECT", "FROM", "TO", "CC", "BCC", "HEADER"}, k.Name)
+}
+
+// askTogether asks for those keys of an AND that have texts, and makes one key of them, which stands last. Where the
+// answer leaves anything open, each is asked for by itself: one of them alone may say more.
+func (p *Program) askTogether(k *imap.Key) {
+	var texts, others []imap.Key
+	for _, below := range k.Keys {
+		if hasText(&below) && len(texts) < maxTogether {
+			texts = append(texts, below)
+		} else {
+			others = append(others, below)
+		}
+	}
+	if len(texts) < 2 {
 		return
 	}
-	if a, ok := p.Index(k.Name, k.Text); ok {
-		p.indexed[k] = &a
+	a, ok := p.Index(texts)
+	if !ok || a.Some || a.Doubt {
+		return
 	}
+	k.Keys = append(others, imap.Key{Name: "AND", Keys: texts})
+	p.indexed[&k.Keys[len(others)]] = &a
 }
 
 // UsesModSeq reports a search by MODSEQ, whose result has one too (RFC 7162 §3.1.5).
@@ -193,6 +232,11 @@ func cost(k *imap.Key) int {
 
 // eval says whether a message matches.
 func (p *Program) eval(k *imap.Key, x *Message) Finding {
+	if a := p.indexed[k]; a != nil {
+		if known := a.has(x.UID); known != Unknown {
+			return known
+		}
+	}
 	switch k.Name {
 	case "AND":
 		out := Yes
@@ -212,11 +256,6 @@ func (p *Program) eval(k *imap.Key, x *Message) Finding {
 		return out
 	case "NOT":
 		return Yes - p.eval(&k.Keys[0], x)
-	}
-	if a := p.indexed[k]; a != nil {
-		if known := a.has(x.UID); known != Unknown {
-			return known
-		}
 	}
 	if cost(k) == 0 {
 		return is(p.byView(k, x))

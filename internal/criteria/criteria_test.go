@@ -2,6 +2,7 @@ package criteria
 
 import (
 	"bufio"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,13 +75,22 @@ func TestEval(t *testing.T) {
 // With an index, a message is read only where that cannot say.
 func TestIndexed(t *testing.T) {
 	t.Parallel()
-	k := known()
-	k.Index = func(key, text string) (Indexed, bool) {
-		return Indexed{Found: []uint32{10, 20}, Tail: []uint32{55}, Some: text == "some"}, text != "odd"
-	}
 	for program, want := range map[string][3]Finding{ // of UIDs 10, 11 and 55
 		"BODY x": {Yes, No, Unknown}, "NOT BODY x": {No, Yes, Unknown}, "BODY some": {Yes, Unknown, Unknown}, "BODY odd": {Unknown, Unknown, Unknown}, "SEEN BODY x": {No, No, No},
+		"HEADER Subject x": {Yes, No, Unknown}, "HEADER X-Other x": {Unknown, No, Unknown}, `HEADER Subject ""`: {Unknown, Unknown, Unknown},
+		"BODY x TEXT y SUBJECT z": {Yes, No, Unknown}, "NOT (BODY x BODY y)": {No, Yes, Unknown}, "BODY x BODY some": {Yes, No, Unknown}, "BODY x BODY odd": {Unknown, No, Unknown},
+		"BODY x HEADER X-Other x": {Unknown, No, Unknown}, "OR BODY x SUBJECT y": {Yes, No, Unknown}, "BODY x SEEN BODY y": {No, No, No},
 	} {
+		k := known()
+		k.Index = func(keys []imap.Key) (a Indexed, ok bool) {
+			a, ok = Indexed{Found: []uint32{10, 20}, Tail: []uint32{55}}, true
+			for _, key := range keys {
+				a.Some = a.Some || key.Text == "some"
+				a.Doubt = a.Doubt || key.Header == "X-Other"
+				ok = ok && key.Text != "odd" && key.Text != ""
+			}
+			return a, ok
+		}
 		p := Compile(key(t, program), k)
 		for i, uid := range []uint32{10, 11, 55} {
 			if got := p.Eval(&Message{Seq: 1, UID: uid}); got != want[i] {
@@ -89,6 +99,38 @@ func TestIndexed(t *testing.T) {
 		}
 	}
 }
+
+// Texts that must all stand in a message are asked for at once; those of which one will do, one by one.
+func TestAskedTogether(t *testing.T) {
+	t.Parallel()
+	for program, want := range map[string]string{
+		"BODY a BODY b TEXT c":                         "abc",
+		"UNSEEN BODY a (SUBJECT b HEADER From c)":      "a bc",
+		"OR BODY a BODY b":                             "a b",
+		"NOT (BODY a BODY b) FROM c":                   "ab c",
+		"BODY a LARGER 5 BODY b SEEN":                  "ab",
+		"BODY a SEEN":                                  "a",
+		"BODY a BODY b BODY c BODY d " + sixteen + "z": "abcd" + strings.Repeat("e", 12) + " e z",
+	} {
+		k := known()
+		var asked []string
+		k.Index = func(keys []imap.Key) (Indexed, bool) {
+			text := ""
+			for _, key := range keys {
+				text += key.Text
+			}
+			asked = append(asked, text)
+			return Indexed{}, true
+		}
+		Compile(key(t, program), k)
+		slices.Sort(asked)
+		if got := strings.Join(asked, " "); got != want {
+			t.Errorf("%s: asked for %q, wanted %q", program, got, want)
+		}
+	}
+}
+
+var sixteen = strings.Repeat("BODY e ", 13) + "BODY "
 
 // Whatever the program and the message: what the view decides, the whole message does not decide otherwise.
 func FuzzEval(f *testing.F) {

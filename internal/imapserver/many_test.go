@@ -257,6 +257,8 @@ func TestSearchIndexed(t *testing.T) {
 		for command, want := range map[string]string{
 			"SEARCH BODY zebra": "* SEARCH 1 3", "SEARCH NOT TEXT zebra": "* SEARCH 2",
 			"SEARCH OR FROM joe SUBJECT nothing": "* SEARCH 1 2 3", `SEARCH BODY "graze" SEEN`: "* SEARCH",
+			"SEARCH BODY zebra BODY graze FROM joe": "* SEARCH 1", "SEARCH TEXT zebra HEADER From joe": "* SEARCH 1 3",
+			"SEARCH HEADER Message-ID nowhere": "* SEARCH", "SEARCH HEADER X-None joe": "* SEARCH",
 		} {
 			if got := c.ok(command); len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %q, want %s", command, got, want)

@@ -137,13 +137,13 @@ func (s *session) writeNumbers(name string, ns []uint32) {
 	}
 }
 
-// index asks the index for a text in the selected mailbox; nil: there is none.
-func (s *session) index(ctx context.Context) func(key, text string) (criteria.Indexed, bool) {
+// index asks the index for texts in the selected mailbox; nil: there is none.
+func (s *session) index(ctx context.Context) func([]imap.Key) (criteria.Indexed, bool) {
 	if s.srv.Search == nil {
 		return nil
 	}
-	return func(key, text string) (criteria.Indexed, bool) {
-		a, ok, err := s.srv.Search.Indexed(ctx, s.account, s.box.ID, key, text)
+	return func(keys []imap.Key) (criteria.Indexed, bool) {
+		a, ok, err := s.srv.Search.Indexed(ctx, s.account, s.box.ID, keys)
 		if err != nil { // then the messages are read
 			s.conn.Log().Error("the index for searches gave no answer", "account", s.account, "error", err)
 		}

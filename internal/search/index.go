@@ -110,25 +110,14 @@ func (s *Store) put(ctx context.Context, account string, entries []entry) error 
 		if err != nil {
 			return err
 		}
-		var mine []entry
-		for _, e := range entries {
-			k, err := tx.Exec(`DELETE FROM mails_unindexed WHERE account = ? AND mail = ?`, account, e.mail)
-			if err != nil {
-				return err
-			}
-			if k > 0 {
-				mine = append(mine, e)
-			}
+		mine, err := take(tx, account, entries)
+		if err != nil {
+			return err
 		}
 		if err := s.lists.put(tx, n, distinct(mine)); err != nil {
 			return err
 		}
-		for _, e := range mine {
-			if err := putDoc(tx, n, e); err != nil {
-				return err
-			}
-		}
-		return nil
+		return putDocs(tx, n, mine)
 	})
 	if err != nil {
 		return fmt.Errorf("index mail of %s: %w", account, err)
@@ -136,24 +125,73 @@ func (s *Store) put(ctx context.Context, account string, entries []entry) error 
 	return nil
 }
 
-func putDoc(tx *store.Tx, number int64, e entry) error {
-	if _, err := tx.Exec(`DELETE FROM search_index WHERE rowid = ?`, e.mail); err != nil || e.doc == nil {
-		return err
-	}
-	args := []any{e.mail}
-	value := `, ?`
-	for f := Any + 1; f < fields; f++ {
-		if tx.Postgres() {
-			args = append(args, e.doc.vector(f, number))
-		} else {
-			args = append(args, e.doc.line(f, number))
+// rowsAtOnce is of how many mails a statement is.
+const rowsAtOnce = 100
+
+// marks are so many parameters.
+func marks(n int) string { return "?" + strings.Repeat(", ?", n-1) }
+
+// take takes mails off the list of those that are to be indexed, and gives those that stood there.
+func take(tx *store.Tx, account string, entries []entry) (mine []entry, err error) {
+	for some := range slices.Chunk(entries, rowsAtOnce) {
+		args := []any{account}
+		for _, e := range some {
+			args = append(args, e.mail)
+		}
+		taken, err := store.Column[int64](tx, `DELETE FROM mails_unindexed WHERE account = ? AND mail IN (`+marks(len(some))+`) RETURNING mail`, args...)
+		if err != nil {
+			return nil, err
+		}
+		slices.Sort(taken)
+		for _, e := range some {
+			if _, ok := slices.BinarySearch(taken, e.mail); ok {
+				mine = append(mine, e)
+			}
 		}
 	}
-	if tx.Postgres() {
-		value = `, CAST(CAST(? AS TEXT) AS TSVECTOR)`
+	return mine, nil
+}
+
+// putDocs puts mails in the place of what the index has of them.
+func putDocs(tx *store.Tx, number int64, entries []entry) error {
+	// All that goes first: FTS5 writes what it has gathered whenever a statement is about several rows.
+	for some := range slices.Chunk(entries, rowsAtOnce) {
+		var mails []any
+		for _, e := range some {
+			mails = append(mails, e.mail)
+		}
+		if _, err := tx.Exec(`DELETE FROM search_index WHERE rowid IN (`+marks(len(mails))+`)`, mails...); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(`INSERT INTO search_index (rowid, `+strings.Join(columns[Any+1:], ", ")+`) VALUES (?`+strings.Repeat(value, int(fields)-1)+`)`, args...)
-	return err
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.doc == nil })
+	rows, row := 1, `(`+marks(int(fields))+`)`
+	if tx.Postgres() { // where each statement is a way there and back
+		rows, row = rowsAtOnce, `(CAST(? AS BIGINT)`+strings.Repeat(`, CAST(CAST(? AS TEXT) AS TSVECTOR)`, int(fields)-1)+`)`
+	}
+	for some := range slices.Chunk(entries, rows) {
+		var values []any
+		for _, e := range some {
+			values = e.doc.values(append(values, e.mail), number, tx.Postgres())
+		}
+		_, err := tx.Exec(`INSERT INTO search_index (rowid, `+strings.Join(columns[Any+1:], ", ")+`) VALUES `+row+strings.Repeat(`, `+row, len(some)-1), values...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// values appends the fields as the engine takes them.
+func (d *Doc) values(to []any, number int64, vectors bool) []any {
+	for f := Any + 1; f < fields; f++ {
+		if vectors {
+			to = append(to, d.vector(f, number))
+		} else {
+			to = append(to, d.line(f, number))
+		}
+	}
+	return to
 }
 
 // line is a field as FTS5 takes it: its words in their order.

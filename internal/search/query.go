@@ -1,6 +1,9 @@
 package search
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Field is where a text is to stand.
 type Field uint8
@@ -19,6 +22,20 @@ const (
 	Header
 	fields
 )
+
+// Parts is the text and the names of attachments: what IMAP calls the body.
+const Parts = fields
+
+// in are the fields that make up one.
+func (f Field) in() []Field {
+	switch f {
+	case Any:
+		return []Field{Subject, From, To, Cc, Bcc, Body, Names, Header}
+	case Parts:
+		return []Field{Body, Names}
+	}
+	return []Field{f}
+}
 
 // columns are the fields in the index.
 var columns = [fields]string{Subject: "subject", From: "sender", To: "recipients", Cc: "copies", Bcc: "blind", Body: "body", Names: "names", Header: "header"}
@@ -77,15 +94,7 @@ func (p *phrase) matches(d *Doc) bool {
 	if len(p.words) == 0 {
 		return false
 	}
-	if p.field != Any {
-		return p.in(d.fields[p.field])
-	}
-	for f := Any + 1; f < fields; f++ {
-		if p.in(d.fields[f]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.field.in(), func(f Field) bool { return p.in(d.fields[f]) })
 }
 
 func (p *phrase) in(words []word) bool {

@@ -196,7 +196,11 @@ func matchQuery(all []asked) string {
 			b.WriteString(" AND ")
 		}
 		if a.field != Any {
-			b.WriteString(columns[a.field] + " : ")
+			b.WriteByte('{')
+			for _, f := range a.field.in() {
+				b.WriteString(columns[f] + " ")
+			}
+			b.WriteString("} : ")
 		}
 		b.WriteByte('(')
 		for j, w := range a.first {
@@ -235,13 +239,9 @@ func vectorQuery(all []asked) (where string, args []any) {
 				b.WriteString(":*")
 			}
 		}
-		in := columns[Any+1:]
-		if a.field != Any {
-			in = columns[a.field : a.field+1]
-		}
 		var some []string
-		for _, c := range in {
-			some = append(some, c+` @@ CAST(CAST(? AS TEXT) AS TSQUERY)`)
+		for _, f := range a.field.in() {
+			some = append(some, columns[f]+` @@ CAST(CAST(? AS TEXT) AS TSQUERY)`)
 			args = append(args, b.String())
 		}
 		conditions = append(conditions, "("+strings.Join(some, " OR ")+")")

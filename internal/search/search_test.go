@@ -309,7 +309,7 @@ func TestIndexIsMatch(t *testing.T) {
 		for range queries {
 			var q search.Query
 			for range random.IntN(2) + 1 {
-				c := search.Condition{Field: search.Field(random.IntN(9)), Text: text(3), Words: random.IntN(2) == 0}
+				c := search.Condition{Field: search.Field(random.IntN(10)), Text: text(3), Words: random.IntN(2) == 0}
 				if random.IntN(4) == 0 {
 					c.Text += "*"
 				}

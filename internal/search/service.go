@@ -14,21 +14,10 @@ import (
 )
 
 const (
-	look     = time.Second // how soon a mail is looked for that another process has taken
-	batch    = 20          // mails in one transaction
-	maxBatch = 6_000       // and words
-	ahead    = 400         // mails among which machines choose theirs
-	tries    = 3           // before a mail that cannot be read is left out of the index
+	look  = time.Second // how soon a mail is looked for that another process has taken
+	ahead = 4           // steps among which machines choose theirs
+	tries = 3           // before a mail that cannot be read is left out of the index
 )
-
-// pause is how long nothing is done after a step that took so long: others have work to do, and while mail
-// arrives (fresh) that of delivering it comes first.
-func pause(took time.Duration, fresh bool) time.Duration {
-	if fresh {
-		took *= 9
-	}
-	return min(max(took, 5*time.Millisecond), look)
-}
 
 // Service takes mails into the index. Its fields are set before Run.
 type Service struct {
@@ -38,20 +27,23 @@ type Service struct {
 
 	failed map[int64]int // how often a mail could not be read
 	last   string        // the account that was served last
-	newest int64         // mail that was seen
+	pace   pace
 }
 
 // Run indexes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	seen, busy := time.Now(), s.DB.Busy() // when the pace was found, and what it was found from
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		from, newest := time.Now(), s.newest
+		from, others := time.Now(), s.DB.Busy()
+		s.pace = s.pace.after(others-busy, from.Sub(seen))
+		seen, busy = from, others
 		n, err := s.Step(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error("mail was not indexed for searches", "error", err)
@@ -59,7 +51,7 @@ func (s *Service) Run(ctx context.Context) error {
 		if n == 0 || err != nil {
 			timer.Reset(look)
 		} else {
-			timer.Reset(pause(time.Since(from), s.newest > newest))
+			timer.Reset(s.pace.pause(time.Since(from)))
 		}
 	}
 }
@@ -82,7 +74,7 @@ func (s *Service) Step(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		entries = append(entries, entry{m, d})
-		if words += d.size(); words > maxBatch {
+		if words += d.size(); words >= s.pace.words() {
 			break
 		}
 	}
@@ -101,7 +93,6 @@ func (d *Doc) size() (n int) {
 // next chooses the account that comes next, and some of its mails: with PostgreSQL not always the first
 // ones, so that several machines seldom choose the same.
 func (s *Service) next(ctx context.Context) (account string, mails []int64, err error) {
-	var newest int64
 	const q = `SELECT coalesce(min(account), '') FROM mails_unindexed WHERE account > ?`
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		for _, after := range []string{s.last, ""} {
@@ -112,23 +103,19 @@ func (s *Service) next(ctx context.Context) (account string, mails []int64, err 
 				break
 			}
 		}
-		n := batch
+		n := mostMails
 		if tx.Postgres() {
-			n = ahead
+			n = ahead * mostMails
 		}
 		mails, err = store.Column[int64](tx, `SELECT mail FROM mails_unindexed WHERE account = ? ORDER BY mail LIMIT ?`, account, int64(n))
-		if err != nil {
-			return err
-		}
-		return tx.Row(`SELECT coalesce(max(mail), 0) FROM mails_unindexed WHERE account = ?`, account).Scan(&newest)
+		return err
 	})
-	s.newest = max(s.newest, newest)
 	if err != nil {
 		return "", nil, fmt.Errorf("which mail is to be indexed: %w", err)
 	}
-	if len(mails) > batch {
-		at := rand.IntN(len(mails) - batch + 1)
-		mails = mails[at : at+batch]
+	if len(mails) > mostMails {
+		at := rand.IntN(len(mails) - mostMails + 1)
+		mails = mails[at : at+mostMails]
 	}
 	return account, mails, nil
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -124,25 +123,6 @@ func TestFieldOf(t *testing.T) {
 	for _, name := range []string{"Received", "DKIM-Signature", "ARC-Seal", "X-Spam-Status"} {
 		if f, ok := FieldOf(name); ok {
 			t.Errorf("%s: %v", name, f)
-		}
-	}
-}
-
-func TestPause(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		took  time.Duration
-		fresh bool
-		want  time.Duration
-	}{
-		{time.Millisecond, false, 5 * time.Millisecond},
-		{time.Millisecond, true, 9 * time.Millisecond},
-		{20 * time.Millisecond, false, 20 * time.Millisecond},
-		{20 * time.Millisecond, true, 180 * time.Millisecond},
-		{time.Minute, true, time.Second},
-	} {
-		if got := pause(c.took, c.fresh); got != c.want {
-			t.Errorf("%v, %v: %v, wanted %v", c.took, c.fresh, got, c.want)
 		}
 	}
 }

@@ -45,6 +45,7 @@ type Options struct {
 type Store struct {
 	engine engine
 	seen   generations
+	load   load
 }
 
 // engine is what the two databases do differently. Both methods run fn on a
@@ -135,6 +136,10 @@ const (
 func (s *Store) write(ctx context.Context, u urgency, fn func(*Tx) error) error {
 	if ctx.Value(inside{}) == s {
 		return errNested
+	}
+	if u == now {
+		s.load.begin()
+		defer s.load.end()
 	}
 	raised := false
 	var after []func()
