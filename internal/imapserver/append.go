@@ -181,7 +181,7 @@ func describe(m *mailboxes.Appended) error {
 	return err
 }
 
-// replace is REPLACE (RFC 8508): the new message first, then the old one goes.
+// replace is REPLACE (RFC 8508): the new message comes and the old one goes in one transaction.
 func (s *session) replace(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.Replace)
 	uids, err := s.box.UIDs(ctx, a.Message, c.UID)
@@ -207,13 +207,13 @@ func (s *session) replace(ctx context.Context, c *imap.Command) answer {
 	if refused.condition != "" || s.over != "" {
 		return refused
 	}
-	b, added, err := s.srv.Boxes.Append(ctx, s.account, name, messages)
+	b, added, err := s.srv.Boxes.Replace(ctx, messages[0], name, s.box.Look.Box(), uids)
+	if errors.Is(err, mailboxes.ErrNoSuchMessage) {
+		return no("EXPUNGEISSUED", "the message has gone already")
+	}
 	if err != nil {
 		return s.notThere(err)
 	}
-	s.w.Status("*", "OK", appendUID(b, added), "the message that replaces it")
-	if _, _, err := s.srv.Boxes.Remove(ctx, s.box.ID, uids); err != nil {
-		return s.failed(err)
-	}
+	s.w.Status("*", "OK", appendUID(b, []uint32{added}), "the message that replaces it")
 	return done(c)
 }

@@ -43,20 +43,56 @@ func (s *Store) AppendWith(ctx context.Context, account, name string, messages [
 	if name, err = boxName(name); err != nil {
 		return box, nil, err
 	}
-	ready, err := s.ready(ctx, messages)
-	if err == nil {
-		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-			if box, uids, err = s.append(tx, account, name, ready); err != nil {
-				return err
-			}
-			return also(tx)
-		})
-	}
+	err = s.appending(ctx, messages, func(tx *store.Tx, ready []stored) (err error) {
+		if box, uids, err = s.append(tx, account, name, ready); err != nil {
+			return err
+		}
+		return also(tx)
+	})
 	if err != nil {
-		s.giveUp(ctx, ready)
 		return box, nil, named(err, name)
 	}
 	return box, uids, nil
+}
+
+// appending stores the octets of messages, as far as they do not go into the transaction in which write runs.
+func (s *Store) appending(ctx context.Context, messages []Appended, write func(tx *store.Tx, ready []stored) error) error {
+	ready, err := s.ready(ctx, messages)
+	if err == nil {
+		err = s.DB.Write(ctx, func(tx *store.Tx) error { return write(tx, ready) })
+	}
+	if err != nil {
+		s.giveUp(ctx, ready)
+	}
+	return err
+}
+
+// Replace is Append of one message, and removes another of the account in the same moment: there is either of them at
+// any time, whatever happens (RFC 8508), and they need no room together. ErrNoSuchMessage where the other has gone
+// already, and the errors of Append.
+func (s *Store) Replace(ctx context.Context, m Appended, name string, old mailbox.Box, uids []mailbox.Range) (box mailbox.Box, uid uint32, err error) {
+	if name, err = boxName(name); err != nil {
+		return box, 0, err
+	}
+	err = s.appending(ctx, []Appended{m}, func(tx *store.Tx, ready []stored) error {
+		c, err := s.change(tx, old.Account, usage{})
+		if err != nil {
+			return err
+		}
+		gone, err := c.remove(old.ID, uids, "", false)
+		if err == nil && len(gone) != 1 {
+			err = ErrNoSuchMessage
+		}
+		if err != nil {
+			return err
+		}
+		var added []uint32
+		if box, added, err = s.append(tx, old.Account, name, ready); err == nil {
+			uid = added[0]
+		}
+		return err
+	})
+	return box, uid, named(err, name)
 }
 
 // ready loads what is small, and stores what is large: too much for one transaction.

@@ -2,6 +2,8 @@ package mailboxes
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"slices"
 	"sync"
 
@@ -87,11 +89,34 @@ type delta struct {
 	gone    []uint32        // ascending
 }
 
-func scanEntry(r store.Row) (e mailbox.Entry, err error) {
-	var flags int64
-	err = r.Scan(&e.UID, &flags, &e.ModSeq)
-	e.Flags = mailbox.Flags(flags)
-	return e, err
+// entriesStep is how many UIDs one statement looks through.
+const entriesStep = 50_000
+
+// entries reads those of a range of UIDs that have changed after modseq, in ascending order. Whole mailboxes are read
+// so, when a session looks into them first.
+func entries(tx *store.Tx, box int64, g mailbox.Range, modseq uint64, fn func(mailbox.Entry)) error {
+	rest, args := `FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ?`, []any{box, int64(0), int64(0)}
+	if modseq > 0 {
+		rest, args = rest+` AND modseq > ?`, append(args, signed(modseq))
+	}
+	for low := int64(g.Low); low <= int64(g.High); {
+		args[1], args[2] = low, min(low+entriesStep-1, int64(g.High))
+		err := tx.Ints(func(row []int64) error {
+			fn(mailbox.Entry{UID: uint32(row[0]), Flags: mailbox.Flags(row[1]), ModSeq: uint64(row[2])})
+			return nil
+		}, []string{"uid", "flags", "modseq"}, rest, args...)
+		if err != nil || args[2] == int64(g.High) {
+			return err
+		}
+		err = tx.Row(`SELECT uid FROM mailbox_entries WHERE mailbox = ? AND uid > ? ORDER BY uid LIMIT 1`, box, args[2]).Scan(&low)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // since reads what has changed after modseq.
@@ -101,10 +126,7 @@ func since(tx *store.Tx, box int64, modseq uint64) (d delta, err error) {
 		if err != nil {
 			return d, err
 		}
-		var some []mailbox.Entry
-		some, err = store.Collect(tx, scanEntry, `SELECT uid, flags, modseq FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq > ? ORDER BY uid`,
-			box, int64(g.Low), int64(g.High), signed(modseq))
-		d.entries = append(d.entries, some...)
+		err = entries(tx, box, g, modseq, func(e mailbox.Entry) { d.entries = append(d.entries, e) })
 	}
 	if err == nil {
 		d.gone, err = store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(modseq))
@@ -151,12 +173,7 @@ func prunedAfter(tx *store.Tx, account string, modseq uint64) (bool, error) {
 func (v *view) load(tx *store.Tx, b mailbox.Box) error {
 	old := v.uids
 	v.uids, v.flags, v.mods = make([]uint32, 0, b.Messages), make([]mailbox.Flags, 0, b.Messages), make([]uint64, 0, b.Messages)
-	err := tx.Each(func(r store.Row) error {
-		e, err := scanEntry(r)
-		v.add(e)
-		return err
-	}, `SELECT uid, flags, modseq FROM mailbox_entries WHERE mailbox = ? ORDER BY uid`, v.box)
-	if err != nil {
+	if err := entries(tx, v.box, mailbox.All()[0], 0, v.add); err != nil {
 		v.loaded, v.uids, v.flags, v.mods = false, nil, nil, nil
 		return err
 	}

@@ -124,6 +124,9 @@ func findOrMake(ctx context.Context, path string, o Options) error {
 
 // openFile opens the database at path, which is there.
 func openFile(ctx context.Context, path string, o Options) (*sqliteEngine, error) {
+	if err := registerPack(); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return nil, err
