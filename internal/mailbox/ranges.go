@@ -1,5 +1,25 @@
 package mailbox
 
+import "slices"
+
+// Joined are ascending ranges that do not touch, and hold what all hold: as many as most, and otherwise one, which may
+// hold more. all is put in order.
+func Joined(all []Range, most int) []Range {
+	slices.SortFunc(all, func(a, b Range) int { return int(int64(a.Low) - int64(b.Low)) })
+	var out []Range
+	for _, g := range all {
+		if n := len(out); n > 0 && uint64(g.Low) <= uint64(out[n-1].High)+1 {
+			out[n-1].High = max(out[n-1].High, g.High)
+			continue
+		}
+		out = append(out, g)
+	}
+	if n := len(out); n > most {
+		return []Range{{Low: out[0].Low, High: out[n-1].High}}
+	}
+	return out
+}
+
 // Intersect are the numbers in both of two ascending lists of ranges.
 func Intersect(a, b []Range) []Range {
 	var out []Range

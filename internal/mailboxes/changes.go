@@ -36,24 +36,7 @@ func changedSince(tx *store.Tx, box int64, modseq uint64) ([]mailbox.Range, erro
 	if err != nil {
 		return nil, err
 	}
-	return joined(all), nil
-}
-
-// joined are ascending ranges that do not touch, and hold what all hold: few of them, and more than that if need be.
-func joined(all []mailbox.Range) []mailbox.Range {
-	slices.SortFunc(all, func(a, b mailbox.Range) int { return int(int64(a.Low) - int64(b.Low)) })
-	var out []mailbox.Range
-	for _, g := range all {
-		if n := len(out); n > 0 && uint64(g.Low) <= uint64(out[n-1].High)+1 {
-			out[n-1].High = max(out[n-1].High, g.High)
-			continue
-		}
-		out = append(out, g)
-	}
-	if n := len(out); n > maxRanges {
-		return []mailbox.Range{{Low: out[0].Low, High: out[n-1].High}}
-	}
-	return out
+	return mailbox.Joined(all, maxRanges), nil
 }
 
 // forgetChanges forgets the oldest changes of mailboxes with more than keep.
@@ -81,12 +64,42 @@ func (s *Store) forgetChanges(ctx context.Context, keep int64) error {
 	return nil
 }
 
+// effect is what a change of flags does to the messages of a range, where a view is as the mailbox is before it: the
+// database is not asked then.
+func (vs *views) effect(box int64, g mailbox.Range, f *flagged) (e mailbox.Effect, known bool) {
+	v := vs.of(box)
+	if v == nil || !v.mu.TryLock() { // in a transaction nobody waits for a view: others wait for that
+		return e, false
+	}
+	defer v.mu.Unlock()
+	if !v.loaded || v.modseq != f.before {
+		return e, false
+	}
+	i, j := v.places(g)
+	return f.Effect(v.uids[i:j], v.flags[i:j], v.mods[i:j]), true
+}
+
+// places are those of a range of UIDs in the view. Its lock is held.
+func (v *view) places(g mailbox.Range) (from, to int) {
+	from, _ = slices.BinarySearch(v.uids, g.Low)
+	to, has := slices.BinarySearch(v.uids, g.High)
+	if has {
+		to++
+	}
+	return from, to
+}
+
+// of is the view of a mailbox, if there is one.
+func (vs *views) of(box int64) *view {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	return vs.byBox[box]
+}
+
 // flagged brings a view up to date with a change of flags that this process has made, without reading it back: where the
 // view is as the mailbox was before.
 func (vs *views) flagged(box int64, f flagged) {
-	vs.mu.Lock()
-	v := vs.byBox[box]
-	vs.mu.Unlock()
+	v := vs.of(box)
 	if v == nil {
 		return
 	}
@@ -97,8 +110,8 @@ func (vs *views) flagged(box int64, f flagged) {
 	}
 	var d delta
 	for _, g := range f.uids {
-		for i, _ := slices.BinarySearch(v.uids, g.Low); i < len(v.uids) && v.uids[i] <= g.High; i++ {
-			if now := v.flags[i]&f.keep | f.add; now != v.flags[i] && v.mods[i] <= f.since {
+		for i, to := v.places(g); i < to; i++ {
+			if now := f.Of(v.flags[i]); now != v.flags[i] && v.mods[i] <= f.Since {
 				v.flags[i], v.mods[i] = now, f.modseq
 				d.entries = append(d.entries, mailbox.Entry{UID: v.uids[i], Flags: now, ModSeq: f.modseq})
 			}
@@ -112,8 +125,7 @@ func (vs *views) flagged(box int64, f flagged) {
 
 // flagged is a change of flags.
 type flagged struct {
+	mailbox.Edit
 	uids           []mailbox.Range
-	keep, add      mailbox.Flags
-	since          uint64 // only of messages that have not changed after it
 	before, modseq uint64 // of the mailbox, before the change and after it
 }

@@ -144,16 +144,16 @@ func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f
 }
 
 // of is what a change does to flags, where its words are set.
-func (f *FlagChange) of(set mailbox.Flags) flagged {
-	out := flagged{keep: ^mailbox.Flags(0), add: set, since: 1<<63 - 1}
+func (f *FlagChange) of(set mailbox.Flags) (out flagged) {
+	out.Edit = mailbox.Edit{Keep: ^mailbox.Flags(0), Add: set, Since: 1<<63 - 1}
 	switch f.Mode {
 	case '=':
-		out.keep = 0
+		out.Keep = 0
 	case '-':
-		out.keep, out.add = ^set, 0
+		out.Keep, out.Add = ^set, 0
 	}
 	if f.UnchangedSince != nil {
-		out.since = uint64(signed(*f.UnchangedSince))
+		out.Since = uint64(signed(*f.UnchangedSince))
 	}
 	return out
 }
@@ -163,28 +163,25 @@ func signed(modseq uint64) int64 { return int64(min(modseq, 1<<63-1)) }
 
 // setFlags changes one range, and says what that does to the counters.
 func (c *change) setFlags(box int64, g mailbox.Range, f *flagged) (by counters, err error) {
-	keep, add := int64(f.keep), int64(f.add)
-	const some = ` FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq <= ? AND flags <> ((flags & ?) | ?)`
-	args := []any{box, int64(g.Low), int64(g.High), signed(f.since), keep, add}
-	var n, seen, deleted int64
-	var low, high uint32
-	err = c.tx.Row(`SELECT count(*), coalesce(sum(flags & 1), 0), coalesce(sum((flags >> 3) & 1), 0), coalesce(min(uid), 0), coalesce(max(uid), 0)`+some, args...).Scan(&n, &seen, &deleted, &low, &high)
-	if err != nil || n == 0 {
+	keep, add := int64(f.Keep), int64(f.Add)
+	some, args := ` WHERE mailbox = ? AND uid BETWEEN ? AND ?`, []any{box, int64(g.Low), int64(g.High)}
+	const which = ` AND modseq <= ? AND flags <> ((flags & ?) | ?)`
+	e, known := c.views.effect(box, g, f)
+	if !known {
+		err = c.tx.Row(`SELECT count(*), coalesce(sum(flags & 1), 0), coalesce(sum((flags >> 3) & 1), 0), coalesce(min(uid), 0), coalesce(max(uid), 0) FROM mailbox_entries`+some+which,
+			append(args, signed(f.Since), keep, add)...).Scan(&e.Messages, &e.Seen, &e.Deleted, &e.Low, &e.High)
+	}
+	if err != nil || e.Messages == 0 {
 		return by, err
 	}
-	after := func(bit mailbox.Flags, had int64) int64 { // how many have it then
-		switch {
-		case f.add&bit != 0:
-			return n
-		case f.keep&bit == 0:
-			return 0
-		}
-		return had
+	if e.All {
+		args[1], args[2] = int64(e.Low), int64(e.High)
+	} else {
+		some, args = some+which, append(args, signed(f.Since), keep, add)
 	}
-	_, err = c.tx.Exec(`UPDATE mailbox_entries SET flags = (flags & ?) | ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq <= ? AND flags <> ((flags & ?) | ?)`,
-		append([]any{keep, add, int64(c.modseq)}, args...)...)
+	_, err = c.tx.Exec(`UPDATE mailbox_entries SET flags = (flags & ?) | ?, modseq = ?`+some, append([]any{keep, add, int64(c.modseq)}, args...)...)
 	if err == nil {
-		err = c.changed(box, low, high)
+		err = c.changed(box, e.Low, e.High)
 	}
-	return counters{unseen: seen - after(mailbox.Seen, seen), deleted: after(mailbox.Deleted, deleted) - deleted}, err
+	return counters{unseen: e.Seen - f.After(mailbox.Seen, e.Seen, e.Messages), deleted: f.After(mailbox.Deleted, e.Deleted, e.Messages) - e.Deleted}, err
 }
