@@ -50,6 +50,7 @@ type Message struct {
 	Header   message.Header
 	Whole    []byte
 	Accounts []string // of its recipients, each once
+	Others   bool     // it is also for some who are none of Accounts: elsewhere, or too many
 	Listed   []junk.Listing
 	Milters  []junk.Milter // what they came to
 	// Required is why the decision on who sent the message puts it into Junk, of each account for
@@ -60,7 +61,7 @@ type Message struct {
 	To       []string
 }
 
-// Weighed is what was decided about a message: of each of its accounts.
+// Weighed is what was decided about a message: of each of its accounts, and under "" of all others.
 type Weighed struct {
 	Decisions map[string]junk.Decision
 	who       string // as Sender has it
@@ -92,20 +93,29 @@ func (r *Room) Weigh(ctx context.Context, m Message) (Weighed, error) {
 		if f.Words, err = r.Classifier.Score(ctx, account, memories[i].taught, words); err != nil {
 			return Weighed{}, err
 		}
-		d := junk.Decide(f, r.Limits)
-		if r.Decided != nil {
-			r.Decided(d)
-		}
-		out.Decisions[account] = d
+		out.Decisions[account] = r.decided(f)
+	}
+	if m.Others {
+		f := common
+		f.Required, f.Authenticated, f.Nobody = m.Required[""], who != "", true
+		out.Decisions[""] = r.decided(f)
 	}
 	return out, nil
+}
+
+func (r *Room) decided(f junk.Facts) junk.Decision {
+	d := junk.Decide(f, r.Limits)
+	if r.Decided != nil {
+		r.Decided(d)
+	}
+	return d
 }
 
 // Taken notes that the accounts which have the message in their inbox have heard from its sender.
 // Of one that was refused in the end, nobody has heard.
 func (r *Room) Taken(w Weighed) {
 	for account, d := range w.Decisions {
-		if d.Action == junk.Inbox && w.who != "" {
+		if d.Action == junk.Inbox && w.who != "" && account != "" {
 			r.Correspondents.Received(account, w.who)
 		}
 	}

@@ -15,10 +15,10 @@ type PutOff struct{ Text string }
 
 func (p *PutOff) Error() string { return p.Text }
 
-// filters asks Rspamd, and adds what it says to the facts (JNK-3). Mail for no mailbox here is
-// asked about nowhere.
+// filters asks Rspamd, and adds what it says to the facts (JNK-3). It is not asked about mail for report
+// addresses alone.
 func (r *Room) filters(ctx context.Context, m Message, f *junk.Facts) error {
-	if r.Rspamd == nil || len(m.Accounts) == 0 {
+	if r.Rspamd == nil || len(m.Accounts) == 0 && !m.Others {
 		return nil
 	}
 	answer, wait, err := r.Rspamd.Check(ctx, rspamd.Message{ID: m.ID, IP: m.Facts.IP, HELO: m.Facts.HELO, Name: m.Facts.IPRev.Name.ASCII(), Sender: m.Sender, Recipients: m.To, Whole: m.Whole})

@@ -84,6 +84,10 @@ type Facts struct {
 	Rspamd        *Rspamd // nil: not asked, or no answer
 	Milters       []Milter
 	Silent        []string // other filters that did not answer, for which the operator wants mail in Junk
+	// Nobody: it is decided for those who have no mailbox here. No account's history counts, and there may be no
+	// Junk where the message goes: what Rspamd refuses is refused, for who would refuse it later would have this
+	// server tell a forged sender.
+	Nobody bool
 }
 
 // Limits are the sums from which a message is junk, and from which it is refused; Reject 0: never.
@@ -171,7 +175,8 @@ func Decide(f Facts, l Limits) Decision {
 	d := Decision{Sum: s.total, Limit: l.Junk, Evidence: s.evidence}
 	aside := slices.ContainsFunc(f.Milters, func(m Milter) bool { return m.Action.PutsAside() })
 	switch {
-	case l.Reject > 0 && s.total >= l.Reject && others >= l.Junk:
+	case l.Reject > 0 && s.total >= l.Reject && others >= l.Junk,
+		l.Reject > 0 && f.Nobody && f.Rspamd != nil && f.Rspamd.Action == "reject":
 		d.Action = Reject
 	case f.Required != "", aside, s.total >= l.Junk && !(protected && others < l.Junk && len(f.Silent) == 0):
 		d.Action = Junk
@@ -194,6 +199,9 @@ func (s *sum) add(w reason.Word, points int, text string) {
 func (s *sum) history(f Facts) {
 	if !f.Authenticated {
 		s.add(reason.NotAuthenticated, pointsNotAuthenticated, "")
+		return
+	}
+	if f.Nobody {
 		return
 	}
 	h := f.History

@@ -45,12 +45,15 @@ func all(fn func(Facts)) {
 	for _, required := range []reason.Word{"", reason.DMARCQuarantine} {
 		for i := -1; i < len(histories); i++ { // -1: not authenticated
 			for lists := range 3 {
-				for bits := range 8 {
+				for bits := range 16 {
 					for milter := range 5 { // none, one that lets pass, one that does not, one that holds, one that is silent
 						for _, o := range opinions {
 							f := Facts{Required: required, BadHELO: bits&1 > 0, NoReverseName: bits&2 > 0, Words: o.words, Rspamd: o.rspamd}
 							if i >= 0 {
 								f.Authenticated, f.History = true, histories[i]
+							}
+							if f.Nobody = bits&8 > 0; f.Nobody && (f.History != History{} || f.Words.Trained) {
+								continue // nobody has a history, nor a classifier
 							}
 							for range lists {
 								f.Lists = append(f.Lists, Listing{"list.test", 4})
@@ -97,7 +100,10 @@ func TestInvariants(t *testing.T) {
 		if f.Required != "" && d.Action == Inbox {
 			t.Errorf("%+v: a sum undoes what DMARC asks for", f)
 		}
-		if d.Action == Reject && without.Action == Inbox {
+		if f.Nobody && d.Action != Reject && f.Rspamd != nil && f.Rspamd.Action == "reject" {
+			t.Errorf("%+v: what Rspamd refuses travels on", f)
+		}
+		if d.Action == Reject && without.Action == Inbox && !(f.Nobody && f.Rspamd != nil && f.Rspamd.Action == "reject") {
 			t.Errorf("%+v is refused for its words alone", f)
 		}
 		if len(f.Milters) > 0 {
@@ -171,6 +177,8 @@ var rows = []struct {
 	{"a milter lets pass", Facts{Authenticated: true, Milters: []Milter{{"sign", MilterAccepts, "a field added"}}}},
 	{"marked as junk, on a blocklist, words of junk", Facts{Authenticated: true, History: History{Mark: MarkedJunk}, Lists: []Listing{{"list.test", 4}}, Words: Words{true, 0.9999}}},
 	{"Rspamd is silent, and that is to count as junk", Facts{Authenticated: true, Silent: []string{"rspamd"}}},
+	{"for nobody here, Rspamd says add header", Facts{Nobody: true, Authenticated: true, Rspamd: &Rspamd{7, 15, "add header"}}},
+	{"for nobody here, Rspamd says reject", Facts{Nobody: true, Authenticated: true, Rspamd: &Rspamd{20, 15, "reject"}}},
 }
 
 // TestGolden holds the rows of the page and a digest of the whole input space to what was
@@ -224,6 +232,7 @@ refused, if 10 of them are not opinions about its text (the account's classifier
 Against a sender to whom the account has written, and for whom a domain vouches, opinions about the text count for nothing; unless the
 account has marked that sender as junk since. What a milter wants put aside is, and so is all mail where one is silent and on_failure is "junk";
 what it refuses was refused before, and what is held for it in the queue goes on from there as if it had let it pass.
+For those who have no mailbox here (an alias that leads elsewhere, a domain of others) no history counts, and what Rspamd wants refused is refused.
 
 | message | evidence | sum | what is done |
 |---|---|--:|---|

@@ -47,6 +47,7 @@ type Accounts interface {
 	Access(ctx context.Context, account string) (account.Access, error)
 	DisabledMail(ctx context.Context, domain dns.Name) (account.DisabledMail, error)
 	Admit(ctx context.Context, alias string, from account.Poster) (account.Admission, error)
+	Expand(ctx context.Context, alias string, from account.Poster) (account.Expansion, error)
 }
 
 // Signer returns the DKIM-Signature fields to put before msg;

@@ -58,7 +58,7 @@ func (p people) Resolve(_ context.Context, local string, d dns.Name) (account.Ta
 		return account.Target{Account: local}, nil
 	case local == "far":
 		return account.Target{Account: local, Transport: "dovecot"}, nil
-	case local == "team", local == "lonely", local == "board":
+	case local == "team", local == "lonely", local == "board", local == "all", local == "out":
 		return account.Target{Alias: local + "@here.test"}, nil
 	}
 	return account.Target{}, accounts.ErrNoSuchAddress
@@ -72,6 +72,12 @@ func (p people) MaySendAs(_ context.Context, name, address string) (bool, error)
 // Admit: nobody is behind lonely, and board may write to board.
 func (p people) Admit(_ context.Context, alias string, _ account.Poster) (account.Admission, error) {
 	return map[string]account.Admission{"lonely@here.test": account.AdmitClosed, "board@here.test": account.AdmitNobody}[alias], p.broken
+}
+
+// Expand: behind team are joe and ann, behind all somebody elsewhere too, behind out nobody else.
+func (p people) Expand(_ context.Context, alias string, _ account.Poster) (account.Expansion, error) {
+	here, far := []account.Target{{Account: "joe"}, {Account: "ann"}, {Account: "off", Refused: true}}, []string{"them@far.test"}
+	return map[string]account.Expansion{"team@here.test": {Inside: here}, "all@here.test": {Inside: here, Outside: far}, "out@here.test": {Outside: far}}[alias], p.broken
 }
 
 // Trusted: ann trusts a list.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
 	"waxwing/internal/rejects"
 	"waxwing/message"
 	"waxwing/smtp"
@@ -14,8 +15,11 @@ import (
 // kept changes nothing for its sender.
 func (s *mxSession) keep(ctx context.Context, r *smtp.Reply, content func() delivery.Content) {
 	f, id := &s.facts, delivery.ID(s.facts.Envelope.ID).String()
-	owners, accounts := s.b.owners(ctx, f.Envelope.Recipients)
-	wanted, err := s.b.Rejects.Wanted(ctx, accounts...)
+	all, accounts, err := s.b.readers(ctx, f)
+	var wanted []string
+	if err == nil {
+		wanted, err = s.b.Rejects.Wanted(ctx, accounts...)
+	}
 	if err != nil {
 		s.b.log().Error("a refused message was not kept", "message", id, "error", err)
 	}
@@ -24,8 +28,14 @@ func (s *mxSession) keep(ctx context.Context, r *smtp.Reply, content func() deli
 	}
 	reject := rejects.Reject{ID: f.Envelope.ID, Sender: f.Envelope.Sender, Content: content(), Reply: r.String(), Facts: f.Envelope.Facts, MessageID: message.CleanMessageID(f.Header().Get("Message-ID"))}
 	for i, to := range f.Envelope.Recipients {
-		if slices.Contains(wanted, owners[i]) {
-			reject.Copies = append(reject.Copies, delivery.Copy{Address: to.Address, Account: owners[i], Evidence: to.Evidence})
+		for _, a := range all[i].accounts {
+			evidence := to.Evidence
+			if all[i].alias {
+				evidence, _ = junk.OfMember(evidence, a)
+			}
+			if slices.Contains(wanted, a) {
+				reject.Copies = append(reject.Copies, delivery.Copy{Address: to.Address, Account: a, Evidence: evidence})
+			}
 		}
 	}
 	kept, err := s.b.Rejects.Keep(ctx, reject)

@@ -297,3 +297,95 @@ func wrote(t *testing.T, db *store.Store, to string) error {
 		return correspondents.Wrote(tx, "joe", delivery.Wrote{To: []string{to}, Reply: true}, noon)
 	})
 }
+
+// JNK-1: a message for an alias is decided about for each member by itself. It is refused where all refuse it, and
+// kept then for those who want it; who is elsewhere refuses nothing for a history.
+func TestWeighedForMembers(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	boxes := &mailboxes.Store{DB: room.DB, Now: func() time.Time { return noon }}
+	mx.Rejects = &rejects.Store{DB: room.DB, Boxes: boxes, Now: func() time.Time { return noon }}
+	room.Limits = junk.Limits{Junk: 10, Reject: 15}
+	mark := func(account string) {
+		t.Helper()
+		err := room.DB.Write(t.Context(), func(tx *store.Tx) error {
+			return correspondents.Mark(tx, account, "x@good.test", junk.MarkedJunk, noon)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	of := func(s sent, account string) (d junk.Decision) {
+		t.Helper()
+		evidence, aside := junk.OfMember(s.env.Recipients[0].Evidence, account)
+		if err := json.Unmarshal([]byte(evidence), &d); err != nil || aside != (d.Action != junk.Inbox) || s.env.Recipients[0].Junk {
+			t.Fatalf("%s: %v, %+v", account, err, s.env.Recipients[0])
+		}
+		return d
+	}
+	mark("joe")
+	if err := mx.Rejects.Want(t.Context(), "ann", true); err != nil {
+		t.Fatal(err)
+	}
+	c := serve(t, mx, nil)
+	const mail = "From: x@good.test\r\n\r\nbody"
+	c.send("250", "<x@good.test>", "<team@here.test>", mail)
+	if got := q.last(t); words(of(got, "joe")) != "marked-junk" || words(of(got, "ann")) != "first-contact" {
+		t.Errorf("%+v", got.env.Recipients)
+	}
+	mark("ann")
+	c.send("550 5.7.1 this message is refused as junk: marked-junk", "<x@good.test>", "<team@here.test>", mail)
+	if kept, err := boxes.List(t.Context(), "ann", mailbox.Rejects, 0); err != nil || len(kept) != 1 || !strings.Contains(kept[0].Evidence, "marked-junk") || strings.Contains(kept[0].Evidence, "members") {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	c.send("250", "<x@good.test>", "<all@here.test>", mail)
+	if got := q.last(t); of(got, "ann").Action != junk.Reject || words(of(got, "somebody")) != "" {
+		t.Errorf("%+v", got.env.Recipients)
+	}
+}
+
+// JNK-3: Rspamd is asked, too, about mail that has no mailbox here: for aliases that lead elsewhere, and for domains
+// of others. What it refuses is refused, where anything is; what it takes for junk says so as it travels on.
+func TestRspamdOfMailForElsewhere(t *testing.T) {
+	t.Parallel()
+	q := &outbox{}
+	mx, room := weighing(t, q)
+	mx.Backup = []dns.Name{dns.MustParse("other.test")}
+	said, asked := "", 0
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		io.WriteString(w, said)
+	}))
+	defer web.Close()
+	room.Rspamd = rspamd.New(config.Rspamd{URL: web.URL, Timeout: time.Minute, MaxSize: 1 << 20}, "mx.here.test")
+	c := serve(t, mx, nil)
+	for _, s := range []struct {
+		said, to string
+		reject   int
+		code     string
+		field    string
+	}{
+		{`{"score":1,"required_score":15,"action":"no action"}`, "<them@other.test>", 30, "250", ""},
+		{`{"score":8,"required_score":15,"action":"add header"}`, "<them@other.test>", 30, "250", "junk, 10 of 10; rspamd-score +10"},
+		{`{"score":8,"required_score":15,"action":"add header"}`, "<out@here.test>", 30, "250", "junk, 10 of 10; rspamd-score +10"},
+		{`{"score":20,"required_score":15,"action":"reject"}`, "<them@other.test>", 30, "550 5.7.1 this message is refused as junk: rspamd-score", ""},
+		{`{"score":20,"required_score":15,"action":"reject"}`, "<out@here.test>", 30, "550 5.7.1 this message is refused as junk: rspamd-score", ""},
+		{`{"score":20,"required_score":15,"action":"reject"}`, "<out@here.test>", 0, "250", "junk, 15 of 10; rspamd-score +15"},
+		{`{"score":20,"required_score":15,"action":"reject"}`, "<all@here.test>", 30, "250", ""}, // joe and ann have a Junk for it
+	} {
+		said, room.Limits.Reject = s.said, s.reject
+		asked = 0
+		c.send(s.code, "<x@good.test>", s.to, "From: x@good.test\r\n\r\nbody")
+		if asked != 1 {
+			t.Errorf("%+v: asked %d times", s, asked)
+		}
+		if s.code != "250" {
+			continue
+		}
+		text := strings.Join(strings.Fields(q.last(t).body), " ")
+		if has := strings.Contains(text, junk.FieldName+": "); has != (s.field != "") || !strings.Contains(text, s.field) {
+			t.Errorf("%+v:\n%s", s, text)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/guard"
 	"waxwing/internal/junk"
+	"waxwing/internal/mailbox"
 	"waxwing/internal/scripts"
 	"waxwing/internal/signing"
 	"waxwing/sieve"
@@ -77,7 +78,7 @@ func (r *Room) pass(job *delivery.Job, c delivery.Copy, content delivery.Content
 	p := &pass{Room: r, job: job, copy: c, mail: m, now: r.Now()}
 	for i := range job.Recipients {
 		if job.Recipients[i].ID == c.Recipient {
-			p.junk = job.Recipients[i].Junk
+			p.junk = job.Recipients[i].Junk || c.Mailbox == mailbox.Junk // one member of an alias may have it there alone
 		}
 	}
 	return p, nil

@@ -8,6 +8,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/reason"
 	"waxwing/message"
@@ -61,10 +62,11 @@ func (l *Local) alias(ctx context.Context, job *delivery.Job, r delivery.Recipie
 			continue
 		}
 		box := in.Mailbox
-		if r.Junk {
+		evidence, aside := junk.OfMember(r.Evidence, in.Account)
+		if r.Junk || aside {
 			box = mailbox.Junk
 		}
-		copies = append(copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: in.Account, Mailbox: box, Create: true})
+		copies = append(copies, delivery.Copy{Recipient: r.ID, Address: r.Address, Account: in.Account, Mailbox: box, Create: true, Evidence: evidence})
 	}
 	if len(away) > 0 {
 		forwards = append(forwards, delivery.Forward{Recipient: r.ID, Sender: job.Sender, DeliveredTo: t.Alias, To: away, Notify: r.Notify &^ delivery.NotifySuccess})

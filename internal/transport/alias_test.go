@@ -9,6 +9,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
 	"waxwing/internal/reason"
 )
 
@@ -63,5 +64,31 @@ func TestAliasMembers(t *testing.T) {
 	}
 	if f := res.Forwards; len(f) != 1 || strings.Join(f[0].To, " ") != "x+list@b.test any@b.test" || f[0].Sender != "alice@sender.test" || f[0].Recipient != 2 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// JNK-1: each member of an alias has the message where it was decided for it, with its own evidence.
+func TestAliasJunk(t *testing.T) {
+	t.Parallel()
+	a := aliased{"team": {Inside: []account.Target{{Account: "joe"}, {Account: "ann"}, {Account: "bob", Mailbox: "Lists"}}}}
+	kept, err := junk.Members{"": {Limit: 10}, "joe": {Action: junk.Junk, Sum: 12, Limit: 10}}.Kept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := job("team@b.test")
+	j.Recipients[0].Evidence = kept
+	deliver := func() (got string) {
+		for _, c := range (&Local{Accounts: a, Aliases: a}).Deliver(context.Background(), j, delivery.Bytes("Subject: x\r\n\r\n")).Copies {
+			got += c.Account + " " + c.Mailbox + " " + c.Evidence + "\n"
+		}
+		return got
+	}
+	const joe, others = `{"action":"junk","sum":12,"limit":10}`, `{"action":"inbox","sum":0,"limit":10}`
+	if got, want := deliver(), "joe Junk "+joe+"\nann  "+others+"\nbob Lists "+others+"\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	j.Recipients[0].Junk = true // whatever was weighed: DMARC
+	if got, want := deliver(), "joe Junk "+joe+"\nann Junk "+others+"\nbob Junk "+others+"\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
