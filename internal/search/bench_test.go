@@ -1,12 +1,15 @@
 package search_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,12 +18,9 @@ import (
 	"waxwing/internal/store/storetest"
 )
 
-// BenchmarkSearch indexes WAXWING_BENCH_MAILS mails (10,000) of about 1 KB and searches in them for three words.
-func BenchmarkSearch(b *testing.B) {
-	n := 10_000
-	if s := os.Getenv("WAXWING_BENCH_MAILS"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
+// corpus is n mails of about 1 KB that are not indexed, and the words that they are made of.
+func corpus(b *testing.B, n int) (*box, []string) {
+	b.Helper()
 	x := &box{db: storetest.Open(b), mails: map[int64]string{}}
 	x.Service = &search.Service{Store: &search.Store{DB: x.db, Mails: x}, Log: slog.New(slog.DiscardHandler)}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -59,6 +59,83 @@ func BenchmarkSearch(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return x, vocabulary
+}
+
+// left is how many mails wait to be indexed.
+func (b *box) left(t testing.TB) (n int) {
+	t.Helper()
+	err := b.db.Read(t.Context(), func(tx *store.Tx) error {
+		return tx.Row(`SELECT count(*) FROM mails_unindexed`).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// BenchmarkRun is how long the service takes for 2,000 mails, pauses and all, while nobody else writes.
+func BenchmarkRun(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		x, _ := corpus(b, 2000)
+		ctx, stop := context.WithCancel(b.Context())
+		b.StartTimer()
+		go x.Run(ctx)
+		for x.left(b) > 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+		stop()
+	}
+}
+
+// BenchmarkBeside is how many messages a second are written, by those who wait for each, alone and beside an index that is far behind.
+func BenchmarkBeside(b *testing.B) {
+	for _, indexing := range []bool{false, true} {
+		b.Run(map[bool]string{false: "alone", true: "indexing"}[indexing], func(b *testing.B) {
+			x, _ := corpus(b, 40_000)
+			if err := x.db.Write(b.Context(), func(tx *store.Tx) error { _, err := tx.Exec(`INSERT INTO bodies (id) VALUES (5)`); return err }); err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			defer stop()
+			if indexing {
+				go x.Run(ctx)
+			}
+			const writers, lasts = 16, 5 * time.Second
+			var written atomic.Int64
+			var all sync.WaitGroup
+			from := time.Now()
+			for range writers {
+				all.Go(func() {
+					for time.Since(from) < lasts {
+						id := written.Add(1)
+						err := x.db.Write(ctx, func(tx *store.Tx) error {
+							_, err := tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, message_id, facts, evidence, structure)
+								VALUES (?, 'a', 7, '', '', 0, 0, 5, '', '', ?, '', '')`, 1_000_000+id, x.mails[1])
+							return err
+						})
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			b.ReportMetric(float64(written.Load())/time.Since(from).Seconds(), "writes/s")
+			b.ReportMetric(float64(40_000-x.left(b))/time.Since(from).Seconds(), "indexed/s")
+		})
+	}
+}
+
+// BenchmarkSearch indexes WAXWING_BENCH_MAILS mails (10,000) of about 1 KB and searches in them for three words.
+func BenchmarkSearch(b *testing.B) {
+	n := 10_000
+	if s := os.Getenv("WAXWING_BENCH_MAILS"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	x, vocabulary := corpus(b, n)
 	from := time.Now()
 	for {
 		k, err := x.Step(b.Context())
