@@ -180,7 +180,7 @@ func (r *run) match(k *call, keys []string, value string) bool {
 			ok = compare(value, key) == 0
 		}
 		if ok {
-			if k.has("matches") || k.has("regex") {
+			if (k.has("matches") || k.has("regex")) && k.name != "body" { // RFC 5173 §6
 				r.setGroups(value, groups, k.has("regex"))
 			}
 			return true

@@ -17,7 +17,8 @@ import (
 // TestPigeonhole holds what scripts do against sieve-test of Dovecot's Pigeonhole,
 // over generated pairs of script and message. Where the peer is known to be wrong,
 // nothing is generated: behind a "*" it compares with case ("aXB" does not match
-// "a*b", RFC 5228 §2.7.1).
+// "a*b", RFC 5228 §2.7.1); and fileinto :copy to a mailbox keeps the implicit keep though
+// fileinto :create to the same one follows (RFC 3894 §3).
 func TestPigeonhole(t *testing.T) {
 	peer, err := exec.LookPath("sieve-test")
 	if err != nil {
@@ -43,7 +44,7 @@ func TestPigeonhole(t *testing.T) {
 	conf := filepath.Join(dir, "dovecot.conf")
 	write(t, conf, fmt.Sprintf("mail_uid=%d\nmail_gid=%d\nfirst_valid_uid=1\nfirst_valid_gid=1\nmail_home=%s\nmail_location=mbox:%s/mail\nplugin {\n sieve_extensions = +editheader +vacation-seconds\n sieve_max_redirects = 4\n}\n", uid, gid, dir, dir))
 	for seed := range pairs {
-		g := &generator{r: rand.New(rand.NewPCG(uint64(seed), 1))}
+		g := &generator{r: rand.New(rand.NewPCG(uint64(seed), 1)), more: seed%2 == 1}
 		script, mail := g.script(), g.mail()
 		write(t, filepath.Join(dir, "s.sieve"), script)
 		write(t, filepath.Join(dir, "m.eml"), strings.ReplaceAll(mail, "\n", "\r\n"))
@@ -87,8 +88,18 @@ func ourActions(script, mail string) string {
 	}
 	m := parseMessage(mail)
 	m.Size = int64(len(strings.ReplaceAll(mail, "\n", "\r\n")))
+	_, body, _ := strings.Cut(mail, "\n\n")
+	body = strings.ReplaceAll(body, "\n", "\r\n")
+	m.Body = func(raw bool, types []string) []string {
+		if raw || slices.ContainsFunc(types, func(s string) bool { return s == "" || s == "text" || s == "text/plain" }) {
+			return []string{body}
+		}
+		return nil
+	}
 	env := testEnvironment()
 	env.Now = time.Now().UTC()
+	env.Mailbox = func(name string) bool { return name == "INBOX" } // the peer has no other
+	env.Duplicate = nil                                             // nor remembers it anything
 	actions, err := p.Run(m, env)
 	if err != nil {
 		return "error"
@@ -160,7 +171,10 @@ func peerActions(text string) string {
 
 // generator makes scripts and messages from a small vocabulary, so that tests
 // hold about as often as not.
-type generator struct{ r *rand.Rand }
+type generator struct {
+	r    *rand.Rand
+	more bool // with body, regex, mailbox and duplicate
+}
 
 func (g *generator) pick(words ...string) string { return words[g.r.IntN(len(words))] }
 
@@ -220,6 +234,9 @@ func (g *generator) test(depth int) string {
 		}
 		return "anyof(" + g.test(depth-1) + ", " + g.test(depth-1) + ")"
 	}
+	if g.more && g.r.IntN(3) == 0 {
+		return g.another()
+	}
 	keys := g.list(g.key)
 	switch g.r.IntN(11) {
 	case 0:
@@ -246,7 +263,34 @@ func (g *generator) test(depth int) string {
 	return "header " + g.matchType() + g.list(g.header) + " " + keys
 }
 
+// another is a test of one of the further extensions.
+func (g *generator) another() string {
+	switch g.r.IntN(6) {
+	case 0:
+		return "mailboxexists " + g.list(func() string { return g.pick("INBOX", "INBOX", "Nowhere", "Work/x") })
+	case 1:
+		return "duplicate " + g.pick("", ":handle \"h\" ", ":last ") + g.pick("", `:header "X-A" `, `:uniqueid "${v}u" `) + g.pick("", ":seconds 60 ")
+	case 2:
+		return "header :regex " + g.pick("", `:comparator "i;octet" `) + g.list(g.header) + " " + g.list(g.pattern)
+	case 3:
+		return "address :regex " + g.pick(":all ", ":localpart ", ":domain ") + g.list(func() string { return g.pick("from", "to") }) + " " + g.list(g.pattern)
+	}
+	how := g.pick(":contains ", ":contains ", ":is ", ":matches ", `:contains :comparator "i;octet" `, `:count "ge" :comparator "i;ascii-numeric" `)
+	return "body " + g.pick("", ":raw ", ":text ", `:content "text" `, `:content "text/plain" `, `:content "image" `, `:content ["audio", ""] `) + how +
+		g.list(func() string {
+			return g.pick("0123", "678", "FOX", "fox", "1", "*fox*", "0*", "", "fo?", "zebra", "quick fox\r\n", "0123456789012345678\r\n")
+		})
+}
+
+// pattern is a regular expression that means the same to both, also what its groups stand for.
+func (g *generator) pattern() string {
+	return g.pick("^a", "b$", "^[ab]+$", "(a|x)(.*)", "^$", "[0-9]+", "^(.)b", "x@(example)[.]org", "a{2}", "^joe[+](.*)@", "A", "ne+ws", "(", "[a")
+}
+
 func (g *generator) command(depth int) string {
+	if g.more && g.r.IntN(12) == 0 {
+		return "fileinto :create " + g.quoted(g.pick("New", "${1}z")) + ";"
+	}
 	switch g.r.IntN(14) {
 	case 0:
 		return "keep;"
@@ -292,6 +336,9 @@ func (g *generator) block(depth int) string {
 
 func (g *generator) script() string {
 	s := `require ["fileinto","envelope","imap4flags","variables","relational","subaddress","copy","date","index","vacation","editheader","comparator-i;ascii-numeric"];` + "\n"
+	if g.more {
+		s += `require ["body","regex","mailbox","duplicate"];` + "\n"
+	}
 	for range 1 + g.r.IntN(5) {
 		s += g.command(2) + "\n"
 	}
@@ -303,5 +350,9 @@ func (g *generator) mail() string {
 	for range g.r.IntN(5) {
 		s += g.pick("X-A", "X-B", "X-C") + ": " + g.pick("a", "b", "ab", "a b", "10", "9", "007", "axb", "x@example.org") + "\n"
 	}
-	return s + "\n" + strings.Repeat("0123456789012345678\n", g.r.IntN(10))
+	s += "\n" + strings.Repeat("0123456789012345678\n", g.r.IntN(10))
+	if g.more {
+		s += g.pick("", "quick fox\n", "fox\n", "Fox\n")
+	}
+	return s
 }

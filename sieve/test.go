@@ -266,7 +266,7 @@ func (r *run) bodyValues(k *call) []string {
 	for _, t := range texts {
 		r.spend(1 + len(t)/64)
 	}
-	if k.has("matches") || k.has("regex") { // RFC 5173 §6: no match variables from bodies of any size
+	if k.has("matches") || k.has("regex") { // their cost grows with the value
 		for i := range texts {
 			texts[i] = foreign.Cut(texts[i], maxString)
 		}

@@ -78,6 +78,8 @@ type Forward struct {
 	// Text is a message of our own that goes out in place of the one that came: what an account's
 	// script answers or tells. Nil: the one that came goes on.
 	Text []byte `json:",omitempty"`
+	// Once is the key of the Memory that keeps it from being sent twice; "": nothing does.
+	Once string `json:",omitempty"`
 	// Header goes on in place of the message's own header, whose octets are the first Replaced; a
 	// script has changed it. Nil: the message goes on as it came.
 	Header   []byte `json:",omitempty"`

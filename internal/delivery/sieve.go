@@ -1,8 +1,10 @@
 package delivery
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +29,26 @@ type Memory struct {
 	Account   string
 	Key       string
 	Until     time.Time
+	// Once, where it is not zero, is when nothing of this key was in mind. If something is by the time that the
+	// recipient is settled, what goes on with this key (Forward.Once) has gone already, and does not go again.
+	Once time.Time `json:",omitzero"`
+}
+
+// DoneError says that something of a Memory's key has come to mind since it was looked up.
+type DoneError struct{ Account, Key string }
+
+func (e *DoneError) Error() string {
+	return "account " + e.Account + " has answered or told the same meanwhile"
+}
+
+// Without leaves out what was to be done once and was done meanwhile.
+func (r *Result) Without(e *DoneError) {
+	for _, m := range r.Memories {
+		if m.Account == e.Account && m.Key == e.Key {
+			r.Forwards = slices.DeleteFunc(slices.Clone(r.Forwards), func(f Forward) bool { return f.Once == m.Key && f.Recipient == m.Recipient })
+		}
+	}
+	r.Memories = slices.DeleteFunc(slices.Clone(r.Memories), func(m Memory) bool { return m.Account == e.Account && m.Key == e.Key })
 }
 
 // Content is what goes on, of a message that came as original.
@@ -112,7 +134,7 @@ func (r *Result) RefusedByScript() *smtp.Reply {
 	return smtp.NewReply(550, first.Enhanced, "%s", text)
 }
 
-// Settled are the memories of recipients that are delivered.
+// Settled are the memories of recipients that are delivered, in the order in which their rows are locked.
 func (r *Result) Settled() []Memory {
 	if len(r.Memories) == 0 {
 		return nil
@@ -127,5 +149,8 @@ func (r *Result) Settled() []Memory {
 			out = append(out, m)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Memory) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Key, b.Key))
+	})
 	return out
 }

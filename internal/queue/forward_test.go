@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/reason"
 	"waxwing/internal/spool"
+	"waxwing/internal/store"
 	"waxwing/internal/transport"
 )
 
@@ -35,6 +36,31 @@ func forwarding(t *testing.T, w *world, outside ...string) *mailboxes.Store {
 	w.Mailboxes, w.Local = &mailboxes.Store{DB: w.Store}, &transport.Local{Accounts: acc, Aliases: acc}
 	w.IsLocal = func(ctx context.Context, d delivery.RecipientDomain) (bool, error) { return acc.IsHosted(ctx, d.Name) }
 	return w.Mailboxes
+}
+
+// TestForwardOnce (SIV-1): what another attempt has done meanwhile is left out, and the rest is settled.
+func TestForwardOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		boxes := forwarding(t, w, "ok@far.test")
+		w.Local.(*transport.Local).Sieve = func(_ context.Context, _ *delivery.Job, c delivery.Copy, _ delivery.Content) (*delivery.Sifted, error) {
+			return &delivery.Sifted{Copies: []delivery.Copy{c}, Memories: []delivery.Memory{{Recipient: c.Recipient, Account: "joe", Key: "k", Once: w.Now()}},
+				Forwards: []delivery.Forward{{Recipient: c.Recipient, To: []string{"twice@far.test"}, Text: []byte(text), Once: "k"}, {Recipient: c.Recipient, To: []string{"other@far.test"}}}}, nil
+		}
+		w.Record = func(_ *store.Tx, _ *delivery.Job, res *delivery.Result) error {
+			if len(res.Memories) > 0 {
+				return &delivery.DoneError{Account: "joe", Key: "k"}
+			}
+			return nil
+		}
+		w.enqueue(mail(t, "joe@here.test"))
+		for range 4 {
+			w.step()
+		}
+		list, err := boxes.List(t.Context(), "joe", mailbox.Inbox, 10)
+		if jobs := w.tr.seen(); err != nil || len(list) != 1 || len(jobs) != 1 || jobs[0].Recipients[0].Address != "other@far.test" {
+			t.Errorf("%d messages in the mailbox, %+v went on, %v\n%s", len(list), jobs, err, w.log)
+		}
+	})
 }
 
 // TestForward (ACC-1, INB-8): members here have the message in their mailboxes, those elsewhere

@@ -268,6 +268,7 @@ func (s *settlement) mend(err error) bool {
 	var lost *lostError
 	var hook *hookError
 	var refused *mailboxError
+	var done *delivery.DoneError
 	log := s.q.Log.With(append(s.job.attrs(), "error", err)...)
 	switch {
 	case errors.As(err, &lost):
@@ -283,6 +284,8 @@ func (s *settlement) mend(err error) bool {
 					Word: reason.MailboxError, Text: "the mailbox could not be written"}
 			}
 		}
+	case errors.As(err, &done):
+		s.res.Without(done)
 	case errors.As(err, &hook) && s.hookErrors < hookTries:
 		if s.hookErrors++; s.hookErrors < hookTries {
 			return false // it may have been the store

@@ -42,12 +42,28 @@ func (s *Store) Remembers(ctx context.Context, account, key string) (bool, error
 }
 
 // Record keeps in mind what scripts want, of recipients that are being settled as delivered, in
-// the transaction that settles them.
+// the transaction that settles them. The error is a *delivery.DoneError where what was to be done once has been done
+// meanwhile: two messages of one sender came at the same moment.
 func Record(tx *store.Tx, res *delivery.Result) error {
+	const keep = `INSERT INTO sieve_memory (account, what, until) SELECT name, ?, ? FROM accounts WHERE name = ?
+		ON CONFLICT (account, what) DO UPDATE SET until = excluded.until`
+	var last delivery.Memory
 	for _, m := range res.Settled() {
-		if _, err := tx.Exec(`INSERT INTO sieve_memory (account, what, until) SELECT name, ?, ? FROM accounts WHERE name = ?
-			ON CONFLICT (account, what) DO UPDATE SET until = excluded.until`, m.Key, store.Time(m.Until), m.Account); err != nil {
+		if m.Account == last.Account && m.Key == last.Key {
+			continue // the account has the message by two addresses
+		}
+		if last = m; m.Once.IsZero() {
+			if _, err := tx.Exec(keep, m.Key, store.Time(m.Until), m.Account); err != nil {
+				return err
+			}
+			continue
+		}
+		n, err := tx.Exec(keep+` WHERE sieve_memory.until <= ?`, m.Key, store.Time(m.Until), m.Account, store.Time(m.Once))
+		if err != nil {
 			return err
+		}
+		if n == 0 { // also where the account is gone: then nobody is to be answered either
+			return &delivery.DoneError{Account: m.Account, Key: m.Key}
 		}
 	}
 	return nil

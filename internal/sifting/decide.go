@@ -31,6 +31,7 @@ type decision struct {
 	notices   []sieve.Notify
 	memories  []delivery.Memory
 	refused   string
+	stays     string // why the message is not redirected, though the script says so; "": it is, or does not
 }
 
 // redirect is one address that the message goes on to.
@@ -83,13 +84,14 @@ func decide(actions []sieve.Action, s situation) decision {
 		}
 	}
 	if why := s.stays(); why != "" && len(d.redirects) > 0 {
-		d.redirects = nil
+		d.redirects, d.stays = nil, why
 		d.keep(s)
 	}
 	return d
 }
 
-// stays is why a message is not redirected, whatever the script says; "": it may be.
+// stays is why a message is not redirected, whatever the script says; "": it may be. Junk is not passed on in the
+// account's name: whoever gets it would take this server for its source, and soon refuse all of its mail (SIV-3).
 func (s *situation) stays() string {
 	h := s.mail.header
 	switch {
@@ -134,6 +136,9 @@ func (d *decision) words() string {
 	}
 	if d.refused != "" {
 		out = append(out, "refused")
+	}
+	if d.stays != "" {
+		out = append(out, "not redirected: "+d.stays)
 	}
 	if len(out) == 0 {
 		return "discarded"

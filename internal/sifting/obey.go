@@ -32,6 +32,7 @@ func (p *pass) obey(ctx context.Context, d decision) (*delivery.Sifted, error) {
 			d.redirects = slices.DeleteFunc(slices.Clone(d.redirects), func(o redirect) bool { return o.to == r.to })
 			d.copies = out.Copies
 			d.keep(p.situation(ctx))
+			d.stays = why
 			out.Copies = d.copies
 		}
 	}
@@ -147,7 +148,7 @@ func (p *pass) vacation(ctx context.Context, out *delivery.Sifted, v *sieve.Vaca
 		Text: v.Reason, MIME: v.MIME, Submitted: "auto-replied"}
 	m.InReplyTo, m.References = autoreply.References(p.mail.header)
 	p.send(ctx, out, m, sender.String())
-	out.Memories = append(out.Memories, delivery.Memory{Recipient: p.copy.Recipient, Account: p.copy.Account, Key: key, Until: p.now.Add(v.Period)})
+	p.once(out, key, v.Period)
 	return autoreply.Answer
 }
 
@@ -223,6 +224,12 @@ func (p *pass) send(ctx context.Context, out *delivery.Sifted, m autoreply.Mail,
 	out.Forwards = append(out.Forwards, delivery.Forward{Recipient: p.copy.Recipient, To: []string{to}, Notify: delivery.NotifyNever, Text: text})
 }
 
+// once keeps the last message of our own from being sent again for a while, also for one that comes at the same moment.
+func (p *pass) once(out *delivery.Sifted, key string, period time.Duration) {
+	out.Forwards[len(out.Forwards)-1].Once = key
+	out.Memories = append(out.Memories, delivery.Memory{Recipient: p.copy.Recipient, Account: p.copy.Account, Key: key, Until: p.now.Add(period), Once: p.now})
+}
+
 // failed leaves the message where it was to be, and tells the account once a day (SIV-3).
 func (p *pass) failed(ctx context.Context, script string, fault error) (*delivery.Sifted, error) {
 	out := &delivery.Sifted{Copies: []delivery.Copy{p.copy}, Text: "the account's script failed: " + foreign.Clip(fault.Error(), 200)}
@@ -240,6 +247,6 @@ func (p *pass) failed(ctx context.Context, script string, fault error) (*deliver
 		"You are told this once a day; until the script is mended, messages that make it fail are kept.\n", script, fault,
 		foreign.Clip(message.DecodeWords(p.mail.header.Get("From")), 200), foreign.Clip(message.DecodeWords(p.mail.header.Get("Subject")), 200))
 	p.send(ctx, out, autoreply.Mail{From: message.EncodePhrase("Mail filter") + " <" + to + ">", To: to, Subject: "Your mail filter failed", Text: text, Submitted: "auto-generated"}, to)
-	out.Memories = append(out.Memories, delivery.Memory{Recipient: p.copy.Recipient, Account: p.copy.Account, Key: key, Until: p.now.Add(24 * time.Hour)})
+	p.once(out, key, 24*time.Hour)
 	return out, nil
 }

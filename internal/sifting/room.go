@@ -36,6 +36,8 @@ type Room struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 	Guard    *guard.Guard
+
+	kept kept
 }
 
 // Sift runs the account's script on the message of which it is to get a copy; nil: it has none. A
@@ -50,11 +52,37 @@ func (r *Room) Sift(ctx context.Context, job *delivery.Job, c delivery.Copy, con
 	if err != nil {
 		return nil, err
 	}
-	actions, err := p.run(ctx, lib)
-	if err != nil {
-		return p.failed(ctx, lib.Active, err)
+	a := p.answer(ctx, lib)
+	if a.fault != nil {
+		return p.failed(ctx, a.script, a.fault)
 	}
-	return p.obey(ctx, decide(actions, p.situation(ctx)))
+	return p.obey(ctx, a.decision)
+}
+
+// answer is what the script says: by running it, or as it said when the message came in. A message that is
+// only looked at on its way in has no lease.
+func (p *pass) answer(ctx context.Context, lib *scripts.Library) answer {
+	k, known := about(p.job, p.copy)
+	if known && p.job.Lease != nil {
+		if a, ok := p.kept.take(k); ok {
+			return a
+		}
+	}
+	a := answer{script: lib.Active}
+	actions, err := p.run(ctx, lib)
+	if a.fault = err; err == nil {
+		a.decision = decide(actions, p.situation(ctx))
+	}
+	if known && p.job.Lease == nil && p.err == nil && (len(p.job.Recipients) > 1 || !a.settlesOnArrival()) {
+		p.kept.put(k, a)
+	}
+	return a
+}
+
+// settlesOnArrival: there is a copy, and nothing that may go on.
+func (a *answer) settlesOnArrival() bool {
+	d := &a.decision
+	return a.fault == nil && len(d.copies) > 0 && len(d.redirects)+len(d.notices) == 0 && d.vacation == nil
 }
 
 // pass is one run of a script.

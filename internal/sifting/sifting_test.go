@@ -2,6 +2,7 @@ package sifting_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -152,6 +153,8 @@ func TestSift(t *testing.T) {
 			{`redirect "bob@far.test";`, plain, "forward bob@far.test", nil},
 			{`redirect :copy "bob@far.test";`, plain, "copy INBOX; forward bob@far.test", nil},
 			{`redirect "bob@far.test";`, plain, "copy Junk", junk},
+			{`redirect :copy "bob@far.test"; fileinto "Lists";`, plain, "copy Lists", junk},
+			{`redirect "bob@far.test"; vacation "gone";`, plain, "copy Junk", junk},
 			{`redirect "bob@far.test";`, "Delivered-To: joe@here.test\r\n" + plain, "copy INBOX", nil},
 			{`reject "Not  me,` + "\n" + `please";`, plain, "refused Not me, please", nil},
 			{`vacation "gone";`, plain, "copy INBOX; own ann@far.test", nil},
@@ -211,6 +214,79 @@ func TestVacation(t *testing.T) {
 			t.Errorf("after the period: %s", later)
 		}
 	})
+}
+
+// SIV-1: of two messages of one sender at the same moment, one is answered, by whichever is settled first.
+func TestVacationAtOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		w := newWorld(t, db)
+		first := w.run(`require "vacation"; vacation "gone";`, plain)
+		second := w.again(plain)
+		results := []*delivery.Result{}
+		for _, s := range []*delivery.Sifted{first, second} {
+			results = append(results, &delivery.Result{Recipients: []delivery.RecipientResult{{ID: 1, Outcome: delivery.Delivered}},
+				Memories: append(s.Memories, delivery.Memory{Recipient: 1, Account: "joe", Key: "other", Until: w.clock.Add(time.Hour)}), Forwards: append(s.Forwards, delivery.Forward{Recipient: 1, To: []string{"x@y.test"}})})
+		}
+		record := func(res *delivery.Result) error {
+			return w.db.Write(t.Context(), func(tx *store.Tx) error { return scripts.Record(tx, res) })
+		}
+		errs := make(chan error, 2)
+		for _, res := range results {
+			go func() { errs <- record(res) }()
+		}
+		a, b := <-errs, <-errs
+		var done *delivery.DoneError
+		if (a == nil) == (b == nil) || !errors.As(errors.Join(a, b), &done) {
+			t.Fatalf("%v, %v", a, b)
+		}
+		for _, res := range results {
+			if res.Without(done); len(res.Forwards) != 1 || res.Forwards[0].Once != "" || len(res.Memories) != 1 {
+				t.Errorf("what is left: %+v, %+v", res.Forwards, res.Memories)
+			}
+			must(t, record(res))
+		}
+		// One message that reaches the account by two addresses is answered for both.
+		w.clock = w.clock.Add(30 * 24 * time.Hour)
+		twice := w.again(plain)
+		res := &delivery.Result{Recipients: []delivery.RecipientResult{{ID: 1, Outcome: delivery.Delivered}}, Memories: append(twice.Memories, twice.Memories...)}
+		must(t, record(res))
+	})
+}
+
+// SIV-1: a script runs once for a message, also where what it says is done by the queue later.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Open(t))
+	asked := 0
+	w.Boxes = func(context.Context, string) ([]sifting.Box, error) {
+		asked++
+		return []sifting.Box{{Name: "INBOX"}}, nil
+	}
+	arriving := func(j *delivery.Job) { j.Lease = nil }
+	for script, want := range map[string]struct {
+		says string
+		runs int
+	}{
+		`discard;`:                      {"", 1},
+		`redirect "bob@far.test";`:      {"forward bob@far.test", 1},
+		`vacation "gone";`:              {"copy INBOX; own ann@far.test", 1},
+		`notify "mailto:bob@far.test";`: {"copy INBOX; own bob@far.test", 1},
+		`include "none";`:               {"copy INBOX; own joe@here.test", 1},
+		`fileinto "INBOX";`:             {"copy INBOX", 2}, // settled on arrival: nothing is kept
+	} {
+		asked = 0
+		script = `require ["mailbox","vacation","enotify","include","fileinto"]; if mailboxexists "INBOX" {` + script + `}`
+		if got := describe(w.run(script, plain, arriving)); got != want.says {
+			t.Errorf("%s on arrival: %s", script, got)
+		}
+		if got := describe(w.again(plain)); got != want.says || asked != want.runs {
+			t.Errorf("%s: %s, %d runs", script, got, asked)
+		}
+		if w.again(plain); asked != want.runs+1 {
+			t.Errorf("%s: in a second attempt of the queue, it has run %d times", script, asked)
+		}
+	}
 }
 
 // SIV-1: duplicate remembers what was settled.
@@ -316,5 +392,10 @@ It would
   send it on to bob@far.test, with the sender <SRS0=`
 	if got := report.String(); !strings.HasPrefix(got, want) || !strings.Contains(got, "answer it: ann@far.test") {
 		t.Errorf("%s", got)
+	}
+	report, err = w.Try(t.Context(), sifting.Trial{Account: "joe", From: "ann@far.test", To: "joe@here.test", Content: delivery.Bytes(plain), Junk: true, Script: `redirect "bob@far.test";`})
+	must(t, err)
+	if got := strings.Join(report.Does, "; "); !strings.HasPrefix(got, "not send it on: it is junk; file it into Junk") { // SIV-3
+		t.Errorf("junk: %s", got)
 	}
 }

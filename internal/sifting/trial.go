@@ -92,6 +92,9 @@ func (p *pass) tell(ctx context.Context, out *Report, d decision) error {
 	if d.refused != "" {
 		does("refuse the message: %s", d.refused)
 	}
+	if d.stays != "" {
+		does("not send it on: %s", d.stays)
+	}
 	s, err := p.obey(ctx, decision{copies: d.copies, redirects: d.redirects, notices: d.notices})
 	if err != nil {
 		return err
