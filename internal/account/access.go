@@ -38,6 +38,7 @@ type Access struct {
 	AppOnly  bool           `json:"app_passwords_only"` // its own password logs nobody in
 	Networks []netip.Prefix `json:"networks"`           // from which it logs in, masked; empty: from all
 	Send     Sending        `json:"send"`
+	Admin    bool           `json:"admin"` // it may administer the server on pages
 }
 
 // Sending is to whom an account may send.
@@ -58,7 +59,7 @@ func (a Access) LogIn(p Proven) reason.Word {
 		return reason.AppPasswordExpired
 	case p.By == ByApp && !slices.Contains(p.App.Protocols, p.Protocol):
 		return reason.AppPasswordProtocol
-	case p.By == ByPassword && a.AppOnly:
+	case p.By == ByPassword && a.AppOnly && p.Protocol != Web:
 		return reason.AppPasswordNeeded
 	case len(a.Networks) > 0 && !slices.ContainsFunc(a.Networks, func(n netip.Prefix) bool { return n.Contains(p.From.Unmap()) }):
 		return reason.LoginNetwork
@@ -127,7 +128,7 @@ type NamedAccess struct {
 
 // AccessListing is how they are listed for people.
 func AccessListing() text.List[NamedAccess] {
-	return text.List[NamedAccess]{Columns: text.Columns("ACCOUNT|SENDS TO|OWN PASSWORD|FROM"), Cells: func(a *NamedAccess) []any {
-		return []any{a.Account, cmp.Or(string(a.Send), "anywhere"), map[bool]string{false: "logs in", true: "does not log in"}[a.AppOnly], cmp.Or(JoinNetworks(a.Networks), "anywhere")}
+	return text.List[NamedAccess]{Columns: text.Columns("ACCOUNT|SENDS TO|OWN PASSWORD|FROM|ADMIN"), Cells: func(a *NamedAccess) []any {
+		return []any{a.Account, cmp.Or(string(a.Send), "anywhere"), map[bool]string{false: "logs in", true: "does not log in"}[a.AppOnly], cmp.Or(JoinNetworks(a.Networks), "anywhere"), map[bool]string{false: "no", true: "yes"}[a.Admin]}
 	}}
 }

@@ -24,6 +24,10 @@ const (
 	JMAP Protocol = "jmap"
 )
 
+// Web is a page that a person has typed a password into. App passwords are for programs, and let
+// nobody in there; the account's own one does always.
+const Web Protocol = "web"
+
 // Protocols are all of them.
 func Protocols() []Protocol { return []Protocol{SMTP, IMAP, JMAP} }
 

@@ -32,7 +32,7 @@ func (s *Store) ChangeAccess(ctx context.Context, name string, change func(accou
 // Access is Store.Access.
 func (w Within) Access(name string) (a account.Access, err error) {
 	var networks string
-	err = w.tx.Row(`SELECT app_only, networks, send FROM accounts WHERE name = ?`, name).Scan(&a.AppOnly, &networks, &a.Send)
+	err = w.tx.Row(`SELECT app_only, networks, send, admin FROM accounts WHERE name = ?`, name).Scan(&a.AppOnly, &networks, &a.Send, &a.Admin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil
 	}
@@ -47,6 +47,6 @@ func (w Within) Access(name string) (a account.Access, err error) {
 
 // SetAccess replaces what an account may do; ErrNoSuchAccount.
 func (w Within) SetAccess(name string, a account.Access) error {
-	return w.set(ErrNoSuchAccount, "account "+name, `UPDATE accounts SET app_only = ?, networks = ?, send = ? WHERE name = ?`,
-		a.AppOnly, account.JoinNetworks(a.Networks), a.Send, name)
+	return w.set(ErrNoSuchAccount, "account "+name, `UPDATE accounts SET app_only = ?, networks = ?, send = ?, admin = ? WHERE name = ?`,
+		a.AppOnly, account.JoinNetworks(a.Networks), a.Send, a.Admin, name)
 }

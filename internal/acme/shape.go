@@ -2,9 +2,11 @@ package acme
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"waxwing/internal/health"
 	"waxwing/internal/hostkeys"
 	"waxwing/internal/keystage"
 	"waxwing/internal/renewal"
@@ -22,6 +24,24 @@ type Row struct {
 	Failures int           `json:"failures,omitempty"`
 	Error    string        `json:"error,omitempty"` // of the last attempt
 	Alert    renewal.Alert `json:"alert,omitempty"`
+}
+
+// Issued are the certificates that are shown to clients, as package health looks at them; none
+// where no authority is asked.
+func (s *Service) Issued(ctx context.Context) (out []health.Certificate, err error) {
+	if s.CA == nil {
+		return nil, nil
+	}
+	rows, err := s.Rows(ctx)
+	if errors.Is(err, ErrNoKeys) {
+		return nil, nil
+	}
+	for _, r := range rows {
+		if r.State == "issued" {
+			out = append(out, health.Certificate{Of: r.Name + " (" + r.Key + ")", Ends: r.Until, Span: 6 * r.Until.Sub(r.RenewAt)})
+		}
+	}
+	return out, err
 }
 
 // Rows lists the certificates that there should be.

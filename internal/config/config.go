@@ -75,12 +75,13 @@ const (
 	IMAP        Kind = "imap"
 	IMAPS       Kind = "imaps"
 	ManageSieve Kind = "managesieve"
+	Admin       Kind = "admin"
 )
 
 // Listen is one listener.
 type Listen struct {
 	Address        netip.AddrPort `toml:"address" required:"unless socket" example:"[::]:25" doc:"IP address and port; needed but where there is a socket. \"0.0.0.0\" is every IPv4 address and no IPv6 one; \"[::]\", or the port alone as in \":25\", every address of both families."`
-	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions imap imaps managesieve http https metrics lmtp" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"imap\" (mail programs that read mailboxes, STARTTLS, port 143), \"imaps\" (the same with TLS from the start, port 993), \"managesieve\" (programs that edit the scripts which sort mail, STARTTLS, port 4190), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address), \"lmtp\" (RFC 2033: a program of yours hands over mail for mailboxes here, which it has checked itself; a loopback or private address, and not port 25)."`
+	Kind           Kind           `toml:"kind" required:"true" oneof:"mx submission submissions imap imaps managesieve http https metrics lmtp admin" example:"mx" doc:"What is spoken there: \"mx\" (mail from other servers, port 25), \"submission\" (mail from users, STARTTLS, port 587), \"submissions\" (the same with TLS from the start, port 465), \"imap\" (mail programs that read mailboxes, STARTTLS, port 143), \"imaps\" (the same with TLS from the start, port 993), \"managesieve\" (programs that edit the scripts which sort mail, STARTTLS, port 4190), \"https\" (TLS reports that others post to /tlsrpt, and the MTA-STS policies of hosted domains, port 443), \"metrics\" (Prometheus, without TLS: use a loopback address), \"lmtp\" (RFC 2033: a program of yours hands over mail for mailboxes here, which it has checked itself; a loopback or private address, and not port 25), \"admin\" (the pages of those who run the server, without TLS: a loopback address)."`
 	Socket         string         `toml:"socket" example:"/run/waxwing/lmtp.sock" doc:"Path of a unix socket in place of address, for kind lmtp. Empty: none."`
 	SocketMode     string         `toml:"socket_mode" example:"0660" doc:"Mode of the socket, as chmod writes it: who may write to it can hand in mail. Empty: 0660."`
 	SocketOwner    string         `toml:"socket_owner" example:":postfix" doc:"Whose the socket is: user, user:group or :group, by name or number. To another user only root can give it, to a group who is a member of it. Empty: who runs the server."`

@@ -191,7 +191,10 @@ func (c *Config) validateListen(d *decoder) {
 		if a := l.Address.Addr(); l.Kind == LMTP && (!a.IsLoopback() && !a.IsPrivate() || l.Address.Port() == 25) {
 			d.fault(key+".address", "LMTP is for programs of yours: a loopback or private address, and not port 25 (RFC 2033, section 5)")
 		}
-		if l.Kind != MX && l.Kind != LMTP && l.Kind != Metrics && l.Kind != HTTP && l.Kind != "" && !c.HasTLS() && l.CertFile == "" {
+		if l.Kind == Admin && (!l.Address.Addr().IsLoopback() || len(l.ProxyFrom) > 0) {
+			d.fault(key+".address", "the admin pages are served without TLS, and ask for a password alone: a loopback address, such as 127.0.0.1:8080, and no proxy_from")
+		}
+		if l.Kind != MX && l.Kind != LMTP && l.Kind != Metrics && l.Kind != HTTP && l.Kind != Admin && l.Kind != "" && !c.HasTLS() && l.CertFile == "" {
 			d.fault(key+".kind", "%s needs a certificate: set directory in [acme], or cert_file and key_file in [tls]", l.Kind)
 		}
 	}

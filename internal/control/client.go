@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"waxwing/internal/desk"
 	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
 	"waxwing/internal/spool"
@@ -26,7 +27,7 @@ type Client struct {
 	http  *http.Client
 }
 
-var _ Desk = (*Client)(nil)
+var _ desk.Desk = (*Client)(nil)
 
 // helloTimeout bounds the first exchange. A server that serves answers at once.
 const helloTimeout = 10 * time.Second
@@ -81,7 +82,7 @@ func (c *Client) Closed(ctx context.Context, limit int) ([]spool.Closed, error) 
 }
 
 // Act changes the queue.
-func (c *Client) Act(ctx context.Context, a Action) (queue.Changed, error) {
+func (c *Client) Act(ctx context.Context, a desk.Action) (queue.Changed, error) {
 	return ask[queue.Changed](ctx, c, "queue/act", a)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/desk"
 	"waxwing/internal/guard"
 	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
@@ -25,26 +26,26 @@ import (
 	"waxwing/internal/store/storetest"
 )
 
-// desk is a Desk that remembers what it was asked.
-type desk struct {
-	Desk   // what is not overridden panics
-	filter spool.Filter
-	send   outbox.SendOptions
-	action Action
-	err    error
-	block  chan struct{}
+// scripted is a Desk that remembers what it was asked.
+type scripted struct {
+	desk.Desk // what is not overridden panics
+	filter    spool.Filter
+	send      outbox.SendOptions
+	action    desk.Action
+	err       error
+	block     chan struct{}
 }
 
-func (d *desk) List(_ context.Context, f spool.Filter) ([]spool.Item, error) {
+func (d *scripted) List(_ context.Context, f spool.Filter) ([]spool.Item, error) {
 	d.filter = f
 	return []spool.Item{item()}, d.err
 }
 
-func (d *desk) Show(_ context.Context, id int64) (spool.Shown, error) {
+func (d *scripted) Show(_ context.Context, id int64) (spool.Shown, error) {
 	return spool.Shown{Envelope: delivery.Envelope{ID: id}, Attempts: []spool.Attempt{{ID: 3, Started: time.Unix(5, 0).UTC()}}}, d.err
 }
 
-func (d *desk) Count(ctx context.Context) (map[spool.State]int, error) {
+func (d *scripted) Count(ctx context.Context) (map[spool.State]int, error) {
 	if d.block != nil {
 		d.block <- struct{}{}
 		<-ctx.Done()
@@ -53,16 +54,16 @@ func (d *desk) Count(ctx context.Context) (map[spool.State]int, error) {
 	return map[spool.State]int{spool.Waiting: 2, spool.Failed: 1}, d.err
 }
 
-func (d *desk) Closed(_ context.Context, limit int) ([]spool.Closed, error) {
+func (d *scripted) Closed(_ context.Context, limit int) ([]spool.Closed, error) {
 	return []spool.Closed{{Transport: "office", Until: time.Unix(7, 0).UTC(), Failures: limit}}, d.err
 }
 
-func (d *desk) Act(_ context.Context, a Action) (queue.Changed, error) {
+func (d *scripted) Act(_ context.Context, a desk.Action) (queue.Changed, error) {
 	d.action = a
 	return queue.Changed{Done: 3, Busy: 1}, d.err
 }
 
-func (d *desk) SendReports(_ context.Context, _ string, o outbox.SendOptions) (outbox.Summary, error) {
+func (d *scripted) SendReports(_ context.Context, _ string, o outbox.SendOptions) (outbox.Summary, error) {
 	d.send = o
 	return outbox.Summary{Day: "2026-01-31", Made: []outbox.Settled{{PolicyDomain: "a.test", Text: []byte("{}")}}}, d.err
 }
@@ -77,12 +78,12 @@ func item() spool.Item {
 	}
 }
 
-func serve(t *testing.T, d Desk) string {
+func serve(t *testing.T, d desk.Desk) string {
 	t.Helper()
 	return serveGuarded(t, d, nil)
 }
 
-func serveGuarded(t *testing.T, d Desk, g *guard.Guard) string {
+func serveGuarded(t *testing.T, d desk.Desk, g *guard.Guard) string {
 	t.Helper()
 	return serveAll(t, &Server{Desk: d, Program: "1.2.3", Guard: g})
 }
@@ -90,7 +91,7 @@ func serveGuarded(t *testing.T, d Desk, g *guard.Guard) string {
 // serveRunning serves what only a server that runs can be asked.
 func serveRunning(t *testing.T, r *Running) string {
 	t.Helper()
-	return serveAll(t, &Server{Desk: &desk{}, Running: r, Program: "1.2.3"})
+	return serveAll(t, &Server{Desk: &scripted{}, Running: r, Program: "1.2.3"})
 }
 
 func serveAll(t *testing.T, srv *Server) string {
@@ -119,7 +120,7 @@ func serveAll(t *testing.T, srv *Server) string {
 // What goes over the socket comes out as it was.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	d := &desk{}
+	d := &scripted{}
 	c, err := Dial(t.Context(), serve(t, d))
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("%v %v", shut, err)
 	}
 	need, purpose := delivery.TLSOptional, delivery.Mail
-	act := Action{Verb: SetTLS, Why: "so", Need: delivery.RequireTLS, Transport: "x", Filter: spool.Filter{Need: &need, Purpose: &purpose,
+	act := desk.Action{Verb: desk.SetTLS, Why: "so", Need: delivery.RequireTLS, Transport: "x", Filter: spool.Filter{Need: &need, Purpose: &purpose,
 		Accepted: spool.Period{From: time.Unix(1, 0).UTC(), Before: time.Unix(2, 0).UTC()}, SenderDomain: "a.test", Word: "w", Host: "h", Transport: "t"}}
 	if ch, err := c.Act(t.Context(), act); err != nil || ch.Done != 3 || ch.Busy != 1 || !reflect.DeepEqual(d.action, act) {
 		t.Errorf("%+v %v, action %+v", ch, err, d.action)
@@ -161,7 +162,7 @@ func TestRoundTrip(t *testing.T) {
 // Errors keep their text, and those that callers look for their identity.
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	d := &desk{err: spool.ErrNoSuchMessage}
+	d := &scripted{err: spool.ErrNoSuchMessage}
 	c, err := Dial(t.Context(), serve(t, d))
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +221,7 @@ func TestNotRunning(t *testing.T) {
 
 func TestOneServer(t *testing.T) {
 	t.Parallel()
-	dir := serve(t, &desk{})
+	dir := serve(t, &scripted{})
 	if _, err := Listen(dir); !errors.Is(err, ErrRunning) {
 		t.Errorf("%v", err)
 	}
@@ -241,7 +242,7 @@ func TestLongPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	go func() { (&Server{Desk: &desk{}}).Serve(t.Context(), l) }()
+	go func() { (&Server{Desk: &scripted{}}).Serve(t.Context(), l) }()
 	if _, err := Dial(t.Context(), dir); err != nil {
 		t.Error(err)
 	}
@@ -266,7 +267,7 @@ func TestMismatch(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	// And the other way round: a client of another version is told so.
-	c, err := Dial(t.Context(), serve(t, &desk{}))
+	c, err := Dial(t.Context(), serve(t, &scripted{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +298,7 @@ func TestAdmit(t *testing.T) {
 		}
 	}
 	// The kernel tells who it is.
-	a := serve(t, &desk{})
+	a := serve(t, &scripted{})
 	c, err := dial(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +315,7 @@ func TestAdmit(t *testing.T) {
 // A client that goes away ends what it asked for; more than maxConns wait.
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	d := &desk{block: make(chan struct{}, maxConns)}
+	d := &scripted{block: make(chan struct{}, maxConns)}
 	dir := serve(t, d)
 	c, err := Dial(t.Context(), dir)
 	if err != nil {
@@ -356,12 +357,12 @@ func TestRooms(t *testing.T) {
 			t.Fatal(err)
 		}
 		told := 0
-		rooms := &Rooms{Queue: q, Routes: &routes.Store{DB: s}, Changed: func(context.Context) error { told++; return nil }}
+		rooms := &desk.Rooms{Queue: q, Routes: &routes.Store{DB: s}, Changed: func(context.Context) error { told++; return nil }}
 		c, err := Dial(t.Context(), serve(t, rooms))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range []Desk{rooms, c} {
+		for _, d := range []desk.Desk{rooms, c} {
 			items, err := d.List(t.Context(), spool.Filter{})
 			if err != nil || len(items) != 1 || items[0].Recipient.Address != "b@b.test" {
 				t.Fatalf("%+v %v", items, err)
@@ -383,33 +384,33 @@ func TestRooms(t *testing.T) {
 				}
 				return items[0]
 			}
-			act := func(a Action, done int) {
+			act := func(a desk.Action, done int) {
 				t.Helper()
 				before := told
 				if n, err := d.Act(t.Context(), a); err != nil || n.Done != done || told-before != done {
 					t.Errorf("%+v: %+v %v, told %d times", a, n, err, told-before)
 				}
 			}
-			act(Action{Verb: Hold, Why: "a look"}, 1)
-			act(Action{Verb: Retry}, 0)
+			act(desk.Action{Verb: desk.Hold, Why: "a look"}, 1)
+			act(desk.Action{Verb: desk.Retry}, 0)
 			if i := state(); i.State != spool.Held || i.Text != "a look" {
 				t.Errorf("%+v", i)
 			}
-			act(Action{Verb: SetTLS, Need: delivery.TLSOptional}, 1)
-			act(Action{Verb: SetTransport, Transport: "direct"}, 1)
+			act(desk.Action{Verb: desk.SetTLS, Need: delivery.TLSOptional}, 1)
+			act(desk.Action{Verb: desk.SetTransport, Transport: "direct"}, 1)
 			if i := state(); i.Envelope.Need != delivery.TLSOptional || i.Envelope.Transport != "direct" {
 				t.Errorf("%+v", i)
 			}
-			act(Action{Verb: SetTransport}, 1)
-			act(Action{Verb: Unhold, Filter: spool.Filter{Domain: "other.test"}}, 0)
-			act(Action{Verb: Unhold}, 1)
-			for _, bad := range []Action{{Verb: "explode"}, {}, {Verb: SetTransport, Transport: "nowhere"}} {
+			act(desk.Action{Verb: desk.SetTransport}, 1)
+			act(desk.Action{Verb: desk.Unhold, Filter: spool.Filter{Domain: "other.test"}}, 0)
+			act(desk.Action{Verb: desk.Unhold}, 1)
+			for _, bad := range []desk.Action{{Verb: "explode"}, {}, {Verb: desk.SetTransport, Transport: "nowhere"}} {
 				if n, err := d.Act(t.Context(), bad); err == nil || n.Done > 0 {
 					t.Errorf("%+v: %+v %v", bad, n, err)
 				}
 			}
 		}
-		if n, err := rooms.Act(t.Context(), Action{Verb: Drop}); err != nil || n.Done != 1 {
+		if n, err := rooms.Act(t.Context(), desk.Action{Verb: desk.Drop}); err != nil || n.Done != 1 {
 			t.Errorf("%+v %v", n, err)
 		}
 	})

@@ -31,6 +31,6 @@ func TestPanicFailsOneCommand(t *testing.T) {
 	}
 }
 
-type fragile struct{ desk }
+type fragile struct{ scripted }
 
 func (*fragile) Show(context.Context, int64) (spool.Shown, error) { panic("show") }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"waxwing/internal/desk"
 	"waxwing/internal/guard"
 	"waxwing/internal/health"
 	"waxwing/internal/outbox"
@@ -20,7 +21,7 @@ import (
 
 // Server answers at the socket.
 type Server struct {
-	Desk    Desk
+	Desk    desk.Desk
 	Running *Running
 	Program string       // version of the program, for people
 	Log     *slog.Logger // nil: discard

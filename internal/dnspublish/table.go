@@ -9,6 +9,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/dnsrecords"
 	"waxwing/internal/foreign"
+	"waxwing/internal/health"
 	"waxwing/internal/publication"
 	"waxwing/internal/store"
 )
@@ -186,6 +187,15 @@ func StandingOf(ctx context.Context, db *store.Store, host dns.Name) (s Standing
 		return s, fmt.Errorf("how the publishing of records goes: %w", err)
 	}
 	return s, nil
+}
+
+// Health adds to what is known of a server how the publishing of a host's records goes.
+func Health(host dns.Name) func(ctx context.Context, db *store.Store, f *health.Facts) error {
+	return func(ctx context.Context, db *store.Store, f *health.Facts) error {
+		st, err := StandingOf(ctx, db, host)
+		f.DNSConflicts, f.DNSFailing, f.DNSFailure = st.Conflicts, st.Failing, st.Failure
+		return err
+	}
 }
 
 // keepStanding stores it.

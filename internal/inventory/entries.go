@@ -34,6 +34,7 @@ type Account struct {
 	Messages     string   `toml:"messages_per_day,omitempty"`
 	Recipients   string   `toml:"recipients_per_day,omitempty"`
 	Send         string   `toml:"send,omitempty"`                  // "hosted", "nothing"; empty: to anybody
+	Admin        bool     `toml:"admin,omitempty"`                 // it may administer the server on pages
 	AppOnly      bool     `toml:"app_passwords_only,omitempty"`    // its own password logs nobody in
 	Networks     []string `toml:"networks,omitempty"`              // from which it logs in; empty: from all
 	Transport    string   `toml:"transport,omitempty"`             // as a domain's; empty: as the domain says, "local": here

@@ -86,7 +86,7 @@ func printSession(w io.Writer, s *spool.SessionDetail) {
 		kind = "reused: a connection kept from an earlier message"
 	}
 	fmt.Fprintf(w, "    session with %s, %s, %s\n", s.Addr, text.Instant(s.Started), kind)
-	fmt.Fprintf(w, "      %s\n", strings.Join(secured(s), "; "))
+	fmt.Fprintf(w, "      %s\n", strings.Join(Secured(s), "; "))
 	if s.TLSFailure != nil {
 		fmt.Fprintf(w, "      TLS failed: %s\n", s.TLSFailure)
 	}
@@ -98,8 +98,8 @@ func printSession(w io.Writer, s *spool.SessionDetail) {
 	}
 }
 
-// secured says in parts how the session was protected.
-func secured(s *spool.SessionDetail) []string {
+// Secured says in parts how the session was protected.
+func Secured(s *spool.SessionDetail) []string {
 	parts := []string{tlsText(s.TLS, s.Reused)}
 	if s.SmallHello {
 		parts[0] += ": once more with a small TLS hello, after the first had failed"

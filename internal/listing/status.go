@@ -90,3 +90,6 @@ func (s *Status) Print(w io.Writer) {
 		fmt.Fprintf(w, "certificate   %s, until %s\n", c.Of, text.Day(c.Ends))
 	}
 }
+
+// Certificates are those that clients are shown.
+func (s *Status) Certificates() []health.Certificate { return s.facts.Certificates }

@@ -130,7 +130,7 @@ func checkAccount(a *inventory.Account, fault faulty) {
 
 // accessOf is what the account may do.
 func accessOf(a inventory.Account) (out account.Access, err error) {
-	out.AppOnly = a.AppOnly
+	out.AppOnly, out.Admin = a.AppOnly, a.Admin
 	if out.Send, err = account.ParseSending(a.Send); err == nil {
 		out.Networks, err = account.ParseNetworks(strings.Join(a.Networks, " "))
 	}
@@ -186,7 +186,7 @@ func readAccounts(in within) (out []inventory.Account, err error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, inventory.Account{Name: a.Name, Send: string(access.Send), AppOnly: access.AppOnly, Networks: networksOf(access), Disabled: a.Disabled, DisabledMail: string(a.DisabledMail), Messages: limitText(own.Messages), Recipients: limitText(own.Recipients), Transport: a.Transport, Trusted: trusted,
+		out = append(out, inventory.Account{Name: a.Name, Send: string(access.Send), AppOnly: access.AppOnly, Admin: access.Admin, Networks: networksOf(access), Disabled: a.Disabled, DisabledMail: string(a.DisabledMail), Messages: limitText(own.Messages), Recipients: limitText(own.Recipients), Transport: a.Transport, Trusted: trusted,
 			Password: s.Password, SCRAM256: s.SCRAM256, SCRAM1: s.SCRAM1})
 	}
 	return out, err
@@ -212,7 +212,7 @@ func putAccount(in within, p put[inventory.Account]) error {
 	if err == nil && p.before.Transport != p.after.Transport {
 		err = w.SetTransport(name, p.after.Transport)
 	}
-	if err == nil && (p.before.Send != p.after.Send || p.before.AppOnly != p.after.AppOnly || !slices.Equal(p.before.Networks, p.after.Networks)) {
+	if err == nil && (p.before.Send != p.after.Send || p.before.AppOnly != p.after.AppOnly || p.before.Admin != p.after.Admin || !slices.Equal(p.before.Networks, p.after.Networks)) {
 		access, aerr := accessOf(p.after)
 		if err = aerr; err == nil {
 			err = w.SetAccess(name, access)

@@ -5,8 +5,8 @@ import (
 	"context"
 
 	"waxwing/dns"
-	"waxwing/internal/control"
 	"waxwing/internal/delivery"
+	"waxwing/internal/desk"
 	"waxwing/internal/destination"
 	"waxwing/internal/explain"
 	"waxwing/internal/session"
@@ -33,7 +33,7 @@ func commandRooms(o Options, db *store.Store) (*Rooms, error) {
 
 // Desk makes the rooms that answer commands where no server runs. What they
 // change in the store, a server on another machine sees within a second.
-func Desk(o Options, db *store.Store) (*control.Rooms, error) {
+func Desk(o Options, db *store.Store) (*desk.Rooms, error) {
 	r, err := commandRooms(o, db)
 	if err != nil {
 		return nil, err
@@ -82,16 +82,15 @@ func Explainer(o Options, db *store.Store) (*explain.Explainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	last := func(ctx context.Context, domain delivery.RecipientDomain) (*explain.Failed, error) {
-		return lastFailure(ctx, db, domain)
-	}
-	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes,
-		Seen: r.Posture.Domain, LastFailure: last, Now: r.Direct.Now}, nil
+	return r.explainer(db), nil
 }
 
-// lastFailure is what the queue knows of the last delivery to a domain that failed.
-func lastFailure(ctx context.Context, db *store.Store, domain delivery.RecipientDomain) (*explain.Failed, error) {
-	it, ok, err := spool.LastFailure(ctx, db, domain)
+// failures are deliveries that failed, as the queue knows them.
+type failures struct{ db *store.Store }
+
+// last is the newest of a domain.
+func (f failures) last(ctx context.Context, domain delivery.RecipientDomain) (*explain.Failed, error) {
+	it, ok, err := spool.LastFailure(ctx, f.db, domain)
 	if err != nil || !ok {
 		return nil, err
 	}

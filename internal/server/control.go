@@ -6,6 +6,7 @@ import (
 
 	"waxwing/internal/config"
 	"waxwing/internal/control"
+	"waxwing/internal/desk"
 	"waxwing/internal/guard"
 	"waxwing/internal/outbox"
 )
@@ -35,6 +36,6 @@ func (f *front) control() error {
 }
 
 // desk answers commands.
-func (r *Rooms) desk() *control.Rooms {
-	return &control.Rooms{Queue: r.Queue, Reports: []*outbox.Box{r.TLSReport.Box, r.DMARCReport.Box}, Routes: r.Routes}
+func (r *Rooms) desk() *desk.Rooms {
+	return &desk.Rooms{Queue: r.Queue, Reports: []*outbox.Box{r.TLSReport.Box, r.DMARCReport.Box}, Routes: r.Routes}
 }

@@ -118,6 +118,8 @@ func (f *front) serve(l net.Listener, c config.Listen) (serve, error) {
 		return f.http(l, c)
 	case config.HTTPS:
 		return f.https(l, c)
+	case config.Admin:
+		return f.admin(l, c)
 	case config.Metrics:
 		return f.metrics(l, c)
 	}

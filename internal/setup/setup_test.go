@@ -75,11 +75,11 @@ func checkInternet(t *testing.T, p setup.Plan, f setup.Facts, cfg *config.Config
 	kinds := map[config.Kind]uint16{}
 	for _, l := range cfg.Listen {
 		kinds[l.Kind] = l.Address.Port()
-		if l.Kind == config.Metrics != l.Address.Addr().IsLoopback() {
+		if (l.Kind == config.Metrics || l.Kind == config.Admin) != l.Address.Addr().IsLoopback() {
 			t.Errorf("%s listens on %s", l.Kind, l.Address)
 		}
 	}
-	if kinds[config.MX] != 25 || kinds[config.Submission] != 587 || kinds[config.Submissions] != 465 || kinds[config.HTTPS] != 443 || kinds[config.Metrics] == 0 {
+	if kinds[config.MX] != 25 || kinds[config.Submission] != 587 || kinds[config.Submissions] != 465 || kinds[config.HTTPS] != 443 || kinds[config.Metrics] == 0 || kinds[config.Admin] == 0 {
 		t.Errorf("listeners %v", kinds)
 	}
 	if cfg.ACME.Directory != setup.Authority || !cfg.ACME.AgreeTerms || !cfg.UsesHostKeys() || !slices.Equal(cfg.Challenges(), []string{"tls-alpn-01"}) {

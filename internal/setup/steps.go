@@ -30,6 +30,7 @@ func (p Plan) Steps(call func(verb string) string) []Step {
 		Step{"Start the server, now and whenever the machine starts. It asks Let's Encrypt for certificates, to whose terms (https://letsencrypt.org/repository/) you agree with that; [acme] in the configuration names another authority:", []string{"systemctl enable --now waxwing"}},
 		Step{"See which certificates are there, and when each is renewed:", []string{call("cert list")}},
 		Step{"See that machine and server are well, and, once DNS has them, the records:", []string{call("doctor"), call("dns check " + w.Domain.ASCII())}},
+		Step{"See the same on pages, from your own machine through ssh: http://127.0.0.1:2580/", []string{"ssh -L 2580:" + AdminAddress + " " + w.Hostname.ASCII()}},
 		Step{"A key for DKIM signs once DNS shows its record. What each waits for:", []string{call("dkim list")}})
 }
 

@@ -22,7 +22,7 @@ func localConfig(w Wish, ports map[string]int) string {
 	var b strings.Builder
 	b.WriteString("# Written by \"waxwing quickstart --local\": for trying out, on loopback only.\n# \"waxwing config describe\" explains every key.\n")
 	fmt.Fprintf(&b, "hostname = %s\ndata_dir = \"data\"\n", quote(w.Hostname.ASCII()))
-	for _, kind := range []string{"mx", "submission", "submissions", "imap", "imaps", "metrics"} {
+	for _, kind := range []string{"mx", "submission", "submissions", "imap", "imaps", "admin", "metrics"} {
 		listener(&b, fmt.Sprintf("127.0.0.1:%d", ports[kind]), kind, "")
 	}
 	b.WriteString("\n[tls]\nlocal_ca = true\n\n[resolver]\nservers = [\"system\"]\n" +
@@ -44,6 +44,7 @@ func internetConfig(w Wish, f Facts, dataDir string, system bool) string {
 	listener(&b, ":993", "imaps", "your users' programs read their mail")
 	listener(&b, ":143", "imap", "the same, for those that begin in plaintext")
 	listener(&b, ":443", "https", "MTA-STS policies; TLS reports from others; the authority")
+	listener(&b, AdminAddress, "admin", "pages for you, see docs/operating/pages.md")
 	listener(&b, "127.0.0.1:2592", "metrics", "")
 	fmt.Fprintf(&b, "\n# Certificates from an authority, for the host's own keys in the directory keys below\n# data_dir. Until the first one comes each key vouches for itself: enough for DANE and\n# other mail servers. Its terms: https://letsencrypt.org/repository/\n[acme]\ndirectory = %s\nagree_terms = true\n", quote(Authority))
 	servers := `"system"`
@@ -56,6 +57,9 @@ func internetConfig(w Wish, f Facts, dataDir string, system bool) string {
 	}
 	return b.String()
 }
+
+// AdminAddress is where the admin pages of a new server are.
+const AdminAddress = "127.0.0.1:2580"
 
 // Authority is the directory of the authority that a new server asks for certificates.
 const Authority = "https://acme-v02.api.letsencrypt.org/directory"

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/certs"
 	"waxwing/internal/cli"
@@ -43,7 +44,7 @@ type Start struct {
 func Plan(ctx context.Context, w setup.Wish) (*Start, error) {
 	facts := setup.Facts{}
 	if w.Local {
-		facts.Ports = machine.FreePorts(map[string]int{"mx": 2525, "submission": 2587, "submissions": 2465, "imap": 2143, "imaps": 2993, "metrics": 2592})
+		facts.Ports = machine.FreePorts(map[string]int{"mx": 2525, "submission": 2587, "submissions": 2465, "imap": 2143, "imaps": 2993, "admin": 2580, "metrics": 2592})
 	} else {
 		facts = machine.SetupFacts(ctx, w)
 	}
@@ -104,6 +105,12 @@ func (q *Start) fillStore(ctx context.Context, db *store.Store) error {
 	}
 	if err := acc.AddAccount(ctx, w.Account, q.Password); err != nil {
 		return fmt.Errorf("%w; choose another name before the @, and add the address afterwards", err)
+	}
+	if err := acc.ChangeAccess(ctx, w.Account, func(a account.Access) account.Access {
+		a.Admin = true
+		return a
+	}); err != nil {
+		return err
 	}
 	addresses := []string{w.Address}
 	if !w.Local {
@@ -174,6 +181,7 @@ Start it:            %s
 Send a first mail:   swaks --server 127.0.0.1:%d --tls --auth-user %s --auth-password %s \
                        --from %s --to %s
 Read it:             %s %s   (and "mail show" with an id of that list)
+See how it does:     http://127.0.0.1:%d/   (the admin pages; log in as %s)
 Its certificate is signed by an authority made for this set-up: %s
-`, w.Dir, w.Account, w.Address, q.Password, call("serve"), q.Ports["submission"], w.Account, q.Password, text.ShellWord(w.Address), text.ShellWord(w.Address), call("mail list"), w.Account, ca)
+`, w.Dir, w.Account, w.Address, q.Password, call("serve"), q.Ports["submission"], w.Account, q.Password, text.ShellWord(w.Address), text.ShellWord(w.Address), call("mail list"), w.Account, q.Ports["admin"], w.Account, ca)
 }

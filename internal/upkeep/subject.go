@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/checkup"
 	"waxwing/internal/config"
 	"waxwing/internal/control"
 	"waxwing/internal/datadir"
@@ -26,7 +27,7 @@ func SetUp(ctx context.Context, cfg *config.Config, path, version string) (s mac
 	s.Files = func() doctor.Files { return files(cfg, path) }
 	s.Server = running(cfg, version)
 	s.Milters = func(ctx context.Context) (out []doctor.Milter) {
-		for _, m := range miltersOf(ctx, cfg) {
+		for _, m := range checkup.MiltersOf(ctx, cfg) {
 			out = append(out, doctor.Milter{Name: m.Name, Address: m.Address, About: m.About, Failure: m.Failure, Trouble: m.Trouble})
 		}
 		return out

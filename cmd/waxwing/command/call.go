@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/control"
 	"waxwing/internal/daemon"
 	"waxwing/internal/datadir"
+	"waxwing/internal/desk"
 	"waxwing/internal/lab"
 	"waxwing/internal/logline"
 	"waxwing/internal/server"
@@ -75,7 +76,7 @@ func OnOne[T any](c *Call, parse func(string) (T, error), fn func(context.Contex
 // OnDesk is what a command does with what answers commands: the running server, so that
 // what it holds in memory obeys at once, or the store where none runs. A server that runs
 // and cannot be asked is an error: nobody goes behind its back.
-func (c *Call) OnDesk(fn func(context.Context, control.Desk, []string) error) cli.Action {
+func (c *Call) OnDesk(fn func(context.Context, desk.Desk, []string) error) cli.Action {
 	return func(ctx context.Context, args []string) error {
 		cfg, err := c.LoadConfig()
 		if err != nil {

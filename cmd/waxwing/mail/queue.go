@@ -12,8 +12,8 @@ import (
 
 	"waxwing/cmd/waxwing/command"
 	"waxwing/internal/cli"
-	"waxwing/internal/control"
 	"waxwing/internal/delivery"
+	"waxwing/internal/desk"
 	"waxwing/internal/listing"
 	"waxwing/internal/spool"
 )
@@ -21,7 +21,7 @@ import (
 // queueNoun shows what waits and what became of it, and changes it (QUE-6).
 func (p *program) queueNoun() *cobra.Command {
 	var f queueFlags
-	act := func(v control.Verb, use, short, example string) cli.Verb {
+	act := func(v desk.Verb, use, short, example string) cli.Verb {
 		return cli.Verb{Use: use, Short: short, Example: example, JSON: true, Flags: func(fs *pflag.FlagSet) { f.choosing(fs, v) }, Run: f.act(p, v)}
 	}
 	return p.Noun("queue", "mail that waits, what became of it, and what is to become of it",
@@ -32,22 +32,22 @@ func (p *program) queueNoun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.OnDesk(func(ctx context.Context, d control.Desk, _ []string) error { return p.showMessage(ctx, d, id) })(ctx, nil)
+			return p.OnDesk(func(ctx context.Context, d desk.Desk, _ []string) error { return p.showMessage(ctx, d, id) })(ctx, nil)
 		}},
 		cli.Verb{Use: "count", Short: "how many recipients are in each state", JSON: true, Run: p.OnDesk(p.countQueue)},
 		cli.Verb{Use: "closed", Short: "what cannot be reached, and the next try", JSON: true,
 			Flags: func(fs *pflag.FlagSet) { fs.IntVar(&f.limit, "limit", 100, "at most `N` destinations, 1000") },
-			Run: command.List(p.Call, p.OnDesk, func(ctx context.Context, d control.Desk, _ []string) ([]listing.Closed, error) {
+			Run: command.List(p.Call, p.OnDesk, func(ctx context.Context, d desk.Desk, _ []string) ([]listing.Closed, error) {
 				all, err := d.Closed(ctx, f.limit)
 				return listing.ClosedContacts(all), err
 			}, listing.ClosedListing())},
-		act(control.Hold, "hold [ID …]", "keep mail back until it is released", "queue hold --domain example.net --why 'their host loses mail'"),
-		act(control.Unhold, "unhold [ID …]", "release what is held", "queue unhold --everything"),
-		act(control.Retry, "retry [ID …]", "try now", "queue retry --domain example.net"),
-		act(control.Fail, "fail [ID …]", "return to the senders", "queue fail --sender me@example.org --older 24h"),
-		act(control.Drop, "drop [ID …]", "forget, and tell nobody", "queue drop --word dane-no-match"),
-		act(control.SetTLS, "set-tls NEED [ID …]", "change what mail asks of TLS", "queue set-tls tls-optional --rcpt them@example.net"),
-		act(control.SetTransport, "set-transport NAME [ID …]", "which way mail takes; \"\": as the routes say", "queue set-transport isp --domain example.net"))
+		act(desk.Hold, "hold [ID …]", "keep mail back until it is released", "queue hold --domain example.net --why 'their host loses mail'"),
+		act(desk.Unhold, "unhold [ID …]", "release what is held", "queue unhold --everything"),
+		act(desk.Retry, "retry [ID …]", "try now", "queue retry --domain example.net"),
+		act(desk.Fail, "fail [ID …]", "return to the senders", "queue fail --sender me@example.org --older 24h"),
+		act(desk.Drop, "drop [ID …]", "forget, and tell nobody", "queue drop --word dane-no-match"),
+		act(desk.SetTLS, "set-tls NEED [ID …]", "change what mail asks of TLS", "queue set-tls tls-optional --rcpt them@example.net"),
+		act(desk.SetTransport, "set-transport NAME [ID …]", "which way mail takes; \"\": as the routes say", "queue set-transport isp --domain example.net"))
 }
 
 // queueFlags choose recipients; all that are given must match.
@@ -65,11 +65,11 @@ func (f *queueFlags) listing(fs *pflag.FlagSet) {
 	f.filters(fs)
 }
 
-func (f *queueFlags) choosing(fs *pflag.FlagSet, v control.Verb) {
+func (f *queueFlags) choosing(fs *pflag.FlagSet, v desk.Verb) {
 	switch v {
-	case control.Hold:
+	case desk.Hold:
 		fs.StringVar(&f.why, "why", "", "`reason`, for the listing")
-	case control.Fail:
+	case desk.Fail:
 		fs.StringVar(&f.why, "why", "", "`reason`, for the listing and the sender")
 	}
 	fs.BoolVar(&f.everything, "everything", false, "everything in the queue, where neither an id nor a filter is given")
@@ -103,17 +103,17 @@ func (f *queueFlags) read(now time.Time) (spool.Filter, error) {
 }
 
 // act changes the queue, message by message where ids are given.
-func (f *queueFlags) act(p *program, v control.Verb) cli.Action {
+func (f *queueFlags) act(p *program, v desk.Verb) cli.Action {
 	return func(ctx context.Context, args []string) error {
-		a := control.Action{Verb: v, Why: f.why}
+		a := desk.Action{Verb: v, Why: f.why}
 		var err error
 		switch v {
-		case control.SetTLS:
+		case desk.SetTLS:
 			if a.Need, err = delivery.ParseTLSNeed(args[0]); err != nil {
 				return cli.Usagef("%v", err)
 			}
 			args = args[1:]
-		case control.SetTransport:
+		case desk.SetTransport:
 			a.Transport, args = args[0], args[1:]
 		}
 		ids, err := cli.ParseIDs(args, "waxwing queue list")
@@ -126,12 +126,12 @@ func (f *queueFlags) act(p *program, v control.Verb) cli.Action {
 		if len(ids) == 0 && !f.everything && reflect.DeepEqual(a.Filter, spool.Filter{}) {
 			return cli.Usagef("%s what? Give message ids, filters (such as --domain), or --everything", v)
 		}
-		return p.OnDesk(func(ctx context.Context, d control.Desk, _ []string) error { return p.change(ctx, d, a, ids) })(ctx, nil)
+		return p.OnDesk(func(ctx context.Context, d desk.Desk, _ []string) error { return p.change(ctx, d, a, ids) })(ctx, nil)
 	}
 }
 
-func (p *program) change(ctx context.Context, d control.Desk, a control.Action, ids []delivery.ID) error {
-	sum, err := control.ActOn(ctx, d, a, ids)
+func (p *program) change(ctx context.Context, d desk.Desk, a desk.Action, ids []delivery.ID) error {
+	sum, err := desk.ActOn(ctx, d, a, ids)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (p *program) change(ctx context.Context, d control.Desk, a control.Action, 
 	return nil
 }
 
-func (p *program) countQueue(ctx context.Context, d control.Desk, _ []string) error {
+func (p *program) countQueue(ctx context.Context, d desk.Desk, _ []string) error {
 	n, err := d.Count(ctx)
 	if err != nil {
 		return err
@@ -165,14 +165,14 @@ func (f *queueFlags) list(p *program) cli.Action {
 			return err
 		}
 		filter.Limit = f.limit
-		return command.List(p.Call, p.OnDesk, func(ctx context.Context, d control.Desk, _ []string) ([]listing.Recipient, error) {
+		return command.List(p.Call, p.OnDesk, func(ctx context.Context, d desk.Desk, _ []string) ([]listing.Recipient, error) {
 			items, err := d.List(ctx, filter)
 			return listing.Recipients(items), err
 		}, listing.RecipientListing())(ctx, args)
 	}
 }
 
-func (p *program) showMessage(ctx context.Context, d control.Desk, id delivery.ID) error {
+func (p *program) showMessage(ctx context.Context, d desk.Desk, id delivery.ID) error {
 	shown, err := d.Show(ctx, int64(id))
 	if err != nil {
 		return fmt.Errorf("message %s: %w", id, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waxwing/internal/cli"
-	"waxwing/internal/control"
+	"waxwing/internal/desk"
 	"waxwing/internal/listing"
 	"waxwing/internal/sendmail"
 	"waxwing/internal/spool"
@@ -43,8 +43,8 @@ func (p *program) mailq(ctx context.Context, config string) error {
 	}
 	var items []spool.Item
 	p.Config = config
-	err := p.OnDesk(func(ctx context.Context, d control.Desk, _ []string) (err error) {
-		items, err = control.ListAll(ctx, d, maxMailq)
+	err := p.OnDesk(func(ctx context.Context, d desk.Desk, _ []string) (err error) {
+		items, err = desk.ListAll(ctx, d, maxMailq)
 		return err
 	})(ctx, nil)
 	if errors.Is(err, fs.ErrPermission) {

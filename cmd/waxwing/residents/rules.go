@@ -12,16 +12,17 @@ import (
 
 // rulesVerb shows and sets what an account may do (ACC-3).
 func (p *program) rulesVerb() cli.Verb {
-	var send, logIn, networks string
+	var send, logIn, networks, admin string
 	return cli.Verb{Use: "rules ACCOUNT", Short: "show or set whether and whom it may write to, and how it logs in", JSON: true,
 		Example: "account rules joe\naccount rules joe --send hosted --log-in app-passwords\naccount rules joe --networks 192.0.2.0/24,2001:db8::/32",
 		Flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&send, "send", "", "to whom it may `send`: anywhere, hosted (the domains of this server alone) or nothing")
 			fs.StringVar(&logIn, "log-in", "", "with which `passwords` it logs in: all, or app-passwords alone; certificates and API keys go on")
 			fs.StringVar(&networks, "networks", "", "from which `networks` it logs in, with commas between, or all")
+			fs.StringVar(&admin, "admin", "", "whether it may administer the server on pages: `yes` or no")
 		},
 		Run: func(ctx context.Context, args []string) error {
-			change, err := accessChange(send, logIn, networks)
+			change, err := accessChange(send, logIn, networks, admin)
 			if err != nil {
 				return err
 			}
@@ -29,7 +30,7 @@ func (p *program) rulesVerb() cli.Verb {
 				if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
 					return err
 				}
-				if send+logIn+networks != "" {
+				if send+logIn+networks+admin != "" {
 					if err := o.Accounts.ChangeAccess(ctx, args[0], change); err != nil {
 						return err
 					}
@@ -44,13 +45,16 @@ func (p *program) rulesVerb() cli.Verb {
 }
 
 // accessChange is what the flags that are given change.
-func accessChange(send, logIn, networks string) (func(account.Access) account.Access, error) {
+func accessChange(send, logIn, networks, admin string) (func(account.Access) account.Access, error) {
 	to, err := account.ParseSending(send)
 	if err != nil {
 		return nil, cli.FlagError("send", err)
 	}
 	if logIn != "" && logIn != "all" && logIn != "app-passwords" {
 		return nil, cli.Usagef("--log-in is all or app-passwords")
+	}
+	if admin != "" && admin != "yes" && admin != "no" {
+		return nil, cli.Usagef("--admin is yes or no")
 	}
 	wanted := networks
 	if networks == "all" {
@@ -69,6 +73,9 @@ func accessChange(send, logIn, networks string) (func(account.Access) account.Ac
 		}
 		if networks != "" {
 			a.Networks = from
+		}
+		if admin != "" {
+			a.Admin = admin == "yes"
 		}
 		return a
 	}, nil

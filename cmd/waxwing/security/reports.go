@@ -12,8 +12,8 @@ import (
 
 	"waxwing/cmd/waxwing/command"
 	"waxwing/internal/cli"
-	"waxwing/internal/control"
 	"waxwing/internal/delivery"
+	"waxwing/internal/desk"
 	"waxwing/internal/outbox"
 	"waxwing/internal/reportbox"
 	"waxwing/internal/server"
@@ -148,8 +148,8 @@ func (f *reportFlags) dayOr(usual time.Time) time.Time {
 }
 
 // send makes the run now, in the running server if there is one.
-func (f *reportFlags) send(p *program, s sort) func(context.Context, control.Desk, []string) error {
-	return func(ctx context.Context, d control.Desk, _ []string) error {
+func (f *reportFlags) send(p *program, s sort) func(context.Context, desk.Desk, []string) error {
+	return func(ctx context.Context, d desk.Desk, _ []string) error {
 		sum, err := d.SendReports(ctx, s.Noun, outbox.SendOptions{Day: f.day, Domain: f.domain, DryRun: f.dryRun, Partial: f.partial})
 		if err != nil {
 			return err

@@ -1,11 +1,7 @@
-// Package control is how commands reach a running server: HTTP with JSON over a
-// unix socket in the data directory, for the user the server runs as and for root
-// alone. What can be asked stands in Desk; Rooms answers from this process's own
-// rooms and Client from the server's, so that a command is written once.
-//
-// The protocol is this program's own. It has a version, which both sides compare
-// before anything else; sizes, connections and times are bounded.
-package control
+// Package desk is what commands and pages ask of a server's queue and reports (QUE-6). Rooms answers
+// from this process's own rooms, and control.Client from a running server's, so that what asks is
+// written once.
+package desk
 
 import (
 	"context"
@@ -20,11 +16,7 @@ import (
 	"waxwing/internal/spool"
 )
 
-// Version of the protocol. It grows with every change that an older or newer
-// program could misread.
-const Version = 1
-
-// Desk is what commands ask. Its methods may be called at the same time.
+// Desk is what commands and pages ask. Its methods may be called at the same time.
 type Desk interface {
 	// List, Show, Count and Closed are those of package spool.
 	List(ctx context.Context, f spool.Filter) ([]spool.Item, error)

@@ -1,0 +1,2 @@
+// Package browser goes through the pages in a real browser.
+package browser

@@ -1,0 +1,82 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"net"
+	"net/http"
+	"time"
+
+	"waxwing/internal/checkup"
+	"waxwing/internal/config"
+	"waxwing/internal/dnspublish"
+	"waxwing/internal/explain"
+	"waxwing/internal/guard"
+	"waxwing/internal/health"
+	"waxwing/internal/listing"
+	"waxwing/internal/login"
+	"waxwing/internal/store"
+	"waxwing/internal/web/admin"
+	"waxwing/internal/web/gate"
+	"waxwing/internal/web/scrape"
+	"waxwing/internal/websession"
+)
+
+// metricsConnections are those of scrapers at one time, and of whoever else comes.
+const metricsConnections = 100
+
+func (f *front) metrics(l net.Listener, c config.Listen) (serve, error) {
+	f.rooms.Metrics.Build(f.Version)
+	room := &scrape.Room{Config: f.cfg, Metrics: f.rooms.Metrics, Store: f.rooms.Store, Disk: f.disk, Now: f.Now}
+	gated := f.gated(l, c, guard.Metrics)
+	gated.Limits.Connections = metricsConnections
+	srv := gate.Bounded(f.area(config.LogMetrics), &http.Server{Handler: gate.Guarded(f.guard, guard.Metrics, room.Handler()), WriteTimeout: time.Minute})
+	return func(ctx context.Context) error { return gate.ServePlain(ctx, srv, gated) }, nil
+}
+
+// admin serves the admin pages on a loopback address, without TLS.
+func (f *front) admin(l net.Listener, c config.Listen) (serve, error) {
+	h := &admin.Handler{Rooms: f.adminRooms(), Sessions: f.webSessions(), Logins: f.logins, Host: f.cfg.Hostname.ASCII(), Plain: true, Now: f.Now, Log: f.area(config.LogHTTP)}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", http.RedirectHandler(admin.Path, http.StatusSeeOther))
+	mux.Handle("/", h)
+	srv := gate.Bounded(f.area(config.LogHTTP), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTP, mux), WriteTimeout: time.Minute})
+	gated := f.gated(l, c, guard.HTTP)
+	return func(ctx context.Context) error { return gate.ServePlain(ctx, srv, gated) }, nil
+}
+
+// webSessions are those of people's browsers.
+func (f *front) webSessions() *websession.Store {
+	s := &websession.Store{DB: f.rooms.Store, Now: f.Now, Idle: time.Hour, Oldest: 12 * time.Hour, Proof: func(ctx context.Context, account string) (string, error) {
+		cred, ok, err := f.rooms.Accounts.Credentials(ctx, account)
+		if err != nil || !ok {
+			return "", err
+		}
+		sum := sha256.Sum256([]byte(cred.PasswordHash))
+		return string(sum[:]), nil
+	}}
+	f.everyHour("web sessions that have ended were not forgotten", s.Tidy)
+	f.everyHour("the oldest acts on web pages were not forgotten", s.TidyActs)
+	return s
+}
+
+func (f *front) adminRooms() admin.Rooms {
+	r := f.rooms
+	look := checkup.Room{Config: f.cfg, Now: f.Now, Running: func(context.Context) error { return nil },
+		OnStore:    func(_ context.Context, fn func(*store.Store) error) error { return fn(r.Store) },
+		Publishing: dnspublish.Health(f.cfg.Hostname),
+		Certificates: func(ctx context.Context, _ *store.Store) ([]health.Certificate, error) {
+			return r.Certificates.Issued(ctx)
+		}}
+	return admin.Rooms{DB: r.Store, Desk: r.desk(), Accounts: r.Accounts, Allowance: r.Allowance, Journal: &login.Journal{DB: r.Store, Now: f.Now}, Holds: r.Holds, Suppression: r.Suppression,
+		Routes: r.Routes, STS: r.STS, STSPublish: r.STSPublish, Signing: r.Signing, Certificates: r.Certificates, TLSReport: r.TLSReport, TLSIntake: r.TLSIntake,
+		DMARCReport: r.DMARCReport, DMARCIntake: r.DMARCIntake, Explainer: r.explainer(r.Store),
+		Status: func(ctx context.Context) listing.Status {
+			return listing.StatusOf(f.cfg.Hostname.ASCII(), look.Look(ctx))
+		}}
+}
+
+// explainer says what would happen to a mail.
+func (r *Rooms) explainer(db *store.Store) *explain.Explainer {
+	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes, Seen: r.Posture.Domain, LastFailure: failures{db}.last, Now: r.Direct.Now}
+}

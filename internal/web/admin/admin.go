@@ -1,0 +1,225 @@
+// Package admin is the pages on which an operator sees how the server does and changes it (ADM). A
+// page calls what the command of the same purpose calls, and names that command (ADM-1); it decides
+// nothing. All of it works without JavaScript.
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"waxwing/internal/accounts"
+	"waxwing/internal/acme"
+	"waxwing/internal/allowance"
+	"waxwing/internal/desk"
+	"waxwing/internal/dmarcreport"
+	dmarcintake "waxwing/internal/dmarcreport/intake"
+	"waxwing/internal/explain"
+	"waxwing/internal/holds"
+	"waxwing/internal/listing"
+	"waxwing/internal/login"
+	"waxwing/internal/routes"
+	"waxwing/internal/signing"
+	"waxwing/internal/store"
+	"waxwing/internal/stspolicy"
+	"waxwing/internal/stspublish"
+	"waxwing/internal/suppression"
+	"waxwing/internal/tlsreport"
+	"waxwing/internal/tlsreport/intake"
+	"waxwing/internal/web/pages"
+	"waxwing/internal/websession"
+)
+
+// Path is where the pages are.
+const Path = "/admin/"
+
+// Rooms are what the pages show.
+type Rooms struct {
+	DB           *store.Store
+	Desk         desk.Desk
+	Accounts     *accounts.Store
+	Allowance    *allowance.Store
+	Journal      *login.Journal
+	Holds        *holds.Store
+	Suppression  *suppression.Store
+	Routes       *routes.Store
+	STS          *stspolicy.Cache
+	STSPublish   *stspublish.Service
+	Signing      *signing.Service
+	Certificates *acme.Service
+	TLSReport    *tlsreport.Service
+	TLSIntake    *intake.Service
+	DMARCReport  *dmarcreport.Service
+	DMARCIntake  *dmarcintake.Service
+	Explainer    *explain.Explainer
+	// Status says how the server does.
+	Status func(ctx context.Context) listing.Status
+}
+
+// Handler serves all below Path, and the style. Its fields are set before its first use.
+type Handler struct {
+	Rooms    Rooms
+	Sessions *websession.Store
+	Logins   *login.Checker
+	Host     string // name of the server
+	Plain    bool   // without TLS, on a loopback address
+	Now      func() time.Time
+	Log      *slog.Logger
+
+	setup sync.Once
+	site  pages.Site
+	mux   http.Handler
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.setup.Do(h.prepare)
+	pages.SetHeaders(w.Header())
+	if !h.Plain {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// act is what a page that changes something has done.
+type act struct {
+	Command string // that does the same
+	Outcome string // a sentence
+	Back    string // the path to go on with
+}
+
+func (h *Handler) prepare() {
+	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: Path + "logout", Groups: groups(), Now: h.Now}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pages.StylePath(), pages.ServeStyle)
+	mux.HandleFunc("GET "+Path+"login", h.askLogin)
+	mux.HandleFunc("POST "+Path+"login", h.logIn)
+	mux.HandleFunc("POST "+Path+"logout", h.logOut)
+	for _, p := range places() {
+		mux.HandleFunc("GET "+p.pattern(), h.shows(p))
+	}
+	for path, do := range acts() {
+		mux.HandleFunc("POST "+Path+path, h.does(do))
+	}
+	mux.HandleFunc(Path, func(w http.ResponseWriter, r *http.Request) {
+		h.within(w, r, func(x websession.Session) { h.write(w, x, "", missing()) })
+	})
+	h.mux = http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxBody))
+}
+
+// maxBody bounds what a form may have, in octets.
+const maxBody = 256 << 10
+
+func missing() pages.Page {
+	return pages.Page{Title: "There is no such page", Status: http.StatusNotFound, Blocks: []pages.Block{pages.Prose{Body: "The address leads nowhere, or to what is there no more.", Link: Path, Says: "Go to the overview."}}}
+}
+
+// within calls fn for somebody who has logged in, and sends all others to do so.
+func (h *Handler) within(w http.ResponseWriter, r *http.Request, fn func(websession.Session)) {
+	x, err := h.session(r)
+	switch {
+	case errors.Is(err, websession.ErrOver) && r.Method == http.MethodGet:
+		http.Redirect(w, r, Path+"login?to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+	case errors.Is(err, websession.ErrOver):
+		http.Redirect(w, r, Path+"login", http.StatusSeeOther)
+	case err != nil:
+		h.failed(w, r, x, err)
+	default:
+		fn(x)
+	}
+}
+
+// shows serves one page.
+func (h *Handler) shows(p place) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h.within(w, r, func(x websession.Session) {
+			page, err := p.show(h, r)
+			switch {
+			case errors.Is(err, errMissing):
+				page = missing()
+			case err != nil:
+				h.failed(w, r, x, err)
+				return
+			}
+			h.write(w, x, p.path, page)
+		})
+	}
+}
+
+// errMissing: the page is about something that is not there.
+var errMissing = errors.New("there is nothing at this address")
+
+// does serves one form that changes something.
+func (h *Handler) does(do func(*Handler, *http.Request) (act, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h.within(w, r, func(x websession.Session) {
+			if err := r.ParseForm(); err != nil {
+				h.write(w, x, "", refused("the form could not be read: "+err.Error()))
+				return
+			}
+			a, err := do(h, r)
+			outcome := a.Outcome
+			if err != nil {
+				outcome = "not done: " + err.Error()
+			}
+			if a.Command != "" { // it was understood
+				if nerr := h.Sessions.Note(r.Context(), x, a.Command, outcome); nerr != nil {
+					h.Log.Error("an act on the admin pages was not noted", "account", x.Account, "command", a.Command, "error", nerr)
+				}
+				h.Log.Info("changed on the admin pages", "account", x.Account, "remote", x.Remote, "command", a.Command, "result", outcome)
+			}
+			if err != nil {
+				h.write(w, x, "", refused(err.Error()))
+				return
+			}
+			back, _ := url.Parse(a.Back)
+			q := back.Query()
+			q.Set("done", a.Outcome)
+			back.RawQuery = q.Encode()
+			http.Redirect(w, r, back.String(), http.StatusSeeOther)
+		})
+	}
+}
+
+func refused(why string) pages.Page {
+	return pages.Page{Title: "That was not done", Status: http.StatusUnprocessableEntity, Blocks: []pages.Block{pages.Notice{Tone: pages.Bad, What: why, Cure: "Go back, change what you typed, and try again."}}}
+}
+
+// failed is an answer where something of ours does not work.
+func (h *Handler) failed(w http.ResponseWriter, r *http.Request, x websession.Session, err error) {
+	if r.Context().Err() != nil {
+		return
+	}
+	h.Log.Error("an admin page could not be made", "path", r.URL.Path, "error", err)
+	h.write(w, x, "", pages.Page{Title: "This page cannot be shown now", Status: http.StatusInternalServerError,
+		Blocks: []pages.Block{pages.Notice{Tone: pages.Bad, What: err.Error(), Cure: "The log of the server may say more. Try again in a moment."}}})
+}
+
+func (h *Handler) write(w http.ResponseWriter, x websession.Session, here string, p pages.Page) {
+	if err := h.site.Write(w, pages.View{Here: here, Visitor: x.Account}, p); err != nil {
+		h.Log.Debug("an admin page was not written", "error", err)
+	}
+}
+
+// remote is the address that a request came from.
+func remote(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+// done is the notice of what a form has just done, which stands in the address.
+func done(r *http.Request, blocks []pages.Block) []pages.Block {
+	if s := r.URL.Query().Get("done"); s != "" && len(s) < 300 {
+		return append([]pages.Block{pages.Notice{Tone: pages.Good, What: strings.ToUpper(s[:1]) + s[1:]}}, blocks...)
+	}
+	return blocks
+}

@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"waxwing/internal/account"
+	"waxwing/internal/accounts"
+	"waxwing/internal/delivery"
+	"waxwing/internal/explain"
+	"waxwing/internal/login"
+	"waxwing/internal/text"
+	"waxwing/internal/web/pages"
+)
+
+// explainPage says what would happen to a mail, and why.
+func explainPage(h *Handler, r *http.Request) (pages.Page, error) {
+	q := r.URL.Query()
+	x := explain.Asked{NeedText: cmp.Or(q.Get("need"), delivery.FollowPolicy.String())}
+	x.Connect = q.Get("connect") == "connect"
+	what := strings.TrimSpace(q.Get("to"))
+	p := pages.Page{Title: "Explain a destination", Lead: "What would happen to a mail to somebody, over which transport security, and why.", Command: "waxwing explain ADDRESS"}
+	p.Blocks = []pages.Block{pages.Form{Method: "get", Action: Path + "explain", Submit: "Explain", Fields: []pages.Field{
+		{Name: "to", Label: "Address or domain", Value: what, Required: true},
+		{Name: "need", Label: "The sender wants of TLS", Kind: "select", Options: []string{delivery.FollowPolicy.String(), delivery.RequireTLS.String(), delivery.TLSOptional.String()}, Value: x.NeedText},
+		{Name: "connect", Label: "Look at the hosts", Kind: "select", Options: []string{"ask DNS alone", "connect"}, Value: q.Get("connect")},
+	}}}
+	if what == "" {
+		return p, nil
+	}
+	p.Command = "waxwing explain " + text.ShellWord(what)
+	if x.Connect {
+		p.Command += " --connect"
+	}
+	if err := x.Read(what); err != nil {
+		p.Blocks = append(p.Blocks, pages.Notice{Tone: pages.Bad, What: err.Error()})
+		return p, nil
+	}
+	hosted, err := explain.AskHosted(r.Context(), h.Rooms.Accounts, x.Domain, x.Local, x.Text)
+	if err != nil {
+		return p, err
+	}
+	if hosted.Hosted {
+		p.Blocks = append(p.Blocks, pages.Notice{What: hosted.Summary})
+		return p, nil
+	}
+	e, err := h.Rooms.Explainer.Asked(r.Context(), h.Rooms.Accounts, &x)
+	if err != nil {
+		return p, err
+	}
+	p.Blocks = append(p.Blocks, explained(e)...)
+	return p, nil
+}
+
+// explained is an explanation: the answer first, what to do, and what it rests on.
+func explained(e explain.Explanation) (out []pages.Block) {
+	tone := pages.Good
+	if e.Stop != nil {
+		tone = pages.Bad
+	}
+	out = append(out, pages.Notice{Tone: tone, What: e.Summary, Cure: e.Outcome})
+	for _, a := range e.Advice {
+		kind := "Advice"
+		if a.Fault {
+			kind = "Fault"
+		}
+		if a.For != "" {
+			kind += ", for who runs " + a.For
+		}
+		out = append(out, pages.Notice{Tone: toneOfAdvice(a.Fault), What: kind, Cure: a.Text})
+	}
+	hosts := pages.Timeline{Title: "Hosts, in the order in which they would be tried"}
+	for _, x := range e.Hosts {
+		ev := pages.Event{Title: x.Name, Tone: pages.Good}
+		for _, b := range x.Basis {
+			ev.Lines = append(ev.Lines, pages.Line{Cell: pages.Cell{Text: string(b.Word) + ": " + b.Text}})
+		}
+		if x.Skip != nil {
+			ev.Tone = pages.Bad
+			ev.Lines = append(ev.Lines, pages.Line{Cell: pages.Cell{Text: "not used: " + string(x.Skip.Word) + " " + x.Skip.Text, Tone: pages.Bad}})
+		}
+		hosts.Events = append(hosts.Events, ev)
+	}
+	if len(hosts.Events) > 0 {
+		out = append(out, hosts)
+	}
+	var b bytes.Buffer
+	e.Print(&b)
+	return append(out, pages.Text{Title: "All that was found", Body: b.String()})
+}
+
+// accountPage is one account: what it may do, its addresses, how it logs in, and who did.
+func accountPage(h *Handler, r *http.Request) (pages.Page, error) {
+	name := r.PathValue("name")
+	err := h.Rooms.Accounts.MustExist(r.Context(), name)
+	if errors.Is(err, accounts.ErrNoSuchAccount) {
+		return pages.Page{}, errMissing
+	}
+	if err != nil {
+		return pages.Page{}, err
+	}
+	access, err := h.Rooms.Accounts.Access(r.Context(), name)
+	if err != nil {
+		return pages.Page{}, err
+	}
+	apps, err := h.Rooms.Accounts.AppPasswords(r.Context(), name)
+	if err != nil {
+		return pages.Page{}, err
+	}
+	logins, err := h.Rooms.Journal.Entries(r.Context(), name)
+	if err != nil {
+		return pages.Page{}, err
+	}
+	all, err := h.Rooms.Accounts.Addresses(r.Context())
+	if err != nil {
+		return pages.Page{}, err
+	}
+	var own []account.Address
+	for _, a := range all {
+		if a.Account == name {
+			own = append(own, a)
+		}
+	}
+	rules := pages.TableOf(account.AccessListing(), []account.NamedAccess{{Account: name, Access: access}}, nil)
+	rules.Title = "What it may do"
+	addresses := pages.TableOf(account.AddressListing(), own, nil)
+	addresses.Title, addresses.None = "Addresses", "It has none: no mail reaches it."
+	programs := pages.TableOf(account.AppPasswordListing(), apps, nil)
+	programs.Title, programs.None = "App passwords", "It has none."
+	journal := pages.TableOf(login.Listing(), logins, nil)
+	journal.Title, journal.None = "Who logged in, and who tried", "Nobody has."
+	return pages.Page{Title: "Account " + name, Command: "waxwing account rules " + text.ShellWord(name), Blocks: []pages.Block{rules, addresses, programs, journal,
+		pages.Prose{Body: "Its mail in the queue:", Link: Path + "queue?account=" + url.QueryEscape(name), Says: "what it sends"}}}, nil
+}

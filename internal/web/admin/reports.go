@@ -1,0 +1,216 @@
+package admin
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"waxwing/dmarcrpt"
+	"waxwing/internal/delivery"
+	dmarcintake "waxwing/internal/dmarcreport/intake"
+	"waxwing/internal/outbox"
+	"waxwing/internal/reportbox"
+	"waxwing/internal/spool"
+	"waxwing/internal/text"
+	"waxwing/internal/tlsreport/intake"
+	"waxwing/internal/web/pages"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// daysOf is how far back is looked; a month by default.
+func daysOf(q url.Values) int {
+	n, err := strconv.Atoi(q.Get("days"))
+	if err != nil || n < 1 || n > 366 {
+		return 31
+	}
+	return n
+}
+
+// overDays asks for a domain and for how many days.
+func overDays(path string, q url.Values) pages.Form {
+	return pages.Form{Method: "get", Action: path, Submit: "Show", Fields: []pages.Field{
+		{Name: "domain", Label: "Domain", Value: q.Get("domain")},
+		{Name: "days", Label: "Days back", Value: itoa(daysOf(q)), Kind: "number"},
+	}}
+}
+
+// tlsReports are what others report of TLS with us: plots, advice, and the reports (RPT-18).
+func tlsReports(h *Handler, r *http.Request) (pages.Page, error) {
+	q := r.URL.Query()
+	d, err := h.Rooms.TLSIntake.Digest(r.Context(), q.Get("domain"), daysOf(q))
+	if err != nil {
+		return pages.Page{}, err
+	}
+	received, err := h.Rooms.TLSIntake.Reports(r.Context(), outbox.Filter{Domain: q.Get("domain"), Limit: 200})
+	if err != nil {
+		return pages.Page{}, err
+	}
+	p := pages.Page{Title: "TLS reports about us", Lead: "What the mail servers of others say of their TLS sessions with our hosts, from " + d.From + " to " + d.Until + ".",
+		Command: asCommand("tlsrpt summary", q)}
+	for _, a := range d.Advice {
+		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Text})
+	}
+	t := pages.TableOf(reportbox.Listing(), received, func(x *reportbox.Received) string { return Path + "tlsrpt/" + x.ID.String() })
+	t.Title, t.None = "The reports", "Nobody has sent a report yet. Reports come a day late, and only of domains with a TLSRPT record."
+	lines := pages.TableOf(intake.LineListing(), d.Lines, nil)
+	lines.Title, lines.None = "By day and reporter", "No sessions were reported."
+	p.Blocks = append(p.Blocks, overDays(Path+"tlsrpt", q), sessionPlot(d.Lines), failurePlot(d.Lines), lines, t)
+	return p, nil
+}
+
+func asCommand(verb string, q url.Values) string {
+	out := "waxwing " + verb + " --days " + itoa(daysOf(q))
+	if d := q.Get("domain"); d != "" {
+		out += " --domain " + text.ShellWord(d)
+	}
+	return out
+}
+
+func toneOfAdvice(urgent bool) pages.Tone {
+	if urgent {
+		return pages.Bad
+	}
+	return pages.Plain
+}
+
+// sessionPlot is how many sessions went well and how many failed, by day.
+func sessionPlot(lines []intake.Line) pages.Plot {
+	p := pages.Plot{Title: "Sessions by day", Unit: "sessions", Series: []pages.Series{{Name: "went well", Tone: pages.Good}, {Name: "failed", Tone: pages.Bad}}, None: "No sessions were reported."}
+	sums := map[string][2]int64{}
+	for _, l := range lines {
+		s := sums[l.Day]
+		sums[l.Day] = [2]int64{s[0] + l.OK, s[1] + l.Failed}
+	}
+	for _, day := range sortedKeys(sums) {
+		p.Points = append(p.Points, pages.Point{Label: day[5:], Values: []int64{sums[day][0], sums[day][1]}})
+	}
+	return p
+}
+
+// failurePlot is why sessions failed, by day.
+func failurePlot(lines []intake.Line) pages.Plot {
+	p := pages.Plot{Title: "Failures by type", Unit: "sessions", None: "No failures were reported."}
+	byDay, kinds := map[string]map[string]int64{}, map[string]int64{}
+	for _, l := range lines {
+		for _, f := range l.Failures {
+			if byDay[l.Day] == nil {
+				byDay[l.Day] = map[string]int64{}
+			}
+			byDay[l.Day][string(f.Type)] += f.Sessions
+			kinds[string(f.Type)] += f.Sessions
+		}
+	}
+	names := sortedKeys(kinds)
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(kinds[b], kinds[a]) })
+	for _, n := range names {
+		p.Series = append(p.Series, pages.Series{Name: n})
+	}
+	for _, day := range sortedKeys(byDay) {
+		x := pages.Point{Label: day[5:]}
+		for _, n := range names {
+			x.Values = append(x.Values, byDay[day][n])
+		}
+		p.Points = append(p.Points, x)
+	}
+	return p
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// tlsReport is one report, of others or of ours, as the command shows it.
+func tlsReport(h *Handler, r *http.Request) (pages.Page, error) {
+	id, err := delivery.ParseID(r.PathValue("id"))
+	if err != nil {
+		return pages.Page{}, errMissing
+	}
+	rep, raw, err := h.Rooms.TLSReport.Show(r.Context(), id)
+	if errors.Is(err, outbox.ErrNoReport) {
+		rep, raw, err = h.Rooms.TLSIntake.Show(r.Context(), id)
+	}
+	switch {
+	case isNoReport(err):
+		return pages.Page{}, errMissing
+	case err != nil:
+		return pages.Page{}, err
+	}
+	return reportPage("TLS report "+id.String(), "waxwing tlsrpt show "+id.String(), rep.Text(), raw), nil
+}
+
+func reportPage(title, command, says string, raw []byte) pages.Page {
+	const most = 256 << 10
+	body := string(raw[:min(len(raw), most)])
+	if len(raw) > most {
+		body += fmt.Sprintf("\n… and %d octets more", len(raw)-most)
+	}
+	return pages.Page{Title: title, Command: command, Blocks: []pages.Block{pages.Text{Title: "In words", Body: says}, pages.Text{Title: "As it came", Body: body}}}
+}
+
+// dmarcReports are what others report of mail in the name of our domains (DMR-3).
+func dmarcReports(h *Handler, r *http.Request) (pages.Page, error) {
+	q := r.URL.Query()
+	d, err := h.Rooms.DMARCIntake.Digest(r.Context(), q.Get("domain"), daysOf(q))
+	if err != nil {
+		return pages.Page{}, err
+	}
+	received, err := h.Rooms.DMARCIntake.Reports(r.Context(), outbox.Filter{Domain: q.Get("domain"), Limit: 200})
+	if err != nil {
+		return pages.Page{}, err
+	}
+	p := pages.Page{Title: "DMARC reports about us", Lead: "Who sends mail in the name of our domains, as others saw it, from " + d.From + " to " + d.Until + ".", Command: asCommand("dmarc summary", q)}
+	for _, a := range d.Advice {
+		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Text})
+	}
+	lines := pages.TableOf(dmarcintake.LineListing(), d.Lines, nil)
+	lines.Title, lines.None = "By source", "No mail was reported."
+	t := pages.TableOf(reportbox.Listing(), received, func(x *reportbox.Received) string { return Path + "dmarc/" + x.ID.String() })
+	t.Title, t.None = "The reports", "Nobody has sent a report yet."
+	p.Blocks = append(p.Blocks, overDays(Path+"dmarc", q), lines, t)
+	return p, nil
+}
+
+// dmarcReport is one report, as the command shows it.
+func dmarcReport(h *Handler, r *http.Request) (pages.Page, error) {
+	id, err := delivery.ParseID(r.PathValue("id"))
+	if err != nil {
+		return pages.Page{}, errMissing
+	}
+	file, err := h.Rooms.DMARCReport.Body(r.Context(), id)
+	if isNoReport(err) {
+		file, err = h.Rooms.DMARCIntake.File(r.Context(), id)
+	}
+	switch {
+	case isNoReport(err):
+		return pages.Page{}, errMissing
+	case err != nil:
+		return pages.Page{}, err
+	}
+	rep, err := dmarcrpt.Read(file)
+	if err != nil {
+		return pages.Page{}, err
+	}
+	raw, err := json.MarshalIndent(rep, "", "  ")
+	if err != nil {
+		return pages.Page{}, err
+	}
+	return reportPage("DMARC report "+id.String(), "waxwing dmarc show "+id.String(), rep.Text(), raw), nil
+}
+
+// isNoReport: there is none with this id, of ours or of others.
+func isNoReport(err error) bool {
+	return errors.Is(err, outbox.ErrNoReport) || errors.Is(err, reportbox.ErrNoReport)
+}
+
+func isMissing(err error) bool { return errors.Is(err, spool.ErrNoSuchMessage) }

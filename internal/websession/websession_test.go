@@ -1,0 +1,163 @@
+package websession
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"waxwing/internal/accounts"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+)
+
+type house struct {
+	*Store
+	clock  time.Time
+	proofs map[string]string
+}
+
+func each(t *testing.T, fn func(t *testing.T, h *house)) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		h := &house{clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), proofs: map[string]string{"joe": "a", "ann": "b"}}
+		for name := range h.proofs {
+			if err := (&accounts.Store{DB: db}).AddAccount(t.Context(), name, "no-one-knows-this"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.Store = &Store{DB: db, Now: func() time.Time { return h.clock }, Idle: time.Hour, Oldest: 10 * time.Hour,
+			Proof: func(_ context.Context, account string) (string, error) { return h.proofs[account], nil }}
+		fn(t, h)
+	})
+}
+
+func (h *house) begin(t *testing.T, account string) (Session, string) {
+	t.Helper()
+	x, token, err := h.Begin(t.Context(), Session{Account: account, Scope: Admin, Remote: "192.0.2.1", Agent: "a browser\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, token
+}
+
+// WEB-3: a session is found by its token alone, for what it was begun for, until it ends.
+func TestSession(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		x, token := h.begin(t, "joe")
+		found := func(want error) {
+			t.Helper()
+			got, err := h.Find(ctx, token, Admin)
+			if !errors.Is(err, want) || want == nil && (got.Account != "joe" || got.ID != x.ID) {
+				t.Errorf("%+v, %v; want %v", got, err, want)
+			}
+		}
+		found(nil)
+		for _, odd := range []string{"", "x", token[1:], token + "A", "A" + token[1:], token + "\x00"} {
+			if odd == token {
+				continue
+			}
+			if _, err := h.Find(ctx, odd, Admin); !errors.Is(err, ErrOver) {
+				t.Errorf("token %q: %v", odd, err)
+			}
+		}
+		if _, err := h.Find(ctx, token, "mail"); !errors.Is(err, ErrOver) {
+			t.Errorf("another scope: %v", err)
+		}
+		h.clock = h.clock.Add(50 * time.Minute)
+		found(nil) // which is a use
+		h.clock = h.clock.Add(50 * time.Minute)
+		found(nil)
+		h.clock = h.clock.Add(time.Hour)
+		found(ErrOver)
+		h.clock = h.clock.Add(-time.Hour)
+		found(nil)
+		h.proofs["joe"] = "another password"
+		found(ErrOver)
+		h.proofs["joe"] = ""
+		found(ErrOver)
+		h.proofs["joe"] = "a"
+		found(nil)
+		if err := h.Revoke(ctx, "ann", x.ID); !errors.Is(err, ErrOver) {
+			t.Errorf("another account's session: %v", err)
+		}
+		if err := h.Revoke(ctx, "joe", x.ID); err != nil {
+			t.Error(err)
+		}
+		found(ErrOver)
+	})
+}
+
+// However busy, a session ends when it is old; and what has ended is forgotten.
+func TestOldest(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		_, token := h.begin(t, "joe")
+		for range 13 {
+			h.clock = h.clock.Add(45 * time.Minute)
+			if _, err := h.Find(ctx, token, Admin); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.clock = h.clock.Add(15 * time.Minute)
+		if _, err := h.Find(ctx, token, Admin); !errors.Is(err, ErrOver) {
+			t.Errorf("after ten hours: %v", err)
+		}
+		h.begin(t, "ann")
+		if err := h.Tidy(ctx); err != nil {
+			t.Fatal(err)
+		}
+		var rows int
+		err := h.DB.Read(ctx, func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM web_sessions`).Scan(&rows) })
+		if err != nil || rows != 1 {
+			t.Errorf("%d rows, %v", rows, err)
+		}
+	})
+}
+
+// An account has a bounded number of sessions, and they go with it.
+func TestBound(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		_, first := h.begin(t, "joe")
+		for range maxSessions {
+			h.clock = h.clock.Add(time.Second)
+			h.begin(t, "joe")
+		}
+		h.begin(t, "ann")
+		if all, err := h.List(ctx, "joe"); err != nil || len(all) != maxSessions {
+			t.Errorf("%d sessions, %v", len(all), err)
+		}
+		if _, err := h.Find(ctx, first, Admin); !errors.Is(err, ErrOver) {
+			t.Errorf("the oldest: %v", err)
+		}
+		if err := (&accounts.Store{DB: h.DB}).RemoveAccount(ctx, "joe"); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := h.List(ctx, ""); err != nil || len(all) != 1 || all[0].Agent != "a browser" {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}
+
+// WEB-3: what was done is kept, the newest first, and bounded.
+func TestActs(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		x, _ := h.begin(t, "joe")
+		for _, c := range []string{"one", "two", "three\nlines"} {
+			h.clock = h.clock.Add(time.Second)
+			if err := h.Note(ctx, x, c, "done"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := h.tidyActs(ctx, 2); err != nil {
+			t.Fatal(err)
+		}
+		all, err := h.Acts(ctx, 10)
+		if err != nil || len(all) != 2 || all[1].Command != "two" || all[0].Account != "joe" || all[0].Remote != "192.0.2.1" || all[0].Outcome != "done" {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}
