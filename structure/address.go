@@ -97,7 +97,7 @@ func (a *addressReader) angle(name string) {
 		adr.Host = a.domain()
 	}
 	a.space()
-	if end := strings.IndexByte(a.s[a.i:], '>'); end > 0 && strings.IndexByte(a.s[from:a.i+end], ',') < 0 {
+	if end := strings.IndexByte(a.ahead(), '>'); end > 0 && strings.IndexByte(a.s[from:a.i+end], ',') < 0 {
 		text := strings.TrimSpace(a.s[from : a.i+end])
 		at := strings.LastIndexByte(text, '@')
 		adr = Address{Name: name, Mailbox: text}
@@ -207,13 +207,19 @@ func (a *addressReader) local() string {
 	})
 }
 
+// maxSeek is how far the end of a domain literal, or of an address that cannot be read, is looked for.
+const maxSeek = 1000
+
+// ahead is what follows, as far as an end is looked for in it.
+func (a *addressReader) ahead() string { return a.s[a.i:min(len(a.s), a.i+maxSeek)] }
+
 // domain reads a domain or a domain literal.
 func (a *addressReader) domain() string {
 	a.space()
 	if a.peek() != '[' {
 		return a.dotted(a.dotAtom)
 	}
-	end := strings.IndexByte(a.s[a.i:], ']')
+	end := strings.IndexByte(a.ahead(), ']')
 	if end < 0 {
 		return a.dotted(a.dotAtom)
 	}
@@ -226,17 +232,22 @@ func (a *addressReader) domain() string {
 // dotted joins what stands on both sides of a dot.
 func (a *addressReader) dotted(word func() string) string {
 	a.space()
-	s := word()
-	for {
+	last := word()
+	first, all := last, []byte(nil) // all is empty while there is one word
+	for last != "" {
 		a.space()
-		next := a.peek()
-		if s == "" || next != '.' && s[len(s)-1] != '.' {
-			return s
+		if a.peek() != '.' && last[len(last)-1] != '.' {
+			break
 		}
-		w := word()
-		if w == "" {
-			return s
+		if last = word(); last != "" {
+			if all == nil {
+				all = append(all, first...)
+			}
+			all = append(all, last...)
 		}
-		s += w
 	}
+	if all == nil {
+		return first
+	}
+	return string(all)
 }

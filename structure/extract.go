@@ -231,11 +231,16 @@ func wordRun(s string, n int) (run, rest string) {
 	}
 }
 
+// maxEncoded is how long an encoded word can be: RFC 2047 §2 has 75 octets, of which programs know nothing that
+// write a whole subject as one.
+const maxEncoded = 2 << 10
+
 // wordEnd is the length of the encoded word with which s begins; -1: it does not.
 func wordEnd(s string) int {
 	if !strings.HasPrefix(s, "=?") {
 		return -1
 	}
+	s = s[:min(len(s), maxEncoded)]
 	at := 2
 	for range 2 { // charset and encoding
 		i := strings.IndexByte(s[at:], '?')

@@ -43,11 +43,14 @@ func cutLeaders(s string) (string, bool) {
 			s, reply = rest, true
 			continue
 		}
-		rest, ok := cutBlob(s)
-		if !ok || rest == "" {
-			return s, reply
+		// No reply stands behind the blobs, so none stands behind the last of them.
+		for {
+			rest, ok := cutBlob(s)
+			if !ok || rest == "" {
+				return s, reply
+			}
+			s = rest
 		}
-		s = rest
 	}
 }
 
