@@ -160,6 +160,9 @@ func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, e
 	if ofDMARC {
 		return r.dmarc.Take(ctx, m.Recipient, m.Message, m.Facts)
 	}
+	if m.Facts != nil {
+		return r.tls.TakeVerified(ctx, m.Recipient, m.Message, m.Facts.Signatures)
+	}
 	return r.tls.Take(ctx, m.Recipient, m.Message)
 }
 

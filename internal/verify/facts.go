@@ -24,6 +24,7 @@ type Facts struct {
 	IPRev      IPRev                `json:"iprev"`
 	SPF        []SPF                `json:"spf"` // of the HELO name, and of the reverse-path's domain where it has one
 	DKIM       []Signature          `json:"dkim,omitempty"`
+	Signatures []dkim.Verification  `json:"-"` // the same as package dkim has them: a key may be for TLS reports alone
 	ARC        *ARC                 `json:"arc,omitempty"`
 	Author     string               `json:"author,omitempty"`     // why the author is not known; "" where it is
 	DMARC      []DMARC              `json:"dmarc,omitempty"`      // one for each domain in From

@@ -100,7 +100,8 @@ func (r *Run) Finish(ctx context.Context, h message.Header, msg *dkim.Message) *
 	f := &Facts{IP: r.client.IP.Unmap(), HELO: clip(r.client.HELO), Sender: clip(r.client.Sender)}
 	limits := dkim.Limits{Now: r.v.Now, Keys: r.v.Keys}
 	if msg != nil {
-		for _, s := range msg.Verify(early, r.v.DNS, limits) {
+		f.Signatures = msg.Verify(early, r.v.DNS, limits)
+		for _, s := range f.Signatures {
 			f.DKIM = append(f.DKIM, signature(s))
 		}
 	}

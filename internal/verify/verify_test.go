@@ -13,6 +13,7 @@ import (
 	"waxwing/dkim"
 	"waxwing/dmarc"
 	"waxwing/dns"
+	"waxwing/dns/dnstest"
 	"waxwing/internal/guard"
 	"waxwing/internal/guard/guardtest"
 	"waxwing/internal/store"
@@ -213,4 +214,36 @@ func TestPutOff(t *testing.T) {
 			t.Errorf("%d are left, %v", left, err)
 		}
 	})
+}
+
+// AUT-4, AUT-6: a key for TLS reports alone proves nothing of mail, and is yet known to whoever takes reports.
+func TestSignaturesKept(t *testing.T) {
+	t.Parallel()
+	key, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := dkim.Record(key.Public(), "tlsrpt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	domain := dns.MustParse("example.org")
+	field, err := dkim.Sign([]byte(mail), []dkim.Key{{Domain: domain, Selector: "s1", Signer: key}}, dkim.SignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &dns.Client{Servers: []dns.Server{{Addr: dnstest.Serve(t, dnstest.Zone{Name: "example.org", Records: []string{"s1._domainkey TXT \"" + record + "\""}}, dnstest.Zone{Name: "org"}).Addr(), Trusted: true}}, Timeout: time.Minute}
+	v := &Verifier{DNS: r, Guard: &guard.Guard{}}
+	run := v.Begin(t.Context(), Client{IP: netip.MustParseAddr("192.0.2.1"), HELO: "mx.example.org", Sender: "joe@example.org"})
+	h, _, err := message.SplitHeader([]byte(mail))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := run.Finish(t.Context(), h, read(t, string(field)+mail))
+	if len(f.DKIM) != 1 || f.DKIM[0].Result != dkim.PermError || len(f.Authenticated()) != 0 {
+		t.Errorf("%+v", f.DKIM)
+	}
+	if len(f.Signatures) != 1 || f.Signatures[0].Result != dkim.Pass || !f.Signatures[0].Allows("tlsrpt") || f.Signatures[0].Domain != domain {
+		t.Errorf("%+v", f.Signatures)
+	}
 }

@@ -163,6 +163,29 @@ func TestTakeRefuses(t *testing.T) {
 	}
 }
 
+// AUT-6: a report whose signatures were verified when it came is taken by what was found then: nobody is asked for a key.
+func TestTakeVerified(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t))
+	rep := newReporter(t, r)
+	msg := rep.mail("reporter.example", reportAbout(t, "id", "example"))
+	r.dns.Replies = map[string]any{}
+	found := dkim.Verification{Domain: dns.MustParse("reporter.example"), Result: dkim.Fail, Services: []string{"tlsrpt"}, SignedHeaders: []string{"from"}}
+	if taken, reason, err := r.TakeVerified(t.Context(), "tls-reports@example", msg, []dkim.Verification{found}); taken || reason != "DKIM signature of reporter.example: fail" || err != nil {
+		t.Errorf("%v, %q, %v", taken, reason, err)
+	}
+	if taken, reason, err := r.TakeVerified(t.Context(), "tls-reports@example", msg, nil); taken || reason != "no DKIM signature of reporter.example" || err != nil {
+		t.Errorf("%v, %q, %v", taken, reason, err)
+	}
+	found.Result = dkim.Pass
+	if taken, reason, err := r.TakeVerified(t.Context(), "tls-reports@example", msg, []dkim.Verification{found}); !taken || err != nil {
+		t.Errorf("%v, %q, %v", taken, reason, err)
+	}
+	if got := r.reports(t); len(got) != 1 || got[0].Submitter != "reporter.example" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // RPT-14.
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
