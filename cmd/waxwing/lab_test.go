@@ -91,6 +91,8 @@ func labDMARC(t *testing.T, l *lab.Lab) {
 		{l.Receiver, "dmarc lookup dmarc-report-unasked.test", `does not say that it takes reports`},
 		{l.Receiver, "dmarc reports", `dmarc-reporter\.test`},
 		{l.Receiver, "dmarc summary", `receiver\.test`},
+		{l.Receiver, "dmarc failures", `dmarc-reporter\.test`},
+		{l.Receiver, "mail search -fact dmarc=fail", `dmarc-reporter\.test`}, // AUT-2: the forged report
 		{l.Sender, "dmarc reports", `dmarc-report-elsewhere\.test +mail +receiver\.test .* 2 +1\n`},
 		{l.Sender, "dmarc summary --domain dmarc-report-elsewhere.test", `dmarc-report-elsewhere\.test`},
 	} {

@@ -196,7 +196,7 @@ func (l *Lab) dmarcReport(ctx context.Context, a *asker, d *Domain, row *Row) er
 	if err != nil || len(sent) == 0 {
 		return err
 	}
-	if row.Outcome, row.TLS, err = l.dmarcOutcome(ctx, a); err != nil {
+	if row.Outcome, row.TLS, err = l.reportOutcome(ctx, a.address(l)); err != nil {
 		return err
 	}
 	if a.elsewhere {
@@ -213,10 +213,10 @@ func (l *Lab) dmarcReport(ctx context.Context, a *asker, d *Domain, row *Row) er
 	return nil
 }
 
-// dmarcOutcome waits until the receiver's queue knows what becomes of the report to a domain's address.
-func (l *Lab) dmarcOutcome(ctx context.Context, a *asker) (outcome, tls string, err error) {
+// reportOutcome waits until the receiver's queue knows what becomes of the report to an address.
+func (l *Lab) reportOutcome(ctx context.Context, to string) (outcome, tls string, err error) {
 	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		items, err := spool.List(ctx, l.Receiver.Queue.Store, spool.Filter{Address: a.address(l), States: everyState()})
+		items, err := spool.List(ctx, l.Receiver.Queue.Store, spool.Filter{Address: to, States: everyState()})
 		if err != nil {
 			return "", "", err
 		}
@@ -231,7 +231,7 @@ func (l *Lab) dmarcOutcome(ctx context.Context, a *asker) (outcome, tls string, 
 			}
 		}
 	}
-	return "", "", fmt.Errorf("the report to %s is not settled after a minute", a.address(l))
+	return "", "", fmt.Errorf("the report to %s is not settled after a minute", to)
 }
 
 // dmarcMail holds a report mail, as a host took it, against RFC 9990 §3.5.
@@ -310,48 +310,68 @@ func (l *Lab) strangersDMARC(ctx context.Context) error {
 	if err := l.Receiver.Accounts.AddAddress(ctx, to, l.Receiver.Account); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		name, title string
-		about       string
-		change      bool
-		reason      string
-	}{
-		{"dmarc-in", "a DMARC report of a stranger that passes DMARC: taken", l.Receiver.Domain.ASCII(), false, ""},
-		{"dmarc-in-forged", "a DMARC report changed after it was signed: delivered as ordinary mail, and says why", l.Receiver.Domain.ASCII(), true, "DMARC of dmarc-reporter.test: fail"},
-		{"dmarc-in-other", "a DMARC report about somebody else's domain: delivered as ordinary mail, and says why", "example.test", false, "the report is about no domain of this server"},
+	for _, s := range []strangersReport{
+		{"dmarc-in", "a DMARC report of a stranger that passes DMARC: taken", l.Receiver.Domain.ASCII(), false, false, ""},
+		{"dmarc-in-forged", "a DMARC report changed after it was signed: delivered as ordinary mail, and says why", l.Receiver.Domain.ASCII(), false, true, "DMARC of dmarc-reporter.test: fail"},
+		{"dmarc-in-other", "a DMARC report about somebody else's domain: delivered as ordinary mail, and says why", "example.test", false, false, "the report is about no domain of this server"},
+		{"dmarc-failure-in", "a DMARC failure report of a stranger that passes DMARC: taken", l.Receiver.Domain.ASCII(), true, false, ""},
+		{"dmarc-failure-in-forged", "a DMARC failure report changed after it was signed: delivered as ordinary mail, and says why", l.Receiver.Domain.ASCII(), true, true, "DMARC of dmarc-reporter.test: fail"},
 	} {
-		row := Row{Story: s.name, Title: s.title, Domain: from.ASCII(), Published: "signed zone, DKIM, DMARC p=none", Basis: []string{}, Report: []Counts{}}
-		text, err := l.dmarcReportMail(from, key, s.name, s.about)
+		row, err := l.strangerReports(ctx, s, from, key)
 		if err != nil {
-			return err
-		}
-		if s.change {
-			text = bytes.Replace(text, []byte("<count>7<"), []byte("<count>9<"), 1)
-		}
-		if err := l.handText(ctx, "reports@"+from.ASCII(), to, text); err != nil {
-			return err
-		}
-		row.Outcome, row.TLS = delivered, "pkix"
-		if err := l.dmarcTaken(ctx, &row, s.about, from.ASCII(), s.name); err != nil {
-			return err
-		}
-		kept, err := l.awaitOrdinary(ctx, s.name, s.reason != "")
-		if err != nil {
-			return err
-		}
-		why := notTaken(kept)
-		switch row.Decision = "taken as a report"; {
-		case s.reason == "" && (len(row.Report) != 1 || kept != nil):
-			row.problem("the report: stored %d times, kept as a mail: %v", len(row.Report), kept != nil)
-		case s.reason != "" && (len(row.Report) > 0 || why != to+": "+s.reason):
-			row.problem("the report: stored %d times; the mail says %q, and should say %q", len(row.Report), why, to+": "+s.reason)
-		}
-		if s.reason != "" {
-			row.Decision, row.Basis = "not taken as a report", append(row.Basis, s.reason)
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		l.Rows = append(l.Rows, row)
 	}
 	return nil
+}
+
+// strangersReport is a report that a stranger sends to the receiver, and why it is not taken; "": it is.
+type strangersReport struct {
+	name, title string
+	about       string
+	failure     bool // it is about single messages
+	change      bool // after it was signed
+	reason      string
+}
+
+// strangerReports hands a report to the receiver, and tells what becomes of it.
+func (l *Lab) strangerReports(ctx context.Context, s strangersReport, from dns.Name, key crypto.Signer) (Row, error) {
+	row := Row{Story: s.name, Title: s.title, Domain: from.ASCII(), Published: "signed zone, DKIM, DMARC p=none", Basis: []string{}, Report: []Counts{}}
+	compose, stored, count, other := l.dmarcReportMail, l.dmarcTaken, "<count>7<", "<count>9<"
+	if s.failure {
+		compose, stored, count, other = l.failureMail, l.failureTaken, "Incidents: 7", "Incidents: 9"
+	}
+	text, err := compose(from, key, s.name, s.about)
+	if err != nil {
+		return row, err
+	}
+	if s.change {
+		text = bytes.Replace(text, []byte(count), []byte(other), 1)
+	}
+	to := "dmarc-reports@" + l.Receiver.Domain.ASCII()
+	if err := l.handText(ctx, "reports@"+from.ASCII(), to, text); err != nil {
+		return row, err
+	}
+	row.Outcome, row.TLS = delivered, "pkix"
+	if err := stored(ctx, &row, s.about, from.ASCII(), s.name); err != nil {
+		return row, err
+	}
+	kept, err := l.awaitOrdinary(ctx, s.name, s.reason != "")
+	if err != nil {
+		return row, err
+	}
+	why := notTaken(kept)
+	switch row.Decision = "taken as a report"; {
+	case s.reason == "" && (len(row.Report) != 1 || kept != nil):
+		row.problem("the report: stored %d times, kept as a mail: %v", len(row.Report), kept != nil)
+	case s.reason != "" && (len(row.Report) > 0 || why != to+": "+s.reason):
+		row.problem("the report: stored %d times; the mail says %q, and should say %q", len(row.Report), why, to+": "+s.reason)
+	}
+	if s.reason != "" {
+		row.Decision, row.Basis = "not taken as a report", append(row.Basis, s.reason)
+	}
+	return row, nil
 }
 
 // notTaken is what a mail's header says of why it is not taken as a report; "" if nothing.

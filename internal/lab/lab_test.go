@@ -72,7 +72,7 @@ func tellAll(t *testing.T, on Databases) {
 	if err := l.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if len(l.Rows) < 55 {
+	if len(l.Rows) < 58 {
 		t.Errorf("only %d stories were told", len(l.Rows))
 	}
 	for _, r := range l.Rows {

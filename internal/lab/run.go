@@ -32,6 +32,7 @@ type Lab struct {
 
 	domains []*Domain // of the stories
 	askers  []*Domain // of those who ask for DMARC reports
+	failed  *Domain   // that asks for DMARC failure reports
 	started time.Time
 	dir     string
 }
@@ -90,7 +91,7 @@ func NewOn(ctx context.Context, stories []Story, log *slog.Logger, on Databases)
 		hosts         []dns.Name
 		postgres      string
 		extra         string
-	}{{&l.Receiver, "receiver.test", "bob", hosted, on.Receiver, "[incoming]\ntrusted_forwarders = [\"" + listName + "\"]\n"}, {&l.Sender, "sender.test", "alice", nil, on.Sender, ""}} {
+	}{{&l.Receiver, "receiver.test", "bob", hosted, on.Receiver, "[incoming]\ntrusted_forwarders = [\"" + listName + "\"]\n[dmarc]\nfailure_reports = true\n"}, {&l.Sender, "sender.test", "alice", nil, on.Sender, ""}} {
 		dir := filepath.Join(l.dir, m.domain)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err
@@ -127,6 +128,9 @@ func (l *Lab) Run(ctx context.Context) error {
 	if err := l.ask(ctx); err != nil {
 		return fmt.Errorf("lab: the mail of domains that ask for DMARC reports: %w", err)
 	}
+	if err := l.askForFailures(ctx); err != nil {
+		return fmt.Errorf("lab: the mail of a domain that asks for DMARC failure reports: %w", err)
+	}
 	l.Clock.Advance(l.started.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 2*time.Minute).Sub(l.Clock.Now()))
 	if err := l.report(ctx); err != nil {
 		return fmt.Errorf("lab: the next day's reports: %w", err)
@@ -139,6 +143,9 @@ func (l *Lab) Run(ctx context.Context) error {
 	}
 	if err := l.dmarcReports(ctx); err != nil {
 		return fmt.Errorf("lab: stories of DMARC reports: %w", err)
+	}
+	if err := l.failureReport(ctx); err != nil {
+		return fmt.Errorf("lab: story of a DMARC failure report: %w", err)
 	}
 	if err := l.strangersDMARC(ctx); err != nil {
 		return fmt.Errorf("lab: stories of DMARC reports that come in: %w", err)

@@ -15,7 +15,8 @@ hosts good and bad, MTA-STS policy hosts, and two Waxwings. One sends a mail to
 every domain below; the other receives the next day's TLS reports, DKIM-signed,
 about what happened. Strangers write to that other one: who sent a mail is found
 out by SPF, DKIM and DMARC, and decides where it goes. Domains that ask for it are
-told by DMARC reports what came in their name; those of others are taken in.
+told by DMARC reports, and by failure reports, what came in their name; those of
+others are taken in.
 Everything runs over real sockets and real TLS.
 
 `
