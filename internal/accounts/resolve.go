@@ -33,6 +33,8 @@ type memory struct {
 	hosted  store.Keyed[dns.Name, bool]     // then
 	books   store.Keyed[dns.Name, book]
 	answers store.Keyed[asked, found] // where there is no book, or it does not say
+
+	transports store.Keyed[dns.Name, string] // of domains
 }
 
 // book is what is known of a domain: its rules and, by local part, its addresses.
@@ -80,6 +82,22 @@ func (s *Store) IsHosted(ctx context.Context, name dns.Name) (bool, error) {
 		is, err := exists(tx, `SELECT count(*) FROM domains WHERE name = ?`, name.ASCII())
 		return is, 1, err
 	})
+}
+
+// Keeps reports whether a domain is hosted, and whether another program keeps its
+// mailboxes (INB-14), but for accounts of which something else is said.
+func (s *Store) Keeps(ctx context.Context, name dns.Name) (hosted, elsewhere bool, err error) {
+	if hosted, err = s.IsHosted(ctx, name); err != nil || !hosted {
+		return false, false, err
+	}
+	way, err := s.memory.transports.Get(ctx, s.DB, Area, name, func(tx *store.Tx) (way string, size int, err error) {
+		err = tx.Row(`SELECT transport FROM domains WHERE name = ?`, name.ASCII()).Scan(&way)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil // it has just gone
+		}
+		return way, 1, err
+	})
+	return hosted, way != "", err
 }
 
 func domainNames(tx *store.Tx, limit int) ([]dns.Name, error) {

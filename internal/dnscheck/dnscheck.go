@@ -102,6 +102,7 @@ func (l *look) everything() {
 	all.Go(l.lookAtPolicy)
 	all.Go(l.lookAtCAA)
 	all.Go(l.lookAtServices)
+	all.Go(l.lookAtSetup)
 	all.Wait()
 }
 
@@ -358,6 +359,7 @@ func (l *look) lookAtCAA() {
 	if n, err := l.domain.Prefix("mta-sts"); err == nil && l.facts.Wanted.Policy != "" {
 		names = append(names, n)
 	}
+	names = append(names, l.setupNames()...)
 	l.facts.CAA = make([]dnsfinding.Climb, len(names))
 	var all guard.Group
 	for i, n := range names {
@@ -395,4 +397,40 @@ func (l *look) service(s dnsrecords.ServicePort) dnsfinding.Seen[dns.SRV] {
 		return dnsfinding.Seen[dns.SRV]{Asked: true, Err: err}
 	}
 	return seen(l.DNS.LookupSRV(l.ctx, name))
+}
+
+// setupNames are the names at which mail programs ask for their settings (CLI-1).
+func (l *look) setupNames() (out []dns.Name) {
+	for _, label := range l.facts.Wanted.Domain.Setup {
+		if n, err := l.domain.Prefix(label); err == nil && n != l.host {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (l *look) lookAtSetup() {
+	names := l.setupNames()
+	l.facts.Setup = make([]dnsfinding.Setup, len(names))
+	var all guard.Group
+	for i, n := range names {
+		l.facts.Setup[i].Name = n
+		all.Go(func() { l.facts.Setup[i].A = l.bothFamilies(n) })
+	}
+	all.Wait()
+}
+
+// bothFamilies are all addresses of a name. Where one family was not seen, the other counts
+// only if it has some.
+func (l *look) bothFamilies(name dns.Name) dnsfinding.Seen[netip.Addr] {
+	a, aaaa := seen(l.DNS.LookupA(l.ctx, name)), seen(l.DNS.LookupAAAA(l.ctx, name))
+	if a.Err != nil {
+		a, aaaa = aaaa, a
+	}
+	if a.Err == nil && aaaa.Err == nil {
+		a.Records = slices.Concat(a.Records, aaaa.Records)
+	} else if a.Err == nil && len(a.Records) == 0 {
+		return aaaa
+	}
+	return a
 }

@@ -456,5 +456,13 @@ func otherFaults() []planted {
 		{"SRV of another port", func(w *world) {
 			w.change("_submissions._tcp.example.org", "SRV", "0 1 587 mx.example.org.")
 		}, words(dnsfinding.SRVOther), "_submissions._tcp.example.org", "587", "465"},
+		{"SRV of a service that is not served", func(w *world) {
+			w.change("_pop3._tcp.example.org", "SRV", "0 1 110 mx.example.org.")
+		}, words(dnsfinding.SRVUnserved), "_pop3._tcp.example.org", "110", "0 0 0 ."},
+		{"no name for settings", func(w *world) { w.change("autoconfig.example.org", "CNAME") }, words(dnsfinding.SetupMissing), "autoconfig.example.org", "", "CNAME mx.example.org."},
+		{"a name for settings that leads elsewhere", func(w *world) {
+			w.change("autodiscover.example.org", "CNAME")
+			w.put("autodiscover.example.org. 300 IN A 203.0.113.9")
+		}, words(dnsfinding.SetupOther), "autodiscover.example.org", "203.0.113.9", "CNAME mx.example.org."},
 	}
 }

@@ -106,7 +106,7 @@ func newWorld(t *testing.T) *world {
 			CAA:  []string{"ca.example; accounturi=https://ca.example/acct/1; validationmethods=tls-alpn-01"}},
 		Domain: dnsrecords.Domain{Name: org, DKIM: []dnsrecords.DKIMKey{{Selector: "ed", Text: newKey(t)}, {Selector: "rsa", Text: rsaRecord()}},
 			DMARC: "reject", DMARCTo: "dmarc-reports@example.org", TLSReports: "tls-reports@example.org", STSID: "20260101000000",
-			Services: []dnsrecords.ServicePort{{Label: "_submissions", Port: 465}}},
+			Services: []dnsrecords.ServicePort{{Label: "_submissions", Port: 465}, {Label: "_pop3", Port: 0}}, Setup: []string{"autoconfig", "autodiscover"}},
 		Sources: []dnsfinding.Source{{Addr: addr4, EHLO: mx}, {Addr: addr6, EHLO: mx}},
 		EHLO:    mx, Signing: map[string]bool{"ed": true, "rsa": true}, Policy: policy.Text(),
 		CAs: []dnsfinding.Authority{{Names: []string{"ca.example"}, Account: "https://ca.example/acct/1", Methods: []string{"tls-alpn-01"}}},

@@ -21,10 +21,15 @@ func Decide(f Facts) []Finding {
 		}
 		r.findSTS()
 		for i := range r.CAA {
-			r.findCAA(&r.CAA[i])
+			if !r.uncertified(r.CAA[i].Name) {
+				r.findCAA(&r.CAA[i])
+			}
 		}
 		for i := range r.Services {
 			r.findService(&r.Services[i])
+		}
+		for i := range r.Setup {
+			r.findSetup(&r.Setup[i])
 		}
 	}
 	slices.SortStableFunc(r.found, func(a, b Finding) int { return rank(a.Level) - rank(b.Level) })

@@ -83,6 +83,7 @@ type Facts struct {
 	Policy    Policy
 	CAA       []Climb
 	Services  []Service
+	Setup     []Setup
 }
 
 // Servers are the name servers of the zone that a domain is in.
@@ -171,4 +172,10 @@ type Climb struct {
 type Service struct {
 	Wanted dnsrecords.ServicePort
 	SRV    Seen[dns.SRV]
+}
+
+// Setup is a name below the domain at which mail programs ask for their settings.
+type Setup struct {
+	Name dns.Name
+	A    Seen[netip.Addr] // of both families
 }

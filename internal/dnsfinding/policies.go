@@ -3,6 +3,7 @@ package dnsfinding
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -254,15 +255,59 @@ func (r *report) findService(s *Service) {
 		return
 	}
 	wanted := fmt.Sprintf("0 1 %d %s.", s.Wanted.Port, r.Wanted.Host.Name)
+	if s.Wanted.Port == 0 {
+		wanted = "0 0 0 ."
+	}
 	seen := list(s.SRV.Records, func(v dns.SRV) string {
 		return fmt.Sprintf("%d %d %d %s.", v.Priority, v.Weight, v.Port, v.Target)
 	})
 	ours := func(v dns.SRV) bool { return v.Port == s.Wanted.Port && v.Target == r.Wanted.Host.Name }
+	offers := func(v dns.SRV) bool { return !v.Target.IsZero() }
 	switch {
+	case s.Wanted.Port == 0: // a record that says so is good, and none does no harm
+		if slices.ContainsFunc(s.SRV.Records, offers) {
+			r.add(SRVUnserved, subject, seen, wanted)
+		}
 	case len(s.SRV.Records) == 0:
 		r.add(SRVMissing, subject, "", wanted)
 	case !slices.ContainsFunc(s.SRV.Records, ours):
 		r.add(SRVOther, subject, seen, wanted)
 	}
 	r.ok(mark, subject, seen)
+}
+
+// findSetup is where mail programs ask for their settings.
+func (r *report) findSetup(s *Setup) {
+	subject := s.Name.ASCII()
+	mark := len(r.found)
+	if failed(r, &s.A, subject) {
+		return
+	}
+	wanted := "CNAME " + r.Wanted.Host.Name.ASCII() + "."
+	seen := list(s.A.Records, netip.Addr.String)
+	addressed := func(h Host) bool { return h.Ours && len(h.A.Records)+len(h.AAAA.Records) > 0 }
+	switch {
+	case len(s.A.Records) == 0:
+		if slices.ContainsFunc(r.Hosts, addressed) { // else an alias of the host has none either
+			r.add(SetupMissing, subject, "", wanted)
+		}
+	case !r.leadsHere(s):
+		r.add(SetupOther, subject, seen, wanted)
+	}
+	r.ok(mark, subject, seen)
+}
+
+// leadsHere reports that a name has an address of the host.
+func (r *report) leadsHere(s *Setup) bool {
+	return slices.ContainsFunc(s.A.Records, func(a netip.Addr) bool {
+		is := func(h Host) bool {
+			return h.Ours && (slices.Contains(h.A.Records, a) || slices.Contains(h.AAAA.Records, a))
+		}
+		return slices.Contains(r.Wanted.Host.Addrs, a) || slices.ContainsFunc(r.Hosts, is)
+	})
+}
+
+// uncertified reports a name for settings that does not lead here: no certificate is asked for.
+func (r *report) uncertified(name dns.Name) bool {
+	return slices.ContainsFunc(r.Setup, func(s Setup) bool { return s.Name == name && !r.leadsHere(&s) })
 }

@@ -139,6 +139,9 @@ const (
 	CAAMissing      Word = "caa-missing"
 	SRVMissing      Word = "srv-missing"
 	SRVOther        Word = "srv-other"
+	SRVUnserved     Word = "srv-unserved"
+	SetupMissing    Word = "autoconfig-missing"
+	SetupOther      Word = "autoconfig-other"
 )
 
 // Words are all words with what they mean: the level of their findings, cause and cure.
@@ -310,6 +313,10 @@ func otherWords() map[Word]entry {
 		CAAMissing:  {Advice, "no CAA record says who may issue certificates: any authority may", asShown},
 		SRVMissing:  {Advice, "mail programs do not find this service by themselves", asShown},
 		SRVOther:    {Fault, "mail programs are sent to another host or port", asShown},
+		SRVUnserved: {Advice, "mail programs are sent to a service that this server does not offer", "replace the record by the one beside it, which says that there is no such service, unless another server offers it"},
+
+		SetupMissing: {Advice, "mail programs do not find their settings under this name, and ask people for servers and ports", asShown},
+		SetupOther:   {Advice, "mail programs ask another machine for their settings", "publish the record as it stands beside it, unless that machine gives the right settings"},
 	}
 }
 

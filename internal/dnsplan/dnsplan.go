@@ -19,6 +19,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/certs"
+	"waxwing/internal/clientsetup"
 	"waxwing/internal/config"
 	"waxwing/internal/dnsfinding"
 	"waxwing/internal/dnsrecords"
@@ -301,26 +302,35 @@ func (p *Planner) domain(ctx context.Context, name dns.Name) (dnsrecords.Domain,
 	case !errors.Is(err, stspublish.ErrNone):
 		return d, err
 	}
-	d.Services = services(p.cfg)
+	_, elsewhere, err := p.accounts.Keeps(ctx, name)
+	if err != nil {
+		return d, err
+	}
+	settings := clientsetup.Of(p.cfg, clientsetup.Domain{Name: name, Elsewhere: elsewhere})
+	for _, x := range clientsetup.Services(settings) {
+		d.Services = append(d.Services, dnsrecords.ServicePort{Label: x.Label, Port: x.Port})
+	}
+	if clientsetup.Documents(settings) {
+		d.Setup = clientsetup.Labels()
+	}
 	return d, nil
 }
 
-// services are what mail programs can use from elsewhere, at the ports that are known
-// for it (RFC 6186, RFC 8314).
-func services(cfg *config.Config) []dnsrecords.ServicePort {
-	var out []dnsrecords.ServicePort
-	for _, kind := range []struct {
-		is    config.Kind
-		label string
-	}{{config.Submissions, "_submissions"}, {config.Submission, "_submission"}} {
-		for _, l := range cfg.Listen {
-			s := dnsrecords.ServicePort{Label: kind.label, Port: l.Address.Port()}
-			if l.Kind == kind.is && !l.Address.Addr().IsLoopback() && s.Port != 0 && !slices.Contains(out, s) {
-				out = append(out, s)
+// SetupNames are all names below hosted domains at which mail programs ask this host for their
+// settings (CLI-1), whether they lead here or not.
+func (p *Planner) SetupNames(ctx context.Context) (out []dns.Name, err error) {
+	all, err := p.accounts.Domains(ctx)
+	for _, d := range all {
+		if !clientsetup.Documents(clientsetup.Of(p.cfg, clientsetup.Domain{Name: d.Name, Elsewhere: d.Transport != ""})) {
+			continue
+		}
+		for _, label := range clientsetup.Labels() {
+			if n, err := d.Name.Prefix(label); err == nil && n != p.cfg.Hostname {
+				out = append(out, n)
 			}
 		}
 	}
-	return out
+	return out, err
 }
 
 // Wanted is what the check of a hosted domain compares with.

@@ -101,7 +101,7 @@ type Domain struct {
 	STSID      string   // id of the MTA-STS policy, "": no policy
 	Extra      []string // further SPF mechanisms, such as "include:_spf.example.net"
 	Services   []ServicePort
-	Autoconfig bool
+	Setup      []string // labels below the domain at which programs ask the host for settings, such as "autoconfig"
 }
 
 // DKIMKey is a key of the domain.
@@ -252,9 +252,8 @@ func services(out []Record, d Domain, h Host) []Record {
 		}
 		out = append(out, Record{Name: n, Type: "SRV", Value: value, TTL: hour, Purpose: Service})
 	}
-	if d.Autoconfig {
-		out = alias(out, d.Name, "autoconfig", h.Name, Setup)
-		out = alias(out, d.Name, "autodiscover", h.Name, Setup)
+	for _, label := range d.Setup {
+		out = alias(out, d.Name, label, h.Name, Setup)
 	}
 	return out
 }

@@ -28,7 +28,7 @@ func example() (Host, []Domain) {
 	return h, []Domain{
 		{Name: dns.MustParse("example.org"), DKIM: []DKIMKey{{"2026a", long}, {"2026b", "v=DKIM1; k=ed25519; p=BBBB"}}, DMARC: "reject",
 			DMARCTo: "dmarc-reports@example.org", TLSReports: "tls-reports@example.org", STSID: "20260101", Extra: []string{"include:_spf.example.com"},
-			Services: []ServicePort{{"_submissions", 465}, {"_imaps", 993}, {"_imap", 0}}, Autoconfig: true},
+			Services: []ServicePort{{"_submissions", 465}, {"_imaps", 993}, {"_imap", 0}}, Setup: []string{"autoconfig", "autodiscover"}},
 		{Name: dns.MustParse("mx.example.net"), DMARC: "none", DMARCTo: "reports@other.example", FailuresTo: "failures@other.example"},
 		{Name: dns.MustParse("bücher.example")},
 	}
@@ -274,7 +274,7 @@ func TestNoAliasOfItself(t *testing.T) {
 	t.Parallel()
 	h := Host{Name: dns.MustParse("autoconfig.example.org")}
 	n := 0
-	for _, r := range ForDomain(Domain{Name: dns.MustParse("example.org"), Autoconfig: true}, h) {
+	for _, r := range ForDomain(Domain{Name: dns.MustParse("example.org"), Setup: []string{"autoconfig", "autodiscover"}}, h) {
 		if r.Type != "CNAME" {
 			continue
 		}

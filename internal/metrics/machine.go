@@ -34,7 +34,7 @@ func newMachine(r *prometheus.Registry) *machine {
 		build:    gauge("waxwing_build_info", "1, with the versions of the program and of Go.", "version", "go"),
 		refused:  counter("waxwing_messages_refused_total", "Messages that were read whole and not taken, by listener kind and result (deferred: 4xx, refused: 5xx).", "listener", "result"),
 		lookups:  counter("waxwing_dns_lookups_total", "DNS lookups by type and what they came to (secure, insecure, indeterminate, bogus, failed; cached: no server was asked).", "type", "state"),
-		requests: counter("waxwing_http_requests_total", "Requests by HTTPS, by purpose (tlsrpt, mta-sts, api, other) and class of the answer (2xx to 5xx).", "purpose", "result"),
+		requests: counter("waxwing_http_requests_total", "Requests by HTTPS, by purpose (tlsrpt, mta-sts, autoconfig, api, other) and class of the answer (2xx to 5xx).", "purpose", "result"),
 		webhooks: counter("waxwing_webhook_posts_total", "Events posted to webhooks, by result (accepted, failed: it is tried again for a day).", "result"),
 	}
 	r.MustRegister(m.depth, m.age, m.store, m.up, m.build, m.refused, m.lookups, m.requests, m.webhooks)

@@ -19,6 +19,7 @@ import (
 	"waxwing/internal/alert"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
+	"waxwing/internal/dnscheck"
 	"waxwing/internal/dnsupdate"
 	"waxwing/internal/guard"
 	"waxwing/internal/hostkeys"
@@ -44,7 +45,15 @@ func (b *builder) certificates(db *store.Store, resolver *dns.Client, alerts *al
 		AddKeys: b.cfg.Postgres == "", // several machines must have the same keys, and only a person can bring them
 		Now:     b.Now, Log: b.area(config.LogCerts),
 	}
-	s.Names = func(ctx context.Context) ([]dns.Name, error) { return certificateNames(ctx, b.cfg, policies) }
+	leading := &dnscheck.Leading{DNS: resolver, Host: b.cfg.Hostname, Now: b.Now}
+	s.Names = func(ctx context.Context) ([]dns.Name, error) {
+		names, err := certificateNames(ctx, b.cfg, policies)
+		if err != nil || b.cfg.ACME.Directory == "" {
+			return names, err
+		}
+		wanted, err := dnsPlanner(b.Options, db).SetupNames(ctx)
+		return append(names[:len(names):len(names)], leading.Of(ctx, wanted)...), err
+	}
 	var err error
 	if s.CA, err = b.authority(kept, asker); err != nil {
 		return nil, err
@@ -75,7 +84,8 @@ func machineName(cfg *config.Config) string {
 }
 
 // certificateNames are the names beside the host's that get a certificate (CRT-2): those
-// of the configuration, and where MTA-STS policies are served.
+// of the configuration, and where MTA-STS policies are served. Those at which mail programs ask
+// for settings are added where they lead here.
 func certificateNames(ctx context.Context, cfg *config.Config, policies *stspublish.Service) ([]dns.Name, error) {
 	if cfg.ACME.Directory == "" {
 		return nil, nil
@@ -223,4 +233,21 @@ func CertificateRoom(o Options, db *store.Store) (*acme.Service, error) {
 		return nil, err
 	}
 	return r.Certificates, nil
+}
+
+// ProfileSigner makes what signs profiles of mail programs, for commands.
+func ProfileSigner(ctx context.Context, o Options, db *store.Store) (func([]byte) ([]byte, error), error) {
+	b, err := newBuilder(o)
+	if err != nil {
+		return nil, err
+	}
+	b.owner = "command"
+	r, err := b.rooms(db)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.book(ctx, r); err != nil {
+		return nil, err
+	}
+	return func(profile []byte) ([]byte, error) { return SignProfile(r, profile, b.Now()) }, nil
 }

@@ -81,7 +81,7 @@ func (p *program) accountNoun() *cobra.Command {
 			Run: command.OnOne(p.Call, accountName, func(ctx context.Context, o *upkeep.Opened, name string) error {
 				return p.limitAccount(ctx, o, name, l)
 			})},
-		p.rulesVerb())
+		p.rulesVerb(), p.clientSetupVerb())
 	c.AddCommand(p.appPasswordNoun())
 	return c
 }
