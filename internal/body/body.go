@@ -12,6 +12,10 @@
 // a transaction of its own, so that no message makes others wait for long. (The second
 // form of a notification, RFC 6533 §3, is no body: up to 2 MiB go in with it.)
 //
+// What mailboxes keep is compressed where that helps: a small body as a whole, a large one
+// chunk by chunk, so that no more than a chunk is ever in memory. What passes through the
+// queue is not: it goes soon.
+//
 // The octets stand in the store. What stands behind Put, Open and Remove could be an
 // object store as well; Insert, Use and Drop only count, and write what is small.
 package body
@@ -45,17 +49,17 @@ var ErrGone = errors.New("the body of the message is gone")
 type Store struct {
 	DB  *store.Store
 	Now func() time.Time
+	// Keep: what is Put stays for long, and is compressed where that helps.
+	Keep bool
 }
 
 // Insert writes a body of up to MaxInline octets that has users from the start.
-func Insert(tx *store.Tx, id int64, data []byte, users int) error {
-	if len(data) > MaxInline {
-		return fmt.Errorf("body of %d octets: more than %d must be put before the transaction", len(data), MaxInline)
+func Insert(tx *store.Tx, id int64, p Packed, users int) error {
+	if len(p.Data) > MaxInline {
+		return fmt.Errorf("body of %d octets: more than %d must be put before the transaction", len(p.Data), MaxInline)
 	}
-	if data == nil {
-		data = []byte{} // NULL is a large body
-	}
-	_, err := tx.Exec(`INSERT INTO bodies (id, data, users, idle) VALUES (?, ?, ?, 0)`, id, data, int64(users))
+	// NULL is a large body.
+	_, err := tx.Exec(`INSERT INTO bodies (id, data, users, idle, coding) VALUES (?, ?, ?, 0, ?)`, id, store.Blob(p.Data), int64(users), int64(p.Coding))
 	return err
 }
 
@@ -95,8 +99,12 @@ func (s *Store) Put(ctx context.Context, id int64, c delivery.Content) error {
 		return err
 	}
 	return eachChunk(c, func(part int64, data []byte) error {
+		p := Packed{Data: data}
+		if s.Keep {
+			p = Pack(data)
+		}
 		return s.DB.Write(ctx, func(tx *store.Tx) error {
-			_, err := tx.Exec(`INSERT INTO body_chunks (body, part, data) VALUES (?, ?, ?)`, id, part, data)
+			_, err := tx.Exec(`INSERT INTO body_chunks (body, part, data, coding) VALUES (?, ?, ?, ?)`, id, part, p.Data, int64(p.Coding))
 			return err
 		})
 	})
@@ -134,11 +142,11 @@ func eachChunk(c delivery.Content, fn func(part int64, data []byte) error) error
 // Open returns a body of size octets: a small one loaded, a large one read chunk by
 // chunk as it is used, with no transaction between two reads. ErrGone.
 func (s *Store) Open(ctx context.Context, id, size int64) (delivery.Content, error) {
-	var data []byte
+	var p Packed
 	var large bool
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		data = nil
-		return tx.Row(`SELECT data IS NULL, data FROM bodies WHERE id = ? AND users >= 0`, id).Scan(&large, &data)
+		p = Packed{}
+		return tx.Row(`SELECT data IS NULL, data, coding FROM bodies WHERE id = ? AND users >= 0`, id).Scan(&large, &p.Data, &p.Coding)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -147,7 +155,12 @@ func (s *Store) Open(ctx context.Context, id, size int64) (delivery.Content, err
 		return nil, err
 	case large:
 		return &content{ctx: ctx, db: s.DB, id: id, size: size}, nil
-	case int64(len(data)) != size:
+	}
+	data, err := p.unpack()
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) != size {
 		return nil, fmt.Errorf("the body is damaged: it has %d octets and should have %d", len(data), size)
 	}
 	return delivery.Bytes(data), nil

@@ -60,11 +60,12 @@ func read(t *testing.T, s *body.Store, id int64, size int) ([]byte, error) {
 // A body is there while somebody holds it, whatever its size, and not a moment longer.
 func TestUsers(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, s *body.Store, _ *time.Time) {
-		for _, size := range []int{0, 1, body.MaxInline, body.MaxInline + 1, chunk, 3*chunk + 1, 20 * chunk} {
+		for i, size := range []int{0, 1, body.MaxInline, body.MaxInline + 1, chunk, 3*chunk + 1, 20 * chunk, 20*chunk - 1} {
+			s.Keep = i%2 == 0 // compressed or not, it is the same to everybody
 			data := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
 			id := store.NewID()
 			if size <= body.MaxInline {
-				write(t, db, func(tx *store.Tx) error { return body.Insert(tx, id, data, 2) })
+				write(t, db, func(tx *store.Tx) error { return body.Insert(tx, id, body.Pack(data), 2) })
 			} else {
 				must(t, s.Put(t.Context(), id, delivery.Bytes(data)))
 				write(t, db, func(tx *store.Tx) error { return body.Use(tx, id, 2) })
@@ -175,7 +176,9 @@ func TestPutRefuses(t *testing.T) {
 			}
 			must(t, s.Remove(t.Context(), id))
 		}
-		if err := db.Write(t.Context(), func(tx *store.Tx) error { return body.Insert(tx, 9, make([]byte, body.MaxInline+1), 1) }); err == nil {
+		if err := db.Write(t.Context(), func(tx *store.Tx) error {
+			return body.Insert(tx, 9, body.Packed{Data: make([]byte, body.MaxInline+1)}, 1)
+		}); err == nil {
 			t.Error("a large body went into one transaction")
 		}
 		if b, c := rows(t, db); b+c != 0 {
@@ -195,7 +198,7 @@ func TestDamage(t *testing.T) {
 			id := store.NewID()
 			must(t, s.Put(t.Context(), id, delivery.Bytes(make([]byte, 3*chunk))))
 			write(t, db, func(tx *store.Tx) error {
-				if err := body.Insert(tx, store.NewID(), []byte("x"), 1); err != nil {
+				if err := body.Insert(tx, store.NewID(), body.Packed{Data: []byte("x")}, 1); err != nil {
 					return err
 				}
 				if _, err := tx.Exec(c.damage); err != nil {
@@ -211,7 +214,7 @@ func TestDamage(t *testing.T) {
 				return err
 			})
 		}
-		write(t, db, func(tx *store.Tx) error { return body.Insert(tx, 7, []byte("xy"), 1) })
+		write(t, db, func(tx *store.Tx) error { return body.Insert(tx, 7, body.Packed{Data: []byte("xy")}, 1) })
 		if _, err := read(t, s, 7, 3); err == nil {
 			t.Error("a small body with an octet too few was read")
 		}

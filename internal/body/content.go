@@ -49,11 +49,15 @@ func (r *reader) Read(p []byte) (int, error) {
 // next reads the next chunk. One that is missing is an error and never an EOF: a body
 // that ends early must not pass for a whole one.
 func (r *reader) next() error {
-	var data []byte
+	var p Packed
 	err := r.c.db.Read(r.c.ctx, func(tx *store.Tx) error {
-		data = nil
-		return tx.Row(`SELECT data FROM body_chunks WHERE body = ? AND part = ?`, r.c.id, r.part).Scan(&data)
+		p = Packed{}
+		return tx.Row(`SELECT data, coding FROM body_chunks WHERE body = ? AND part = ?`, r.c.id, r.part).Scan(&p.Data, &p.Coding)
 	})
+	var data []byte
+	if err == nil {
+		data, err = p.unpack()
+	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("%w: it ends after %d of %d octets", ErrGone, r.read, r.c.size)

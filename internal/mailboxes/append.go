@@ -29,7 +29,7 @@ type Appended struct {
 type stored struct {
 	*Appended
 	id   int64
-	data []byte // nil: put into the store already
+	data body.Packed // none: put into the store already
 }
 
 // Append puts messages into a mailbox, all of them or none (RFC 3502); when it returns nil they
@@ -97,16 +97,18 @@ func (s *Store) Replace(ctx context.Context, m Appended, name string, old mailbo
 
 // ready loads what is small, and stores what is large: too much for one transaction.
 func (s *Store) ready(ctx context.Context, messages []Appended) (out []stored, err error) {
-	bodies := body.Store{DB: s.DB, Now: s.now}
+	bodies := body.Store{DB: s.DB, Now: s.now, Keep: true}
 	inline := 0
 	for i := range messages {
 		m := stored{Appended: &messages[i], id: store.NewID()}
 		size := m.Content.Size()
 		if size <= body.MaxInline && inline+int(size) <= body.MaxTx {
 			inline += int(size)
-			if m.data, err = octets(m.Content); err != nil {
+			data, err := octets(m.Content)
+			if err != nil {
 				return out, err
 			}
+			m.data = body.Pack(data)
 		} else if err = bodies.Put(ctx, m.id, m.Content); err != nil {
 			return append(out, m), err
 		}
@@ -132,7 +134,7 @@ func octets(c delivery.Content) ([]byte, error) {
 func (s *Store) giveUp(ctx context.Context, ready []stored) {
 	bodies := body.Store{DB: s.DB, Now: s.now}
 	for _, m := range ready {
-		if m.data == nil {
+		if m.data.Data == nil {
 			bodies.Remove(context.WithoutCancel(ctx), m.id) // what is left, Sweep removes
 		}
 	}
@@ -182,7 +184,7 @@ func (s *Store) append(tx *store.Tx, account, name string, ready []stored) (box 
 
 // appendOne writes one message and where it lies.
 func (c *change) appendOne(m *stored, box int64, uid uint32) (e mailbox.Entry, err error) {
-	if m.data != nil {
+	if m.data.Data != nil {
 		err = body.Insert(c.tx, m.id, m.data, 1)
 	} else {
 		err = body.Use(c.tx, m.id, 1)

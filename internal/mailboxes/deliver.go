@@ -65,7 +65,7 @@ func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, copies []delivery.Copy
 	}
 	var err error
 	if d.Data != nil {
-		err = body.Insert(tx, d.Body, d.Data, len(boxes))
+		err = body.Insert(tx, d.Body, body.Packed{Data: d.Data, Coding: body.Coding(d.Coding)}, len(boxes))
 	} else {
 		// First, since nobody else can then put the same message into the same mailbox.
 		err = body.Use(tx, d.Body, len(boxes))

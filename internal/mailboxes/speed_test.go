@@ -1,8 +1,10 @@
 package mailboxes_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
@@ -132,5 +134,27 @@ func BenchmarkLarge(b *testing.B) {
 				must(err)
 			}
 		})
+	}
+}
+
+// BenchmarkDeliver is what a delivery of 10 KiB costs in its transaction; a hundred share a commit.
+func BenchmarkDeliver(b *testing.B) {
+	db := storetest.Open(b)
+	m, _ := large(b, db, 10)
+	data := bytes.Repeat([]byte("0123456789abcde\n"), 640)
+	for b.Loop() {
+		err := db.Write(b.Context(), func(tx *store.Tx) error {
+			for range 100 {
+				id := store.NewID()
+				d := mailbox.Delivery{Body: id, Data: data, Size: int64(len(data)), Sender: "ann@example.org", Received: time.Unix(1e9, 0), MessageID: fmt.Sprintf("%d@example.org", id), Structure: make([]byte, 200)}
+				if err := m.Deliver(tx, d, []delivery.Copy{{Address: "joe@example.net", Account: "joe", Mailbox: "INBOX", Create: true}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -58,7 +58,7 @@ func (m *message) writeArrived(tx *store.Tx, all []*settlement) error {
 	for _, s := range all {
 		copies = append(copies, s.copies()...)
 	}
-	if err := all[0].deliver(tx, copies, m.inline); err != nil {
+	if err := all[0].deliver(tx, copies, m.packed); err != nil {
 		return err
 	}
 	for _, s := range all {

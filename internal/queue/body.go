@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"waxwing/internal/body"
@@ -24,9 +25,11 @@ func (q *Queue) body(ctx context.Context, id, size int64) (delivery.Content, err
 }
 
 // putBody stores a large body before its envelope, in transactions of its own:
-// nobody else waits while it is read.
-func (q *Queue) putBody(ctx context.Context, id int64, c delivery.Content) error {
-	err := q.bodies().Put(ctx, id, c)
+// nobody else waits while it is read. stays: mailboxes get it.
+func (q *Queue) putBody(ctx context.Context, id int64, c delivery.Content, stays bool) error {
+	bodies := q.bodies()
+	bodies.Keep = stays
+	err := bodies.Put(ctx, id, c)
 	if err != nil {
 		q.removeBody(ctx, &message{env: &delivery.Envelope{ID: id}}, err)
 		return fmt.Errorf("queue the message's body: %w", err)
@@ -53,7 +56,20 @@ func (q *Queue) removeBody(ctx context.Context, m *message, cause error) {
 // useBody makes the queue a user of the message's body.
 func (m *message) useBody(tx *store.Tx) error {
 	if m.inline != nil {
-		return body.Insert(tx, m.env.ID, m.inline, 1)
+		return body.Insert(tx, m.env.ID, m.packed, 1)
 	}
 	return body.Use(tx, m.env.ID, 1)
+}
+
+// stays reports that mailboxes here are to have a message.
+func stays(env *delivery.Envelope) bool {
+	return slices.ContainsFunc(env.Recipients, func(r delivery.Recipient) bool { return r.Local })
+}
+
+// pack compresses a small body that stays; one that only passes is written as it is.
+func (m *message) pack() {
+	m.packed = body.Packed{Data: m.inline}
+	if m.inline != nil && stays(m.env) {
+		m.packed = body.Pack(m.inline)
+	}
 }

@@ -35,7 +35,7 @@ func (q *Queue) Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.
 		return err
 	}
 	if m.inline == nil {
-		if err := q.putBody(ctx, env.ID, c); err != nil {
+		if err := q.putBody(ctx, env.ID, c, stays(env)); err != nil {
 			return err
 		}
 	}
@@ -98,7 +98,7 @@ func (q *Queue) Prepare(ctx context.Context, env *delivery.Envelope, c delivery.
 	if env.ID == 0 {
 		env.ID = store.NewID()
 	}
-	if err := q.putBody(ctx, env.ID, c); err != nil {
+	if err := q.putBody(ctx, env.ID, c, stays(env)); err != nil {
 		return nil, err
 	}
 	return prepared{c, env.ID}, nil
@@ -182,6 +182,7 @@ func (q *Queue) message(ctx context.Context, env *delivery.Envelope, c delivery.
 	if err := m.read(c); err != nil {
 		return nil, fmt.Errorf("read the message to queue it: %w", err)
 	}
+	m.pack()
 	if err := m.identify(c); err != nil {
 		return nil, fmt.Errorf("read the header of the message to queue it: %w", err)
 	}
@@ -263,6 +264,7 @@ type message struct {
 	entries  []spool.Entry
 	ways     *route.Ways // nil: to the recipients' domains
 	inline   []byte      // nil: the body is stored already
+	packed   body.Packed // inline, as it is stored
 	leased   bool
 	lease    spool.Lease // if it is
 }

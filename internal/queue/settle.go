@@ -341,7 +341,7 @@ func (s *settlement) write(tx *store.Tx) error {
 	if len(lost) > 0 {
 		return &lostError{lost}
 	}
-	if err := s.deliver(tx, s.copies(), nil); err != nil {
+	if err := s.deliver(tx, s.copies(), body.Packed{}); err != nil {
 		return err
 	}
 	if err := s.history(tx); err != nil {
@@ -394,15 +394,15 @@ func (s *settlement) copies() []delivery.Copy {
 }
 
 // deliver writes copies of the message into mailboxes; data is its body where that is
-// stored only now, and nil where it is stored already.
-func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data []byte) error {
+// stored only now, and none where it is stored already.
+func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data body.Packed) error {
 	if len(copies) == 0 {
 		return nil
 	}
 	if s.q.Mailboxes == nil {
 		return &mailboxError{errors.New("this server has no mailboxes")}
 	}
-	d := mailbox.Delivery{Body: s.job.ID, Data: data, Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started, MessageID: s.job.MessageID, Facts: s.job.Facts,
+	d := mailbox.Delivery{Body: s.job.ID, Data: data.Data, Coding: uint8(data.Coding), Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started, MessageID: s.job.MessageID, Facts: s.job.Facts,
 		Structure: s.res.Structure, References: s.res.References}
 	err := s.contain(func() error { return s.q.Mailboxes.Deliver(tx, d, copies) })
 	if mailboxes.IsRefusal(err) || guard.Contained(err) || errors.Is(err, body.ErrGone) {

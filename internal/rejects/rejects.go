@@ -101,7 +101,7 @@ func (s *Store) Keep(ctx context.Context, r Reject) (kept bool, err error) {
 func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) error {
 	content := delivery.WithHeader(message.Fold(FieldName, r.Reply), r.Content)
 	d := mailbox.Delivery{Body: r.ID, Size: content.Size(), Sender: r.Sender, MessageID: r.MessageID, Facts: r.Facts}
-	bodies := body.Store{DB: s.DB, Now: s.Now}
+	bodies := body.Store{DB: s.DB, Now: s.Now, Keep: true}
 	if d.Size > body.MaxInline {
 		if err := bodies.Put(ctx, r.ID, content); err != nil {
 			return err
@@ -112,9 +112,12 @@ func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) erro
 			return err
 		}
 		defer from.Close()
-		if d.Data, err = io.ReadAll(from); err != nil {
+		data, err := io.ReadAll(from)
+		if err != nil {
 			return err
 		}
+		p := body.Pack(data)
+		d.Data, d.Coding = p.Data, uint8(p.Coding)
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Boxes.Deliver(tx, d, copies) })
 }
