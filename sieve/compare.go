@@ -234,6 +234,9 @@ func (r *run) count(k *call, keys []string, n int) bool {
 	if c := k.comparator(); k.has("comparator") {
 		compare = comparators[c]
 	}
+	if r.spend(2 * len(keys)) {
+		return false
+	}
 	for _, key := range keys {
 		if relation(k.tags["count"].strings[0], compare(strconv.Itoa(n), key)) {
 			return true

@@ -248,6 +248,7 @@ func (r *run) command(k *call) {
 	case "include":
 		r.include(k)
 	case "global":
+		r.spend(5 * len(k.args[0].strings))
 		for _, name := range k.args[0].strings {
 			r.declareGlobal(strings.ToLower(name), k.line)
 		}
@@ -275,6 +276,9 @@ func (r *run) inbox(k *call) {
 
 func (r *run) redirect(k *call) {
 	to := r.expand(k.args[0].strings[0])
+	if r.spend(10 + len(to)) {
+		return
+	}
 	list, err := message.ParseAddressList(to)
 	if err != nil || len(list) != 1 {
 		r.fail(k.line, "redirect to %q, which is no address", foreign.Clip(to, 60))
@@ -361,14 +365,17 @@ func (r *run) notify(k *call) {
 	if a, ok := k.tags["options"]; ok {
 		n.Options = r.expandAll(a.strings)
 	}
-	if !validMethod(n.Method) {
+	if !r.validMethod(n.Method) {
 		r.fail(k.line, "notify by %q, which is not known", foreign.Clip(n.Method, 60))
 		return
 	}
 	r.do(n, k)
 }
 
-func validMethod(s string) bool {
+func (r *run) validMethod(s string) bool {
+	if r.spend(40 + len(s)) {
+		return false
+	}
 	address, ok := strings.CutPrefix(strings.ToLower(s), "mailto:")
 	list, err := message.ParseAddressList(strings.SplitN(address, "?", 2)[0])
 	return ok && err == nil && len(list) == 1
@@ -385,6 +392,9 @@ func (r *run) tag(k *call, name string) string {
 
 func (r *run) include(k *call) {
 	name := r.expand(k.args[0].strings[0])
+	if r.spend(len(name) / 16) {
+		return
+	}
 	global := k.has("global")
 	key := fmt.Sprintf("%v %s", global, name)
 	if k.has("once") && r.included[key] {
@@ -415,10 +425,13 @@ func (r *run) include(k *call) {
 // editHeader is RFC 5293.
 func (r *run) editHeader(k *call) {
 	name := r.expand(k.args[0].strings[0])
-	if !fieldName(name) || protected(name) || r.spend(20+2*len(r.header)) {
+	if !fieldName(name) || protected(name) || r.spend(20+4*len(r.header)) {
 		return // RFC 5293 §6: silently
 	}
 	if k.name == "addheader" {
+		if r.spend(len(k.args[1].strings[0]) / 16) {
+			return
+		}
 		f := Field{Name: name, Value: strings.Map(func(c rune) rune {
 			if c == '\r' || c == '\n' || c == 0 {
 				return ' '
@@ -465,7 +478,11 @@ func (r *run) deleteHeader(k *call, name string) {
 	out := make([]Field, 0, len(r.header))
 	keys := r.expandAll(k.args[1].strings)
 	for i, f := range r.header {
-		if !slices.Contains(at, i) || len(keys) > 0 && !r.match(k, keys, r.value(f.Value)) {
+		chosen := len(at) > 0 && at[0] == i // they ascend
+		if chosen {
+			at = at[1:]
+		}
+		if !chosen || len(keys) > 0 && !r.match(k, keys, r.value(f.Value)) {
 			out = append(out, f)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"waxwing/message"
 )
 
+// perName is what it costs to look for a mailbox among those of the account.
+const perName = 40
+
 // test evaluates a test.
 func (r *run) test(k *call) bool {
 	if r.err != nil || r.spend(1) {
@@ -47,17 +50,18 @@ func (r *run) evaluate(k *call) bool {
 	case "duplicate":
 		return r.duplicate(k)
 	case "mailboxexists":
-		return r.env.Mailbox != nil && !slices.ContainsFunc(r.expandAll(k.args[0].strings), func(m string) bool { return !r.env.Mailbox(m) })
+		return r.env.Mailbox != nil && !slices.ContainsFunc(r.expandAll(k.args[0].strings), func(m string) bool { return r.spend(perName) || !r.env.Mailbox(m) })
 	case "specialuse_exists":
 		mailbox := ""
 		if k.given == 2 {
 			mailbox = r.expand(k.args[0].strings[0])
 		}
-		return r.env.SpecialUse != nil && r.env.SpecialUse(mailbox, r.expandAll(k.args[1].strings))
+		uses := r.expandAll(k.args[1].strings)
+		return !r.spend(perName*len(uses)) && r.env.SpecialUse != nil && r.env.SpecialUse(mailbox, uses)
 	case "notify_method_capability":
 		return r.notifyCapability(k)
 	case "valid_notify_method":
-		return !slices.ContainsFunc(r.expandAll(k.args[0].strings), func(s string) bool { return !validMethod(s) })
+		return !slices.ContainsFunc(r.expandAll(k.args[0].strings), func(s string) bool { return !r.validMethod(s) })
 	}
 	return r.compare(k)
 }
@@ -82,7 +86,7 @@ func (r *run) values(k *call) []string {
 		return r.envelopeValues(k)
 	case "string":
 		list := r.expandAll(k.args[0].strings)
-		if k.has("count") { // RFC 5229 §5: empty strings do not count
+		if k.has("count") && !r.spend(len(list)) { // RFC 5229 §5: empty strings do not count
 			list = slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "" })
 		}
 		return list
@@ -118,13 +122,15 @@ func (r *run) spam(percent bool) string {
 
 // fields are the values of all fields of a name.
 func (r *run) fields(name string) []string {
+	if r.spend(1 + len(r.header)/4) {
+		return nil
+	}
 	var out []string
 	for _, f := range r.header {
 		if strings.EqualFold(f.Name, name) {
 			out = append(out, f.Value)
 		}
 	}
-	r.spend(1 + len(r.header)/4)
 	return out
 }
 
@@ -223,6 +229,9 @@ func (r *run) addressPart(k *call, out []string, local, domain string) []string 
 func (r *run) envelopeValues(k *call) []string {
 	var out []string
 	for _, part := range r.expandAll(k.args[0].strings) {
+		if r.spend(8) {
+			return nil
+		}
 		address := ""
 		switch strings.ToLower(part) {
 		case "from":
@@ -247,7 +256,7 @@ func (r *run) flagValues(k *call) []string {
 	}
 	var out []string
 	for _, name := range r.expandAll(k.args[0].strings) {
-		out = append(out, flagList([]string{r.variable(strings.ToLower(name))})...)
+		out = append(out, r.flagList([]string{r.variable(strings.ToLower(name))})...)
 	}
 	return out
 }
@@ -259,6 +268,7 @@ func (r *run) bodyValues(k *call) []string {
 	var types []string
 	if a, ok := k.tags["content"]; ok {
 		types = r.expandAll(a.strings)
+		r.spend(20 * len(types)) // each part is looked at for each
 	} else if !k.has("raw") {
 		types = []string{"text"}
 	}
@@ -291,6 +301,9 @@ func (r *run) duplicate(k *call) bool {
 		}
 		id = r.value(values[0])
 	}
+	if r.spend(500) { // what is remembered is read from the store
+		return false
+	}
 	id = r.tag(k, "handle") + "\x00" + foreign.Cut(id, 1000)
 	seen := r.env.Duplicate != nil && r.env.Duplicate(id, period, k.has("last"))
 	if !seen || k.has("last") {
@@ -302,7 +315,7 @@ func (r *run) duplicate(k *call) bool {
 // notifyCapability is RFC 5435 §5 with RFC 5436 §2.3: whether somebody will look at mail now, nobody
 // knows.
 func (r *run) notifyCapability(k *call) bool {
-	if !validMethod(r.expand(k.args[0].strings[0])) || !strings.EqualFold(r.expand(k.args[1].strings[0]), "online") {
+	if !r.validMethod(r.expand(k.args[0].strings[0])) || !strings.EqualFold(r.expand(k.args[1].strings[0]), "online") {
 		return false
 	}
 	return r.matchAny(k, r.expandAll(k.args[2].strings), []string{"maybe"})

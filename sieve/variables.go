@@ -15,7 +15,8 @@ import (
 // expand replaces variables and encoded characters in a string. Without the
 // extensions a string is what it is.
 func (r *run) expand(s string) string {
-	if r.p.requires["encoded-character"] {
+	if r.p.requires["encoded-character"] && strings.Contains(s, "${") {
+		r.spend(len(s))
 		s = encoded(s)
 	}
 	if !r.p.requires["variables"] || !strings.Contains(s, "${") {
@@ -57,6 +58,7 @@ func (r *run) expand(s string) string {
 }
 
 func (r *run) expandAll(list []string) []string {
+	r.spend(len(list) / 2)
 	if !r.p.requires["variables"] && !r.p.requires["encoded-character"] {
 		return list
 	}
@@ -91,6 +93,7 @@ func (r *run) declareGlobal(name string, line int) {
 // set is RFC 5229 §4: modifiers work from the highest precedence down.
 func (r *run) set(k *call) {
 	name, v := strings.ToLower(k.args[0].strings[0]), r.expand(k.args[1].strings[0])
+	r.spend(len(v) / 4)
 	for _, m := range []string{"lower", "upper", "lowerfirst", "upperfirst", "quotewildcard", "quoteregex", "encodeurl", "length"} {
 		if k.has(m) {
 			v = modify(m, v)
@@ -190,6 +193,16 @@ func character(s string) (string, bool) {
 	return string(out), true
 }
 
+// flagList is the flags that strings name.
+func (r *run) flagList(list []string) []string {
+	for _, s := range list {
+		if r.spend(1 + 4*len(s)) {
+			return nil
+		}
+	}
+	return flagList(list)
+}
+
 // flagList splits "\\Seen $Label" and the like into flags, each once (RFC 5232 §2).
 func flagList(list []string) []string {
 	var out []string
@@ -206,7 +219,7 @@ func flagList(list []string) []string {
 // flagsOf are the flags for keep and fileinto: those of :flags, or the variable's.
 func (r *run) flagsOf(k *call) []string {
 	if a, ok := k.tags["flags"]; ok {
-		return flagList(r.expandAll(a.strings))
+		return r.flagList(r.expandAll(a.strings))
 	}
 	return slices.Clone(r.flags)
 }
@@ -219,9 +232,9 @@ func (r *run) changeFlags(k *call) {
 	}
 	old := r.flags
 	if name != "" {
-		old = flagList([]string{r.variable(name)})
+		old = r.flagList([]string{r.variable(name)})
 	}
-	list := flagList(r.expandAll(k.args[1].strings))
+	list := r.flagList(r.expandAll(k.args[1].strings))
 	r.spend(20 + len(list)*len(old) + 4*len(list))
 	switch k.name {
 	case "addflag":

@@ -69,10 +69,14 @@ func (m *mail) bodies(raw bool, types []string) []string {
 	if m.texts == nil {
 		m.texts = m.leaves()
 	}
+	small := make([]string, len(types))
+	for i, t := range types {
+		small[i] = strings.ToLower(t)
+	}
 	var out []string
 	for _, p := range m.texts {
-		for _, t := range types {
-			if wanted(p.mediaType, strings.ToLower(t)) {
+		for _, t := range small {
+			if wanted(p.mediaType, t) {
 				out = append(out, p.text)
 				break
 			}
