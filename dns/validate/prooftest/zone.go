@@ -1,0 +1,320 @@
+// Package prooftest makes signed zones of every kind for tests of the DNSSEC
+// validator, right ones and ones with faults, and answers questions about them as a
+// recursive resolver does that does not validate. Signing is that of
+// github.com/miekg/dns: the canonical form is not the validator's own.
+package prooftest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// Zone says what a zone is like. The zero values make a rightly signed one with NSEC.
+type Zone struct {
+	Name       string
+	Records    []string // lines of a zone file, relative to Name; NS records of children too
+	Unsigned   bool
+	Algorithm  uint8 // 0: ECDSA P-256
+	Digest     uint8 // of the DS record in the parent; 0: SHA-256
+	NSEC3      bool
+	OptOut     bool
+	Iterations uint16
+	Salt       string // hexadecimal
+	NoDS       bool   // signed, and its parent has no DS: an island
+	WrongDS    bool   // the parent's DS is of another key
+	// Inception and Expiration of all signatures, from now; both zero: an hour ago and a day ahead.
+	Inception, Expiration time.Duration
+}
+
+// Signed is a zone that was put together.
+type Signed struct {
+	Zone
+	Key *wire.DNSKEY
+	DS  *wire.DS // what its parent should have; nil for an unsigned one
+
+	name    string
+	private crypto.PrivateKey
+	nodes   map[string]map[uint16][]wire.RR
+	sigs    map[string]map[uint16][]wire.RR
+	cuts    []string
+	chain   []link // NSEC or NSEC3 records in order
+	now     time.Time
+}
+
+type link struct {
+	key  string // owner's sort key: the hash; for NSEC the name itself
+	rr   wire.RR
+	sigs []wire.RR
+}
+
+// Keys makes keys and keeps them, one of each algorithm and number, so that a test
+// with many zones spends no time on making them.
+type Keys struct {
+	made map[string]pair
+}
+
+type pair struct {
+	key     wire.DNSKEY
+	private crypto.PrivateKey
+}
+
+func (k *Keys) get(algorithm uint8, n int) (wire.DNSKEY, crypto.PrivateKey, error) {
+	id := fmt.Sprint(algorithm, n)
+	if p, ok := k.made[id]; ok {
+		return p.key, p.private, nil
+	}
+	key := wire.DNSKEY{Hdr: wire.RR_Header{Name: ".", Rrtype: wire.TypeDNSKEY, Class: wire.ClassINET, Ttl: 3600}, Flags: 257, Protocol: 3, Algorithm: algorithm}
+	bits := map[uint8]int{wire.RSASHA256: 1024, wire.RSASHA512: 1024, wire.ECDSAP384SHA384: 384}[algorithm]
+	if bits == 0 {
+		bits = 256
+	}
+	private, err := key.Generate(bits)
+	if err != nil {
+		return key, nil, err
+	}
+	if k.made == nil {
+		k.made = map[string]pair{}
+	}
+	k.made[id] = pair{key, private}
+	return key, private, nil
+}
+
+func signer(p crypto.PrivateKey) crypto.Signer {
+	switch p := p.(type) {
+	case *rsa.PrivateKey:
+		return p
+	case *ecdsa.PrivateKey:
+		return p
+	case ed25519.PrivateKey:
+		return p
+	}
+	return nil
+}
+
+// load reads the records, with SOA and NS of the apex unless they are given, and the zone's key.
+func load(z Zone, keys *Keys, n int, now time.Time) (*Signed, error) {
+	s := &Signed{Zone: z, name: wire.CanonicalName(z.Name), nodes: map[string]map[uint16][]wire.RR{}, sigs: map[string]map[uint16][]wire.RR{}, now: now}
+	lines := append([]string{"@ SOA ns hostmaster 1 3600 600 86400 300", "@ NS ns", "ns A 192.0.2.53"}, z.Records...)
+	zp := wire.NewZoneParser(strings.NewReader("$TTL 300\n"+strings.Join(lines, "\n")+"\n"), s.name, "")
+	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
+		s.Add(rr)
+	}
+	if err := zp.Err(); err != nil {
+		return nil, fmt.Errorf("zone %s: %w", s.name, err)
+	}
+	if z.Unsigned {
+		return s, nil
+	}
+	if s.Algorithm == 0 {
+		s.Algorithm = wire.ECDSAP256SHA256
+	}
+	key, private, err := keys.get(s.Algorithm, n)
+	if err != nil {
+		return nil, err
+	}
+	key.Hdr.Name = s.name
+	s.Key, s.private = &key, private
+	s.Add(s.Key)
+	if s.Digest == 0 {
+		s.Digest = wire.SHA256
+	}
+	s.DS = key.ToDS(s.Digest)
+	if s.WrongDS {
+		b, _ := hex.DecodeString(s.DS.Digest)
+		b[0] ^= 0xff
+		s.DS.Digest = hex.EncodeToString(b)
+	}
+	s.DS.Hdr.Ttl = 300
+	return s, nil
+}
+
+// Add puts a record in; before sign it is signed with the rest.
+func (s *Signed) Add(rr wire.RR) {
+	name := wire.CanonicalName(rr.Header().Name)
+	if s.nodes[name] == nil {
+		s.nodes[name] = map[uint16][]wire.RR{}
+	}
+	t := rr.Header().Rrtype
+	s.nodes[name][t] = append(s.nodes[name][t], rr)
+}
+
+// sign makes the chain of denials and all signatures.
+func (s *Signed) sign() error {
+	for name, types := range s.nodes {
+		if name != s.name && types[wire.TypeNS] != nil {
+			s.cuts = append(s.cuts, name)
+		}
+	}
+	if s.Unsigned {
+		return nil
+	}
+	for name, types := range s.nodes {
+		if s.glue(name) {
+			continue
+		}
+		s.sigs[name] = map[uint16][]wire.RR{}
+		for t, set := range types {
+			if slices.Contains(s.cuts, name) && t != wire.TypeDS {
+				continue
+			}
+			sig, err := s.signature(set)
+			if err != nil {
+				return err
+			}
+			s.sigs[name][t] = []wire.RR{sig}
+		}
+	}
+	if s.NSEC3 {
+		return s.chain3()
+	}
+	return s.chainNSEC()
+}
+
+func (s *Signed) glue(name string) bool {
+	return slices.ContainsFunc(s.cuts, func(c string) bool { return c != name && wire.IsSubDomain(c, name) })
+}
+
+func (s *Signed) signature(set []wire.RR) (*wire.RRSIG, error) {
+	from, to := s.Inception, s.Expiration
+	if from == 0 && to == 0 {
+		from, to = -time.Hour, 24*time.Hour
+	}
+	sig := &wire.RRSIG{
+		Hdr: wire.RR_Header{Ttl: set[0].Header().Ttl}, KeyTag: s.Key.KeyTag(), SignerName: s.name, Algorithm: s.Algorithm,
+		Inception: uint32(s.now.Add(from).Unix()), Expiration: uint32(s.now.Add(to).Unix()),
+	}
+	return sig, sig.Sign(signer(s.private), set)
+}
+
+func (s *Signed) types(name string) []uint16 {
+	var out []uint16
+	for t := range s.nodes[name] {
+		if !slices.Contains(s.cuts, name) || t == wire.TypeDS || t == wire.TypeNS {
+			out = append(out, t)
+		}
+	}
+	if len(out) > 0 && (!slices.Contains(s.cuts, name) || slices.Contains(out, wire.TypeDS)) {
+		out = append(out, wire.TypeRRSIG)
+	}
+	return out
+}
+
+func (s *Signed) chainNSEC() error {
+	var names []string
+	for name := range s.nodes {
+		if !s.glue(name) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, order)
+	for i, name := range names {
+		bits := append(s.types(name), wire.TypeNSEC)
+		if !slices.Contains(bits, wire.TypeRRSIG) {
+			bits = append(bits, wire.TypeRRSIG)
+		}
+		slices.Sort(bits)
+		rr := &wire.NSEC{Hdr: wire.RR_Header{Name: name, Rrtype: wire.TypeNSEC, Class: wire.ClassINET, Ttl: 300}, NextDomain: names[(i+1)%len(names)], TypeBitMap: bits}
+		if err := s.deny(name, rr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Signed) deny(key string, rr wire.RR) error {
+	sig, err := s.signature([]wire.RR{rr})
+	if err != nil {
+		return err
+	}
+	s.chain = append(s.chain, link{key, rr, []wire.RR{sig}})
+	return nil
+}
+
+// order is canonical order by reversed labels; the names of tests are plain.
+func order(a, b string) int {
+	x, y := wire.SplitDomainName(a), wire.SplitDomainName(b)
+	slices.Reverse(x)
+	slices.Reverse(y)
+	return slices.Compare(x, y)
+}
+
+func (s *Signed) hash(name string) string {
+	return strings.ToLower(wire.HashName(name, wire.SHA1, s.Iterations, s.Salt))
+}
+
+func (s *Signed) chain3() error {
+	param := &wire.NSEC3PARAM{Hdr: wire.RR_Header{Name: s.name, Rrtype: wire.TypeNSEC3PARAM, Class: wire.ClassINET, Ttl: 0}, Hash: wire.SHA1, Iterations: s.Iterations, SaltLength: uint8(len(s.Salt) / 2), Salt: s.Salt}
+	s.Add(param)
+	sig, err := s.signature([]wire.RR{param})
+	if err != nil {
+		return err
+	}
+	s.sigs[s.name][wire.TypeNSEC3PARAM] = []wire.RR{sig}
+	names := map[string][]uint16{}
+	for name := range s.nodes {
+		cut := slices.Contains(s.cuts, name)
+		if s.glue(name) || s.OptOut && cut && s.nodes[name][wire.TypeDS] == nil {
+			continue
+		}
+		names[s.hash(name)] = s.types(name)
+		for up := name; up != s.name; {
+			i, _ := wire.NextLabel(up, 0)
+			if up = up[i:]; up == "" {
+				up = "."
+			}
+			if h := s.hash(up); names[h] == nil {
+				names[h] = s.types(up)
+			}
+		}
+	}
+	var hashes []string
+	for h := range names {
+		hashes = append(hashes, h)
+	}
+	slices.Sort(hashes)
+	flags := uint8(0)
+	if s.OptOut {
+		flags = 1
+	}
+	for i, h := range hashes {
+		bits := slices.Clone(names[h])
+		slices.Sort(bits)
+		owner := h + "." + strings.TrimPrefix(s.name, ".")
+		rr := &wire.NSEC3{Hdr: wire.RR_Header{Name: owner, Rrtype: wire.TypeNSEC3, Class: wire.ClassINET, Ttl: 300}, Hash: wire.SHA1, Flags: flags, Iterations: s.Iterations,
+			SaltLength: uint8(len(s.Salt) / 2), Salt: s.Salt, HashLength: 20, NextDomain: strings.ToUpper(hashes[(i+1)%len(hashes)]), TypeBitMap: bits}
+		if err := s.deny(h, rr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// File is the zone as lines of a zone file, signatures included.
+func (s *Signed) File() string {
+	var b strings.Builder
+	for _, side := range []map[string]map[uint16][]wire.RR{s.nodes, s.sigs} {
+		for _, types := range side {
+			for _, set := range types {
+				for _, rr := range set {
+					fmt.Fprintln(&b, rr)
+				}
+			}
+		}
+	}
+	for _, l := range s.chain {
+		fmt.Fprintln(&b, l.rr)
+		for _, sig := range l.sigs {
+			fmt.Fprintln(&b, sig)
+		}
+	}
+	return b.String()
+}
