@@ -29,7 +29,7 @@ var restart = []string{
 	"dmarc.max_received_size", "dmarc.retention_days", "dmarc.address", "dmarc.reader", "dmarc.keep", "dmarc.failure_reports", "dmarc.ask_failure_reports", "dmarc.max_failure_reports",
 	"mail.quota", "mail.quota_messages", "mail.over_quota_grace", "mail.undelete", "mail.expunge_trash", "incoming.verify", "incoming.received_spf", "incoming.trusted_forwarders", "incoming.backup_for", "junk.filter", "junk.points", "junk.reject_points", "junk.dnsbl",
 	"junk.rspamd.url", "junk.rspamd.password", "junk.rspamd.timeout", "junk.rspamd.on_failure", "junk.rspamd.greylist", "junk.rspamd.learn", "junk.rspamd.max_size",
-	"milter", "imap.disable", "imap.connections_per_account", "imap.connections_per_ip", "imap.search_time",
+	"report_address", "milter", "imap.disable", "imap.connections_per_account", "imap.connections_per_ip", "imap.search_time",
 	"limits.max_connections", "limits.connections_per_ip", "limits.connections_per_network", "limits.crowded_timeout",
 	"limits.known_for", "limits.connections_per_minute", "limits.tls_handshakes", "limits.tls_handshakes_per_minute",
 	"limits.errors_free", "limits.errors_end", "limits.error_delay", "limits.error_delay_max", "limits.errors_forgiven",

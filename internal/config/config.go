@@ -9,27 +9,29 @@ import (
 
 // Config is the whole of waxwing.toml.
 type Config struct {
-	Hostname  dns.Name   `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
-	DataDir   string     `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
-	Postgres  string     `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
-	Listen    []Listen   `toml:"listen" doc:"One table for each address the server listens on."`
-	TLS       TLS        `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
-	ACME      ACME       `toml:"acme" doc:"Certificates from an authority by ACME (RFC 8555), for keys of the host that are made beforehand, so that their TLSA records can be in DNS before there is a certificate. They are renewed in time; see docs/operating/certificates.md."`
-	DNS       DNS        `toml:"dns" doc:"What of the zones is left to Waxwing."`
-	Resolver  Resolver   `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
-	Delivery  Delivery   `toml:"delivery" doc:"How mail leaves this server."`
-	TLSRPT    TLSRPT     `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
-	DMARC     DMARC      `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`
-	Incoming  Incoming   `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
-	Junk      Junk       `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
-	Milters   []Milter   `toml:"milter" doc:"One table for each milter, in the order in which they are asked, about each message before it is taken; docs/operating/milters.md tells what they can do. Each sees the message as those before it have left it."`
-	IMAP      IMAPServer `toml:"imap" doc:"The IMAP server, on listeners of kind imap and imaps; see docs/operating/imap.md."`
-	Mail      Mail       `toml:"mail" doc:"What accounts keep in their mailboxes, and for how long."`
-	Limits    Limits     `toml:"limits" doc:"Bounds on what one client or one message may use."`
-	Sendmail  Sendmail   `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
-	API       API        `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
-	Companion Companion  `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
-	Log       Log        `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
+	Hostname dns.Name `toml:"hostname" required:"true" example:"mx.example.org" doc:"The name of this server: in the SMTP greeting and EHLO, in Received fields and Message-IDs, and in the MX records that point here. Its address records must lead to this machine."`
+	DataDir  string   `toml:"data_dir" example:"/var/lib/waxwing" doc:"Directory for the store, keys and the control socket. This and other relative paths count from the directory of this file."`
+	Postgres string   `toml:"postgres" secret:"true" example:"postgres://waxwing@db.example.org/waxwing" doc:"Address of a PostgreSQL database that replaces the embedded store, so that several machines can share it. Empty: the embedded store in data_dir."`
+	Listen   []Listen `toml:"listen" doc:"One table for each address the server listens on."`
+	TLS      TLS      `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
+	ACME     ACME     `toml:"acme" doc:"Certificates from an authority by ACME (RFC 8555), for keys of the host that are made beforehand, so that their TLSA records can be in DNS before there is a certificate. They are renewed in time; see docs/operating/certificates.md."`
+	DNS      DNS      `toml:"dns" doc:"What of the zones is left to Waxwing."`
+	Resolver Resolver `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
+	Delivery Delivery `toml:"delivery" doc:"How mail leaves this server."`
+	TLSRPT   TLSRPT   `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
+	DMARC    DMARC    `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`
+	Incoming Incoming `toml:"incoming" doc:"What is found out about mail from other servers, and what follows (docs/incoming-decisions.md)."`
+	Junk     Junk     `toml:"junk" doc:"Which mail goes into Junk, for each account by what it has had to do with the sender and by what it throws away; docs/junk-decisions.md shows how. It needs incoming.verify."`
+	// ReportAddresses are those of single domains (RPT-21).
+	ReportAddresses []ReportAddress `toml:"report_address" doc:"Report addresses of single domains, in place of those of [tlsrpt] and [dmarc]: a table for each domain and sort of reports."`
+	Milters         []Milter        `toml:"milter" doc:"One table for each milter, in the order in which they are asked, about each message before it is taken; docs/operating/milters.md tells what they can do. Each sees the message as those before it have left it."`
+	IMAP            IMAPServer      `toml:"imap" doc:"The IMAP server, on listeners of kind imap and imaps; see docs/operating/imap.md."`
+	Mail            Mail            `toml:"mail" doc:"What accounts keep in their mailboxes, and for how long."`
+	Limits          Limits          `toml:"limits" doc:"Bounds on what one client or one message may use."`
+	Sendmail        Sendmail        `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
+	API             API             `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
+	Companion       Companion       `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
+	Log             Log             `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
 
 	ExposedSecrets ExposedSecrets `toml:"exposed_secrets" oneof:"refuse warn" doc:"What happens where everybody on the machine can read a secret (this file with a password in it, a private key, the store): \"refuse\" to start, or \"warn\" in the log. \"warn\" is for file systems without permissions, and for containers whose secrets are mounted for everybody and where nobody else is."`
 

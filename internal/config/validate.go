@@ -121,22 +121,6 @@ func (c *Config) validate(d *decoder) {
 	}
 }
 
-// validateReportAddresses: what comes to a local part is looked at as a report of one sort (RPT-21).
-func (c *Config) validateReportAddresses(d *decoder) {
-	for _, k := range []struct{ table, local, reader string }{{"tlsrpt", c.TLSRPT.Address, c.TLSRPT.Reader}, {"dmarc", c.DMARC.Address, c.DMARC.Reader}} {
-		a := message.Address{Local: k.local, Domain: "example.org"}
-		if k.local == "" || a.Addr() != k.local+"@example.org" || strings.Contains(k.local, "+") || message.EightBit([]byte(k.local)) || strings.EqualFold(k.local, "postmaster") {
-			d.fault(k.table+".address", "%q is no local part of a report address: letters, digits, dots and hyphens, such as \"reports\", and not postmaster", k.local)
-		}
-		if l, err := message.ParseAddressList(k.reader); k.reader != "" && (err != nil || len(l) != 1 || l[0].Name != "") {
-			d.fault(k.table+".reader", "%q is no mail address like \"reports@example.org\"", k.reader)
-		}
-	}
-	if strings.EqualFold(c.TLSRPT.Address, c.DMARC.Address) {
-		d.fault("dmarc.address", "TLS reports come to %q already (tlsrpt.address): each sort needs an address of its own", c.DMARC.Address)
-	}
-}
-
 // checkReportFrom: RPT-9 wants a domain that is ours by our own name.
 func (c *Config) checkReportFrom(from string) error {
 	l, err := message.ParseAddressList(from)

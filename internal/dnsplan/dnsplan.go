@@ -138,7 +138,7 @@ func (p *Planner) hosted(ctx context.Context, domain dns.Name) error {
 // host is the machine, as the configuration and its interfaces have it.
 func (p *Planner) host(ctx context.Context, domains []dns.Name) (dnsrecords.Host, error) {
 	cfg := p.cfg
-	h := dnsrecords.Host{Name: cfg.Hostname, Addrs: publicAddrs(cfg, net.InterfaceAddrs), Reports: p.cfg.TLSRPT.Address}
+	h := dnsrecords.Host{Name: cfg.Hostname, Addrs: publicAddrs(cfg, net.InterfaceAddrs), Reports: cfg.ReportsTo(config.TLSReports, cfg.Hostname).Local}
 	keys, err := p.hostKeys(ctx)
 	if err != nil {
 		return h, err
@@ -268,7 +268,7 @@ func greets(cfg *config.Config) dns.Name { return cmp.Or(cfg.Delivery.EHLO, cfg.
 
 // domain is one hosted domain.
 func (p *Planner) domain(ctx context.Context, name dns.Name) (dnsrecords.Domain, error) {
-	d := dnsrecords.Domain{Name: name, DMARC: "quarantine", TLSReports: p.cfg.TLSRPT.Address + "@" + name.ASCII()}
+	d := dnsrecords.Domain{Name: name, DMARC: "quarantine", TLSReports: p.cfg.ReportsTo(config.TLSReports, name).Local + "@" + name.ASCII()}
 	keys, err := p.keys.Keys(ctx, name)
 	if err != nil {
 		return d, err
@@ -279,12 +279,12 @@ func (p *Planner) domain(ctx context.Context, name dns.Name) (dnsrecords.Domain,
 		}
 	}
 	if p.cfg.Incoming.Verify { // then reports are taken in at every domain (DMR-6)
-		d.DMARCTo = p.cfg.DMARC.Address + "@" + name.ASCII()
+		d.DMARCTo = p.cfg.ReportsTo(config.DMARCReports, name).Local + "@" + name.ASCII()
 		if p.cfg.DMARC.AskFailures { // DMR-4
 			d.FailuresTo = d.DMARCTo
 		}
 	}
-	for _, local := range []string{p.cfg.DMARC.Address, "postmaster"} {
+	for _, local := range []string{p.cfg.ReportsTo(config.DMARCReports, name).Local, "postmaster"} {
 		if d.DMARCTo != "" {
 			break
 		}
@@ -390,8 +390,13 @@ func (p *Planner) Mailbox(ctx context.Context, address string) (hosted, there bo
 	if err != nil || !hosted && domain != p.cfg.Hostname {
 		return false, false, err
 	}
-	if strings.EqualFold(address[:i], p.cfg.TLSRPT.Address) || p.cfg.Incoming.Verify && strings.EqualFold(address[:i], p.cfg.DMARC.Address) { // taken in at every domain (RPT-14)
-		return true, true, nil
+	for _, of := range []config.ReportSort{config.TLSReports, config.DMARCReports} { // taken in at every domain (RPT-14)
+		taken := of == config.TLSReports || p.cfg.Incoming.Verify
+		for _, at := range []dns.Name{{}, domain} {
+			if taken && strings.EqualFold(address[:i], p.cfg.ReportsTo(of, at).Local) {
+				return true, true, nil
+			}
+		}
 	}
 	_, err = p.accounts.Resolve(ctx, address[:i], domain)
 	if errors.Is(err, accounts.ErrNoSuchAddress) || errors.Is(err, accounts.ErrNotHosted) {

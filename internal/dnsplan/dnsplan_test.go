@@ -290,3 +290,24 @@ func TestPlanFailureReports(t *testing.T) {
 		t.Errorf("no %s in\n%s", want, got)
 	}
 }
+
+// RPT-21: records have the report addresses that a domain has for itself, and these are somebody's.
+func TestPlanReportAddresses(t *testing.T) {
+	t.Parallel()
+	p := planned(t, storetest.Open(t), publicHost+"[[report_address]]\ndomain = \"example.org\"\nof = \"dmarc\"\naddress = \"rua\"\n[[report_address]]\ndomain = \"example.org\"\nof = \"tlsrpt\"\naddress = \"tls\"\n")
+	plan, err := p.Plan(t.Context(), dns.MustParse("example.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := zoneLines(plan.Records())
+	for _, want := range []string{"rua=mailto:rua@example.org\"", "_smtp._tls.example.org.\t3600\tIN\tTXT\t\"v=TLSRPTv1; rua=mailto:tls@example.org\"", "rua=mailto:tls-reports@mx.example.org\""} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	for address, there := range map[string]bool{"rua@example.org": true, "tls@example.org": true, "dmarc-reports@example.org": true, "tls-reports@example.org": true, "other@example.org": false, "rua@mx.example.org": false} {
+		if _, got, err := p.Mailbox(t.Context(), address); err != nil || got != there {
+			t.Errorf("%s: %v, %v", address, got, err)
+		}
+	}
+}

@@ -32,7 +32,7 @@ type MX struct {
 	IsReport func(ctx context.Context, local string, domain dns.Name) bool
 	// Reader is who reads the mail to a report address that is no report, and whether those that
 	// are taken are delivered too (RPT-21); "": who has the address, else the postmaster. Nil: none is set.
-	Reader func(ctx context.Context, local string) (address string, keep bool)
+	Reader func(ctx context.Context, local string, domain dns.Name) (address string, keep bool)
 	// Backup are domains of others whose mail is passed on to their better MX hosts (INB-10).
 	Backup []dns.Name
 	// Auth finds out who sent a message, and what follows from it; nil: nobody does.
@@ -167,7 +167,7 @@ func (b *MX) readBy(ctx context.Context, local string, r *reportRecipient) bool 
 		return false
 	}
 	var address string
-	if address, r.keep = b.Reader(ctx, local); address == "" {
+	if address, r.keep = b.Reader(ctx, local, r.Domain.Name); address == "" {
 		return false
 	}
 	to, d, err := delivery.ParseAddress(address)

@@ -584,7 +584,9 @@ func TestReaderOfReports(t *testing.T) {
 	} {
 		q := &outbox{}
 		b := &MX{Door: common(q), Reports: &sink{}, IsReport: func(_ context.Context, local string, _ dns.Name) bool { return local == "tlsrpt" },
-			Reader: func(context.Context, string) (string, bool) { return tt.reader, tt.keep }}
+			Reader: func(_ context.Context, _ string, at dns.Name) (string, bool) {
+				return tt.reader, tt.keep && at.ASCII() == "here.test"
+			}}
 		c := serve(t, b, nil)
 		for i, want := range []string{tt.report, tt.spam} {
 			before := q.count()

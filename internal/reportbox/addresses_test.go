@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
 )
@@ -17,9 +18,10 @@ func TestAddresses(t *testing.T) {
 		of := func(noun, local string) *Addresses {
 			return &Addresses{Noun: noun, Local: local, Store: s, Now: func() time.Time { return now }}
 		}
+		at := dns.MustParse("a.test")
 		check := func(a *Addresses, local string, want bool) {
 			t.Helper()
-			if got, err := a.Takes(t.Context(), local); err != nil || got != want {
+			if got, err := a.Takes(t.Context(), local, at); err != nil || got != want {
 				t.Errorf("%s of %s: %v, %v", local, a.Noun, got, err)
 			}
 		}
@@ -45,5 +47,29 @@ func TestAddresses(t *testing.T) {
 		}
 		check(of("tlsrpt", "third"), "old", false)
 		check(of("tlsrpt", "third"), "new", true)
+
+		// One that a domain has for itself is that domain's alone, while it is configured and afterwards.
+		own := of("tlsrpt", "third")
+		own.Own = map[dns.Name]string{at: "Mine"}
+		if err := own.Note(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after := of("tlsrpt", "third")
+		for _, a := range []*Addresses{own, after} {
+			at = dns.MustParse("a.test")
+			check(a, "mine", true)
+			check(a, "third", true)
+			at = dns.MustParse("b.test")
+			check(a, "mine", false)
+			check(a, "third", true)
+		}
+		at = dns.MustParse("a.test")
+		now = now.Add(30 * 24 * time.Hour)
+		check(after, "mine", false)
+		check(own, "mine", true)
+		if err := own.Note(t.Context()); err != nil { // what is configured is noted again once it was not for a while
+			t.Fatal(err)
+		}
+		check(of("tlsrpt", "fourth"), "mine", true)
 	})
 }

@@ -23,14 +23,13 @@ type home struct {
 	// guest: Postfix is the mail server of this name. Its domains are not delivered to
 	// mailboxes here, and mail to it is no loop.
 	guest bool
-	// tlsrpt and dmarc say who reads what comes to report addresses.
-	tlsrpt config.TLSRPT
-	dmarc  config.DMARC
+	// reports says who reads what comes to report addresses.
+	reports func(of config.ReportSort, domain dns.Name) config.ReportsTo
 }
 
 func (b *builder) home(users *accounts.Store, keys *signing.Service) *home {
 	return &home{host: b.cfg.Hostname, accounts: users, keys: keys, addrs: b.cfg.OwnAddrs(net.InterfaceAddrs),
-		tlsrpt: b.cfg.TLSRPT, dmarc: b.cfg.DMARC, guest: b.cfg.Companion.On() && !b.cfg.ServesMail()}
+		reports: b.cfg.ReportsTo, guest: b.cfg.Companion.On() && !b.cfg.ServesMail()}
 }
 
 // isSelf knows this server by its name and by the addresses that it takes mail

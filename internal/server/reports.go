@@ -138,7 +138,7 @@ func (b *builder) dmarcIntake(home *home, resolver *dns.Client, out *dmarcreport
 
 // reportAddresses makes what knows where reports of a sort come to (RPT-21).
 func (b *builder) reportAddresses(db *store.Store, noun, local string) *reportbox.Addresses {
-	a := &reportbox.Addresses{Noun: noun, Local: local, Store: db, Now: b.Now}
+	a := &reportbox.Addresses{Noun: noun, Local: local, Own: b.cfg.OwnReportAddresses(config.ReportSort(noun)), Store: db, Now: b.Now}
 	b.everyHour("the address for reports was not noted: a former one may be forgotten", a.Note)
 	return a
 }
@@ -152,8 +152,9 @@ type reportSink struct {
 
 // Take takes a report, or a bounce of one of ours.
 func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
-	local, _, _ := strings.Cut(m.Recipient, "@")
-	ofDMARC, err := comesTo(ctx, r.dmarc.Box, local)
+	local, at, _ := strings.Cut(m.Recipient, "@")
+	domain, _ := dns.ParseName(at) // what cannot be read has no address for itself
+	ofDMARC, err := comesTo(ctx, r.dmarc.Box, local, domain)
 	if err != nil {
 		return false, "", err
 	}
@@ -166,29 +167,31 @@ func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, e
 	return r.tls.Take(ctx, m.Recipient, m.Message)
 }
 
-// comesTo says of a local part that reports of a sort come to it, or bounces of ours.
-func comesTo(ctx context.Context, box *reportbox.Box, local string) (bool, error) {
+// comesTo says of an address that reports of a sort come to it, or bounces of ours.
+func comesTo(ctx context.Context, box *reportbox.Box, local string, domain dns.Name) (bool, error) {
 	_, back, err := box.Outbox.Returned(ctx, local)
 	if back || err != nil {
 		return back, err
 	}
-	return box.Addresses.Takes(ctx, local)
+	return box.Addresses.Takes(ctx, local, domain)
 }
 
 // reader is who reads what comes to a report address and is none, and whether reports are
 // delivered too.
-func (r reportSink) reader(ctx context.Context, local string) (address string, keep bool) {
-	if is, err := comesTo(ctx, r.dmarc.Box, local); err == nil && is {
-		return r.home.dmarc.Reader, r.home.dmarc.Keep
+func (r reportSink) reader(ctx context.Context, local string, domain dns.Name) (address string, keep bool) {
+	of := config.TLSReports
+	if is, err := comesTo(ctx, r.dmarc.Box, local, domain); err == nil && is {
+		of = config.DMARCReports
 	}
-	return r.home.tlsrpt.Reader, r.home.tlsrpt.Keep
+	to := r.home.reports(of, domain)
+	return to.Reader, to.Keep
 }
 
 // isReport says of an address that reports come to it, or bounces of our own: at
 // every hosted domain and at the host's own name (RPT-14, DMR-6).
 func (r reportSink) isReport(ctx context.Context, local string, domain dns.Name) bool {
 	for _, box := range []*reportbox.Box{r.tls.Box, r.dmarc.Box} {
-		if is, err := comesTo(ctx, box, local); err == nil && is {
+		if is, err := comesTo(ctx, box, local, domain); err == nil && is {
 			return r.home.isOurs(ctx, domain)
 		}
 	}

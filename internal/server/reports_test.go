@@ -63,6 +63,41 @@ func TestReportWiring(t *testing.T) {
 	}
 }
 
+// RPT-21, DMR-6: what a domain's own report address is, and who reads what comes there, holds for that domain alone.
+func TestReportAddressOfDomain(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.MX)
+	a, b := dns.MustParse("a.test"), dns.MustParse("b.test")
+	cfg.ReportAddresses = []config.ReportAddress{{Domain: a, Of: config.DMARCReports, Address: "rua", Reader: "joe@a.test", Keep: true}}
+	cfg.DMARC.Reader = "all@b.test"
+	s, err := newServer(t.Context(), Options{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, d := range []dns.Name{a, b} {
+		if err := s.Accounts.AddDomain(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sink := reportSink{s.Rooms.home, s.TLSIntake, s.DMARCIntake}
+	for _, tt := range []struct {
+		local  string
+		at     dns.Name
+		is     bool
+		reader string
+		keep   bool
+	}{
+		{"rua", a, true, "joe@a.test", true}, {"dmarc-reports", a, true, "joe@a.test", true}, {"rua", b, false, "", false}, {"dmarc-reports", b, true, "all@b.test", false},
+		{"tls-reports", a, true, "", false}, {"rua", dns.MustParse("c.test"), false, "", false},
+	} {
+		reader, keep := sink.reader(t.Context(), tt.local, tt.at)
+		if is := sink.isReport(t.Context(), tt.local, tt.at); is != tt.is || is && (reader != tt.reader || keep != tt.keep) {
+			t.Errorf("%s@%s: %v, read by %q, kept %v", tt.local, tt.at, is, reader, keep)
+		}
+	}
+}
+
 // RPT-15: a report that is posted to the https listener is stored, apart.
 func TestPostedReport(t *testing.T) {
 	t.Parallel()
