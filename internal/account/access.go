@@ -39,6 +39,8 @@ type Access struct {
 	Networks []netip.Prefix `json:"networks"`           // from which it logs in, masked; empty: from all
 	Send     Sending        `json:"send"`
 	Admin    bool           `json:"admin"` // it may administer the server on pages
+	// IMAPDisable are extensions of IMAP that it is not offered (IMP-2), as ParseExtensions has them.
+	IMAPDisable []string `json:"imap_disable"`
 }
 
 // Sending is to whom an account may send.
@@ -109,6 +111,27 @@ func JoinNetworks(all []netip.Prefix) string {
 	return strings.Join(words, " ")
 }
 
+// maxExtensions bounds those that an account is not offered.
+const maxExtensions = 100
+
+// ParseExtensions reads names of IMAP's extensions with commas or spaces between, as CAPABILITY
+// announces them. They come in capitals and in order, each once.
+func ParseExtensions(s string) ([]string, error) {
+	words := strings.FieldsFunc(strings.ToUpper(s), func(r rune) bool { return r == ',' || r == ' ' })
+	slices.Sort(words)
+	if words = slices.Compact(words); len(words) > maxExtensions {
+		return nil, fmt.Errorf("an account has up to %d extensions switched off", maxExtensions)
+	}
+	for _, w := range words {
+		if len(w) > maxName || strings.ContainsFunc(w, func(r rune) bool {
+			return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("=+-&", r)
+		}) {
+			return nil, fmt.Errorf("%q is no extension of IMAP: CAPABILITY names them", foreign.Clip(w, 100))
+		}
+	}
+	return words, nil
+}
+
 // ParseSending reads to whom an account may send, as it is typed.
 func ParseSending(s string) (Sending, error) {
 	switch v := Sending(s); v {
@@ -128,7 +151,7 @@ type NamedAccess struct {
 
 // AccessListing is how they are listed for people.
 func AccessListing() text.List[NamedAccess] {
-	return text.List[NamedAccess]{Columns: text.Columns("ACCOUNT|SENDS TO|OWN PASSWORD|FROM|ADMIN"), Cells: func(a *NamedAccess) []any {
-		return []any{a.Account, cmp.Or(string(a.Send), "anywhere"), map[bool]string{false: "logs in", true: "does not log in"}[a.AppOnly], cmp.Or(JoinNetworks(a.Networks), "anywhere"), map[bool]string{false: "no", true: "yes"}[a.Admin]}
+	return text.List[NamedAccess]{Columns: text.Columns("ACCOUNT|SENDS TO|OWN PASSWORD|FROM|ADMIN|IMAP WITHOUT"), Cells: func(a *NamedAccess) []any {
+		return []any{a.Account, cmp.Or(string(a.Send), "anywhere"), map[bool]string{false: "logs in", true: "does not log in"}[a.AppOnly], cmp.Or(JoinNetworks(a.Networks), "anywhere"), map[bool]string{false: "no", true: "yes"}[a.Admin], strings.Join(a.IMAPDisable, " ")}
 	}}
 }

@@ -17,10 +17,10 @@ import (
 // Protocol is what somebody logs in to.
 type Protocol string
 
-// The protocols for which app passwords can be made. Only SMTP has a server yet.
+// The protocols for which app passwords can be made. JMAP has no server yet.
 const (
 	SMTP Protocol = "smtp" // submission
-	IMAP Protocol = "imap"
+	IMAP Protocol = "imap" // and ManageSieve
 	JMAP Protocol = "jmap"
 )
 
@@ -31,16 +31,19 @@ const Web Protocol = "web"
 // Protocols are all of them.
 func Protocols() []Protocol { return []Protocol{SMTP, IMAP, JMAP} }
 
-// ParseProtocols reads words with commas or spaces between. They come in the order of Protocols, each once.
+// ParseProtocols reads words with commas or spaces between, also "submission" for SMTP and "all". They
+// come in the order of Protocols, each once.
 func ParseProtocols(s string) (out []Protocol, err error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
-	for _, w := range words {
-		if !slices.Contains(Protocols(), Protocol(w)) {
-			return nil, fmt.Errorf("the protocol %q is none of %s", w, JoinProtocols(Protocols()))
+	for i, w := range words {
+		if w == "submission" {
+			words[i] = string(SMTP)
+		} else if w != "all" && !slices.Contains(Protocols(), Protocol(w)) {
+			return nil, fmt.Errorf("the protocol %q is none of %s, and not all", w, JoinProtocols(Protocols()))
 		}
 	}
 	for _, p := range Protocols() {
-		if slices.Contains(words, string(p)) {
+		if slices.Contains(words, "all") || slices.Contains(words, string(p)) {
 			out = append(out, p)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"waxwing/internal/account"
 	"waxwing/internal/store"
@@ -31,13 +32,16 @@ func (s *Store) ChangeAccess(ctx context.Context, name string, change func(accou
 
 // Access is Store.Access.
 func (w Within) Access(name string) (a account.Access, err error) {
-	var networks string
-	err = w.tx.Row(`SELECT app_only, networks, send, admin FROM accounts WHERE name = ?`, name).Scan(&a.AppOnly, &networks, &a.Send, &a.Admin)
+	var networks, off string
+	err = w.tx.Row(`SELECT app_only, networks, send, admin, imap_disable FROM accounts WHERE name = ?`, name).Scan(&a.AppOnly, &networks, &a.Send, &a.Admin, &off)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil
 	}
 	if err == nil {
 		a.Networks, err = account.ParseNetworks(networks)
+	}
+	if err == nil {
+		a.IMAPDisable, err = account.ParseExtensions(off)
 	}
 	if err != nil {
 		return a, fmt.Errorf("rules of account %s: %w", name, err)
@@ -47,6 +51,6 @@ func (w Within) Access(name string) (a account.Access, err error) {
 
 // SetAccess replaces what an account may do; ErrNoSuchAccount.
 func (w Within) SetAccess(name string, a account.Access) error {
-	return w.set(ErrNoSuchAccount, "account "+name, `UPDATE accounts SET app_only = ?, networks = ?, send = ?, admin = ? WHERE name = ?`,
-		a.AppOnly, account.JoinNetworks(a.Networks), a.Send, a.Admin, name)
+	return w.set(ErrNoSuchAccount, "account "+name, `UPDATE accounts SET app_only = ?, networks = ?, send = ?, admin = ?, imap_disable = ? WHERE name = ?`,
+		a.AppOnly, account.JoinNetworks(a.Networks), a.Send, a.Admin, strings.Join(a.IMAPDisable, " "), name)
 }

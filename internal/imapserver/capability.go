@@ -57,7 +57,7 @@ func (s *session) capabilities() string {
 // disabled reports that the operator has switched a capability off. One without its
 // value, such as THREAD, is on while any of it is.
 func (s *session) disabled(name string) bool {
-	off := s.srv.Disable
+	off := s.off
 	if len(off) == 0 {
 		return false
 	}

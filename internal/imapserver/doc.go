@@ -36,6 +36,8 @@ type Server struct {
 	Account func(ctx context.Context, user string) (string, error)
 	// Disable are capabilities that are neither announced nor served (IMP-2).
 	Disable []string
+	// DisableFor are those that one account is not offered beside; nil: none.
+	DisableFor func(ctx context.Context, account string) []string
 	// AppendLimit is how large a message a client may store, in octets; 0: 50 MiB.
 	AppendLimit int64
 	// TempDir is where long messages wait until they are in the store.

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -140,5 +141,27 @@ func TestDisabledExtensions(t *testing.T) {
 		"SEARCH RETURN (UPDATE) ALL", "SORT RETURN (COUNT) (DATE) utf-8 ALL",
 	} {
 		c.expect("BAD", command)
+	}
+}
+
+// IMP-2: what one account is not offered, others are.
+func TestDisabledForAnAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Open(t))
+	w.account("joe")
+	w.srv.Disable = []string{"URLAUTH"}
+	w.srv.DisableFor = func(_ context.Context, name string) []string {
+		return map[string][]string{"joe": {"MOVE", "COMPRESS=DEFLATE"}}[name]
+	}
+	c := w.login()
+	if l := c.ok("CAPABILITY")[0] + " "; strings.Contains(l, " MOVE ") || strings.Contains(l, " COMPRESS=DEFLATE ") || strings.Contains(l, " URLAUTH ") || !strings.Contains(l, " IDLE ") {
+		t.Errorf("joe is offered %s", l)
+	}
+	c.ok("SELECT INBOX")
+	c.expect("BAD", "MOVE 1 Trash")
+	c.expect("BAD", "COMPRESS DEFLATE")
+	w.srv.DisableFor = func(context.Context, string) []string { return nil }
+	if l := w.login().ok("CAPABILITY")[0] + " "; !strings.Contains(l, " MOVE ") || strings.Contains(l, " URLAUTH ") {
+		t.Errorf("another is offered %s", l)
 	}
 }

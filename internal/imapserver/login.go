@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 
 	"waxwing/imap"
 	"waxwing/internal/wire"
@@ -41,7 +42,7 @@ func (s *session) login(ctx context.Context, c *imap.Command) answer {
 		return no("PRIVACYREQUIRED", "a login needs TLS first")
 	}
 	err := s.conn.Login(ctx, sasl.Login, []byte(a.User), func([]byte) ([]byte, error) { return []byte(a.Password), nil })
-	return s.loggedIn(c, err)
+	return s.loggedIn(ctx, c, err)
 }
 
 // authenticate is AUTHENTICATE (RFC 9051 §6.2.2), with an initial response (RFC 4959).
@@ -57,7 +58,7 @@ func (s *session) authenticate(ctx context.Context, c *imap.Command) answer {
 			return bad("the initial response is not base64")
 		}
 	}
-	return s.loggedIn(c, s.conn.Login(ctx, a.Mechanism, first, s.ask))
+	return s.loggedIn(ctx, c, s.conn.Login(ctx, a.Mechanism, first, s.ask))
 }
 
 func decodeInitial(text string) ([]byte, error) {
@@ -88,9 +89,12 @@ func (s *session) ask(challenge []byte) ([]byte, error) {
 }
 
 // loggedIn turns the end of a login into its answer.
-func (s *session) loggedIn(c *imap.Command, err error) answer {
+func (s *session) loggedIn(ctx context.Context, c *imap.Command, err error) answer {
 	if err == nil {
-		s.account = s.conn.Identity()
+		s.account, s.off = s.conn.Identity(), s.srv.Disable
+		if s.srv.DisableFor != nil {
+			s.off = slices.Concat(s.off, s.srv.DisableFor(ctx, s.account))
+		}
 		return answer{"OK", "CAPABILITY " + s.capabilities(), "logged in"}
 	}
 	var syntax *sasl.SyntaxError

@@ -30,7 +30,8 @@ type session struct {
 	br      *bufio.Reader
 	r       *imap.Reader
 	w       *imap.Writer
-	account string // that has logged in; ""
+	account string   // that has logged in; ""
+	off     []string // capabilities that are neither announced nor served
 	on      enabled
 	box     *selection.Box // nil: none is selected
 	words   words
@@ -52,7 +53,7 @@ type words struct {
 }
 
 func newSession(s *Server, c *wire.Conn) *session {
-	t := &session{srv: s, conn: c, w: imap.NewWriter(c)}
+	t := &session{srv: s, conn: c, w: imap.NewWriter(c), off: s.Disable}
 	t.readFrom(bufio.NewReader(c))
 	return t
 }

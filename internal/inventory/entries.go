@@ -37,6 +37,7 @@ type Account struct {
 	Admin        bool     `toml:"admin,omitempty"`                 // it may administer the server on pages
 	AppOnly      bool     `toml:"app_passwords_only,omitempty"`    // its own password logs nobody in
 	Networks     []string `toml:"networks,omitempty"`              // from which it logs in; empty: from all
+	IMAPDisable  []string `toml:"imap_disable,omitempty"`          // extensions of IMAP that it is not offered
 	Transport    string   `toml:"transport,omitempty"`             // as a domain's; empty: as the domain says, "local": here
 	Trusted      []string `toml:"trusted_forwarders,omitempty"`    // mailing lists and forwarders, by domain
 	Password     string   `toml:"password,omitempty" secret:"yes"` // argon2id, in PHC form

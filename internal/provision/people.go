@@ -109,7 +109,7 @@ func checkAccount(a *inventory.Account, fault faulty) {
 	access, err := accessOf(*a)
 	fault("networks", err)
 	if err == nil {
-		a.Send, a.Networks = string(access.Send), networksOf(access)
+		a.Send, a.Networks, a.IMAPDisable = string(access.Send), networksOf(access), access.IMAPDisable
 	}
 	if a.DisabledMail != "" && a.DisabledMail != string(account.Refuse) {
 		fault("disabled_mail", errors.New("a disabled account's mail is kept (left out), or \"refuse\""))
@@ -133,6 +133,9 @@ func accessOf(a inventory.Account) (out account.Access, err error) {
 	out.AppOnly, out.Admin = a.AppOnly, a.Admin
 	if out.Send, err = account.ParseSending(a.Send); err == nil {
 		out.Networks, err = account.ParseNetworks(strings.Join(a.Networks, " "))
+	}
+	if err == nil {
+		out.IMAPDisable, err = account.ParseExtensions(strings.Join(a.IMAPDisable, " "))
 	}
 	return out, err
 }
@@ -186,7 +189,7 @@ func readAccounts(in within) (out []inventory.Account, err error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, inventory.Account{Name: a.Name, Send: string(access.Send), AppOnly: access.AppOnly, Admin: access.Admin, Networks: networksOf(access), Disabled: a.Disabled, DisabledMail: string(a.DisabledMail), Messages: limitText(own.Messages), Recipients: limitText(own.Recipients), Transport: a.Transport, Trusted: trusted,
+		out = append(out, inventory.Account{Name: a.Name, Send: string(access.Send), AppOnly: access.AppOnly, Admin: access.Admin, Networks: networksOf(access), IMAPDisable: access.IMAPDisable, Disabled: a.Disabled, DisabledMail: string(a.DisabledMail), Messages: limitText(own.Messages), Recipients: limitText(own.Recipients), Transport: a.Transport, Trusted: trusted,
 			Password: s.Password, SCRAM256: s.SCRAM256, SCRAM1: s.SCRAM1})
 	}
 	return out, err
@@ -212,7 +215,7 @@ func putAccount(in within, p put[inventory.Account]) error {
 	if err == nil && p.before.Transport != p.after.Transport {
 		err = w.SetTransport(name, p.after.Transport)
 	}
-	if err == nil && (p.before.Send != p.after.Send || p.before.AppOnly != p.after.AppOnly || p.before.Admin != p.after.Admin || !slices.Equal(p.before.Networks, p.after.Networks)) {
+	if err == nil && (p.before.Send != p.after.Send || p.before.AppOnly != p.after.AppOnly || p.before.Admin != p.after.Admin || !slices.Equal(p.before.Networks, p.after.Networks) || !slices.Equal(p.before.IMAPDisable, p.after.IMAPDisable)) {
 		access, aerr := accessOf(p.after)
 		if err = aerr; err == nil {
 			err = w.SetAccess(name, access)

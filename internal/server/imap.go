@@ -51,6 +51,13 @@ func (f *front) imap(l net.Listener, c config.Listen) (serve, error) {
 	log := f.area(config.LogIMAP).With("listener", kind)
 	sessions := &imapserver.Server{
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: f.rooms.Mailboxes, Annotations: f.rooms.Annotations, Search: f.rooms.Search, Account: f.rooms.Accounts.Login, Disable: set.Disable, SearchTime: set.SearchTime,
+		DisableFor: func(ctx context.Context, name string) []string {
+			a, err := f.rooms.Accounts.Access(ctx, name)
+			if err != nil {
+				log.Error("which extensions of IMAP an account is offered is not known: all are", "account", name, "error", err)
+			}
+			return a.IMAPDisable
+		},
 		AppendLimit: int64(cmp.Or(c.MaxMessageSize, lim.MaxMessageSize)), TempDir: f.door.TempDir, Now: f.Now, Log: log, Guard: f.guard,
 	}
 	shares := f.shares(c).Shares()

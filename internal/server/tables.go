@@ -33,13 +33,18 @@ func (b *builder) accounts(db *store.Store) *accounts.Store {
 
 func (b *builder) mailboxes(db *store.Store) *mailboxes.Store {
 	m := b.cfg.Mail
-	boxes := &mailboxes.Store{DB: db, Now: b.Now, Quota: mailboxes.Quota{Octets: int64(m.Quota), Messages: int64(m.QuotaMessages), Grace: m.OverQuotaGrace}}
+	boxes := &mailboxes.Store{DB: db, Now: b.Now, Quota: Quota(m)}
 	b.run("news of mailboxes", guard.Watcher, boxes.Run)
 	b.everyHour("what was removed from mailboxes was not erased", func(ctx context.Context) error { return boxes.Forget(ctx, b.Now().Add(-m.Undelete)) })
 	if m.ExpungeTrash > 0 {
 		b.everyHour("old messages in Trash and Junk were not removed", func(ctx context.Context) error { return boxes.EmptyTrash(ctx, b.Now().Add(-m.ExpungeTrash)) })
 	}
 	return boxes
+}
+
+// Quota is what bounds accounts.
+func Quota(m config.Mail) mailboxes.Quota {
+	return mailboxes.Quota{Octets: int64(m.Quota), Messages: int64(m.QuotaMessages), Grace: m.OverQuotaGrace}
 }
 
 func (b *builder) routes(db *store.Store) *routes.Store { return &routes.Store{DB: db, Now: b.Now} }

@@ -25,6 +25,7 @@ import (
 type pulling struct {
 	password, ca, name, into string
 	only                     []string
+	overfull                 bool
 }
 
 func (p *program) pullVerb() cli.Verb {
@@ -35,6 +36,7 @@ func (p *program) pullVerb() cli.Verb {
 		Example: "mail pull imaps://joe@mail.example.net joe --password-file secret\nmail pull imaps://joe%40example.net@mail.example.net joe --mailbox INBOX,Sent",
 		Flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&f.password, "password-file", "", "the `file` whose first line is the password; else it is asked for")
+			overQuota(fs, &f.overfull)
 			fs.StringSliceVar(&f.only, "mailbox", nil, "only these `mailboxes`, with commas between")
 			fs.StringVar(&f.into, "into", "", "the `mailbox` above all that come; else they are called as there")
 			fs.StringVar(&f.ca, "ca", "", "a `file` with the certificates, in PEM, to one of which that of the server must lead; else those of the system")
@@ -114,7 +116,7 @@ func (p *program) pullMail(ctx context.Context, from, account string, f pulling)
 		}
 		bar := p.bar()
 		pl := &transfer.Puller{Source: r.user + "@" + r.address(), Only: f.only, Into: f.into,
-			Importer: transfer.Importer{Boxes: o.Mailboxes, Account: account, Max: maxImported, Temp: forLong(o), Progress: bar.show, Left: bar.left}}
+			Importer: transfer.Importer{Boxes: into(o, f.overfull), Account: account, Max: maxImported, Temp: forLong(o), Progress: bar.show, Left: bar.left}}
 		c, err := r.dial(ctx, cfg, pl.Take)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.address(), err)
@@ -124,7 +126,7 @@ func (p *program) pullMail(ctx context.Context, from, account string, f pulling)
 			return fmt.Errorf("%s: %w", r.address(), err)
 		}
 		err = p.pulled(ctx, pl, c, &r)
-		return p.ended(bar, pl.Done(), "taken", err)
+		return p.ended(bar, pl.Done(), "taken", explained(o, account, err))
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"waxwing/internal/datadir"
 	"waxwing/internal/foreign"
 	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/text"
 	"waxwing/internal/transfer"
 	"waxwing/internal/transfer/mbox"
@@ -26,8 +27,8 @@ const maxImported = 256 << 20
 
 // taking is one call of "mail import".
 type taking struct {
-	box, quoting string
-	again        bool
+	box, quoting    string
+	again, overfull bool
 }
 
 func (p *program) importVerb() cli.Verb {
@@ -39,6 +40,7 @@ func (p *program) importVerb() cli.Verb {
 		Flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&t.box, "mailbox", "", "the `mailbox` for what stands at the top, and above all folders; else INBOX, and folders as they are")
 			fs.StringVar(&t.quoting, "quoting", "mboxrd", "how the mbox file marks lines that begin with From: `mboxrd`, mboxo or none")
+			overQuota(fs, &t.overfull)
 			fs.BoolVar(&t.again, "again", false, "leave out messages that their mailbox has already")
 		}, Run: func(ctx context.Context, args []string) error { return p.importMail(ctx, args[0], args[1], t) }}
 }
@@ -61,7 +63,7 @@ func (p *program) importMail(ctx context.Context, account, path string, t taking
 			return err
 		}
 		bar := p.bar()
-		im := &transfer.Importer{Boxes: o.Mailboxes, Account: account, Max: maxImported, Temp: forLong(o), Again: t.again, Progress: bar.show, Left: bar.left}
+		im := &transfer.Importer{Boxes: into(o, t.overfull), Account: account, Max: maxImported, Temp: forLong(o), Again: t.again, Progress: bar.show, Left: bar.left}
 		var err error
 		if file == nil {
 			err = im.Directory(ctx, path, t.box, q)
@@ -72,8 +74,30 @@ func (p *program) importMail(ctx context.Context, account, path string, t taking
 			}
 			err = im.Mbox(ctx, file, size, box, q)
 		}
-		return p.ended(bar, im.Done(), "taken", err)
+		return p.ended(bar, im.Done(), "taken", explained(o, account, err))
 	})
+}
+
+// overQuota is the flag of what brings mail in.
+func overQuota(fs *pflag.FlagSet, is *bool) {
+	fs.BoolVar(is, "over-quota", false, "take everything, however much the account may keep; it counts all the same, and nothing more comes until there is room")
+}
+
+// into are the mailboxes that mail is brought into.
+func into(o *upkeep.Opened, overfull bool) *mailboxes.Store {
+	if overfull {
+		return o.Mailboxes
+	}
+	return o.Bounded()
+}
+
+// explained says what helps an account that is full.
+func explained(o *upkeep.Opened, account string, err error) error {
+	if !errors.Is(err, mailboxes.ErrOverQuota) {
+		return err
+	}
+	return fmt.Errorf("%w: %s may keep %s octets and %d messages (mail.quota, mail.quota_messages; 0: no bound); --over-quota takes the rest all the same",
+		err, account, text.Octets(int64(o.Config.Mail.Quota)), o.Config.Mail.QuotaMessages)
 }
 
 // forLong is the directory for long messages; "", that of the machine, where no server has made it.
