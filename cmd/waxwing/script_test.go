@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 
 // scriptSetup puts the program on PATH and makes the world of one script:
 //
-//	$MX $SUB $SUBS $METRICS  free addresses to listen on, of the host $HOST
+//	$MX $SUB $SUBS $METRICS $ADMIN  free addresses to listen on, of the host $HOST
 //	$DNS                     a resolver that knows the zones below
 //	$SILENT                  a resolver that never answers
 //	$PORT                    where the mail host of every zone listens: it has no TLS
@@ -103,7 +103,7 @@ func scriptSetup(e *testscript.Env, n int) error {
 	host := fmt.Sprintf("127.%d.%d.%d", 64+os.Getpid()>>8&63, os.Getpid()&255, 1+n%250)
 	e.Setenv("HOST", host)
 	e.Values[zonesKey{}] = zones
-	for i, name := range []string{"MX", "SUB", "SUBS", "METRICS", "IMAP", "IMAPS"} {
+	for i, name := range []string{"MX", "SUB", "SUBS", "METRICS", "IMAP", "IMAPS", "ADMIN"} {
 		e.Setenv(name, net.JoinHostPort(host, strconv.Itoa(2500+i)))
 	}
 	e.Setenv("WAXWING_RUN", "1")
@@ -181,8 +181,8 @@ func scriptMachine(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("waxwing", "quickstart", "-local", "you@example.test"))
 	path := ts.MkAbs("waxwing.toml")
 	text := ts.ReadFile("waxwing.toml")
-	for _, name := range []string{"MX", "SUB", "SUBS", "METRICS", "IMAP", "IMAPS"} {
-		kind := map[string]string{"MX": "mx", "SUB": "submission", "SUBS": "submissions", "METRICS": "metrics", "IMAP": "imap", "IMAPS": "imaps"}[name]
+	for _, name := range []string{"MX", "SUB", "SUBS", "METRICS", "IMAP", "IMAPS", "ADMIN"} {
+		kind := map[string]string{"MX": "mx", "SUB": "submission", "SUBS": "submissions", "METRICS": "metrics", "IMAP": "imap", "IMAPS": "imaps", "ADMIN": "admin"}[name]
 		re := regexp.MustCompile(`address = "127\.0\.0\.1:\d+"(\nkind = "` + kind + `")`)
 		if !re.MatchString(text) {
 			ts.Fatalf("quickstart made no listener of kind %s:\n%s", kind, text)
