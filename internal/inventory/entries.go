@@ -244,3 +244,35 @@ func (r Route) Needs() []Ref {
 
 // Complete has no secrets to add.
 func (r Route) Complete(Entry) (Entry, error) { return r, nil }
+
+// GlobalScript is a script of the operator's, which those of accounts may include.
+type GlobalScript struct {
+	Name   string `toml:"name" key:"yes" required:"yes" example:"common"`
+	Script string `toml:"script,multiline" required:"yes" example:"keep;"`
+}
+
+// Key is the name.
+func (g GlobalScript) Key() string { return g.Name }
+
+// Needs nothing.
+func (g GlobalScript) Needs() []Ref { return nil }
+
+// Complete has no secrets to add.
+func (g GlobalScript) Complete(Entry) (Entry, error) { return g, nil }
+
+// Script is a Sieve script of an account's. Its owner may change it too.
+type Script struct {
+	Account string `toml:"account" key:"yes" required:"yes" example:"joe"`
+	Name    string `toml:"name" key:"yes" required:"yes" example:"main"`
+	Active  bool   `toml:"active,omitempty"`
+	Script  string `toml:"script,multiline" required:"yes" example:"keep;"`
+}
+
+// Key is the account and the name.
+func (c Script) Key() string { return c.Account + " " + c.Name }
+
+// Needs nothing that a document must tell of: scripts go with their account.
+func (c Script) Needs() []Ref { return nil }
+
+// Complete has no secrets to add.
+func (c Script) Complete(Entry) (Entry, error) { return c, nil }

@@ -121,15 +121,16 @@ func TestSections(t *testing.T) {
 func TestChangeAsLine(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]Change{
-		"+ domain a.test":                         {Action: Add, Section: "domain", Key: "a.test", After: Domain{Name: "a.test"}},
-		"+ address x@a.test: account joe":         {Action: Add, Section: "address", Key: "x@a.test", After: Address{Address: "x@a.test", Account: "joe"}},
-		"+ account joe: disabled true":            {Action: Add, Section: "account", Key: "joe", After: Account{Name: "joe", Disabled: true, Password: "hash"}},
-		"- account joe":                           {Action: Remove, Section: "account", Key: "joe", Before: Account{Name: "joe", Password: "hash"}},
-		"~ account joe: disabled unset → true":    {Action: Modify, Section: "account", Key: "joe", Before: Account{Name: "joe"}, After: Account{Name: "joe", Disabled: true}},
-		"~ account joe: password is another":      {Action: Modify, Section: "account", Key: "joe", Before: Account{Name: "joe", Password: "h"}, After: Account{Name: "joe", Password: "i"}},
-		"~ mta_sts a.test: mx m1 → m1 m2":         {Action: Modify, Section: "mta_sts", Key: "a.test", Before: Policy{Domain: "a.test", MX: []string{"m1"}}, After: Policy{Domain: "a.test", MX: []string{"m1", "m2"}}},
-		"+ route to far.test, transport isp":      {Action: Add, Section: "route", Key: Route{To: "far.test", Transport: "isp"}.Key(), After: Route{To: "far.test", Transport: "isp"}},
-		"+ dkim s._domainkey.a.test: record v=D…": {Action: Add, Section: "dkim", Key: "s._domainkey.a.test", After: Key{Domain: "a.test", Selector: "s", Record: "v=D" + strings.Repeat("\u00fc", 99), PrivateKey: "k"}},
+		"+ domain a.test":                                  {Action: Add, Section: "domain", Key: "a.test", After: Domain{Name: "a.test"}},
+		"+ address x@a.test: account joe":                  {Action: Add, Section: "address", Key: "x@a.test", After: Address{Address: "x@a.test", Account: "joe"}},
+		"+ account joe: disabled true":                     {Action: Add, Section: "account", Key: "joe", After: Account{Name: "joe", Disabled: true, Password: "hash"}},
+		"- account joe":                                    {Action: Remove, Section: "account", Key: "joe", Before: Account{Name: "joe", Password: "hash"}},
+		"~ account joe: disabled unset → true":             {Action: Modify, Section: "account", Key: "joe", Before: Account{Name: "joe"}, After: Account{Name: "joe", Disabled: true}},
+		"~ account joe: password is another":               {Action: Modify, Section: "account", Key: "joe", Before: Account{Name: "joe", Password: "h"}, After: Account{Name: "joe", Password: "i"}},
+		"~ mta_sts a.test: mx m1 → m1 m2":                  {Action: Modify, Section: "mta_sts", Key: "a.test", Before: Policy{Domain: "a.test", MX: []string{"m1"}}, After: Policy{Domain: "a.test", MX: []string{"m1", "m2"}}},
+		"+ sieve joe main: active true, script of 2 lines": {Action: Add, Section: "sieve", Key: "joe main", After: Script{"joe", "main", true, "keep;\nstop;\n"}},
+		"+ route to far.test, transport isp":               {Action: Add, Section: "route", Key: Route{To: "far.test", Transport: "isp"}.Key(), After: Route{To: "far.test", Transport: "isp"}},
+		"+ dkim s._domainkey.a.test: record v=D…":          {Action: Add, Section: "dkim", Key: "s._domainkey.a.test", After: Key{Domain: "a.test", Selector: "s", Record: "v=D" + strings.Repeat("\u00fc", 99), PrivateKey: "k"}},
 	} {
 		got := c.String()
 		if strings.Contains(got, "\u00fc") {

@@ -28,6 +28,10 @@ type Inventory struct {
 	Keys       []Key       `toml:"dkim,omitzero"`
 	Transports []Transport `toml:"transport,omitzero"`
 	Routes     []Route     `toml:"route,omitzero" ordered:"yes"`
+	// Scripts of accounts are told of where that is asked for: their owners change them, and a document that is
+	// older than such a change would undo it.
+	Globals []GlobalScript `toml:"sieve_global,omitzero"`
+	Scripts []Script       `toml:"sieve,omitzero"`
 }
 
 // Entry is one table of a section: a struct of text, numbers, truth values and lists of text,

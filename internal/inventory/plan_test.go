@@ -42,6 +42,15 @@ func drawn(t *rapid.T) *Inventory {
 		half := one("half", "1", "2")
 		inv.Keys = append(inv.Keys, Key{Domain: one("of", "a.test", "b.test"), Selector: k, Retired: rapid.Bool().Draw(t, "retired"), Record: "public" + half, PrivateKey: "private" + half})
 	}
+	inv.Globals, inv.Scripts = []GlobalScript{}, []Script{}
+	for _, g := range some("globals", "g1", "g2") {
+		inv.Globals = append(inv.Globals, GlobalScript{g, one("text", "keep;", "stop;")})
+	}
+	for _, a := range accounts {
+		for _, n := range some("scripts", "s1", "s2") {
+			inv.Scripts = append(inv.Scripts, Script{a, n, rapid.Bool().Draw(t, "active"), one("text", "keep;", "stop;")})
+		}
+	}
 	ways := some("transports", "isp", "tor")
 	for _, w := range ways {
 		inv.Transports = append(inv.Transports, Transport{Name: w, Kind: "submission", Host: one("host", "h1", "h2"), User: "u", Password: one("secret", "q1", "q2")})

@@ -92,6 +92,9 @@ func (c *Change) part(f Field) string {
 		if text == "" {
 			return "unset"
 		}
+		if n := strings.Count(strings.TrimSpace(text), "\n"); n > 0 {
+			return fmt.Sprintf("of %d lines", n+1)
+		}
 		return foreign.Clip(text, maxShown)
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/inventory"
 	"waxwing/internal/routes"
+	"waxwing/internal/scripts"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/stspublish"
@@ -26,6 +27,7 @@ type Rooms struct {
 	Policies *stspublish.Service
 	Signing  *signing.Service
 	Routes   *routes.Store
+	Scripts  *scripts.Store
 }
 
 // ErrChanged says that the store is not any more what a plan was made from.
@@ -42,6 +44,8 @@ func keepers() []keeper {
 		keeping[inventory.Key]{"dkim", func(i *inventory.Inventory) *[]inventory.Key { return &i.Keys }, checkKey, readKeys, putKey, removeKey, nil},
 		keeping[inventory.Transport]{"transport", func(i *inventory.Inventory) *[]inventory.Transport { return &i.Transports }, checkTransport, readTransports, putTransport, removeTransport, nil},
 		keeping[inventory.Route]{"route", func(i *inventory.Inventory) *[]inventory.Route { return &i.Routes }, checkRoute, readRoutes, nil, nil, setRoutes},
+		keeping[inventory.GlobalScript]{"sieve_global", func(i *inventory.Inventory) *[]inventory.GlobalScript { return &i.Globals }, checkGlobal, readGlobals, putGlobal, removeGlobal, nil},
+		keeping[inventory.Script]{ofAccounts, func(i *inventory.Inventory) *[]inventory.Script { return &i.Scripts }, checkScript, readScripts, putScript, removeScript, nil},
 	}
 }
 
@@ -128,18 +132,22 @@ func Check(inv *inventory.Inventory, doc *config.Document) {
 		k.checkAll(inv, doc)
 	}
 	lowerCase(inv)
+	oneActive(inv, doc)
 	inv.Unique(doc)
 	orderRoutes(inv)
 }
 
-// Read is the inventory of the store, with all secrets, at one moment.
-func (r *Rooms) Read(ctx context.Context) (*inventory.Inventory, error) {
-	return store.Read(ctx, r.DB, r.read)
+// Read is the inventory of the store, with all secrets, at one moment; with the scripts of accounts or without.
+func (r *Rooms) Read(ctx context.Context, scripts bool) (*inventory.Inventory, error) {
+	return store.Read(ctx, r.DB, func(tx *store.Tx) (*inventory.Inventory, error) { return r.read(tx, scripts) })
 }
 
-func (r *Rooms) read(tx *store.Tx) (*inventory.Inventory, error) {
+func (r *Rooms) read(tx *store.Tx, scripts bool) (*inventory.Inventory, error) {
 	inv := &inventory.Inventory{Version: inventory.Version}
 	for _, k := range keepers() {
+		if k.section() == ofAccounts && !scripts {
+			continue
+		}
 		if err := k.readAll(within{r, tx}, inv); err != nil {
 			return nil, err
 		}
@@ -150,7 +158,7 @@ func (r *Rooms) read(tx *store.Tx) (*inventory.Inventory, error) {
 // Plan decides what leads to a checked inventory. It changes nothing. A new MTA-STS policy of
 // mode enforce is compared with the domain's MX records, as "mtasts publish" does.
 func (r *Rooms) Plan(ctx context.Context, wanted *inventory.Inventory) (inventory.Plan, error) {
-	now, err := r.Read(ctx)
+	now, err := r.Read(ctx, wanted.Scripts != nil)
 	if err != nil {
 		return inventory.Plan{}, err
 	}
@@ -189,7 +197,7 @@ var errTried = errors.New("tried")
 // what stands in the way is found, and changes nothing. Running servers take it up at once.
 func (r *Rooms) CarryOut(ctx context.Context, wanted *inventory.Inventory, planned inventory.Plan, try bool) error {
 	err := r.DB.Write(ctx, func(tx *store.Tx) error {
-		now, err := r.read(tx)
+		now, err := r.read(tx, wanted.Scripts != nil)
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"waxwing/internal/provision"
 	"waxwing/internal/route"
 	"waxwing/internal/routes"
+	"waxwing/internal/scripts"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -43,7 +44,7 @@ func roomsOn(t *testing.T, db *store.Store) *provision.Rooms {
 	t.Helper()
 	zones := dnstest.Serve(t, dnstest.Zone{Name: "example.org", Records: []string{"@ MX 10 mx", "mx A 192.0.2.1"}})
 	return &provision.Rooms{DB: db, Accounts: &accounts.Store{DB: db}, Policies: &stspublish.Service{Store: db, DNS: dnstest.Client(t, zones)},
-		Signing: &signing.Service{Store: db}, Routes: &routes.Store{DB: db}}
+		Signing: &signing.Service{Store: db}, Routes: &routes.Store{DB: db}, Scripts: &scripts.Store{DB: db}}
 }
 
 // fill gives the store some of everything, as the commands do.
@@ -58,6 +59,13 @@ func fill(t *testing.T, r *provision.Rooms) {
 		must(t, r.Accounts.AddAccount(ctx, a, "correct horse"))
 	}
 	must(t, r.Accounts.Disable(ctx, "ann", account.Refuse))
+	must(t, r.Scripts.PutGlobal(ctx, "common", "keep;\n"))
+	must(t, r.Scripts.Put(ctx, "joe", "main", strings.ReplaceAll(`require "fileinto";
+if header :contains "subject" "\"\"\"" { fileinto "bücher\\x"; }
+# ''' 	end`, "\n", "\r\n")))
+	must(t, r.Scripts.Activate(ctx, "joe", "main"))
+	must(t, r.Scripts.Put(ctx, "joe", "other", "discard;"))
+	must(t, r.Scripts.Put(ctx, "ann", "main", "stop;"))
 	must(t, r.Accounts.SetTrusted(ctx, "joe", []dns.Name{org, net}))
 	limit, none := int64(7), int64(0)
 	must(t, (&allowance.Store{DB: r.DB}).SetLimit(ctx, "joe", func(allowance.Own) allowance.Own { return allowance.Own{Messages: &limit, Recipients: &none} }))
@@ -117,7 +125,7 @@ func fill(t *testing.T, r *provision.Rooms) {
 
 func read(t *testing.T, r *provision.Rooms) *inventory.Inventory {
 	t.Helper()
-	inv, err := r.Read(t.Context())
+	inv, err := r.Read(t.Context(), true)
 	must(t, err)
 	return inv
 }
@@ -155,7 +163,7 @@ func apply(t *testing.T, r *provision.Rooms, wanted *inventory.Inventory) []inve
 	return p.Changes
 }
 
-const nothing = "version = 1\ndomain = []\naccount = []\naddress = []\nalias = []\nmta_sts = []\ndkim = []\ntransport = []\nroute = []\n"
+const nothing = "version = 1\ndomain = []\naccount = []\naddress = []\nalias = []\nmta_sts = []\ndkim = []\ntransport = []\nroute = []\nsieve_global = []\nsieve = []\n"
 
 // TestRoundTrip (OPS-6): what a store's document says is what there is; an emptied store that is
 // given it again, and another one, have the same, and sign with its keys.
@@ -214,6 +222,12 @@ func works(t *testing.T, r *provision.Rooms) {
 	all, err := dkim.Verify(ctx, dnstest.Client(t, dnstest.Serve(t, zone)), append(field, msg...), dkim.Limits{})
 	if err != nil || len(all) != 1 || all[0].Result != dkim.Pass {
 		t.Errorf("the signature: %+v, %v", all, err)
+	}
+	if prog, err := r.Scripts.Global(ctx, "common"); prog == nil || err != nil {
+		t.Errorf("the global script: %v", err)
+	}
+	if l, err := r.Scripts.Library(ctx, "joe"); err != nil || l == nil || l.Active != "main" {
+		t.Errorf("joe's scripts: %+v, %v", l, err)
 	}
 	table, err := r.Routes.Table(ctx)
 	must(t, err)
@@ -282,6 +296,17 @@ func some(rng *rand.Rand, whole *inventory.Inventory) *inventory.Inventory {
 			continue
 		}
 		part.Addresses[i].Account, part.Addresses[i].Mailbox = part.Accounts[rng.IntN(len(part.Accounts))].Name, []string{"", "Lists"}[rng.IntN(2)]
+	}
+	part.Globals = chosen(whole.Globals, "sieve_global", keep)
+	part.Scripts = chosen(whole.Scripts, "sieve", func(_ string, e inventory.Entry) bool {
+		return have[inventory.Ref{Section: "account", Key: e.(inventory.Script).Account}] && rng.IntN(3) > 0
+	})
+	active := map[string]bool{}
+	for i := range part.Scripts {
+		c := &part.Scripts[i]
+		c.Active = rng.IntN(2) == 0 && !active[c.Account]
+		active[c.Account] = active[c.Account] || c.Active
+		c.Script = []string{c.Script, "keep;"}[rng.IntN(2)]
 	}
 	part.Routes = chosen(whole.Routes, "route", keep)
 	rng.Shuffle(len(part.Routes), func(i, j int) { part.Routes[i], part.Routes[j] = part.Routes[j], part.Routes[i] })

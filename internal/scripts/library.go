@@ -33,6 +33,10 @@ func (l *Library) Program(name string) (*sieve.Program, error) {
 	if c == nil {
 		return nil, nil
 	}
+	return c.program()
+}
+
+func (c *compiled) program() (*sieve.Program, error) {
 	c.once.Do(func() { c.prog, c.err = sieve.Compile(c.text) })
 	return c.prog, c.err
 }

@@ -8,3 +8,10 @@ func Listing() text.List[Script] {
 		return []any{s.Account, s.Name, map[bool]string{true: "yes"}[s.Active], s.Size, s.Changed}
 	}}
 }
+
+// GlobalListing is how the operator's scripts are listed for people.
+func GlobalListing() text.List[Global] {
+	return text.List[Global]{Columns: text.Columns("SCRIPT|SIZE|CHANGED", "SCRIPT"), Cells: func(g *Global) []any {
+		return []any{g.Name, g.Size, g.Changed}
+	}}
+}

@@ -59,6 +59,7 @@ type Store struct {
 
 	active    store.Cached[map[string]bool] // accounts with an active script; nil: they are too many
 	libraries store.Keyed[string, *Library] // of accounts that were asked for
+	globals   store.Cached[map[string]*compiled]
 }
 
 func (s *Store) now() time.Time {

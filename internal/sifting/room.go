@@ -151,8 +151,10 @@ func (p *pass) environment(ctx context.Context, lib *scripts.Library) sieve.Envi
 			return seen
 		},
 		Include: func(name string, global bool) (*sieve.Program, bool) {
-			if global {
-				return nil, false // there are none
+			if global { // the operator's (RFC 6609 §3.1)
+				prog, err := p.Scripts.Global(ctx, name)
+				p.note(err)
+				return prog, prog != nil
 			}
 			prog, err := lib.Program(name)
 			return prog, err == nil && prog != nil

@@ -289,6 +289,52 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// SIV-1: scripts of the operator are included as :global, and are no account's.
+func TestGlobal(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		w := newWorld(t, db)
+		ctx := t.Context()
+		must(t, w.Scripts.PutGlobal(ctx, "lists", `require "fileinto"; fileinto "Lists";`))
+		failed := "copy INBOX; own joe@here.test"
+		for script, want := range map[string]string{
+			`include :global "lists";`:             "copy Lists",
+			`include "lists";`:                     failed,
+			`include :global "none";`:              failed,
+			`include :global :optional "none";`:    "copy INBOX",
+			`include :global :once "lists"; keep;`: "copy Lists; copy INBOX",
+		} {
+			if got := describe(w.run(`require "include"; `+script, plain)); got != want {
+				t.Errorf("%s: %s, want %s", script, got, want)
+			}
+		}
+		must(t, w.Scripts.PutGlobal(ctx, "lists", `discard;`))
+		if got := describe(w.run(`require "include"; include :global "lists";`, plain)); got != "" {
+			t.Errorf("changed: %s", got)
+		}
+		if text, err := w.Scripts.GetGlobal(ctx, "lists"); err != nil || text != "discard;" {
+			t.Errorf("%q, %v", text, err)
+		}
+		must(t, w.Scripts.DeleteGlobal(ctx, "lists"))
+		if got := describe(w.again(plain)); got != failed {
+			t.Errorf("removed: %s", got)
+		}
+		for i := range scripts.MaxGlobals {
+			must(t, w.Scripts.PutGlobal(ctx, fmt.Sprint(i), "keep;"))
+		}
+		if err := w.Scripts.PutGlobal(ctx, "more", "keep;"); !errors.Is(err, scripts.ErrTooManyGlobals) {
+			t.Errorf("one more: %v", err)
+		}
+		var bad *scripts.NameError
+		if err := w.Scripts.PutGlobal(ctx, "a\nb", "keep;"); !errors.As(err, &bad) {
+			t.Errorf("a bad name: %v", err)
+		}
+		if err := w.Scripts.PutGlobal(ctx, "1", "kep;"); err == nil {
+			t.Error("a script that is wrong was stored")
+		}
+	})
+}
+
 // SIV-1: duplicate remembers what was settled.
 func TestDuplicate(t *testing.T) {
 	t.Parallel()

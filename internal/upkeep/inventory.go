@@ -10,6 +10,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/inventory"
 	"waxwing/internal/provision"
+	"waxwing/internal/scripts"
 	"waxwing/internal/server"
 	"waxwing/internal/setup"
 	"waxwing/internal/text"
@@ -21,21 +22,28 @@ func (o *Opened) Provision() (*provision.Rooms, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &provision.Rooms{DB: o.Store, Accounts: o.Accounts, Policies: policies, Signing: o.Signing, Routes: o.Routes}, nil
+	return &provision.Rooms{DB: o.Store, Accounts: o.Accounts, Policies: policies, Signing: o.Signing, Routes: o.Routes,
+		Scripts: &scripts.Store{DB: o.Store}}, nil
 }
 
-// Export is the document of the store (OPS-6), with private keys and passwords or without.
-func (o *Opened) Export(ctx context.Context, keys bool) ([]byte, error) {
+// Exporting is what of the store goes into a document.
+type Exporting struct {
+	Keys  bool // private keys and passwords
+	Sieve bool // the scripts of accounts
+}
+
+// Export is the document of the store (OPS-6).
+func (o *Opened) Export(ctx context.Context, e Exporting) ([]byte, error) {
 	rooms, err := o.Provision()
 	if err != nil {
 		return nil, err
 	}
-	inv, err := rooms.Read(ctx)
+	inv, err := rooms.Read(ctx, e.Sieve)
 	if err != nil {
 		return nil, err
 	}
 	last := "Private keys and passwords are not in it (\"waxwing export --keys\" writes them): those that are stored stay."
-	if keys {
+	if e.Keys {
 		last = "It holds private keys, passwords, and hashes by which passwords can be guessed: let nobody else read it."
 	} else {
 		inv = inv.WithoutSecrets()

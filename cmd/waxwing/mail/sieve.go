@@ -33,6 +33,19 @@ func (p *program) sieveNoun() *cobra.Command {
 		cli.Verb{Use: "delete ACCOUNT SCRIPT", Short: "remove a script that is not active", Run: p.OnStore(func(ctx context.Context, o *upkeep.Opened, args []string) error {
 			return p.scripts(o).Delete(ctx, args[0], args[1])
 		})},
+		cli.Verb{Use: "globals", Short: "scripts of the operator, which those of accounts include as :global", JSON: true,
+			Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, _ []string) ([]scripts.Global, error) {
+				return p.scripts(o).Globals(ctx)
+			}, scripts.GlobalListing())},
+		cli.Verb{Use: "put-global SCRIPT FILE", Short: "store a script that those of all accounts may include", Example: "sieve put-global lists lists.sieve", Run: p.OnStore(p.putGlobal)},
+		cli.Verb{Use: "get-global SCRIPT", Short: "print a script of the operator", Run: p.OnStore(func(ctx context.Context, o *upkeep.Opened, args []string) error {
+			text, err := p.scripts(o).GetGlobal(ctx, args[0])
+			return p.printScript(text, err)
+		})},
+		cli.Verb{Use: "delete-global SCRIPT", Short: "remove a script of the operator", Long: "Scripts that include it fail from then on, unless they say :optional.",
+			Run: p.OnStore(func(ctx context.Context, o *upkeep.Opened, args []string) error {
+				return p.scripts(o).DeleteGlobal(ctx, args[0])
+			})},
 		cli.Verb{Use: "check FILE", Short: "say what is wrong with a script; FILE - is the standard input", Bare: true, Run: p.checkScript},
 		cli.Verb{Use: "test ACCOUNT MESSAGE", Short: "what the account's script would do with a message, rule by rule", JSON: true, Flags: t.flags,
 			Long:    "MESSAGE is a file; - is the standard input. Nothing is sent, stored or counted.",
@@ -83,10 +96,22 @@ func (p *program) putScript(ctx context.Context, o *upkeep.Opened, args []string
 
 func (p *program) getScript(ctx context.Context, o *upkeep.Opened, args []string) error {
 	text, err := p.scripts(o).Get(ctx, args[0], args[1])
+	return p.printScript(text, err)
+}
+
+func (p *program) printScript(text string, err error) error {
 	if err == nil {
 		_, err = io.WriteString(p.Stdout, text)
 	}
 	return err
+}
+
+func (p *program) putGlobal(ctx context.Context, o *upkeep.Opened, args []string) error {
+	text, err := p.input(args[1], scripts.MaxScript)
+	if err != nil {
+		return err
+	}
+	return p.scripts(o).PutGlobal(ctx, args[0], string(text))
 }
 
 func (p *program) activateScript(ctx context.Context, o *upkeep.Opened, args []string) error {
