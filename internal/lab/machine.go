@@ -21,6 +21,7 @@ import (
 	"waxwing/dkim"
 	"waxwing/dns"
 	"waxwing/dns/dnstest"
+	"waxwing/internal/account"
 	"waxwing/internal/config"
 	"waxwing/internal/datadir"
 	"waxwing/internal/delivery"
@@ -141,7 +142,7 @@ func (m *Machine) configure(cert tls.Certificate, spec MachineSpec) (*config.Con
 		return nil, err
 	}
 	m.Config = filepath.Join(m.Dir, "waxwing.toml")
-	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge, cmp.Or(spec.Retry, "2h")) + m.programs() + spec.Extra
+	text := fmt.Sprintf(machineConfig, m.Hostname, m.addr, m.addr, m.addr, m.addr, certFile, keyFile, rootsFile, m.net.DNS.Addr(), selfTestSigned, selfTestBogus, selfTestLarge, cmp.Or(spec.Retry, "2h")) + m.programs() + spec.Extra
 	if spec.Postgres != "" {
 		text = fmt.Sprintf("postgres = %q\n", spec.Postgres) + text
 	}
@@ -186,6 +187,9 @@ kind = "submission"
 [[listen]]
 address = "%s:443"
 kind = "https"
+[[listen]]
+address = "%s:2580"
+kind = "admin"
 [tls]
 cert_file = %q
 key_file = %q
@@ -211,6 +215,9 @@ func (m *Machine) populate(ctx context.Context, cert tls.Certificate, hosts []dn
 	if err := a.AddAccount(ctx, m.Account, m.Password); err != nil {
 		return err
 	}
+	if err := a.ChangeAccess(ctx, m.Account, func(x account.Access) account.Access { x.Admin = true; return x }); err != nil {
+		return err
+	}
 	if err := a.AddAddress(ctx, m.Address(), m.Account); err != nil {
 		return err
 	}
@@ -227,6 +234,11 @@ func (m *Machine) populate(ctx context.Context, cert tls.Certificate, hosts []dn
 		fmt.Sprintf("_25._tcp.mx TLSA %s", dane.Generate(cert.Leaf, dane.UsageEE, 1, 1)),
 		fmt.Sprintf("lab._domainkey TXT %q", stored.Record),
 	}})
+}
+
+// Pages is where a browser finds the machine's admin pages.
+func (m *Machine) Pages() string {
+	return "http://" + m.net.Network.listeners()[netip.AddrPortFrom(m.addr, 2580)] + "/"
 }
 
 // PublishSTS publishes an MTA-STS policy of mode enforce for the machine's own

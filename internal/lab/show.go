@@ -92,7 +92,13 @@ func (r *Row) reported() string {
 func (l *Lab) Hint(program string) string {
 	sender, receiver := text.ShellWord(l.Sender.Config), text.ShellWord(l.Receiver.Config)
 	s := fmt.Sprintf(`
-The lab stays up until interrupted (Ctrl-C). In another terminal, ask it why:
+The lab stays up until interrupted (Ctrl-C). See in a browser how each mail travelled, and what was reported:
+
+  %[4]s   the machine that sends; log in as %[6]s
+  %[5]s   one that it sends to; log in as %[7]s
+  The password is %[8]s.
+
+In another terminal, ask it why:
 
   %[1]s explain --config %[2]s dane-mismatch.test
   %[1]s explain --connect --config %[2]s dane-mismatch.test
@@ -105,7 +111,7 @@ what was reported, on both sides:
   %[1]s tlsrpt summary --config %[3]s
   %[1]s dmarc sent --config %[3]s
   %[1]s dmarc summary --config %[2]s
-`, program, sender, receiver)
+`, program, sender, receiver, l.Sender.Pages(), l.Receiver.Pages(), l.Sender.Account, l.Receiver.Account, l.Sender.Password)
 	if l.Sender.Sendmail != "" {
 		s += fmt.Sprintf("\nor send a mail of your own:\n\n  printf 'Subject: hello\\n\\nhello\\n' | %s sendmail -C %s you@sts-enforce.test\n", program, text.ShellWord(l.Sender.Sendmail))
 	}

@@ -58,7 +58,7 @@ func recipients(t *listing.Travel) pages.Table {
 	out := pages.Table{Title: "Recipients", Heads: []pages.Head{{Text: "TO"}, {Text: "STATE"}, {Text: "TRIES"}, {Text: "NEXT OR LAST"}, {Text: "WHY"}}, None: "Its history is over: only its copies are known."}
 	for _, x := range t.Recipients {
 		why := strings.TrimSpace(x.Word + "  " + x.Text)
-		if x.Reply != "" {
+		if x.Reply != "" && x.Reply != x.Text {
 			why = strings.TrimSpace(why + "  " + x.Reply)
 		}
 		out.Rows = append(out.Rows, []pages.Cell{{Text: "<" + x.Recipient + ">"}, {Text: x.State, Tone: toneOfState(x.State)}, {Text: itoa(x.Attempts)}, {When: x.Due}, {Text: why}})

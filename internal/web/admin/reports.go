@@ -53,14 +53,15 @@ func tlsReports(h *Handler, r *http.Request) (pages.Page, error) {
 	}
 	p := pages.Page{Title: "TLS reports about us", Lead: "What the mail servers of others say of their TLS sessions with our hosts, from " + d.From + " to " + d.Until + ".",
 		Command: asCommand("tlsrpt summary", q)}
+	p.Blocks = []pages.Block{overDays(Path+"tlsrpt", q), sessionPlot(d.Lines), failurePlot(d.Lines)}
 	for _, a := range d.Advice {
-		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Text})
+		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Domain, Cure: a.Text})
 	}
 	t := pages.TableOf(reportbox.Listing(), received, func(x *reportbox.Received) string { return Path + "tlsrpt/" + x.ID.String() })
 	t.Title, t.None = "The reports", "Nobody has sent a report yet. Reports come a day late, and only of domains with a TLSRPT record."
 	lines := pages.TableOf(intake.LineListing(), d.Lines, nil)
 	lines.Title, lines.None = "By day and reporter", "No sessions were reported."
-	p.Blocks = append(p.Blocks, overDays(Path+"tlsrpt", q), sessionPlot(d.Lines), failurePlot(d.Lines), lines, t)
+	p.Blocks = append(p.Blocks, lines, t)
 	return p, nil
 }
 
@@ -171,7 +172,7 @@ func dmarcReports(h *Handler, r *http.Request) (pages.Page, error) {
 	}
 	p := pages.Page{Title: "DMARC reports about us", Lead: "Who sends mail in the name of our domains, as others saw it, from " + d.From + " to " + d.Until + ".", Command: asCommand("dmarc summary", q)}
 	for _, a := range d.Advice {
-		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Text})
+		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Domain, Cure: a.Text})
 	}
 	lines := pages.TableOf(dmarcintake.LineListing(), d.Lines, nil)
 	lines.Title, lines.None = "By source", "No mail was reported."

@@ -1,0 +1,255 @@
+package browser
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"waxwing/internal/lab"
+)
+
+//go:embed testdata/axe.min.js
+var axe string
+
+// visit is one tab of a browser, at one address.
+type visit struct {
+	t    *testing.T
+	ctx  context.Context
+	base string
+
+	mu   sync.Mutex
+	said []string // what the browser complained of
+}
+
+// open starts a browser; the test is skipped where there is none.
+func open(t *testing.T, base string) *visit {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		if os.Getenv("WAXWING_INTEROP") == "required" {
+			t.Fatal("chromium is not installed")
+		}
+		t.Skip("pages: chromium is not installed")
+	}
+	ctx, end := chromedp.NewExecAllocator(t.Context(), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU)
+	t.Cleanup(end)
+	ctx, end = chromedp.NewContext(ctx)
+	t.Cleanup(end)
+	v := &visit{t: t, ctx: ctx, base: strings.TrimSuffix(base, "/")}
+	if err := chromedp.Listen(ctx, v.hear); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, log.Enable, struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// hear notes what the browser complains of: violated policies, failed requests, exceptions.
+func (v *visit) hear(ev any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch e := ev.(type) {
+	case *log.EventEntryAdded:
+		v.said = append(v.said, fmt.Sprintf("%s: %s (%s)", e.Entry.Source, e.Entry.Text, e.Entry.URL))
+	case *runtime.EventExceptionThrown:
+		v.said = append(v.said, e.ExceptionDetails.Text)
+	}
+}
+
+// do runs steps, each in bounded time.
+func (v *visit) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	v.t.Helper()
+	for _, s := range steps {
+		ctx, end := context.WithTimeout(v.ctx, time.Minute)
+		err := chromedp.Do(ctx, s)
+		end()
+		if err != nil {
+			v.t.Fatalf("%s: %v\nat %s: %s\n%s", what, err, value[string](v, "location.href"), value[string](v, "document.title"), strings.Join(v.said, "\n"))
+		}
+	}
+}
+
+// value is what an expression comes to on the page.
+func value[T any](v *visit, expression string, opts ...chromedp.EvaluateOption) T {
+	v.t.Helper()
+	ctx, end := context.WithTimeout(v.ctx, time.Minute)
+	defer end()
+	x, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, opts...))
+	if err != nil {
+		v.t.Fatalf("%.100s: %v", expression, err)
+	}
+	return x
+}
+
+// goTo opens a page, and fails where it is not what was asked for or the browser complains.
+func (v *visit) goTo(path string) {
+	v.t.Helper()
+	v.do("open "+path, chromedp.Navigate(v.base+path), chromedp.WaitReady(chromedp.CSS("main h1")))
+	v.quiet(path)
+}
+
+func (v *visit) quiet(where string) {
+	v.t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.said {
+		v.t.Errorf("%s: the browser says %s", where, s)
+	}
+	v.said = nil
+}
+
+// has fails where the page does not show all texts.
+func (v *visit) has(texts ...string) {
+	v.t.Helper()
+	body := value[string](v, "document.body.innerText")
+	for _, want := range texts {
+		if !strings.Contains(strings.ToLower(body), strings.ToLower(want)) {
+			v.t.Errorf("%s lacks %q:\n%s", value[string](v, "location.href"), want, body)
+		}
+	}
+}
+
+// await waits until a page with that text is loaded, after a click.
+func (v *visit) await(want string) {
+	v.t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		there, err := chromedp.Run(v.ctx, chromedp.Evaluate[bool](fmt.Sprintf(`document.readyState == "complete" && document.body.innerText.includes(%q)`, want)))
+		if err == nil && there { // an error is that the page goes away just now
+			return
+		}
+	}
+	v.has(want)
+	v.t.FailNow()
+}
+
+// logIn does so by keyboard alone.
+func (v *visit) logIn(user, password string) {
+	v.t.Helper()
+	v.goTo("/admin/queue")
+	v.do("log in", chromedp.Focus(chromedp.CSS("input[name=user]")), chromedp.KeyEvent(user), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(password), chromedp.KeyEvent(kb.Enter),
+		chromedp.WaitReady(chromedp.CSS("nav")))
+	if at := value[string](v, "location.pathname"); at != "/admin/queue" {
+		v.t.Fatalf("a login leads to %s", at)
+	}
+}
+
+// look has the page seen as people with a screen of that width and that theme see it; axe-core must find
+// nothing, and nothing may stand out beyond the screen.
+func (v *visit) look(path string, width int64, theme string) {
+	v.t.Helper()
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
+	if _, err := chromedp.Call(v.ctx, emulation.SetEmulatedMedia, media); err != nil {
+		v.t.Fatal(err)
+	}
+	v.do("width", chromedp.EmulateViewport(width, 900))
+	v.goTo(path)
+	if wide := value[int](v, "document.documentElement.scrollWidth"); wide > int(width) {
+		v.t.Errorf("%s is %d wide on a screen of %d", path, wide, width)
+	}
+	value[bool](v, axe+"; true")
+	for _, f := range value[[]string](v, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(x => x.id + ": " + x.help + ": " + x.nodes.slice(0, 3).map(n => n.html + " " + n.failureSummary).join(" | ")))`,
+		chromedp.EvalAwaitPromise) {
+		v.t.Errorf("%s, %d, %s: %s", path, width, theme, f)
+	}
+	v.picture(path, width, theme)
+}
+
+// picture keeps what the page looks like in the directory WAXWING_SCREENSHOTS.
+func (v *visit) picture(path string, width int64, theme string) {
+	v.t.Helper()
+	dir := os.Getenv("WAXWING_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(v.ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		name := strings.Trim(regexp.MustCompile(`[^a-z0-9-]+`).ReplaceAllString(path, "_"), "_")
+		err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), png, 0o644)
+	}
+	if err != nil {
+		v.t.Error(err)
+	}
+}
+
+// everyWay looks at a page in both widths and both themes.
+func (v *visit) everyWay(path string) {
+	v.t.Helper()
+	for _, theme := range []string{"light", "dark"} {
+		for _, width := range []int64{400, 1280} {
+			v.look(path, width, theme)
+		}
+	}
+}
+
+// first is the address of the first link to a message on the page.
+func (v *visit) first() string {
+	v.t.Helper()
+	return value[string](v, `document.querySelector('a[href^="/admin/message/"]').getAttribute("href")`)
+}
+
+// ADM-2, ADM-4: an operator goes through the pages after the stories of the lab.
+func TestAdmin(t *testing.T) {
+	v := open(t, "")
+	l, err := lab.New(t.Context(), lab.Stories(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v.base = strings.TrimSuffix(l.Sender.Pages(), "/")
+	v.everyWay("/admin/login")
+	v.logIn(l.Sender.Account, l.Sender.Password)
+	v.everyWay("/admin/")
+	v.everyWay("/admin/style")
+	v.goTo("/admin/queue?state=delivered")
+	message := v.first()
+	v.everyWay(message)
+	v.has("How it travelled", "to be verified by", "because", "Session with", "TLS1.3")
+
+	v.goTo("/admin/queue?state=waiting")
+	waiting := v.first()
+	v.goTo(waiting)
+	v.do("hold it", chromedp.Click(chromedp.CSS(`form:has(input[value="hold"]) button`)))
+	v.await("1 recipient held")
+	v.do("let it go", chromedp.Click(chromedp.CSS(`form:has(input[value="unhold"]) button`)))
+	v.await("1 recipient released")
+	v.quiet("hold and let go")
+	v.goTo("/admin/acts")
+	v.has("waxwing queue hold", "waxwing queue unhold")
+
+	v.everyWay("/admin/explain?to=dane-mismatch.test")
+	v.has("dane-mismatch.test", "Hosts, in the order")
+	v.goTo("/admin/")
+	if testing.Short() { // each of them has been seen without the race detector
+		return
+	}
+	for _, path := range value[[]string](v, `[...document.querySelectorAll("nav a")].map(a => a.getAttribute("href"))`) {
+		v.look(path, 1280, "light")
+	}
+
+	v.base = strings.TrimSuffix(l.Receiver.Pages(), "/")
+	v.logIn(l.Receiver.Account, l.Receiver.Password)
+	v.everyWay("/admin/tlsrpt")
+	if bars := value[int](v, `document.querySelectorAll("svg.plot rect.bar").length`); bars == 0 {
+		t.Error("the plot of the reports has no bars")
+	}
+	v.goTo(value[string](v, `document.querySelector('a[href^="/admin/tlsrpt/"]').getAttribute("href")`))
+	v.has("In words", "As it came", "policy-type")
+}
