@@ -1,10 +1,12 @@
 package verify
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"waxwing/authres"
 	"waxwing/dkim"
@@ -61,6 +63,7 @@ type Signature struct {
 	Problem    string      `json:"problem,omitempty"`
 	BodyLength bool        `json:"body_length,omitempty"` // l=: its end may be anybody's
 	Testing    bool        `json:"testing,omitempty"`
+	Expires    time.Time   `json:"expires,omitzero"`    // x=
 	Start      string      `json:"signature,omitempty"` // of b=
 	Secure     bool        `json:"dnssec"`
 }
@@ -168,6 +171,26 @@ func (f *Facts) ReceivedSPF(host string) (out []byte) {
 	return out
 }
 
+// strongBits is the size from which an RSA key is not weak (RFC 8301 §3.2: signers should have as much).
+const strongBits = 2048
+
+// notes are what weakens a signature, whether it is valid or not (AUT-1).
+func (s *Signature) notes() (out []string) {
+	if s.Bits > 0 && s.Bits < strongBits {
+		out = append(out, fmt.Sprintf("[an RSA key of %d bits]", s.Bits))
+	}
+	if s.BodyLength {
+		out = append(out, "[its author lets others add to the body: l=]")
+	}
+	if s.Testing {
+		out = append(out, "[the key is in test mode: t=y]")
+	}
+	if !s.Expires.IsZero() {
+		out = append(out, "[valid until "+s.Expires.UTC().Format(time.RFC3339)+": x=]")
+	}
+	return out
+}
+
 // properties are those of RFC 8601 §2.7.1 and RFC 6008.
 func (s *Signature) properties() []authres.Property {
 	var out []authres.Property
@@ -210,6 +233,7 @@ func (f *Facts) Why() string {
 		override = "(" + string(f.Decision.Override) + ")"
 	}
 	line("decided", f.Decision.Action.String()+",", string(f.Decision.Word), override, "–", f.Decision.Word.Meaning())
+	signatures := f.DKIM
 	for _, x := range f.Results("").Results {
 		words := []string{x.Value}
 		for _, p := range x.Properties {
@@ -217,6 +241,10 @@ func (f *Facts) Why() string {
 		}
 		if x.Reason != "" {
 			words = append(words, "– "+x.Reason)
+		}
+		if x.Method == "dkim" && len(signatures) > 0 {
+			words = append(words, signatures[0].notes()...)
+			signatures = signatures[1:]
 		}
 		line(x.Method, append(words, "("+x.Comment+")")...)
 	}

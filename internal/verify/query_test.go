@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"waxwing/dkim"
 	"waxwing/dmarc"
@@ -64,6 +65,20 @@ func TestQuery(t *testing.T) {
 	for query, want := range map[string]string{"dmarc": "no fact with its value", "dmarc=": "no fact with its value", "size=1": "there is no fact", "dmarc=reject": "is never", "client=far.test": "neither an address", "author=..": "author: "} {
 		if _, err := ParseCondition(query); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", query, err)
+		}
+	}
+}
+
+// AUT-1: what weakens a signature is told of that one, also where it is valid.
+func TestWhyNotes(t *testing.T) {
+	t.Parallel()
+	f := &Facts{DKIM: []Signature{{Domain: dns.MustParse("a.test"), Result: dkim.Pass, Bits: 2048},
+		{Domain: dns.MustParse("b.test"), Result: dkim.Fail, Bits: 1024, BodyLength: true, Testing: true, Expires: time.Unix(1.8e9, 0)}}}
+	why := f.Why()
+	for _, want := range []string{"dkim: pass d=a.test (no dnssec)\n",
+		"dkim: fail d=b.test [an RSA key of 1024 bits] [its author lets others add to the body: l=] [the key is in test mode: t=y] [valid until 2027-01-15T08:00:00Z: x=] (no dnssec)\n"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("no %q in\n%s", want, why)
 		}
 	}
 }

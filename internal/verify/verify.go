@@ -158,7 +158,7 @@ func (v *Verifier) spf(ctx context.Context, c Client) []SPF {
 
 func signature(s dkim.Verification) Signature {
 	out := Signature{Domain: s.Domain, Selector: clip(s.Selector), Algorithm: clip(s.Algorithm), Bits: s.KeyBits, Result: s.Result,
-		BodyLength: s.BodyLength, Testing: s.Testing, Start: foreign.Clip(s.Signature, 8), Secure: s.DNSSEC == dns.Secure}
+		BodyLength: s.BodyLength, Testing: s.Testing, Expires: s.Expires, Start: foreign.Clip(s.Signature, 8), Secure: s.DNSSEC == dns.Secure}
 	switch {
 	case s.Err != nil:
 		out.Problem = clip(s.Err.Error())
