@@ -90,6 +90,7 @@ type Listen struct {
 	MaxConnections int            `toml:"max_connections" min:"0" max:"1000000" example:"1000" doc:"Connections at one time on this listener; more are answered 421. 0: the value in [limits]."`
 	MaxMessageSize Size           `toml:"max_message_size" example:"50MiB" doc:"Largest message accepted on this listener. 0: the value in [limits]."`
 	NoRequireTLS   Off            `toml:"requiretls" doc:"Offer REQUIRETLS (RFC 8689) over TLS. With false it is not offered, and MAIL with it is answered 555; a header field TLS-Required: No counts all the same."`
+	SessionTickets bool           `toml:"session_tickets" doc:"Let other mail servers resume TLS sessions on this listener, of kind mx. Some large senders stumble over that: leave it off unless handshakes cost you too much. Listeners of other kinds always do."`
 	CertFile       string         `toml:"cert_file" doc:"PEM file with a certificate for this listener alone, and the intermediates; read again when it changes. Empty: that of [tls] or [acme]."`
 	KeyFile        string         `toml:"key_file" doc:"PEM file with the private key of cert_file."`
 	ProxyFrom      []netip.Prefix `toml:"proxy_from" example:"[\"10.0.0.0/8\"]" doc:"Addresses of load balancers that say with the PROXY protocol (version 1 or 2) who has connected to them: limits, logs and Received fields then tell of that client. From these addresses a connection without the header is closed, from all others one with it. Empty: none."`

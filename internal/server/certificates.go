@@ -199,9 +199,8 @@ func (f *front) tls(c config.Listen) (*tls.Config, error) {
 	}
 	conf := sound.Server(c.Kind == config.MX)
 	conf.GetCertificate, conf.Time = book.Get, f.Now
-	if c.TakesCertificates() {
-		conf.SessionTicketsDisabled = true // the certificate is looked at in each session
-	}
+	// A client's certificate is looked at in each session.
+	conf.SessionTicketsDisabled = c.TakesCertificates() || c.Kind == config.MX && !c.SessionTickets
 	return conf, nil
 }
 

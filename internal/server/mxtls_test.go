@@ -35,6 +35,27 @@ func TestMXHandshakes(t *testing.T) {
 	}
 }
 
+// INB-9: where the operator wants session tickets on the MX, sessions are resumed.
+func TestMXTickets(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, config.MX)
+	cfg.Listen[0].SessionTickets = true
+	s := run(t, cfg)
+	cache, resumed := tls.NewLRUClientSessionCache(10), false
+	for range 2 {
+		p := dial(t, s.Addr(config.MX))
+		p.say("", "220")
+		p.say("EHLO client.test", "250")
+		p.say("STARTTLS", "220")
+		p.tls(&tls.Config{ServerName: "mail.example.test", InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, ClientSessionCache: cache})
+		resumed = p.Conn.(*tls.Conn).ConnectionState().DidResume
+		p.say("EHLO client.test", "250")
+	}
+	if !resumed {
+		t.Error("a session is not resumed")
+	}
+}
+
 // INB-11: requiretls = false takes the offer back, on that listener alone.
 func TestNoRequireTLS(t *testing.T) {
 	t.Parallel()
