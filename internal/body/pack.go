@@ -1,6 +1,7 @@
 package body
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 
@@ -37,8 +38,11 @@ func helps(plain, packed int) bool {
 // for what happens before a transaction: others wait for that.
 func Pack(plain []byte) Packed {
 	if len(plain) >= minPacked {
-		if packed := encoder().EncodeAll(plain, make([]byte, 0, len(plain))); helps(len(plain), len(packed)) {
-			return Packed{packed, Zstd}
+		room := rooms.Get().(*[]byte)
+		defer rooms.Put(room)
+		*room = encoder().EncodeAll(plain, (*room)[:0])
+		if helps(len(plain), len(*room)) {
+			return Packed{bytes.Clone(*room), Zstd}
 		}
 	}
 	return Packed{Data: plain}
@@ -58,6 +62,9 @@ func (p Packed) unpack() ([]byte, error) {
 	}
 	return nil, fmt.Errorf("the body has the coding %d, which this version does not know", p.Coding)
 }
+
+// rooms are what is compressed into, before its size is known.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // encoder and decoder are those of the process; both may be used at the same time. The fastest level, made to save the
 // quarter that base64 wastes in attachments.

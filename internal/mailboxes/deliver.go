@@ -143,9 +143,17 @@ func has(tx *store.Tx, b *box, of int64) (bool, error) {
 // stands for INBOX.
 func (c *change) place(b *box, flags mailbox.Flags, size int64) (box int64, uid uint32, err error) {
 	unseen, deleted := bits(flags)
-	take := func() error {
-		return c.tx.Row(`UPDATE mailboxes SET uidnext = uidnext + 1, modseq = ?, messages = messages + 1, unseen = unseen + ?, deleted = deleted + ?, octets = octets + ?
-			WHERE account = ? AND name = ? AND removed = 0 RETURNING id, uidnext - 1`, int64(c.modseq), unseen, deleted, size, b.account, b.name).Scan(&box, &uid)
+	take := func() error { // as turn does
+		const q = `UPDATE mailboxes SET uidnext = uidnext + 1, modseq = ?, messages = messages + 1, unseen = unseen + ?, deleted = deleted + ?, octets = octets + ?`
+		const named = ` WHERE account = ? AND name = ? AND removed = 0`
+		if c.tx.Postgres() {
+			return c.tx.Row(q+named+` RETURNING id, uidnext - 1`, int64(c.modseq), unseen, deleted, size, b.account, b.name).Scan(&box, &uid)
+		}
+		err := c.tx.Row(`SELECT id, uidnext FROM mailboxes`+named, b.account, b.name).Scan(&box, &uid)
+		if err == nil {
+			_, err = c.tx.Exec(q+` WHERE id = ?`, int64(c.modseq), unseen, deleted, size, box)
+		}
+		return err
 	}
 	if err = take(); !errors.Is(err, sql.ErrNoRows) {
 		return box, uid, err

@@ -21,33 +21,9 @@ const (
 	forgetBatch = 200
 )
 
-// Bounds are what a mailbox is to hold no more of; 0 is no bound.
-type Bounds struct {
-	Messages int
-	Octets   int64
-	Before   time.Time // what came earlier goes
-	Erase    bool      // cannot be brought back
-}
-
-// kept is a message of a mailbox that has bounds.
-type kept struct{ uid, size, saved int64 }
-
-// beyond are the UIDs of those to be removed of all that a mailbox has, newest first.
-func (b Bounds) beyond(all []kept) (doomed []uint32) {
-	var octets int64
-	for i, k := range all {
-		octets += k.size
-		old := !b.Before.IsZero() && k.saved < store.Time(b.Before)
-		if b.Messages > 0 && i >= b.Messages || b.Octets > 0 && octets > b.Octets || old {
-			doomed = append(doomed, uint32(k.uid))
-		}
-	}
-	return doomed
-}
-
 // Keep removes from a mailbox what is beyond bounds, the oldest first. A mailbox that is not
 // there has nothing.
-func (s *Store) Keep(ctx context.Context, account, name string, bounds Bounds) error {
+func (s *Store) Keep(ctx context.Context, account, name string, bounds mailbox.Bounds) error {
 	b, err := s.Box(ctx, account, name)
 	if errors.Is(err, ErrNoSuchMailbox) {
 		return nil
@@ -55,12 +31,12 @@ func (s *Store) Keep(ctx context.Context, account, name string, bounds Bounds) e
 	if err != nil {
 		return err
 	}
-	all, err := store.List(ctx, s.DB, func(r store.Row) (k kept, err error) { return k, r.Scan(&k.uid, &k.size, &k.saved) },
+	all, err := store.List(ctx, s.DB, func(r store.Row) (k mailbox.Kept, err error) { return k, r.Scan(&k.UID, &k.Size, &k.Saved) },
 		`SELECT e.uid, m.size, e.saved FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = ? ORDER BY e.uid DESC`, b.ID)
 	if err != nil {
 		return fmt.Errorf("look what is in mailbox %q: %w", name, err)
 	}
-	doomed := bounds.beyond(all)
+	doomed := bounds.Beyond(all)
 	for len(doomed) > 0 {
 		some := doomed[:min(len(doomed), forgetBatch)]
 		doomed = doomed[len(some):]
@@ -85,7 +61,7 @@ func (s *Store) EmptyTrash(ctx context.Context, before time.Time) error {
 		return fmt.Errorf("look for old messages in Trash and Junk: %w", err)
 	}
 	for _, p := range places {
-		err = errors.Join(err, s.Keep(ctx, p.account, p.name, Bounds{Before: before})) // the others' all the same
+		err = errors.Join(err, s.Keep(ctx, p.account, p.name, mailbox.Bounds{Before: before})) // the others' all the same
 	}
 	return err
 }

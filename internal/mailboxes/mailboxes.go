@@ -123,11 +123,10 @@ type change struct {
 // account's counters, where that is known before. The account's row is made where it is missing.
 func (s *Store) change(tx *store.Tx, account string, delta usage) (*change, error) {
 	c := &change{Store: s, tx: tx, account: account}
-	const q = `UPDATE mail_accounts SET modseq = modseq + 1, messages = messages + ?, octets = octets + ? WHERE account = ? RETURNING modseq`
-	err := tx.Row(q, delta.messages, delta.octets, account).Scan(&c.modseq)
+	err := c.turn(delta)
 	if errors.Is(err, sql.ErrNoRows) {
 		if err = s.begin(tx, account); err == nil {
-			err = tx.Row(q, delta.messages, delta.octets, account).Scan(&c.modseq)
+			err = c.turn(delta)
 		}
 	}
 	if err != nil {
@@ -135,6 +134,20 @@ func (s *Store) change(tx *store.Tx, account string, delta usage) (*change, erro
 	}
 	tx.After(func() { s.feed.wake(account) })
 	return c, tx.Tell(channel, account)
+}
+
+// turn takes it; sql.ErrNoRows where the account has no row. To SQLite, RETURNING costs more than a question before, between
+// which and the answer nobody else writes.
+func (c *change) turn(delta usage) error {
+	const by = `, messages = messages + ?, octets = octets + ? WHERE account = ?`
+	if c.tx.Postgres() {
+		return c.tx.Row(`UPDATE mail_accounts SET modseq = modseq + 1`+by+` RETURNING modseq`, delta.messages, delta.octets, c.account).Scan(&c.modseq)
+	}
+	err := c.tx.Row(`SELECT modseq + 1 FROM mail_accounts WHERE account = ?`, c.account).Scan(&c.modseq)
+	if err == nil {
+		_, err = c.tx.Exec(`UPDATE mail_accounts SET modseq = ?`+by, int64(c.modseq), delta.messages, delta.octets, c.account)
+	}
+	return err
 }
 
 // usage is a number of messages and their octets.

@@ -124,7 +124,7 @@ func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) erro
 
 // bound removes what an account has kept for long enough, or too much of.
 func (s *Store) bound(ctx context.Context, account string) error {
-	err := s.Boxes.Keep(ctx, account, mailbox.Rejects, mailboxes.Bounds{Messages: MaxCount, Octets: MaxTotal, Before: s.Now().AddDate(0, 0, -Days), Erase: true})
+	err := s.Boxes.Keep(ctx, account, mailbox.Rejects, mailbox.Bounds{Messages: MaxCount, Octets: MaxTotal, Before: s.Now().AddDate(0, 0, -Days), Erase: true})
 	if err != nil {
 		return fmt.Errorf("refused messages of %s: %w", account, err)
 	}
