@@ -39,8 +39,9 @@ type views struct {
 	idle  []*view // without users, the one that was left last at the end
 }
 
-// maxIdle is how many messages the views have that nobody looks through: 20 octets each.
-const maxIdle = 500_000
+// maxIdle is how many messages the views have that nobody looks through: 20 octets each. Who comes back to a mailbox of a
+// million does not wait for it again.
+const maxIdle = 1_250_000
 
 func (vs *views) get(box int64) *view {
 	vs.mu.Lock()
