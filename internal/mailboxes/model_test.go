@@ -100,6 +100,28 @@ func (w *modelWorld) append() {
 	}
 }
 
+// replace has one message of a mailbox replaced by one in another, where there is one.
+func (w *modelWorld) replace() {
+	from, to := w.box(), w.box()
+	old := rapid.Uint32Range(1, from.next).Draw(w.t, "old")
+	m := mailboxes.Appended{Content: delivery.Bytes("Subject: x\r\n\r\nx")}
+	_, uid, err := w.machine().Replace(w.t.Context(), m, to.box.Name, from.box, []mailbox.Range{{Low: old, High: old}})
+	if _, has := from.uids[old]; !has {
+		if !errors.Is(err, mailboxes.ErrNoSuchMessage) {
+			w.t.Fatalf("UID %d, which is not there, is replaced: %v", old, err)
+		}
+		return
+	}
+	w.must(err)
+	if uid != to.next {
+		w.t.Fatalf("UID %d, want %d", uid, to.next)
+	}
+	delete(from.uids, old)
+	from.gone[old] = true
+	to.uids[uid] = nil
+	to.next++
+}
+
 func sorted(flags []string) []string {
 	out := slices.Clone(flags)
 	slices.Sort(out)
@@ -344,7 +366,7 @@ func TestModel(t *testing.T) {
 			}()
 			r.Repeat(map[string]func(*rapid.T){
 				"append": func(*rapid.T) { w.append() }, "deliver": func(*rapid.T) { w.deliver() }, "flags": func(*rapid.T) { w.setFlags() },
-				"transfer": func(*rapid.T) { w.transfer() }, "expunge": func(*rapid.T) { w.expunge() },
+				"transfer": func(*rapid.T) { w.transfer() }, "replace": func(*rapid.T) { w.replace() }, "expunge": func(*rapid.T) { w.expunge() },
 				"sync": func(*rapid.T) { w.sync() }, "sync too": func(*rapid.T) { w.sync() }, "ask": func(*rapid.T) { w.ask() },
 				"forget": func(*rapid.T) {
 					w.must(mailboxes.ForgetChanges(w.machine(), ctx, int64(rapid.IntRange(0, 3).Draw(r, "keep"))))
