@@ -277,16 +277,11 @@ func (l *lexer) literalHeader() (literal, error) {
 		return h, err
 	}
 	h.size = int64(n)
-	for _, c := range []byte("+-") { // "-" as some clients of LITERAL- write
-		is, err := l.is(c)
-		if err != nil {
-			return h, err
-		}
-		if is {
-			h.sync = false
-			break
-		}
+	plus, err := l.is('+')
+	if err != nil {
+		return h, err
 	}
+	h.sync = !plus
 	if err := l.expect('}'); err != nil {
 		return h, err
 	}

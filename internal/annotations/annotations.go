@@ -38,11 +38,15 @@ func NameFault(name string) string {
 	if !strings.HasPrefix(name, "/private/") && !strings.HasPrefix(name, "/shared/") && name != "/private" && name != "/shared" {
 		return "an entry begins with /private/ or /shared/"
 	}
-	if strings.HasSuffix(name, "/") || strings.Contains(name, "//") || strings.ContainsAny(name, "*%") || len(name) > 255 {
+	if strings.HasSuffix(name, "/") || strings.Contains(name, "//") || strings.ContainsFunc(name, notAtom) || len(name) > 255 {
 		return "that is no name of an entry"
 	}
 	return ""
 }
+
+// notAtom tells what a name cannot have, so that it is written as it is: beside what RFC 5464 §3.1 leaves out, white space,
+// quotes and parentheses.
+func notAtom(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\`, r) }
 
 // Store keeps annotations.
 type Store struct{ DB *store.Store }

@@ -28,6 +28,8 @@ type Known struct {
 	// Structure and Content read a message where that is needed. Their errors end in Message.Err.
 	Structure func(m *mailbox.Mail) (*structure.Message, error)
 	Content   func(id int64) (delivery.Content, error)
+	// Expired says why a search is to go on no longer, which ends in Message.Err; nil: it may take any time.
+	Expired func() error
 	// Index asks an index for the texts of keys that must all hold; nil, and not ok: the messages are read.
 	Index func(keys []imap.Key) (a Indexed, ok bool)
 	// EmailID and ThreadID are how ids are written.
@@ -343,6 +345,11 @@ func onDay(when string, t, day time.Time) bool {
 
 // byText decides by the message itself.
 func (p *Program) byText(k *imap.Key, x *Message) bool {
+	if p.Expired != nil { // a program may look through one message thousands of times
+		if x.Err = p.Expired(); x.Err != nil {
+			return false
+		}
+	}
 	if !p.load(x) {
 		return false
 	}

@@ -2,6 +2,7 @@ package criteria
 
 import (
 	"bufio"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -158,4 +159,27 @@ func FuzzEval(f *testing.F) {
 			t.Fatalf("%d, then %d", first, second)
 		}
 	})
+}
+
+// A search that may take no longer ends in the middle of a message: a program may look through it thousands of times.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	late := errors.New("late")
+	k, reads, asked := known(), 0, 0
+	read := k.Content
+	k.Content = func(id int64) (delivery.Content, error) {
+		reads++
+		return read(id)
+	}
+	k.Expired = func() error {
+		if asked++; asked > 5 {
+			return late
+		}
+		return nil
+	}
+	p := Compile(key(t, strings.Repeat("NOT BODY x1y2z3 ", 1000)+"ALL"), k)
+	x := &Message{Mail: &mailbox.Message{}}
+	if p.Eval(x); !errors.Is(x.Err, late) || asked > 2000 || reads > 5 {
+		t.Errorf("%v, after %d texts and %d looks at the time", x.Err, reads, asked)
+	}
 }

@@ -23,6 +23,8 @@ const (
 	maxRefused = 1 << 20
 	// maxMulti bounds the messages of one APPEND (RFC 3502).
 	maxMulti = 200
+	// maxTogether is how many of the longest messages one APPEND can have: they wait on the disk for the last of them.
+	maxTogether = 4
 )
 
 // append is APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502).
@@ -69,7 +71,11 @@ func (s *session) messages(ctx context.Context, c *imap.Command) (out []mailboxe
 		if err != nil {
 			return nil, free, s.unreadableMessage(err)
 		}
-		if a := s.refusal(c, m, len(out)); a.condition != "" {
+		a := s.refusal(c, m, len(out))
+		if a.condition == "" {
+			a = s.room(ctx, c, m.Size, out)
+		}
+		if a.condition != "" {
 			if s.r.Refuse(m, maxRefused) != nil {
 				s.bye("too-long", "TOOBIG", a.text)
 				return nil, free, answer{}
@@ -96,11 +102,14 @@ func (s *session) take(ctx context.Context, m imap.Message) (*incoming.Message, 
 		if err != nil {
 			return &incoming.Message{}, err
 		}
-		return incoming.Read(r, s.srv.TempDir, m.Binary && !m.UTF8)
+		if m.Binary && !m.UTF8 {
+			return incoming.Read(r, s.srv.TempDir, &s.srv.encoding)
+		}
+		return incoming.Read(r, s.srv.TempDir, nil)
 	}
 	parts := &catenation{s: s, ctx: ctx, left: s.srv.appendLimit()}
 	defer parts.Close()
-	h, err := incoming.Read(parts, s.srv.TempDir, false)
+	h, err := incoming.Read(parts, s.srv.TempDir, nil)
 	var part errPart
 	switch {
 	case errors.As(err, &part):
@@ -160,6 +169,23 @@ func (s *session) refusal(c *imap.Command, m imap.Message, before int) answer {
 		return bad("UTF8 needs ENABLE UTF8=ACCEPT")
 	case m.Binary && s.disabled("BINARY") && !m.UTF8:
 		return no("UNKNOWN-CTE", "BINARY is not served here")
+	}
+	return answer{}
+}
+
+// room refuses a message, before it is read, that with those before it would be too much for one command or for the quota.
+func (s *session) room(ctx context.Context, c *imap.Command, total int64, before []mailboxes.Appended) answer {
+	for i := range before {
+		total += before[i].Content.Size()
+	}
+	u, err := s.srv.Boxes.Usage(ctx, s.account)
+	switch {
+	case err != nil:
+		return s.failed(err)
+	case total > maxTogether*s.srv.appendLimit():
+		return no("TOOBIG", fmt.Sprintf("the messages of one command can have %d octets", maxTogether*s.srv.appendLimit()))
+	case c.Name == "APPEND" && u.Max.Octets > 0 && u.Octets+total > u.Max.Octets:
+		return s.failed(mailboxes.ErrOverQuota)
 	}
 	return answer{}
 }

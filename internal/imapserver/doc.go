@@ -15,6 +15,7 @@ package imapserver
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"waxwing/internal/annotations"
@@ -49,6 +50,8 @@ type Server struct {
 	Guard      *guard.Guard
 	// Counted is told of each command and how it ended: "ok", "no", "bad"; nil: nobody.
 	Counted func(command, result string)
+
+	encoding sync.Mutex // for whoever encodes a binary message
 }
 
 func (s *Server) now() time.Time {

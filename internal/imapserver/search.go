@@ -99,6 +99,7 @@ func (s *session) finder(ctx context.Context, tag string) *selection.Finder {
 			c, _, err := s.srv.Boxes.Open(ctx, id)
 			return c, err
 		},
+		Expired:  ctx.Err,
 		Index:    s.index(ctx),
 		EmailID:  func(id int64) string { return objectID('E', id) },
 		ThreadID: func(id int64) string { return objectID('T', id) },

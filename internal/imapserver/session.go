@@ -100,7 +100,9 @@ func (s *session) serve(ctx context.Context) {
 		case wire.Input:
 			s.command(ctx)
 		case wire.Rung:
-			s.news(ctx)
+			if s.notify != nil { // else it rang while IDLE ended, and between commands nothing is told (RFC 9051 §7.5.1)
+				s.notified(ctx)
+			}
 		case wire.TimedOut:
 			s.bye("timeout", "", "autologout: nothing was said for too long")
 		case wire.Drained:
@@ -301,6 +303,8 @@ func (s *session) failed(err error) answer {
 		return no("CANNOT", name.Error())
 	case errors.Is(err, context.DeadlineExceeded):
 		return no("LIMIT", "it took too long")
+	case mailboxes.IsRefusal(err):
+		return no("LIMIT", err.Error())
 	}
 	if s.w.Err() == nil {
 		s.conn.Log().Error("an IMAP command failed", "account", s.account, "error", err)

@@ -96,6 +96,17 @@ func TestRename(t *testing.T) {
 		if err := m.Rename(ctx, "joe", "Play", "Play/In/Itself"); !errors.As(err, new(*mailboxes.NameError)) {
 			t.Errorf("into itself: %v", err)
 		}
+		// A name that is no mailbox itself may have some below it.
+		for _, n := range []string{"Up/one", "Down/one"} {
+			_, err := m.Create(ctx, "joe", n, "")
+			must(t, err)
+		}
+		must(t, m.Delete(ctx, "joe", "Down"))
+		if err := m.Rename(ctx, "joe", "Up", "Down"); !errors.Is(err, mailboxes.ErrMailboxExists) {
+			t.Errorf("onto one that is there: %v", err)
+		}
+		must(t, m.Delete(ctx, "joe", "Down/one"))
+		must(t, m.Rename(ctx, "joe", "Up", "Down"))
 		// INBOX stays, and what was in it moves (RFC 9051 §6.3.6).
 		_, err = deliver(t, db, m, "joe", "", "a@b.test", []byte("x"))
 		must(t, err)
@@ -159,7 +170,7 @@ func TestRemovedAndBroughtBack(t *testing.T) {
 		must(t, m.Delete(ctx, "joe", "Kept"))
 		gone, err := m.Removed(ctx, "joe", 10)
 		must(t, err)
-		if len(gone) != 2 || gone[0].ID != msg.ID {
+		if len(gone) != 1 || gone[0].ID != msg.ID || gone[0].Mailbox != "Kept" { // once, with where it went last
 			t.Fatalf("%+v can be brought back", gone)
 		}
 		where, err := m.Undelete(ctx, msg.ID)

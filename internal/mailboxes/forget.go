@@ -173,7 +173,7 @@ func scanRemoved(r store.Row) (m Removed, err error) {
 // lies elsewhere, as after a move, is not among it.
 func (s *Store) Removed(ctx context.Context, account string, limit int) ([]Removed, error) {
 	all, err := store.List(ctx, s.DB, scanRemoved, removedColumns+` WHERE m.account = ? AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = m.id)
-		ORDER BY g.removed DESC, g.uid DESC LIMIT ?`, account, int64(limit))
+		AND NOT EXISTS (SELECT 1 FROM mailbox_gone x WHERE x.mail = g.mail AND (x.modseq > g.modseq OR x.modseq = g.modseq AND x.uid > g.uid)) ORDER BY g.removed DESC, g.uid DESC LIMIT ?`, account, int64(limit))
 	if err != nil {
 		return nil, fmt.Errorf("removed messages of %s: %w", account, err)
 	}

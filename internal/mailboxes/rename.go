@@ -90,7 +90,7 @@ func (c *change) rename(from, to string) error {
 			return err
 		}
 	}
-	below, err := store.Collect(c.tx, scanBox, boxColumns+` WHERE b.account = ? AND b.removed = 0 AND (b.name = ? OR substr(b.name, 1, ?) = ?)`,
+	below, err := store.Collect(c.tx, scanBox, boxColumns+` WHERE b.account = ? AND b.removed = 0 AND (b.name = ? OR substr(b.name, 1, ?) = ?) ORDER BY b.name`,
 		c.account, from, int64(utf8.RuneCountInString(from)+1), from+"/")
 	if err != nil {
 		return err
@@ -99,6 +99,9 @@ func (c *change) rename(from, to string) error {
 		name := to + b.Name[len(from):]
 		if why := wrong(name); why != "" {
 			return &NameError{name, why}
+		}
+		if _, err := c.find(name); !errors.Is(err, sql.ErrNoRows) { // below a name that is no mailbox itself
+			return errors.Join(err, ErrMailboxExists)
 		}
 		if _, err := c.tx.Exec(`UPDATE mailboxes SET name = ?, modseq = ? WHERE id = ?`, name, int64(c.modseq), b.ID); err != nil {
 			return err

@@ -108,34 +108,69 @@ func (p *Puller) mailbox(ctx context.Context, c *imapclient.Client, m imapclient
 	return err
 }
 
-// fetch takes some messages. Where the server refuses that, it does so for one of them: they are
-// asked for one by one.
+// fetch takes some messages, in ascending order: in which order a server sends them is its own affair, and how far the
+// pull has come is remembered by UID. Where the server refuses, it does so for one of them: they are asked for one by one.
 func (p *Puller) fetch(ctx context.Context, c *imapclient.Client, s *source, uids []uint32) error {
-	came := map[uint32]bool{}
+	early := map[uint32]imapclient.Message{} // that came before one with a lower UID
+	defer func() {
+		for _, m := range early {
+			drop(m)
+		}
+	}()
+	rest := uids // that have not been taken
 	err := c.Fetch(uids, func(m imapclient.Message) error {
-		if came[m.UID] {
+		if _, twice := early[m.UID]; twice || !slices.Contains(rest, m.UID) {
+			drop(m)
 			return nil
 		}
-		came[m.UID] = true
-		return p.message(ctx, s, m)
+		early[m.UID] = m
+		return p.inOrder(ctx, s, early, &rest)
 	})
 	refused, ok := errors.AsType[*imapclient.Refused](err)
-	switch {
-	case !ok:
+	if err != nil && !ok {
 		return err
-	case len(uids) == 1:
-		p.left(s.what(uids[0]), refused)
-		return nil
 	}
-	for _, u := range uids {
-		if came[u] {
+	for len(rest) > 0 {
+		u := rest[0]
+		switch {
+		case early[u].UID == u:
+			if err := p.inOrder(ctx, s, early, &rest); err != nil {
+				return err
+			}
 			continue
+		case ok && len(uids) == 1:
+			p.left(s.what(u), refused)
+		case ok:
+			if err := p.fetch(ctx, c, s, []uint32{u}); err != nil {
+				return err
+			}
 		}
-		if err := p.fetch(ctx, c, s, []uint32{u}); err != nil {
+		rest = rest[1:]
+	}
+	return nil
+}
+
+// inOrder takes the messages that are next.
+func (p *Puller) inOrder(ctx context.Context, s *source, early map[uint32]imapclient.Message, rest *[]uint32) error {
+	for len(*rest) > 0 {
+		m, has := early[(*rest)[0]]
+		if !has {
+			break
+		}
+		delete(early, m.UID)
+		*rest = (*rest)[1:]
+		if err := p.message(ctx, s, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// drop gives back what a message holds that nobody takes.
+func drop(m imapclient.Message) {
+	if t, ok := m.Body.(taken); ok && t.err == nil {
+		t.close()
+	}
 }
 
 func (s *source) what(uid uint32) string { return fmt.Sprintf("mailbox %q, UID %d", s.Name, uid) }

@@ -240,13 +240,14 @@ func TestAgain(t *testing.T) {
 func TestPull(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
 		account(t, db, "joe")
+		backwards := false
 		pull := func(validity string, breakAt, want int) {
 			t.Helper()
 			im, left := importer(m, "joe")
 			p := &transfer.Puller{Importer: *im, Source: "joe@there", Into: "There"}
 			client, conn := net.Pipe()
 			defer client.Close()
-			go there(conn, validity, breakAt)
+			go there(conn, validity, breakAt, backwards)
 			c, err := imapclient.New(client, p.Take)
 			must(t, err)
 			if err = p.Pull(t.Context(), c); (err != nil) != (breakAt > 0) {
@@ -263,11 +264,16 @@ func TestPull(t *testing.T) {
 			t.Error(got[299])
 		}
 		pull("8", 0, 600) // numbered anew
+		// In which order a server sends messages is its own affair: none is lost, and none comes twice.
+		backwards = true
+		pull("9", 290, 600) // those with higher numbers wait for those before them
+		pull("9", 0, 900)
+		pull("9", 0, 900)
 	})
 }
 
 // there is a server with 300 messages in one mailbox; behind that of breakAt it is gone.
-func there(conn net.Conn, validity string, breakAt int) {
+func there(conn net.Conn, validity string, breakAt int, backwards bool) {
 	defer conn.Close()
 	io.WriteString(conn, "* OK\r\n")
 	in := bufio.NewScanner(conn)
@@ -290,7 +296,11 @@ func there(conn net.Conn, validity string, breakAt int) {
 			if n, _ := fmt.Sscanf(command, "UID FETCH %d:%d", &low, &high); n == 1 {
 				high = low
 			}
-			for u := low; u <= high; u++ {
+			for i := low; i <= high; i++ {
+				u := i
+				if backwards {
+					u = low + high - i
+				}
 				text := fmt.Sprintf("N: %d\r\n", u)
 				fmt.Fprintf(conn, "* 1 FETCH (UID %d FLAGS (\\Seen k1) INTERNALDATE \" 5-Nov-2026 12:00:00 +0100\" BODY[] {%d}\r\n%s)\r\n", u, len(text), text)
 				if u == breakAt {

@@ -30,12 +30,13 @@ type Conn struct {
 
 	tls      *tls.ConnectionState
 	identity string
-	client   string // what it calls itself
-	failures int    // of logins
-	faults   int    // of the client's, in all
-	shaking  bool   // the gate has counted a handshake with the connection
-	over     bool   // the end was told
-	cleanup  func() // of what decompresses
+	until    time.Time // without an identity the connection ends then
+	client   string    // what it calls itself
+	failures int       // of logins
+	faults   int       // of the client's, in all
+	shaking  bool      // the gate has counted a handshake with the connection
+	over     bool      // the end was told
+	cleanup  func()    // of what decompresses
 
 	mu       sync.Mutex
 	waiting  bool // for a command: may be interrupted
@@ -51,7 +52,7 @@ type deadliner interface {
 
 func (s *Server) newConn(nc net.Conn) *Conn {
 	w := smtpserver.NewWire(nc)
-	return &Conn{srv: s, raw: w, nc: w, in: w, remote: peers.AddrPort(nc.RemoteAddr()), local: peers.AddrPort(nc.LocalAddr())}
+	return &Conn{srv: s, raw: w, nc: w, in: w, until: time.Now().Add(s.timeouts().Login), remote: peers.AddrPort(nc.RemoteAddr()), local: peers.AddrPort(nc.LocalAddr())}
 }
 
 // What a login wants to know (smtpserver.Conn).
@@ -89,9 +90,18 @@ func (c *Conn) Log() *slog.Logger { return c.srv.logger().With("remote", c.remot
 // Read reads, for as long as a client may take for more of a command.
 func (c *Conn) Read(p []byte) (int, error) {
 	if !c.waiting { // only this goroutine changes it
-		_ = c.in.SetReadDeadline(time.Now().Add(c.srv.timeouts().Read))
+		_ = c.in.SetReadDeadline(c.deadline(c.srv.timeouts().Read))
 	}
 	return c.in.Read(p)
+}
+
+// deadline is when reading ends that may take so long.
+func (c *Conn) deadline(most time.Duration) time.Time {
+	t := time.Now().Add(most)
+	if c.identity == "" && t.After(c.until) {
+		return c.until
+	}
+	return t
 }
 
 // Write writes in pieces, each of which the client must take in time.
@@ -144,7 +154,7 @@ func (c *Conn) beginWait(buffered bool, most time.Duration) (n News, ended bool)
 		return Input, true
 	}
 	c.waiting = true
-	_ = c.in.SetReadDeadline(time.Now().Add(most))
+	_ = c.in.SetReadDeadline(c.deadline(most))
 	return 0, false
 }
 

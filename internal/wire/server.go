@@ -62,6 +62,7 @@ type Timeouts struct {
 	Read      time.Duration // for more of a command that has begun; 2 min
 	Write     time.Duration // for what we say to be taken, of each 16 KiB; 1 min
 	Handshake time.Duration // 30 s
+	Login     time.Duration // from the beginning until a client has logged in, whatever it says meanwhile; 3 min
 	Drain     time.Duration // after the end of Serve's context, for commands under way; 30 s
 }
 
@@ -78,7 +79,7 @@ func (s *Server) timeouts() Timeouts {
 	t := s.Timeouts
 	return Timeouts{
 		Read: cmp.Or(t.Read, 2*time.Minute), Write: cmp.Or(t.Write, time.Minute),
-		Handshake: cmp.Or(t.Handshake, 30*time.Second), Drain: cmp.Or(t.Drain, 30*time.Second),
+		Handshake: cmp.Or(t.Handshake, 30*time.Second), Login: cmp.Or(t.Login, 3*time.Minute), Drain: cmp.Or(t.Drain, 30*time.Second),
 	}
 }
 

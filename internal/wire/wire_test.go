@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -290,5 +291,41 @@ func TestCompress(t *testing.T) {
 		}()
 		want(t, r, "you said "+text)
 		<-sent
+	}
+}
+
+// A client that does not log in is not listened to for ever, whatever it says; one that has logged in is.
+func TestStrangersHaveToLogIn(t *testing.T) {
+	t.Parallel()
+	handled := make(chan News, 2)
+	s := &Server{Timeouts: Timeouts{Login: 100 * time.Millisecond}}
+	s.Handle = func(ctx context.Context, c *Conn) {
+		br := bufio.NewReader(c)
+		if line, _ := br.ReadString('\n'); line == "joe\n" {
+			_ = c.Login(ctx, sasl.Plain, []byte("\x00joe\x00secret"), nil)
+		}
+		for range 30 {
+			if n := c.Await(br, time.Second); n != Input {
+				handled <- n
+				return
+			}
+			br.ReadByte()
+		}
+		handled <- Input
+	}
+	addr := start(t, s)
+	for said, want := range map[string]News{"x\n": TimedOut, "joe\n": Input} {
+		nc, _ := dial(t, addr)
+		io.WriteString(nc, said)
+		for range 30 {
+			if _, err := io.WriteString(nc, "."); err != nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if got := <-handled; got != want {
+			t.Errorf("%q: %v, want %v", said, got, want)
+		}
+		nc.Close()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"sync"
 
 	"waxwing/internal/delivery"
 	"waxwing/message"
@@ -16,16 +17,18 @@ const inMemory = 64 << 10
 
 // Read takes a message in, whole; a long one into a file in dir. Line ends without CR become
 // CRLF, as all that reads messages here expects them. With binary, lines are left alone, and
-// parts that are binary are encoded (RFC 3516 §4.3). What could be read comes back with an
+// parts that are binary are encoded (RFC 3516 §4.3): that takes the message into memory, and so waits for its turn. What could be read comes back with an
 // error, and must be closed, too; an error of a *os.PathError is of the disk.
-func Read(r io.Reader, dir string, binary bool) (*Message, error) {
+func Read(r io.Reader, dir string, binary sync.Locker) (*Message, error) {
 	h := &Message{}
-	lines := &crlf{to: h, dir: dir, raw: binary}
+	lines := &crlf{to: h, dir: dir, raw: binary != nil}
 	_, err := io.Copy(lines, r)
 	if err == nil {
 		err = lines.failed
 	}
-	if err == nil && binary {
+	if err == nil && binary != nil {
+		binary.Lock()
+		defer binary.Unlock()
 		err = h.encode(dir)
 	}
 	return h, err

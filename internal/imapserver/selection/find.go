@@ -44,7 +44,11 @@ func (f *Finder) Find(ctx context.Context, key imap.Key) ([]Hit, error) {
 // kept of the mails and by their text.
 func (f *Finder) findIn(ctx context.Context, key imap.Key, spans []Span) (hits []Hit, err error) {
 	known := f.Known
-	known.Count, known.Last, known.Saved = uint32(f.Box.Look.Count()), f.Box.Look.Last(), Written(f.Box.Saved)
+	last, err := f.Box.last(ctx, imap.Set{Ranges: []imap.Range{{}}})
+	if err != nil {
+		return nil, err
+	}
+	known.Count, known.Last, known.Saved = uint32(f.Box.Look.Count()), last, Written(f.Box.Saved)
 	p := criteria.Compile(key, known)
 	open := []int{} // places in hits that are not decided
 	m := &criteria.Message{}

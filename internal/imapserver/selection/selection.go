@@ -5,6 +5,7 @@ package selection
 
 import (
 	"context"
+	"slices"
 
 	"waxwing/imap"
 	"waxwing/internal/mailbox"
@@ -60,7 +61,11 @@ func (b *Box) Resolve(ctx context.Context, set imap.Set, uid bool) ([]Span, erro
 	case set.Saved:
 		return b.Spans(ctx, b.Saved)
 	case uid:
-		return b.Spans(ctx, Stored(set.Resolve(b.Look.Last())))
+		uids, err := b.UIDs(ctx, set, true)
+		if err != nil {
+			return nil, err
+		}
+		return b.Spans(ctx, uids)
 	}
 	var out []Span
 	for _, r := range set.Resolve(uint32(b.Look.Count())) {
@@ -70,6 +75,18 @@ func (b *Box) Resolve(ctx context.Context, set imap.Set, uid bool) ([]Span, erro
 		out = append(out, Span{int(r.Low), int(r.High)})
 	}
 	return out, nil
+}
+
+// last is what "*" is in a set of UIDs: that of the last message (RFC 9051 §6.4.9), and not one that has gone since.
+func (b *Box) last(ctx context.Context, set imap.Set) (uint32, error) {
+	if !slices.ContainsFunc(set.Ranges, func(r imap.Range) bool { return r.Low == 0 || r.High == 0 }) {
+		return 0, nil
+	}
+	lines, err := b.Look.Lines(ctx, nil, max(b.Look.Count(), 1), b.Look.Count())
+	if err != nil || len(lines) == 0 {
+		return b.Look.Last(), err
+	}
+	return lines[0].UID, nil
 }
 
 // Spans are the sequence numbers of UIDs.
@@ -118,7 +135,8 @@ func (b *Box) UIDs(ctx context.Context, set imap.Set, uid bool) ([]mailbox.Range
 	case set.Saved:
 		return b.Saved, nil
 	case uid:
-		return Stored(set.Resolve(b.Look.Last())), nil
+		last, err := b.last(ctx, set)
+		return Stored(set.Resolve(last)), err
 	}
 	spans, err := b.Resolve(ctx, set, false)
 	if err != nil {

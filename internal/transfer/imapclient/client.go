@@ -127,6 +127,9 @@ func (c *Client) with(fn func(items []Value) error, name, command string) error 
 func (c *Client) capabilities() error {
 	c.caps = nil
 	return c.with(func(items []Value) error {
+		if len(c.caps) > 1000 {
+			return errResponse
+		}
 		if len(items) > 1 && items[1].Is("CAPABILITY") {
 			for _, v := range items[2:] {
 				c.caps = append(c.caps, strings.ToUpper(v.Text))
@@ -189,14 +192,21 @@ type Mailbox struct {
 	Name string // in UTF-8, hierarchy by "/"
 }
 
-// maxMailboxes is how many of a server are listed.
-const maxMailboxes = 50_000
+// What a server may list.
+const (
+	maxMailboxes = 50_000
+	maxName      = 1000 // octets of a name
+	maxUIDs      = 20_000_000
+)
 
 // List are the mailboxes that can be looked into.
 func (c *Client) List() (all []Mailbox, err error) {
 	err = c.with(func(items []Value) error {
 		if len(items) < 5 || !items[1].Is("LIST") || slices.ContainsFunc(items[2].List, func(v Value) bool { return v.Is(`\Noselect`) || v.Is(`\NonExistent`) }) {
 			return nil
+		}
+		if len(items[4].Text) > maxName {
+			return fmt.Errorf("the server has a mailbox with a name of more than %d octets", maxName)
 		}
 		if len(all) == maxMailboxes {
 			return fmt.Errorf("the server has more than %d mailboxes", maxMailboxes)
@@ -249,6 +259,9 @@ func (c *Client) UIDs(above uint32) (uids []uint32, err error) {
 	err = c.with(func(items []Value) error {
 		if len(items) < 2 || !items[1].Is("SEARCH") {
 			return nil
+		}
+		if len(uids)+len(items) > maxUIDs {
+			return fmt.Errorf("the mailbox has more than %d messages", maxUIDs)
 		}
 		for _, v := range items[2:] {
 			n, err := strconv.ParseUint(v.Text, 10, 32)

@@ -35,7 +35,7 @@ func TestResponse(t *testing.T) {
 			t.Errorf("%q: %+v, %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"* X (", "* X )\r\n", "* \"a\r\n", "* {x}\r\n", "* {9999999999}\r\n", "* {-1}\r\n", "* (BODY[] {5}\r\nab", "* {5}\r\nab", strings.Repeat("(", 50), "", "* OK " + strings.Repeat("x", maxString+1)} {
+	for _, s := range []string{"* X (", "* X )\r\n", "* \"a\r\n", "* {x}\r\n", "* {9999999999}\r\n", "* {-1}\r\n", "* (BODY[] {5}\r\nab", "* (BODY[] {1}\r\na BODY[] {1}\r\nb)\r\n", "* {5}\r\nab", strings.Repeat("(", 50), "", "* OK " + strings.Repeat("x", maxString+1)} {
 		if v, err := respond(s); err == nil {
 			t.Errorf("%.50q: %+v", s, v)
 		}

@@ -34,13 +34,14 @@ type reader struct {
 	br *bufio.Reader
 	// take is given a message of size octets; what it does not read is passed over.
 	take func(r io.Reader, size int64) (any, error)
-	left int // octets that the response may yet have
+	left int  // octets that the response may yet have
+	took bool // a message of it was given to take
 }
 
 // response reads one to the end of its line. The text behind OK, NO, BAD, BYE and PREAUTH, and that of a continuation, is one
 // item.
 func (r *reader) response() (items []Value, err error) {
-	r.left = maxItems
+	r.left, r.took = maxItems, false
 	for {
 		c, err := r.br.ReadByte()
 		if err != nil {
@@ -236,6 +237,10 @@ func (r *reader) literal(message bool) (v Value, err error) {
 		v.Text = string(b)
 		return v, r.spend(len(b))
 	}
+	if r.took { // each is held until somebody has it
+		return v, errResponse
+	}
+	r.took = true
 	count := &counted{r: octets}
 	if v.Body, err = r.take(count, size); err != nil {
 		return v, err
