@@ -38,7 +38,7 @@ func (s *session) search(ctx context.Context, c *imap.Command) answer {
 		r := selection.Result{Tag: c.Tag, UID: c.UID, Options: options, Hits: hits, ModSeq: criteria.UsesModSeq(a.Key)}
 		r.Write(s.w)
 	default:
-		s.writeNumbers("SEARCH", selection.Numbers(hits, c.UID))
+		selection.WriteNumbers(s.w, "SEARCH", selection.Numbers(hits, c.UID))
 		if criteria.UsesModSeq(a.Key) && len(hits) > 0 {
 			s.w.Text(" (MODSEQ " + strconv.FormatUint(selection.Highest(hits), 10) + ")")
 		}
@@ -129,15 +129,6 @@ func (s *session) find(ctx context.Context, c *imap.Command, charset string, key
 	return hits, answer{}
 }
 
-// writeNumbers begins a response with numbers.
-func (s *session) writeNumbers(name string, ns []uint32) {
-	s.w.Text("* " + name)
-	for _, n := range ns {
-		s.w.Text(" ")
-		s.w.Number(uint64(n))
-	}
-}
-
 // index asks the index for texts in the selected mailbox; nil: there is none.
 func (s *session) index(ctx context.Context) func([]imap.Key) (criteria.Indexed, bool) {
 	if s.srv.Search == nil {
@@ -197,7 +188,7 @@ func (s *session) sort(ctx context.Context, c *imap.Command) answer {
 		r := selection.Result{Tag: c.Tag, UID: c.UID, Options: options, Hits: sorted, ModSeq: criteria.UsesModSeq(a.Key)}
 		r.Write(s.w)
 	default:
-		s.writeNumbers("SORT", selection.Numbers(sorted, c.UID))
+		selection.WriteNumbers(s.w, "SORT", selection.Numbers(sorted, c.UID))
 		s.w.Text("\r\n")
 	}
 	s.keep(options, &selection.Standing{Tag: c.Tag, UID: c.UID, Key: a.Key, By: a.By}, sorted)

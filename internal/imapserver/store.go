@@ -130,7 +130,7 @@ func (s *session) copy(ctx context.Context, c *imap.Command) answer {
 	}
 	code := ""
 	if len(copied.From) > 0 && !s.disabled("UIDPLUS") {
-		code = "COPYUID " + string(appendCopied(nil, copied))
+		code = "COPYUID " + string(selection.AppendCopied(nil, copied))
 	}
 	if !move {
 		out := done(c)
@@ -141,13 +141,6 @@ func (s *session) copy(ctx context.Context, c *imap.Command) answer {
 		s.w.Status("*", "OK", code, "moved")
 	}
 	return done(c)
-}
-
-// appendCopied writes what COPYUID says.
-func appendCopied(b []byte, c mailboxes.Copied) []byte {
-	b = append(imap.AppendRanges(b, []imap.Range{{Low: c.UIDValidity, High: c.UIDValidity}}), ' ')
-	b = append(imap.AppendRanges(b, selection.Written(c.From)), ' ')
-	return imap.AppendRanges(b, selection.Written(c.To))
 }
 
 // notThere is failed for a mailbox that messages are to go into (RFC 9051 §6.3.12).

@@ -6,6 +6,7 @@ import (
 
 	"waxwing/imap"
 	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
 )
 
 // Numbers are the sequence numbers of hits, or their UIDs.
@@ -132,4 +133,20 @@ func (r *Result) partial(w *imap.Writer, p imap.Partial, numbers []uint32) []Hit
 	w.Raw(imap.AppendRanges(nil, imap.Numbers(numbers[from-1:to])))
 	w.Text(")")
 	return r.Hits[from-1 : to]
+}
+
+// WriteNumbers begins a response with numbers.
+func WriteNumbers(w *imap.Writer, name string, ns []uint32) {
+	w.Text("* " + name)
+	for _, n := range ns {
+		w.Text(" ")
+		w.Number(uint64(n))
+	}
+}
+
+// AppendCopied writes what COPYUID says.
+func AppendCopied(b []byte, c mailboxes.Copied) []byte {
+	b = append(imap.AppendRanges(b, []imap.Range{{Low: c.UIDValidity, High: c.UIDValidity}}), ' ')
+	b = append(imap.AppendRanges(b, Written(c.From)), ' ')
+	return imap.AppendRanges(b, Written(c.To))
 }
