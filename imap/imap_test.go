@@ -61,6 +61,7 @@ func TestCommands(t *testing.T) {
 		`a ID ("name" "x" "os" NIL)`:                                     `{"Args":{"Fields":{"name":"x"}},"Name":"ID"}`,
 		`a ID NIL`:                                                       `{"Args":{},"Name":"ID"}`,
 		`a SETQUOTA "" (STORAGE 512)`:                                    `{"Args":{"Limits":{"STORAGE":512}},"Name":"SETQUOTA"}`,
+		`a GETMETADATA INBOX (MAXSIZE 1024) (/shared/a /private/b)`:      `{"Args":{"Entries":["/shared/a","/private/b"],"Mailbox":"INBOX","MaxSize":1024},"Name":"GETMETADATA"}`,
 		`a GETMETADATA (MAXSIZE 10 DEPTH infinity) "" (/shared/comment)`: `{"Args":{"Depth":"infinity","Entries":["/shared/comment"],"MaxSize":10},"Name":"GETMETADATA"}`,
 		`a SETMETADATA x (/private/comment "v" /shared/a NIL)`:           `{"Args":{"Entries":[{"Name":"/private/comment","Value":"v"},{"Name":"/shared/a"}],"Mailbox":"x"},"Name":"SETMETADATA"}`,
 		`a NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (subtree (a b) none)`: `{"Args":{"Groups":[{"Events":["MessageNew","MessageExpunge"],"Fetch":[{"Name":"UID"},{"Name":"FLAGS"}],"Filter":"SELECTED"},` +

@@ -514,29 +514,40 @@ func (c *GetMetadata) options(l *lexer) error {
 	})
 }
 
+// optional reads options and the space behind them, if they come: entries, which stand in parentheses too, begin with
+// a slash.
+func (c *GetMetadata) optional(l *lexer) error {
+	ch, err := l.peek()
+	if err != nil || ch != '(' {
+		return err
+	}
+	b, err := l.br.Peek(2)
+	if err != nil || b[1]|0x20 != 'm' && b[1]|0x20 != 'd' {
+		return err
+	}
+	if err := c.options(l); err != nil {
+		return err
+	}
+	return l.space()
+}
+
 func parseGetMetadata(l *lexer, _ string) (any, error) {
 	c := &GetMetadata{Depth: "0"}
-	// RFC 5464 §4.2 has the options first, some clients have them behind the mailbox.
-	for range 2 {
-		ch, err := l.peek()
-		if err != nil {
-			return nil, err
-		}
-		if ch != '(' {
-			break
-		}
-		if err := c.options(l); err != nil {
-			return nil, err
-		}
-		if err := l.space(); err != nil {
-			return nil, err
-		}
+	if err := c.optional(l); err != nil {
+		return nil, err
 	}
 	var err error
 	if c.Mailbox, err = l.mailbox(); err != nil {
 		return nil, err
 	}
-	ch, err := spaced(l, l.peek)
+	if err := l.space(); err != nil {
+		return nil, err
+	}
+	// The grammar of RFC 5464 §5 has the options first, and its examples have them behind the mailbox.
+	if err := c.optional(l); err != nil {
+		return nil, err
+	}
+	ch, err := l.peek()
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,7 @@ func TestLastUID(t *testing.T) {
 		c.ok("EXPUNGE")
 		c.ok("SELECT INBOX")
 		for command, want := range map[string]string{
+			"THREAD REFERENCES UTF-8 DRAFT": "* THREAD", "THREAD REFERENCES UTF-8 ALL": "* THREAD ((1)(2))",
 			"UID FETCH * UID": "* 2 FETCH (UID 2)", "UID FETCH 900:* UID": "* 2 FETCH (UID 2)", "UID SEARCH UID *": "* SEARCH 2",
 			`UID STORE 7:* +FLAGS (\Seen)`: `* 2 FETCH (UID 2 FLAGS (\Seen))`, "UID SEARCH NOT UID 5:*": "* SEARCH 1",
 		} {

@@ -215,8 +215,11 @@ func (s *session) thread(ctx context.Context, c *imap.Command) answer {
 	if err != nil {
 		return s.failed(err)
 	}
-	s.w.Text("* THREAD ")
-	for _, n := range put(all) {
+	s.w.Text("* THREAD")
+	for i, n := range put(all) {
+		if i == 0 { // RFC 5256 §5: a space, if there are any
+			s.w.Text(" ")
+		}
 		s.w.Raw(threads.Append(nil, n))
 	}
 	s.w.Text("\r\n")

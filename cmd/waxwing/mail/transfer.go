@@ -72,7 +72,9 @@ func (p *program) importMail(ctx context.Context, account, path string, t taking
 			if box == "" {
 				box = mailbox.Inbox
 			}
-			err = im.Mbox(ctx, file, size, box, q)
+			if err = im.Mbox(ctx, file, size, box, q); errors.Is(err, mbox.ErrFormat) {
+				err = fmt.Errorf(`%s: %w; a single message is taken from the directory "new" of a Maildir`, path, err)
+			}
 		}
 		return p.ended(bar, im.Done(), "taken", explained(o, account, err))
 	})
