@@ -201,6 +201,10 @@ func gather(root *node) {
 			bySubject[key] = n
 		}
 	}
+	place := map[*node]int{} // in root.below
+	for i, n := range root.below {
+		place[n] = i
+	}
 	gone := map[*node]bool{}
 	for _, n := range root.below { // C
 		key := strings.ToLower(n.lead().Subject)
@@ -217,11 +221,7 @@ func gather(root *node) {
 			in.below = append(in.below, n)
 		default:
 			both := &node{below: []*node{in, n}}
-			for j, o := range root.below {
-				if o == in {
-					root.below[j] = both
-				}
-			}
+			root.below[place[in]] = both
 			bySubject[key] = both
 		}
 		gone[n] = true

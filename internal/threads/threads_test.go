@@ -122,3 +122,19 @@ func FuzzThreads(f *testing.F) {
 		}
 	})
 }
+
+// Threads of a mailbox in which each subject stands twice are made in a time that grows with their number.
+func TestManySubjects(t *testing.T) {
+	t.Parallel()
+	all := make([]Message, 200_000)
+	for i := range all {
+		all[i] = Message{Number: uint32(i + 1), Order: i, Subject: fmt.Sprint("s", i/2)}
+	}
+	from := time.Now()
+	if got := len(ByReferences(all)); got != len(all)/2 {
+		t.Errorf("%d threads", got)
+	}
+	if took := time.Since(from); took > 20*time.Second {
+		t.Errorf("took %v", took.Round(time.Millisecond))
+	}
+}
