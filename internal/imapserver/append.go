@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 
 	"waxwing/imap"
 	"waxwing/internal/imapserver/incoming"
 	"waxwing/internal/imapserver/selection"
-	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/message"
 	"waxwing/structure"
@@ -45,13 +43,9 @@ func (s *session) append(ctx context.Context, c *imap.Command) answer {
 	}
 	a = done(c)
 	if !s.disabled("UIDPLUS") {
-		a.code = appendUID(b, uids)
+		a.code = selection.AppendUID(b, uids)
 	}
 	return a
-}
-
-func appendUID(b mailbox.Box, uids []uint32) string {
-	return "APPENDUID " + strconv.FormatUint(uint64(b.UIDValidity), 10) + " " + string(imap.AppendRanges(nil, imap.Numbers(uids)))
 }
 
 // messages takes the messages of a command in. With an answer they are refused; free
@@ -240,6 +234,6 @@ func (s *session) replace(ctx context.Context, c *imap.Command) answer {
 	if err != nil {
 		return s.notThere(err)
 	}
-	s.w.Status("*", "OK", appendUID(b, []uint32{added}), "the message that replaces it")
+	s.w.Status("*", "OK", selection.AppendUID(b, []uint32{added}), "the message that replaces it")
 	return done(c)
 }

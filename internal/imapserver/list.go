@@ -85,13 +85,9 @@ func (s *session) writeListed(l listing.Name, a *imap.List) {
 	s.w.Text("* LIST (" + strings.Join(attrs, " ") + `) "/" `)
 	s.writeName(l.Name)
 	if l.Child {
-		s.w.Text(` ("CHILDINFO" ("` + strings.Join(childInfo(a.Select), `" "`) + `"))`)
+		s.w.Text(` ("CHILDINFO" ("` + strings.Join(listing.ChildInfo(a.Select), `" "`) + `"))`)
 	}
 	s.w.Text("\r\n")
-}
-
-func childInfo(selectBy []string) []string {
-	return slices.DeleteFunc(slices.Clone(selectBy), func(o string) bool { return o == "RECURSIVEMATCH" || o == "REMOTE" })
 }
 
 // lsub is LSUB (RFC 3501 §6.3.9): of a subscribed mailbox below what "%" matches, the

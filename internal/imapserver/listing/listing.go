@@ -140,3 +140,8 @@ func Subscribed(boxes []mailbox.Box, patterns []string) []Name {
 	}
 	return out
 }
+
+// ChildInfo is which options of a LIST select a name for the sake of those below it.
+func ChildInfo(selectBy []string) []string {
+	return slices.DeleteFunc(slices.Clone(selectBy), func(o string) bool { return o == "RECURSIVEMATCH" || o == "REMOTE" })
+}

@@ -144,6 +144,11 @@ func WriteNumbers(w *imap.Writer, name string, ns []uint32) {
 	}
 }
 
+// AppendUID is the response code APPENDUID (RFC 4315 §3).
+func AppendUID(b mailbox.Box, uids []uint32) string {
+	return "APPENDUID " + strconv.FormatUint(uint64(b.UIDValidity), 10) + " " + string(imap.AppendRanges(nil, imap.Numbers(uids)))
+}
+
 // AppendCopied writes what COPYUID says.
 func AppendCopied(b []byte, c mailboxes.Copied) []byte {
 	b = append(imap.AppendRanges(b, []imap.Range{{Low: c.UIDValidity, High: c.UIDValidity}}), ' ')
