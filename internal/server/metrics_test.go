@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"maps"
@@ -132,12 +134,23 @@ func movers() []mover {
 			w.n.Clock.Advance(time.Minute)
 		}},
 		{[]string{"store_octets"}, func(w *world) {
-			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address(), Body: strings.Repeat(strings.Repeat("x", 70)+"\r\n", 300_000)}))
+			w.check(w.m.Hand(w.ctx(), lab.Mail{From: "them@far.test", To: w.m.Address(), Body: dense(300_000)}))
 		}},
 		{[]string{"http_requests_total{purpose=tlsrpt,result=4xx}"}, func(w *world) { w.https(http.MethodPost, "/tlsrpt", "{}") }},
 		{[]string{"http_requests_total{purpose=other,result=4xx}"}, func(w *world) { w.https(http.MethodGet, "/nothing", "") }},
 		{[]string{"resolver_selftest", "build_info", "store_up"}, func(*world) {}}, // done at the start
 	}
+}
+
+// dense are lines that cannot be compressed much.
+func dense(lines int) string {
+	var b strings.Builder
+	octets := make([]byte, 54)
+	for range lines {
+		rand.Read(octets)
+		b.WriteString(base64.StdEncoding.EncodeToString(octets) + "\r\n")
+	}
+	return b.String()
 }
 
 // constant are metrics that stay as they are where all is well.
