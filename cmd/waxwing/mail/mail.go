@@ -26,7 +26,7 @@ func (p *program) mailNoun() *cobra.Command {
 		p.showVerb(),
 		p.searchVerb(),
 		p.traceVerb(),
-		p.moveVerb(), p.flagVerb(), p.deleteVerb(), p.removedVerb(), p.undeleteVerb(), p.importVerb(), p.exportVerb(), p.pullVerb(), p.checkVerb())
+		p.moveVerb(), p.flagVerb(), p.deleteVerb(), p.removedVerb(), p.undeleteVerb(), p.importVerb(), p.exportVerb(), p.pullVerb(), p.checkVerb(), p.reparseVerb())
 }
 
 // mailList is one call of "mail list".
