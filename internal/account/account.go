@@ -56,6 +56,12 @@ type Account struct {
 	DisabledMail DisabledMail `json:"disabled_mail"` // Refuse, or "": its mail is kept
 }
 
+// Removed is an account that was removed and can be brought back (MBX-3).
+type Removed struct {
+	Name    string    `json:"account"`
+	Removed time.Time `json:"removed"`
+}
+
 // Address is one address of a hosted domain and the account that has it.
 type Address struct {
 	Address string    `json:"address"` // local@domain as Parse normalises it; *@domain is the catchall

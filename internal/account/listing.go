@@ -52,3 +52,8 @@ func AliasListing() text.List[Alias] {
 		return []any{a.Address, posting, map[bool]string{true: "yes", false: "no"}[a.SenderCopy], strings.Join(a.Members, " ")}
 	}}
 }
+
+// RemovedListing is how accounts that can be brought back are listed for people.
+func RemovedListing() text.List[Removed] {
+	return text.List[Removed]{Columns: text.Columns("ACCOUNT|REMOVED"), Cells: func(r *Removed) []any { return []any{r.Name, r.Removed} }}
+}

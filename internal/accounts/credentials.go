@@ -55,12 +55,6 @@ func (s *Store) SetTransport(ctx context.Context, name, transport string) error 
 	return s.change(ctx, func(w Within) error { return w.SetTransport(name, transport) })
 }
 
-// RemoveAccount removes an account and its credentials; ErrInUse while it has
-// addresses or mail, ErrNoSuchAccount.
-func (s *Store) RemoveAccount(ctx context.Context, name string) error {
-	return s.change(ctx, func(w Within) error { return w.RemoveAccount(name) })
-}
-
 // Accounts are all accounts by name.
 func (s *Store) Accounts(ctx context.Context) ([]account.Account, error) {
 	return reading(ctx, s, Within.Accounts)
@@ -97,7 +91,7 @@ func (s *Store) Credentials(ctx context.Context, name string) (c account.Credent
 // credentials are an account's own; ErrNoSuchAccount.
 func (w Within) credentials(name string) (c account.Credentials, disabled bool, err error) {
 	var stored account.Stored
-	err = w.tx.Row(`SELECT disabled, password, scram256, scram1 FROM accounts WHERE name = ?`, name).
+	err = w.tx.Row(`SELECT disabled, password, scram256, scram1 FROM accounts WHERE name = ? AND removed = 0`, name).
 		Scan(&disabled, &stored.Password, &stored.SCRAM256, &stored.SCRAM1)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, false, fmt.Errorf("account %s: %w", name, ErrNoSuchAccount)
@@ -112,7 +106,7 @@ func (w Within) credentials(name string) (c account.Credentials, disabled bool, 
 // its addresses as it stands (no "+", no catchall); "" where there is none.
 func (s *Store) Login(ctx context.Context, user string) (name string, err error) {
 	l := account.ParseLogin(user)
-	q, args := `SELECT name FROM accounts WHERE name = ?`, []any{l.Name}
+	q, args := `SELECT name FROM accounts WHERE name = ? AND removed = 0`, []any{l.Name}
 	switch {
 	case l.IsAddress():
 		// The address as it was typed goes first: in some domains case counts (ACC-2).

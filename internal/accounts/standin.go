@@ -21,6 +21,6 @@ func (s *Store) StandIns(ctx context.Context, user string) ([]string, error) {
 	if l.Local == account.CatchAll || !utf8.ValidString(l.Local) || strings.ContainsRune(l.Local, 0) { // PostgreSQL takes no such text
 		return nil, nil
 	}
-	return store.List(ctx, s.DB, store.Value[string], `SELECT name FROM accounts WHERE name = ?
+	return store.List(ctx, s.DB, store.Value[string], `SELECT name FROM accounts WHERE name = ? AND removed = 0
 		UNION SELECT account FROM addresses WHERE local = ? AND account IS NOT NULL ORDER BY 1 LIMIT ?`, l.Local, l.Local, maxStandIns)
 }

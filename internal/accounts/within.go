@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"fmt"
 
 	"waxwing/dns"
@@ -63,8 +64,8 @@ func (w Within) AddAccount(name string, c account.Stored) error {
 	if err := account.CheckName(name); err != nil {
 		return err
 	}
-	return w.set(ErrExists, "account "+name, `INSERT INTO accounts (name, disabled, password, scram256, scram1, created)
-		VALUES (?, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, name, c.Password, c.SCRAM256, c.SCRAM1, w.s.now())
+	return w.taken(name, w.set(ErrExists, "account "+name, `INSERT INTO accounts (name, disabled, password, scram256, scram1, created)
+		VALUES (?, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, name, c.Password, c.SCRAM256, c.SCRAM1, w.s.now()))
 }
 
 // SetCredentials replaces all credentials of the account; ErrNoSuchAccount.
@@ -101,8 +102,7 @@ func (w Within) SetDomainTransport(name dns.Name, transport string) error {
 	return w.set(ErrNotHosted, "domain "+name.Unicode(), `UPDATE domains SET transport = ? WHERE name = ?`, transport, name.ASCII())
 }
 
-// RemoveAccount removes an account and its credentials; ErrInUse while it has
-// addresses or mail, ErrNoSuchAccount.
+// RemoveAccount removes an account for good; ErrInUse while it has addresses or mailboxes, ErrNoSuchAccount.
 func (w Within) RemoveAccount(name string) error {
 	return w.set(ErrNoSuchAccount, "account "+name, `DELETE FROM accounts WHERE name = ?`, name)
 }
@@ -114,7 +114,7 @@ func (w Within) Accounts() ([]account.Account, error) {
 		err = r.Scan(&a.Name, &a.Disabled, &created, &a.Transport, &a.DisabledMail)
 		a.Created = store.FromTime(created)
 		return a, err
-	}, `SELECT name, disabled, created, transport, disabled_mail FROM accounts ORDER BY name`)
+	}, `SELECT name, disabled, created, transport, disabled_mail FROM accounts WHERE removed = 0 ORDER BY name`)
 }
 
 // Stored are the credentials of all accounts, by name, as they are stored.
@@ -170,7 +170,7 @@ func (w Within) AddAddress(address, acct, mailbox string) error {
 	if err != nil {
 		return err
 	}
-	known, err := exists(w.tx, `SELECT count(*) FROM accounts WHERE name = ?`, acct)
+	known, err := w.known(acct)
 	switch {
 	case err != nil:
 		return err
@@ -188,6 +188,9 @@ func (w Within) MoveAddress(address, acct, mailbox string) error {
 	local, domain, err := w.split(address)
 	if err != nil {
 		return err
+	}
+	if known, err := w.known(acct); err != nil || !known {
+		return cmp.Or(err, fmt.Errorf("account %s: %w", acct, ErrNoSuchAccount))
 	}
 	return w.set(ErrNoSuchAddress, "address "+address,
 		`UPDATE addresses SET account = ?, mailbox = ? WHERE domain = ? AND local = ? AND account IS NOT NULL`, acct, mailbox, domain.ASCII(), local)

@@ -272,7 +272,7 @@ type Mail struct {
 	Quota          Size          `toml:"quota" example:"10GiB" doc:"Octets that an account can keep, all copies counted. Over it, mail for the account is answered 452 for over_quota_grace and 552 after that, and what mail programs add is refused. What was accepted before is delivered all the same. 0: no bound."`
 	QuotaMessages  int           `toml:"quota_messages" min:"0" max:"100000000" example:"1000000" doc:"Messages that an account can keep, in the same way. 0: no bound."`
 	OverQuotaGrace time.Duration `toml:"over_quota_grace" max:"8760h" doc:"How long mail for an account that is over its quota is put off, so that it comes once there is room; after that it is refused."`
-	Undelete       time.Duration `toml:"undelete" max:"8760h" doc:"How long a message or mailbox that was removed can be brought back (\"waxwing mail undelete\"). Its octets count in no quota, and stay in the store until then."`
+	Undelete       time.Duration `toml:"undelete" max:"8760h" doc:"How long a message, mailbox or account that was removed can be brought back (\"waxwing mail undelete\"). Its octets count in no quota, and stay in the store until then."`
 	ExpungeTrash   time.Duration `toml:"expunge_trash" max:"87600h" doc:"Age at which messages in Trash and Junk are removed, counted from when they were put there. \"0s\": never."`
 }
 

@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/panics"
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
+	"waxwing/internal/removal"
 	"waxwing/internal/routes"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
@@ -35,7 +36,11 @@ func (b *builder) mailboxes(db *store.Store) *mailboxes.Store {
 	m := b.cfg.Mail
 	boxes := &mailboxes.Store{DB: db, Now: b.Now, Quota: Quota(m)}
 	b.run("news of mailboxes", guard.Watcher, boxes.Run)
-	b.everyHour("what was removed from mailboxes was not erased", func(ctx context.Context) error { return boxes.Forget(ctx, b.Now().Add(-m.Undelete)) })
+	removed := &removal.Room{DB: db, Accounts: b.accounts(db), Boxes: boxes}
+	b.everyHour("what was removed from mailboxes was not erased", func(ctx context.Context) error {
+		before := b.Now().Add(-m.Undelete)
+		return errors.Join(boxes.Forget(ctx, before), removed.Purge(ctx, before))
+	})
 	if m.ExpungeTrash > 0 {
 		b.everyHour("old messages in Trash and Junk were not removed", func(ctx context.Context) error { return boxes.EmptyTrash(ctx, b.Now().Add(-m.ExpungeTrash)) })
 	}

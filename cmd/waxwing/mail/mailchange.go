@@ -246,24 +246,41 @@ type undeletion struct {
 
 func (p *program) undeleteVerb() cli.Verb {
 	var u undeletion
-	return cli.Verb{Use: "undelete [ID …]", Short: "bring removed messages back to where they lay", JSON: true,
-		Long:    "A mailbox that was deleted is made again with its first message. \"waxwing mail removed ACCOUNT\" shows what can be brought back.",
-		Example: "mail undelete ID\nmail undelete --account joe --mailbox Work --newer 2h",
+	return cli.Verb{Use: "undelete [ID …]", Short: "bring removed messages back to where they lay, and removed accounts", JSON: true,
+		Long: "A mailbox that was deleted is made again with its first message. \"waxwing mail removed ACCOUNT\" shows what can be brought back. With --account alone, an account " +
+			"that was removed comes back with its mail and passwords, as \"waxwing account removed\" lists it; its addresses are to be added again.",
+		Example: "mail undelete ID\nmail undelete --account joe --mailbox Work --newer 2h\nmail undelete --account joe",
 		Flags: func(fs *pflag.FlagSet) {
-			fs.StringVar(&u.account, "account", "", "all that this `account` has removed from one mailbox, which --mailbox names")
+			fs.StringVar(&u.account, "account", "", "all that this `account` has removed from one mailbox, which --mailbox names; without it, the account itself that was removed")
 			fs.StringVar(&u.box, "mailbox", "", "the `mailbox` with --account, also one that was deleted")
 			fs.DurationVar(&u.newer, "newer", 0, "with --account, only what was removed within this `time`, such as 2h")
 		},
 		Run: func(ctx context.Context, args []string) error {
-			if (len(args) == 0) != (u.account != "" && u.box != "") {
-				return cli.Usagef("give message ids, or --account and --mailbox")
+			if (len(args) == 0) != (u.account != "") || u.account == "" && u.box != "" {
+				return cli.Usagef("give message ids, or --account with --mailbox, or --account alone for one that was removed")
 			}
 			ids, err := cli.ParseIDs(args, "waxwing mail removed ACCOUNT")
 			if err != nil {
 				return err
 			}
-			return p.WithStore(ctx, func(o *upkeep.Opened) error { return p.undelete(ctx, o, ids, u) })
+			return p.WithStore(ctx, func(o *upkeep.Opened) error {
+				if u.account != "" && u.box == "" {
+					return p.restoreAccount(ctx, o, u.account)
+				}
+				return p.undelete(ctx, o, ids, u)
+			})
 		}}
+}
+
+// restoreAccount brings a removed account back (MBX-3).
+func (p *program) restoreAccount(ctx context.Context, o *upkeep.Opened, name string) error {
+	if o.Accounts.MustExist(ctx, name) == nil {
+		return cli.Usagef("the account %s is there: say with --mailbox from which mailbox what was removed is to come back", name)
+	}
+	if err := o.Accounts.RestoreAccount(ctx, name); err != nil {
+		return fmt.Errorf("%w; \"waxwing account removed\" shows those that can be brought back", err)
+	}
+	return p.Answer(map[string]string{"brought_back": name}, "%s is back with its mail; it has no addresses until \"waxwing address add\" gives it some", name)
 }
 
 func (p *program) undelete(ctx context.Context, o *upkeep.Opened, ids []delivery.ID, u undeletion) error {

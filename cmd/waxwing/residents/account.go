@@ -34,7 +34,12 @@ func (p *program) accountNoun() *cobra.Command {
 		cli.Verb{Use: "list", Short: "all, with what they sent today", JSON: true, Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, _ []string) ([]listing.Account, error) {
 			return listing.Accounts(ctx, o.Accounts, server.Allowance(o.Config, o.Store))
 		}, listing.AccountListing())},
-		cli.Verb{Use: "remove ACCOUNT", Short: "forget one without addresses", Run: command.OnOne(p.Call, accountName, removeAccount)},
+		cli.Verb{Use: "removed", Short: "those that were removed and can be brought back, with their mail", JSON: true,
+			Long: "\"waxwing mail undelete --account ACCOUNT\" brings one back. After mail.undelete it is gone for good, and its name is free.",
+			Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, _ []string) ([]account.Removed, error) {
+				return o.Accounts.Removed(ctx)
+			}, account.RemovedListing())},
+		cli.Verb{Use: "remove ACCOUNT", Short: "remove one without addresses; its mail can be brought back, for a time", Run: command.OnOne(p.Call, accountName, removeAccount)},
 		cli.Verb{Use: "password ACCOUNT [--generate]", Short: "set another password", Example: "account password joe", Flags: generates, Refuse: refusePassword,
 			Run: p.withPassword(&generate, (*accounts.Store).SetPassword)},
 		cli.Verb{Use: "disable ACCOUNT", Short: "let it log in no more; its mail is still taken, or refused", Example: "account disable joe\naccount disable joe --refuse",
