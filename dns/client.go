@@ -44,6 +44,9 @@ type Client struct {
 	// Count is told of each lookup its type and what it came to: its security, "failed", or
 	// "cached" where no server was asked. Nil: nobody is.
 	Count func(qtype, state string)
+	// Validator proves answers where it is ready; else, or for nil, the AD bit of trusted
+	// servers counts (VAL-1, VAL-2).
+	Validator Validator
 
 	sockets sockets
 
@@ -202,6 +205,9 @@ func (c *Client) ask(ctx context.Context, q question) (*reply, *Error) {
 // DNS-4). A validation failure is an answer: another server is not asked for a
 // better one.
 func (c *Client) goRound(ctx context.Context, q question) (*reply, *Error) {
+	if c.Validator != nil && c.Validator.Ready(ctx) {
+		return c.validated(ctx, q)
+	}
 	servers := c.order()
 	if len(servers) == 0 {
 		return nil, q.fail(errors.New("no DNS server is configured"))
@@ -270,11 +276,23 @@ func (c *Client) order() []Server {
 	if slices.ContainsFunc(out, trusted) {
 		out = slices.DeleteFunc(out, func(s Server) bool { return !trusted(s) })
 	}
+	return c.restingLast(out)
+}
+
+// all is every server, those that did not answer lately last: who validates for itself trusts none.
+func (c *Client) all() []Server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.restingLast(slices.Clone(c.Servers))
+}
+
+// restingLast needs c.mu.
+func (c *Client) restingLast(servers []Server) []Server {
 	now := c.now()
-	slices.SortStableFunc(out, func(a, b Server) int {
+	slices.SortStableFunc(servers, func(a, b Server) int {
 		return boolInt(c.state[a.Addr].down.After(now)) - boolInt(c.state[b.Addr].down.After(now))
 	})
-	return out
+	return servers
 }
 
 func boolInt(b bool) int {
@@ -288,6 +306,9 @@ func boolInt(b bool) int {
 func (c *Client) trusts(addr string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if addr == proved {
+		return true
+	}
 	for _, s := range c.Servers {
 		if s.Addr == addr {
 			return s.Trusted && !c.state[addr].distrusted

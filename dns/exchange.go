@@ -44,19 +44,25 @@ type flags struct {
 }
 
 func (q question) message(f flags) (*wire.Msg, error) {
-	var id [2]byte
-	if _, err := rand.Read(id[:]); err != nil {
+	id, err := randomID()
+	if err != nil {
 		return nil, err
 	}
 	m := new(wire.Msg)
 	m.SetQuestion(q.name.ascii+".", q.qtype)
-	m.Id = binary.BigEndian.Uint16(id[:])
+	m.Id = id
 	m.AuthenticatedData = true
 	m.CheckingDisabled = f.cd
 	if f.edns {
 		m.SetEdns0(udpSize, f.do)
 	}
 	return m, nil
+}
+
+func randomID() (uint16, error) {
+	var id [2]byte
+	_, err := rand.Read(id[:])
+	return binary.BigEndian.Uint16(id[:]), err
 }
 
 // exchange sends one question to one server and returns its reply to it, over

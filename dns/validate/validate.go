@@ -1,0 +1,356 @@
+// Package validate is a validating stub resolver: it asks recursive resolvers for
+// answers as they are, and proves each by DNSSEC itself (VAL-1). What is proven is
+// decided in dns/validate/proof; this package fetches and keeps what that needs. It
+// stands behind dns.Client, as its Validator.
+package validate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"waxwing/dns"
+	"waxwing/dns/validate/proof"
+	"waxwing/internal/guard"
+)
+
+// Mode is when answers are validated here (VAL-2).
+type Mode string
+
+// The modes. Off and trust need no Validator.
+const (
+	Auto   Mode = "auto" // where the resolvers pass DNSSEC records
+	Always Mode = "validate"
+)
+
+// Negative is a negative trust anchor (RFC 7646): what is at or below Name is not validated before Until.
+type Negative struct {
+	Name  dns.Name
+	Until time.Time
+}
+
+// Validator proves answers. The exported fields must not change once it is in use;
+// Fetch must be set. It is safe for concurrent use.
+type Validator struct {
+	// Fetch asks resolvers with DO and CD set; again counts the times that an answer was
+	// not good enough.
+	Fetch    func(ctx context.Context, name string, qtype uint16, again int) (*wire.Msg, error)
+	Mode     Mode
+	Anchors  []proof.Anchor
+	Negative []Negative
+	Limits   proof.Limits
+	Signed   dns.Name         // a signed name with which Auto tries the resolvers; zero: the root alone
+	Total    time.Duration    // of a whole lookup; 0: 15 s
+	Now      func() time.Time // nil: time.Now
+	Guard    *guard.Guard     // contains panics
+	Changed  func(on bool, why string)
+	// Clock is told once if all signatures look as if this machine's clock were wrong; nil: nobody is (VAL-11).
+	Clock func(text string)
+
+	known   cache
+	flights flights
+	trial   trial
+	cpu     chan struct{}
+	once    sync.Once
+	clock   sync.Once
+}
+
+var _ dns.Validator = (*Validator)(nil)
+
+// rounds bounds the steps of one lookup; each asks for something new.
+const rounds = 48
+
+func (v *Validator) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
+	}
+	return time.Now()
+}
+
+// Lookup finds and proves the answer to a question. An answer that is Bogus is
+// asked for once more elsewhere before it is believed (VAL-9).
+func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) (dns.Proven, error) {
+	l, err := v.Examine(ctx, name, qtype)
+	if err != nil {
+		return dns.Proven{}, err
+	}
+	return l.proven(), nil
+}
+
+// Lookup is an answer with everything that its proof rests on.
+type Lookup struct {
+	Question proof.Question
+	Message  *wire.Msg
+	Proof    proof.Proof
+	Zones    []*proof.Zone
+	Cuts     []*proof.Cut
+	Asked    int // questions to resolvers
+}
+
+func (l *Lookup) proven() dns.Proven {
+	p := dns.Proven{Message: l.Message, Security: l.Proof.State, Code: l.Proof.Code, Text: l.Proof.Text, Limit: string(l.Proof.Limit), TTL: l.Proof.TTL}
+	for i, link := range l.Proof.Links {
+		p.Denied = link.Denied
+		if !link.Denied && (i < len(l.Proof.Links)-1 || l.Proof.Next != "") {
+			p.Aliases++
+		}
+	}
+	return p
+}
+
+// Examine is Lookup with the whole chain of proof.
+func (v *Validator) Examine(ctx context.Context, name string, qtype uint16) (*Lookup, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(v.Total, 0), 15*time.Second))
+	defer cancel()
+	q := proof.Ask(name, qtype)
+	first, err := v.try(ctx, q, 0)
+	if err != nil || first.Proof.State != dns.Bogus {
+		return first, err
+	}
+	v.clockHint(first.Proof.Finding)
+	// Another answer counts only by a proof of its own: that the zone is signed and the
+	// records right, or that it is not signed.
+	second, err := v.try(ctx, q, 1)
+	if err != nil || second.Proof.State == dns.Bogus || second.Proof.State == dns.Indeterminate {
+		return first, nil
+	}
+	second.Asked += first.Asked
+	return second, nil
+}
+
+// clockHint: a root whose signatures are all out of their dates is a wrong clock (VAL-11).
+func (v *Validator) clockHint(f proof.Finding) {
+	if f.Zone != "." || f.Code != proof.CodeExpired && f.Code != proof.CodeNotYetValid || v.Clock == nil {
+		return
+	}
+	v.clock.Do(func() {
+		v.Clock(fmt.Sprintf("the signatures of the DNS root look wrong in time: is it really %s? (%s)", v.now().UTC().Format(time.RFC3339), f.Text))
+	})
+}
+
+// try is one attempt. again > 0: nothing that was found bogus before counts.
+func (v *Validator) try(ctx context.Context, q proof.Question, again int) (*Lookup, error) {
+	msg, err := v.flights.do(ctx, v, q, again)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lookup{Question: q, Message: msg, Asked: 1}
+	if msg.Rcode != wire.RcodeSuccess && msg.Rcode != wire.RcodeNameError {
+		return l, nil // the caller says what a SERVFAIL is; nothing is proven
+	}
+	p := &proof.Prover{
+		Anchors: v.Anchors, Negative: v.negatives(), Algorithms: proof.Standard(), Now: v.now(), Budget: proof.NewBudget(v.Limits),
+		Known: &view{c: &v.known, now: v.now(), fresh: again > 0}, Messages: make(map[proof.Question]*wire.Msg),
+	}
+	for range rounds {
+		var needs []proof.Question
+		if err := v.compute(ctx, func() { l.Proof, needs = p.Prove(q, msg) }); err != nil {
+			return nil, err
+		}
+		if len(needs) == 0 {
+			l.Zones, l.Cuts = p.Chain()
+			return l, nil
+		}
+		l.Asked += len(needs)
+		if err := v.fetch(ctx, needs, again, p.Messages); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("the proof of the answer needs too many steps")
+}
+
+func (v *Validator) negatives() []string {
+	var out []string
+	for _, n := range v.Negative {
+		if v.now().Before(n.Until) {
+			out = append(out, n.Name.ASCII()+".")
+		}
+	}
+	return out
+}
+
+// compute does arithmetic on at most half the cores (VAL-7).
+func (v *Validator) compute(ctx context.Context, fn func()) error {
+	v.once.Do(func() { v.cpu = make(chan struct{}, max(1, runtime.NumCPU()/2)) })
+	select {
+	case v.cpu <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-v.cpu }()
+	fn()
+	return nil
+}
+
+// fetch gets what the proof needs, all at once.
+func (v *Validator) fetch(ctx context.Context, needs []proof.Question, again int, into map[proof.Question]*wire.Msg) error {
+	msgs, errs := make([]*wire.Msg, len(needs)), make([]error, len(needs))
+	var all guard.Group
+	for i, q := range needs {
+		all.Go(func() { msgs[i], errs[i] = v.flights.do(ctx, v, q, again) })
+	}
+	all.Wait()
+	for i, q := range needs {
+		switch m := msgs[i]; {
+		case errs[i] != nil:
+			return fmt.Errorf("asking for %s: %w", q, errs[i])
+		case m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError:
+			return fmt.Errorf("asking for %s: the resolver says %s", q, wire.RcodeToString[m.Rcode])
+		default:
+			into[q] = m
+		}
+	}
+	return nil
+}
+
+// flights are the questions under way: each is asked once, whoever waits for it.
+type flights struct {
+	mu  sync.Mutex
+	now map[flight]*call
+}
+
+type flight struct {
+	q     proof.Question
+	again int
+}
+
+type call struct {
+	done chan struct{}
+	msg  *wire.Msg
+	err  error
+}
+
+func (f *flights) do(ctx context.Context, v *Validator, q proof.Question, again int) (*wire.Msg, error) {
+	key := flight{q, again}
+	f.mu.Lock()
+	c := f.now[key]
+	if c == nil {
+		c = &call{done: make(chan struct{}), err: errors.New("the question could not be asked")}
+		if f.now == nil {
+			f.now = make(map[flight]*call)
+		}
+		f.now[key] = c
+		v.Guard.Go(guard.Resolver, func() { f.run(context.WithoutCancel(ctx), v, key, c) })
+	}
+	f.mu.Unlock()
+	select {
+	case <-c.done:
+		return c.msg, c.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (f *flights) run(ctx context.Context, v *Validator, key flight, c *call) {
+	defer func() {
+		f.mu.Lock()
+		delete(f.now, key)
+		f.mu.Unlock()
+		close(c.done)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(v.Total, 0), 15*time.Second))
+	defer cancel()
+	c.msg, c.err = v.Fetch(ctx, key.q.Name, key.q.Type, key.again)
+}
+
+// trial is what Auto knows of the resolvers.
+type trial struct {
+	mu      sync.Mutex
+	running bool
+	done    bool
+	on      bool
+	at      time.Time
+	why     string
+	first   chan struct{}
+}
+
+// between is how long what was found of the resolvers counts.
+const between = 10 * time.Minute
+
+// Ready reports whether own validation is at work. In the mode Auto the resolvers are
+// tried by the first lookup, for which all wait, and every ten minutes by one (VAL-2).
+func (v *Validator) Ready(ctx context.Context) bool {
+	if v.Mode == Always {
+		return true
+	}
+	t := &v.trial
+	t.mu.Lock()
+	if t.first == nil {
+		t.first = make(chan struct{})
+	}
+	if !t.running && (!t.done || v.now().Sub(t.at) >= between) {
+		t.running = true
+		v.Guard.Go(guard.Resolver, func() { v.runTrial(context.WithoutCancel(ctx)) })
+	}
+	first := t.first
+	t.mu.Unlock()
+	select {
+	case <-first:
+	case <-ctx.Done():
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.on
+}
+
+// Why is what the last trial of the resolvers found; empty: they pass DNSSEC records.
+func (v *Validator) Why() string {
+	v.trial.mu.Lock()
+	defer v.trial.mu.Unlock()
+	return v.trial.why
+}
+
+func (v *Validator) runTrial(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	why := "the trial was broken off"
+	defer func() {
+		t := &v.trial
+		t.mu.Lock()
+		changed := !t.done || t.on != (why == "")
+		if !t.done {
+			close(t.first)
+		}
+		t.running, t.done, t.on, t.at, t.why = false, true, why == "", v.now(), why
+		t.mu.Unlock()
+		if changed && v.Changed != nil {
+			v.Changed(why == "", why)
+		}
+	}()
+	why = v.Test(ctx)
+}
+
+// Test asks for the root's keys and a signed name, and says in words why own
+// validation does not work with the resolvers; empty: it does.
+func (v *Validator) Test(ctx context.Context) string {
+	asked := []proof.Question{{Name: ".", Type: wire.TypeDNSKEY}}
+	if !v.Signed.IsZero() {
+		asked = append(asked, proof.Ask(v.Signed.ASCII(), wire.TypeSOA))
+	}
+	for _, q := range asked {
+		l, err := v.Examine(ctx, q.Name, q.Type)
+		switch {
+		case err != nil:
+			return fmt.Sprintf("no answer for %s: %v", q, err)
+		case l.Message.Rcode != wire.RcodeSuccess && l.Message.Rcode != wire.RcodeNameError:
+			return fmt.Sprintf("%s for %s", wire.RcodeToString[l.Message.Rcode], q)
+		case l.Proof.State != dns.Secure && !hasSignature(l.Message):
+			return "the resolver leaves DNSSEC records out of its answers (" + q.String() + ")"
+		case l.Proof.State != dns.Secure:
+			return fmt.Sprintf("%s is %s: %s", q, l.Proof.State, l.Proof.Text)
+		}
+	}
+	return ""
+}
+
+func hasSignature(m *wire.Msg) bool {
+	return slices.ContainsFunc(slices.Concat(m.Answer, m.Ns), func(rr wire.RR) bool { return rr.Header().Rrtype == wire.TypeRRSIG })
+}

@@ -1,0 +1,272 @@
+package validate_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"waxwing/dns"
+	"waxwing/dns/validate"
+	"waxwing/dns/validate/proof"
+	"waxwing/dns/validate/prooftest"
+	"waxwing/internal/guard"
+	"waxwing/internal/guard/guardtest"
+)
+
+var now = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+
+// rig is a world behind a validator and a client.
+type rig struct {
+	world *prooftest.World
+	v     *validate.Validator
+	c     *dns.Client
+
+	mu      sync.Mutex
+	asked   int
+	answers func(name string, qtype uint16, again int) *wire.Msg // nil: the world
+	at      time.Time
+}
+
+func newRig(t *testing.T, zones ...prooftest.Zone) *rig {
+	t.Helper()
+	w, err := prooftest.New(new(prooftest.Keys), now, zones...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{world: w, at: now}
+	r.v = &validate.Validator{
+		Mode: validate.Always, Anchors: []proof.Anchor{{Zone: ".", DS: []*wire.DS{w.Anchor()}}}, Now: r.now, Total: 5 * time.Second,
+		Fetch: func(_ context.Context, name string, qtype uint16, again int) (*wire.Msg, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.asked++
+			if r.answers != nil {
+				if m := r.answers(name, qtype, again); m != nil {
+					return m, nil
+				}
+				return nil, errors.New("no answer")
+			}
+			return w.Answer(name, qtype), nil
+		},
+	}
+	r.c = &dns.Client{Validator: r.v, Now: r.now, Cache: dns.NewCache(100)}
+	return r
+}
+
+func (r *rig) now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at
+}
+
+func (r *rig) questions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.asked
+	r.asked = 0
+	return n
+}
+
+func mail(z prooftest.Zone) []prooftest.Zone {
+	z.Name = "example.test."
+	z.Records = append(z.Records, "@ MX 10 mx", "mx A 192.0.2.1", "mx AAAA 2001:db8::1", "_25._tcp.mx TLSA 3 1 1 aa", "alias CNAME mx", "moved DNAME elsewhere")
+	return []prooftest.Zone{
+		{Name: ".", Records: []string{"test. NS ns.test."}}, {Name: "test.", NSEC3: true, OptOut: true, Records: []string{"example NS ns.example", "plain NS ns.plain"}},
+		z, {Name: "plain.test.", Unsigned: true, Records: []string{"@ MX 10 mx", "mx A 192.0.2.2"}},
+	}
+}
+
+// VAL-1, VAL-8: a domain costs few questions, the second lookup one, the cached none.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{})...)
+	look := func() {
+		t.Helper()
+		mx, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test"))
+		if err != nil || mx.Security != dns.Secure || len(mx.Records) != 1 {
+			t.Fatalf("MX: %+v, %v", mx, err)
+		}
+		a, err := r.c.LookupA(t.Context(), dns.MustParse("mx.example.test"))
+		if err != nil || a.Security != dns.Secure {
+			t.Fatalf("A: %+v, %v", a, err)
+		}
+		if aaaa, err := r.c.LookupAAAA(t.Context(), dns.MustParse("mx.example.test")); err != nil || aaaa.Security != dns.Secure {
+			t.Fatalf("AAAA: %+v, %v", aaaa, err)
+		}
+		tlsa, err := r.c.LookupTLSA(t.Context(), dns.MustParse("_25._tcp.mx.example.test"))
+		if err != nil || tlsa.Security != dns.Secure || len(tlsa.Records) != 1 {
+			t.Fatalf("TLSA: %+v, %v", tlsa, err)
+		}
+	}
+	look()
+	if n := r.questions(); n > 12 {
+		t.Errorf("cold: %d questions", n)
+	}
+	look()
+	if n := r.questions(); n != 0 {
+		t.Errorf("warm: %d questions", n)
+	}
+	r.c.Cache.Flush()
+	if _, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test")); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.questions(); n != 1 {
+		t.Errorf("keys known: %d questions", n)
+	}
+	r.mu.Lock()
+	r.at = now.Add(23 * time.Hour)
+	r.mu.Unlock()
+	look()
+	if n := r.questions(); n > 9 || n < 5 {
+		t.Errorf("expired: %d questions", n)
+	}
+	for name, want := range map[string]dns.Security{"plain.test": dns.Insecure, "alias.example.test": dns.Secure, "x.moved.example.test": dns.Secure} {
+		if a, err := r.c.LookupMX(t.Context(), dns.MustParse(name)); err != nil || a.Security != want {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+}
+
+// VAL-9, VAL-10: what is bogus is asked for again elsewhere; if it stays so, it is an error with its code.
+func TestBogus(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{})...)
+	broken := func(times int) func(string, uint16, int) *wire.Msg {
+		return func(name string, qtype uint16, again int) *wire.Msg {
+			m := r.world.Answer(name, qtype)
+			if qtype == wire.TypeTLSA && again < times {
+				m.Answer = m.Answer[:1]
+			}
+			return m
+		}
+	}
+	name := dns.MustParse("_25._tcp.mx.example.test")
+	r.answers = broken(2)
+	_, err := r.c.LookupTLSA(t.Context(), name)
+	var e *dns.Error
+	if !errors.As(err, &e) || e.Security != dns.Bogus || len(e.EDE) != 1 || e.EDE[0].Code != proof.CodeNoSignature {
+		t.Errorf("%v", err)
+	}
+	r.answers = broken(1)
+	if a, err := r.c.LookupTLSA(t.Context(), name); err != nil || a.Security != dns.Secure {
+		t.Errorf("%+v, %v", a, err)
+	}
+	r.answers = func(string, uint16, int) *wire.Msg { return nil }
+	if _, err := r.c.LookupA(t.Context(), dns.MustParse("b.example.test")); !errors.As(err, &e) || e.Security == dns.Bogus {
+		t.Errorf("without answers: %v", err)
+	}
+}
+
+// VAL-2: own validation begins and ends with resolvers that pass DNSSEC records.
+func TestAuto(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{})...)
+	var said []string
+	r.v.Mode, r.v.Signed = validate.Auto, dns.MustParse("example.test")
+	r.v.Changed = func(on bool, why string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		said = append(said, why)
+	}
+	stripped := func(name string, qtype uint16, _ int) *wire.Msg {
+		m := r.world.Answer(name, qtype)
+		for _, s := range []*[]wire.RR{&m.Answer, &m.Ns} {
+			var keep []wire.RR
+			for _, rr := range *s {
+				if rr.Header().Rrtype != wire.TypeRRSIG {
+					keep = append(keep, rr)
+				}
+			}
+			*s = keep
+		}
+		return m
+	}
+	set := func(fn func(string, uint16, int) *wire.Msg, later time.Duration) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.answers, r.at = fn, r.at.Add(later)
+	}
+	settles := func(want bool) {
+		t.Helper()
+		for range 500 {
+			if r.v.Ready(t.Context()) == want {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Errorf("ready is not %v: %s", want, r.v.Why())
+	}
+	set(stripped, 0)
+	if r.v.Ready(t.Context()) {
+		t.Error("ready with a resolver that strips signatures")
+	}
+	set(nil, 11*time.Minute)
+	settles(true)
+	set(stripped, 2*time.Hour)
+	settles(false)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(said) != 3 || !strings.Contains(said[0], "leaves DNSSEC records out") || said[1] != "" {
+		t.Errorf("said: %q", said)
+	}
+}
+
+// VAL-11: a wrong clock is said, once.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{})...)
+	said := 0
+	r.v.Clock = func(string) { said++ }
+	r.at = now.Add(-100 * 24 * time.Hour)
+	for range 2 {
+		if _, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test")); err == nil {
+			t.Error("no error")
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times", said)
+	}
+}
+
+// VAL-3: the anchors that are built in, and those of a file.
+func TestAnchors(t *testing.T) {
+	t.Parallel()
+	a := validate.RootAnchors()
+	if len(a) != 1 || len(a[0].DS) != 2 || a[0].DS[0].KeyTag != 20326 || a[0].DS[1].KeyTag != 38696 {
+		t.Errorf("%+v", a)
+	}
+	for _, bad := range []string{"", "example. IN A 192.0.2.1", "example. IN DNSKEY 0 3 8 AAAA", "$INCLUDE /etc/passwd"} {
+		if got, err := validate.ParseAnchors(strings.NewReader(bad)); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
+}
+
+// FuzzAnchors: no file makes the reader panic.
+func FuzzAnchors(f *testing.F) {
+	f.Add("example. IN DS 1 8 2 aabb\n. IN DNSKEY 257 3 8 AAAA")
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := validate.ParseAnchors(strings.NewReader(s))
+		if err == nil && len(a) == 0 {
+			t.Fatal("no anchor and no error")
+		}
+	})
+}
+
+// OPS-9: a panic in a question ends the question.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	watch := guardtest.New()
+	v := &validate.Validator{Mode: validate.Always, Guard: &watch.Guard, Fetch: func(context.Context, string, uint16, int) (*wire.Msg, error) { panic("asked") }}
+	if _, err := v.Lookup(t.Context(), "example.", wire.TypeA); err == nil {
+		t.Error("no error")
+	}
+	if !watch.Saw(guard.Resolver, 1) {
+		t.Errorf("counted: %v", watch.Seen())
+	}
+}
