@@ -26,10 +26,39 @@ func DefaultSelfTestNames() SelfTestNames {
 // SelfTestResult is what the self-test found, a ServerTest for each server.
 type SelfTestResult struct {
 	Servers []ServerTest `json:"servers"`
+	Source  Source       `json:"source"`        // whose word on DNSSEC counts
+	Why     string       `json:"why,omitempty"` // own validation is not at work
 }
 
-// DANE reports whether some server can serve DANE: trusted, and it passed everything.
-func (r SelfTestResult) DANE() bool {
+// Source is whose word on DNSSEC counts (VAL-2).
+type Source string
+
+// The sources of trust.
+const (
+	SourceOwn      Source = "validate" // own validation
+	SourceResolver Source = "trust"    // the AD bit of a resolver that is trusted and passed its tests
+	SourceNone     Source = "none"     // nobody's: DANE is off
+)
+
+// String is the source in words.
+func (r SelfTestResult) String() string {
+	why := ""
+	if r.Why != "" {
+		why = "; Waxwing does not validate itself: " + r.Why
+	}
+	switch r.Source {
+	case SourceOwn:
+		return "DNSSEC: Waxwing validates itself"
+	case SourceResolver:
+		return "DNSSEC: a trusted resolver validates" + why
+	}
+	return "DNSSEC: nobody validates, so that there is no DANE" + why + "; use a resolver that passes DNSSEC records, such as unbound on this machine"
+}
+
+// DANE reports whether DANE can be relied on: by own validation, or by some server that is trusted and passed everything.
+func (r SelfTestResult) DANE() bool { return r.Source == SourceOwn || r.passed() }
+
+func (r SelfTestResult) passed() bool {
 	for _, s := range r.Servers {
 		if s.OK() {
 			return true
@@ -89,6 +118,17 @@ func (c *Client) SelfTest(ctx context.Context, names SelfTestNames) SelfTestResu
 			t.Distrusted = st.distrusted
 		})
 		out.Servers = append(out.Servers, t)
+	}
+	out.Source = SourceNone
+	if out.passed() {
+		out.Source = SourceResolver
+	}
+	if c.Validator != nil {
+		if c.Validator.Ready(ctx) {
+			out.Source = SourceOwn
+		} else {
+			out.Why = c.Validator.Why()
+		}
 	}
 	return out
 }

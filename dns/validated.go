@@ -15,6 +15,7 @@ type Validator interface {
 	// Ready reports whether own validation is at work: it may have to find out first
 	// whether the resolvers pass DNSSEC records (VAL-2).
 	Ready(ctx context.Context) bool
+	Why() string // it is not ready
 	// Lookup finds and proves the answer to one question, which is absolute.
 	Lookup(ctx context.Context, name string, qtype uint16) (Proven, error)
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // rootAnchors are the root's key-signing keys as IANA publishes them in
-// https://data.iana.org/root-anchors/root-anchors.xml (KSK-2017 and KSK-2024, read in
-// November 2026).
+// https://data.iana.org/root-anchors/root-anchors.xml, the
+// keys made in 2017 and 2024 (read in November 2026).
 const rootAnchors = `. IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
 `

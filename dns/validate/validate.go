@@ -229,23 +229,32 @@ type call struct {
 
 func (f *flights) do(ctx context.Context, v *Validator, q proof.Question, again int) (*wire.Msg, error) {
 	key := flight{q, again}
-	f.mu.Lock()
-	c := f.now[key]
-	if c == nil {
-		c = &call{done: make(chan struct{}), err: errors.New("the question could not be asked")}
-		if f.now == nil {
-			f.now = make(map[flight]*call)
-		}
-		f.now[key] = c
-		v.Guard.Go(guard.Resolver, func() { f.run(context.WithoutCancel(ctx), v, key, c) })
+	c, begin := f.join(key)
+	if begin {
+		ctx := context.WithoutCancel(ctx)
+		v.Guard.Go(guard.Resolver, func() { f.run(ctx, v, key, c) })
 	}
-	f.mu.Unlock()
 	select {
 	case <-c.done:
 		return c.msg, c.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// join is the flight for a key; begin: it is new, and the caller has to run it.
+func (f *flights) join(key flight) (c *call, begin bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.now[key]; c != nil {
+		return c, false
+	}
+	if f.now == nil {
+		f.now = make(map[flight]*call)
+	}
+	c = &call{done: make(chan struct{}), err: errors.New("the question could not be asked")}
+	f.now[key] = c
+	return c, true
 }
 
 func (f *flights) run(ctx context.Context, v *Validator, key flight, c *call) {
@@ -281,16 +290,11 @@ func (v *Validator) Ready(ctx context.Context) bool {
 		return true
 	}
 	t := &v.trial
-	t.mu.Lock()
-	if t.first == nil {
-		t.first = make(chan struct{})
+	first, begin := t.join(v.now())
+	if begin {
+		ctx := context.WithoutCancel(ctx)
+		v.Guard.Go(guard.Resolver, func() { v.runTrial(ctx) })
 	}
-	if !t.running && (!t.done || v.now().Sub(t.at) >= between) {
-		t.running = true
-		v.Guard.Go(guard.Resolver, func() { v.runTrial(context.WithoutCancel(ctx)) })
-	}
-	first := t.first
-	t.mu.Unlock()
 	select {
 	case <-first:
 	case <-ctx.Done():
@@ -299,6 +303,30 @@ func (v *Validator) Ready(ctx context.Context) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.on
+}
+
+// join is what is closed after the first trial; begin: a trial is due, and the caller has to run it.
+func (t *trial) join(now time.Time) (first chan struct{}, begin bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first == nil {
+		t.first = make(chan struct{})
+	}
+	begin = !t.running && (!t.done || now.Sub(t.at) >= between)
+	t.running = t.running || begin
+	return t.first, begin
+}
+
+// settle notes what a trial found, and reports whether that is news.
+func (t *trial) settle(now time.Time, why string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed := !t.done || t.on != (why == "")
+	if !t.done {
+		close(t.first)
+	}
+	t.running, t.done, t.on, t.at, t.why = false, true, why == "", now, why
+	return changed
 }
 
 // Why is what the last trial of the resolvers found; empty: they pass DNSSEC records.
@@ -313,15 +341,7 @@ func (v *Validator) runTrial(ctx context.Context) {
 	defer cancel()
 	why := "the trial was broken off"
 	defer func() {
-		t := &v.trial
-		t.mu.Lock()
-		changed := !t.done || t.on != (why == "")
-		if !t.done {
-			close(t.first)
-		}
-		t.running, t.done, t.on, t.at, t.why = false, true, why == "", v.now(), why
-		t.mu.Unlock()
-		if changed && v.Changed != nil {
+		if v.trial.settle(v.now(), why) && v.Changed != nil {
 			v.Changed(why == "", why)
 		}
 	}()

@@ -157,12 +157,26 @@ type DNSUpdate struct {
 // On: there is a way to write records.
 func (u DNSUpdate) On() bool { return u.Server != "" || len(u.Command) > 0 }
 
+// DNSSEC is who proves answers (VAL-2).
+type DNSSEC string
+
+// The values of resolver.dnssec.
+const (
+	DNSSECAuto     DNSSEC = "auto"
+	DNSSECValidate DNSSEC = "validate"
+	DNSSECTrust    DNSSEC = "trust"
+	DNSSECOff      DNSSEC = "off"
+)
+
 // Resolver is the DNS.
 type Resolver struct {
-	Servers  []string      `toml:"servers" doc:"Addresses of recursive resolvers, asked in order, each with a port if it is not 53; or the one word \"system\" for those in /etc/resolv.conf."`
-	Trusted  bool          `toml:"trusted" doc:"Believe what these resolvers say of DNSSEC (the AD bit). Only where nobody can tamper with the path to them. Without it, resolvers on loopback addresses are believed, and with \"system\" those that /etc/resolv.conf marks trust-ad."`
-	Timeout  time.Duration `toml:"timeout" min:"100ms" max:"1m" doc:"How long to wait for one answer before the next server is asked."`
-	Selftest SelfTest      `toml:"selftest" doc:"Names looked up at start to see whether the resolver validates DNSSEC. Empty names switch a check off."`
+	Servers  []string            `toml:"servers" doc:"Addresses of recursive resolvers, asked in order, each with a port if it is not 53; or the one word \"system\" for those in /etc/resolv.conf."`
+	Trusted  bool                `toml:"trusted" doc:"Believe what these resolvers say of DNSSEC (the AD bit). Only where nobody can tamper with the path to them. Without it, resolvers on loopback addresses are believed, and with \"system\" those that /etc/resolv.conf marks trust-ad."`
+	DNSSEC   DNSSEC              `toml:"dnssec" oneof:"auto validate trust off" doc:"Who proves answers by DNSSEC: \"validate\" (Waxwing itself, over any resolver that passes DNSSEC records), \"trust\" (the resolvers, as trusted says), \"off\" (nobody, and so no DANE), \"auto\" (\"validate\" where selftest.signed shows that the resolvers pass DNSSEC records, else \"trust\"; looked at again every ten minutes)."`
+	Anchors  string              `toml:"trust_anchors" example:"root.key" doc:"File of trust anchors, DS or DNSKEY records as in a zone file, in place of those of the DNS root that are built in."`
+	Negative map[dns.Name]string `toml:"negative_trust_anchors" example:"{ \"broken.example\" = \"2027-01-31\" }" doc:"Domains whose DNSSEC is broken and whose answers are taken as unsigned up to a date (RFC 7646), with all below them."`
+	Timeout  time.Duration       `toml:"timeout" min:"100ms" max:"1m" doc:"How long to wait for one answer before the next server is asked."`
+	Selftest SelfTest            `toml:"selftest" doc:"Names looked up at start to see whether the resolver validates DNSSEC. Empty names switch a check off."`
 }
 
 // SelfTest is the names of the DNSSEC self-test (DNS-6).

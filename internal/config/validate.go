@@ -22,6 +22,7 @@ func Default() *Config {
 		DataDir: "data",
 		Resolver: Resolver{
 			Servers: []string{"127.0.0.1"},
+			DNSSEC:  DNSSECAuto,
 			Timeout: 3 * time.Second,
 			Selftest: SelfTest{
 				Signed: dns.MustParse("iana.org"),
@@ -85,6 +86,11 @@ func (c *Config) validate(d *decoder) {
 	}
 	if _, _, err := c.Resolver.Addrs(); err != nil {
 		d.fault("resolver.servers", "%v", err)
+	}
+	for name, date := range c.Resolver.Negative {
+		if _, err := time.Parse(time.DateOnly, date); err != nil {
+			d.fault("resolver.negative_trust_anchors", "%s = %q: write the last day as 2027-01-31", name, date)
+		}
 	}
 	c.validateExceptions(d)
 	if len(c.Delivery.Retry) == 0 {

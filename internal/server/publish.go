@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/dnspublish"
 	"waxwing/internal/guard"
 	"waxwing/internal/hostkeys"
+	"waxwing/internal/resolver"
 	"waxwing/internal/routes"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
@@ -25,7 +26,7 @@ import (
 // dnsPublish makes the room that keeps records published (CRT-5). It runs where the
 // configuration leaves them to it.
 func (b *builder) dnsPublish(db *store.Store, policies *stspublish.Service, alerts *alert.Service) (*dnspublish.Service, error) {
-	resolver, err := Resolver(b.cfg)
+	resolver, err := resolver.New(b.cfg)
 	if err != nil {
 		return nil, err
 	}

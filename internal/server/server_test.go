@@ -381,25 +381,3 @@ func TestListenerFails(t *testing.T) {
 		t.Errorf("run: %v", err)
 	}
 }
-
-func TestSystemServers(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	there := filepath.Join(dir, "resolv.conf")
-	if err := os.WriteFile(there, []byte("nameserver 192.0.2.53\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := systemServers(there); err != nil || len(got) != 1 || got[0] != (dns.Server{Addr: "192.0.2.53:53"}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	// SET-3: a machine without the file still serves its own mail.
-	if got, err := systemServers(filepath.Join(dir, "nothing")); err != nil || len(got) != 1 || got[0] != (dns.Server{Addr: "127.0.0.1:53", Trusted: true}) {
-		t.Errorf("without the file: %v, %v", got, err)
-	}
-	if err := os.WriteFile(there, []byte("nameserver nonsense\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := systemServers(there); err == nil {
-		t.Errorf("nonsense is %v", got)
-	}
-}

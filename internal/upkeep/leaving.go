@@ -11,7 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/config"
-	"waxwing/internal/server"
+	"waxwing/internal/resolver"
 	"waxwing/internal/setup"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
@@ -81,7 +81,7 @@ func hanging(ctx context.Context, cfg *config.Config, db *store.Store, d dns.Nam
 
 // leadsHere reports that the MX records of a domain name this server.
 func leadsHere(ctx context.Context, cfg *config.Config, d dns.Name) (here bool, unseen string) {
-	resolver, err := server.Resolver(cfg)
+	resolver, err := resolver.New(cfg)
 	if err != nil {
 		return false, err.Error()
 	}

@@ -14,7 +14,7 @@ import (
 	"waxwing/internal/datadir"
 	"waxwing/internal/doctor"
 	"waxwing/internal/machine"
-	"waxwing/internal/server"
+	"waxwing/internal/resolver"
 	"waxwing/internal/setup"
 )
 
@@ -49,7 +49,7 @@ func Planned(plan setup.Plan) (s machine.Subject, w *machine.Outside, err error)
 
 // subjectOf is what a configuration says of a machine.
 func subjectOf(cfg *config.Config) (s machine.Subject, w *machine.Outside, err error) {
-	client, err := server.Resolver(cfg)
+	client, err := resolver.New(cfg)
 	if err != nil {
 		return s, nil, err
 	}
@@ -63,7 +63,7 @@ func subjectOf(cfg *config.Config) (s machine.Subject, w *machine.Outside, err e
 		}
 		s.Listen = append(s.Listen, machine.Place{Kind: string(l.Kind), Addr: l.Address})
 	}
-	return s, machine.World(client, server.SelfTestNames(cfg)), nil
+	return s, machine.World(client, resolver.SelfTestNames(cfg)), nil
 }
 
 // files are the configuration, and who has what it names.

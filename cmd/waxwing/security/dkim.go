@@ -13,7 +13,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/cli"
 	"waxwing/internal/dnsrecords"
-	"waxwing/internal/server"
+	"waxwing/internal/resolver"
 	"waxwing/internal/signing"
 	"waxwing/internal/upkeep"
 )
@@ -129,7 +129,7 @@ func checkKeys(ctx context.Context, o *upkeep.Opened, args []string) ([]signing.
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := server.Resolver(o.Config)
+	resolver, err := resolver.New(o.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"waxwing/internal/dnsfinding"
 	"waxwing/internal/dnspublish"
 	"waxwing/internal/dnsrecords"
+	"waxwing/internal/resolver"
 	"waxwing/internal/server"
 	"waxwing/internal/text"
 	"waxwing/internal/upkeep"
@@ -44,6 +45,10 @@ func (p *program) dnsNoun() *cobra.Command {
 			Run:     p.OnStore(func(ctx context.Context, o *upkeep.Opened, args []string) error { return p.dnsCheck(ctx, o, args, c) })},
 		cli.Verb{Use: "findings [DOMAIN]", Short: "what the checks that the server makes twice a day found last", JSON: true, Run: command.List(p.Call, p.OnStore, dnsFindings,
 			dnscheck.Listing())},
+		cli.Verb{Use: "lookup NAME TYPE", Short: "a record set, and the chain of trust that DNSSEC has for it", JSON: true,
+			Long:    "Waxwing asks the configured resolvers and proves the answer itself, whatever resolver.dnssec says: zone by zone the DS records, the key\nthat was used and until when its signatures are valid, and then the records, or the proof that there are none.\nThe exit code is 1 where the answer is bogus, or could not be had.",
+			Example: "dns lookup _25._tcp.mx.example.org TLSA\ndns lookup example.org MX --json",
+			Run:     p.dnsLookup},
 		cli.Verb{Use: "selftest", Short: "test the configured resolvers as at the server's start", JSON: true, Run: p.selfTest})
 }
 
@@ -156,15 +161,16 @@ func (p *program) selfTest(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := server.Resolver(cfg)
+	c, err := resolver.New(cfg)
 	if err != nil {
 		return err
 	}
-	result := c.SelfTest(ctx, server.SelfTestNames(cfg))
+	result := c.SelfTest(ctx, resolver.SelfTestNames(cfg))
 	err = p.Prose(result, func(w io.Writer) {
 		for _, t := range result.Servers {
 			fmt.Fprintln(w, t)
 		}
+		fmt.Fprintln(w, result)
 	})
 	if err == nil && !result.DANE() {
 		err = errors.New("no resolver is good enough for DANE: its findings stand above")
