@@ -61,12 +61,9 @@ func (s *session) rename(ctx context.Context, c *imap.Command) answer {
 	return done(c)
 }
 
-// subscribe is SUBSCRIBE and UNSUBSCRIBE. To take back what is not there is no error:
-// clients do so after a DELETE.
+// subscribe is SUBSCRIBE and UNSUBSCRIBE, of names that no mailbox has, too.
 func (s *session) subscribe(ctx context.Context, c *imap.Command) answer {
-	on := c.Name == "SUBSCRIBE"
-	err := s.srv.Boxes.Subscribe(ctx, s.account, s.mailboxName(c.Args.(*imap.Mailbox).Name), on)
-	if err != nil && (on || !errors.Is(err, mailboxes.ErrNoSuchMailbox)) {
+	if err := s.srv.Boxes.Subscribe(ctx, s.account, s.mailboxName(c.Args.(*imap.Mailbox).Name), c.Name == "SUBSCRIBE"); err != nil {
 		return s.failed(err)
 	}
 	return done(c)
@@ -109,6 +106,9 @@ func (s *session) status(ctx context.Context, c *imap.Command) answer {
 }
 
 func (s *session) writeStatus(ctx context.Context, b mailbox.Box, items []string) {
+	if slices.Contains(items, "HIGHESTMODSEQ") { // RFC 7162 §3.1.1: a condstore enabling command
+		s.useCondStore(ctx)
+	}
 	s.w.Text("* STATUS ")
 	s.writeName(b.Name)
 	s.w.Text(" (")
@@ -120,9 +120,6 @@ func (s *session) writeStatus(ctx context.Context, b mailbox.Box, items []string
 		if item == "MAILBOXID" {
 			s.w.Text("(" + mailboxID(b.ID) + ")")
 			continue
-		}
-		if item == "HIGHESTMODSEQ" { // RFC 7162 §3.1.1: a condstore enabling command
-			s.useCondStore(ctx)
 		}
 		s.w.Number(s.statusNumber(b, item))
 	}

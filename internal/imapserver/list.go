@@ -19,17 +19,25 @@ func (s *session) list(ctx context.Context, c *imap.Command) answer {
 		s.w.Text(`* LIST (\Noselect) "/" ""` + "\r\n") // RFC 9051 §6.3.9: the hierarchy delimiter
 		return done(c)
 	}
-	boxes, err := s.srv.Boxes.Boxes(ctx, s.account)
+	all, err := s.listable(ctx, slices.Contains(a.Select, "SUBSCRIBED"))
 	if err != nil {
 		return s.failed(err)
 	}
-	for _, l := range listing.List(boxes, s.patterns(a), a.Select) {
+	for _, l := range listing.List(all, s.patterns(a), a.Select) {
 		s.writeListed(l, a)
 		if l.Box != nil && len(a.Status) > 0 {
 			s.writeStatus(ctx, *l.Box, a.Status)
 		}
 	}
 	return done(c)
+}
+
+// listable are the mailboxes of the account, with names that it is subscribed to and that are no mailboxes.
+func (s *session) listable(ctx context.Context, subscribed bool) (all listing.Account, err error) {
+	if all.Boxes, err = s.srv.Boxes.Boxes(ctx, s.account); err == nil && subscribed {
+		all.Subscribed, err = s.srv.Boxes.Subscriptions(ctx, s.account)
+	}
+	return all, err
 }
 
 // listFault says what is wrong with the options of a LIST.
@@ -71,7 +79,8 @@ func (s *session) writeListed(l listing.Name, a *imap.List) {
 		attrs = append(attrs, `\NonExistent`)
 	case l.Box == nil:
 		attrs = append(attrs, `\Noselect`)
-	case subscribed && l.Box.Subscribed:
+	}
+	if subscribed && l.Subscribed {
 		attrs = append(attrs, `\Subscribed`)
 	}
 	if l.Below {
@@ -94,11 +103,11 @@ func (s *session) writeListed(l listing.Name, a *imap.List) {
 // name that matches is shown as \Noselect.
 func (s *session) lsub(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.List)
-	boxes, err := s.srv.Boxes.Boxes(ctx, s.account)
+	all, err := s.listable(ctx, true)
 	if err != nil {
 		return s.failed(err)
 	}
-	for _, l := range listing.Subscribed(boxes, s.patterns(a)) {
+	for _, l := range listing.Subscribed(all, s.patterns(a)) {
 		attrs := ""
 		if l.Box == nil {
 			attrs = `\Noselect`

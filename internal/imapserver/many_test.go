@@ -110,6 +110,46 @@ func TestQResync(t *testing.T) {
 	})
 }
 
+// IMP-6: a client knows up to which modseq it has been told all, also of what it has stored itself, and not while
+// messages have gone of which it has not been told.
+func TestHighestModSeq(t *testing.T) {
+	each(t, func(w *world) {
+		t := w.t.(*testing.T)
+		a, b := w.login(), w.login()
+		a.ok("ENABLE QRESYNC")
+		a.ok("SELECT INBOX")
+		b.ok("SELECT INBOX")
+		said := func(lines []string) string {
+			_, rest, _ := strings.Cut(strings.Join(lines, "\n"), "[HIGHESTMODSEQ ")
+			n, _, _ := strings.Cut(rest, "]")
+			return n
+		}
+		now := func() string {
+			t.Helper()
+			for _, l := range b.ok("STATUS INBOX (HIGHESTMODSEQ)") {
+				if n, ok := strings.CutPrefix(l, `* STATUS "INBOX" (HIGHESTMODSEQ `); ok {
+					return strings.TrimSuffix(n, ")")
+				}
+			}
+			return "none"
+		}
+		for range 3 {
+			if got := said(a.ok(fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(hello), hello))); got == "" || got != now() {
+				t.Errorf("after APPEND: %q, want %s", got, now())
+			}
+		}
+		b.ok(`STORE 2 +FLAGS \Deleted`)
+		b.ok("EXPUNGE")
+		b.append("INBOX", hello)
+		if got := said(a.ok("FETCH 1 FLAGS")); got != "" { // message 2 keeps its number as yet
+			t.Errorf("with an expunge to tell: %s", got)
+		}
+		if got := said(a.ok("NOOP")); got == "" || got != now() {
+			t.Errorf("after NOOP: %q, want %s", got, now())
+		}
+	})
+}
+
 // Extensions, a word each (IMP-2).
 func TestExtensions(t *testing.T) {
 	each(t, func(w *world) {

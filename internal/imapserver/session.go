@@ -287,7 +287,7 @@ func (s *session) refuseMessages(c *imap.Command) {
 
 // failed is the answer to what the store would not do.
 func (s *session) failed(err error) answer {
-	var name *mailboxes.NameError
+	var name *mailbox.NameError
 	switch {
 	case errors.Is(err, mailboxes.ErrNoSuchMailbox):
 		return no("NONEXISTENT", "there is no such mailbox")

@@ -132,7 +132,7 @@ func (e errURL) Error() string { return string(e) }
 // notFound reports an error that lies in what was asked for.
 func notFound(err error) bool {
 	return errors.As(err, new(errURL)) || errors.Is(err, mailboxes.ErrNoSuchMailbox) || errors.Is(err, mailboxes.ErrNoSuchMessage) ||
-		errors.Is(err, mailboxes.ErrNoSuchAccount) || errors.As(err, new(*mailboxes.NameError)) || errors.Is(err, item.ErrNoSection)
+		errors.Is(err, mailboxes.ErrNoSuchAccount) || errors.As(err, new(*mailbox.NameError)) || errors.Is(err, item.ErrNoSection)
 }
 
 // authorized finds what a signed URL means.

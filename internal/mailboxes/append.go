@@ -40,7 +40,7 @@ func (s *Store) Append(ctx context.Context, account, name string, messages []App
 
 // AppendWith is Append in one transaction with what also writes.
 func (s *Store) AppendWith(ctx context.Context, account, name string, messages []Appended, also func(*store.Tx) error) (box mailbox.Box, uids []uint32, err error) {
-	if name, err = boxName(name); err != nil {
+	if name, err = mailbox.CleanName(name); err != nil {
 		return box, nil, err
 	}
 	err = s.appending(ctx, messages, func(tx *store.Tx, ready []stored) (err error) {

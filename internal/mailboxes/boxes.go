@@ -10,38 +10,10 @@ import (
 
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
-
-	"golang.org/x/text/unicode/norm"
 )
 
-// Bounds of names (MBX-4).
-const (
-	maxName  = 255  // octets of a name
-	maxDepth = 20   // levels
-	maxBoxes = 5000 // mailboxes of an account
-)
-
-// NameError says why a mailbox cannot have a name.
-type NameError struct{ Name, Why string }
-
-func (e *NameError) Error() string { return fmt.Sprintf("mailbox name %.100q: %s", e.Name, e.Why) }
-
-// boxName is a mailbox's name as stored: in form C (RFC 5198), with INBOX, which is the same
-// in any case (RFC 9051 §5.1), in capitals; "" is INBOX.
-func boxName(name string) (string, error) {
-	first, rest, deeper := strings.Cut(norm.NFC.String(name), "/")
-	if first == "" && !deeper || strings.EqualFold(first, mailbox.Inbox) {
-		first = mailbox.Inbox
-	}
-	clean := first
-	if deeper {
-		clean += "/" + rest
-	}
-	if why := wrong(clean); why != "" {
-		return "", &NameError{name, why}
-	}
-	return clean, nil
-}
+// maxBoxes bounds the mailboxes of an account (MBX-4).
+const maxBoxes = 5000
 
 // boxColumns and boxFrom are the rows of mailboxes that are there.
 const boxColumns = `SELECT b.id, b.account, b.name, b.special, b.subscribed, b.uidvalidity, b.uidnext, b.modseq, b.messages, b.unseen, b.deleted, b.octets, b.created FROM mailboxes b`
@@ -90,7 +62,7 @@ func (s *Store) complete(ctx context.Context, account string) error {
 
 // Box is one mailbox; ErrNoSuchMailbox.
 func (s *Store) Box(ctx context.Context, account, name string) (b mailbox.Box, err error) {
-	name, err = boxName(name)
+	name, err = mailbox.CleanName(name)
 	if err != nil {
 		return b, err
 	}
@@ -149,19 +121,39 @@ func (c *change) create(name, use string) (id int64, err error) {
 	if n >= maxBoxes {
 		return 0, refusal{fmt.Errorf("an account can have %d mailboxes", maxBoxes)}
 	}
-	if i := strings.LastIndexByte(name, '/'); i > 0 {
-		if _, err := c.ensure(name[:i], ""); err != nil {
-			return 0, err
-		}
+	if err := c.above(name); err != nil {
+		return 0, err
 	}
 	validity, err := c.uidValidity()
 	if err != nil {
 		return 0, err
 	}
+	subscribed, err := c.wasSubscribed(name)
+	if err != nil {
+		return 0, err
+	}
 	id = store.NewID()
 	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, special, subscribed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use, name == mailbox.Inbox || use != "")
+		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use, subscribed || name == mailbox.Inbox || use != "")
 	return id, err
+}
+
+// above makes the mailboxes above a name that are missing, since each has its place in one. Nobody has asked
+// for them: a client that does is not told that they are there already.
+func (c *change) above(name string) error {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return nil
+	}
+	_, err := c.find(name[:i])
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	id, err := c.create(name[:i], "")
+	if err == nil {
+		_, err = c.tx.Exec(`UPDATE mailboxes SET implied = 1 WHERE id = ?`, id)
+	}
+	return err
 }
 
 // uidValidity is one that no mailbox of the account has had (RFC 9051 §2.3.1.1).
@@ -172,9 +164,9 @@ func (c *change) uidValidity() (v int64, err error) {
 }
 
 // Create makes a mailbox, and those above it that are missing. use is a special use or "".
-// ErrMailboxExists, *NameError.
+// ErrMailboxExists, *mailbox.NameError.
 func (s *Store) Create(ctx context.Context, account, name, use string) (mailbox.Box, error) {
-	name, err := boxName(strings.TrimSuffix(name, "/"))
+	name, err := mailbox.CleanName(strings.TrimSuffix(name, "/"))
 	if err != nil {
 		return mailbox.Box{}, err
 	}
@@ -183,22 +175,34 @@ func (s *Store) Create(ctx context.Context, account, name, use string) (mailbox.
 		if err != nil {
 			return b, err
 		}
-		if _, err = c.find(name); err == nil {
-			return b, ErrMailboxExists
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
+		id, err := c.find(name)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return b, err
 		}
+		there := err == nil
 		if err := c.freeUse(use); err != nil {
 			return b, err
 		}
-		id, err := c.create(name, use)
+		if there {
+			err = c.claim(id, use)
+		} else {
+			id, err = c.create(name, use)
+		}
 		if err != nil {
 			return b, err
 		}
 		return byID(tx, id)
 	})
 	return b, named(err, name)
+}
+
+// claim makes a mailbox that came along with one below it a mailbox like others. ErrMailboxExists for one that is.
+func (c *change) claim(id int64, use string) error {
+	n, err := c.tx.Exec(`UPDATE mailboxes SET implied = 0, special = ?, subscribed = CASE WHEN ? <> '' THEN 1 ELSE subscribed END WHERE id = ? AND implied = 1 AND uidnext = 1`, use, use, id)
+	if err == nil && n == 0 {
+		err = ErrMailboxExists
+	}
+	return err
 }
 
 // freeUse refuses a special use that another mailbox of the account has (RFC 6154 §3).
@@ -215,23 +219,4 @@ func (c *change) freeUse(use string) error {
 		err = refusal{fmt.Errorf("%w for %s: %q", ErrMailboxExists, use, other)}
 	}
 	return err
-}
-
-// Subscribe says whether clients are to show a mailbox. ErrNoSuchMailbox.
-func (s *Store) Subscribe(ctx context.Context, account, name string, is bool) error {
-	name, err := boxName(name)
-	if err != nil {
-		return err
-	}
-	return named(s.DB.Write(ctx, func(tx *store.Tx) error {
-		c, err := s.change(tx, account, usage{})
-		if err != nil {
-			return err
-		}
-		id, err := c.find(name)
-		if err == nil {
-			_, err = tx.Exec(`UPDATE mailboxes SET subscribed = ? WHERE id = ?`, is, id)
-		}
-		return err
-	}), name)
 }

@@ -93,7 +93,7 @@ func TestRename(t *testing.T) {
 				t.Errorf("%s to %s: %v, want %v", c.from, c.to, err, c.want)
 			}
 		}
-		if err := m.Rename(ctx, "joe", "Play", "Play/In/Itself"); !errors.As(err, new(*mailboxes.NameError)) {
+		if err := m.Rename(ctx, "joe", "Play", "Play/In/Itself"); !errors.As(err, new(*mailbox.NameError)) {
 			t.Errorf("into itself: %v", err)
 		}
 		// A name that is no mailbox itself may have some below it.

@@ -29,7 +29,7 @@ func (s *Store) Move(ctx context.Context, box int64, uids []mailbox.Range, to st
 }
 
 func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, to string, move bool) (out Copied, err error) {
-	if to, err = boxName(to); err != nil {
+	if to, err = mailbox.CleanName(to); err != nil {
 		return out, err
 	}
 	err = s.in(ctx, box, func(c *change) error {

@@ -36,7 +36,7 @@ func boxesOf(copies []delivery.Copy) []*box {
 	at := map[key]*box{}
 	var out []*box
 	for _, c := range copies {
-		name, err := boxName(c.Mailbox)
+		name, err := mailbox.CleanName(c.Mailbox)
 		if err != nil { // of a script: no message is lost for the sake of a name
 			name = mailbox.Inbox
 		}

@@ -183,7 +183,7 @@ func (s *Store) Removed(ctx context.Context, account string, limit int) ([]Remov
 // Lost are the mails that Undelete would bring back into a mailbox of the account, also one that was
 // deleted: those that were removed after a time and lie nowhere.
 func (s *Store) Lost(ctx context.Context, account, box string, after time.Time) ([]int64, error) {
-	box, err := boxName(box)
+	box, err := mailbox.CleanName(box)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (s *Store) List(ctx context.Context, account, box string, limit int) ([]mai
 
 // Page is List from the message after the one with the id before; 0: from the newest.
 func (s *Store) Page(ctx context.Context, account, box string, before int64, limit int) ([]mailbox.Message, error) {
-	box, err := boxName(box)
+	box, err := mailbox.CleanName(box)
 	if err != nil {
 		return nil, err
 	}

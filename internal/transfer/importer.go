@@ -82,7 +82,7 @@ func (im *Importer) target(ctx context.Context, box string) (*target, error) {
 	}
 	t := &target{}
 	if _, err := im.Boxes.Create(ctx, im.Account, box, ""); err != nil && !errors.Is(err, mailboxes.ErrMailboxExists) {
-		if _, wrong := errors.AsType[*mailboxes.NameError](err); !wrong && !mailboxes.IsRefusal(err) {
+		if _, wrong := errors.AsType[*mailbox.NameError](err); !wrong && !mailboxes.IsRefusal(err) {
 			return nil, err
 		}
 		t.err = err

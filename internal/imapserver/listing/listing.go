@@ -13,36 +13,35 @@ type Name struct {
 	Name  string
 	Box   *mailbox.Box // nil: there is no mailbox of that name, but some below it
 	Below bool         // there are mailboxes below it
-	Child bool         // some below it, which is not listed itself, is selected (RFC 5258 §3.5)
+	// Subscribed: the name itself, whether there is a mailbox or not.
+	Subscribed bool
+	Child      bool // some below it, which is not listed itself, is selected (RFC 5258 §3.5)
 }
 
-// List decides what a LIST shows. boxes are sorted, INBOX first.
-func List(boxes []mailbox.Box, patterns, selectBy []string) []Name {
-	chosen := func(b *mailbox.Box) bool {
-		return b != nil && !(slices.Contains(selectBy, "SUBSCRIBED") && !b.Subscribed) && !(slices.Contains(selectBy, "SPECIAL-USE") && b.Use == "")
+// Account is what LIST and LSUB choose from.
+type Account struct {
+	Boxes []mailbox.Box // sorted, INBOX first
+	// Subscribed are names to which the account is subscribed and that no mailbox has, sorted.
+	Subscribed []string
+}
+
+// List decides what a LIST shows.
+func List(all Account, patterns, selectBy []string) []Name {
+	chosen := func(l *Name) bool {
+		subscribed := slices.Contains(selectBy, "SUBSCRIBED")
+		return (l.Box != nil || subscribed) && !(subscribed && !l.Subscribed) && !(slices.Contains(selectBy, "SPECIAL-USE") && (l.Box == nil || l.Box.Use == ""))
 	}
+	if !slices.Contains(selectBy, "SUBSCRIBED") {
+		all.Subscribed = nil
+	}
+	names := named(all)
 	recursive := slices.Contains(selectBy, "RECURSIVEMATCH")
 	byName := map[string]*Name{}
-	var all []*Name
-	at := func(name string) *Name {
-		if byName[name] == nil {
-			byName[name] = &Name{Name: name}
-			all = append(all, byName[name])
-		}
-		return byName[name]
+	for _, l := range names {
+		byName[l.Name] = l
 	}
-	for i := range boxes {
-		b := &boxes[i]
-		for j := range b.Name {
-			if b.Name[j] == '/' {
-				above := at(b.Name[:j])
-				above.Below = true
-			}
-		}
-		at(b.Name).Box = b
-	}
-	for _, l := range all {
-		if !chosen(l.Box) {
+	for _, l := range names {
+		if !chosen(l) {
 			continue
 		}
 		for j := range l.Name { // those above it that match stand for it
@@ -52,10 +51,10 @@ func List(boxes []mailbox.Box, patterns, selectBy []string) []Name {
 		}
 	}
 	var out []Name
-	for _, l := range all {
+	for _, l := range names {
 		switch {
 		case !matches(patterns, l.Name):
-		case chosen(l.Box):
+		case chosen(l):
 			l.Child = l.Child && recursive && childMatters(patterns, byName, l.Name, chosen)
 			out = append(out, *l)
 		case recursive && l.Child && childMatters(patterns, byName, l.Name, chosen):
@@ -68,11 +67,42 @@ func List(boxes []mailbox.Box, patterns, selectBy []string) []Name {
 	return out
 }
 
+// named are all names that there are: those of mailboxes, those above them, and those that are only subscribed.
+func named(a Account) (all []*Name) {
+	byName := map[string]*Name{}
+	at := func(name string) *Name {
+		if byName[name] == nil {
+			byName[name] = &Name{Name: name}
+			all = append(all, byName[name])
+		}
+		return byName[name]
+	}
+	above := func(name string, there bool) {
+		for j := range name {
+			if name[j] == '/' {
+				l := at(name[:j])
+				l.Below = l.Below || there
+			}
+		}
+	}
+	for i := range a.Boxes {
+		b := &a.Boxes[i]
+		above(b.Name, true)
+		l := at(b.Name)
+		l.Box, l.Subscribed = b, b.Subscribed
+	}
+	for _, name := range a.Subscribed {
+		above(name, false)
+		at(name).Subscribed = true
+	}
+	return all
+}
+
 // childMatters reports that something below name is selected and not Name itself
 // (RFC 5258 §3.5).
-func childMatters(patterns []string, byName map[string]*Name, name string, chosen func(*mailbox.Box) bool) bool {
+func childMatters(patterns []string, byName map[string]*Name, name string, chosen func(*Name) bool) bool {
 	for other, l := range byName {
-		if strings.HasPrefix(other, name+"/") && chosen(l.Box) && !matches(patterns, other) {
+		if strings.HasPrefix(other, name+"/") && chosen(l) && !matches(patterns, other) {
 			return true
 		}
 	}
@@ -115,27 +145,27 @@ func match(pattern, name string) bool {
 }
 
 // Subscribed decides what an LSUB shows (RFC 3501 §6.3.9).
-func Subscribed(boxes []mailbox.Box, patterns []string) []Name {
+func Subscribed(a Account, patterns []string) []Name {
 	var out []Name
-	seen := map[string]bool{}
-	for i := range boxes {
-		b := &boxes[i]
-		if !b.Subscribed {
+	names := named(a)
+	below := map[string]bool{} // names above a subscribed one that no pattern matches
+	for _, l := range names {
+		if !l.Subscribed || matches(patterns, l.Name) {
 			continue
 		}
-		if matches(patterns, b.Name) {
-			out = append(out, Name{Name: b.Name, Box: b})
-			continue
-		}
-		if !endsInPercent(patterns) {
-			continue
-		}
-		for j := range b.Name {
-			above := b.Name[:j]
-			if b.Name[j] == '/' && !seen[above] && matches(patterns, above) && !slices.ContainsFunc(boxes, func(o mailbox.Box) bool { return o.Name == above && o.Subscribed }) {
-				seen[above] = true
-				out = append(out, Name{Name: above})
+		for j := range l.Name {
+			if l.Name[j] == '/' {
+				below[l.Name[:j]] = true
 			}
+		}
+	}
+	for _, l := range names {
+		switch {
+		case !matches(patterns, l.Name):
+		case l.Subscribed:
+			out = append(out, Name{Name: l.Name, Box: l.Box})
+		case below[l.Name] && endsInPercent(patterns):
+			out = append(out, Name{Name: l.Name})
 		}
 	}
 	return out

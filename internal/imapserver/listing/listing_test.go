@@ -26,11 +26,11 @@ func written(names []Name) string {
 	return strings.Join(out, " ")
 }
 
-func boxes() []mailbox.Box {
-	return []mailbox.Box{
+func boxes() Account {
+	return Account{Subscribed: []string{"gone/away", "old"}, Boxes: []mailbox.Box{
 		{Name: "INBOX", Subscribed: true}, {Name: "Sent", Use: mailbox.UseSent, Subscribed: true}, {Name: "a"}, {Name: "a/b", Subscribed: true},
 		{Name: "a/b/c"}, {Name: "x/y"}, // x was deleted
-	}
+	}}
 }
 
 func TestList(t *testing.T) {
@@ -44,9 +44,9 @@ func TestList(t *testing.T) {
 		{"*c", "", "a/b/c"},
 		{"a/%/c", "", "a/b/c"},
 		{"nothing", "", ""},
-		{"*", "SUBSCRIBED", "INBOX Sent a/b+"},
-		{"%", "SUBSCRIBED", "INBOX Sent"},
-		{"%", "SUBSCRIBED RECURSIVEMATCH", "INBOX Sent a+!"},
+		{"*", "SUBSCRIBED", "INBOX Sent a/b+ -gone/away -old"},
+		{"%", "SUBSCRIBED", "INBOX Sent -old"},
+		{"%", "SUBSCRIBED RECURSIVEMATCH", "INBOX Sent a+! -gone! -old"},
 		{"*", "SPECIAL-USE", "Sent"},
 		{"INBOX Sent", "", "INBOX Sent"},
 	} {
@@ -54,7 +54,7 @@ func TestList(t *testing.T) {
 			t.Errorf("LIST (%s) %s: %s, want %s", tt.by, tt.patterns, got, tt.want)
 		}
 	}
-	for patterns, want := range map[string]string{"*": "INBOX Sent a/b", "%": "INBOX Sent -a", "a/%": "a/b"} {
+	for patterns, want := range map[string]string{"*": "INBOX Sent a/b -gone/away -old", "%": "INBOX Sent -a -gone -old", "a/%": "a/b"} {
 		if got := written(Subscribed(boxes(), strings.Fields(patterns))); got != want {
 			t.Errorf("LSUB %s: %s, want %s", patterns, got, want)
 		}
