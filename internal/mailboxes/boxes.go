@@ -128,13 +128,13 @@ func (c *change) create(name, use string) (id int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	subscribed, err := c.wasSubscribed(name)
+	subscribed, err := c.tx.Exec(unsubscribe, c.account, name) // so many names
 	if err != nil {
 		return 0, err
 	}
 	id = store.NewID()
 	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, special, subscribed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use, subscribed || name == mailbox.Inbox || use != "")
+		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use, subscribed > 0 || name == mailbox.Inbox || use != "")
 	return id, err
 }
 

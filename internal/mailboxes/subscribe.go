@@ -13,6 +13,8 @@ import (
 // maxSubscribed bounds the names of an account that no mailbox has.
 const maxSubscribed = 1000
 
+const unsubscribe = `DELETE FROM mailbox_subscriptions WHERE account = ? AND name = ?`
+
 // Subscribe says whether clients are to show a mailbox. There need not be one of that name (RFC 9051 §6.3.7).
 func (s *Store) Subscribe(ctx context.Context, account, name string, is bool) error {
 	name, err := mailbox.CleanName(name)
@@ -24,7 +26,7 @@ func (s *Store) Subscribe(ctx context.Context, account, name string, is bool) er
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM mailbox_subscriptions WHERE account = ? AND name = ?`, account, name); err != nil {
+		if _, err := tx.Exec(unsubscribe, account, name); err != nil {
 			return err
 		}
 		id, err := c.find(name)
@@ -52,12 +54,6 @@ func (c *change) keepSubscribed(name string) error {
 	}
 	_, err := c.tx.Exec(`INSERT INTO mailbox_subscriptions (account, name) VALUES (?, ?) ON CONFLICT DO NOTHING`, c.account, name)
 	return err
-}
-
-// wasSubscribed reports that an account is subscribed to a name, which a mailbox gets now.
-func (c *change) wasSubscribed(name string) (bool, error) {
-	n, err := c.tx.Exec(`DELETE FROM mailbox_subscriptions WHERE account = ? AND name = ?`, c.account, name)
-	return n > 0, err
 }
 
 // Subscriptions are the names to which an account is subscribed and that no mailbox has, sorted.
