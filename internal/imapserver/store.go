@@ -27,6 +27,11 @@ func (s *session) store(ctx context.Context, c *imap.Command) answer {
 		}
 		s.useCondStore(ctx)
 	}
+	if a.Silent { // what others have changed, it is to hear all the same (RFC 9051 §6.4.6)
+		if s.report(ctx, false); s.over != "" {
+			return answer{}
+		}
+	}
 	uids, err := s.box.UIDs(ctx, a.Set, c.UID)
 	if errors.As(err, new(selection.NumberError)) {
 		return bad(err.Error())

@@ -72,8 +72,8 @@ func (s *Store) Box(ctx context.Context, account, name string) (b mailbox.Box, e
 			return err
 		})
 	}
-	if err = find(); errors.Is(err, sql.ErrNoRows) && name == mailbox.Inbox {
-		if err = s.complete(ctx, account); err == nil {
+	if err = find(); errors.Is(err, sql.ErrNoRows) { // an account that has had nothing to do with mail has none yet
+		if _, err = s.Boxes(ctx, account); err == nil {
 			err = find()
 		}
 	}
