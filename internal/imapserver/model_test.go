@@ -198,7 +198,7 @@ func (s *believer) fetched(l string) string {
 	}
 	u := s.known[n-1]
 	if strings.Contains(l, "FLAGS (") && u != 0 {
-		flags := strings.Fields(m[3])
+		flags := append([]string{}, strings.Fields(m[3])...)
 		slices.Sort(flags)
 		s.flags[u] = flags
 	}
@@ -254,12 +254,13 @@ func (s *believer) numbered(bySeq bool, want, verb, rest string) []string {
 	return s.do(want, "UID "+verb+" "+rest)
 }
 
-// learn asks for what is new to the session.
+// learn asks for what is new to the session, and for flags that it has not been told: of a new message that it has changed
+// itself, silently, it may have heard the UID alone.
 func (s *believer) learn() {
-	for slices.Contains(s.known, 0) {
-		i := slices.Index(s.known, 0)
+	untold := func(u uint32) bool { return u == 0 || s.flags[u] == nil }
+	for i := slices.IndexFunc(s.known, untold); i >= 0; i = slices.IndexFunc(s.known, untold) {
 		s.numbered(true, "OK NO", "FETCH", fmt.Sprintf("%d:%d (UID FLAGS)", i+1, len(s.known)))
-		if slices.Contains(s.known, 0) { // some have gone: then it hears of that
+		if slices.ContainsFunc(s.known, untold) { // some have gone: then it hears of that
 			s.do("OK", "NOOP")
 		}
 	}
@@ -288,7 +289,7 @@ func (s *believer) same() {
 
 // leave remembers the mailbox.
 func (s *believer) leave() {
-	if s.box != nil && s.qr && !slices.Contains(s.known, 0) {
+	if s.box != nil && s.qr && !slices.ContainsFunc(s.known, func(u uint32) bool { return u == 0 || s.flags[u] == nil }) {
 		s.cached[s.box.name] = &cache{slices.Clone(s.known), maps.Clone(s.flags), s.modseq}
 	} else if s.box != nil {
 		delete(s.cached, s.box.name)
