@@ -55,7 +55,7 @@ type believer struct {
 	tag   int
 	qr    bool                // has enabled QRESYNC
 	box   *listBox            // that is selected; nil: none
-	known []uint32            // by sequence number; 0: not known, and only at the end
+	known []uint32            // by sequence number; 0: not known
 	flags map[uint32][]string // sorted; nil: not told
 	// bySeq: the command at hand goes by sequence numbers, which must not change meanwhile.
 	bySeq  bool
@@ -167,8 +167,10 @@ func (s *believer) vanished(set string, earlier bool) string {
 				return fmt.Sprintf("UID %d is there", u)
 			}
 			i := slices.Index(s.known, u)
-			if i < 0 && !earlier { // it can only be one that is not known yet
-				if i = slices.Index(s.known, 0); i < 0 {
+			if i < 0 && !earlier { // it can only be one that is not known yet, behind those of lower UIDs
+				for i = len(s.known); i > 0 && (s.known[i-1] == 0 || s.known[i-1] > u); i-- {
+				}
+				if i >= len(s.known) || s.known[i] != 0 {
 					return fmt.Sprintf("UID %d was never there", u)
 				}
 			}
