@@ -93,7 +93,7 @@ long:copy_messages(ann['INBOX'])
 joe['INBOX']:contain_subject('alternative'):delete_messages()
 ann['INBOX']:is_larger(10000):add_flags({ '$$Label1', '\\Answered' })
 local mailboxes, folders = joe:list_all()
-assert(#mailboxes >= 7, 'mailboxes: ' .. #mailboxes)
+assert(#mailboxes >= 6, 'mailboxes: ' .. #mailboxes)
 `
 
 // TestImapfilter: searches, marks, moves within an account, and copies to another.
@@ -104,8 +104,8 @@ func TestImapfilter(t *testing.T) {
 	e := w.as("joe")
 	e.fill("INBOX", "far", n)
 	e.do("EXAMINE INBOX")
-	if got := strings.Count(strings.Join(e.do(`SEARCH SUBJECT "a \"quoted\" \\ subject"`), ""), ",") + 1; got != n/10 {
-		t.Errorf("%d subjects have quotes, want %d", got, n/10)
+	if got := strings.Join(e.do(`SEARCH RETURN (COUNT) SUBJECT "a \"quoted\" \\ subject"`), ""); !strings.Contains(got, fmt.Sprintf("COUNT %d", n/10)) {
+		t.Errorf("%s, want %d subjects with quotes", got, n/10)
 	}
 	e.do("UNSELECT")
 	w.write("config.lua", strings.NewReplacer("$MANY", fmt.Sprint(n), "$$Label1", "$"+"Label1").Replace(imapfilterConfig))

@@ -7,4 +7,5 @@
 //
 // A program that is not installed is skipped, and fails with WAXWING_INTEROP=required in the
 // environment. WAXWING_READERS_MESSAGES says how many messages there are, instead of 120.
+// With WAXWING_READERS_PEER=dovecot, the same programs do the same with Debian's Dovecot, and must come to the same.
 package readers

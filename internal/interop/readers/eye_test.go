@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"waxwing/imap"
 )
 
 // eye is a client of the test's own, to put mail there and to see what is there.
@@ -20,6 +22,8 @@ type eye struct {
 	nc  net.Conn
 	br  *bufio.Reader
 	tag int
+	// utf7: the server has names in modified UTF-7 alone.
+	utf7 bool
 }
 
 // as is a client that is logged in. Names of mailboxes are in UTF-8.
@@ -30,7 +34,7 @@ func (w *waxwing) as(name string) *eye {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { nc.Close() })
-	e := &eye{t: w.t, nc: nc, br: bufio.NewReader(nc)}
+	e := &eye{t: w.t, nc: nc, br: bufio.NewReader(nc), utf7: w.utf7}
 	e.response()
 	e.do("LOGIN " + name + " " + password)
 	e.do("ENABLE IMAP4rev2 UTF8=ACCEPT")
@@ -65,6 +69,13 @@ func (e *eye) response() string {
 // do sends a command, which must succeed, and returns the untagged responses.
 func (e *eye) do(command string) (untagged []string) {
 	e.t.Helper()
+	if e.utf7 {
+		line, rest, more := strings.Cut(command, "\r\n")
+		if line = quoted.ReplaceAllStringFunc(line, imap.EncodeUTF7); more {
+			line += "\r\n"
+		}
+		command = line + rest
+	}
 	e.tag++
 	tag := fmt.Sprintf("e%d ", e.tag)
 	e.nc.SetDeadline(time.Now().Add(time.Minute))
@@ -138,6 +149,9 @@ func differ(t *testing.T, one string, a mail, two string, b mail) {
 	}
 }
 
+// quoted are strings with names in them.
+var quoted = regexp.MustCompile(`"[^"]*[^"\x00-\x7f][^"]*"`)
+
 var (
 	listed  = regexp.MustCompile(`^\* LIST \(([^)]*)\) "/" (.*)\r\n$`)
 	fetched = regexp.MustCompile(`^\* \d+ FETCH \(UID (\d+) FLAGS \(([^)]*)\) BODY\[\] \{\d+\}$`)
@@ -151,7 +165,11 @@ func (e *eye) boxes() (names []string) {
 		if m == nil { // news of the selected mailbox
 			continue
 		}
-		if name := strings.Trim(m[2], `"`); !strings.Contains(m[1], `\Noselect`) {
+		name := strings.Trim(m[2], `"`)
+		if e.utf7 {
+			name, _ = imap.DecodeUTF7(name)
+		}
+		if !strings.Contains(m[1], `\Noselect`) {
 			names = append(names, name)
 		}
 	}
@@ -180,7 +198,7 @@ func (e *eye) in(m mail, box string) {
 		if f == nil || !ok {
 			e.t.Fatalf("FETCH: %.200q", r)
 		}
-		flags := strings.Fields(f[2])
+		flags := slices.DeleteFunc(strings.Fields(f[2]), func(f string) bool { return f == `\Recent` })
 		slices.Sort(flags)
 		m.add(box, strings.Join(flags, " "), text)
 	}

@@ -79,6 +79,8 @@ type waxwing struct {
 	port string // of imaps
 	edit string // the port of ManageSieve
 	log  *lines
+	// utf7: names are in modified UTF-7 alone. It is Dovecot.
+	utf7 bool
 }
 
 const serverConfig = `hostname = "mail.example.test"
@@ -103,6 +105,10 @@ func start(t *testing.T, programs ...string) *waxwing {
 	t.Helper()
 	need(t, programs...)
 	w := &waxwing{t: t, dir: t.TempDir(), log: &lines{}}
+	if os.Getenv(peerEnv) == "dovecot" {
+		w.dovecot()
+		return w
+	}
 	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(serverConfig))
 	if err != nil {
 		t.Fatal(err)
