@@ -71,7 +71,7 @@ func (s *Store) appending(ctx context.Context, messages []Appended, write func(t
 // any time, whatever happens (RFC 8508), and they need no room together. ErrNoSuchMessage where the other has gone
 // already, and the errors of Append.
 func (s *Store) Replace(ctx context.Context, m Appended, name string, old mailbox.Box, uids []mailbox.Range) (box mailbox.Box, uid uint32, err error) {
-	if name, err = boxName(name); err != nil {
+	if name, err = mailbox.CleanName(name); err != nil {
 		return box, 0, err
 	}
 	err = s.appending(ctx, []Appended{m}, func(tx *store.Tx, ready []stored) error {
