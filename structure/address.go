@@ -2,6 +2,9 @@ package structure
 
 import "strings"
 
+// Addresses reads the value of an address field as far as it can be read, up to a bound.
+func Addresses(value string) []Address { return appendAddresses(nil, value, maxAddresses) }
+
 // appendAddresses reads an address field as far as it can be read, up to limit addresses.
 // What is no address is skipped to the next comma, or taken for an address that lacks
 // something, so that a client shows at least what was written.

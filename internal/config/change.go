@@ -37,7 +37,7 @@ var restart = []string{
 	"limits.command_timeout", "limits.failed_logins", "limits.messages_per_day", "limits.recipients_per_day",
 	"sendmail.socket", "sendmail.max_connections", "sendmail.connections_per_user", "sendmail.user",
 	"companion.datagrams", "companion.policies", "companion.socket_group", "companion.report_relay",
-	"api.enabled", "api.private_webhooks", "log.format",
+	"jmap.enabled", "api.enabled", "api.private_webhooks", "log.format",
 }
 
 // Change is what differs between two configurations.

@@ -29,6 +29,7 @@ type Config struct {
 	Mail            Mail            `toml:"mail" doc:"What accounts keep in their mailboxes, and for how long."`
 	Limits          Limits          `toml:"limits" doc:"Bounds on what one client or one message may use."`
 	Sendmail        Sendmail        `toml:"sendmail" doc:"Mail from programs on this machine, handed in by \"waxwing sendmail\" without a password."`
+	JMAP            JMAP            `toml:"jmap" doc:"Mail by JMAP, on listeners of kind https; see docs/operating/jmap.md."`
 	API             API             `toml:"api" doc:"An HTTP API for programs, on listeners of kind https; see docs/operating/api.md."`
 	Companion       Companion       `toml:"companion" doc:"What Waxwing does for a Postfix beside it: it counts and reports its TLS sessions, and says which TLS policies apply. With this table no [[listen]] is needed."`
 	Log             Log             `toml:"log" doc:"What is logged, and how. Logs go to standard error."`
@@ -331,6 +332,11 @@ type SendmailUser struct {
 	User      string   `toml:"user" required:"true" example:"www-data" doc:"Name of the user on this machine, or the numeric user id."`
 	Account   string   `toml:"account" required:"true" example:"website" doc:"The account whose mail it is. It must exist; it needs no password that anybody knows."`
 	Addresses []string `toml:"addresses" example:"[\"www@example.org\"]" doc:"Addresses the user may send from, all of them addresses of the account. Empty: all that the account has."`
+}
+
+// JMAP is mail for the programs with which people read it (JMP-1).
+type JMAP struct {
+	Enabled bool `toml:"enabled" doc:"Serve it, at /.well-known/jmap and below /jmap/. The passwords are those of IMAP."`
 }
 
 // API is the HTTP API for programs (OPS-8).

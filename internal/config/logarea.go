@@ -16,6 +16,7 @@ const (
 	LogHTTP      LogArea = "http"
 	LogHTTPS     LogArea = "https"
 	LogIMAP      LogArea = "imap"
+	LogJMAP      LogArea = "jmap"
 	LogLogin     LogArea = "login"
 	LogMetrics   LogArea = "metrics"
 	LogMTASTS    LogArea = "mta-sts"
@@ -55,6 +56,7 @@ func LogAreas() []LogAreaDoc {
 		{LogHTTP, "requests of the ACME authority by plain HTTP"},
 		{LogHTTPS, "requests by HTTPS"},
 		{LogIMAP, "sessions of mail programs"},
+		{LogJMAP, "requests of mail programs by JMAP"},
 		{LogLogin, "passwords"},
 		{LogMetrics, "requests of metrics"},
 		{LogMTASTS, "MTA-STS policies, those of others and our own"},

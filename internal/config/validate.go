@@ -53,6 +53,7 @@ func Default() *Config {
 		Incoming: Incoming{Verify: true},
 		Mail:     Mail{OverQuotaGrace: 7 * 24 * time.Hour, Undelete: 14 * 24 * time.Hour, ExpungeTrash: 30 * 24 * time.Hour}, // MBX-3, MBX-4
 		Junk:     Junk{Filter: true, Points: 10, RejectPoints: 30, Rspamd: Rspamd{Timeout: 10 * time.Second, OnFailure: AcceptOnFailure, MaxSize: 10 << 20}},
+		JMAP:     JMAP{Enabled: true},
 		IMAP:     IMAPServer{ConnectionsPerAccount: 30, ConnectionsPerIP: 60, SearchTime: time.Minute},
 		Sendmail: Sendmail{MaxConnections: 100, ConnectionsPerUser: 25},
 		Log:      Log{Level: "info", Format: "text"}, ExposedSecrets: ExposedRefuse, Landlock: LandlockAuto,

@@ -10,7 +10,6 @@ import (
 
 	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
-	"waxwing/internal/mailboxes"
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/message"
@@ -52,7 +51,7 @@ func byMessageID(ctx context.Context, db *store.Store, arg string) ([]int64, err
 	if err != nil {
 		return nil, err
 	}
-	copied, err := mailboxes.ByMessageID(ctx, db, name, maxTraced+1)
+	copied, err := CopiesByMessageID(ctx, db, name, maxTraced+1)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +94,7 @@ type became = func(ctx context.Context, day time.Time, domain string) (string, e
 func TravelOf(ctx context.Context, db *store.Store, id int64, report became) (t Travel, err error) {
 	shown, err := spool.Show(ctx, db, id)
 	if errors.Is(err, spool.ErrNoSuchMessage) { // the id of a copy, as "mail list" shows it
-		if of, cerr := mailboxes.MessageOf(ctx, db, id); cerr == nil {
+		if of, cerr := MessageOfCopy(ctx, db, id); cerr == nil {
 			id = of
 			shown, err = spool.Show(ctx, db, id)
 		}
@@ -109,7 +108,7 @@ func TravelOf(ctx context.Context, db *store.Store, id int64, report became) (t 
 	if err != nil {
 		return t, err
 	}
-	copies, err := mailboxes.Places(ctx, db, id)
+	copies, err := Places(ctx, db, id)
 	if err != nil {
 		return t, err
 	}
@@ -117,13 +116,13 @@ func TravelOf(ctx context.Context, db *store.Store, id int64, report became) (t 
 	if err != nil {
 		return t, err
 	}
-	return newTravel(&shown, slices.Concat([]mailboxes.Place{}, copies), reports), nil
+	return newTravel(&shown, slices.Concat([]Place{}, copies), reports), nil
 }
 
 // copiesOnly is what is left of a message's life once its history is over and copies lie in
 // mailboxes.
 func copiesOnly(ctx context.Context, db *store.Store, id int64) (t Travel, ok bool, err error) {
-	copies, err := mailboxes.Places(ctx, db, id)
+	copies, err := Places(ctx, db, id)
 	if err != nil || len(copies) == 0 {
 		return t, false, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/foreign"
-	"waxwing/internal/mailboxes"
 	"waxwing/internal/spool"
 	"waxwing/internal/text"
 )
@@ -15,17 +14,17 @@ import (
 // Travel is one message's whole life (OPS-5): who handed it in, every attempt with its
 // decision and what was seen of TLS, where its copies lie, and what was reported.
 type Travel struct {
-	ID       delivery.ID       `json:"id"`
-	Accepted time.Time         `json:"accepted"`
-	Sender   string            `json:"sender"`
-	Peer     string            `json:"peer,omitempty"`    // who handed it in
-	Account  string            `json:"account,omitempty"` // whose it is
-	Size     int64             `json:"size"`
-	Need     string            `json:"need"`
-	Purpose  string            `json:"purpose"`
-	Message                    // recipients and attempts
-	Copies   []mailboxes.Place `json:"copies"`
-	Reports  []Reported        `json:"reports"`
+	ID       delivery.ID `json:"id"`
+	Accepted time.Time   `json:"accepted"`
+	Sender   string      `json:"sender"`
+	Peer     string      `json:"peer,omitempty"`    // who handed it in
+	Account  string      `json:"account,omitempty"` // whose it is
+	Size     int64       `json:"size"`
+	Need     string      `json:"need"`
+	Purpose  string      `json:"purpose"`
+	Message              // recipients and attempts
+	Copies   []Place     `json:"copies"`
+	Reports  []Reported  `json:"reports"`
 	// HistoryOver: nothing but the copies is known any more.
 	HistoryOver bool   `json:"history_over,omitempty"`
 	MessageID   string `json:"message_id,omitempty"` // of its header, without brackets
@@ -39,7 +38,7 @@ type Reported struct {
 }
 
 // newTravel makes it of what the rooms know.
-func newTravel(s *spool.Shown, copies []mailboxes.Place, reports []Reported) Travel {
+func newTravel(s *spool.Shown, copies []Place, reports []Reported) Travel {
 	e := &s.Envelope
 	return Travel{ID: delivery.ID(e.ID), Accepted: e.Accepted, Sender: e.Sender, Peer: e.Peer, Account: e.Account, Size: e.Size, Need: e.Need.String(), Purpose: e.Purpose.String(), MessageID: e.MessageID,
 		Message: MessageOf(s), Copies: copies, Reports: reports}

@@ -133,8 +133,8 @@ func (c *change) create(name, use string) (id int64, err error) {
 		return 0, err
 	}
 	id = store.NewID()
-	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, special, subscribed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), use, subscribed > 0 || name == mailbox.Inbox || use != "")
+	_, err = c.tx.Exec(`INSERT INTO mailboxes (id, account, name, created, uidvalidity, modseq, made, special, subscribed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, c.account, name, store.Time(c.now()), validity, int64(c.modseq), int64(c.modseq), use, subscribed > 0 || name == mailbox.Inbox || use != "")
 	return id, err
 }
 
@@ -243,7 +243,7 @@ func (s *Store) Subscribe(ctx context.Context, account, name string, is bool) er
 		id, err := c.find(name)
 		switch {
 		case err == nil:
-			_, err = tx.Exec(`UPDATE mailboxes SET subscribed = ? WHERE id = ?`, is, id)
+			_, err = tx.Exec(`UPDATE mailboxes SET subscribed = ?, modseq = ? WHERE id = ?`, is, int64(c.modseq), id)
 			return err
 		case errors.Is(err, sql.ErrNoRows) && is:
 			return c.keepSubscribed(name)

@@ -18,12 +18,13 @@ const (
 
 // changed notes where in a mailbox this change has put something, or changed flags.
 func (c *change) changed(box int64, low, high uint32) error {
-	_, err := c.tx.Exec(`INSERT INTO mailbox_changes (mailbox, modseq, low, high) VALUES (?, ?, ?, ?)`, box, int64(c.modseq), int64(low), int64(high))
+	_, err := c.tx.Exec(`INSERT INTO mailbox_changes (mailbox, modseq, low, high) VALUES (?, ?, ?, ?)
+		ON CONFLICT (mailbox, modseq, low) DO UPDATE SET high = CASE WHEN excluded.high > mailbox_changes.high THEN excluded.high ELSE mailbox_changes.high END`, box, int64(c.modseq), int64(low), int64(high))
 	return err
 }
 
-// changedSince are ranges, ascending, in which everything lies that has come or changed after modseq.
-func changedSince(tx *store.Tx, box int64, modseq uint64) ([]mailbox.Range, error) {
+// ChangedSince are ranges of UIDs, ascending, in which everything lies that has come or changed after modseq.
+func ChangedSince(tx *store.Tx, box int64, modseq uint64) ([]mailbox.Range, error) {
 	var untold int64
 	if err := tx.Row(`SELECT untold FROM mailboxes WHERE id = ?`, box).Scan(&untold); err != nil {
 		return nil, err

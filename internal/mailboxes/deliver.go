@@ -223,9 +223,9 @@ func (c *change) thread(own int64, references []string) (int64, error) {
 
 // insert writes the row of a mail.
 func (c *change) insert(m *mailbox.Mail, of int64, header []byte, replaced int64) error {
-	_, err := c.tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, replaced, message_id, facts, evidence, structure)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, c.account, m.Thread, m.Sender, m.Recipient, m.Size, store.Time(m.Received), of,
-		store.Blob(header), replaced, m.MessageID, store.Blob(m.Facts), m.Evidence, store.Blob(m.Structure))
+	_, err := c.tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, replaced, message_id, facts, evidence, structure, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, c.account, m.Thread, m.Sender, m.Recipient, m.Size, store.Time(m.Received), of,
+		store.Blob(header), replaced, m.MessageID, store.Blob(m.Facts), m.Evidence, store.Blob(m.Structure), int64(c.modseq))
 	if err != nil {
 		return err
 	}

@@ -179,6 +179,11 @@ func (c *change) setFlags(box int64, g mailbox.Range, f *flagged) (by counters, 
 	} else {
 		some, args = some+which, append(args, signed(f.Since), keep, add)
 	}
+	if (f.Keep|f.Add)&mailbox.Deleted == 0 && e.Deleted > 0 { // what had \Deleted was not there for JMAP, and comes back
+		if _, err = c.tx.Exec(`UPDATE mails SET created = ? WHERE id IN (SELECT mail FROM mailbox_entries`+some+` AND flags & 8 <> 0)`, append([]any{int64(c.modseq)}, args...)...); err != nil {
+			return by, err
+		}
+	}
 	_, err = c.tx.Exec(`UPDATE mailbox_entries SET flags = (flags & ?) | ?, modseq = ?`+some, append([]any{keep, add, int64(c.modseq)}, args...)...)
 	if err == nil {
 		err = c.changed(box, e.Low, e.High)

@@ -220,6 +220,9 @@ func (s *Store) Undelete(ctx context.Context, mail int64) (where string, err err
 		if _, err := tx.Exec(`UPDATE mailbox_gone SET mail = 0 WHERE mail = ?`, mail); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(`UPDATE mails SET created = ? WHERE id = ?`, int64(c.modseq), mail); err != nil {
+			return err
+		}
 		if err := c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: mail, Saved: s.now()}); err != nil {
 			return err
 		}

@@ -2,18 +2,13 @@ package mailboxes
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"waxwing/internal/delivery"
-	"waxwing/internal/foreign"
-	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/text"
-	"waxwing/internal/verify"
 )
 
 // Row is one message as listings show it.
@@ -111,63 +106,4 @@ func FolderListing() text.List[Folder] {
 	return text.List[Folder]{Columns: text.Columns("MAILBOX|USE|MESSAGES|UNSEEN|OCTETS", "USE", "OCTETS"), Cells: func(b *Folder) []any {
 		return []any{b.Name, b.Use, b.Messages, b.Unseen, b.Octets}
 	}}
-}
-
-// RemovedRow is a message that can be brought back, as listings show it.
-type RemovedRow struct {
-	Row
-	Removed time.Time `json:"removed"`
-}
-
-// RemovedRows lists what an account can have back, as Removed does.
-func (s *Store) RemovedRows(ctx context.Context, account string, limit int) (rows []RemovedRow, err error) {
-	all, err := s.Removed(ctx, account, limit)
-	for _, m := range all {
-		rows = append(rows, RemovedRow{RowOf(m.Message), m.Removed})
-	}
-	return rows, err
-}
-
-// RemovedListing is how they are listed for people.
-func RemovedListing() text.List[RemovedRow] {
-	return text.List[RemovedRow]{Columns: text.Columns("ID|REMOVED|MAILBOX|RECEIVED|FROM|OCTETS", "OCTETS", "RECEIVED"), Cells: func(m *RemovedRow) []any {
-		return []any{m.ID, m.Removed, m.Mailbox, m.Received, m.Sender, m.Size}
-	}}
-}
-
-// Explanation is one message with what was found out about who sent it.
-type Explanation struct {
-	Row
-	Facts *verify.Facts `json:"facts"` // null: nobody looked, as for mail that was submitted here
-	// Junk is why it was put into this mailbox; null: nobody looked.
-	Junk *junk.Decision `json:"junk"`
-}
-
-// Explain reads the facts that are kept with a message.
-func Explain(m mailbox.Message) (Explanation, error) {
-	e := Explanation{Row: RowOf(m)}
-	for _, kept := range []struct {
-		json []byte
-		into any
-	}{{m.Facts, &e.Facts}, {[]byte(m.Evidence), &e.Junk}} {
-		if len(kept.json) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(kept.json, kept.into); err != nil {
-			return e, fmt.Errorf("message %s: the facts that are kept with it: %w", e.ID, err)
-		}
-	}
-	return e, nil
-}
-
-// String is the explanation for people, line by line.
-func (e Explanation) String() string {
-	head := fmt.Sprintf("message %s from <%s> to %s, in %s of %s\n", e.ID, foreign.Shown(e.Sender), foreign.Shown(e.Recipient), e.Mailbox, e.Account)
-	if e.Facts == nil {
-		return head + "nobody looked who sent it: it was submitted or made here, or the configuration does not want it\n"
-	}
-	if e.Junk == nil {
-		return head + e.Facts.Why()
-	}
-	return head + e.Junk.Why() + e.Facts.Why()
 }

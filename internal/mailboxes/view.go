@@ -122,7 +122,7 @@ func entries(tx *store.Tx, box int64, g mailbox.Range, modseq uint64, fn func(ma
 
 // since reads what has changed after modseq.
 func since(tx *store.Tx, box int64, modseq uint64) (d delta, err error) {
-	ranges, err := changedSince(tx, box, modseq)
+	ranges, err := ChangedSince(tx, box, modseq)
 	for _, g := range ranges {
 		if err != nil {
 			return d, err

@@ -25,6 +25,7 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/handshakes"
 	"waxwing/internal/holds"
+	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
 	"waxwing/internal/milters"
@@ -87,6 +88,7 @@ type Rooms struct {
 	Junk         *evidence.Room
 	Rejects      *rejects.Store
 	Search       *search.Store
+	Uploads      *uploads.Store
 	Handshakes   *handshakes.Watch
 	home         *home
 }
@@ -180,7 +182,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Annotations: b.annotations(db), Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
-		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Search: b.search(db, boxes), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
+		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Search: b.search(db, boxes), Uploads: b.uploads(db), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }
 

@@ -23,7 +23,8 @@ import (
 
 // https serves strangers over HTTPS: TLS reports that are posted (RPT-15), and
 // the MTA-STS policies of hosted domains (STS-11); mail programs: their settings
-// (CLI-1); and other programs: the API (OPS-8).
+// (CLI-1); and other programs: the API (OPS-8),
+// and mail by JMAP (JMP-1).
 // What else is public has its place in the same mux.
 func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
 	conf, err := f.tls(c)
@@ -41,6 +42,7 @@ func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
 	mux.Handle("GET "+policies.Path, gate.Counted(count, "mta-sts", &policies.Handler{Source: f.rooms.STSPublish, Log: f.area(config.LogMTASTS)}))
 	f.autoconfig(mux)
 	f.api(mux)
+	f.jmap(mux)
 	conf.NextProtos = []string{"h2", "http/1.1", certs.ALPN}
 	srv := gate.Bounded(f.area(config.LogHTTPS), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTPS, others(mux, gate.Counted(count, "other", mux))), TLSConfig: conf})
 	gated := f.gated(l, c, guard.HTTPS)

@@ -11,6 +11,7 @@ import (
 	"waxwing/cmd/waxwing/command"
 	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
+	"waxwing/internal/listing"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/upkeep"
 )
@@ -89,7 +90,7 @@ func (p *program) whyMail(ctx context.Context, o *upkeep.Opened, id delivery.ID)
 	if err != nil {
 		return unknownMail(err)
 	}
-	shown, err := mailboxes.Explain(m)
+	shown, err := listing.Explain(m)
 	switch {
 	case err != nil:
 		return err

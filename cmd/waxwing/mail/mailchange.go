@@ -13,6 +13,7 @@ import (
 	"waxwing/cmd/waxwing/command"
 	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
+	"waxwing/internal/listing"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/upkeep"
@@ -230,12 +231,12 @@ func (p *program) removedVerb() cli.Verb {
 	var limit int
 	return cli.Verb{Use: "removed ACCOUNT", Short: "what was removed and can be brought back, the latest first", JSON: true,
 		Flags: func(fs *pflag.FlagSet) { fs.IntVar(&limit, "limit", 100, "list at most `N` messages, 1000") },
-		Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, args []string) ([]mailboxes.RemovedRow, error) {
+		Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, args []string) ([]listing.RemovedRow, error) {
 			if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
 				return nil, err
 			}
-			return o.Mailboxes.RemovedRows(ctx, args[0], max(1, min(limit, 1000)))
-		}, mailboxes.RemovedListing())}
+			return listing.RemovedRows(ctx, o.Mailboxes, args[0], max(1, min(limit, 1000)))
+		}, listing.RemovedListing())}
 }
 
 // undeletion is one call of "mail undelete".

@@ -34,6 +34,17 @@ func Read(r io.Reader, dir string, binary sync.Locker) (*Message, error) {
 	return h, err
 }
 
+// Raw takes octets in as they are.
+func Raw(r io.Reader, dir string) (*Message, error) {
+	h := &Message{}
+	as := &crlf{to: h, dir: dir, raw: true}
+	_, err := io.Copy(as, r)
+	if err == nil {
+		err = as.failed
+	}
+	return h, err
+}
+
 // Message is a message that has come in: in memory, or in a file without a name.
 type Message struct {
 	data []byte

@@ -81,7 +81,7 @@ func (h *Handler) showMessage(w http.ResponseWriter, c caller) error {
 		return err
 	}
 	// Where others have their copies is not the sender's to know.
-	t.Copies = slices.DeleteFunc(t.Copies, func(p mailboxes.Place) bool { return p.Account != c.Account })
+	t.Copies = slices.DeleteFunc(t.Copies, func(p listing.Place) bool { return p.Account != c.Account })
 	return answer(w, http.StatusOK, t)
 }
 
@@ -146,11 +146,11 @@ func (h *Handler) open(c caller) (delivery.Content, mailbox.Message, error) {
 	}
 	content, m, err := h.Mailboxes.Open(ctx, int64(id))
 	if errors.Is(err, mailboxes.ErrNoSuchMessage) {
-		places, perr := mailboxes.Places(ctx, h.Store, int64(id))
+		places, perr := listing.Places(ctx, h.Store, int64(id))
 		if perr != nil {
 			return nil, m, perr
 		}
-		if i := slices.IndexFunc(places, func(p mailboxes.Place) bool { return p.Account == c.Account }); i >= 0 {
+		if i := slices.IndexFunc(places, func(p listing.Place) bool { return p.Account == c.Account }); i >= 0 {
 			content, m, err = h.Mailboxes.Open(ctx, int64(places[i].ID))
 		}
 	}

@@ -1,4 +1,4 @@
-package mailboxes
+package listing
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waxwing/internal/delivery"
+	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
 )
 
@@ -31,11 +32,11 @@ func Places(ctx context.Context, db *store.Store, message int64) ([]Place, error
 	return all, nil
 }
 
-// MessageOf is the message that a copy in a mailbox is of; ErrNoSuchMessage.
-func MessageOf(ctx context.Context, db *store.Store, id int64) (message int64, err error) {
+// MessageOfCopy is the message that a copy in a mailbox is of; mailboxes.ErrNoSuchMessage.
+func MessageOfCopy(ctx context.Context, db *store.Store, id int64) (message int64, err error) {
 	all, err := store.List(ctx, db, store.Value[int64], `SELECT body FROM mails WHERE id = ?`, id)
 	if err == nil && len(all) == 0 {
-		err = ErrNoSuchMessage
+		err = mailboxes.ErrNoSuchMessage
 	}
 	if err != nil {
 		return 0, err
@@ -43,10 +44,10 @@ func MessageOf(ctx context.Context, db *store.Store, id int64) (message int64, e
 	return all[0], nil
 }
 
-// ByMessageID are the messages of which copies with this Message-ID, as message.CleanMessageID
+// CopiesByMessageID are the messages of which copies with this Message-ID, as message.CleanMessageID
 // has it, lie in mailboxes: the newest, limit at most.
-func ByMessageID(ctx context.Context, db *store.Store, messageID string, limit int) ([]int64, error) {
-	ids, err := store.List(ctx, db, store.Value[int64], byMessageID, messageID, int64(limit))
+func CopiesByMessageID(ctx context.Context, db *store.Store, messageID string, limit int) ([]int64, error) {
+	ids, err := store.List(ctx, db, store.Value[int64], withMessageID, messageID, int64(limit))
 	if err != nil {
 		return nil, fmt.Errorf("look for the Message-ID %q in the mailboxes: %w", messageID, err)
 	}
@@ -54,4 +55,4 @@ func ByMessageID(ctx context.Context, db *store.Store, messageID string, limit i
 }
 
 // The second condition is that of the index.
-const byMessageID = `SELECT DISTINCT body FROM mails WHERE message_id = ? AND message_id <> '' ORDER BY body DESC LIMIT ?`
+const withMessageID = `SELECT DISTINCT body FROM mails WHERE message_id = ? AND message_id <> '' ORDER BY body DESC LIMIT ?`

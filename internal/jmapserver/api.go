@@ -1,0 +1,220 @@
+package jmapserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+
+	"waxwing/internal/jmapserver/call"
+	"waxwing/jmap"
+)
+
+// status is an answer without a document of its own.
+type status struct {
+	code int
+	text string
+}
+
+func (s *status) Error() string { return s.text }
+
+// refuse answers that a request was not carried out. A fault of ours is in the log.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var p *jmap.Problem
+	var short *status
+	switch {
+	case errors.As(err, &p):
+	case errors.As(err, &short):
+		p = &jmap.Problem{Type: "about:blank", Status: short.code, Detail: short.text}
+	default:
+		p = &jmap.Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "the server could not do this; its log says why"}
+		if r.Context().Err() == nil {
+			s.Log.Error("JMAP request failed", "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
+		}
+	}
+	s.Log.Log(r.Context(), slog.LevelDebug, "JMAP request refused", "path", r.URL.Path, "remote", r.RemoteAddr, "status", p.Status, "text", p.Detail)
+	b, err := json.Marshal(p)
+	if err != nil {
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(b) // a client that has gone
+}
+
+// body reads a request within its share of the memory, which leave gives back.
+func (s *Server) body(w http.ResponseWriter, c client) (b []byte, leave func(), err error) {
+	most := s.Limits.SizeRequest
+	hold := c.r.ContentLength
+	switch {
+	case hold > most:
+		return nil, nil, jmap.LimitProblem("maxSizeRequest", fmt.Sprintf("the request has %d octets, %d are taken", hold, most))
+	case hold < 0:
+		hold = most
+	}
+	const forms = 4 // as it came, taken apart, and answered
+	if !s.memory.TryAcquire(forms * hold) {
+		return nil, nil, &status{http.StatusServiceUnavailable, "too much is being asked for at this moment"}
+	}
+	leave = func() { s.memory.Release(forms * hold) }
+	b, err = io.ReadAll(http.MaxBytesReader(w, c.r.Body, most))
+	if err != nil {
+		leave()
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return nil, nil, jmap.LimitProblem("maxSizeRequest", fmt.Sprintf("%d octets are taken", most))
+		}
+		return nil, nil, &status{http.StatusBadRequest, "the request broke off"}
+	}
+	return b, leave, nil
+}
+
+// api carries out a request (RFC 8620 §3.1).
+func (s *Server) api(w http.ResponseWriter, c client) error {
+	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return &jmap.Problem{Type: jmap.ProblemNotJSON, Status: http.StatusBadRequest, Detail: "send application/json"}
+	}
+	done, ok := s.crowd.enter("request", c.account, s.Limits.ConcurrentRequests)
+	if !ok {
+		return jmap.LimitProblem("maxConcurrentRequests", "the account has too many requests at the same time")
+	}
+	defer done()
+	b, leave, err := s.body(w, c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	req, problem := jmap.ParseRequest(b, s.Limits.CallsInRequest)
+	if problem != nil {
+		return problem
+	}
+	resp, problem := s.carryOut(c, req)
+	if problem != nil {
+		return problem
+	}
+	return answer(w, http.StatusOK, resp)
+}
+
+// maxResults bounds what all responses of a request may have, beyond which its further calls fail.
+const maxResponse = 64 << 20
+
+// carryOut answers a request.
+func (s *Server) carryOut(c client, req *jmap.Request) (*jmap.Response, *jmap.Problem) {
+	using := map[string]bool{}
+	known := map[string]bool{}
+	for _, k := range s.capabilities() {
+		known[k.URI] = true
+	}
+	for _, u := range req.Using {
+		if !known[u] {
+			return nil, &jmap.Problem{Type: jmap.ProblemUnknownCapability, Status: http.StatusBadRequest, Detail: fmt.Sprintf("there is no capability %.200q", u)}
+		}
+		using[u] = true
+	}
+	run := &run{Server: s, client: c, using: using, created: map[jmap.ID]jmap.ID{}}
+	for id, to := range req.CreatedIDs {
+		run.created[id] = to
+	}
+	for _, one := range req.Calls {
+		run.do(one)
+	}
+	out := &jmap.Response{Results: run.results, SessionState: stateOf(s.document(c))}
+	if req.CreatedIDs != nil {
+		out.CreatedIDs = run.created
+	}
+	if out.Results == nil {
+		out.Results = []jmap.Result{}
+	}
+	return out, nil
+}
+
+// run is a request that is being carried out.
+type run struct {
+	*Server
+	client
+	using   map[string]bool
+	created map[jmap.ID]jmap.ID
+	results []jmap.Result
+	size    int // octets of the results
+}
+
+// do carries one call out, and those that follow from it.
+func (x *run) do(one jmap.Call) {
+	c := x.call(x.r.Context(), x.account)
+	c.Created = x.created
+	v, fault := x.answer(c, one)
+	x.add(one, v, fault)
+	for _, also := range c.Also {
+		args := call.Args{"accountId": quoted(string(c.ID))}
+		for name, v := range also.Args {
+			b, err := json.Marshal(v)
+			if err != nil {
+				b = []byte("null")
+			}
+			args[name] = b
+		}
+		v, fault := x.answer(c, jmap.Call{Name: also.Name, Args: args, ID: one.ID})
+		x.add(jmap.Call{Name: also.Name, ID: one.ID}, v, fault)
+	}
+}
+
+func quoted(s string) json.RawMessage {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return json.RawMessage(`""`)
+	}
+	return b
+}
+
+// add writes a response.
+func (x *run) add(one jmap.Call, v any, fault *jmap.Error) {
+	name := one.Name
+	if fault != nil {
+		name, v = "error", fault
+	}
+	b, err := json.Marshal(v)
+	if err == nil && x.size+len(b) > maxResponse {
+		name, v = "error", jmap.Errorf(jmap.RequestTooLarge, "the responses have more than %d octets: ask for less at once", maxResponse)
+		b, err = json.Marshal(v)
+	}
+	if err != nil {
+		name, b = "error", json.RawMessage(`{"type":"serverFail"}`)
+		x.Log.Error("JMAP response could not be written", "account", x.account, "error", err)
+	}
+	x.size += len(b)
+	x.results = append(x.results, jmap.Result{Name: name, Args: b, ID: one.ID})
+}
+
+// answer carries out one method call.
+func (x *run) answer(c *call.Call, one jmap.Call) (any, *jmap.Error) {
+	m, ok := x.methods[one.Name]
+	if !ok || !x.using[m.needs] {
+		return nil, jmap.Errorf(jmap.UnknownMethod, "there is no method %.100q in the capabilities that the request uses", one.Name)
+	}
+	args, fault := jmap.Resolve(one.Args, x.results)
+	if fault != nil {
+		return nil, fault
+	}
+	if one.Name != "Core/echo" {
+		var id jmap.ID
+		raw, has := args["accountId"]
+		if !has || json.Unmarshal(raw, &id) != nil {
+			return nil, jmap.Errorf(jmap.InvalidArguments, "accountId is missing")
+		}
+		if id != c.ID {
+			return nil, jmap.Errorf(jmap.AccountNotFound, "there is no account %.100q", string(id))
+		}
+	}
+	if x.r.Context().Err() != nil {
+		return nil, jmap.Errorf(jmap.ServerUnavailable, "the client has gone")
+	}
+	return m.Method(c, call.Args(args))
+}
+
+// echo is Core/echo (RFC 8620 §4).
+func echo(_ *call.Call, args call.Args) (any, *jmap.Error) {
+	return map[string]json.RawMessage(args), nil
+}

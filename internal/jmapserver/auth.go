@@ -1,0 +1,124 @@
+package jmapserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"waxwing/internal/account"
+	"waxwing/internal/login"
+	"waxwing/sasl"
+	"waxwing/smtp"
+)
+
+// Refused is why a request is nobody's.
+type Refused struct {
+	Status int // 401, or 429 for a client that has to wait
+	Text   string
+}
+
+func (r *Refused) Error() string { return r.Text }
+
+// Passwords checks who makes a request by what stands in its Authorization field: Basic, or Bearer with the same octets.
+// Guesses are slowed down, and logins noted, as everywhere (JMP-1).
+func Passwords(c *login.Checker) func(r *http.Request) (string, error) {
+	return func(r *http.Request) (string, error) {
+		user, password, ok := credentials(r.Header.Get("Authorization"))
+		if !ok {
+			return "", &Refused{http.StatusUnauthorized, "log in with the address and a password of the account"}
+		}
+		remote, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || r.TLS == nil {
+			return "", &Refused{http.StatusUnauthorized, "passwords are taken over TLS only"}
+		}
+		return check(r.Context(), c, &connection{r, netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}, "\x00"+user+"\x00"+password)
+	}
+}
+
+// credentials reads an Authorization field.
+func credentials(field string) (user, password string, ok bool) {
+	scheme, text, _ := strings.Cut(field, " ")
+	if !strings.EqualFold(scheme, "Basic") && !strings.EqualFold(scheme, "Bearer") {
+		return "", "", false
+	}
+	text = strings.TrimRight(strings.TrimSpace(text), "=")
+	b, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		b, err = base64.RawURLEncoding.DecodeString(text)
+	}
+	if err != nil || strings.ContainsRune(string(b), 0) {
+		return "", "", false
+	}
+	user, password, ok = strings.Cut(string(b), ":")
+	return user, password, ok && user != ""
+}
+
+// check runs an exchange of PLAIN.
+func check(ctx context.Context, c *login.Checker, conn *connection, response string) (string, error) {
+	ex, reply := c.Start(ctx, sasl.Plain, conn)
+	if reply != nil {
+		return "", wait(reply)
+	}
+	_, _, err := ex.Next([]byte(response))
+	if reply := c.Done(ctx, conn, ex, err); reply != nil {
+		return "", wait(reply)
+	}
+	switch {
+	case errors.As(err, &reply):
+		return "", wait(reply)
+	case errors.Is(err, sasl.ErrFailed):
+		return "", &Refused{http.StatusUnauthorized, "the password is wrong, or the account may not log in"}
+	case err != nil:
+		return "", err
+	}
+	return ex.Identity(), nil
+}
+
+func wait(r *smtp.Reply) *Refused {
+	return &Refused{http.StatusTooManyRequests, strings.Join(r.Lines, " ")}
+}
+
+// connection is a request as the room of logins sees it.
+type connection struct {
+	r      *http.Request
+	remote netip.AddrPort
+}
+
+func (c *connection) Remote() netip.AddrPort               { return c.remote }
+func (c *connection) Local() netip.AddrPort                { return netip.AddrPort{} }
+func (c *connection) TLS() *tls.ConnectionState            { return c.r.TLS }
+func (c *connection) ServerCertificate() *x509.Certificate { return nil }
+func (c *connection) HELO() string                         { return clientName(c.r.UserAgent()) }
+func (c *connection) ESMTP() bool                          { return false }
+func (c *connection) Identity() string                     { return "" }
+func (c *connection) Protocol() account.Protocol           { return account.JMAP }
+
+// clientName is what a program calls itself, in so many characters.
+func clientName(agent string) string {
+	const most = 80
+	if len(agent) > most {
+		agent = strings.ToValidUTF8(agent[:most], "")
+	}
+	return agent
+}
+
+// unauthorized answers a request that is nobody's.
+func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, err error) {
+	var refused *Refused
+	if !errors.As(err, &refused) {
+		s.refuse(w, r, err)
+		return
+	}
+	if refused.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", `Basic realm="mail", charset="UTF-8"`)
+		w.Header().Add("WWW-Authenticate", `Bearer realm="mail"`)
+	} else {
+		w.Header().Set("Retry-After", "60")
+	}
+	http.Error(w, refused.Text, refused.Status)
+}
