@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 
 	"waxwing/internal/jmapserver/call"
 	"waxwing/jmap"
@@ -144,7 +145,8 @@ type run struct {
 // do carries one call out, and those that follow from it.
 func (x *run) do(one jmap.Call) {
 	c := x.call(x.r.Context(), x.account)
-	c.Created = x.created
+	c.Created, c.TLS = x.created, x.r.TLS
+	c.Remote, _ = netip.ParseAddrPort(x.r.RemoteAddr) // zero of what is no IP address
 	v, fault := x.answer(c, one)
 	x.add(one, v, fault)
 	for _, also := range c.Also {

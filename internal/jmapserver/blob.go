@@ -1,24 +1,19 @@
 package jmapserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
-	"waxwing/internal/delivery"
 	"waxwing/internal/imapserver/incoming"
+	"waxwing/internal/jmapserver/mails"
 	"waxwing/jmap"
 )
-
-// uploadKind begins the ids of uploads.
-const uploadKind = "U"
 
 // transferTime is how long a client may take for some more of a blob.
 const transferTime = time.Minute
@@ -52,11 +47,11 @@ func (s *Server) upload(w http.ResponseWriter, c client) error {
 		}
 		return &status{http.StatusBadRequest, "the upload broke off"}
 	}
-	id, err := s.Uploads.Put(c.r.Context(), c.account, media, m.Content())
+	id, err := s.Mails.Uploads.Put(c.r.Context(), c.account, media, m.Content())
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusCreated, map[string]any{"accountId": AccountID(c.account), "blobId": jmap.ID(uploadKind + delivery.ID(id).String()), "type": media, "size": m.Size()})
+	return answer(w, http.StatusCreated, map[string]any{"accountId": AccountID(c.account), "blobId": mails.UploadID(id), "type": media, "size": m.Size()})
 }
 
 func tooLarge(most int64) error {
@@ -80,29 +75,12 @@ func isMedia(s string) bool {
 	return err == nil && strings.Contains(media, "/") && len(s) < 256 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// Blob opens what an id names: an upload, a mail, or a part of one; nil: there is nothing.
-func (s *Server) Blob(ctx context.Context, account string, id jmap.ID) (io.ReadCloser, string, error) {
-	if rest, ok := strings.CutPrefix(string(id), uploadKind); ok {
-		n, err := strconv.ParseInt(rest, 36, 64)
-		if err != nil || n <= 0 {
-			return nil, "", nil
-		}
-		u, err := s.Uploads.Open(ctx, account, n)
-		if err != nil || u == nil {
-			return nil, "", err
-		}
-		r, err := u.Content.Open()
-		return r, u.Type, err
-	}
-	return s.Mails.Blob(ctx, account, id)
-}
-
 // download gives a blob out (RFC 8620 §6.2).
 func (s *Server) download(w http.ResponseWriter, c client) error {
 	if c.r.PathValue("account") != string(AccountID(c.account)) {
 		return &status{http.StatusNotFound, "there is no such account"}
 	}
-	body, _, err := s.Blob(c.r.Context(), c.account, jmap.ID(c.r.PathValue("blob")))
+	body, _, err := s.Mails.Blob(c.r.Context(), c.account, jmap.ID(c.r.PathValue("blob")))
 	if err != nil {
 		return err
 	}

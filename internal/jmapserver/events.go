@@ -19,7 +19,7 @@ const (
 	// pushesPerAccount is how many connections of an account may wait for news.
 	pushesPerAccount = 100
 	// Pings: what a client may ask for, in seconds (RFC 8620 §7.3).
-	leastPing = 5
+	leastPing = 1
 	mostPing  = 900
 )
 

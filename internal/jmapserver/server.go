@@ -18,7 +18,6 @@ import (
 
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/mails"
-	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/mailboxes"
 )
 
@@ -33,7 +32,6 @@ type Server struct {
 	Hostname string
 	Mails    *mails.Room
 	Boxes    *mailboxes.Store
-	Uploads  *uploads.Store
 	// Authenticate says whose mail a request is about. The error is a *Refused, or another one where it could not be said.
 	Authenticate func(r *http.Request) (account string, err error)
 	// Rooms answer the methods of further capabilities.
@@ -71,7 +69,7 @@ const requestMemory = 256 << 20
 
 func (s *Server) prepare() {
 	s.memory = semaphore.NewWeighted(requestMemory)
-	s.methods = map[string]served{"Core/echo": {echo, Core}}
+	s.methods = map[string]served{}
 	for _, c := range s.capabilities() {
 		for name, m := range c.Methods {
 			s.methods[name] = served{m, c.URI}

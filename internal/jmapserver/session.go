@@ -38,7 +38,7 @@ func (s *Server) capabilities() []Capability {
 	l := s.Limits
 	core := Capability{URI: Core, Session: map[string]any{"maxSizeUpload": l.SizeUpload, "maxConcurrentUpload": l.ConcurrentUpload, "maxSizeRequest": l.SizeRequest,
 		"maxConcurrentRequests": l.ConcurrentRequests, "maxCallsInRequest": l.CallsInRequest, "maxObjectsInGet": l.ObjectsInGet, "maxObjectsInSet": l.ObjectsInSet,
-		"collationAlgorithms": finding.Collations()}}
+		"collationAlgorithms": finding.Collations()}, Methods: map[string]call.Method{"Core/echo": echo, "Blob/copy": s.Mails.BlobCopy}}
 	mail := Capability{URI: Mail, Session: map[string]any{}, Methods: s.Mails.Methods(), States: s.Mails.States,
 		Account: map[string]any{"maxMailboxesPerEmail": nil, "maxMailboxDepth": maxDepth, "maxSizeMailboxName": maxName, "maxSizeAttachmentsPerEmail": l.SizeUpload,
 			"emailQuerySortOptions": finding.SortOptions(), "mayCreateTopLevelMailbox": true}}

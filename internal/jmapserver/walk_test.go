@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver"
@@ -50,10 +51,13 @@ func newWorld(t *testing.T, db *store.Store) *world {
 		}
 	}
 	boxes := &mailboxes.Store{DB: db, Now: func() time.Time { return noon }}
+	if _, err := boxes.Boxes(t.Context(), "you"); err != nil {
+		t.Fatal(err)
+	}
 	now := func() time.Time { return noon }
 	s := &jmapserver.Server{
-		Hostname: "mail.example.test", Boxes: boxes, Uploads: &uploads.Store{DB: db, Now: now}, TempDir: t.TempDir(), Now: now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Mails: &mails.Room{Boxes: boxes, Catalog: &catalog.Store{DB: db, Boxes: boxes}, Search: &search.Store{DB: db, Mails: boxes}},
+		Hostname: "mail.example.test", Boxes: boxes, TempDir: t.TempDir(), Now: now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Mails: &mails.Room{Boxes: boxes, Catalog: &catalog.Store{DB: db, Boxes: boxes}, Search: &search.Store{DB: db, Mails: boxes}, Uploads: &uploads.Store{DB: db, Now: now}, Hostname: dns.MustParse("mail.example.test"), TempDir: t.TempDir(), Now: now},
 		Authenticate: func(r *http.Request) (string, error) {
 			_, account, ok := r.BasicAuth()
 			if !ok || account != "you" && account != "eve" {
@@ -303,12 +307,12 @@ func TestUpload(t *testing.T) {
 			if _, got := w.request("GET", "/jmap/download/"+string(jmapserver.AccountID("you"))+"/"+up.BlobID+"/x", "", nil); !bytes.Equal(got, data) {
 				t.Errorf("%d octets came back as %d", size, len(got))
 			}
-			if r, _, err := w.s.Blob(t.Context(), "eve", jmap.ID(up.BlobID)); r != nil || err != nil {
+			if r, _, err := w.s.Mails.Blob(t.Context(), "eve", jmap.ID(up.BlobID)); r != nil || err != nil {
 				t.Errorf("another account has the blob, or %v", err)
 			}
 		}
-		w.s.Uploads.Now = func() time.Time { return noon.Add(25 * time.Hour) }
-		if err := w.s.Uploads.Tidy(t.Context()); err != nil {
+		w.s.Mails.Uploads.Now = func() time.Time { return noon.Add(25 * time.Hour) }
+		if err := w.s.Mails.Uploads.Tidy(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		n, err := store.Read(t.Context(), db, func(tx *store.Tx) (n int64, err error) {

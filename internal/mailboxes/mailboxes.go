@@ -132,8 +132,7 @@ func (s *Store) change(tx *store.Tx, account string, delta usage) (*change, erro
 	if err != nil {
 		return nil, err
 	}
-	tx.After(func() { s.feed.wake(account) })
-	return c, tx.Tell(channel, account)
+	return c, s.Rouse(tx, account)
 }
 
 // turn takes it; sql.ErrNoRows where the account has no row. To SQLite, RETURNING costs more than a question before, between

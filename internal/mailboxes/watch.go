@@ -1,6 +1,10 @@
 package mailboxes
 
-import "context"
+import (
+	"context"
+
+	"waxwing/internal/store"
+)
 
 // Watch returns a channel on which something is to be had whenever mail of the account may have
 // changed: at once after a change of this process, within a second after one of another
@@ -23,6 +27,12 @@ func (s *Store) Watch(account string) (wake <-chan struct{}, stop func()) {
 			delete(s.feed.who, account)
 		}
 	}
+}
+
+// Rouse wakes those who watch an account once the transaction is durable.
+func (s *Store) Rouse(tx *store.Tx, account string) error {
+	tx.After(func() { s.feed.wake(account) })
+	return tx.Tell(channel, account)
 }
 
 // wake tells all who watch an account; "" is every account.

@@ -1,13 +1,17 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
 	"waxwing/internal/config"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/catalog"
 	"waxwing/internal/jmapserver/mails"
+	"waxwing/internal/jmapserver/sending"
 	"waxwing/internal/jmapserver/uploads"
+	"waxwing/internal/receive"
 	"waxwing/internal/store"
 	"waxwing/internal/web/gate"
 )
@@ -24,13 +28,33 @@ func (f *front) jmap(mux *http.ServeMux) {
 	if !f.cfg.JMAP.Enabled {
 		return
 	}
-	r := f.rooms
+	r, lim := f.rooms, f.cfg.Limits
+	out := &sending.Room{DB: r.Store, Boxes: r.Mailboxes, Accounts: r.Accounts, Queue: r.Queue, MaxHold: maxHold, MaxSize: int64(lim.MaxMessageSize), Recipients: lim.MaxRecipients, Now: f.Now, Hand: f.handJMAP()}
 	h := &jmapserver.Server{
-		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, Uploads: r.Uploads, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
-		Mails:        &mails.Room{Boxes: r.Mailboxes, Catalog: &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}, Search: r.Search},
-		Authenticate: jmapserver.Passwords(f.logins), Limits: jmapserver.DefaultLimits(int64(f.cfg.Limits.MaxMessageSize)),
+		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
+		Mails: &mails.Room{Boxes: r.Mailboxes, Catalog: &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}, Search: r.Search, Uploads: r.Uploads,
+			Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
+		Rooms:        []jmapserver.Capability{{URI: sending.Capability, Session: map[string]any{}, Account: out.Account(), Methods: out.Methods(), States: out.States}},
+		Authenticate: jmapserver.Passwords(f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
 	served := gate.Counted(r.Metrics.Requested, "jmap", h)
 	mux.Handle(jmapserver.WellKnown, served)
 	mux.Handle(jmapserver.Path, served)
+}
+
+// handJMAP takes mail of JMAP clients in as that of submission.
+func (f *front) handJMAP() func(ctx context.Context, m sending.Outgoing) error {
+	door := f.submitted()
+	return func(ctx context.Context, m sending.Outgoing) error {
+		err := door.Hand(ctx, receive.Handed{Caller: receive.Caller{Account: m.Account, Name: "jmap", Remote: m.Remote, TLS: m.TLS}, Mail: m.Mail, Rcpts: m.Rcpts, Data: m.Data, Queue: m.Queue})
+		var refused receive.RefusedRecipients
+		if !errors.As(err, &refused) {
+			return err
+		}
+		out := &sending.Refused{Why: refused[0].Reply.Text()}
+		for _, r := range refused {
+			out.Addresses = append(out.Addresses, r.Address)
+		}
+		return out
+	}
 }

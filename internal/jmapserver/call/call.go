@@ -5,9 +5,11 @@ package call
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -28,7 +30,9 @@ type Call struct {
 	// Name is the account's, ID what clients call it.
 	Name    string
 	ID      jmap.ID
-	Created map[jmap.ID]jmap.ID // by creation id, of the whole request
+	Created map[jmap.ID]jmap.ID  // by creation id, of the whole request
+	Remote  netip.AddrPort       // where the client is
+	TLS     *tls.ConnectionState // of its connection
 	Limits  Limits
 	Log     *slog.Logger
 	// Also are calls whose results follow this one's (RFC 8620 §3.4: implicit calls).
@@ -56,6 +60,16 @@ func (a Args) Decode(into any) *jmap.Error {
 		err = d.Decode(into)
 	}
 	if err != nil {
+		return jmap.Errorf(jmap.InvalidArguments, "%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// Only reads one of them into a struct. The error is InvalidArguments.
+func (a Args) Only(name string, into any) *jmap.Error {
+	d := json.NewDecoder(bytes.NewReader(a[name]))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
 		return jmap.Errorf(jmap.InvalidArguments, "%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil

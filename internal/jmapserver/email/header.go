@@ -3,6 +3,7 @@ package email
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -206,4 +207,15 @@ func (m *Message) Values(name string) (out []string, err error) {
 		}
 	}
 	return out, err
+}
+
+// ReceivedAt is the date at the end of a Received field (RFC 5322 §3.6.7).
+func ReceivedAt(value string) (time.Time, bool) {
+	i := strings.LastIndexByte(value, ';')
+	if i < 0 {
+		return time.Time{}, false
+	}
+	e := structure.Envelope{Date: strings.TrimSpace(value[i+1:]), Present: structure.HasDate}
+	t, ok := e.Sent()
+	return t, ok && t.Year() > 1970 && t.Year() < 2262
 }

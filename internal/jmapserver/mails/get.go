@@ -3,7 +3,6 @@ package mails
 import (
 	"context"
 	"io"
-	"strings"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver/call"
@@ -216,39 +215,4 @@ func (l *lazy) found() (c delivery.Content, err error) {
 		l.have, err = l.get()
 	}
 	return l.have, err
-}
-
-// Blob opens a mail, or a part of one, of an account: with its media type; nil: there is none.
-func (r *Room) Blob(ctx context.Context, account string, id jmap.ID) (io.ReadCloser, string, error) {
-	mail, number, ok := ParseBlobID(id)
-	if !ok {
-		return nil, "", nil
-	}
-	var found *known
-	err := r.Catalog.Look(ctx, account, func(tx *store.Tx, v *catalog.View) error {
-		found = nil
-		e := v.Mail(mail)
-		if e == nil {
-			return nil
-		}
-		kept, err := catalog.Structures(tx, []*finding.Email{e})
-		found = &known{Email: *e, structure: kept[mail]}
-		return err
-	})
-	if err != nil || found == nil {
-		return nil, "", err
-	}
-	m, err := r.message(ctx, mail, found.structure)
-	if err != nil {
-		return nil, "", err
-	}
-	if number == "" {
-		body, err := m.Content.Open()
-		return body, "message/rfc822", err
-	}
-	body, p, err := m.Open(number)
-	if err != nil || body == nil {
-		return nil, "", err
-	}
-	return body, strings.ToLower(p.Type + "/" + p.Subtype), nil
 }

@@ -5,10 +5,13 @@ package mails
 import (
 	"strconv"
 	"strings"
+	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/catalog"
+	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/search"
 	"waxwing/jmap"
@@ -19,6 +22,11 @@ type Room struct {
 	Boxes   *mailboxes.Store
 	Catalog *catalog.Store
 	Search  *search.Store
+	Uploads *uploads.Store
+	// Hostname stands in the Message-ID of mails that are composed here.
+	Hostname dns.Name
+	TempDir  string           // for mails that are long
+	Now      func() time.Time // nil: time.Now
 
 	results results
 }
@@ -26,15 +34,11 @@ type Room struct {
 // Methods are those that it answers.
 func (r *Room) Methods() map[string]call.Method {
 	return map[string]call.Method{
-		"Mailbox/get":        r.mailboxGet,
-		"Mailbox/changes":    r.mailboxChanges,
-		"Thread/get":         r.threadGet,
-		"Thread/changes":     r.threadChanges,
-		"Email/get":          r.emailGet,
-		"Email/changes":      r.emailChanges,
-		"Email/query":        r.emailQuery,
-		"Email/set":          r.emailSet,
-		"Email/queryChanges": r.emailQueryChanges,
+		"Mailbox/get": r.mailboxGet, "Mailbox/changes": r.mailboxChanges, "Mailbox/query": r.mailboxQuery, "Mailbox/queryChanges": r.mailboxQueryChanges, "Mailbox/set": r.mailboxSet,
+		"Thread/get": r.threadGet, "Thread/changes": r.threadChanges,
+		"Email/get": r.emailGet, "Email/changes": r.emailChanges, "Email/query": r.emailQuery, "Email/queryChanges": r.emailQueryChanges, "Email/set": r.emailSet,
+		"Email/copy": r.emailCopy, "Email/import": r.emailImport, "Email/parse": r.emailParse,
+		"SearchSnippet/get": r.snippets,
 	}
 }
 
@@ -62,15 +66,8 @@ func number(kind byte, id jmap.ID) (int64, bool) {
 // BlobID is that of a mail, or of its part of that number.
 func BlobID(mail int64, part string) jmap.ID {
 	id := ID(blobKind, mail)
-	if part != "" {
-		id += jmap.ID("-" + strings.ReplaceAll(part, ".", "_"))
+	if part == "" {
+		return id
 	}
-	return id
-}
-
-// ParseBlobID reads it.
-func ParseBlobID(id jmap.ID) (mail int64, part string, ok bool) {
-	whole, part, _ := strings.Cut(string(id), "-")
-	mail, ok = number(blobKind, jmap.ID(whole))
-	return mail, strings.ReplaceAll(part, "_", "."), ok
+	return blobOf(id)(part)
 }

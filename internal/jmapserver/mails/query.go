@@ -41,12 +41,17 @@ func ask(c *call.Call, filter, sort json.RawMessage, collapse bool) (q question,
 		return q, jmap.Errorf(jmap.InvalidArguments, "%v", err)
 	}
 	q.collapse = collapse
-	key, err := json.Marshal([]any{c.Name, filter, sort, collapse})
-	if err != nil {
-		return q, jmap.Errorf(jmap.InvalidArguments, "%v", err)
-	}
-	q.key = sha256.Sum256(key)
+	q.key = keyOf("Email", c.Name, filter, sort, collapse)
 	return q, nil
+}
+
+// keyOf is that of a question, by which its results are remembered.
+func keyOf(parts ...any) [32]byte {
+	key, err := json.Marshal(parts)
+	if err != nil {
+		return [32]byte{} // what has been read as JSON can be written as such
+	}
+	return sha256.Sum256(key)
 }
 
 // emailQuery is Email/query (RFC 8621 §4.4).

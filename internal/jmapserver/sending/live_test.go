@@ -1,0 +1,182 @@
+package sending_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/dns"
+	"waxwing/internal/certs"
+	"waxwing/internal/config"
+	"waxwing/internal/datadir"
+	"waxwing/internal/jmapserver"
+	"waxwing/internal/server"
+)
+
+// world is a running server with the accounts you and eve, and a client of you.
+type world struct {
+	t        *testing.T
+	s        *server.Server
+	client   *http.Client
+	url      string
+	user, pw string
+}
+
+func start(t *testing.T) *world {
+	t.Helper()
+	text := "hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"https\"\n" +
+		"[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n"
+	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files certs.LocalFiles
+	files.Cert, files.Key, files.CA = cfg.TLSFiles()
+	if err := certs.MakeLocal(files, time.Now(), "mail.example.test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := datadir.InitStore(t.Context(), cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	s, err := server.New(ctx, server.Options{Config: cfg})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	for _, err := range []error{s.Accounts.AddDomain(ctx, dns.MustParse("example.test")), s.Accounts.AddAccount(ctx, "you", "a-good-password"), s.Accounts.AddAccount(ctx, "eve", "another-password"),
+		s.Accounts.AddAddress(ctx, "you@example.test", "you"), s.Accounts.AddAddress(ctx, "eve@example.test", "eve")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &world{t: t, s: s, url: "https://" + s.Addr(config.HTTPS).String(), user: "you@example.test", pw: "a-good-password",
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}}
+}
+
+type object = map[string]any
+
+// post makes a request of calls, in which ACCOUNT stands for the account's id.
+func (w *world) post(calls string) (int, []byte) {
+	w.t.Helper()
+	text := strings.ReplaceAll(`{"using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "urn:ietf:params:jmap:submission"], "methodCalls": [`+calls+`]}`, "ACCOUNT", string(jmapserver.AccountID("you")))
+	req, err := http.NewRequestWithContext(w.t.Context(), "POST", w.url+"/jmap/api", strings.NewReader(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.SetBasicAuth(w.user, w.pw)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp.StatusCode, b
+}
+
+// calls are the arguments of the responses.
+func (w *world) calls(text string) (out []object) {
+	w.t.Helper()
+	status, b := w.post(text)
+	var got struct {
+		R [][3]any `json:"methodResponses"`
+	}
+	if err := json.Unmarshal(b, &got); err != nil || status != http.StatusOK {
+		w.t.Fatalf("%s: %d %s", text, status, b)
+	}
+	for _, r := range got.R {
+		out = append(out, r[1].(object))
+	}
+	return out
+}
+
+// JMP-1: a mail is composed and sent in one request, arrives in the other account, and its draft becomes a sent mail; one that is
+// held is taken back; as others one cannot write. All through the server as it is, with its passwords.
+func TestSubmission(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	if status, _ := (&world{t: t, client: w.client, url: w.url, user: "you@example.test", pw: "wrong"}).post(``); status != http.StatusUnauthorized {
+		t.Errorf("a wrong password: %d", status)
+	}
+	boxes := map[string]string{}
+	r := w.calls(`["Mailbox/get", {"accountId": "ACCOUNT"}, "0"], ["Identity/get", {"accountId": "ACCOUNT"}, "1"]`)
+	for _, b := range r[0]["list"].([]any) {
+		if role, ok := b.(object)["role"].(string); ok {
+			boxes[role] = b.(object)["id"].(string)
+		}
+	}
+	identity := r[1]["list"].([]any)[0].(object)
+	if identity["email"] != "you@example.test" || identity["mayDelete"] != false {
+		t.Errorf("identity %v", identity)
+	}
+	send := func(from, parameters string) []object {
+		return w.calls(fmt.Sprintf(`["Email/set", {"accountId": "ACCOUNT", "create": {"m": {"mailboxIds": {"%s": true}, "keywords": {"$draft": true}, "from": [{"email": "%s"}], "to": [{"email": "eve@example.test"}],
+			"bcc": [{"email": "you@example.test"}], "subject": "hello", "bodyValues": {"t": {"value": "ho"}}, "textBody": [{"partId": "t", "type": "text/plain"}]}}}, "0"],
+			["EmailSubmission/set", {"accountId": "ACCOUNT", "create": {"s": {"identityId": "%s", "emailId": "#m"%s}}, "onSuccessUpdateEmail": {"#s": {"keywords/$draft": null, "mailboxIds/%s": null, "mailboxIds/%s": true}}}, "1"]`,
+			boxes["drafts"], from, identity["id"], parameters, boxes["drafts"], boxes["sent"]))
+	}
+	r = send("you@example.test", "")
+	if len(r) != 3 {
+		t.Fatalf("%v", r)
+	}
+	made := r[1]["created"].(object)["s"].(object)
+	if made["undoStatus"] != "final" || len(r[2]["updated"].(object)) != 1 {
+		t.Errorf("%v", r)
+	}
+	for _, account := range []string{"eve", "you"} {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			all, err := w.s.Mailboxes.List(t.Context(), account, "INBOX", 10)
+			if err == nil && len(all) == 1 {
+				break
+			}
+			if err != nil || time.Now().After(end) {
+				t.Fatalf("%s has %d mails, %v", account, len(all), err)
+			}
+		}
+	}
+	if sent, err := w.s.Mailboxes.List(t.Context(), "you", "Sent", 10); err != nil || len(sent) != 1 || sent[0].Entry.Flags != 0 {
+		t.Errorf("sent: %v, %v", sent, err)
+	}
+	got := w.calls(`["EmailSubmission/get", {"accountId": "ACCOUNT"}, "0"], ["EmailSubmission/changes", {"accountId": "ACCOUNT", "sinceState": "0"}, "1"], ["EmailSubmission/query", {"accountId": "ACCOUNT", "filter": {"undoStatus": "final"}}, "2"]`)
+	status := got[0]["list"].([]any)[0].(object)["deliveryStatus"].(object)["eve@example.test"].(object)
+	if status["delivered"] != "yes" || len(got[1]["created"].([]any)) != 1 || len(got[2]["ids"].([]any)) != 1 {
+		t.Errorf("%v", got)
+	}
+
+	r = send("you@example.test", `, "envelope": {"mailFrom": {"email": "you@example.test", "parameters": {"HOLDFOR": "3600"}}, "rcptTo": [{"email": "eve@example.test"}]}`)
+	made = r[1]["created"].(object)["s"].(object)
+	if made["undoStatus"] != "pending" {
+		t.Fatalf("held: %v", made)
+	}
+	r = w.calls(`["EmailSubmission/set", {"accountId": "ACCOUNT", "update": {"` + made["id"].(string) + `": {"undoStatus": "canceled"}}}, "0"], ["EmailSubmission/get", {"accountId": "ACCOUNT", "ids": ["` + made["id"].(string) + `"]}, "1"]`)
+	if r[0]["updated"] == nil || r[1]["list"].([]any)[0].(object)["undoStatus"] != "canceled" {
+		t.Errorf("taken back: %v", r)
+	}
+	r = send("eve@example.test", "")
+	if e, _ := r[1]["notCreated"].(object)["s"].(object); e["type"] != "forbiddenFrom" && e["type"] != "forbiddenMailFrom" {
+		t.Errorf("as eve: %v", r[1])
+	}
+	r = w.calls(`["Identity/set", {"accountId": "ACCOUNT", "create": {"a": {"email": "eve@example.test"}, "b": {"email": "you@example.test", "name": "You"}}, "update": {"` + identity["id"].(string) + `": {"textSignature": "-- \nyou"}}, "destroy": ["` + identity["id"].(string) + `"]}, "0"]`)
+	if len(r[0]["created"].(object)) != 1 || len(r[0]["notCreated"].(object)) != 1 || len(r[0]["updated"].(object)) != 1 || len(r[0]["notDestroyed"].(object)) != 1 {
+		t.Errorf("identities: %v", r[0])
+	}
+}
