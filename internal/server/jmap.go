@@ -6,10 +6,13 @@ import (
 	"net/http"
 
 	"waxwing/internal/config"
+	"waxwing/internal/delivery"
+	"waxwing/internal/explain"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/catalog"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/sending"
+	"waxwing/internal/jmapserver/travel"
 	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/receive"
 	"waxwing/internal/store"
@@ -34,7 +37,7 @@ func (f *front) jmap(mux *http.ServeMux) {
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
 		Mails: &mails.Room{Boxes: r.Mailboxes, Catalog: &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}, Search: r.Search, Uploads: r.Uploads,
 			Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
-		Rooms:        []jmapserver.Capability{{URI: sending.Capability, Session: map[string]any{}, Account: out.Account(), Methods: out.Methods(), States: out.States}},
+		Rooms:        append([]jmapserver.Capability{{URI: sending.Capability, Session: map[string]any{}, Account: out.Account(), Methods: out.Methods(), States: out.States}}, f.travel(out)...),
 		Authenticate: jmapserver.Passwords(f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
 	served := gate.Counted(r.Metrics.Requested, "jmap", h)
@@ -57,4 +60,19 @@ func (f *front) handJMAP() func(ctx context.Context, m sending.Outgoing) error {
 		}
 		return out
 	}
+}
+
+// travel is how mail travelled, and will travel (JMP-2), and what accounts may keep (JMP-3).
+func (f *front) travel(out *sending.Room) []jmapserver.Capability {
+	r := f.rooms
+	t := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Mail: mails.EmailNumber, Became: r.TLSReport.Became, Seen: r.Posture,
+		Explain: func(ctx context.Context, account string, d delivery.RecipientDomain) (*explain.Explanation, error) {
+			if hosted, err := r.Accounts.IsHosted(ctx, d.Name); err != nil || hosted {
+				return nil, err
+			}
+			e := r.explainer(r.Store).Domain(ctx, explain.Request{Domain: d, Account: account})
+			return &e, nil
+		}}
+	return []jmapserver.Capability{{URI: travel.Capability, Session: map[string]any{}, Account: travel.Account(), Methods: t.Methods()},
+		{URI: travel.QuotaCapability, Session: map[string]any{}, Account: map[string]any{}, Methods: t.QuotaMethods()}}
 }

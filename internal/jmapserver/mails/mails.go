@@ -71,3 +71,6 @@ func BlobID(mail int64, part string) jmap.ID {
 	}
 	return blobOf(id)(part)
 }
+
+// EmailNumber is that of a mail by its id; false: it is no such id.
+func EmailNumber(id jmap.ID) (int64, bool) { return number(emailKind, id) }

@@ -74,7 +74,7 @@ type object = map[string]any
 // post makes a request of calls, in which ACCOUNT stands for the account's id.
 func (w *world) post(calls string) (int, []byte) {
 	w.t.Helper()
-	text := strings.ReplaceAll(`{"using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "urn:ietf:params:jmap:submission"], "methodCalls": [`+calls+`]}`, "ACCOUNT", string(jmapserver.AccountID("you")))
+	text := strings.ReplaceAll(`{"using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "urn:ietf:params:jmap:submission", "urn:waxwing:params:jmap:travel", "urn:ietf:params:jmap:quota"], "methodCalls": [`+calls+`]}`, "ACCOUNT", string(jmapserver.AccountID("you")))
 	req, err := http.NewRequestWithContext(w.t.Context(), "POST", w.url+"/jmap/api", strings.NewReader(text))
 	if err != nil {
 		w.t.Fatal(err)
@@ -178,5 +178,49 @@ func TestSubmission(t *testing.T) {
 	r = w.calls(`["Identity/set", {"accountId": "ACCOUNT", "create": {"a": {"email": "eve@example.test"}, "b": {"email": "you@example.test", "name": "You"}}, "update": {"` + identity["id"].(string) + `": {"textSignature": "-- \nyou"}}, "destroy": ["` + identity["id"].(string) + `"]}, "0"]`)
 	if len(r[0]["created"].(object)) != 1 || len(r[0]["notCreated"].(object)) != 1 || len(r[0]["updated"].(object)) != 1 || len(r[0]["notDestroyed"].(object)) != 1 {
 		t.Errorf("identities: %v", r[0])
+	}
+}
+
+// JMP-2, JMP-3: how a mail travelled is told its sender with each recipient, its receiver hears what was found out, and strangers
+// nothing; what is known of an address is told before it is written to; quotas are those of the mailboxes.
+func TestTravel(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.s.Mailboxes.Quota.Messages = 100
+	r := w.calls(`["Mailbox/get", {"accountId": "ACCOUNT"}, "0"], ["Identity/get", {"accountId": "ACCOUNT"}, "1"]`)
+	box, identity := r[0]["list"].([]any)[0].(object)["id"].(string), r[1]["list"].([]any)[0].(object)["id"].(string)
+	r = w.calls(`["Email/set", {"accountId": "ACCOUNT", "create": {"m": {"mailboxIds": {"` + box + `": true}, "from": [{"email": "you@example.test"}], "to": [{"email": "eve@example.test"}]}}}, "0"],
+		["EmailSubmission/set", {"accountId": "ACCOUNT", "create": {"s": {"identityId": "` + identity + `", "emailId": "#m"}}}, "1"],
+		["Posture/get", {"accountId": "ACCOUNT", "addresses": ["eve@example.test", "x@elsewhere.test", "no address"], "explain": true}, "2"], ["Quota/get", {"accountId": "ACCOUNT"}, "3"], ["Quota/query", {"accountId": "ACCOUNT"}, "4"]`)
+	mail, sent := r[0]["created"].(object)["m"].(object)["id"].(string), r[1]["created"].(object)["s"].(object)["id"].(string)
+	postures := r[2]["list"].([]any)
+	if len(postures) != 2 || postures[0].(object)["hosted"] != true || len(r[2]["invalid"].([]any)) != 1 {
+		t.Errorf("posture: %v", r[2])
+	}
+	if q := r[3]["list"].([]any); len(q) != 1 || q[0].(object)["resourceType"] != "count" || q[0].(object)["hardLimit"] != 100.0 || len(r[4]["ids"].([]any)) != 1 {
+		t.Errorf("quota: %v", r[3:])
+	}
+	got := w.calls(`["Travel/get", {"accountId": "ACCOUNT", "ids": ["` + mail + `", "` + sent + `", "Enone", "Snone"]}, "0"]`)[0]
+	list := got["list"].([]any)
+	if len(list) != 2 || len(got["notFound"].([]any)) != 2 {
+		t.Fatalf("%v", got)
+	}
+	for _, one := range list {
+		travel, ok := one.(object)["sent"].(object)
+		if !ok || travel["sender"] != "you@example.test" || len(travel["recipients"].([]any)) != 1 {
+			t.Errorf("travel: %v", one)
+		}
+		for _, c := range travel["copies"].([]any) {
+			if c.(object)["account"] != "you" {
+				t.Errorf("the sender hears where others have their copies: %v", c)
+			}
+		}
+	}
+	eve := &world{t: t, client: w.client, url: w.url, user: "eve@example.test", pw: "another-password"}
+	if _, b := eve.post(strings.ReplaceAll(`["Travel/get", {"accountId": "EVE", "ids": ["`+mail+`", "`+sent+`"]}, "0"], ["Email/get", {"accountId": "EVE", "ids": ["`+mail+`"]}, "1"]`, "EVE", string(jmapserver.AccountID("eve")))); strings.Contains(string(b), "you@example.test") || strings.Count(string(b), `"list":[]`) != 2 {
+		t.Errorf("eve hears %s", b)
+	}
+	if status, b := eve.post(`["Email/get", {"accountId": "ACCOUNT", "ids": []}, "0"]`); !strings.Contains(string(b), "accountNotFound") {
+		t.Errorf("eve in your account: %d %s", status, b)
 	}
 }

@@ -1,6 +1,7 @@
 package sending
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -359,4 +360,36 @@ func (r *Room) mailOf(c *call.Call, id jmap.ID) (content delivery.Content, mail,
 		return nil, 0, 0, fmt.Errorf("%w: %w", errNoMail, err)
 	}
 	return content, m.ID, m.Thread, nil
+}
+
+// SentAs is the message in the queue that a submission was, or a mail of the account as it was sent last; 0: it is not known. A mail that
+// another program has put into a mailbox is known by its Message-ID.
+func (r *Room) SentAs(ctx context.Context, account string, id jmap.ID) (int64, error) {
+	column, n := "id", int64(0)
+	var ok bool
+	if n, ok = mails.EmailNumber(id); ok {
+		column = "mail"
+	} else if rest, is := strings.CutPrefix(string(id), string(kind)); is {
+		var err error
+		if n, err = strconv.ParseInt(rest, 36, 64); err != nil {
+			return 0, nil
+		}
+	}
+	all, err := store.List(ctx, r.DB, store.Value[int64], `SELECT message FROM jmap_submissions WHERE account = ? AND `+column+` = ? ORDER BY id DESC LIMIT 1`, account, n)
+	if err != nil || len(all) > 0 || !ok {
+		return first(all), err
+	}
+	places, err := r.Boxes.Find(ctx, n)
+	if err != nil || len(places) == 0 || places[0].Account != account || places[0].MessageID == "" {
+		return 0, err
+	}
+	all, err = spool.ByMessageID(ctx, r.DB, places[0].MessageID, 1)
+	return first(all), err
+}
+
+func first(all []int64) int64 {
+	if len(all) == 0 {
+		return 0
+	}
+	return all[0]
 }
