@@ -2,7 +2,6 @@ package mailboxes
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -74,36 +73,5 @@ func LyingListing() text.List[Lying] {
 func FoundListing() text.List[Row] {
 	return text.List[Row]{Columns: text.Columns("ID|MAILBOX|RECEIVED|FROM|OCTETS", "OCTETS", "RECEIVED"), Cells: func(m *Row) []any {
 		return []any{m.ID, m.Mailbox, m.Received, m.Sender, m.Size}
-	}}
-}
-
-// Folder is a mailbox with its counters, as listings show it.
-type Folder struct {
-	ID          delivery.ID `json:"id"`
-	Account     string      `json:"account"`
-	Name        string      `json:"name"`
-	Use         string      `json:"use"` // special use (RFC 6154); "": none
-	Subscribed  bool        `json:"subscribed"`
-	Messages    int64       `json:"messages"`
-	Unseen      int64       `json:"unseen"`
-	Octets      int64       `json:"octets"`
-	UIDValidity uint32      `json:"uidvalidity"`
-	UIDNext     uint32      `json:"uidnext"`
-	ModSeq      string      `json:"modseq"`
-}
-
-// Folders lists the mailboxes of an account, as Boxes does.
-func (s *Store) Folders(ctx context.Context, account string) (rows []Folder, err error) {
-	all, err := s.Boxes(ctx, account)
-	for _, b := range all {
-		rows = append(rows, Folder{delivery.ID(b.ID), b.Account, b.Name, b.Use, b.Subscribed, b.Messages, b.Unseen, b.Octets, b.UIDValidity, b.UIDNext, strconv.FormatUint(b.ModSeq, 10)})
-	}
-	return rows, err
-}
-
-// FolderListing is how mailboxes are listed for people.
-func FolderListing() text.List[Folder] {
-	return text.List[Folder]{Columns: text.Columns("MAILBOX|USE|MESSAGES|UNSEEN|OCTETS", "USE", "OCTETS"), Cells: func(b *Folder) []any {
-		return []any{b.Name, b.Use, b.Messages, b.Unseen, b.Octets}
 	}}
 }

@@ -9,6 +9,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
 	"waxwing/internal/jmapserver"
+	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/catalog"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/sending"
@@ -17,6 +18,7 @@ import (
 	"waxwing/internal/receive"
 	"waxwing/internal/store"
 	"waxwing/internal/web/gate"
+	"waxwing/jmap"
 )
 
 // uploads makes the room of what JMAP clients upload.
@@ -65,7 +67,7 @@ func (f *front) handJMAP() func(ctx context.Context, m sending.Outgoing) error {
 // travel is how mail travelled, and will travel (JMP-2), and what accounts may keep (JMP-3).
 func (f *front) travel(out *sending.Room) []jmapserver.Capability {
 	r := f.rooms
-	t := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Mail: mails.EmailNumber, Became: r.TLSReport.Became, Seen: r.Posture,
+	t := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Mail: func(id jmap.ID) (int64, bool) { return call.Number(call.EmailKind, id) }, Became: r.TLSReport.Became, Seen: r.Posture,
 		Explain: func(ctx context.Context, account string, d delivery.RecipientDomain) (*explain.Explanation, error) {
 			if hosted, err := r.Accounts.IsHosted(ctx, d.Name); err != nil || hosted {
 				return nil, err

@@ -23,7 +23,7 @@ func (p *program) mailNoun() *cobra.Command {
 		cli.Verb{Use: "list ACCOUNT", Short: "what lies in a mailbox, newest first", JSON: true, Example: "mail list joe\nmail list joe --limit 10", Flags: l.flags,
 			Run: command.List(p.Call, p.OnStore, l.rows, mailboxes.LyingListing())},
 		cli.Verb{Use: "folders ACCOUNT", Short: "the mailboxes of an account, with their counters", JSON: true,
-			Run: command.List(p.Call, p.OnStore, folders, mailboxes.FolderListing())},
+			Run: command.List(p.Call, p.OnStore, folders, listing.FolderListing())},
 		p.showVerb(),
 		p.searchVerb(),
 		p.traceVerb(),
@@ -50,11 +50,11 @@ func (l *mailList) rows(ctx context.Context, o *upkeep.Opened, args []string) ([
 	return o.Mailboxes.Lying(ctx, args[0], l.box, int64(l.before), l.limit)
 }
 
-func folders(ctx context.Context, o *upkeep.Opened, args []string) ([]mailboxes.Folder, error) {
+func folders(ctx context.Context, o *upkeep.Opened, args []string) ([]listing.Folder, error) {
 	if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
 		return nil, err
 	}
-	return o.Mailboxes.Folders(ctx, args[0])
+	return listing.Folders(ctx, o.Mailboxes, args[0])
 }
 
 // showVerb prints messages, or why they are where they are.

@@ -11,8 +11,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
+	"waxwing/internal/delivery"
 	"waxwing/jmap"
 )
 
@@ -389,4 +391,24 @@ func (q *QueryChanges) Answer(c *Call, state string, old, now []jmap.ID) (*Query
 		out.Total = &n
 	}
 	return out, nil
+}
+
+// Kinds of ids: the first letter of each. Those of mailboxes, mails and threads are as IMAP has them (RFC 8474).
+const (
+	BoxKind    = 'M'
+	EmailKind  = 'E'
+	ThreadKind = 'T'
+)
+
+// ID is how an id of a kind is written.
+func ID(kind byte, id int64) jmap.ID { return jmap.ID(string(kind) + delivery.ID(id).String()) }
+
+// Number reads an id of a kind; false: it is none.
+func Number(kind byte, id jmap.ID) (int64, bool) {
+	rest, ok := strings.CutPrefix(string(id), string(kind))
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(rest, 36, 64)
+	return n, err == nil && n > 0 && ID(kind, n) == id
 }

@@ -3,12 +3,9 @@
 package mails
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"waxwing/dns"
-	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/catalog"
 	"waxwing/internal/jmapserver/uploads"
@@ -42,26 +39,19 @@ func (r *Room) Methods() map[string]call.Method {
 	}
 }
 
-// Kinds of ids: the first letter of each. Those of mailboxes, mails and threads are as IMAP has them (RFC 8474).
+// Kinds of ids.
 const (
-	boxKind    = 'M'
-	emailKind  = 'E'
-	threadKind = 'T'
+	boxKind    = call.BoxKind
+	emailKind  = call.EmailKind
+	threadKind = call.ThreadKind
 	blobKind   = 'B'
 )
 
 // ID is how an id is written.
-func ID(kind byte, id int64) jmap.ID { return jmap.ID(string(kind) + delivery.ID(id).String()) }
+func ID(kind byte, id int64) jmap.ID { return call.ID(kind, id) }
 
 // number reads an id of a kind; false: it is none.
-func number(kind byte, id jmap.ID) (int64, bool) {
-	rest, ok := strings.CutPrefix(string(id), string(kind))
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(rest, 36, 64)
-	return n, err == nil && n > 0 && ID(kind, n) == id
-}
+func number(kind byte, id jmap.ID) (int64, bool) { return call.Number(kind, id) }
 
 // BlobID is that of a mail, or of its part of that number.
 func BlobID(mail int64, part string) jmap.ID {
@@ -71,6 +61,3 @@ func BlobID(mail int64, part string) jmap.ID {
 	}
 	return blobOf(id)(part)
 }
-
-// EmailNumber is that of a mail by its id; false: it is no such id.
-func EmailNumber(id jmap.ID) (int64, bool) { return number(emailKind, id) }

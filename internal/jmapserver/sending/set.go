@@ -14,7 +14,6 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver/call"
-	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/store"
 	"waxwing/jmap"
 	"waxwing/message"
@@ -56,7 +55,7 @@ func (r *Room) submissionSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 			continue
 		}
 		done.Update(id, nil)
-		emails[id] = mails.ID('E', all[to].mail)
+		emails[id] = call.ID('E', all[to].mail)
 	}
 	for _, id := range call.Once(a.Destroy) {
 		if err := r.destroy(c, all[id]); err != nil {
@@ -64,7 +63,7 @@ func (r *Room) submissionSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 			continue
 		}
 		done.Destroyed = append(done.Destroyed, id)
-		emails[id] = mails.ID('E', all[id].mail)
+		emails[id] = call.ID('E', all[id].mail)
 	}
 	if done.NewState, err = r.state(c); err != nil {
 		return nil, c.Failed(err)
@@ -170,8 +169,8 @@ func (r *Room) create(c *call.Call, raw json.RawMessage) (map[string]any, jmap.I
 	if err := r.hand(c, s, out, handed{content, w.TLSOptional}); err != nil {
 		return nil, "", err
 	}
-	id := mails.ID(kind, s.id)
-	return map[string]any{"id": id, "threadId": mails.ID('T', thread), "envelope": env, "sendAt": jmap.UTCDate{Time: s.sendAt.Truncate(time.Second)}, "undoStatus": r.undoStatus(s)}, mails.ID('E', mail), nil
+	id := call.ID(kind, s.id)
+	return map[string]any{"id": id, "threadId": call.ID('T', thread), "envelope": env, "sendAt": jmap.UTCDate{Time: s.sendAt.Truncate(time.Second)}, "undoStatus": r.undoStatus(s)}, call.ID('E', mail), nil
 }
 
 // handed is the message.

@@ -13,7 +13,6 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/finding"
-	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/jmap"
@@ -57,7 +56,7 @@ func (r *Room) submissions(c *call.Call) (state string, all map[jmap.ID]*submiss
 		state = strconv.FormatInt(n, 36)
 		rows, err := store.Collect(tx, scan, columns+` WHERE account = ? AND gone = 0 ORDER BY changed DESC LIMIT ?`, c.Name, int64(maxSubmissions))
 		for i := range rows {
-			all[mails.ID(kind, rows[i].id)] = &rows[i]
+			all[call.ID(kind, rows[i].id)] = &rows[i]
 		}
 		return err
 	})
@@ -78,7 +77,7 @@ func (r *Room) undoStatus(s *submission) string {
 var submissionNames = []string{"id", "identityId", "emailId", "threadId", "envelope", "sendAt", "undoStatus", "deliveryStatus", "dsnBlobIds", "mdnBlobIds"}
 
 func (r *Room) shown(c *call.Call, id jmap.ID, s *submission) map[string]any {
-	return map[string]any{"id": id, "identityId": s.identity, "emailId": mails.ID('E', s.mail), "threadId": mails.ID('T', s.thread), "envelope": s.envelope,
+	return map[string]any{"id": id, "identityId": s.identity, "emailId": call.ID('E', s.mail), "threadId": call.ID('T', s.thread), "envelope": s.envelope,
 		"sendAt": jmap.UTCDate{Time: s.sendAt.Truncate(time.Second)}, "undoStatus": r.undoStatus(s), "deliveryStatus": r.deliveries(c, s), "dsnBlobIds": []string{}, "mdnBlobIds": []string{}}
 }
 
@@ -160,7 +159,7 @@ func (r *Room) submissionChanges(c *call.Call, args call.Args) (any, *jmap.Error
 func idsOf(all []int64) []jmap.ID {
 	out := make([]jmap.ID, len(all))
 	for i, n := range all {
-		out[i] = mails.ID(kind, n)
+		out[i] = call.ID(kind, n)
 	}
 	return out
 }
@@ -201,7 +200,7 @@ func (r *Room) submissionQuery(c *call.Call, args call.Args) (any, *jmap.Error) 
 	}
 	ids := make([]jmap.ID, len(list))
 	for i, s := range list {
-		ids[i] = mails.ID(kind, s.id)
+		ids[i] = call.ID(kind, s.id)
 	}
 	out, fault := q.Answer(c, state, ids)
 	if fault != nil {
@@ -239,7 +238,7 @@ func (r *Room) matches(s *submission, f *jmap.Filter) (bool, *jmap.Error) {
 }
 
 func (r *Room) test(s *submission, name string, raw json.RawMessage) (bool, *jmap.Error) {
-	is := map[string]jmap.ID{"identityIds": jmap.ID(s.identity), "emailIds": mails.ID('E', s.mail), "threadIds": mails.ID('T', s.thread)}
+	is := map[string]jmap.ID{"identityIds": jmap.ID(s.identity), "emailIds": call.ID('E', s.mail), "threadIds": call.ID('T', s.thread)}
 	var ids []jmap.ID
 	var text string
 	var at jmap.UTCDate
@@ -367,7 +366,7 @@ func (r *Room) mailOf(c *call.Call, id jmap.ID) (content delivery.Content, mail,
 func (r *Room) SentAs(ctx context.Context, account string, id jmap.ID) (int64, error) {
 	column, n := "id", int64(0)
 	var ok bool
-	if n, ok = mails.EmailNumber(id); ok {
+	if n, ok = call.Number(call.EmailKind, id); ok {
 		column = "mail"
 	} else if rest, is := strings.CutPrefix(string(id), string(kind)); is {
 		var err error
