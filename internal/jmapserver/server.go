@@ -48,15 +48,8 @@ type Server struct {
 	crowd   crowd
 }
 
-// Capability is a set of methods under a URI (RFC 8620 §2).
-type Capability struct {
-	URI     string
-	Session any // what the session says of it
-	Account any // and what it says there of each account; nil: it is not of accounts
-	Methods map[string]call.Method
-	// States are the states of its types for push; nil: they have none.
-	States func(c *call.Call) (map[string]string, error)
-}
+// Capability is a set of methods under a URI.
+type Capability = call.Capability
 
 // served is a method with the capability that it needs.
 type served struct {

@@ -44,7 +44,7 @@ func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
 	f.api(mux)
 	f.jmap(mux)
 	conf.NextProtos = []string{"h2", "http/1.1", certs.ALPN}
-	srv := gate.Bounded(f.area(config.LogHTTPS), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTPS, others(mux, gate.Counted(count, "other", mux))), TLSConfig: conf})
+	srv := gate.Bounded(f.area(config.LogHTTPS), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTPS, gate.Others(mux, gate.Counted(count, "other", mux))), TLSConfig: conf})
 	gated := f.gated(l, c, guard.HTTPS)
 	gated.Crowd = func(is bool) { srv.SetKeepAlivesEnabled(!is) } // which ends the idle ones
 	srv.ConnState = gate.Shaken
@@ -76,15 +76,4 @@ func SignProfile(r *Rooms, profile []byte, at time.Time) ([]byte, error) {
 		return profile, nil
 	}
 	return signed, err
-}
-
-// others has requests that mux has no handler for, which it answers 404 or 405, served by rest.
-func others(mux *http.ServeMux, rest http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
-			rest.ServeHTTP(w, r)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
 }

@@ -7,12 +7,9 @@ import (
 	"os/user"
 	"strconv"
 
-	"waxwing/dns"
-	"waxwing/internal/account"
 	"waxwing/internal/config"
 	"waxwing/internal/receive"
 	"waxwing/internal/submitsocket"
-	"waxwing/smtp"
 )
 
 // kindSendmail is the submission socket among the listeners.
@@ -54,7 +51,7 @@ func (f *front) sendmailUsers() (map[uint32]submitsocket.User, error) {
 		}
 		backend := f.submitted()
 		if len(u.Addresses) > 0 {
-			if backend.Accounts, err = limitTo(backend.Accounts, u.Addresses); err != nil {
+			if backend.Accounts, err = receive.LimitTo(backend.Accounts, u.Addresses); err != nil {
 				return nil, fmt.Errorf("sendmail.user %q: %w", u.User, err)
 			}
 		}
@@ -74,46 +71,6 @@ func userID(name string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(u.Uid, 10, 32)
 	return uint32(n), err
-}
-
-// limited is Accounts of which a user may use some addresses only.
-type limited struct {
-	receive.Accounts
-	allowed map[string]bool
-}
-
-func limitTo(a receive.Accounts, addresses []string) (receive.Accounts, error) {
-	l := &limited{Accounts: a, allowed: map[string]bool{}}
-	for _, s := range addresses {
-		key, err := addressKey(s)
-		if err != nil {
-			return nil, err
-		}
-		l.allowed[key] = true
-	}
-	return l, nil
-}
-
-// addressKey is an address as it is compared.
-func addressKey(s string) (string, error) {
-	a, err := smtp.ParseAddress(s, true)
-	if err != nil {
-		return "", fmt.Errorf("address %q: %w", s, err)
-	}
-	d, err := dns.ParseName(a.Domain)
-	if err != nil {
-		return "", fmt.Errorf("address %q: %w", s, err)
-	}
-	return smtp.Address{Local: account.NormalizeLocal(a.Local), Domain: d.ASCII()}.String(), nil
-}
-
-// MaySendAs asks the account only about what the user may send from.
-func (l *limited) MaySendAs(ctx context.Context, name, address string) (bool, error) {
-	key, err := addressKey(address)
-	if err != nil || !l.allowed[key] {
-		return false, nil
-	}
-	return l.Accounts.MaySendAs(ctx, name, address)
 }
 
 // Socket is where the submission socket listens; nil if there is none.

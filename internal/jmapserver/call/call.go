@@ -50,6 +50,16 @@ type Implicit struct {
 // Method answers calls of one name.
 type Method func(c *Call, args Args) (any, *jmap.Error)
 
+// Capability is a set of methods under a URI (RFC 8620 §2).
+type Capability struct {
+	URI     string
+	Session any // what the session says of it
+	Account any // and what it says there of each account; nil: it is not of accounts
+	Methods map[string]Method
+	// States are the states of its types for push; nil: they have none.
+	States func(c *Call) (map[string]string, error)
+}
+
 // Args are the arguments of a call.
 type Args map[string]json.RawMessage
 

@@ -4,12 +4,9 @@ package sending
 
 import (
 	"context"
-	"crypto/tls"
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"io"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -18,10 +15,10 @@ import (
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/queue"
+	"waxwing/internal/receive"
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/jmap"
-	"waxwing/smtp"
 )
 
 // Room answers them. Its fields are set before its first use.
@@ -30,9 +27,8 @@ type Room struct {
 	Boxes    *mailboxes.Store
 	Accounts Accounts
 	Queue    Queue
-	// Hand takes a message in through the door of submission. The error is a *Refused, a *smtp.Reply that refuses the message,
-	// or one of ours.
-	Hand       func(ctx context.Context, m Outgoing) error
+	// Door is that of submission.
+	Door       *receive.Submission
 	MaxHold    time.Duration
 	MaxSize    int64 // octets of a message
 	Recipients int   // of a message, at most
@@ -53,32 +49,16 @@ type Queue interface {
 	Drop(ctx context.Context, f spool.Filter) (queue.Changed, error)
 }
 
-// Outgoing is a message that is handed in.
-type Outgoing struct {
-	Account string
-	Remote  netip.AddrPort
-	TLS     *tls.ConnectionState
-	Mail    smtp.MailParams
-	Rcpts   []smtp.RcptParams
-	Data    io.Reader
-	Queue   interface {
-		Enqueue(ctx context.Context, env *delivery.Envelope, c delivery.Content) error
-	}
-}
-
-// Refused are recipients that the door did not take; nothing was sent.
-type Refused struct {
-	Addresses []string
-	Why       string // of the first
-}
-
-func (r *Refused) Error() string { return r.Why }
-
 // Capability is that of all of this.
 const Capability = "urn:ietf:params:jmap:submission"
 
-// Methods are those that the room answers.
-func (r *Room) Methods() map[string]call.Method {
+// Served is the capability with what it does.
+func (r *Room) Served() call.Capability {
+	return call.Capability{URI: Capability, Session: map[string]any{}, Account: r.account(), Methods: r.methods(), States: r.states}
+}
+
+// methods are those that the room answers.
+func (r *Room) methods() map[string]call.Method {
 	return map[string]call.Method{
 		"Identity/get": r.identityGet, "Identity/changes": r.identityChanges, "Identity/set": r.identitySet,
 		"EmailSubmission/get": r.submissionGet, "EmailSubmission/changes": r.submissionChanges, "EmailSubmission/query": r.submissionQuery,
@@ -86,15 +66,15 @@ func (r *Room) Methods() map[string]call.Method {
 	}
 }
 
-// Account is what the session says of it for an account (RFC 8621 §1.3.2).
-func (r *Room) Account() map[string]any {
+// account is what the session says of it for an account (RFC 8621 §1.3.2).
+func (r *Room) account() map[string]any {
 	return map[string]any{"maxDelayedSend": int64(r.MaxHold / time.Second), "submissionExtensions": map[string][]string{
 		"FUTURERELEASE": {strconv.FormatInt(int64(r.MaxHold/time.Second), 10)}, "REQUIRETLS": {}, "DSN": {}, "8BITMIME": {}, "SMTPUTF8": {},
 		"SIZE": {strconv.FormatInt(r.MaxSize, 10)}}}
 }
 
-// States are those of its types, for push.
-func (r *Room) States(c *call.Call) (map[string]string, error) {
+// states are those of its types, for push.
+func (r *Room) states(c *call.Call) (map[string]string, error) {
 	s, err := r.state(c)
 	return map[string]string{"Identity": s, "EmailSubmission": s}, err
 }

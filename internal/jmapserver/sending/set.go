@@ -14,6 +14,7 @@ import (
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/jmapserver/call"
+	"waxwing/internal/receive"
 	"waxwing/internal/store"
 	"waxwing/jmap"
 	"waxwing/message"
@@ -153,7 +154,7 @@ func (r *Room) create(c *call.Call, raw json.RawMessage) (map[string]any, jmap.I
 			return nil, "", err
 		}
 	}
-	out := Outgoing{Account: c.Name, Remote: c.Remote, TLS: c.TLS}
+	out := receive.Handed{Caller: receive.Caller{Account: c.Name, Name: "jmap", Remote: c.Remote, TLS: c.TLS}}
 	if fault := r.envelope(env, &w, &out); fault != nil {
 		return nil, "", fault
 	}
@@ -180,7 +181,7 @@ type handed struct {
 }
 
 // hand gives a message to the door; it is queued together with what is noted of it.
-func (r *Room) hand(c *call.Call, s *submission, out Outgoing, m handed) error {
+func (r *Room) hand(c *call.Call, s *submission, out receive.Handed, m handed) error {
 	body, err := m.content.Open()
 	if err != nil {
 		return err
@@ -191,13 +192,17 @@ func (r *Room) hand(c *call.Call, s *submission, out Outgoing, m handed) error {
 		out.Data = io.MultiReader(strings.NewReader("TLS-Required: No\r\n"), body) // RFC 8689 §5
 	}
 	out.Queue = &enqueuer{r, c.Name, s}
-	err = r.Hand(c.Ctx, out)
-	var refused *Refused
+	err = r.Door.Hand(c.Ctx, out)
+	var refused receive.RefusedRecipients
 	var reply *smtp.Reply
 	switch {
 	case errors.As(err, &refused):
-		f := jmap.SetErrorf(jmap.InvalidRecipients, nil, "%s", refused.Why)
-		f.More = map[string]any{"invalidRecipients": refused.Addresses}
+		f := jmap.SetErrorf(jmap.InvalidRecipients, nil, "%s", refused[0].Reply.Text())
+		var all []string
+		for _, one := range refused {
+			all = append(all, one.Address)
+		}
+		f.More = map[string]any{"invalidRecipients": all}
 		return f
 	case errors.As(err, &reply) && reply.Cause == nil:
 		return refusedBy(reply)
@@ -289,7 +294,7 @@ func fromHeader(c delivery.Content) (*envelope, error) {
 }
 
 // envelope reads MAIL and RCPT.
-func (r *Room) envelope(env *envelope, w *wanted, out *Outgoing) *jmap.SetError {
+func (r *Room) envelope(env *envelope, w *wanted, out *receive.Handed) *jmap.SetError {
 	switch n := len(env.To); {
 	case n == 0:
 		return jmap.SetErrorf(jmap.NoRecipients, nil, "the message has no recipient")

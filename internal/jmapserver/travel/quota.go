@@ -8,11 +8,11 @@ import (
 	"waxwing/jmap"
 )
 
-// QuotaCapability is that of RFC 9425.
-const QuotaCapability = "urn:ietf:params:jmap:quota"
+// quotaCapability is that of RFC 9425.
+const quotaCapability = "urn:ietf:params:jmap:quota"
 
-// QuotaMethods are those of RFC 9425.
-func (r *Room) QuotaMethods() map[string]call.Method {
+// quotaMethods are those of RFC 9425.
+func (r *Room) quotaMethods() map[string]call.Method {
 	return map[string]call.Method{"Quota/get": r.quotaGet, "Quota/changes": r.quotaChanges, "Quota/query": r.quotaQuery, "Quota/queryChanges": r.quotaQueryChanges}
 }
 

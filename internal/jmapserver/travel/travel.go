@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
 	"waxwing/internal/jmapserver/call"
@@ -28,18 +29,20 @@ type Room struct {
 	Boxes *mailboxes.Store
 	// Sent is the message in the queue that a mail, or a submission, of an account was sent as; 0: it is not known.
 	Sent func(ctx context.Context, account string, id jmap.ID) (message int64, err error)
-	// Mail is the number of a mail by its id; false: it is no such id.
-	Mail func(id jmap.ID) (int64, bool)
 	// Became says what became of the TLS report about a day and a domain.
-	Became func(ctx context.Context, day time.Time, domain string) (string, error)
-	// Explain says what would happen to a mail to a domain; nil: it is hosted here.
-	Explain func(ctx context.Context, account string, domain delivery.RecipientDomain) (*explain.Explanation, error)
-	Seen    *posture.Recorder
+	Became    func(ctx context.Context, day time.Time, domain string) (string, error)
+	Explainer *explain.Explainer
+	Accounts  *accounts.Store
+	Seen      *posture.Recorder
 }
 
-// Methods are those of the capability.
-func (r *Room) Methods() map[string]call.Method {
-	return map[string]call.Method{"Travel/get": r.travelGet, "Posture/get": r.postureGet}
+// Served are the capabilities with what they do.
+func (r *Room) Served() []call.Capability {
+	return []call.Capability{
+		{URI: Capability, Session: map[string]any{}, Account: map[string]any{"maxTravels": maxTravels, "maxAddresses": maxAddresses},
+			Methods: map[string]call.Method{"Travel/get": r.travelGet, "Posture/get": r.postureGet}},
+		{URI: quotaCapability, Session: map[string]any{}, Account: map[string]any{}, Methods: r.quotaMethods()},
+	}
 }
 
 // maxTravels is how many are told of at once, and maxAddresses how many addresses are looked at.
@@ -47,11 +50,6 @@ const (
 	maxTravels   = 50
 	maxAddresses = 100
 )
-
-// Account is what the session says of it for an account.
-func Account() map[string]any {
-	return map[string]any{"maxTravels": maxTravels, "maxAddresses": maxAddresses}
-}
 
 // travelGet is Travel/get: of each Email or EmailSubmission, how it went out and how it came in.
 func (r *Room) travelGet(c *call.Call, args call.Args) (any, *jmap.Error) {
@@ -83,7 +81,7 @@ func (r *Room) travelGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 // travel is what is known of a mail; nil: there is no such mail.
 func (r *Room) travel(c *call.Call, id jmap.ID) (map[string]any, error) {
 	out := map[string]any{"id": id, "sent": nil, "received": nil}
-	if n, ok := r.Mail(id); ok {
+	if n, ok := call.Number(call.EmailKind, id); ok {
 		places, err := r.Boxes.Find(c.Ctx, n)
 		if err != nil {
 			return nil, err
@@ -104,7 +102,7 @@ func (r *Room) travel(c *call.Call, id jmap.ID) (map[string]any, error) {
 		return nil, err
 	}
 	if message == 0 {
-		if _, ok := r.Mail(id); !ok {
+		if _, ok := call.Number(call.EmailKind, id); !ok {
 			return nil, nil
 		}
 		return out, nil
@@ -176,14 +174,16 @@ func (r *Room) posture(ctx context.Context, c *call.Call, d delivery.RecipientDo
 	if !now || ctx.Err() != nil {
 		return out, nil
 	}
-	e, err := r.Explain(ctx, c.Name, d)
-	switch {
-	case ctx.Err() != nil: // it came too late to be whole
-	case err != nil:
+	hosted, err := r.Accounts.IsHosted(c.Ctx, d.Name)
+	if err != nil {
 		return nil, err
-	case e != nil:
+	}
+	out["hosted"] = hosted
+	if hosted {
+		return out, nil // its mail stays here
+	}
+	if e := r.Explainer.Domain(ctx, explain.Request{Domain: d, Account: c.Name}); ctx.Err() == nil { // else it came too late to be whole
 		out["explanation"] = e
 	}
-	out["hosted"] = err == nil && e == nil
 	return out, nil
 }

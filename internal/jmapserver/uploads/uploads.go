@@ -55,7 +55,7 @@ func (s *Store) Put(ctx context.Context, account, mediaType string, c delivery.C
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
 		if data != nil || c.Size() == 0 {
-			err = body.Insert(tx, id, append([]byte{}, data...), 1)
+			err = body.Insert(tx, id, body.Pack(append([]byte{}, data...)), 1)
 		} else {
 			err = body.Use(tx, id, 1)
 		}
