@@ -63,7 +63,7 @@ func (r *Room) importOne(c *call.Call, raw json.RawMessage) (map[string]any, err
 		return nil, jmap.SetErrorf(jmap.InvalidProperties, []string{"blobId"}, "there is no blob %.100q", string(in.Blob))
 	}
 	defer body.Close()
-	m, err := incoming.Read(body, r.TempDir, false) // lines end in CRLF as everywhere
+	m, err := incoming.Read(body, r.TempDir, nil) // lines end in CRLF as everywhere
 	defer m.Close()
 	if err != nil {
 		return nil, err
