@@ -59,7 +59,7 @@ func (r *Room) mailboxSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 
 // boxError is why package mailboxes did not do something with a mailbox.
 func boxError(c *call.Call, err error) *jmap.SetError {
-	var name *mailboxes.NameError
+	var name *mailbox.NameError
 	var s *jmap.SetError
 	switch {
 	case errors.As(err, &s):
