@@ -22,7 +22,7 @@ func (p *program) appPasswordNoun() *cobra.Command {
 			Long:    "It stands on standard output and nowhere else: Waxwing keeps no more of it than hashes. \"waxwing account logins\" names it at each login.",
 			Example: "account app-password add joe phone\naccount app-password add joe scanner --for submission --expires 2027-01-31",
 			Flags: func(fs *pflag.FlagSet) {
-				fs.StringVar(&protocols, "for", "all", "the `protocols` that it logs in to, with commas between: submission (to send), imap (to read, and to edit scripts), jmap (which has no server yet), or all")
+				fs.StringVar(&protocols, "for", "all", "the `protocols` that it logs in to, with commas between: submission (to send), imap (to read, and to edit scripts), jmap, or all")
 				fs.Var((*cli.Day)(&expires), "expires", "UTC `day` at whose beginning it ends, such as 2027-01-31; without, it never does")
 			},
 			Run: func(ctx context.Context, args []string) error {
