@@ -17,7 +17,7 @@ import (
 // Protocol is what somebody logs in to.
 type Protocol string
 
-// The protocols for which app passwords can be made. JMAP has no server yet.
+// The protocols for which app passwords can be made.
 const (
 	SMTP Protocol = "smtp" // submission
 	IMAP Protocol = "imap" // and ManageSieve
