@@ -49,7 +49,10 @@ func TestModes(t *testing.T) {
 		}
 	}
 	cfg := config.Default()
-	cfg.Resolver.Selftest.Signed = dns.Name{}
+	if cfg.Resolver.DNSSEC != config.DNSSECTrust {
+		t.Errorf("the default is %s", cfg.Resolver.DNSSEC)
+	}
+	cfg.Resolver.DNSSEC, cfg.Resolver.Selftest.Signed = config.DNSSECAuto, dns.Name{}
 	if c, err := New(cfg); err != nil || c.Validator != nil {
 		t.Errorf("auto without a signed name: %v, %v", c.Validator, err)
 	}
@@ -58,6 +61,7 @@ func TestModes(t *testing.T) {
 func TestAnchorsAndExceptions(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
+	cfg.Resolver.DNSSEC = config.DNSSECAuto
 	cfg.Resolver.Anchors = filepath.Join(t.TempDir(), "root.key")
 	cfg.Resolver.Negative = map[dns.Name]string{dns.MustParse("broken.example"): "2027-01-31"}
 	if _, err := New(cfg); err == nil {
