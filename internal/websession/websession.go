@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"waxwing/internal/delivery"
@@ -73,7 +74,7 @@ func (s *Store) Begin(ctx context.Context, x Session) (Session, string, error) {
 	var token [tokenOctets]byte
 	rand.Read(token[:])
 	hash := sha256.Sum256(token[:])
-	x.ID, x.Created, x.Agent, x.Remote = delivery.ID(store.NewID()), s.Now(), foreign.Clip(foreign.Line(x.Agent), maxAgent), foreign.Clip(foreign.Line(x.Remote), 60)
+	x.ID, x.Created, x.Agent, x.Remote = delivery.ID(store.NewID()), s.Now(), foreign.Clip(strings.TrimSpace(foreign.Line(x.Agent)), maxAgent), foreign.Clip(foreign.Line(x.Remote), 60)
 	x.Used = x.Created
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`DELETE FROM web_sessions WHERE account = ? AND id NOT IN (SELECT id FROM web_sessions WHERE account = ? ORDER BY used DESC, id DESC LIMIT ?)`, x.Account, x.Account, maxSessions-1)
