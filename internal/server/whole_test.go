@@ -23,6 +23,7 @@ var mayBeNil = map[string]string{
 	"outbox.Box.HTTP":            "for tests; nil: a client made of the other fields",
 	"disk.Reserve.Free":          "for tests; nil: the system's",
 	"dns.Client.Dial":            "for tests; nil: net.Dialer",
+	"dns.Client.Validator":       "nil: the AD bit of a trusted resolver counts (VAL-2)",
 	"intake.Service.Verifier":    "for tests; nil: DKIM over DNS",
 	"acme.Service.CA":            "without acme.directory",
 	"zones.Asker.Dial":           "for tests; nil: net.Dialer",
