@@ -37,8 +37,8 @@ func (s *Server) upload(w http.ResponseWriter, c client) error {
 	}
 	in := &paced{r: http.MaxBytesReader(w, c.r.Body, s.Limits.SizeUpload), more: http.NewResponseController(w).SetReadDeadline}
 	m, err := incoming.Raw(in, s.TempDir)
-	defer m.Close()
 	if err != nil {
+		m.Close() // what could be read
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return tooLarge(s.Limits.SizeUpload)
 		}
@@ -47,6 +47,7 @@ func (s *Server) upload(w http.ResponseWriter, c client) error {
 		}
 		return &status{http.StatusBadRequest, "the upload broke off"}
 	}
+	defer m.Close()
 	id, err := s.Mails.Uploads.Put(c.r.Context(), c.account, media, m.Content())
 	if err != nil {
 		return err

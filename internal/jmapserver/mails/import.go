@@ -64,10 +64,11 @@ func (r *Room) importOne(c *call.Call, raw json.RawMessage) (map[string]any, err
 	}
 	defer body.Close()
 	m, err := incoming.Read(body, r.TempDir, nil) // lines end in CRLF as everywhere
-	defer m.Close()
 	if err != nil {
+		m.Close() // what could be read
 		return nil, err
 	}
+	defer m.Close()
 	if m.Size() == 0 {
 		return nil, jmap.SetErrorf(jmap.InvalidEmail, nil, "the blob is no message")
 	}

@@ -138,8 +138,10 @@ func TestProfile(t *testing.T) {
 	}
 	later := handler.Now().Add(2 * signEvery)
 	handler.Now = func() time.Time { return later }
-	if !handler.maySign() || !handler.maySign() || handler.maySign() {
-		t.Error("after the time of two signatures, two can be made")
+	for i, want := range []bool{true, true, false} {
+		if got := handler.maySign(); got != want {
+			t.Errorf("after the time of two signatures, number %d: %v", i+1, got)
+		}
 	}
 	if w := ask(h, "GET", url+"joe@example.org", ""); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("beyond that: %d %s", w.Code, w.Header())
