@@ -122,3 +122,17 @@ func (h *Handler) logOut(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, Path+"login", http.StatusSeeOther)
 	})
 }
+
+// sessionsPage lists who has logged in, and ends what should not go on (WEB-3).
+func sessionsPage(h *Handler, r *http.Request) (pages.Page, error) {
+	all, err := h.Sessions.List(r.Context(), "")
+	if err != nil {
+		return pages.Page{}, err
+	}
+	end := pages.Actions{Title: "End a session"}
+	for _, x := range all {
+		end.Forms = append(end.Forms, pages.Form{Method: "post", Action: Path + "sessions/revoke", Submit: x.ID.String() + " of " + x.Account, Danger: true,
+			Fields: []pages.Field{{Name: "id", Kind: "hidden", Value: x.ID.String()}, {Name: "account", Kind: "hidden", Value: x.Account}}})
+	}
+	return pages.Page{Title: "Sessions", Lead: "Who has logged in to these pages.", Blocks: done(r, []pages.Block{pages.TableOf(websession.Listing(), all, nil), end})}, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,8 +60,12 @@ const (
 
 // places are all pages, in the order of their list.
 func places() []place {
+	return slices.Concat([]place{{"", "Overview", Path, overview}}, ofMail(), ofReports(), ofOurs(), ofOthers(), ofPeople(), ofRoutes(), ofServer())
+}
+
+// ofMail are those about the queue, and what keeps mail in it.
+func ofMail() []place {
 	return []place{
-		{"", "Overview", Path, overview},
 		{mail, "Queue", Path + "queue", queuePage},
 		{mail, "Trace a message", Path + "trace", tracePage},
 		{mail, "", Path + "message/{id}", messagePage},
@@ -77,6 +82,12 @@ func places() []place {
 			func(ctx context.Context, h *Handler, _ url.Values) ([]suppression.Entry, error) {
 				return h.Rooms.Suppression.List(ctx, "", suppression.Entry{}, 1000)
 			}, suppression.Listing())},
+	}
+}
+
+// ofReports are those about TLS and DMARC reports, both ways.
+func ofReports() []place {
+	return []place{
 		{reports, "TLS reports about us", Path + "tlsrpt", tlsReports},
 		{reports, "", Path + "tlsrpt/{id}", tlsReport},
 		{reports, "TLS sessions seen", Path + "tlsrpt-results", daily("TLS sessions seen today", "What the next report to each domain will say.", "tlsrpt results",
@@ -101,6 +112,12 @@ func places() []place {
 			func(ctx context.Context, h *Handler, _ url.Values) ([]reportbox.Refused, error) {
 				return h.Rooms.TLSIntake.RefusedReports(ctx)
 			}, reportbox.RefusedListing())},
+	}
+}
+
+// ofOurs are those about what we publish.
+func ofOurs() []place {
+	return []place{
 		{ours, "Domains", Path + "domains", list("Domains", "Whose mail is taken here.", "domain list",
 			func(ctx context.Context, h *Handler, _ url.Values) ([]account.Domain, error) {
 				return h.Rooms.Accounts.Domains(ctx)
@@ -119,6 +136,12 @@ func places() []place {
 				return h.Rooms.Certificates.Rows(ctx)
 			}, acme.Listing())},
 		{ours, "Host keys", Path + "keys", list("Host keys", "What stage each is in, what it waits for, and its TLSA record.", "cert keys", keys, acme.KeyListing())},
+	}
+}
+
+// ofOthers are those about what others publish.
+func ofOthers() []place {
+	return []place{
 		{others, "Explain a destination", Path + "explain", explainPage},
 		{others, "MTA-STS cache", Path + "mtasts", list("MTA-STS policies of others", "As they are cached here.", "mtasts list",
 			func(ctx context.Context, h *Handler, _ url.Values) ([]stspolicy.Row, error) {
@@ -128,6 +151,12 @@ func places() []place {
 			func(ctx context.Context, h *Handler, _ url.Values) ([]handshakes.Row, error) {
 				return handshakes.Failing(ctx, h.Rooms.DB)
 			}, handshakes.Listing())},
+	}
+}
+
+// ofPeople are those about accounts and their addresses.
+func ofPeople() []place {
+	return []place{
 		{people, "Accounts", Path + "accounts", accountsPage},
 		{people, "", Path + "account/{name}", accountPage},
 		{people, "Addresses", Path + "addresses", list("Addresses", "", "address list",
@@ -138,6 +167,12 @@ func places() []place {
 			func(ctx context.Context, h *Handler, _ url.Values) ([]account.Alias, error) {
 				return h.Rooms.Accounts.Aliases(ctx)
 			}, account.AliasListing())},
+	}
+}
+
+// ofRoutes are those about the ways that mail leaves by.
+func ofRoutes() []place {
+	return []place{
 		{theirWay, "Routes", Path + "routes", list("Routes", "They are asked in this order.", "route list",
 			func(ctx context.Context, h *Handler, _ url.Values) ([]routes.Row, error) {
 				t, err := h.Rooms.Routes.Table(ctx)
@@ -146,10 +181,13 @@ func places() []place {
 				}
 				return t.Rows(), nil
 			}, routes.RuleListing())},
-		{machine, "Sessions", Path + "sessions", list("Sessions", "Who has logged in to these pages.", "",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]websession.Session, error) {
-				return h.Sessions.List(ctx, "")
-			}, websession.Listing())},
+	}
+}
+
+// ofServer are those about the pages themselves.
+func ofServer() []place {
+	return []place{
+		{machine, "Sessions", Path + "sessions", sessionsPage},
 		{machine, "What was changed here", Path + "acts", list("What was changed on these pages", "", "",
 			func(ctx context.Context, h *Handler, _ url.Values) ([]websession.Act, error) {
 				return h.Sessions.Acts(ctx, 1000)
