@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"waxwing/dns"
-	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/datadir"
 	"waxwing/internal/freeport"
@@ -43,26 +42,18 @@ type setUp struct {
 
 func startSetup(t *testing.T) *setUp {
 	t.Helper()
-	text := fmt.Sprintf("hostname = %q\ndata_dir = \"data\"\n", setupHost)
-	for _, kind := range []string{"imaps", "imap", "submissions", "submission", "https"} {
-		text += fmt.Sprintf("[[listen]]\naddress = %q\nkind = %q\n", freeport.Addr(t), kind)
-	}
-	text += "[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n[incoming]\nverify = false\n"
+	text := listening(setupHost, func() string { return freeport.Addr(t) }, "imaps", "imap", "submissions", "submission", "https")
 	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var files certs.LocalFiles
-	files.Cert, files.Key, files.CA = cfg.TLSFiles()
-	if err := certs.MakeLocal(files, time.Now(), setupHost); err != nil {
-		t.Fatal(err)
-	}
+	ca := certify(t, cfg, setupHost)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	log := slog.New(slog.DiscardHandler)
 	if _, err := datadir.InitStore(ctx, cfg, log); err != nil {
 		t.Fatal(err)
 	}
-	u := &setUp{t: t, roots: x509.NewCertPool(), ca: files.CA}
+	u := &setUp{t: t, roots: x509.NewCertPool(), ca: ca}
 	if u.server, err = server.New(ctx, server.Options{Config: cfg, Log: log}); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +74,7 @@ func startSetup(t *testing.T) *setUp {
 			t.Error(err)
 		}
 	})
-	pem, err := os.ReadFile(files.CA)
+	pem, err := os.ReadFile(ca)
 	must(err)
 	u.roots.AppendCertsFromPEM(pem)
 	u.https = setupHost + strings.TrimPrefix(u.server.Addr(config.HTTPS).String(), "127.0.0.1")

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"waxwing/dns"
-	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/datadir"
 	"waxwing/internal/mailboxes"
@@ -34,26 +33,9 @@ const killedEnv = "WAXWING_READERS_KILLED"
 // killsEnv says how often TestServerIsKilled kills it, instead of three times.
 const killsEnv = "WAXWING_READERS_KILLS"
 
-const killedConfig = `hostname = "mail.example.test"
-data_dir = "data"
-[[listen]]
-address = "127.0.0.1:0"
-kind = "imaps"
-[[listen]]
-address = "127.0.0.1:0"
-kind = "lmtp"
-[tls]
-local_ca = true
-[resolver]
-servers = ["127.0.0.1:9"]
-selftest = { signed = "", bogus = "", large = "" }
-[incoming]
-verify = false
-`
-
 // mortalConfig is the configuration of the server in a directory.
 func mortalConfig(dir string) (*config.Config, error) {
-	return config.Parse(filepath.Join(dir, "waxwing.toml"), []byte(killedConfig))
+	return config.Parse(filepath.Join(dir, "waxwing.toml"), []byte(listening("mail.example.test", anyPort, "imaps", "lmtp")))
 }
 
 // TestKilledServer is the process that TestServerIsKilled kills: a whole server, until then.
@@ -73,11 +55,7 @@ func TestKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if made {
-		var files certs.LocalFiles
-		files.Cert, files.Key, files.CA = cfg.TLSFiles()
-		if err := certs.MakeLocal(files, time.Now(), host); err != nil {
-			t.Fatal(err)
-		}
+		certify(t, cfg, host)
 	}
 	s, err := server.New(ctx, server.Options{Config: cfg, Log: log})
 	if err == nil && made {

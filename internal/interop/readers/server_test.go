@@ -83,22 +83,28 @@ type waxwing struct {
 	utf7 bool
 }
 
-const serverConfig = `hostname = "mail.example.test"
-data_dir = "data"
-[[listen]]
-address = "127.0.0.1:0"
-kind = "imaps"
-[[listen]]
-address = "127.0.0.1:0"
-kind = "managesieve"
-[tls]
-local_ca = true
-[resolver]
-servers = ["127.0.0.1:9"]
-selftest = { signed = "", bogus = "", large = "" }
-[incoming]
-verify = false
-`
+// listening is the configuration of a server that has a listener of each kind, at the address that at gives.
+func listening(hostname string, at func() string, kinds ...string) string {
+	text := fmt.Sprintf("hostname = %q\ndata_dir = \"data\"\n", hostname)
+	for _, kind := range kinds {
+		text += fmt.Sprintf("[[listen]]\naddress = %q\nkind = %q\n", at(), kind)
+	}
+	return text + "[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n[incoming]\nverify = false\n"
+}
+
+// anyPort is of this machine.
+func anyPort() string { return "127.0.0.1:0" }
+
+// certify makes a certificate for name, of an authority of its own, whose file is returned.
+func certify(t *testing.T, cfg *config.Config, name string) (ca string) {
+	t.Helper()
+	var files certs.LocalFiles
+	files.Cert, files.Key, files.CA = cfg.TLSFiles()
+	if err := certs.MakeLocal(files, time.Now(), name); err != nil {
+		t.Fatal(err)
+	}
+	return files.CA
+}
 
 // start runs a Waxwing until the test ends. Nothing that it logs may be an error.
 func start(t *testing.T, programs ...string) *waxwing {
@@ -109,16 +115,11 @@ func start(t *testing.T, programs ...string) *waxwing {
 		w.dovecot()
 		return w
 	}
-	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(serverConfig))
+	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(listening("mail.example.test", anyPort, "imaps", "managesieve")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var files certs.LocalFiles
-	files.Cert, files.Key, files.CA = cfg.TLSFiles()
-	if err := certs.MakeLocal(files, time.Now(), host); err != nil {
-		t.Fatal(err)
-	}
-	w.ca = files.CA
+	w.ca = certify(t, cfg, host)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	if _, err := datadir.InitStore(ctx, cfg, log); err != nil {
