@@ -82,11 +82,12 @@ func schedules(d config.Delivery) func(delivery.Purpose) retry.Schedule {
 // account remembers to whom it writes (JNK-1).
 func (b *builder) accepted(db *store.Store) func(*store.Tx, *delivery.Envelope) error {
 	results := b.dmarcResults(db)
+	var lately correspondents.Lately
 	return func(tx *store.Tx, env *delivery.Envelope) error {
 		if err := results.Save(tx, env.Evaluations); err != nil {
 			return err
 		}
-		return correspondents.Wrote(tx, env.Account, env.Wrote, b.Now())
+		return lately.Wrote(tx, env.Account, env.Wrote, b.Now())
 	}
 }
 
