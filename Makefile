@@ -47,8 +47,9 @@ bench-imap:
 abuse:
 	bash bench/abuse.sh
 
-# What is made from the code: configuration reference, decision table, metrics, the README's picture.
+# What is made from the code: the webmail's script, configuration reference, decision table, metrics, the README's picture.
 generate:
+	$(GO) run ./scripts/webmail
 	$(GO) test ./internal/policy ./internal/disposition ./internal/screening ./internal/config ./internal/reason ./internal/web/api -run 'Golden|Docs|Fresh|Generated' -update
 	$(GO) test ./internal/server -run TestMetricsPage -update
 	$(GO) test ./cmd/waxwing -run TestCommandsInTheLab/picture -update
