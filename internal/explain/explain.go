@@ -177,7 +177,7 @@ func (x *Explainer) Domain(ctx context.Context, req Request) Explanation {
 	x.seen(ctx, d, &e)
 	e.Summary = summary(dec)
 	if e.Way = x.way(ctx, req); e.Way != nil {
-		if e.Way.direct() {
+		if e.Way.Direct() {
 			e.Summary = e.Way.summary() + " " + e.Summary
 		} else {
 			e.Summary = e.Way.summary()

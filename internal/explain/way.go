@@ -61,9 +61,9 @@ func chooseWay(t *routes.Table, s route.Subject) *Way {
 	return w
 }
 
-// direct reports that the hosts of the recipient's domain are visited, by
+// Direct reports that the hosts of the recipient's domain are visited, by
 // whatever way.
-func (w *Way) direct() bool {
+func (w *Way) Direct() bool {
 	return w == nil || w.Problem == "" && (w.Kind == string(route.Direct) || w.Kind == string(route.SOCKS5))
 }
 
@@ -76,7 +76,7 @@ func (w *Way) summary() string {
 		return fmt.Sprintf("The mail would be returned, or wait, as the transport %s says (%s).", w.Transport, w.Why)
 	case w.Kind == "local":
 		return fmt.Sprintf("The mail would go into a mailbox of this server (%s).", w.Why)
-	case w.To != "" && !w.direct():
+	case w.To != "" && !w.Direct():
 		return fmt.Sprintf("The mail would be handed to %s by the transport %s (%s). What follows is what direct delivery would find.", w.To, w.Transport, w.Why)
 	case w.To != "":
 		return fmt.Sprintf("Through %s, by the transport %s (%s):", w.To, w.Transport, w.Why)

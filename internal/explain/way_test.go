@@ -43,7 +43,7 @@ func TestWay(t *testing.T) {
 			table.Broken = map[string]error{"of others": errors.New("z")}
 		}
 		w := chooseWay(table, route.Subject{Recipient: to})
-		if w.direct() != tt.direct || (w == nil) != (tt.want == "") || w != nil && !strings.Contains(w.summary(), tt.want) {
+		if w.Direct() != tt.direct || (w == nil) != (tt.want == "") || w != nil && !strings.Contains(w.summary(), tt.want) {
 			t.Errorf("%+v: %+v", tt, w)
 		}
 	}

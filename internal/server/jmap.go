@@ -4,9 +4,11 @@ import (
 	"net/http"
 
 	"waxwing/internal/config"
+	"waxwing/internal/correspondents"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/catalog"
 	"waxwing/internal/jmapserver/mails"
+	"waxwing/internal/jmapserver/people"
 	"waxwing/internal/jmapserver/sending"
 	"waxwing/internal/jmapserver/travel"
 	"waxwing/internal/jmapserver/uploads"
@@ -29,11 +31,12 @@ func (f *front) jmap(mux *http.ServeMux) {
 	r, lim := f.rooms, f.cfg.Limits
 	out := &sending.Room{DB: r.Store, Boxes: r.Mailboxes, Accounts: r.Accounts, Queue: r.Queue, MaxHold: maxHold, MaxSize: int64(lim.MaxMessageSize), Recipients: lim.MaxRecipients, Now: f.Now, Door: f.submitted()}
 	how := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Became: r.TLSReport.Became, Seen: r.Posture, Explainer: r.explainer(r.Store), Accounts: r.Accounts}
+	who := &people.Room{People: &correspondents.Store{DB: r.Store, Now: f.Now, Log: f.area(config.LogJMAP)}}
 	h := &jmapserver.Server{
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
 		Mails: &mails.Room{Boxes: r.Mailboxes, Catalog: &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}, Search: r.Search, Uploads: r.Uploads,
 			Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
-		Rooms:        append(how.Served(), out.Served()),
+		Rooms:        append(how.Served(), out.Served(), who.Served()),
 		Authenticate: jmapserver.Passwords(f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
 	served := gate.Counted(r.Metrics.Requested, "jmap", h)

@@ -18,6 +18,7 @@ type newPart struct {
 	Name        *string           `json:"name"`
 	Type        *string           `json:"type"`
 	Charset     *string           `json:"charset"`
+	Format      *string           `json:"format"` // our own: "flowed" (RFC 3676) for text with a partId
 	Disposition *string           `json:"disposition"`
 	CID         *string           `json:"cid"`
 	Language    []string          `json:"language"`
@@ -181,6 +182,8 @@ func (d *Draft) entity(raw json.RawMessage, in string, at place) (e message.Enti
 func (d *Draft) fill(e *message.Entity, p *newPart) *jmap.SetError {
 	isText := strings.HasPrefix(e.Type, "text/")
 	switch {
+	case p.Format != nil && (*p.Format != "flowed" || p.PartID == nil || e.Type != "text/plain"):
+		return bad(p.in, "format is \"flowed\", for plain text with a partId")
 	case (p.PartID == nil) == (p.BlobID == nil) || len(p.SubParts) > 0:
 		return bad(p.in, "a part has a partId or a blobId")
 	case p.PartID != nil:
@@ -195,6 +198,9 @@ func (d *Draft) fill(e *message.Entity, p *newPart) *jmap.SetError {
 		}
 		d.used[*p.PartID] = true
 		param(e, "charset", "utf-8")
+		if p.Format != nil {
+			param(e, "format", "flowed")
+		}
 		e.Body = message.ToCRLF(v.Value)
 		return d.grow(e)
 	}
@@ -253,7 +259,7 @@ func readPart(raw json.RawMessage, in string) (*newPart, *jmap.SetError) {
 	}
 	for name, v := range all {
 		switch name {
-		case "partId", "blobId", "size", "name", "type", "charset", "disposition", "cid", "language", "location", "subParts":
+		case "partId", "blobId", "size", "name", "type", "charset", "format", "disposition", "cid", "language", "location", "subParts":
 			continue
 		}
 		h, ok := ParseHeaderProperty(name)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"waxwing/internal/accounts"
+	"waxwing/internal/bars"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
 	"waxwing/internal/jmapserver/call"
@@ -116,7 +117,7 @@ func (r *Room) travel(c *call.Call, id jmap.ID) (map[string]any, error) {
 	case t.Account == c.Name:
 		// Where others have their copies is not the sender's to know.
 		t.Copies = slices.DeleteFunc(t.Copies, func(p listing.Place) bool { return p.Account != c.Name })
-		out["sent"] = t
+		out["sent"] = told{t, meanings(&t)}
 	}
 	return out, nil
 }
@@ -155,22 +156,24 @@ func (r *Room) postureGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 			}
 			known[d.String()] = one
 		}
-		list = append(list, map[string]any{"address": address, "domain": d.String(), "seen": one["seen"], "explanation": one["explanation"], "hosted": one["hosted"]})
+		list = append(list, map[string]any{"address": address, "domain": d.String(), "seen": one["seen"], "explanation": one["explanation"], "hosted": one["hosted"], "bars": one["bars"]})
 	}
 	return map[string]any{"accountId": c.ID, "list": list, "invalid": invalid}, nil
 }
 
 func (r *Room) posture(ctx context.Context, c *call.Call, d delivery.RecipientDomain, now bool) (map[string]any, error) {
 	out := map[string]any{"seen": nil, "explanation": nil, "hosted": nil}
+	var seen *posture.Facts
 	if !d.IsLiteral() {
 		f, err := r.Seen.Domain(c.Ctx, d.Name)
 		if err != nil {
 			return nil, err
 		}
 		if f.Known() {
-			out["seen"] = f
+			out["seen"], seen = f, &f
 		}
 	}
+	out["bars"] = bars.Of(nil, seen, false)
 	if !now || ctx.Err() != nil {
 		return out, nil
 	}
@@ -180,10 +183,11 @@ func (r *Room) posture(ctx context.Context, c *call.Call, d delivery.RecipientDo
 	}
 	out["hosted"] = hosted
 	if hosted {
+		out["bars"] = bars.Of(nil, seen, true)
 		return out, nil // its mail stays here
 	}
 	if e := r.Explainer.Domain(ctx, explain.Request{Domain: d, Account: c.Name}); ctx.Err() == nil { // else it came too late to be whole
-		out["explanation"] = e
+		out["explanation"], out["bars"] = e, bars.Of(&e, seen, false)
 	}
 	return out, nil
 }
