@@ -67,6 +67,8 @@ const (
 	relay    = "relay"    // take in and pass on to one host over TLS
 	mx       = "mx"       // deliver a filled queue to many domains with DANE, a connection each, to hosts with Postfix's key exchange
 	mx50     = "mx50"     // the same with every reply of theirs 50 ms late
+	box      = "box"      // take messages in and have them in a mailbox, where Postfix has Dovecot beside it
+	boxsieve = "boxsieve" // box with a script of the account that files half of them, and for Waxwing with its full-text index
 	mxpq     = "mxpq"     // mx to hosts that take the post-quantum key exchange, which Debian's Postfix has none of
 )
 
@@ -83,7 +85,7 @@ func main() {
 	flag.IntVar(&o.sess, "sessions", 20, "parallel sessions")
 	flag.IntVar(&o.domains, "domains", 3000, "domains, a message each, of mx")
 	flag.StringVar(&o.works, "works", "accept,verified,relay,mx,mx50,mxpq", "what to measure")
-	flag.StringVar(&o.peers, "peers", "waxwing,postfix", "what is measured")
+	flag.StringVar(&o.peers, "peers", "waxwing,postfix,postfix+dovecot", "what is measured")
 	flag.StringVar(&o.profile, "profile", "", "write Waxwing's CPU profiles into this directory")
 	flag.BoolVar(&o.alone, "alone", false, "measure Waxwing alone, and no delivery to many domains")
 	flag.Parse()
@@ -110,9 +112,16 @@ func run(ctx context.Context, o options) error {
 	} else {
 		peers = append(peers, &postfix{o: o})
 	}
+	works := strings.Split(o.works, ",")
+	if boxWork(works) {
+		if why := lmtpMissing(works); why != "" || o.alone {
+			fmt.Printf("Postfix with Dovecot is not measured. %s\n", why)
+		} else {
+			peers = append(peers, &lmtp{postfix: postfix{o: o}})
+		}
+	}
 	peers = slices.DeleteFunc(peers, func(p peer) bool { return !slices.Contains(strings.Split(o.peers, ","), p.name()) })
 	var all []figure
-	works := strings.Split(o.works, ",")
 	if o.alone {
 		works = slices.DeleteFunc(works, func(w string) bool { return manyDomains(w) })
 	}
@@ -128,6 +137,9 @@ func run(ctx context.Context, o options) error {
 					fmt.Printf("Postfix does not verify. %s\n", why)
 					continue
 				}
+				if !has(p, work) {
+					continue
+				}
 				f, err := measure(ctx, o, p, work)
 				if err != nil {
 					return fmt.Errorf("%s, %s, run %d: %w", p.name(), work, pair+1, err)
@@ -139,6 +151,23 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	return summary(works, all)
+}
+
+// boxWork reports that some of the works are about mailboxes.
+func boxWork(works []string) bool {
+	return slices.Contains(works, box) || slices.Contains(works, boxsieve)
+}
+
+// has reports that a server does a kind of work: Postfix alone keeps no mailboxes to compare with, and with Dovecot it
+// does nothing else that is not measured of it alone.
+func has(p peer, work string) bool {
+	switch p.name() {
+	case "postfix":
+		return work != box && work != boxsieve
+	case "postfix+dovecot":
+		return work == box || work == boxsieve
+	}
+	return true
 }
 
 // measure is one run of one server, started afresh.
@@ -157,6 +186,8 @@ func measure(ctx context.Context, o options, p peer, work string) (figure, error
 		err = r.verified(ctx)
 	case relay:
 		err = r.relay(ctx)
+	case box, boxsieve:
+		err = r.boxes(ctx)
 	default:
 		err = r.many(ctx)
 	}
@@ -412,7 +443,7 @@ func summary(works []string, all []figure) error {
 	rate := func(f figure) float64 { return f.Rate }
 	cpu := func(f figure) float64 { return f.CPU }
 	for _, work := range works {
-		for _, s := range []string{"waxwing", "postfix"} {
+		for _, s := range []string{"waxwing", "postfix", "postfix+dovecot"} {
 			if r := median(all, s, work, rate); r > 0 {
 				fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.3f\t%.0f\t%.0f\t%.0f\t\n", work, s, r, median(all, s, work, cpu),
 					median(all, s, work, func(f figure) float64 { return float64(f.PeakMiB) }),
@@ -420,8 +451,10 @@ func summary(works []string, all []figure) error {
 					median(all, s, work, func(f figure) float64 { return float64(f.MaxOpen) }))
 			}
 		}
-		if p := median(all, "postfix", work, rate); p > 0 {
-			fmt.Fprintf(tw, "%s\tratio\t%.2f\t%.2f\t\t\t\t\n", work, median(all, "waxwing", work, rate)/p, median(all, "waxwing", work, cpu)/median(all, "postfix", work, cpu))
+		for _, s := range []string{"postfix", "postfix+dovecot"} {
+			if p := median(all, s, work, rate); p > 0 {
+				fmt.Fprintf(tw, "%s\tratio\t%.2f\t%.2f\t\t\t\t\n", work, median(all, "waxwing", work, rate)/p, median(all, "waxwing", work, cpu)/median(all, s, work, cpu))
+			}
 		}
 	}
 	return tw.Flush()

@@ -115,6 +115,11 @@ func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 			return 0, err
 		}
 	}
+	if work == boxsieve {
+		if err := w.withSieve(ctx, conf); err != nil {
+			return 0, err
+		}
+	}
 	w.serve = exec.CommandContext(ctx, filepath.Join(w.o.bin, "waxwing"), "serve", "-config", conf)
 	if w.o.profile != "" {
 		w.serve.Args = append(w.serve.Args, "-cpuprofile", filepath.Join(w.o.profile, work+".prof"))
@@ -144,7 +149,7 @@ func (w *waxwing) command(ctx context.Context, stdin string, args ...string) (st
 func (w *waxwing) load(work string) []string {
 	submit := []string{"-addr", subAddr, "-starttls", "-auth", "you:" + w.password, "-from", "you@bench.test"}
 	switch work {
-	case accept, verified:
+	case accept, verified, box, boxsieve:
 		return []string{"-addr", mxAddr}
 	case relay:
 		return append(submit, "-to", "rcpt@d0.dest.example")

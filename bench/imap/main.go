@@ -38,6 +38,8 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 1000, "`sessions` that wait for news")
 	flag.DurationVar(&o.rest, "rest", 10*time.Second, "how long they wait while nothing happens")
 	flag.StringVar(&o.dir, "dir", "", "a `directory` for the servers' files")
+	imported := flag.Int("import", 0, "measure nothing but an import of so many `messages` while the server runs")
+	size := flag.Int("size", 8192, "`octets` of each of those")
 	flag.Parse()
 	servers := map[string]server{"waxwing": &waxwing{bin: *bin}, "dovecot": &dovecot{}, "postgres": &waxwing{bin: *bin, postgres: *postgres}}
 	results := map[string][]figure{}
@@ -46,6 +48,14 @@ func main() {
 		s := servers[name]
 		if s == nil {
 			fatal(fmt.Errorf("there is no server %q", name))
+		}
+		if w, ok := s.(*waxwing); ok && *imported > 0 {
+			m := &importing{w: w, dir: filepath.Join(o.dir, strings.ReplaceAll(w.name(), " ", "-")), messages: *imported, size: *size}
+			if err := m.run(context.Background()); err != nil {
+				fatal(fmt.Errorf("%s: import: %w", w.name(), err))
+			}
+			order, results[w.name()] = append(order, w.name()), m.figures
+			continue
 		}
 		figures, err := measure(context.Background(), s, o)
 		if err != nil {

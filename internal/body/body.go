@@ -13,8 +13,8 @@
 // form of a notification, RFC 6533 §3, is no body: up to 2 MiB go in with it.)
 //
 // What mailboxes keep is compressed where that helps: a small body as a whole, a large one
-// chunk by chunk, so that no more than a chunk is ever in memory. What passes through the
-// queue is not: it goes soon.
+// chunk by chunk, so that no more than a chunk is ever in memory; and with its SHA-256, by which
+// damage is found (Verify). What passes through the queue is not: it goes soon.
 //
 // The octets stand in the store. What stands behind Put, Open and Remove could be an
 // object store as well; Insert, Use and Drop only count, and write what is small.
@@ -59,7 +59,7 @@ func Insert(tx *store.Tx, id int64, p Packed, users int) error {
 		return fmt.Errorf("body of %d octets: more than %d must be put before the transaction", len(p.Data), MaxInline)
 	}
 	// NULL is a large body.
-	_, err := tx.Exec(`INSERT INTO bodies (id, data, users, idle, coding) VALUES (?, ?, ?, 0, ?)`, id, store.Blob(p.Data), int64(users), int64(p.Coding))
+	_, err := tx.Exec(`INSERT INTO bodies (id, data, users, idle, coding, sha256) VALUES (?, ?, ?, 0, ?, ?)`, id, store.Blob(p.Data), int64(users), int64(p.Coding), p.Sum)
 	return err
 }
 
@@ -104,7 +104,7 @@ func (s *Store) Put(ctx context.Context, id int64, c delivery.Content) error {
 			p = Pack(data)
 		}
 		return s.DB.Write(ctx, func(tx *store.Tx) error {
-			_, err := tx.Exec(`INSERT INTO body_chunks (body, part, data, coding) VALUES (?, ?, ?, ?)`, id, part, p.Data, int64(p.Coding))
+			_, err := tx.Exec(`INSERT INTO body_chunks (body, part, data, coding, sha256) VALUES (?, ?, ?, ?, ?)`, id, part, p.Data, int64(p.Coding), p.Sum)
 			return err
 		})
 	})

@@ -2,6 +2,7 @@ package body
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 
@@ -21,6 +22,12 @@ const (
 type Packed struct {
 	Data   []byte // nil: there is none
 	Coding Coding
+	Sum    []byte // the SHA-256 of Data, by which damage is found; nil: none is kept
+}
+
+func summed(data []byte, c Coding) Packed {
+	sum := sha256.Sum256(data)
+	return Packed{data, c, sum[:]}
 }
 
 const (
@@ -42,10 +49,10 @@ func Pack(plain []byte) Packed {
 		defer rooms.Put(room)
 		*room = encoder().EncodeAll(plain, (*room)[:0])
 		if helps(len(plain), len(*room)) {
-			return Packed{bytes.Clone(*room), Zstd}
+			return summed(bytes.Clone(*room), Zstd)
 		}
 	}
-	return Packed{Data: plain}
+	return summed(plain, Plain)
 }
 
 // unpack returns the octets that were packed, of which there can be no more than those of a chunk.

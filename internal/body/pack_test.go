@@ -64,8 +64,8 @@ func TestUnpackRefuses(t *testing.T) {
 	}
 	large := w.EncodeAll(make([]byte, 64<<20), nil)
 	for name, p := range map[string]Packed{
-		"cut off": {packed.Data[:len(packed.Data)-5], Zstd}, "flipped": {flipped, Zstd}, "no frame": {[]byte("text"), Zstd},
-		"64 MiB of a kilobyte": {large, Zstd}, "of another version": {packed.Data, 7},
+		"cut off": {Data: packed.Data[:len(packed.Data)-5], Coding: Zstd}, "flipped": {Data: flipped, Coding: Zstd}, "no frame": {Data: []byte("text"), Coding: Zstd},
+		"64 MiB of a kilobyte": {Data: large, Coding: Zstd}, "of another version": {Data: packed.Data, Coding: 7},
 	} {
 		if got, err := p.unpack(); err == nil {
 			t.Errorf("%s: %d octets", name, len(got))

@@ -10,6 +10,7 @@ import (
 	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/views"
 )
 
 // fetchNeeds are the capabilities that items belong to.
@@ -120,7 +121,7 @@ func (f *fetcher) run(a *imap.Fetch, spans []selection.Span) error {
 	if f.mails {
 		return f.withMails(spans)
 	}
-	return f.box.Each(f.ctx, spans, func(l mailboxes.Line) bool {
+	return f.box.Each(f.ctx, spans, func(l views.Line) bool {
 		if l.ModSeq > f.since || f.since == 0 {
 			f.write(l, nil)
 		}
@@ -142,7 +143,7 @@ func marksSeen(i imap.FetchItem) bool {
 // markSeen sets \Seen; that it is so, is told when the command has ended.
 func (f *fetcher) markSeen(spans []selection.Span) error {
 	var unseen []uint32
-	err := f.box.Each(f.ctx, spans, func(l mailboxes.Line) bool {
+	err := f.box.Each(f.ctx, spans, func(l views.Line) bool {
 		if l.Flags&mailbox.Seen == 0 && !l.Gone && (l.ModSeq > f.since || f.since == 0) {
 			unseen = append(unseen, l.UID)
 		}
@@ -161,14 +162,14 @@ const mailsStep = 500
 // withMails writes messages with what is kept of them. Nothing is locked while the client
 // takes them.
 func (f *fetcher) withMails(spans []selection.Span) error {
-	var lines []mailboxes.Line
+	var lines []views.Line
 	flush := func() error {
 		some := lines
 		lines = lines[:0]
 		return f.writeMails(some)
 	}
 	var failed error
-	err := f.box.Each(f.ctx, spans, func(l mailboxes.Line) bool {
+	err := f.box.Each(f.ctx, spans, func(l views.Line) bool {
 		if l.ModSeq > f.since || f.since == 0 {
 			lines = append(lines, l)
 		}
@@ -184,7 +185,7 @@ func (f *fetcher) withMails(spans []selection.Span) error {
 }
 
 // writeMails writes lines, which ascend.
-func (f *fetcher) writeMails(lines []mailboxes.Line) error {
+func (f *fetcher) writeMails(lines []views.Line) error {
 	uids := make([]uint32, 0, len(lines))
 	for _, l := range lines {
 		uids = append(uids, l.UID)
@@ -211,7 +212,7 @@ func (f *fetcher) writeMails(lines []mailboxes.Line) error {
 }
 
 // write writes one message; m is nil where the view is enough.
-func (f *fetcher) write(l mailboxes.Line, m *mailbox.Message) {
+func (f *fetcher) write(l views.Line, m *mailbox.Message) {
 	x := &f.item
 	*x = item.Item{W: f.w, UID: l.UID, Flags: f.flagText(f.ctx, l.Flags), ModSeq: l.ModSeq, Mail: m}
 	if err := f.prepare(x); err != nil {

@@ -86,6 +86,8 @@ func (s *session) idle(ctx context.Context, c *imap.Command) answer {
 			s.w.Text("* OK still here\r\n")
 		case wire.Drained:
 			s.bye("drain", "UNAVAILABLE", "the server is shutting down")
+		case wire.Ousted:
+			s.bye("ousted", "", ousted)
 		case wire.Lost:
 			s.over = "lost"
 		}

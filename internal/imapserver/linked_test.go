@@ -57,12 +57,12 @@ func TestURLs(t *testing.T) {
 		c.append("INBOX", hello)
 		ann.append("INBOX", strings.Replace(hello, "how are you?", "private", 1))
 
-		c.ok(`APPEND INBOX CATENATE (URL "/INBOX/;UID=1/;SECTION=HEADER.FIELDS%20(from%20to)" TEXT {8+}` + "\r\nwe are:\n" + ` URL "imap://joe@anything/INBOX/;UID=1/;PARTIAL=0.4")`)
+		c.ok(`APPEND INBOX CATENATE (URL "/INBOX/;UID=1/;SECTION=HEADER.FIELDS%20(from%20to)" TEXT {8+}` + "\r\nwe are:\n" + ` URL "imap://joe@IMAP.example.test:143/INBOX/;UID=1/;PARTIAL=0.4")`)
 		c.ok("SELECT INBOX")
 		has(t, c.ok("FETCH 2 BODY[]"), "From: Joe <joe@example.net>\r\nTo: ann@example.com\r\n\r\nwe are:\r\nFrom")
 		for _, url := range []string{
-			"imap://ann@h/INBOX/;UID=1", "/INBOX/;UID=9", "/Nowhere/;UID=1", "/INBOX;UIDVALIDITY=1/;UID=1", "/INBOX/;UID=1/;SECTION=7", "nonsense",
-			"imap://joe@h/INBOX/;UID=1;URLAUTH=authuser:internal:0100",
+			"imap://ann@imap.example.test/INBOX/;UID=1", "/INBOX/;UID=9", "/Nowhere/;UID=1", "/INBOX;UIDVALIDITY=1/;UID=1", "/INBOX/;UID=1/;SECTION=7", "nonsense",
+			"imap://joe@imap.example.test/INBOX/;UID=1;URLAUTH=authuser:internal:0100", "imap://joe@other.example.test/INBOX/;UID=1",
 		} {
 			for _, form := range []string{`(URL "%s" TEXT {3+}` + "\r\nabc)", `(TEXT {3+}` + "\r\nabc" + ` URL "%s")`, `(URL "%s") {3+}` + "\r\nabc"} {
 				if _, tagged := c.do("APPEND INBOX CATENATE " + fmt.Sprintf(form, url)); !strings.HasPrefix(tagged, "NO [BADURL \""+url) {
@@ -88,12 +88,12 @@ func TestURLs(t *testing.T) {
 			t.Helper()
 			return strings.TrimPrefix(c.ok(`URLFETCH "` + url + `"`)[0], `* URLFETCH "`+url+`" `)
 		}
-		text := "imap://joe@h/INBOX/;UID=1/;SECTION=TEXT;URLAUTH="
+		text := "imap://joe@imap.example.test/INBOX/;UID=1/;SECTION=TEXT;URLAUTH="
 		forAnn, forJoe, forAll, submit := gen(text+"user+ann"), gen(text+"user+joe"), gen(text+"authuser"), gen(text+"submit+ann")
 		const body = "{14}\r\nhow are you?\r\n"
 		for url, want := range map[string]string{
 			forAnn: body, forJoe: "NIL", forAll: body, submit: "NIL", text + "authuser": "NIL", strings.Replace(forAnn, "UID=1", "UID=2", 1): "NIL",
-			strings.Replace(forAll, "authuser", "anonymous", 1): "NIL", "imap://joe@h/INBOX/;UID=1": "NIL", "rubbish": "NIL",
+			strings.Replace(forAll, "authuser", "anonymous", 1): "NIL", "imap://joe@imap.example.test/INBOX/;UID=1": "NIL", "rubbish": "NIL",
 		} {
 			if got := fetch(ann, url); got != want {
 				t.Errorf("ann fetches %s: %q, want %q", url, got, want)
@@ -105,10 +105,10 @@ func TestURLs(t *testing.T) {
 			t.Errorf("with a time: %q", got)
 		}
 		ann.ok(`APPEND INBOX CATENATE (URL "` + strings.Replace(forAnn, "SECTION=TEXT", "SECTION=TEXT", 1) + `")`)
-		c.expect("NO", `GENURLAUTH "imap://ann@h/INBOX/;UID=1;URLAUTH=authuser" INTERNAL`)
-		c.expect("NO", `GENURLAUTH "imap://joe@h/Nowhere/;UID=1;URLAUTH=authuser" INTERNAL`)
+		c.expect("NO", `GENURLAUTH "imap://ann@imap.example.test/INBOX/;UID=1;URLAUTH=authuser" INTERNAL`)
+		c.expect("NO", `GENURLAUTH "imap://joe@imap.example.test/Nowhere/;UID=1;URLAUTH=authuser" INTERNAL`)
 		c.expect("BAD", `GENURLAUTH "/INBOX/;UID=1;URLAUTH=authuser" INTERNAL`)
-		c.expect("BAD", `GENURLAUTH "imap://joe@h/INBOX/;UID=1" INTERNAL`)
+		c.expect("BAD", `GENURLAUTH "imap://joe@imap.example.test/INBOX/;UID=1" INTERNAL`)
 		c.expect("BAD", `GENURLAUTH "`+text+`authuser" XSAMPLE`)
 		has(t, []string{second(c.do("RESETKEY INBOX"))}, "OK [URLMECH INTERNAL]")
 		if got := fetch(ann, forAnn); got != "NIL" {

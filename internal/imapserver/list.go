@@ -40,25 +40,12 @@ func (s *session) listable(ctx context.Context, subscribed bool) (all listing.Ac
 	return all, err
 }
 
-// listFault says what is wrong with the options of a LIST.
+// listFault says what is wrong with a LIST.
 func (s *session) listFault(a *imap.List) string {
-	for _, o := range a.Select {
-		if !slices.Contains([]string{"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"}, o) {
-			return "LIST selects by no " + o
-		}
-	}
-	if slices.Contains(a.Select, "RECURSIVEMATCH") && !slices.Contains(a.Select, "SUBSCRIBED") && !slices.Contains(a.Select, "SPECIAL-USE") {
-		return "RECURSIVEMATCH needs something to select by"
-	}
-	for _, o := range a.Return {
-		if !slices.Contains([]string{"SUBSCRIBED", "CHILDREN", "SPECIAL-USE"}, o) {
-			return "LIST returns no " + o
-		}
-	}
 	if !s.knownStatus(a.Status) {
 		return "STATUS knows no such item"
 	}
-	return ""
+	return listing.Fault(s.patterns(a), a.Select, a.Return)
 }
 
 // patterns are those of a LIST or LSUB, below its reference.
@@ -72,25 +59,7 @@ func (s *session) patterns(a *imap.List) []string {
 
 // writeListed writes one line of LIST.
 func (s *session) writeListed(l listing.Name, a *imap.List) {
-	var attrs []string
-	subscribed := slices.Contains(a.Select, "SUBSCRIBED") || slices.Contains(a.Return, "SUBSCRIBED")
-	switch {
-	case l.Box == nil && (a.Extended || s.on.rev2):
-		attrs = append(attrs, `\NonExistent`)
-	case l.Box == nil:
-		attrs = append(attrs, `\Noselect`)
-	}
-	if subscribed && l.Subscribed {
-		attrs = append(attrs, `\Subscribed`)
-	}
-	if l.Below {
-		attrs = append(attrs, `\HasChildren`)
-	} else {
-		attrs = append(attrs, `\HasNoChildren`)
-	}
-	if l.Box != nil && l.Box.Use != "" {
-		attrs = append(attrs, l.Box.Use)
-	}
+	attrs := l.Attributes(a.Select, a.Return, a.Extended || s.on.rev2)
 	s.w.Text("* LIST (" + strings.Join(attrs, " ") + `) "/" `)
 	s.writeName(l.Name)
 	if l.Child {
@@ -103,6 +72,9 @@ func (s *session) writeListed(l listing.Name, a *imap.List) {
 // name that matches is shown as \Noselect.
 func (s *session) lsub(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.List)
+	if why := s.listFault(a); why != "" {
+		return bad(why)
+	}
 	all, err := s.listable(ctx, true)
 	if err != nil {
 		return s.failed(err)

@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/views"
 )
 
 // selectBox is SELECT and EXAMINE (RFC 9051 §6.3.2, RFC 7162 §3.2.5).
@@ -139,7 +140,7 @@ func (s *session) vanished(err error) {
 }
 
 // tell writes news. untold are messages of which nothing is said, or only the modseq.
-func (s *session) tell(ctx context.Context, n mailboxes.News, untold func(uid uint32) bool) {
+func (s *session) tell(ctx context.Context, n views.News, untold func(uid uint32) bool) {
 	s.box.Contexts.Gone(s.w, n.Gone)
 	s.tellGone(n.Gone)
 	if n.New {
@@ -170,14 +171,14 @@ func (s *session) tell(ctx context.Context, n mailboxes.News, untold func(uid ui
 
 // tellModSeq tells that the client knows all up to a modseq now. What it has been told of messages that
 // have come or gone says none, and it would be told again the next time that it resynchronises.
-func (s *session) tellModSeq(n mailboxes.News) {
+func (s *session) tellModSeq(n views.News) {
 	if s.on.condstore && n.All && (n.New || len(n.Gone) > 0) {
 		s.w.Status("*", "OK", "HIGHESTMODSEQ "+strconv.FormatUint(n.ModSeq, 10), "highest")
 	}
 }
 
 // tellGone tells which messages have gone.
-func (s *session) tellGone(gone []mailboxes.Line) {
+func (s *session) tellGone(gone []views.Line) {
 	if len(gone) == 0 {
 		return
 	}
@@ -208,7 +209,7 @@ func (s *session) writeVanished(begin string, ranges []mailbox.Range) {
 
 // writeChanged writes the flags of a message that has others now; silent: only that
 // there is a change (RFC 7162 §3.1.3).
-func (s *session) writeChanged(ctx context.Context, l mailboxes.Line, silent bool) {
+func (s *session) writeChanged(ctx context.Context, l views.Line, silent bool) {
 	s.beginFetch(l.Seq, l.UID)
 	space := ""
 	if !s.on.uidonly && (s.byUID || s.on.condstore || s.on.rev2) {
@@ -257,7 +258,7 @@ func (s *session) resync(ctx context.Context, q *imap.QResync) error {
 	if err != nil {
 		return err
 	}
-	return s.box.Each(ctx, spans, func(l mailboxes.Line) bool {
+	return s.box.Each(ctx, spans, func(l views.Line) bool {
 		if l.ModSeq > q.ModSeq && !l.Gone {
 			s.writeSynced(ctx, l)
 		}
@@ -266,7 +267,7 @@ func (s *session) resync(ctx context.Context, q *imap.QResync) error {
 }
 
 // writeSynced writes a message as QRESYNC wants it.
-func (s *session) writeSynced(ctx context.Context, l mailboxes.Line) {
+func (s *session) writeSynced(ctx context.Context, l views.Line) {
 	s.beginFetch(l.Seq, l.UID)
 	if !s.on.uidonly {
 		s.w.Text("UID ")
@@ -294,7 +295,7 @@ func (s *session) writeGone(ctx context.Context, since uint64, known []mailbox.R
 		return err
 	}
 	var there []mailbox.Range
-	err = s.box.Each(ctx, spans, func(l mailboxes.Line) bool {
+	err = s.box.Each(ctx, spans, func(l views.Line) bool {
 		if l.Gone {
 			return true
 		}

@@ -23,6 +23,9 @@ const (
 	autologout   = 31 * time.Minute
 )
 
+// ousted is what a client is told whose login would be refused now.
+const ousted = "the account or its password has changed, log in again"
+
 // session is the dialogue with one client. It belongs to one goroutine.
 type session struct {
 	srv     *Server
@@ -107,6 +110,8 @@ func (s *session) serve(ctx context.Context) {
 			s.bye("timeout", "", "autologout: nothing was said for too long")
 		case wire.Drained:
 			s.bye("drain", "UNAVAILABLE", "the server is shutting down")
+		case wire.Ousted:
+			s.bye("ousted", "", ousted)
 		case wire.Lost:
 			s.over = "lost"
 		}

@@ -9,6 +9,7 @@ import (
 	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/views"
 )
 
 // store is STORE and UID STORE (RFC 9051 §6.4.6, RFC 7162 §3.1.3).
@@ -84,7 +85,7 @@ func (s *session) stored(ctx context.Context, a *imap.Store, uids []mailbox.Rang
 	if err != nil {
 		return err
 	}
-	return s.box.Each(ctx, spans, func(l mailboxes.Line) bool {
+	return s.box.Each(ctx, spans, func(l views.Line) bool {
 		if !told[l.UID] && !l.Gone {
 			s.writeChanged(ctx, l, false)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 
 	"waxwing/imap"
@@ -58,6 +59,19 @@ func (s *session) genURLAuth(ctx context.Context, c *imap.Command) answer {
 }
 
 func (s *Server) urlKeys() *urlauth.Keys { return &urlauth.Keys{DB: s.Boxes.DB} }
+
+// isHost reports that a URL means this server: it names no host, or one by which the client can have reached it.
+func (s *session) isHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+	at := ""
+	if cs := s.conn.TLS(); cs != nil {
+		at = cs.ServerName
+	}
+	return host == "" || strings.EqualFold(host, s.srv.Hostname) || strings.EqualFold(host, at) || host == s.conn.Local().Addr().Unmap().String()
+}
 
 // owner is the account whose messages a URL means; "" is nobody's.
 func (s *session) owner(ctx context.Context, u *imapurl.URL) (string, error) {
@@ -280,6 +294,9 @@ func (s *session) linked(ctx context.Context, text string) (*item.Item, *imap.Se
 	}
 	if u.Mechanism != "" {
 		return s.authorized(ctx, text)
+	}
+	if !s.isHost(u.Host) {
+		return nil, nil, errURL("the message is on another server, from which nothing is fetched")
 	}
 	owner, err := s.owner(ctx, u)
 	if err != nil {

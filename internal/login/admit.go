@@ -20,7 +20,7 @@ func (d denial) Error() string { return string(d.word) }
 // admit lets somebody in who has proven what p says, or is a denial with its *smtp.Reply.
 func (a *attempt) admit(c account.Credentials, p account.Proven) error {
 	p.Protocol, p.From, p.At = a.protocol, a.addr, a.c.now()
-	a.proven = p
+	a.proven, a.creds = p, c
 	word := c.Access.LogIn(p)
 	if word == "" {
 		return nil

@@ -31,7 +31,7 @@ type attempt struct {
 	stands string // the account that the name stands for, may it log in or not; "" is none
 	begun  *begun // the memory waits for its end
 
-	creds  account.Credentials   // of a SCRAM exchange
+	creds  account.Credentials   // of a SCRAM exchange, and of one that has ended well
 	apps   []account.AppPassword // that can be proven in it
 	proven account.Proven        // what it was let in by
 }

@@ -17,6 +17,7 @@ type Delivery struct {
 	Body     int64  // where its octets are (package body)
 	Data     []byte // the octets, of a body that is stored with the delivery; nil: it is stored already
 	Coding   uint8  // how Data are coded (package body); 0: as they are
+	Sum      []byte // the SHA-256 of Data; nil: none is kept
 	Size     int64  // octets of the body
 	Sender   string // the reverse-path without brackets; "" is the null one
 	Received time.Time

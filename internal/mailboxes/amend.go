@@ -78,7 +78,7 @@ func (c *change) amend(a *Amendment) error {
 	}
 	for _, l := range places {
 		if a.Gone || a.In != nil && !slices.Contains(a.In, l.box) {
-			if _, err := c.remove(l.box, l.uid, "", false); err != nil {
+			if _, err := c.remove(l.box, l.uid, removal{moved: !a.Gone && len(a.In) > 0}); err != nil {
 				return err
 			}
 		}

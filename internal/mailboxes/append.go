@@ -79,7 +79,7 @@ func (s *Store) Replace(ctx context.Context, m Appended, name string, old mailbo
 		if err != nil {
 			return err
 		}
-		gone, err := c.remove(old.ID, uids, "", false)
+		gone, err := c.remove(old.ID, uids, removal{})
 		if err == nil && len(gone) != 1 {
 			err = ErrNoSuchMessage
 		}
@@ -165,21 +165,19 @@ func (s *Store) append(tx *store.Tx, account, name string, ready []stored) (box 
 		by = counters{by.messages + 1, by.unseen + unseen, by.deleted + deleted, by.octets + ready[i].Content.Size()}
 		uids = append(uids, e.UID)
 	}
-	if err := c.room(usage{by.messages, by.octets}); err != nil {
+	if err := c.room(usage{messages: by.messages, octets: by.octets}); err != nil {
 		return box, nil, err
 	}
 	if _, err := tx.Exec(`UPDATE mailboxes SET uidnext = uidnext + ? WHERE id = ?`, by.messages, id); err != nil {
 		return box, nil, err
 	}
 	if len(uids) > 0 {
-		if err := c.changed(id, uids[0], uids[len(uids)-1]); err != nil {
-			return box, nil, err
-		}
+		c.arrived(id, uids[0], uids[len(uids)-1])
 	}
 	if err := c.touch(id, by); err != nil {
 		return box, nil, err
 	}
-	return box, uids, c.count(usage{by.messages, by.octets})
+	return box, uids, c.count(usage{messages: by.messages, octets: by.octets})
 }
 
 // appendOne writes one message and where it lies.

@@ -10,29 +10,20 @@ import (
 
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // maxBoxes bounds the mailboxes of an account (MBX-4).
 const maxBoxes = 5000
 
-// boxColumns and boxFrom are the rows of mailboxes that are there.
-const boxColumns = `SELECT b.id, b.account, b.name, b.special, b.subscribed, b.uidvalidity, b.uidnext, b.modseq, b.messages, b.unseen, b.deleted, b.octets, b.created FROM mailboxes b`
-
-func scanBox(r store.Row) (b mailbox.Box, err error) {
-	var created int64
-	err = r.Scan(&b.ID, &b.Account, &b.Name, &b.Use, &b.Subscribed, &b.UIDValidity, &b.UIDNext, &b.ModSeq, &b.Messages, &b.Unseen, &b.Deleted, &b.Octets, &created)
-	b.Created = store.FromTime(created)
-	return b, err
-}
-
 // Boxes are the mailboxes of an account by name, INBOX first. An account that has had nothing
 // to do with mail yet gets those that every account has. ErrNoSuchAccount.
 func (s *Store) Boxes(ctx context.Context, account string) ([]mailbox.Box, error) {
-	const q = boxColumns + ` WHERE b.account = ? AND b.removed = 0`
-	boxes, err := store.List(ctx, s.DB, scanBox, q, account)
+	const q = views.BoxColumns + ` WHERE b.account = ? AND b.removed = 0`
+	boxes, err := store.List(ctx, s.DB, views.ScanBox, q, account)
 	if err == nil && !slices.ContainsFunc(boxes, func(b mailbox.Box) bool { return b.Name == mailbox.Inbox }) {
 		if err = s.complete(ctx, account); err == nil {
-			boxes, err = store.List(ctx, s.DB, scanBox, q, account)
+			boxes, err = store.List(ctx, s.DB, views.ScanBox, q, account)
 		}
 	}
 	if err != nil {
@@ -68,7 +59,7 @@ func (s *Store) Box(ctx context.Context, account, name string) (b mailbox.Box, e
 	}
 	find := func() error {
 		return s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-			b, err = scanBox(tx.Row(boxColumns+` WHERE b.account = ? AND b.name = ? AND b.removed = 0`, account, name))
+			b, err = views.ScanBox(tx.Row(views.BoxColumns+` WHERE b.account = ? AND b.name = ? AND b.removed = 0`, account, name))
 			return err
 		})
 	}
@@ -81,13 +72,7 @@ func (s *Store) Box(ctx context.Context, account, name string) (b mailbox.Box, e
 }
 
 // byID is the row of a mailbox that is there; ErrNoSuchMailbox.
-func byID(tx *store.Tx, id int64) (mailbox.Box, error) {
-	b, err := scanBox(tx.Row(boxColumns+` WHERE b.id = ? AND b.removed = 0`, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNoSuchMailbox
-	}
-	return b, err
-}
+func byID(tx *store.Tx, id int64) (mailbox.Box, error) { return views.Box(tx, id) }
 
 func named(err error, name string) error {
 	if errors.Is(err, sql.ErrNoRows) {

@@ -29,7 +29,7 @@ func Check(ctx context.Context, db *store.Store, repair bool) (differ []string, 
 			var has, counted int64
 			err := r.Scan(&account, &has, &counted)
 			return fmt.Sprintf("account %s: its counters say %d messages, and it has %d", account, has, counted), err
-		}, `SELECT a.account, a.messages, `+sumMessages+` FROM mail_accounts a WHERE a.messages <> `+sumMessages+` OR a.octets <> `+sumOctets+` ORDER BY a.account LIMIT 50`)
+		}, `SELECT a.account, a.messages, `+sumMessages+` FROM mail_accounts a WHERE a.messages <> `+sumMessages+` OR a.octets <> `+sumOctets+` OR a.gone_octets <> `+sumGone+` ORDER BY a.account LIMIT 50`)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func Check(ctx context.Context, db *store.Store, repair bool) (differ []string, 
 		}
 		_, err = tx.Exec(`UPDATE mailboxes AS b SET messages = ` + countMessages + `, unseen = ` + countUnseen + `, deleted = ` + countDeleted + `, octets = ` + countOctets)
 		if err == nil {
-			_, err = tx.Exec(`UPDATE mail_accounts AS a SET messages = ` + sumMessages + `, octets = ` + sumOctets)
+			_, err = tx.Exec(`UPDATE mail_accounts AS a SET messages = ` + sumMessages + `, octets = ` + sumOctets + `, gone_octets = ` + sumGone)
 		}
 		return err
 	})
@@ -55,5 +55,6 @@ const (
 	countDeleted  = `(SELECT count(*) FROM mailbox_entries e WHERE e.mailbox = b.id AND e.flags & 8 <> 0)`
 	countOctets   = `(SELECT coalesce(sum(m.size), 0) FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = b.id)`
 	sumMessages   = `(SELECT coalesce(sum(b.messages), 0) FROM mailboxes b WHERE b.account = a.account)`
+	sumGone       = `(SELECT coalesce(sum(g.octets), 0) FROM mailbox_gone g JOIN mailboxes b ON b.id = g.mailbox WHERE b.account = a.account)`
 	sumOctets     = `(SELECT coalesce(sum(b.octets), 0) FROM mailboxes b WHERE b.account = a.account)`
 )

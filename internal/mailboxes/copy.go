@@ -23,9 +23,27 @@ func (s *Store) Copy(ctx context.Context, box int64, uids []mailbox.Range, to st
 	return s.transfer(ctx, box, uids, to, false)
 }
 
-// Move is Copy that leaves nothing behind: others see both at once (RFC 6851).
-func (s *Store) Move(ctx context.Context, box int64, uids []mailbox.Range, to string) (Copied, error) {
-	return s.transfer(ctx, box, uids, to, true)
+// Move is Copy that leaves nothing behind: others see both at once (RFC 6851), of each message. Very many are moved some at
+// a time, and then an error can leave some moved.
+func (s *Store) Move(ctx context.Context, box int64, uids []mailbox.Range, to string) (out Copied, err error) {
+	b, err := store.Read(ctx, s.DB, func(tx *store.Tx) (mailbox.Box, error) { return byID(tx, box) })
+	if err != nil {
+		return out, named(err, to)
+	}
+	uids = mailbox.Intersect(uids, []mailbox.Range{{Low: 1, High: max(b.UIDNext, 2) - 1}}) // not what has just been moved
+	for done := false; !done; done = len(uids) == 0 {
+		var some []mailbox.Range
+		if some, uids, err = s.portion(ctx, box, uids); err != nil {
+			return out, named(err, to)
+		}
+		one, err := s.transfer(ctx, box, some, to, true)
+		if err != nil {
+			return out, err
+		}
+		one.From, one.To = append(out.From, one.From...), append(out.To, one.To...)
+		out = one
+	}
+	return out, nil
 }
 
 func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, to string, move bool) (out Copied, err error) {
@@ -48,7 +66,7 @@ func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, t
 			return err
 		}
 		if move {
-			if _, err = c.remove(box, out.From, "", false); err != nil {
+			if _, err = c.remove(box, out.From, removal{moved: true}); err != nil {
 				return err
 			}
 		} else if err = c.room(usage{}); err != nil {
@@ -109,30 +127,41 @@ func (c *change) copy(box int64, uids []mailbox.Range, to int64) (out Copied, er
 	if _, err := c.tx.Exec(`UPDATE mailboxes SET uidnext = uidnext + ? WHERE id = ?`, by.messages, to); err != nil {
 		return out, err
 	}
-	if err := c.changed(to, out.To[0].Low, out.To[0].High); err != nil {
-		return out, err
-	}
+	c.arrived(to, out.To[0].Low, out.To[0].High)
 	if err := c.touch(to, by); err != nil {
 		return out, err
 	}
-	return out, c.count(usage{by.messages, by.octets})
+	return out, c.count(usage{messages: by.messages, octets: by.octets})
 }
 
-// Expunge removes the messages of uids that have \Deleted, and returns their UIDs and the modseq
-// with which they went. ErrNoSuchMailbox.
-func (s *Store) Expunge(ctx context.Context, box int64, uids []mailbox.Range) ([]uint32, uint64, error) {
-	return s.expunge(ctx, box, uids, ` AND flags & 8 <> 0`)
+// Expunge removes the messages of uids, which ascend, that have \Deleted, and returns their UIDs and the modseq
+// with which the last of them went: very many go some at a time. ErrNoSuchMailbox.
+func (s *Store) Expunge(ctx context.Context, box int64, uids []mailbox.Range) (gone []uint32, modseq uint64, err error) {
+	b, err := store.Read(ctx, s.DB, func(tx *store.Tx) (mailbox.Box, error) { return byID(tx, box) })
+	for done := false; !done && err == nil; done = len(uids) == 0 {
+		some := uids
+		uids = nil
+		if b.Deleted > flagsAtOnce || len(some) > rangesAtOnce {
+			some, uids, err = s.portion(ctx, box, some)
+		}
+		var went []uint32
+		if err == nil {
+			went, modseq, err = s.expunge(ctx, box, some, removal{which: ` AND flags & 8 <> 0`})
+			gone = append(gone, went...)
+		}
+	}
+	return gone, modseq, err
 }
 
 // Remove is Expunge of messages whatever their flags.
 func (s *Store) Remove(ctx context.Context, box int64, uids []mailbox.Range) ([]uint32, uint64, error) {
-	return s.expunge(ctx, box, uids, "")
+	return s.expunge(ctx, box, uids, removal{})
 }
 
-func (s *Store) expunge(ctx context.Context, box int64, uids []mailbox.Range, which string) (gone []uint32, modseq uint64, err error) {
+func (s *Store) expunge(ctx context.Context, box int64, uids []mailbox.Range, r removal) (gone []uint32, modseq uint64, err error) {
 	err = s.in(ctx, box, func(c *change) (err error) {
 		modseq = c.modseq
-		gone, err = c.remove(box, uids, which, false)
+		gone, err = c.remove(box, uids, r)
 		return err
 	})
 	if err != nil {
@@ -141,10 +170,17 @@ func (s *Store) expunge(ctx context.Context, box int64, uids []mailbox.Range, wh
 	return gone, modseq, nil
 }
 
-// remove takes messages out of a mailbox; which is a further condition. With all, nothing can
-// be left: the mailbox goes, too, and which messages there were does not matter.
-func (c *change) remove(box int64, uids []mailbox.Range, which string, all bool) (gone []uint32, err error) {
+// removal is how messages are taken out of a mailbox.
+type removal struct {
+	which string // a further condition
+	all   bool   // nothing can be left: the mailbox goes, too, and which messages there were does not matter
+	moved bool   // they lie elsewhere by now, and so count as before
+}
+
+// remove takes messages out of a mailbox.
+func (c *change) remove(box int64, uids []mailbox.Range, how removal) (gone []uint32, err error) {
 	var by counters
+	which := how.which
 	for _, g := range uids {
 		some := ` FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ?` + which
 		args := []any{box, int64(g.Low), int64(g.High)}
@@ -155,7 +191,7 @@ func (c *change) remove(box int64, uids []mailbox.Range, which string, all bool)
 			if err := r.Scan(&uid, &flags, &size); err != nil {
 				return err
 			}
-			if !all {
+			if !how.all {
 				gone = append(gone, uid)
 			}
 			unseen, deleted := bits(mailbox.Flags(flags))
@@ -168,11 +204,14 @@ func (c *change) remove(box int64, uids []mailbox.Range, which string, all bool)
 		if by.messages == before {
 			continue
 		}
-		const rest = ` FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ?`
-		_, err = c.tx.Exec(`INSERT INTO mailbox_gone (mailbox, modseq, uid, mail, flags, removed) SELECT mailbox, ?, uid, mail, flags, ?`+rest+which,
+		octets := `m.size`
+		if how.moved {
+			octets = `0`
+		}
+		_, err = c.tx.Exec(`INSERT INTO mailbox_gone (mailbox, modseq, uid, mail, flags, removed, octets) SELECT e.mailbox, ?, e.uid, e.mail, e.flags, ?, `+octets+some,
 			append([]any{int64(c.modseq), store.Time(c.now())}, args...)...)
 		if err == nil {
-			_, err = c.tx.Exec(`DELETE`+rest+which, args...)
+			_, err = c.tx.Exec(`DELETE FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ?`+which, args...)
 		}
 		if err != nil {
 			return nil, err
@@ -184,5 +223,9 @@ func (c *change) remove(box int64, uids []mailbox.Range, which string, all bool)
 	if err := c.touch(box, by); err != nil {
 		return nil, err
 	}
-	return gone, c.count(usage{by.messages, by.octets})
+	u := usage{messages: by.messages, octets: by.octets}
+	if !how.moved {
+		u.gone = -by.octets
+	}
+	return gone, c.count(u)
 }

@@ -65,7 +65,7 @@ func (s *Store) Deliver(tx *store.Tx, d mailbox.Delivery, copies []delivery.Copy
 	}
 	var err error
 	if d.Data != nil {
-		err = body.Insert(tx, d.Body, body.Packed{Data: d.Data, Coding: body.Coding(d.Coding)}, len(boxes))
+		err = body.Insert(tx, d.Body, body.Packed{Data: d.Data, Coding: body.Coding(d.Coding), Sum: d.Sum}, len(boxes))
 	} else {
 		// First, since nobody else can then put the same message into the same mailbox.
 		err = body.Use(tx, d.Body, len(boxes))
@@ -99,7 +99,7 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 	}
 	h := append(header(d.Sender, b), b.header...)
 	size := int64(len(h)) + d.Size - b.replaced
-	c, err := s.change(tx, b.account, usage{1, size})
+	c, err := s.change(tx, b.account, usage{messages: 1, octets: size})
 	if err != nil {
 		return false, err
 	}
@@ -122,10 +122,7 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 	if err := c.insert(m, d.Body, h, b.replaced); err != nil {
 		return false, err
 	}
-	if err := c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: m.ID, Saved: d.Received}); err != nil {
-		return false, err
-	}
-	return true, c.changed(box, uid, uid)
+	return true, c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: m.ID, Saved: d.Received})
 }
 
 // has tells whether a mailbox has a message, or had it: what its owner has removed or moved
@@ -238,11 +235,19 @@ func unindexed(tx *store.Tx, account string, mail int64) error {
 	return err
 }
 
-// enter writes that a mail lies in a mailbox, whose counters have it already; changed must follow.
+// enter writes that a mail lies in a mailbox, whose counters have it already.
 func (c *change) enter(box int64, e mailbox.Entry) error {
+	c.arrived(box, e.UID, e.UID)
 	_, err := c.tx.Exec(`INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		box, int64(e.UID), e.Mail, int64(e.Flags), int64(c.modseq), int64(c.modseq), store.Time(e.Saved))
 	return err
+}
+
+// arrived tells the views of messages that have come into a mailbox, once that is durable.
+func (c *change) arrived(box int64, first, last uint32) {
+	if c.views.Fills(first, last) {
+		c.tx.After(func() { c.views.Ripen(box) })
+	}
 }
 
 // header is what final delivery adds (RFC 5321 §4.4): the sender, and the

@@ -3,10 +3,12 @@ package mailboxes
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // maxKeyword is how long a keyword may be, in octets.
@@ -103,11 +105,57 @@ type FlagResult struct {
 	Modified []mailbox.Range // these have changed since UnchangedSince, and were left alone
 }
 
-// SetFlags changes flags of the messages of a mailbox in uids. Those that have them already
+// How much one transaction does to flags: others wait for it. Of a change of more, each message has its part or none.
+const (
+	flagsAtOnce  = 20_000 // messages
+	rangesAtOnce = 500
+)
+
+// SetFlags changes flags of the messages of a mailbox in uids, which ascend. Those that have them already
 // keep their modseq. ErrNoSuchMailbox, ErrTooManyKeywords.
 func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f FlagChange) (r FlagResult, err error) {
-	var done flagged
-	err = s.in(ctx, box, func(c *change) error {
+	for done := false; !done; done = len(uids) == 0 {
+		var some []mailbox.Range
+		if some, uids, err = s.portion(ctx, box, uids); err == nil {
+			err = s.setSome(ctx, box, some, f, &r)
+		}
+		if err != nil {
+			return FlagResult{}, fmt.Errorf("set flags: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// portion is what of uids is changed in one transaction, and the rest.
+func (s *Store) portion(ctx context.Context, box int64, uids []mailbox.Range) (some, rest []mailbox.Range, err error) {
+	left := int64(flagsAtOnce)
+	for i, g := range uids {
+		if i == rangesAtOnce || left <= 0 {
+			return uids[:i], uids[i:], nil
+		}
+		if n := int64(g.High) - int64(g.Low) + 1; n <= left {
+			left -= n
+			continue
+		}
+		next, err := store.List(ctx, s.DB, store.Value[uint32], `SELECT uid FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid LIMIT 1 OFFSET ?`,
+			box, int64(g.Low), int64(g.High), left)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(next) > 0 {
+			some = append(slices.Clone(uids[:i]), mailbox.Range{Low: g.Low, High: next[0] - 1})
+			return some, append([]mailbox.Range{{Low: next[0], High: g.High}}, uids[i+1:]...), nil
+		}
+		left /= 2 // how many there are was not counted
+	}
+	return uids, nil, nil
+}
+
+// setSome is SetFlags in one transaction.
+func (s *Store) setSome(ctx context.Context, box int64, uids []mailbox.Range, f FlagChange, r *FlagResult) error {
+	var done views.Flagged
+	var modified []mailbox.Range
+	err := s.in(ctx, box, func(c *change) error {
 		b, err := byID(c.tx, box)
 		if err != nil {
 			return err
@@ -116,17 +164,17 @@ func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f
 		if err != nil {
 			return err
 		}
-		r, done = FlagResult{ModSeq: c.modseq}, f.of(set)
-		done.uids, done.before, done.modseq = uids, b.ModSeq, c.modseq
+		done, modified = f.of(set), nil
+		done.UIDs, done.Before, done.ModSeq = uids, b.ModSeq, c.modseq
 		var by counters
 		for _, g := range uids {
 			if f.UnchangedSince != nil {
 				late, err := store.Column[uint32](c.tx, `SELECT uid FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ? AND modseq > ? ORDER BY uid`,
-					box, int64(g.Low), int64(g.High), signed(*f.UnchangedSince))
+					box, int64(g.Low), int64(g.High), views.Signed(*f.UnchangedSince))
 				if err != nil {
 					return err
 				}
-				r.Modified = append(r.Modified, mailbox.Ranges(late)...)
+				modified = append(modified, mailbox.Ranges(late)...)
 			}
 			d, err := c.setFlags(box, g, &done)
 			if err != nil {
@@ -137,14 +185,15 @@ func (s *Store) SetFlags(ctx context.Context, box int64, uids []mailbox.Range, f
 		return c.touch(box, by)
 	})
 	if err != nil {
-		return FlagResult{}, fmt.Errorf("set flags: %w", err)
+		return err
 	}
-	s.views.flagged(box, done)
-	return r, nil
+	r.ModSeq, r.Modified = done.ModSeq, append(r.Modified, modified...)
+	s.views.Flagged(box, done)
+	return nil
 }
 
 // of is what a change does to flags, where its words are set.
-func (f *FlagChange) of(set mailbox.Flags) (out flagged) {
+func (f *FlagChange) of(set mailbox.Flags) (out views.Flagged) {
 	out.Edit = mailbox.Edit{Keep: ^mailbox.Flags(0), Add: set, Since: 1<<63 - 1}
 	switch f.Mode {
 	case '=':
@@ -153,23 +202,20 @@ func (f *FlagChange) of(set mailbox.Flags) (out flagged) {
 		out.Keep, out.Add = ^set, 0
 	}
 	if f.UnchangedSince != nil {
-		out.Since = uint64(signed(*f.UnchangedSince))
+		out.Since = uint64(views.Signed(*f.UnchangedSince))
 	}
 	return out
 }
 
-// signed is a modseq for a column; one that no message can have is the highest.
-func signed(modseq uint64) int64 { return int64(min(modseq, 1<<63-1)) }
-
 // setFlags changes one range, and says what that does to the counters.
-func (c *change) setFlags(box int64, g mailbox.Range, f *flagged) (by counters, err error) {
+func (c *change) setFlags(box int64, g mailbox.Range, f *views.Flagged) (by counters, err error) {
 	keep, add := int64(f.Keep), int64(f.Add)
 	some, args := ` WHERE mailbox = ? AND uid BETWEEN ? AND ?`, []any{box, int64(g.Low), int64(g.High)}
 	const which = ` AND modseq <= ? AND flags <> ((flags & ?) | ?)`
-	e, known := c.views.effect(box, g, f)
+	e, known := c.views.Effect(box, g, f)
 	if !known {
 		err = c.tx.Row(`SELECT count(*), coalesce(sum(flags & 1), 0), coalesce(sum((flags >> 3) & 1), 0), coalesce(min(uid), 0), coalesce(max(uid), 0) FROM mailbox_entries`+some+which,
-			append(args, signed(f.Since), keep, add)...).Scan(&e.Messages, &e.Seen, &e.Deleted, &e.Low, &e.High)
+			append(args, views.Signed(f.Since), keep, add)...).Scan(&e.Messages, &e.Seen, &e.Deleted, &e.Low, &e.High)
 	}
 	if err != nil || e.Messages == 0 {
 		return by, err
@@ -177,7 +223,7 @@ func (c *change) setFlags(box int64, g mailbox.Range, f *flagged) (by counters, 
 	if e.All {
 		args[1], args[2] = int64(e.Low), int64(e.High)
 	} else {
-		some, args = some+which, append(args, signed(f.Since), keep, add)
+		some, args = some+which, append(args, views.Signed(f.Since), keep, add)
 	}
 	if (f.Keep|f.Add)&mailbox.Deleted == 0 && e.Deleted > 0 { // what had \Deleted was not there for JMAP, and comes back
 		if _, err = c.tx.Exec(`UPDATE mails SET created = ? WHERE id IN (SELECT mail FROM mailbox_entries`+some+` AND flags & 8 <> 0)`, append([]any{int64(c.modseq)}, args...)...); err != nil {
@@ -186,7 +232,7 @@ func (c *change) setFlags(box int64, g mailbox.Range, f *flagged) (by counters, 
 	}
 	_, err = c.tx.Exec(`UPDATE mailbox_entries SET flags = (flags & ?) | ?, modseq = ?`+some, append([]any{keep, add, int64(c.modseq)}, args...)...)
 	if err == nil {
-		err = c.changed(box, e.Low, e.High)
+		err = views.Note(c.tx, box, c.modseq, mailbox.Range{Low: e.Low, High: e.High})
 	}
 	return counters{unseen: e.Seen - f.After(mailbox.Seen, e.Seen, e.Messages), deleted: f.After(mailbox.Deleted, e.Deleted, e.Messages) - e.Deleted}, err
 }

@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/body"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // How long what was removed is remembered, and how much is done in one transaction: nobody
@@ -72,10 +73,13 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error {
 	if err := s.erase(ctx, `g.removed < ?`, store.Time(before)); err != nil {
 		return err
 	}
+	if err := s.trim(ctx); err != nil {
+		return err
+	}
 	if err := s.forgetGone(ctx, s.now().AddDate(0, 0, -goneDays)); err != nil {
 		return err
 	}
-	if err := s.forgetChanges(ctx, keptChanges); err != nil {
+	if err := views.ForgetChanges(ctx, s.DB, views.KeptChanges); err != nil {
 		return err
 	}
 	return s.DB.Prune(ctx, "mailboxes", store.Old{Query: `DELETE FROM mailboxes WHERE removed > 0 AND removed < ?
@@ -84,37 +88,96 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error {
 
 // erase takes the content of what was removed away for good, some at a time.
 func (s *Store) erase(ctx context.Context, which string, arg int64) error {
-	bodies := body.Store{DB: s.DB, Now: s.now}
 	for {
 		mails, err := store.List(ctx, s.DB, store.Value[int64], `SELECT g.mail FROM mailbox_gone g WHERE g.mail <> 0 AND `+which+` LIMIT ?`, arg, int64(forgetBatch))
 		if err != nil {
 			return fmt.Errorf("look for removed messages: %w", err)
 		}
-		for _, m := range mails {
-			left, err := store.Write(ctx, s.DB, func(tx *store.Tx) (int64, error) { return eraseOne(tx, m, which, arg) })
-			if err == nil && left != 0 {
-				err = bodies.Remove(ctx, left)
-			}
-			if err != nil {
-				return fmt.Errorf("erase a removed message: %w", err)
-			}
-		}
-		if len(mails) < forgetBatch {
-			return nil
+		if err := s.eraseAll(ctx, mails, which, arg); err != nil || len(mails) < forgetBatch {
+			return err
 		}
 	}
+}
+
+func (s *Store) eraseAll(ctx context.Context, mails []int64, which string, arg int64) error {
+	bodies := body.Store{DB: s.DB, Now: s.now}
+	for _, m := range mails {
+		left, err := store.Write(ctx, s.DB, func(tx *store.Tx) (int64, error) { return eraseOne(tx, m, which, arg) })
+		if err == nil && left != 0 {
+			err = bodies.Remove(ctx, left)
+		}
+		if err != nil {
+			return fmt.Errorf("erase a removed message: %w", err)
+		}
+	}
+	return nil
+}
+
+// trim erases what accounts have removed that could be brought back, the oldest first, of those where it has more octets
+// than their mail may have: else who stores and removes again and again would fill the disk (MBX-5).
+func (s *Store) trim(ctx context.Context) error {
+	if s.Quota.Octets <= 0 {
+		return nil
+	}
+	accounts, err := store.List(ctx, s.DB, store.Value[string], `SELECT account FROM mail_accounts WHERE gone_octets > ?`, s.Quota.Octets)
+	for _, a := range accounts {
+		for more := true; more && err == nil; {
+			more, err = s.trimOne(ctx, a)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("erase what was removed, of accounts that have removed more than they may keep: %w", err)
+	}
+	return nil
+}
+
+// trimOne erases some, and reports whether there may be more.
+func (s *Store) trimOne(ctx context.Context, account string) (more bool, err error) {
+	type old struct{ mail, octets int64 }
+	left := int64(0)
+	all, err := store.Read(ctx, s.DB, func(tx *store.Tx) ([]old, error) {
+		if err := tx.Row(`SELECT gone_octets FROM mail_accounts WHERE account = ?`, account).Scan(&left); err != nil {
+			return nil, err
+		}
+		return store.Collect(tx, func(r store.Row) (o old, err error) { return o, r.Scan(&o.mail, &o.octets) },
+			`SELECT g.mail, g.octets FROM mailbox_gone g JOIN mailboxes b ON b.id = g.mailbox WHERE b.account = ? AND g.mail <> 0 AND g.octets > 0 ORDER BY g.removed LIMIT ?`, account, int64(forgetBatch))
+	})
+	var doomed []int64
+	for _, o := range all {
+		if left <= s.Quota.Octets {
+			break
+		}
+		doomed, left = append(doomed, o.mail), left-o.octets
+	}
+	if err == nil {
+		err = s.eraseAll(ctx, doomed, `g.mail <> ?`, 0)
+	}
+	return len(all) == forgetBatch && left > s.Quota.Octets, err
 }
 
 // eraseOne makes that a removed message cannot be brought back, and erases its mail where nothing else
 // has it. of is the body that has lost a user then.
 func eraseOne(tx *store.Tx, mail int64, which string, arg int64) (of int64, err error) {
-	// First the mail itself: others who would erase it wait.
+	// In the order of all others who change mail: the account, the mail, where it lay.
 	var account string
-	err = tx.Row(`SELECT body, account FROM mails WHERE id = ?`+tx.Wait(), mail).Scan(&of, &account)
+	var octets int64
+	err = tx.Row(`SELECT account FROM mails WHERE id = ?`, mail).Scan(&account)
+	if err == nil {
+		err = tx.Row(`SELECT account FROM mail_accounts WHERE account = ?`+tx.Wait(), account).Scan(&account)
+	}
+	if err == nil {
+		err = tx.Row(`SELECT body FROM mails WHERE id = ?`+tx.Wait(), mail).Scan(&of)
+	}
+	if err == nil {
+		err = tx.Row(`SELECT coalesce(sum(octets), 0) FROM mailbox_gone AS g WHERE g.mail = ? AND `+which, mail, arg).Scan(&octets)
+	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, err
 	}
-	if _, err := tx.Exec(`UPDATE mailbox_gone AS g SET mail = 0 WHERE g.mail = ? AND `+which, mail, arg); err != nil || of == 0 {
+	if _, err := tx.Exec(`UPDATE mailbox_gone AS g SET mail = 0, octets = 0 WHERE g.mail = ? AND `+which, mail, arg); err != nil || of == 0 {
+		return 0, err
+	}
+	if _, err := tx.Exec(`UPDATE mail_accounts SET gone_octets = gone_octets - ? WHERE account = ?`, octets, account); err != nil {
 		return 0, err
 	}
 	n, err := tx.Exec(`DELETE FROM mails WHERE id = ? AND NOT EXISTS (SELECT 1 FROM mailbox_entries e WHERE e.mail = mails.id)
@@ -208,7 +271,7 @@ func (s *Store) Undelete(ctx context.Context, mail int64) (where string, err err
 			return err
 		}
 		where = m.Mailbox
-		c, err := s.change(tx, m.Account, usage{1, m.Size})
+		c, err := s.change(tx, m.Account, usage{messages: 1, octets: m.Size})
 		if err != nil {
 			return err
 		}
@@ -217,16 +280,24 @@ func (s *Store) Undelete(ctx context.Context, mail int64) (where string, err err
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE mailbox_gone SET mail = 0 WHERE mail = ?`, mail); err != nil {
+		n, err := tx.Exec(`UPDATE mails SET created = ? WHERE id = ?`, int64(c.modseq), mail)
+		if err == nil && n == 0 {
+			err = ErrNoSuchMessage // it was erased meanwhile
+		}
+		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE mails SET created = ? WHERE id = ?`, int64(c.modseq), mail); err != nil {
+		var octets int64
+		if err := tx.Row(`SELECT coalesce(sum(octets), 0) FROM mailbox_gone WHERE mail = ?`, mail).Scan(&octets); err != nil {
 			return err
 		}
-		if err := c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: mail, Saved: s.now()}); err != nil {
+		if _, err := tx.Exec(`UPDATE mailbox_gone SET mail = 0, octets = 0 WHERE mail = ?`, mail); err != nil {
 			return err
 		}
-		return c.changed(box, uid, uid)
+		if err := c.count(usage{gone: -octets}); err != nil {
+			return err
+		}
+		return c.enter(box, mailbox.Entry{UID: uid, Flags: flags, Mail: mail, Saved: s.now()})
 	})
 	if err != nil {
 		return "", fmt.Errorf("bring a message back: %w", err)

@@ -23,13 +23,14 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // Errors of this package.
 var (
 	ErrNoSuchMessage   = errors.New("no such message")
 	ErrNoSuchAccount   = errors.New("no such account")
-	ErrNoSuchMailbox   = errors.New("no such mailbox")
+	ErrNoSuchMailbox   = views.ErrNoSuchMailbox
 	ErrMailboxExists   = errors.New("there is such a mailbox already")
 	ErrTooManyKeywords = fmt.Errorf("an account can have %d keywords, and all are in use", mailbox.MaxKeywords)
 	ErrOverQuota       = errors.New("the account is over its quota")
@@ -45,7 +46,7 @@ type Store struct {
 	Quota Quota
 
 	feed  feed
-	views views
+	views views.Views
 }
 
 func (s *Store) now() time.Time {
@@ -149,8 +150,8 @@ func (c *change) turn(delta usage) error {
 	return err
 }
 
-// usage is a number of messages and their octets.
-type usage struct{ messages, octets int64 }
+// usage is a number of messages and their octets, and those of messages that are gone and can be brought back.
+type usage struct{ messages, octets, gone int64 }
 
 // begin gives an account its row and the mailboxes that every account has.
 func (s *Store) begin(tx *store.Tx, account string) error {
@@ -188,7 +189,7 @@ func (c *change) count(by usage) error {
 	if by == (usage{}) {
 		return nil
 	}
-	_, err := c.tx.Exec(`UPDATE mail_accounts SET messages = messages + ?, octets = octets + ? WHERE account = ?`, by.messages, by.octets, c.account)
+	_, err := c.tx.Exec(`UPDATE mail_accounts SET messages = messages + ?, octets = octets + ?, gone_octets = gone_octets + ? WHERE account = ?`, by.messages, by.octets, by.gone, c.account)
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // modelBox is a mailbox as a naive reading has it.
@@ -26,11 +27,11 @@ type modelBox struct {
 
 // modelSession is a client that believes what it is told, and nothing else.
 type modelSession struct {
-	store *mailboxes.Store
-	name  string
-	look  *mailboxes.Look
-	known []uint32
-	flags map[uint32]string
+	machine int
+	name    string
+	look    *views.Look
+	known   []uint32
+	flags   map[uint32]string
 }
 
 // modelWorld is two machines on one store, with the sessions of one account on both.
@@ -248,7 +249,7 @@ func (s *modelSession) begin(w *modelWorld, b *modelBox) {
 	if s.look != nil {
 		s.look.Close()
 	}
-	look, err := s.store.Look(w.t.Context(), b.box.ID)
+	look, err := w.machines[s.machine].Look(w.t.Context(), b.box.ID)
 	w.must(err)
 	s.look, s.known, s.flags = look, nil, map[uint32]string{}
 	if rapid.Bool().Draw(w.t, "idle at once") {
@@ -337,11 +338,12 @@ func TestModel(t *testing.T) {
 	}
 	each(t, func(t *testing.T, db *store.Store, one *mailboxes.Store) {
 		ctx := t.Context()
-		two := &mailboxes.Store{DB: db}
+		const sheet = 4 // UIDs: mailboxes of the model have few
+		one = mailboxes.WithSheets(one, sheet)
 		n := 0
 		rapid.Check(t, func(r *rapid.T) {
 			n++
-			w := &modelWorld{t: r, db: db, account: fmt.Sprintf("joe%d", n), machines: []*mailboxes.Store{one, two}, boxes: map[string]*modelBox{}}
+			w := &modelWorld{t: r, db: db, account: fmt.Sprintf("joe%d", n), machines: []*mailboxes.Store{one, mailboxes.WithSheets(&mailboxes.Store{DB: db}, sheet)}, boxes: map[string]*modelBox{}}
 			w.must(db.Write(ctx, func(tx *store.Tx) error {
 				_, err := tx.Exec(`INSERT INTO accounts (name, disabled, password, scram256, scram1, created) VALUES (?, 0, '', '', '', 0)`, w.account)
 				return err
@@ -355,7 +357,7 @@ func TestModel(t *testing.T) {
 				w.boxes[name] = &modelBox{box: b, uids: map[uint32][]string{}, next: 1, gone: map[uint32]bool{}}
 			}
 			for i, name := range []string{"INBOX", "INBOX", "Archive", "Lists/Go", "INBOX"} {
-				w.sessions = append(w.sessions, &modelSession{store: w.machines[i%2], name: name})
+				w.sessions = append(w.sessions, &modelSession{machine: i % 2, name: name})
 			}
 			defer func() {
 				for _, s := range w.sessions {
@@ -370,6 +372,10 @@ func TestModel(t *testing.T) {
 				"sync": func(*rapid.T) { w.sync() }, "sync too": func(*rapid.T) { w.sync() }, "ask": func(*rapid.T) { w.ask() },
 				"forget": func(*rapid.T) {
 					w.must(mailboxes.ForgetChanges(w.machine(), ctx, int64(rapid.IntRange(0, 3).Draw(r, "keep"))))
+				},
+				"pack": func(*rapid.T) { w.must(mailboxes.PackAll(w.machine(), ctx)) },
+				"restart": func(*rapid.T) { // it has no views any more; sessions go on with what they have
+					w.machines[rapid.IntRange(0, 1).Draw(r, "which")] = mailboxes.WithSheets(&mailboxes.Store{DB: db}, sheet)
 				},
 				"": func(*rapid.T) { w.check() },
 			})

@@ -84,14 +84,25 @@ func (s *Store) Usage(ctx context.Context, account string) (u Usage, err error) 
 	return u, nil
 }
 
+// maxGone is how many quotas what can be brought back may fill before nothing more is stored by a client: once an hour
+// it is brought down to one, the oldest goes first.
+const maxGone = 2
+
+// ErrMuchGone is an ErrOverQuota.
+var ErrMuchGone = fmt.Errorf("%w: what was removed lately, and can be brought back, fills it %d times; the oldest is erased within an hour", ErrOverQuota, maxGone)
+
 // room refuses what would lead over the quota; ErrOverQuota.
 func (c *change) room(more usage) error {
 	if !c.Quota.bounds() {
 		return nil
 	}
 	u := Usage{Max: c.Quota}
-	if err := c.tx.Row(`SELECT messages, octets FROM mail_accounts WHERE account = ?`, c.account).Scan(&u.Messages, &u.Octets); err != nil {
+	var gone int64
+	if err := c.tx.Row(`SELECT messages, octets, gone_octets FROM mail_accounts WHERE account = ?`, c.account).Scan(&u.Messages, &u.Octets, &gone); err != nil {
 		return err
+	}
+	if u.Max.Octets > 0 && gone/maxGone >= u.Max.Octets {
+		return ErrMuchGone
 	}
 	if u.Max.Octets > 0 && u.Octets+more.octets > u.Max.Octets || u.Max.Messages > 0 && u.Messages+more.messages > u.Max.Messages {
 		return ErrOverQuota

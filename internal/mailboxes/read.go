@@ -10,6 +10,7 @@ import (
 
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 const maxList = 1000 // messages that List returns
@@ -94,8 +95,8 @@ func (s *Store) Gone(ctx context.Context, box int64, since uint64) (uids []mailb
 		if err != nil {
 			return err
 		}
-		complete = signed(since) >= pruned
-		gone, err := store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(since))
+		complete = views.Signed(since) >= pruned
+		gone, err := store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, views.Signed(since))
 		uids = mailbox.Ranges(gone)
 		return err
 	})

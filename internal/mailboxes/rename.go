@@ -10,6 +10,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // Rename gives a mailbox and those below it another name. INBOX stays, empty: its messages
@@ -51,7 +52,7 @@ func (c *change) emptyInbox(inbox int64, to string) error {
 		return err
 	}
 	if _, err = c.copy(inbox, mailbox.All(), id); err == nil {
-		_, err = c.remove(inbox, mailbox.All(), "", true)
+		_, err = c.remove(inbox, mailbox.All(), removal{all: true, moved: true})
 	}
 	return err
 }
@@ -60,7 +61,7 @@ func (c *change) rename(from, to string) error {
 	if err := c.above(to); err != nil {
 		return err
 	}
-	below, err := store.Collect(c.tx, scanBox, boxColumns+` WHERE b.account = ? AND b.removed = 0 AND (b.name = ? OR substr(b.name, 1, ?) = ?) ORDER BY b.name`,
+	below, err := store.Collect(c.tx, views.ScanBox, views.BoxColumns+` WHERE b.account = ? AND b.removed = 0 AND (b.name = ? OR substr(b.name, 1, ?) = ?) ORDER BY b.name`,
 		c.account, from, int64(utf8.RuneCountInString(from)+1), from+"/")
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *Store) Delete(ctx context.Context, account, name string) error {
 		if err != nil && !errors.As(err, new(*mailbox.NameError)) {
 			return err
 		}
-		if _, err := c.remove(id, mailbox.All(), "", true); err != nil {
+		if _, err := c.remove(id, mailbox.All(), removal{all: true}); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`DELETE FROM mailbox_changes WHERE mailbox = ?`, id); err != nil {

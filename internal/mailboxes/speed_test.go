@@ -13,6 +13,7 @@ import (
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
+	"waxwing/internal/views"
 )
 
 // large is an INBOX of n messages, put there as rows: what is measured is what follows.
@@ -51,8 +52,8 @@ func large(b *testing.B, db *store.Store, n int) (*mailboxes.Store, mailbox.Box)
 }
 
 // everything is how a session reads all lines of a mailbox: some at a time.
-func everything(b *testing.B, l *mailboxes.Look, n int) {
-	var lines []mailboxes.Line
+func everything(b *testing.B, l *views.Look, n int) {
+	var lines []views.Line
 	read := 0
 	for low := 1; low <= n; low += 2000 {
 		var err error

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // Watch returns a channel on which something is to be had whenever mail of the account may have
@@ -55,6 +56,16 @@ func wakeAll(some map[chan struct{}]struct{}) {
 		default: // it has something to look at already
 		}
 	}
+}
+
+// Look begins to look at a mailbox. Close must be called. ErrNoSuchMailbox.
+func (s *Store) Look(ctx context.Context, box int64) (*views.Look, error) {
+	return s.views.Look(ctx, s.DB, box)
+}
+
+// Pack keeps large mailboxes packed, so that views of them are made at once, until ctx ends; failed hears why one is not.
+func (s *Store) Pack(ctx context.Context, failed func(error)) error {
+	return s.views.Pack(ctx, s.DB, failed)
 }
 
 // Run hears what other processes change, until ctx ends.

@@ -402,7 +402,7 @@ func (s *settlement) deliver(tx *store.Tx, copies []delivery.Copy, data body.Pac
 	if s.q.Mailboxes == nil {
 		return &mailboxError{errors.New("this server has no mailboxes")}
 	}
-	d := mailbox.Delivery{Body: s.job.ID, Data: data.Data, Coding: uint8(data.Coding), Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started, MessageID: s.job.MessageID, Facts: s.job.Facts,
+	d := mailbox.Delivery{Body: s.job.ID, Data: data.Data, Coding: uint8(data.Coding), Sum: data.Sum, Size: s.job.Size, Sender: s.job.Sender, Received: s.res.Started, MessageID: s.job.MessageID, Facts: s.job.Facts,
 		Structure: s.res.Structure, References: s.res.References}
 	err := s.contain(func() error { return s.q.Mailboxes.Deliver(tx, d, copies) })
 	if mailboxes.IsRefusal(err) || guard.Contained(err) || errors.Is(err, body.ErrGone) {

@@ -117,7 +117,7 @@ func (s *Store) keep(ctx context.Context, r Reject, copies []delivery.Copy) erro
 			return err
 		}
 		p := body.Pack(data)
-		d.Data, d.Coding = p.Data, uint8(p.Coding)
+		d.Data, d.Coding, d.Sum = p.Data, uint8(p.Coding), p.Sum
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error { return s.Boxes.Deliver(tx, d, copies) })
 }

@@ -29,9 +29,13 @@ func (p pace) after(busy, of time.Duration) pace {
 // words is after how many words a transaction takes no more mails.
 func (p pace) words() int { return leastWords + int((1-p.load)*(mostWords-leastWords)) }
 
+// mostLoad leaves the index a thirtieth of the time. What comes in a rush is indexed once that is over, and looked through
+// by searches until then: that takes less in all than to keep step with it.
+const mostLoad = 29. / 30
+
 // pause is how long nothing is done after a step that took so long: the index has the part of the time that
-// others leave, and at least a tenth.
+// others leave, and at least a little.
 func (p pace) pause(took time.Duration) time.Duration {
-	load := min(p.load, 0.9)
+	load := min(p.load, mostLoad)
 	return min(max(time.Duration(float64(took)*load/(1-load)), shortest), look)
 }

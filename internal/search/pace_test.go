@@ -18,7 +18,7 @@ func TestPace(t *testing.T) {
 		{0.5, (mostWords + leastWords) / 2, took},
 		{0.8, leastWords + (mostWords-leastWords)/5, 4 * took},
 		{0.9, leastWords + (mostWords-leastWords)/10, 9 * took},
-		{1, leastWords, 9 * took},
+		{1, leastWords, 29 * took},
 	} {
 		p := pace{c.load}
 		if words, pause := p.words(), p.pause(took); words < c.words-1 || words > c.words || (pause-c.pause).Abs() > time.Microsecond {

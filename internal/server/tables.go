@@ -36,6 +36,9 @@ func (b *builder) mailboxes(db *store.Store) *mailboxes.Store {
 	m := b.cfg.Mail
 	boxes := &mailboxes.Store{DB: db, Now: b.Now, Quota: Quota(m)}
 	b.run("news of mailboxes", guard.Watcher, boxes.Run)
+	b.run("large mailboxes packed", guard.Watcher, func(ctx context.Context) error {
+		return boxes.Pack(ctx, func(err error) { b.Log.Error("a large mailbox was not packed, and opens more slowly", "error", err) })
+	})
 	removed := &removal.Room{DB: db, Accounts: b.accounts(db), Boxes: boxes}
 	b.everyHour("what was removed from mailboxes was not erased", func(ctx context.Context) error {
 		before := b.Now().Add(-m.Undelete)

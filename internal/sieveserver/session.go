@@ -104,6 +104,9 @@ func (v *session) next(ctx context.Context) {
 	case wire.Drained:
 		v.bye("drain", "TRYLATER", "the server is being stopped")
 		return
+	case wire.Ousted:
+		v.bye("ousted", "", "the account or its password has changed, log in again")
+		return
 	default:
 		v.end("lost")
 		return

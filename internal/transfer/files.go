@@ -68,7 +68,7 @@ func (im *Importer) Directory(ctx context.Context, dir, box string, q mbox.Quoti
 		return err
 	}
 	defer root.Close()
-	f := finder{root: root}
+	f := finder{root: root, left: im.left}
 	if err := f.find(".", box, 0); err != nil {
 		return err
 	}
@@ -103,17 +103,23 @@ func (im *Importer) folder(ctx context.Context, root *os.Root, at folder, q mbox
 	return err
 }
 
-// finder looks for folders. It follows no link out of the directory.
+// finder looks for folders. It follows no link out of the directory. What it cannot look into is left, the rest is not.
 type finder struct {
 	root  *os.Root
 	found []folder
+	left  func(what string, err error)
 }
 
 func (f *finder) find(dir, box string, depth int) error {
 	if depth > maxDepth || len(f.found) > maxFolders {
-		return fmt.Errorf("%s: more than %d levels, or than %d folders", dir, maxDepth, maxFolders)
+		f.left(dir, fmt.Errorf("more than %d levels, or than %d folders", maxDepth, maxFolders))
+		return nil
 	}
 	entries, err := fs.ReadDir(f.root.FS(), dir)
+	if err != nil && depth > 0 {
+		f.left(dir, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -131,7 +137,9 @@ func (f *finder) find(dir, box string, depth int) error {
 				err = f.find(at, join(box, below), depth+1)
 			}
 		case !isMaildir && e.Type().IsRegular():
-			err = f.file(at, join(box, mailboxOf(name)))
+			if wrong := f.file(at, join(box, mailboxOf(name))); wrong != nil {
+				f.left(at, wrong)
+			}
 		}
 		if err != nil {
 			return err
@@ -228,7 +236,7 @@ func (im *Importer) maildir(ctx context.Context, root *os.Root, at folder) error
 	if file, _, err := open(root, path.Join(at.path, maildir.KeywordFile)); err == nil {
 		text, err := io.ReadAll(io.LimitReader(file, maxSmall))
 		if file.Close(); err != nil {
-			return err
+			im.left(path.Join(at.path, maildir.KeywordFile), err)
 		}
 		k = maildir.ParseKeywords(text)
 	}

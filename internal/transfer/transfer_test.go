@@ -311,3 +311,33 @@ func there(conn net.Conn, validity string, breakAt int, backwards bool) {
 		io.WriteString(conn, tag+" OK\r\n")
 	}
 }
+
+// MBX-8: what cannot be read is told of, and all else is taken.
+func TestLeft(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	account(t, db, "joe")
+	im, left := importer(&mailboxes.Store{DB: db}, "joe")
+	dir := t.TempDir()
+	deep := filepath.Join(dir, strings.Repeat("d/", 25))
+	must(t, os.MkdirAll(deep, 0o700))
+	const one = "From joe@example.org Thu Nov  5 12:34:56 2026\nSubject: one\n\nx\n\n"
+	for _, name := range []string{filepath.Join(deep, "below"), filepath.Join(dir, "first"), filepath.Join(dir, "zlast")} {
+		must(t, os.WriteFile(name, []byte(one), 0o600))
+	}
+	want := []string{"more than 20 levels"}
+	if os.Geteuid() != 0 { // who may read everything
+		must(t, os.WriteFile(filepath.Join(dir, "mine"), []byte(one), 0))
+		must(t, os.Mkdir(filepath.Join(dir, "private"), 0))
+		want = append(want, "mine", "private")
+	}
+	must(t, im.Directory(t.Context(), dir, "", mbox.RD))
+	if len(*left) != len(want) || im.Done().Messages != 2 {
+		t.Errorf("%d messages were taken, and left are %v", im.Done().Messages, *left)
+	}
+	for _, w := range want {
+		if !slices.ContainsFunc(*left, func(l string) bool { return strings.Contains(l, w) }) {
+			t.Errorf("left are %v, and not %q", *left, w)
+		}
+	}
+}

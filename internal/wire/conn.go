@@ -11,9 +11,11 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waxwing/internal/account"
+	"waxwing/internal/login"
 	"waxwing/peers"
 	"waxwing/smtpserver"
 )
@@ -42,6 +44,9 @@ type Conn struct {
 	waiting  bool // for a command: may be interrupted
 	rung     bool
 	draining bool
+	ousted   bool
+
+	grant atomic.Pointer[login.Grant] // what the client has logged in by; nil: nothing
 }
 
 // deadliner is a connection as far as reading goes.
@@ -127,6 +132,7 @@ const (
 	Rung                 // Ring was called
 	TimedOut             // neither, in time
 	Drained              // the server is to stop
+	Ousted               // what the client has logged in by holds no more
 	Lost                 // the connection is over
 )
 
@@ -147,6 +153,8 @@ func (c *Conn) beginWait(buffered bool, most time.Duration) (n News, ended bool)
 	switch {
 	case c.draining:
 		return Drained, true
+	case c.ousted:
+		return Ousted, true
 	case c.rung:
 		c.rung = false
 		return Rung, true
@@ -163,6 +171,8 @@ func (c *Conn) endWait(err error) News {
 	defer c.mu.Unlock()
 	c.waiting = false
 	switch {
+	case c.ousted:
+		return Ousted
 	case err == nil:
 		return Input
 	case !errors.Is(err, os.ErrDeadlineExceeded):

@@ -11,11 +11,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"waxwing/cmd/waxwing/command"
+	"waxwing/internal/body"
 	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
 	"waxwing/internal/listing"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/text"
 	"waxwing/internal/upkeep"
 )
 
@@ -310,12 +312,16 @@ func (p *program) undelete(ctx context.Context, o *upkeep.Opened, ids []delivery
 }
 
 func (p *program) checkVerb() cli.Verb {
-	var repair bool
+	var repair, content bool
 	return cli.Verb{Use: "check", Short: "count what lies in mailboxes, and compare it with the counters", JSON: true,
 		Flags: func(fs *pflag.FlagSet) {
 			fs.BoolVar(&repair, "repair", false, "set counters right that are wrong")
+			fs.BoolVar(&content, "content", false, "read all messages, and compare them with their SHA-256 instead")
 		},
 		Run: p.OnStore(func(ctx context.Context, o *upkeep.Opened, _ []string) error {
+			if content {
+				return p.checkContent(ctx, o)
+			}
 			differ, err := mailboxes.Check(ctx, o.Store, repair)
 			if err != nil {
 				return err
@@ -330,4 +336,26 @@ func (p *program) checkVerb() cli.Verb {
 			}
 			return err
 		})}
+}
+
+// checkContent looks for octets of messages that are not those that were stored (MBX-1).
+func (p *program) checkContent(ctx context.Context, o *upkeep.Opened) error {
+	var damaged []string
+	v, err := body.Verify(ctx, o.Store, func(d body.Damage) {
+		if len(damaged) < 100 {
+			damaged = append(damaged, fmt.Sprintf("body %s, part %d: %s", delivery.ID(d.Body), d.Part, d.Why))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	said := fmt.Sprintf("%d bodies and parts of bodies, %s octets, are as they were stored", v.Pieces-v.Without, text.Octets(v.Octets))
+	if len(damaged) > 0 {
+		said = strings.Join(damaged, "\n")
+	}
+	err = p.Answer(map[string]any{"pieces": v.Pieces, "octets": v.Octets, "without_sum": v.Without, "damaged": append([]string{}, damaged...)}, "%s", said)
+	if err == nil && len(damaged) > 0 {
+		err = errors.New("messages are damaged: the disk may be failing; restore the store from a backup (waxwing restore)")
+	}
+	return err
 }

@@ -68,6 +68,14 @@ func (p *program) scriptRows(ctx context.Context, o *upkeep.Opened, args []strin
 	return p.scripts(o).List(ctx, account)
 }
 
+// nameOf is what a file is called in messages.
+func nameOf(path string) string {
+	if path == "-" {
+		return "standard input"
+	}
+	return path
+}
+
 // input is a file, or the standard input.
 func (p *program) input(path string, most int64) ([]byte, error) {
 	from := p.Stdin
@@ -127,7 +135,10 @@ func (p *program) checkScript(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return scripts.Check(string(text))
+	if err := scripts.Check(string(text)); err != nil {
+		return fmt.Errorf("%s: %w", nameOf(args[0]), err)
+	}
+	return nil
 }
 
 // trial is one call of "sieve test".

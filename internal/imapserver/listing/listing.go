@@ -3,7 +3,6 @@ package listing
 
 import (
 	"slices"
-	"strings"
 
 	"waxwing/internal/mailbox"
 )
@@ -16,6 +15,8 @@ type Name struct {
 	// Subscribed: the name itself, whether there is a mailbox or not.
 	Subscribed bool
 	Child      bool // some below it, which is not listed itself, is selected (RFC 5258 §3.5)
+
+	matches bool // a pattern
 }
 
 // Account is what LIST and LSUB choose from.
@@ -34,14 +35,16 @@ func List(all Account, patterns, selectBy []string) []Name {
 	if !slices.Contains(selectBy, "SUBSCRIBED") {
 		all.Subscribed = nil
 	}
+	m := newMatcher(patterns)
 	names := named(all)
 	recursive := slices.Contains(selectBy, "RECURSIVEMATCH")
 	byName := map[string]*Name{}
 	for _, l := range names {
 		byName[l.Name] = l
+		l.matches = m.any(l.Name)
 	}
 	for _, l := range names {
-		if !chosen(l) {
+		if !chosen(l) || l.matches {
 			continue
 		}
 		for j := range l.Name { // those above it that match stand for it
@@ -53,13 +56,13 @@ func List(all Account, patterns, selectBy []string) []Name {
 	var out []Name
 	for _, l := range names {
 		switch {
-		case !matches(patterns, l.Name):
+		case !l.matches:
 		case chosen(l):
-			l.Child = l.Child && recursive && childMatters(patterns, byName, l.Name, chosen)
+			l.Child = l.Child && recursive
 			out = append(out, *l)
-		case recursive && l.Child && childMatters(patterns, byName, l.Name, chosen):
+		case recursive && l.Child:
 			out = append(out, *l)
-		case l.Box == nil && len(selectBy) == 0 && endsInPercent(patterns):
+		case l.Box == nil && len(selectBy) == 0 && m.level:
 			l.Child = false
 			out = append(out, *l)
 		}
@@ -98,59 +101,15 @@ func named(a Account) (all []*Name) {
 	return all
 }
 
-// childMatters reports that something below name is selected and not Name itself
-// (RFC 5258 §3.5).
-func childMatters(patterns []string, byName map[string]*Name, name string, chosen func(*Name) bool) bool {
-	for other, l := range byName {
-		if strings.HasPrefix(other, name+"/") && chosen(l) && !matches(patterns, other) {
-			return true
-		}
-	}
-	return false
-}
-
-// endsInPercent: a name above a mailbox is shown to those who ask for one level.
-func endsInPercent(patterns []string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return strings.HasSuffix(p, "%") })
-}
-
-func matches(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		if first, _, _ := strings.Cut(p, "/"); strings.EqualFold(first, mailbox.Inbox) {
-			p = mailbox.Inbox + p[len(first):]
-		}
-		return match(p, name)
-	})
-}
-
-// match matches a name with a pattern: "*" is anything, "%" anything within a level. Its
-// time is bounded by the product of their lengths.
-func match(pattern, name string) bool {
-	can := make([]bool, len(name)+1) // can[i]: the pattern so far matches name[:i]
-	can[0] = true
-	for p := range len(pattern) {
-		c := pattern[p]
-		if c == '*' || c == '%' {
-			for i := range len(name) {
-				can[i+1] = can[i+1] || can[i] && (c == '*' || name[i] != '/')
-			}
-			continue
-		}
-		for i := len(name) - 1; i >= 0; i-- {
-			can[i+1] = can[i] && name[i] == c
-		}
-		can[0] = false
-	}
-	return can[len(name)]
-}
-
 // Subscribed decides what an LSUB shows (RFC 3501 §6.3.9).
 func Subscribed(a Account, patterns []string) []Name {
 	var out []Name
+	m := newMatcher(patterns)
 	names := named(a)
 	below := map[string]bool{} // names above a subscribed one that no pattern matches
 	for _, l := range names {
-		if !l.Subscribed || matches(patterns, l.Name) {
+		l.matches = m.any(l.Name)
+		if !l.Subscribed || l.matches {
 			continue
 		}
 		for j := range l.Name {
@@ -161,10 +120,10 @@ func Subscribed(a Account, patterns []string) []Name {
 	}
 	for _, l := range names {
 		switch {
-		case !matches(patterns, l.Name):
+		case !l.matches:
 		case l.Subscribed:
 			out = append(out, Name{Name: l.Name, Box: l.Box})
-		case below[l.Name] && endsInPercent(patterns):
+		case below[l.Name] && m.level:
 			out = append(out, Name{Name: l.Name})
 		}
 	}

@@ -1,8 +1,10 @@
 package listing
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"waxwing/internal/mailbox"
 )
@@ -61,23 +63,62 @@ func TestList(t *testing.T) {
 	}
 }
 
-// A pattern that is all wildcards costs no more than its length times that of the name.
+// can is a match as a naive reading has it: can[i], that the pattern so far matches name[:i].
+func can(pattern, name string) bool {
+	can := make([]bool, len(name)+1)
+	can[0] = true
+	for p := range len(pattern) {
+		c := pattern[p]
+		if c == '*' || c == '%' {
+			for i := range len(name) {
+				can[i+1] = can[i+1] || can[i] && (c == '*' || name[i] != '/')
+			}
+			continue
+		}
+		for i := len(name) - 1; i >= 0; i-- {
+			can[i+1] = can[i] && name[i] == c
+		}
+		can[0] = false
+	}
+	return can[len(name)]
+}
+
 func FuzzMatch(f *testing.F) {
 	f.Add("*a%b*", "xa/yb")
 	f.Add(strings.Repeat("*%", 100), strings.Repeat("a/", 100))
+	f.Add(strings.Repeat("%/", 100)+"%", strings.Repeat("a/", 100)+"b")
+	f.Add(strings.Repeat("a", 64)+"%b", strings.Repeat("a", 200)+"b")
 	f.Fuzz(func(t *testing.T, pattern, name string) {
-		if len(pattern) > 2000 || len(name) > 2000 {
+		if len(pattern) > 2000 || len(name) > maxName || strings.EqualFold(pattern[:min(5, len(pattern))], "INBOX") {
 			t.Skip()
 		}
-		got := match(pattern, name)
-		if got && !match("*", name) {
-			t.Fatal("* matches all")
-		}
-		if match(pattern, name) && !match(strings.ReplaceAll(pattern, "%", "*"), name) {
-			t.Fatal("* matches what % does")
-		}
-		if !strings.ContainsAny(pattern, "*%") && got != (pattern == name) {
-			t.Fatal("without wildcards, a name is itself")
+		m := newMatcher([]string{pattern})
+		for range 2 { // the second time, what is left of the first must not matter
+			if got, want := m.any(name), can(pattern, name); got != want {
+				t.Fatalf("%q matches %q: %v, want %v", pattern, name, got, want)
+			}
 		}
 	})
+}
+
+// As many patterns as a LIST can have are tried with as many names as an account can have in a moment, whatever they are
+// made of (IMP-3).
+func TestHostilePatterns(t *testing.T) {
+	t.Parallel()
+	level := strings.Repeat("a", 250)
+	var all Account
+	for i := range 5000 {
+		all.Boxes = append(all.Boxes, mailbox.Box{Name: fmt.Sprintf("%s%04d", level, i), Subscribed: true})
+	}
+	var patterns []string
+	for range 100 {
+		patterns = append(patterns, strings.Repeat("*a", MaxPatterns/200)+"b")
+	}
+	from := time.Now()
+	if got := List(all, patterns, []string{"SUBSCRIBED", "RECURSIVEMATCH"}); len(got) > 0 {
+		t.Errorf("%d names", len(got))
+	}
+	if took := time.Since(from); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
 }

@@ -1,6 +1,7 @@
 package selection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,7 @@ import (
 	"waxwing/imap"
 	"waxwing/internal/criteria"
 	"waxwing/internal/mailbox"
-	"waxwing/internal/mailboxes"
+	"waxwing/internal/views"
 	"waxwing/structure"
 )
 
@@ -73,26 +74,24 @@ func (cs *Contexts) Cancel(i int) { *cs = slices.Delete(*cs, i, i+1) }
 
 // Gone tells of messages that go, before the client is told that they do: their sequence
 // numbers still hold (RFC 5267 §4.3.2).
-func (cs Contexts) Gone(w *imap.Writer, gone []mailboxes.Line) {
+func (cs Contexts) Gone(w *imap.Writer, gone []views.Line) {
 	if len(cs) == 0 || len(gone) == 0 {
 		return
 	}
-	lines := make([]mailboxes.Line, len(gone))
+	lines := make([]views.Line, len(gone))
 	for i, l := range gone { // a line's number counts those before it as gone
-		lines[i] = mailboxes.Line{UID: l.UID, Seq: l.Seq + i}
+		lines[i] = views.Line{UID: l.UID, Seq: l.Seq + i}
 	}
 	for _, st := range cs {
 		var u update
-		for _, l := range lines {
-			st.drop(&u, l.UID, l.Seq)
-		}
+		st.drop(&u, lines)
 		u.write(w, st, " REMOVEFROM (")
 	}
 }
 
 // Changed looks at messages that have other flags, and at those from a sequence number on, which are new:
 // what has become of the results, it tells. The client knows their numbers by then.
-func (f *Finder) Changed(ctx context.Context, w *imap.Writer, changed []mailboxes.Line, added int) {
+func (f *Finder) Changed(ctx context.Context, w *imap.Writer, changed []views.Line, added int) {
 	count := f.Box.Look.Count()
 	for _, st := range slices.Clone(f.Box.Contexts) {
 		if err := f.update(ctx, w, st, changed, count-added+1); err != nil {
@@ -108,7 +107,7 @@ func NoUpdate(w *imap.Writer, tag, why string) {
 }
 
 // update brings one result up to date.
-func (f *Finder) update(ctx context.Context, w *imap.Writer, st *Standing, changed []mailboxes.Line, first int) error {
+func (f *Finder) update(ctx context.Context, w *imap.Writer, st *Standing, changed []views.Line, first int) error {
 	uids := make([]uint32, 0, len(changed))
 	for _, l := range changed {
 		uids = append(uids, l.UID)
@@ -129,18 +128,18 @@ func (f *Finder) update(ctx context.Context, w *imap.Writer, st *Standing, chang
 		return err
 	}
 	var out, in update
-	err = f.Box.Each(ctx, spans, func(l mailboxes.Line) bool {
-		if _, is := slices.BinarySearchFunc(hits, l.UID, func(h Hit, u uint32) int { return int(int64(h.UID) - int64(u)) }); !is && !l.Gone {
-			st.drop(&out, l.UID, l.Seq)
+	var away []views.Line
+	err = f.Box.Each(ctx, spans, func(l views.Line) bool {
+		if _, is := slices.BinarySearchFunc(hits, l.UID, func(h Hit, u uint32) int { return cmp.Compare(h.UID, u) }); !is && !l.Gone {
+			away = append(away, l)
 		}
 		return true
 	})
-	for _, h := range hits {
-		if err == nil {
-			err = f.put(ctx, st, &in, h)
-		}
-	}
 	if err != nil {
+		return err
+	}
+	st.drop(&out, away)
+	if err := f.put(ctx, st, &in, hits); err != nil {
 		return err
 	}
 	if len(st.uids) > maxResults {
@@ -151,7 +150,7 @@ func (f *Finder) update(ctx context.Context, w *imap.Writer, st *Standing, chang
 	return nil
 }
 
-var errTooMany = errors.New("the result has too many messages to be kept up to date")
+var errTooMany = errors.New("too much has changed for the result to be kept up to date")
 
 // join adds a span behind others, which ascend, where it is not among them.
 func join(spans []Span, p Span) []Span {
@@ -200,39 +199,64 @@ func (u *update) write(w *imap.Writer, st *Standing, word string) {
 	w.Text(")\r\n")
 }
 
-// drop takes a message out of the result, if it is in it.
-func (st *Standing) drop(u *update, uid uint32, seq int) {
-	i := slices.Index(st.uids, uid)
-	if st.By == nil {
-		var has bool
-		if i, has = slices.BinarySearch(st.uids, uid); !has {
-			i = -1
-		}
+// drop takes messages, which ascend, out of the result, as far as they are in it: from its end, so that the positions of
+// the others still hold when the client is told of each.
+func (st *Standing) drop(u *update, lines []views.Line) {
+	if len(lines) == 0 {
+		return
 	}
-	if i >= 0 {
-		st.uids = slices.Delete(st.uids, i, i+1)
-		u.add(st, i+1, uid, seq)
+	left := len(st.uids) // uids[left:] stay
+	for i := len(st.uids) - 1; i >= 0; i-- {
+		uid := st.uids[i]
+		k, is := slices.BinarySearchFunc(lines, uid, func(l views.Line, uid uint32) int { return cmp.Compare(l.UID, uid) })
+		if is {
+			u.add(st, i+1, uid, lines[k].Seq)
+			continue
+		}
+		left--
+		st.uids[left] = uid
+	}
+	st.uids = append(st.uids[:0], st.uids[left:]...)
+	if st.By == nil {
+		slices.Sort(u.numbers)
 	}
 }
 
-// put puts a message into the result, if it is not in it.
-func (f *Finder) put(ctx context.Context, st *Standing, u *update, h Hit) error {
+// maxPlaced is how many messages are put into a sorted result at one time: to find the place of each, others are read.
+const maxPlaced = 500
+
+// put puts messages, which ascend, into the result, as far as they are not in it.
+func (f *Finder) put(ctx context.Context, st *Standing, u *update, hits []Hit) error {
+	has := st.uids
+	if st.By != nil {
+		has = slices.Sorted(slices.Values(st.uids))
+	}
+	hits = slices.DeleteFunc(hits, func(h Hit) bool {
+		_, is := slices.BinarySearch(has, h.UID)
+		return is
+	})
 	if st.By == nil {
-		if i, has := slices.BinarySearch(st.uids, h.UID); !has {
+		for _, h := range hits {
+			u.add(st, 0, h.UID, h.Seq)
+			st.uids = append(st.uids, h.UID)
+		}
+		slices.Sort(st.uids)
+		return nil
+	}
+	if len(hits) > maxPlaced {
+		return errTooMany
+	}
+	for _, h := range hits {
+		i, there, err := f.place(ctx, st, h)
+		if err != nil {
+			return err
+		}
+		if there {
 			st.uids = slices.Insert(st.uids, i, h.UID)
 			u.add(st, i+1, h.UID, h.Seq)
 		}
-		return nil
 	}
-	if slices.Contains(st.uids, h.UID) {
-		return nil
-	}
-	i, there, err := f.place(ctx, st, h)
-	if err == nil && there {
-		st.uids = slices.Insert(st.uids, i, h.UID)
-		u.add(st, i+1, h.UID, h.Seq)
-	}
-	return err
+	return nil
 }
 
 // place finds where in a sorted result a message belongs; not there: it has gone meanwhile.

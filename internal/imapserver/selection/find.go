@@ -11,6 +11,7 @@ import (
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/threads"
+	"waxwing/internal/views"
 	"waxwing/structure"
 )
 
@@ -52,7 +53,7 @@ func (f *Finder) findIn(ctx context.Context, key imap.Key, spans []Span) (hits [
 	p := criteria.Compile(key, known)
 	open := []int{} // places in hits that are not decided
 	m := &criteria.Message{}
-	err = f.Box.Each(ctx, spans, func(l mailboxes.Line) bool {
+	err = f.Box.Each(ctx, spans, func(l views.Line) bool {
 		if l.Gone {
 			return true
 		}

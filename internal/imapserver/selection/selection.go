@@ -9,12 +9,12 @@ import (
 
 	"waxwing/imap"
 	"waxwing/internal/mailbox"
-	"waxwing/internal/mailboxes"
+	"waxwing/internal/views"
 )
 
 // Box is the mailbox that is selected. It belongs to one session.
 type Box struct {
-	Look     *mailboxes.Look
+	Look     *views.Look
 	ID       int64
 	Name     string
 	ReadOnly bool
@@ -111,8 +111,8 @@ func (b *Box) Spans(ctx context.Context, uids []mailbox.Range) ([]Span, error) {
 
 // Each calls fn for the messages of spans, in ascending order, until it returns false.
 // The messages are read some at a time.
-func (b *Box) Each(ctx context.Context, spans []Span, fn func(l mailboxes.Line) bool) error {
-	var lines []mailboxes.Line
+func (b *Box) Each(ctx context.Context, spans []Span, fn func(l views.Line) bool) error {
+	var lines []views.Line
 	for _, p := range spans {
 		for low := p.Low; low <= p.High; low += step {
 			var err error
@@ -149,7 +149,7 @@ func (b *Box) UIDs(ctx context.Context, set imap.Set, uid bool) ([]mailbox.Range
 // knows.
 func (b *Box) uidsOf(ctx context.Context, spans []Span) ([]mailbox.Range, error) {
 	var out []mailbox.Range
-	var lines []mailboxes.Line
+	var lines []views.Line
 	for _, p := range spans {
 		var err error
 		if lines, err = b.Look.Lines(ctx, lines[:0], p.Low, p.Low); err == nil {

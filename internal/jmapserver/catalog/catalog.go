@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
+	"waxwing/internal/views"
 )
 
 // Box is a mailbox.
@@ -252,7 +253,7 @@ func (v *View) advance(tx *store.Tx, since uint64) error {
 
 // advanceBox reads what has come into a mailbox, or has other flags.
 func (v *View) advanceBox(tx *store.Tx, box int64, since uint64) error {
-	ranges, err := mailboxes.ChangedSince(tx, box, since)
+	ranges, err := views.ChangedSince(tx, box, since)
 	for _, g := range ranges {
 		if err == nil {
 			err = tx.Each(v.put, entries+` WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ? AND e.modseq > ?`, box, int64(g.Low), int64(g.High), int64(since))

@@ -1,4 +1,4 @@
-package mailboxes
+package views
 
 import (
 	"context"
@@ -19,6 +19,7 @@ type view struct {
 	mu     sync.Mutex
 	loaded bool
 	modseq uint64 // of the mailbox when it was read last
+	next   uint32 // the same of its UIDNEXT
 	uids   []uint32
 	flags  []mailbox.Flags
 	mods   []uint64
@@ -31,19 +32,22 @@ func (v *view) isLoaded() bool {
 	return v.loaded
 }
 
-// views are those of the process.
-type views struct {
+// Views are those of the process. The zero value is ready for use.
+type Views struct {
 	mu    sync.Mutex
 	byBox map[int64]*view
 	users map[int64]int
 	idle  []*view // without users, the one that was left last at the end
+	ripe  ripe
+	// Sheet is how many UIDs are packed together; 0: 8192.
+	Sheet uint32
 }
 
 // maxIdle is how many messages the views have that nobody looks through: 20 octets each. Who comes back to a mailbox of a
 // million does not wait for it again.
 const maxIdle = 1_250_000
 
-func (vs *views) get(box int64) *view {
+func (vs *Views) get(box int64) *view {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	if vs.byBox == nil {
@@ -60,7 +64,7 @@ func (vs *views) get(box int64) *view {
 }
 
 // leave ends one use of a view, and forgets those that nobody has used for longest.
-func (vs *views) leave(v *view) {
+func (vs *Views) leave(v *view) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	if vs.users[v.box]--; vs.users[v.box] > 0 {
@@ -98,7 +102,7 @@ const entriesStep = 50_000
 func entries(tx *store.Tx, box int64, g mailbox.Range, modseq uint64, fn func(mailbox.Entry)) error {
 	rest, args := `FROM mailbox_entries WHERE mailbox = ? AND uid BETWEEN ? AND ?`, []any{box, int64(0), int64(0)}
 	if modseq > 0 {
-		rest, args = rest+` AND modseq > ?`, append(args, signed(modseq))
+		rest, args = rest+` AND modseq > ?`, append(args, Signed(modseq))
 	}
 	for low := int64(g.Low); low <= int64(g.High); {
 		args[1], args[2] = low, min(low+entriesStep-1, int64(g.High))
@@ -120,9 +124,12 @@ func entries(tx *store.Tx, box int64, g mailbox.Range, modseq uint64, fn func(ma
 	return nil
 }
 
-// since reads what has changed after modseq.
-func since(tx *store.Tx, box int64, modseq uint64) (d delta, err error) {
-	ranges, err := ChangedSince(tx, box, modseq)
+// since reads what has changed after modseq. What has come since then has UIDs from next; 0: nobody asks for it.
+func since(tx *store.Tx, box int64, modseq uint64, next uint32) (d delta, err error) {
+	ranges, err := flaggedSince(tx, box, modseq)
+	if next > 0 {
+		ranges = mailbox.Joined(append(ranges, mailbox.Range{Low: next, High: 1<<32 - 1}), maxRanges+1)
+	}
 	for _, g := range ranges {
 		if err != nil {
 			return d, err
@@ -130,14 +137,14 @@ func since(tx *store.Tx, box int64, modseq uint64) (d delta, err error) {
 		err = entries(tx, box, g, modseq, func(e mailbox.Entry) { d.entries = append(d.entries, e) })
 	}
 	if err == nil {
-		d.gone, err = store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, signed(modseq))
+		d.gone, err = store.Column[uint32](tx, `SELECT uid FROM mailbox_gone WHERE mailbox = ? AND modseq > ? ORDER BY uid`, box, Signed(modseq))
 	}
 	return d, err
 }
 
 // refresh brings the view up to date. v.mu is held.
-func (v *view) refresh(tx *store.Tx) error {
-	b, err := byID(tx, v.box)
+func (vs *Views) refresh(tx *store.Tx, v *view) error {
+	b, err := Box(tx, v.box)
 	if err != nil {
 		return err
 	}
@@ -149,14 +156,14 @@ func (v *view) refresh(tx *store.Tx) error {
 		return err
 	}
 	if !v.loaded || forgotten {
-		return v.load(tx, b)
+		return vs.load(tx, v, b)
 	}
-	d, err := since(tx, v.box, v.modseq)
+	d, err := since(tx, v.box, v.modseq, v.next)
 	if err != nil {
 		return err
 	}
 	v.apply(d)
-	v.modseq = b.ModSeq
+	v.modseq, v.next = b.ModSeq, b.UIDNext
 	for l := range v.looks {
 		l.tell(d)
 	}
@@ -167,14 +174,14 @@ func (v *view) refresh(tx *store.Tx) error {
 func prunedAfter(tx *store.Tx, account string, modseq uint64) (bool, error) {
 	var pruned int64
 	err := tx.Row(`SELECT pruned FROM mail_accounts WHERE account = ?`, account).Scan(&pruned)
-	return pruned > signed(modseq), err
+	return pruned > Signed(modseq), err
 }
 
 // load reads the whole mailbox.
-func (v *view) load(tx *store.Tx, b mailbox.Box) error {
+func (vs *Views) load(tx *store.Tx, v *view, b mailbox.Box) error {
 	old := v.uids
 	v.uids, v.flags, v.mods = make([]uint32, 0, b.Messages), make([]mailbox.Flags, 0, b.Messages), make([]uint64, 0, b.Messages)
-	if err := entries(tx, v.box, mailbox.All()[0], 0, v.add); err != nil {
+	if err := vs.read(tx, v, b); err != nil {
 		v.loaded, v.uids, v.flags, v.mods = false, nil, nil, nil
 		return err
 	}
@@ -194,7 +201,7 @@ func (v *view) load(tx *store.Tx, b mailbox.Box) error {
 			l.tell(d)
 		}
 	}
-	v.loaded, v.modseq = true, b.ModSeq
+	v.loaded, v.modseq, v.next = true, b.ModSeq, b.UIDNext
 	return nil
 }
 
@@ -229,11 +236,11 @@ func (v *view) apply(d delta) {
 }
 
 // reading runs fn with the view locked and up to date.
-func (s *Store) reading(ctx context.Context, v *view, fn func(tx *store.Tx) error) error {
+func (vs *Views) reading(ctx context.Context, db *store.Store, v *view, fn func(tx *store.Tx) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return s.DB.Read(ctx, func(tx *store.Tx) error {
-		if err := v.refresh(tx); err != nil {
+	return db.Read(ctx, func(tx *store.Tx) error {
+		if err := vs.refresh(tx, v); err != nil {
 			return err
 		}
 		return fn(tx)

@@ -1,4 +1,4 @@
-package mailboxes
+package views
 
 import (
 	"context"
@@ -16,7 +16,8 @@ import (
 //
 // It holds what its client is still to be told of, and nothing a message besides.
 type Look struct {
-	store *Store
+	db    *store.Store
+	views *Views
 	box   mailbox.Box
 	view  *view
 	since uint64 // what is up to this modseq, the client knows; used until joined
@@ -34,21 +35,12 @@ type Look struct {
 // maxChanged is how many changed flags a Look remembers one by one; beyond, they are made unique.
 const maxChanged = 4096
 
-// Look begins to look at a mailbox. Close must be called. ErrNoSuchMailbox.
-func (s *Store) Look(ctx context.Context, box int64) (*Look, error) {
-	b, err := store.Read(ctx, s.DB, func(tx *store.Tx) (mailbox.Box, error) { return byID(tx, box) })
-	if err != nil {
-		return nil, fmt.Errorf("look into a mailbox: %w", err)
-	}
-	return &Look{store: s, box: b, view: s.views.get(box), since: b.ModSeq, count: int(b.Messages), told: b.UIDNext - 1}, nil
-}
-
 // Close ends it.
 func (l *Look) Close() {
 	l.view.mu.Lock()
 	delete(l.view.looks, l)
 	l.view.mu.Unlock()
-	l.store.views.leave(l.view)
+	l.views.leave(l.view)
 }
 
 // Box is the mailbox as of the last Sync.
@@ -86,10 +78,10 @@ func (l *Look) join(ctx context.Context) error {
 	if l.joined {
 		return nil
 	}
-	err := l.store.reading(ctx, l.view, func(tx *store.Tx) error {
+	err := l.views.reading(ctx, l.db, l.view, func(tx *store.Tx) error {
 		l.gone, l.changed = nil, nil
 		if l.view.modseq != l.since {
-			d, err := since(tx, l.box.ID, l.since)
+			d, err := since(tx, l.box.ID, l.since, 0) // what has come, the client is told of by Sync
 			if err != nil {
 				return err
 			}
@@ -220,7 +212,7 @@ type News struct {
 // the new ones. ErrNoSuchMailbox where the mailbox itself has gone.
 func (l *Look) Sync(ctx context.Context, expunges bool) (n News, err error) {
 	if !l.joined {
-		b, err := store.Read(ctx, l.store.DB, func(tx *store.Tx) (mailbox.Box, error) { return byID(tx, l.box.ID) })
+		b, err := store.Read(ctx, l.db, func(tx *store.Tx) (mailbox.Box, error) { return Box(tx, l.box.ID) })
 		if err != nil {
 			return n, fmt.Errorf("look into a mailbox: %w", err)
 		}
@@ -231,8 +223,8 @@ func (l *Look) Sync(ctx context.Context, expunges bool) (n News, err error) {
 	if err := l.join(ctx); err != nil {
 		return n, err
 	}
-	err = l.store.reading(ctx, l.view, func(tx *store.Tx) error {
-		b, err := byID(tx, l.box.ID)
+	err = l.views.reading(ctx, l.db, l.view, func(tx *store.Tx) error {
+		b, err := Box(tx, l.box.ID)
 		if err != nil {
 			return err
 		}

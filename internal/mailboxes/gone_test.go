@@ -1,0 +1,178 @@
+package mailboxes_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"waxwing/internal/delivery"
+	"waxwing/internal/mailbox"
+	"waxwing/internal/mailboxes"
+	"waxwing/internal/store"
+)
+
+// MBX-5: who stores and removes again and again does not fill the disk with what could be brought back.
+func TestQuotaAndRemoved(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		now := time.Unix(1.7e9, 0)
+		m.Now = func() time.Time { now = now.Add(time.Second); return now }
+		m.Quota = mailboxes.Quota{Octets: 10_000}
+		box, err := m.Box(ctx, "joe", "")
+		must(t, err)
+		one := []mailboxes.Appended{{Content: delivery.Bytes(make([]byte, 1000))}}
+		stored := 0
+		for range 100 {
+			if _, _, err = m.Append(ctx, "joe", "INBOX", one); err != nil {
+				break
+			}
+			_, _, err := m.Remove(ctx, box.ID, mailbox.All())
+			must(t, err)
+			stored++
+		}
+		if !errors.Is(err, mailboxes.ErrOverQuota) || stored != 20 {
+			t.Fatalf("%d messages were stored and removed: %v", stored, err)
+		}
+		differ(t, db)
+		must(t, m.Forget(ctx, time.Unix(0, 0)))
+		removed, err := m.Removed(ctx, "joe", 100)
+		must(t, err)
+		if len(removed) != 10 {
+			t.Errorf("%d messages can be brought back, want the 10 latest", len(removed))
+		}
+		for i, r := range removed {
+			if want := uint32(20 - i); r.Entry.UID != want {
+				t.Errorf("UID %d can be brought back, want %d", r.Entry.UID, want)
+			}
+		}
+		differ(t, db)
+		if _, err := m.Undelete(ctx, removed[0].ID); err != nil {
+			t.Error(err)
+		}
+		differ(t, db)
+
+		// What moves is as much as before, and what is elsewhere is erased with its last place.
+		_, err = m.Move(ctx, box.ID, mailbox.All(), "Archive")
+		must(t, err)
+		differ(t, db)
+		archive, err := m.Box(ctx, "joe", "Archive")
+		must(t, err)
+		_, err = m.Copy(ctx, archive.ID, mailbox.All(), "INBOX")
+		must(t, err)
+		for _, b := range []int64{archive.ID, box.ID} {
+			_, _, err = m.Remove(ctx, b, mailbox.All())
+			must(t, err)
+			differ(t, db)
+		}
+		must(t, m.Forget(ctx, now.AddDate(1, 0, 0)))
+		differ(t, db)
+		left, err := store.List(ctx, db, store.Value[int64], `SELECT gone_octets FROM mail_accounts WHERE account = 'joe'`)
+		must(t, err)
+		if len(left) != 1 || left[0] != 0 {
+			t.Errorf("%d octets are left of what was removed", left)
+		}
+	})
+}
+
+func differ(t *testing.T, db *store.Store) {
+	t.Helper()
+	d, err := mailboxes.Check(t.Context(), db, false)
+	must(t, err)
+	if len(d) > 0 {
+		t.Error(d)
+	}
+}
+
+// IMP-4: a STORE of very many ranges is done some at a time, and all of it is done.
+func TestFlagsOfManyRanges(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		box, err := m.Box(ctx, "joe", "")
+		must(t, err)
+		const n = 1300
+		_, _, err = m.Append(ctx, "joe", "INBOX", []mailboxes.Appended{{Content: delivery.Bytes("Subject: x\r\n\r\nx")}})
+		must(t, err)
+		for have := 1; have < n; have *= 2 {
+			_, err = m.Copy(ctx, box.ID, []mailbox.Range{{Low: 1, High: uint32(min(have, n-have))}}, "INBOX")
+			must(t, err)
+		}
+		look, err := m.Look(ctx, box.ID)
+		must(t, err)
+		defer look.Close()
+		if _, err := look.Lines(ctx, nil, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		var odd []mailbox.Range
+		for u := uint32(1); u < n; u += 2 {
+			odd = append(odd, mailbox.Range{Low: u, High: u})
+		}
+		since := look.Box().ModSeq
+		r, err := m.SetFlags(ctx, box.ID, odd, mailboxes.FlagChange{Mode: '+', Flags: []string{`\Seen`}, UnchangedSince: &since})
+		must(t, err)
+		news, err := look.Sync(ctx, true)
+		must(t, err)
+		if len(r.Modified) > 0 || len(news.Changed) != n/2 {
+			t.Errorf("%d have changed, and %v have not", len(news.Changed), r.Modified)
+		}
+		for _, l := range news.Changed {
+			if l.UID%2 == 0 || l.Flags != mailbox.Seen {
+				t.Errorf("UID %d has flags %b", l.UID, l.Flags)
+			}
+		}
+		r, err = m.SetFlags(ctx, box.ID, mailbox.All(), mailboxes.FlagChange{Mode: '=', Flags: nil, UnchangedSince: &since})
+		must(t, err)
+		if len(r.Modified) != n/2 {
+			t.Errorf("%d were left alone, want %d", len(r.Modified), n/2)
+		}
+		differ(t, db)
+	})
+}
+
+// A mailbox that was packed and has changed since is seen as it is (MBX-9), also by a machine that starts.
+func TestPacked(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		m = mailboxes.WithSheets(m, 10)
+		box, err := m.Box(ctx, "joe", "")
+		must(t, err)
+		for i := range 57 {
+			_, _, err := m.Append(ctx, "joe", "INBOX", []mailboxes.Appended{{Flags: []string{fmt.Sprintf("k%d", i%3)}, Content: delivery.Bytes("Subject: x\r\n\r\nx")}})
+			must(t, err)
+		}
+		must(t, mailboxes.PackAll(m, ctx))
+		sheets := func() (n int64) {
+			all, err := store.List(ctx, db, store.Value[int64], `SELECT count(*) FROM mailbox_sheets WHERE mailbox = ?`, box.ID)
+			must(t, err)
+			return all[0]
+		}
+		if n := sheets(); n != 5 {
+			t.Errorf("%d sheets", n)
+		}
+		_, err = m.SetFlags(ctx, box.ID, []mailbox.Range{{Low: 8, High: 12}, {Low: 55, High: 57}}, mailboxes.FlagChange{Mode: '+', Flags: []string{`\Seen`}})
+		must(t, err)
+		_, _, err = m.Remove(ctx, box.ID, []mailbox.Range{{Low: 3, High: 4}, {Low: 30, High: 31}})
+		must(t, err)
+		see := func(size uint32) string {
+			other := mailboxes.WithSheets(&mailboxes.Store{DB: db}, size)
+			l, err := other.Look(ctx, box.ID)
+			must(t, err)
+			defer l.Close()
+			lines, err := l.Lines(ctx, nil, 1, l.Count())
+			must(t, err)
+			return fmt.Sprint(lines)
+		}
+		want := see(1000) // none of its sheets is there
+		if got := see(10); got != want {
+			t.Errorf("packed: %s\nby rows: %s", got, want)
+		}
+		// One that cannot be used is not: what has gone since was forgotten.
+		must(t, m.Forget(ctx, time.Now().AddDate(1, 0, 0)))
+		m.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) }
+		must(t, m.Forget(ctx, time.Now().AddDate(2, 0, 0)))
+		if got := see(10); got != want {
+			t.Errorf("after what has gone was forgotten: %s\nby rows: %s", got, want)
+		}
+		must(t, m.Delete(ctx, "joe", "Archive"))
+	})
+}
