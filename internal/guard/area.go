@@ -25,6 +25,7 @@ const (
 	Pool           Area = "pool"
 	Posture        Area = "posture"
 	Proxy          Area = "proxy"
+	Push           Area = "push"
 	Queue          Area = "queue"
 	Refresh        Area = "refresh"
 	ReportPost     Area = "report-post"
@@ -75,6 +76,7 @@ func Areas() []Work {
 		{Pool, "ending connections to other hosts that are not used any more"},
 		{Posture, "remembering what deliveries showed of domains"},
 		{Proxy, "the PROXY header of a load balancer: the connection is closed"},
+		{Push, "telling the addresses that JMAP clients have named of changes: they are told when the lease ends"},
 		{Queue, "claiming mail, or settling an attempt: the message is claimed again when its lease ends, and after three panics returned or held"},
 		{Refresh, "the refresh of an MTA-STS policy: the policy stays until its next turn"},
 		{ReportPost, "a TLS report by HTTPS: given up after three panics"},

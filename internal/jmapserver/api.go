@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"waxwing/internal/jmapserver/call"
 	"waxwing/jmap"
@@ -46,30 +47,44 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(b) // a client that has gone
 }
 
-// body reads a request within its share of the memory, which leave gives back.
-func (s *Server) body(w http.ResponseWriter, c client) (b []byte, leave func(), err error) {
+// forms are how often the octets of a request are in memory: as it came, taken apart, and answered.
+const forms = 4
+
+// readRequest reads a request, of whose size the client has said something or not (below 0), within its share of the memory, which leave
+// gives back. Memory is taken for what has come, not for what may come: a client that is slow holds no more than it has sent.
+func (s *Server) readRequest(in io.Reader, said int64) (b []byte, leave func(), err error) {
 	most := s.Limits.SizeRequest
-	hold := c.r.ContentLength
-	switch {
-	case hold > most:
-		return nil, nil, jmap.LimitProblem("maxSizeRequest", fmt.Sprintf("the request has %d octets, %d are taken", hold, most))
-	case hold < 0:
-		hold = most
+	tooLong := jmap.LimitProblem("maxSizeRequest", fmt.Sprintf("%d octets are taken", most))
+	if said > most {
+		return nil, nil, tooLong
 	}
-	const forms = 4 // as it came, taken apart, and answered
-	if !s.memory.TryAcquire(forms * hold) {
-		return nil, nil, &status{http.StatusServiceUnavailable, "too much is being asked for at this moment"}
-	}
-	leave = func() { s.memory.Release(forms * hold) }
-	b, err = io.ReadAll(http.MaxBytesReader(w, c.r.Body, most))
-	if err != nil {
-		leave()
-		if errors.As(err, new(*http.MaxBytesError)) {
-			return nil, nil, jmap.LimitProblem("maxSizeRequest", fmt.Sprintf("%d octets are taken", most))
+	held := int64(0)
+	leave = func() { s.memory.Release(held) }
+	const least = 4 << 10
+	for size := min(max(said, 0)+1, 64<<10); ; size = max(least, 2*int64(cap(b))) {
+		size = min(size, most+1)
+		if !s.memory.TryAcquire(forms * (size - int64(cap(b)))) {
+			leave()
+			return nil, nil, &status{http.StatusServiceUnavailable, "too much is being asked for at this moment"}
 		}
-		return nil, nil, &status{http.StatusBadRequest, "the request broke off"}
+		held += forms * (size - int64(cap(b)))
+		b = append(make([]byte, 0, size), b...)
+		for err == nil && len(b) < cap(b) {
+			var n int
+			n, err = in.Read(b[len(b):cap(b)])
+			b = b[:len(b)+n]
+		}
+		switch {
+		case int64(len(b)) > most:
+			leave()
+			return nil, nil, tooLong
+		case errors.Is(err, io.EOF):
+			return b, leave, nil
+		case err != nil:
+			leave()
+			return nil, nil, &status{http.StatusBadRequest, "the request broke off"}
+		}
 	}
-	return b, leave, nil
 }
 
 // api carries out a request (RFC 8620 §3.1).
@@ -83,7 +98,7 @@ func (s *Server) api(w http.ResponseWriter, c client) error {
 		return jmap.LimitProblem("maxConcurrentRequests", "the account has too many requests at the same time")
 	}
 	defer done()
-	b, leave, err := s.body(w, c)
+	b, leave, err := s.readRequest(http.MaxBytesReader(w, c.r.Body, s.Limits.SizeRequest+1), c.r.ContentLength)
 	if err != nil {
 		return err
 	}
@@ -146,6 +161,7 @@ type run struct {
 func (x *run) do(one jmap.Call) {
 	c := x.call(x.r.Context(), x.account)
 	c.Created, c.TLS = x.created, x.r.TLS
+	c.Credential = func() (string, error) { return x.credential(x.client) }
 	c.Remote, _ = netip.ParseAddrPort(x.r.RemoteAddr) // zero of what is no IP address
 	v, fault := x.answer(c, one)
 	x.add(one, v, fault)
@@ -200,7 +216,7 @@ func (x *run) answer(c *call.Call, one jmap.Call) (any, *jmap.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	if one.Name != "Core/echo" {
+	if one.Name != "Core/echo" && !strings.HasPrefix(one.Name, "PushSubscription/") { // which are of no account
 		var id jmap.ID
 		raw, has := args["accountId"]
 		if !has || json.Unmarshal(raw, &id) != nil {
@@ -214,6 +230,15 @@ func (x *run) answer(c *call.Call, one jmap.Call) (any, *jmap.Error) {
 		return nil, jmap.Errorf(jmap.ServerUnavailable, "the client has gone")
 	}
 	return m.Method(c, call.Args(args))
+}
+
+// credential is a mark of the password with which a client has logged in; "": it has shown none.
+func (s *Server) credential(c client) (string, error) {
+	_, password, ok := credentials(c.r.Header.Get("Authorization"))
+	if !ok || s.Push == nil {
+		return "", nil
+	}
+	return s.Push.Credential(c.r.Context(), c.account, password)
 }
 
 // echo is Core/echo (RFC 8620 §4).

@@ -1,9 +1,11 @@
 package jmapserver
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -29,10 +31,10 @@ type StateChange struct {
 	Changed map[jmap.ID]map[string]string `json:"changed"`
 }
 
-// states are those of all types of an account.
-func (s *Server) states(c client) (map[string]string, error) {
+// States are those of all types of an account.
+func (s *Server) States(ctx context.Context, account string) (map[string]string, error) {
 	out := map[string]string{}
-	at := s.call(c.r.Context(), c.account)
+	at := s.call(ctx, account)
 	for _, k := range s.capabilities() {
 		if k.States == nil {
 			continue
@@ -100,8 +102,7 @@ func eventID(states map[string]string) string {
 
 // stream is a connection of the event source.
 type stream struct {
-	*Server
-	client
+	pass
 	wantedEvents
 	w    http.ResponseWriter
 	told map[string]string
@@ -120,11 +121,11 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 	defer leave()
 	wake, stop := s.Boxes.Watch(c.account)
 	defer stop()
-	now, err := s.states(c)
+	now, err := s.States(c.r.Context(), c.account)
 	if err != nil {
 		return err
 	}
-	x := &stream{Server: s, client: c, wantedEvents: wanted, w: w, told: now}
+	x := &stream{pass: pass{Server: s, client: c, at: s.Now()}, wantedEvents: wanted, w: w, told: now}
 	if last := c.r.Header.Get("Last-Event-ID"); last != "" && last != eventID(now) {
 		x.told = map[string]string{} // it has missed something: all states are told
 	}
@@ -135,6 +136,31 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 	}
 	x.run(wake)
 	return nil
+}
+
+// pass is what a connection that stays was let in by.
+type pass struct {
+	*Server
+	client
+	at time.Time // when it was checked last
+}
+
+// passTime is for how long a pass counts without being looked at again.
+const passTime = time.Minute
+
+// valid says whether the client would still be let in: its password may have been changed, its session ended.
+func (p *pass) valid() bool {
+	now := p.Now()
+	if now.Sub(p.at) < passTime && !now.Before(p.at) {
+		return true
+	}
+	p.at = now
+	account, err := p.Authenticate(p.r)
+	var refused *Refused
+	if errors.As(err, &refused) {
+		return refused.Status != http.StatusUnauthorized // one that is to wait was not looked at
+	}
+	return err != nil || account == p.account
 }
 
 // run tells until the client leaves.
@@ -155,6 +181,8 @@ func (x *stream) run(wake <-chan struct{}) {
 		select {
 		case <-x.r.Context().Done():
 			return
+		case <-x.Server.ended:
+			return
 		case <-wake:
 		case <-pings:
 			_, err = x.write(fmt.Sprintf("event: ping\ndata: {\"interval\":%d}\n\n", int(x.ping/time.Second)))
@@ -169,7 +197,10 @@ func (x *stream) run(wake <-chan struct{}) {
 
 // tell sends the states that have changed, if any have.
 func (x *stream) tell() (ended bool, err error) {
-	now, err := x.states(x.client)
+	if !x.valid() {
+		return true, nil
+	}
+	now, err := x.States(x.r.Context(), x.account)
 	if err != nil {
 		if x.r.Context().Err() == nil {
 			x.Log.Error("JMAP push failed", "account", x.account, "error", err)

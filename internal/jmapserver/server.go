@@ -18,7 +18,9 @@ import (
 
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/mails"
+	"waxwing/internal/jmapserver/push"
 	"waxwing/internal/mailboxes"
+	"waxwing/internal/store"
 )
 
 // Path is where all of it stands, and WellKnown where clients look for it first (RFC 8620 §2.2).
@@ -36,12 +38,15 @@ type Server struct {
 	Authenticate func(r *http.Request) (account string, err error)
 	// Rooms answer the methods of further capabilities.
 	Rooms   []Capability
-	TempDir string // for uploads that are long
+	Push    *push.Room // answers those of push subscriptions; nil: there are none
+	TempDir string     // for uploads that are long
 	Limits  call.Limits
 	Now     func() time.Time
 	Log     *slog.Logger
 
 	setup   sync.Once
+	ended   chan struct{} // is closed when the server ends
+	end     sync.Once
 	mux     *http.ServeMux
 	methods map[string]served
 	memory  *semaphore.Weighted // octets of requests that are being carried out
@@ -62,6 +67,7 @@ const requestMemory = 256 << 20
 
 func (s *Server) prepare() {
 	s.memory = semaphore.NewWeighted(requestMemory)
+	s.ended = make(chan struct{})
 	s.methods = map[string]served{}
 	for _, c := range s.capabilities() {
 		for name, m := range c.Methods {
@@ -75,6 +81,25 @@ func (s *Server) prepare() {
 	s.handle("POST "+Path+"upload/{account}/", s.upload)
 	s.handle("GET "+Path+"download/{account}/{blob}/{name}", s.download)
 	s.handle("GET "+Path+"eventsource/", s.events)
+	s.handle("GET "+Path+"ws/", s.websocket)
+}
+
+// Run ends the connections that wait for news when ctx ends: net/http would wait for them, or not know of them.
+func (s *Server) Run(ctx context.Context) error {
+	s.setup.Do(s.prepare)
+	<-ctx.Done()
+	s.end.Do(func() { close(s.ended) })
+	return nil
+}
+
+// Changed tells those who wait for news of an account that something has changed which is not mail, in the transaction of the change.
+func (s *Server) Changed(tx *store.Tx, account string) error {
+	if s.Push != nil {
+		if err := s.Push.Touch(tx, account); err != nil {
+			return err
+		}
+	}
+	return s.Boxes.Rouse(tx, account)
 }
 
 // client is who a request comes from.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 
 	"waxwing/internal/jmapserver/call"
@@ -13,14 +14,13 @@ import (
 
 // Capabilities that are always there.
 const (
-	Core = "urn:ietf:params:jmap:core"
-	Mail = "urn:ietf:params:jmap:mail"
+	Core      = "urn:ietf:params:jmap:core"
+	Mail      = "urn:ietf:params:jmap:mail"
+	WebSocket = "urn:ietf:params:jmap:websocket" // RFC 8887
 )
 
 // AccountID is how clients call an account.
-func AccountID(account string) jmap.ID {
-	return jmap.ID("a" + base64.RawURLEncoding.EncodeToString([]byte(account)))
-}
+func AccountID(account string) jmap.ID { return call.AccountID(account) }
 
 // DefaultLimits are what is taken at once.
 func DefaultLimits(message int64) call.Limits {
@@ -39,10 +39,13 @@ func (s *Server) capabilities() []Capability {
 	core := Capability{URI: Core, Session: map[string]any{"maxSizeUpload": l.SizeUpload, "maxConcurrentUpload": l.ConcurrentUpload, "maxSizeRequest": l.SizeRequest,
 		"maxConcurrentRequests": l.ConcurrentRequests, "maxCallsInRequest": l.CallsInRequest, "maxObjectsInGet": l.ObjectsInGet, "maxObjectsInSet": l.ObjectsInSet,
 		"collationAlgorithms": finding.Collations()}, Methods: map[string]call.Method{"Core/echo": echo, "Blob/copy": s.Mails.BlobCopy}}
+	if s.Push != nil {
+		maps.Copy(core.Methods, s.Push.Methods())
+	}
 	mail := Capability{URI: Mail, Session: map[string]any{}, Methods: s.Mails.Methods(), States: s.Mails.States,
 		Account: map[string]any{"maxMailboxesPerEmail": nil, "maxMailboxDepth": maxDepth, "maxSizeMailboxName": maxName, "maxSizeAttachmentsPerEmail": l.SizeUpload,
 			"emailQuerySortOptions": finding.SortOptions(), "mayCreateTopLevelMailbox": true}}
-	return append([]Capability{core, mail}, s.Rooms...)
+	return append([]Capability{core, mail, {URI: WebSocket, Session: map[string]any{}}}, s.Rooms...)
 }
 
 // document is the session resource (RFC 8620 §2) without its state.
@@ -56,6 +59,7 @@ func (s *Server) document(c client) map[string]any {
 		}
 	}
 	base := "https://" + s.host(c.r) + Path
+	all[WebSocket] = map[string]any{"url": "wss://" + s.host(c.r) + Path + "ws/", "supportsPush": true}
 	return map[string]any{
 		"capabilities":    all,
 		"accounts":        map[jmap.ID]any{id: map[string]any{"name": c.account, "isPersonal": true, "isReadOnly": false, "accountCapabilities": ofAccount}},

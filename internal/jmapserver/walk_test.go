@@ -32,7 +32,7 @@ var noon = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
 // world is a server with the account "you", and a client of it.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	url   string
 	http  *http.Client
 	boxes *mailboxes.Store
@@ -42,7 +42,7 @@ type world struct {
 }
 
 // newWorld makes one; whoever gives the name of an account as password is that account.
-func newWorld(t *testing.T, db *store.Store) *world {
+func newWorld(t testing.TB, db *store.Store) *world {
 	t.Helper()
 	users := &accounts.Store{DB: db}
 	for _, name := range []string{"you", "eve"} {
@@ -322,4 +322,12 @@ func TestUpload(t *testing.T) {
 			t.Errorf("%d bodies are left, %v", n, err)
 		}
 	})
+}
+
+// boxIn names a mailbox in calls.
+func boxIn(calls, box string) string { return strings.ReplaceAll(calls, "BOX", box) }
+
+// forget has nothing of any account in memory.
+func (w *world) forget() {
+	w.s.Mails.Catalog = &catalog.Store{DB: w.db, Boxes: w.boxes}
 }

@@ -183,7 +183,7 @@ func (s *Store) Create(ctx context.Context, account, name, use string) (mailbox.
 
 // claim makes a mailbox that came along with one below it a mailbox like others. ErrMailboxExists for one that is.
 func (c *change) claim(id int64, use string) error {
-	n, err := c.tx.Exec(`UPDATE mailboxes SET implied = 0, special = ?, subscribed = CASE WHEN ? <> '' THEN 1 ELSE subscribed END WHERE id = ? AND implied = 1 AND uidnext = 1`, use, use, id)
+	n, err := c.tx.Exec(`UPDATE mailboxes SET implied = 0, modseq = ?, shaped = ?, special = ?, subscribed = CASE WHEN ? <> '' THEN 1 ELSE subscribed END WHERE id = ? AND implied = 1 AND uidnext = 1`, int64(c.modseq), int64(c.modseq), use, use, id)
 	if err == nil && n == 0 {
 		err = ErrMailboxExists
 	}
@@ -228,7 +228,7 @@ func (s *Store) Subscribe(ctx context.Context, account, name string, is bool) er
 		id, err := c.find(name)
 		switch {
 		case err == nil:
-			_, err = tx.Exec(`UPDATE mailboxes SET subscribed = ?, modseq = ? WHERE id = ?`, is, int64(c.modseq), id)
+			_, err = tx.Exec(`UPDATE mailboxes SET subscribed = ?, modseq = ?, shaped = ? WHERE id = ?`, is, int64(c.modseq), int64(c.modseq), id)
 			return err
 		case errors.Is(err, sql.ErrNoRows) && is:
 			return c.keepSubscribed(name)

@@ -74,7 +74,7 @@ func (c *change) rename(from, to string) error {
 		if _, err := c.find(name); !errors.Is(err, sql.ErrNoRows) { // below a name that is no mailbox itself
 			return errors.Join(err, ErrMailboxExists)
 		}
-		if _, err := c.tx.Exec(`UPDATE mailboxes SET name = ?, modseq = ? WHERE id = ?`, name, int64(c.modseq), b.ID); err != nil {
+		if _, err := c.tx.Exec(`UPDATE mailboxes SET name = ?, modseq = ?, shaped = ? WHERE id = ?`, name, int64(c.modseq), int64(c.modseq), b.ID); err != nil {
 			return err
 		}
 	}

@@ -112,8 +112,8 @@ func (w Within) Set(c Stored) error {
 	if c.Active {
 		active = 1
 	}
-	_, err := w.tx.Exec(`INSERT INTO sieve_scripts (account, name, script, active, changed) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (account, name) DO UPDATE SET script = excluded.script, active = excluded.active, changed = excluded.changed`, c.Account, c.Name, c.Text, active, store.Time(w.s.now()))
+	_, err := w.tx.Exec(`INSERT INTO sieve_scripts (account, name, script, active, changed, id) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, name) DO UPDATE SET script = excluded.script, active = excluded.active, changed = excluded.changed`, c.Account, c.Name, c.Text, active, store.Time(w.s.now()), store.NewID())
 	if err != nil {
 		return err
 	}

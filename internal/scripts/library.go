@@ -8,14 +8,15 @@ import (
 	"waxwing/sieve"
 )
 
-// maxTogether is how many accounts with an active script are remembered together. Where there are
+// maxTogether is how many accounts with an active script or a vacation response are remembered together. Where there are
 // more, each that is asked for is remembered by itself.
 const maxTogether = 50_000
 
-// Library is the scripts of an account that has an active one. It is shared, and not changed.
+// Library is the scripts of an account that has an active one, and its vacation response. It is shared, and not changed.
 type Library struct {
-	Active  string // name of the script that runs
-	scripts map[string]*compiled
+	Active   string // name of the script that runs; "": none does
+	Vacation *Vacation
+	scripts  map[string]*compiled
 }
 
 // compiled is a script that is compiled when it is first needed.
@@ -41,11 +42,11 @@ func (c *compiled) program() (*sieve.Program, error) {
 	return c.prog, c.err
 }
 
-// Library is what an account's mail runs through; nil: it has no active script. For most accounts
+// Library is what an account's mail runs through; nil: it has neither an active script nor a vacation response. For most accounts
 // it is asked for in vain, with each message: that costs a look into memory.
 func (s *Store) Library(ctx context.Context, account string) (*Library, error) {
 	all, err := s.active.Get(ctx, s.DB, Area, func(tx *store.Tx) (map[string]bool, error) {
-		names, err := store.Column[string](tx, `SELECT account FROM sieve_scripts WHERE active = 1 LIMIT ?`, maxTogether+1)
+		names, err := store.Column[string](tx, `SELECT account FROM sieve_scripts WHERE active = 1 UNION SELECT account FROM vacations WHERE enabled = 1 LIMIT ?`, maxTogether+1)
 		if err != nil || len(names) > maxTogether {
 			return nil, err
 		}
@@ -78,10 +79,15 @@ func readLibrary(tx *store.Tx, account string) (*Library, int, error) {
 		size += len(text)
 		return nil
 	}, `SELECT name, script, active FROM sieve_scripts WHERE account = ?`, account)
-	if err != nil || l.Active == "" {
+	if err != nil {
 		return nil, 1, err
 	}
-	return l, 1 + size/1024, nil
+	v, err := readVacation(tx, account)
+	if err != nil || l.Active == "" && !v.Enabled {
+		return nil, 1, err
+	}
+	l.Vacation = &v
+	return l, 1 + (size+len(v.Plain)+len(v.HTML))/1024, nil
 }
 
 // Trial is the scripts of an account with this one as the active one, whether it is stored or not.

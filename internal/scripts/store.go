@@ -45,6 +45,7 @@ const Area = "sieve"
 
 // Script is one of an account's.
 type Script struct {
+	ID      int64     `json:"-"` // stays where the name changes; one of another account may have the same
 	Account string    `json:"account"`
 	Name    string    `json:"script"`
 	Active  bool      `json:"active"`
@@ -130,8 +131,8 @@ func (s *Store) Put(ctx context.Context, account, name, text string) error {
 		if err := room(tx, account, name); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO sieve_scripts (account, name, script, active, changed) VALUES (?, ?, ?, 0, ?)
-			ON CONFLICT (account, name) DO UPDATE SET script = excluded.script, changed = excluded.changed`, account, name, text, store.Time(s.now()))
+		_, err := tx.Exec(`INSERT INTO sieve_scripts (account, name, script, active, changed, id) VALUES (?, ?, ?, 0, ?, ?)
+			ON CONFLICT (account, name) DO UPDATE SET script = excluded.script, changed = excluded.changed`, account, name, text, store.Time(s.now()), store.NewID())
 		return err
 	})
 }
@@ -174,10 +175,10 @@ func missing(err error, name string) error {
 func (s *Store) List(ctx context.Context, account string) ([]Script, error) {
 	return store.List(ctx, s.DB, func(r store.Row) (c Script, err error) {
 		var changed int64
-		err = r.Scan(&c.Account, &c.Name, &c.Active, &c.Size, &changed)
+		err = r.Scan(&c.ID, &c.Account, &c.Name, &c.Active, &c.Size, &changed)
 		c.Changed = store.FromTime(changed)
 		return c, err
-	}, `SELECT account, name, active, octet_length(script), changed FROM sieve_scripts WHERE account = ? OR ? = '' ORDER BY account, name`, account, account)
+	}, `SELECT id, account, name, active, octet_length(script), changed FROM sieve_scripts WHERE account = ? OR ? = '' ORDER BY account, name`, account, account)
 }
 
 // Activate makes a script the one that runs; "": none does. ErrNoSuchScript.

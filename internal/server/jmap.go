@@ -5,11 +5,14 @@ import (
 
 	"waxwing/internal/config"
 	"waxwing/internal/correspondents"
+	"waxwing/internal/guard"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/catalog"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/people"
+	"waxwing/internal/jmapserver/push"
 	"waxwing/internal/jmapserver/sending"
+	"waxwing/internal/jmapserver/sorting"
 	"waxwing/internal/jmapserver/travel"
 	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/store"
@@ -29,16 +32,23 @@ func (f *front) jmap(mux *http.ServeMux) {
 		return
 	}
 	r, lim := f.rooms, f.cfg.Limits
-	out := &sending.Room{DB: r.Store, Boxes: r.Mailboxes, Accounts: r.Accounts, Queue: r.Queue, MaxHold: maxHold, MaxSize: int64(lim.MaxMessageSize), Recipients: lim.MaxRecipients, Now: f.Now, Door: f.submitted()}
-	how := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Became: r.TLSReport.Became, Seen: r.Posture, Explainer: r.explainer(r.Store), Accounts: r.Accounts}
-	who := &people.Room{People: &correspondents.Store{DB: r.Store, Now: f.Now, Log: f.area(config.LogJMAP)}}
+	known := &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}
 	h := &jmapserver.Server{
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
-		Mails: &mails.Room{Boxes: r.Mailboxes, Catalog: &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}, Search: r.Search, Uploads: r.Uploads,
-			Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
-		Rooms:        append(how.Served(), out.Served(), who.Served()),
+		Mails:        &mails.Room{Boxes: r.Mailboxes, Catalog: known, Search: r.Search, Uploads: r.Uploads, Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
 		Authenticate: jmapserver.Passwords(f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
+	h.Push = &push.Room{DB: r.Store, DNS: r.DNS, Accounts: r.Accounts, States: h.States, AllowPrivate: f.cfg.API.PrivateWebhooks, Roots: f.roots, Dial: f.Dialer.DialContext, Now: f.Now, Log: h.Log, Guard: f.guard}
+	sorted := &sorting.Room{Scripts: r.Sieve.Scripts, Blob: h.Mails.Blob, Changed: h.Changed}
+	h.Mails.Scripts = sorted.Text
+	out := &sending.Room{DB: r.Store, Boxes: r.Mailboxes, Accounts: r.Accounts, Queue: r.Queue, MaxHold: maxHold, MaxSize: int64(lim.MaxMessageSize), Recipients: lim.MaxRecipients, Now: f.Now, Door: f.submitted(), Changed: h.Changed}
+	how := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Became: r.TLSReport.Became, Seen: r.Posture, Explainer: r.explainer(r.Store), Accounts: r.Accounts}
+	who := &people.Room{Catalog: known, Correspondents: &correspondents.Store{DB: r.Store, Now: f.Now}, Now: f.Now}
+	h.Rooms = append(append(how.Served(), out.Served(), who.Served()), sorted.Served()...)
+	f.run("JMAP push", guard.Push, h.Push.Run)
+	f.everyHour("JMAP push subscriptions that have ended were not removed", h.Push.Tidy)
+	f.everyHour("JMAP submissions of long ago were not removed", out.Tidy)
+	f.face("JMAP connections", guard.HTTPS, h.Run)
 	served := gate.Counted(r.Metrics.Requested, "jmap", h)
 	mux.Handle(jmapserver.WellKnown, served)
 	mux.Handle(jmapserver.Path, served)

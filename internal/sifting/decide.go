@@ -31,6 +31,7 @@ type decision struct {
 	notices   []sieve.Notify
 	memories  []delivery.Memory
 	refused   string
+	alone     bool   // no script has said anything of it: there is a vacation response
 	stays     string // why the message is not redirected, though the script says so; "": it is, or does not
 }
 

@@ -43,6 +43,9 @@ func (p *pass) obey(ctx context.Context, d decision) (*delivery.Sifted, error) {
 		p.vacation(ctx, out, d.vacation)
 	}
 	out.Text = "the account's script: " + d.words()
+	if d.alone {
+		out.Text = "the account has no script, and a vacation response"
+	}
 	return out, p.err
 }
 

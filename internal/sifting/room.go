@@ -40,7 +40,7 @@ type Room struct {
 	kept kept
 }
 
-// Sift runs the account's script on the message of which it is to get a copy; nil: it has none. A
+// Sift runs the account's script on the message of which it is to get a copy, and adds its vacation response; nil: it has neither. A
 // script that fails leaves the copy as it was to be, and the account is told, once a day (SIV-3). An
 // error is the store's.
 func (r *Room) Sift(ctx context.Context, job *delivery.Job, c delivery.Copy, content delivery.Content) (*delivery.Sifted, error) {
@@ -69,9 +69,14 @@ func (p *pass) answer(ctx context.Context, lib *scripts.Library) answer {
 		}
 	}
 	a := answer{script: lib.Active}
-	actions, err := p.run(ctx, lib)
+	actions, err := []sieve.Action{sieve.Keep{Implicit: true}}, error(nil)
+	if lib.Active != "" {
+		actions, err = p.run(ctx, lib)
+	}
 	if a.fault = err; err == nil {
 		a.decision = decide(actions, p.situation(ctx))
+		a.decision.alone = lib.Active == ""
+		a.decision.answered(lib.Vacation, p.now)
 	}
 	if known && p.job.Lease == nil && p.err == nil && (len(p.job.Recipients) > 1 || !a.settlesOnArrival()) {
 		p.kept.put(k, a)

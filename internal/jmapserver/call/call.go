@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -32,13 +33,20 @@ type Call struct {
 	// Name is the account's, ID what clients call it.
 	Name    string
 	ID      jmap.ID
-	Created map[jmap.ID]jmap.ID  // by creation id, of the whole request
-	Remote  netip.AddrPort       // where the client is
-	TLS     *tls.ConnectionState // of its connection
-	Limits  Limits
-	Log     *slog.Logger
+	Created map[jmap.ID]jmap.ID // by creation id, of the whole request
+	// Credential is by what the client has logged in, as a mark of it; "": by what has none, as the session of a browser.
+	Credential func() (string, error)
+	Remote     netip.AddrPort       // where the client is
+	TLS        *tls.ConnectionState // of its connection
+	Limits     Limits
+	Log        *slog.Logger
 	// Also are calls whose results follow this one's (RFC 8620 §3.4: implicit calls).
 	Also []Implicit
+}
+
+// AccountID is how clients call an account.
+func AccountID(account string) jmap.ID {
+	return jmap.ID("a" + base64.RawURLEncoding.EncodeToString([]byte(account)))
 }
 
 // Implicit is a call that another one makes.

@@ -16,8 +16,11 @@ import (
 	"waxwing/structure"
 )
 
-// UploadKind begins the ids of uploads.
-const UploadKind = 'U'
+// UploadKind begins the ids of uploads, ScriptKind those of the texts of scripts.
+const (
+	UploadKind = 'U'
+	ScriptKind = 'C'
+)
 
 const (
 	// maxInner is how large a message in a message may be that is looked into.
@@ -73,6 +76,13 @@ func (r *Room) whole(ctx context.Context, account string, id jmap.ID) (*email.Me
 			return nil, "", err
 		}
 		return &email.Message{Content: u.Content}, u.Type, nil
+	}
+	if strings.HasPrefix(string(id), string(ScriptKind)) && r.Scripts != nil {
+		text, ok, err := r.Scripts(ctx, account, id)
+		if err != nil || !ok {
+			return nil, "", err
+		}
+		return &email.Message{Content: delivery.Bytes(text)}, "application/sieve", nil
 	}
 	mail, ok := number(blobKind, id)
 	if !ok {

@@ -1,6 +1,7 @@
 package mails
 
 import (
+	"maps"
 	"strings"
 
 	"waxwing/internal/jmapserver/call"
@@ -105,7 +106,7 @@ func (r *Room) mailboxGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 // changedKind is a type of records with its changes.
 type changedKind struct {
 	kind byte
-	of   func(c catalog.Changed) []finding.Change
+	of   func(v *catalog.View, c catalog.Changed) []finding.Change
 }
 
 // changes answers /changes of a type.
@@ -131,7 +132,7 @@ func (r *Room) changes(c *call.Call, args call.Args, k changedKind) (*call.Chang
 		if !complete {
 			return jmap.Errorf(jmap.CannotCalculateChanges, "what has changed since then is not remembered any more")
 		}
-		told = finding.Tell(k.of(all), since, v.ModSeq, most)
+		told = finding.Tell(k.of(v, all), since, v.ModSeq, most)
 		return nil
 	})
 	if err != nil {
@@ -156,11 +157,30 @@ type mailboxChanged struct {
 }
 
 func (r *Room) mailboxChanges(c *call.Call, args call.Args) (any, *jmap.Error) {
-	out, err := r.changes(c, args, changedKind{boxKind, func(c catalog.Changed) []finding.Change { return c.Boxes }})
+	var boxes map[int64]*catalog.Box
+	out, err := r.changes(c, args, changedKind{boxKind, func(v *catalog.View, c catalog.Changed) []finding.Change {
+		boxes = maps.Clone(v.Boxes)
+		return c.Boxes
+	}})
 	if err != nil {
 		return nil, err
 	}
-	return mailboxChanged{out, nil}, nil
+	return mailboxChanged{out, updatedProperties(out, boxes)}, nil
+}
+
+// updatedProperties are the properties that may have changed, where these are only the counts; nil: others have, too.
+func updatedProperties(out *call.Changed, boxes map[int64]*catalog.Box) *[]string {
+	since, err := finding.ParseState(out.OldState)
+	if err != nil || len(out.Updated) == 0 {
+		return nil
+	}
+	for _, id := range out.Updated {
+		n, _ := number(boxKind, id)
+		if b := boxes[n]; b == nil || since.Before(b.Shaped, n) {
+			return nil
+		}
+	}
+	return &[]string{"totalEmails", "unreadEmails", "totalThreads", "unreadThreads"}
 }
 
 // threadGet is Thread/get (RFC 8621 §3.1).
@@ -198,7 +218,7 @@ func (r *Room) threadGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 }
 
 func (r *Room) threadChanges(c *call.Call, args call.Args) (any, *jmap.Error) {
-	out, err := r.changes(c, args, changedKind{threadKind, func(c catalog.Changed) []finding.Change { return c.Threads }})
+	out, err := r.changes(c, args, changedKind{threadKind, func(_ *catalog.View, c catalog.Changed) []finding.Change { return c.Threads }})
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +226,7 @@ func (r *Room) threadChanges(c *call.Call, args call.Args) (any, *jmap.Error) {
 }
 
 func (r *Room) emailChanges(c *call.Call, args call.Args) (any, *jmap.Error) {
-	out, err := r.changes(c, args, changedKind{emailKind, func(c catalog.Changed) []finding.Change { return c.Emails }})
+	out, err := r.changes(c, args, changedKind{emailKind, func(_ *catalog.View, c catalog.Changed) []finding.Change { return c.Emails }})
 	if err != nil {
 		return nil, err
 	}

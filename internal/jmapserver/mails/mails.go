@@ -3,6 +3,7 @@
 package mails
 
 import (
+	"context"
 	"time"
 
 	"waxwing/dns"
@@ -20,6 +21,8 @@ type Room struct {
 	Catalog *catalog.Store
 	Search  *search.Store
 	Uploads *uploads.Store
+	// Scripts is the text of a script of an account, by the id of its blob; nil: there are none.
+	Scripts func(ctx context.Context, account string, id jmap.ID) (text string, ok bool, err error)
 	// Hostname stands in the Message-ID of mails that are composed here.
 	Hostname dns.Name
 	TempDir  string           // for mails that are long

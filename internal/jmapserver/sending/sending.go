@@ -33,6 +33,8 @@ type Room struct {
 	MaxSize    int64 // octets of a message
 	Recipients int   // of a message, at most
 	Now        func() time.Time
+	// Changed tells those who wait for news of an account, in the transaction of the change.
+	Changed func(tx *store.Tx, account string) error
 }
 
 // Accounts says as whom somebody may write. accounts.Store does.
@@ -97,7 +99,7 @@ func changes(tx *store.Tx, name string) (n int64, err error) {
 func (r *Room) turn(tx *store.Tx, name string) (n int64, err error) {
 	err = tx.Row(`INSERT INTO jmap_sending (account, changes) VALUES (?, 1) ON CONFLICT (account) DO UPDATE SET changes = jmap_sending.changes + 1 RETURNING changes`, name).Scan(&n)
 	if err == nil {
-		err = r.Boxes.Rouse(tx, name)
+		err = r.Changed(tx, name)
 	}
 	return n, err
 }

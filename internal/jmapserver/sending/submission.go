@@ -139,8 +139,12 @@ func (r *Room) submissionChanges(c *call.Call, args call.Args) (any, *jmap.Error
 		if err != nil {
 			return err
 		}
-		if since.ModSeq > uint64(now) {
-			return jmap.Errorf(jmap.CannotCalculateChanges, "there has been no such state")
+		var pruned uint64
+		if err := tx.Row(`SELECT coalesce(max(pruned), 0) FROM jmap_sending WHERE account = ?`, c.Name).Scan(&pruned); err != nil {
+			return err
+		}
+		if since.ModSeq > uint64(now) || since.ModSeq < pruned {
+			return jmap.Errorf(jmap.CannotCalculateChanges, "there has been no such state, or it is forgotten what has changed since then")
 		}
 		rows, err := store.Collect(tx, scan, columns+` WHERE account = ? AND changed >= ? ORDER BY changed`, c.Name, int64(since.ModSeq))
 		var list []finding.Change
