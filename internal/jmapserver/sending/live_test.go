@@ -74,7 +74,12 @@ type object = map[string]any
 // post makes a request of calls, in which ACCOUNT stands for the account's id.
 func (w *world) post(calls string) (int, []byte) {
 	w.t.Helper()
-	text := strings.ReplaceAll(`{"using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "urn:ietf:params:jmap:submission", "urn:waxwing:params:jmap:travel", "urn:ietf:params:jmap:quota"], "methodCalls": [`+calls+`]}`, "ACCOUNT", string(jmapserver.AccountID("you")))
+	return w.postUsing(`"urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "urn:ietf:params:jmap:submission", "urn:waxwing:params:jmap:travel", "urn:ietf:params:jmap:quota"`, calls)
+}
+
+func (w *world) postUsing(using, calls string) (int, []byte) {
+	w.t.Helper()
+	text := strings.ReplaceAll(`{"using": [`+using+`], "methodCalls": [`+calls+`]}`, "ACCOUNT", string(jmapserver.AccountID("you")))
 	req, err := http.NewRequestWithContext(w.t.Context(), "POST", w.url+"/jmap/api", strings.NewReader(text))
 	if err != nil {
 		w.t.Fatal(err)
@@ -210,7 +215,8 @@ func TestTravel(t *testing.T) {
 		if !ok || travel["sender"] != "you@example.test" || len(travel["recipients"].([]any)) != 1 {
 			t.Errorf("travel: %v", one)
 		}
-		for _, c := range travel["copies"].([]any) {
+		copies, _ := travel["copies"].([]any)
+		for _, c := range copies {
 			if c.(object)["account"] != "you" {
 				t.Errorf("the sender hears where others have their copies: %v", c)
 			}
@@ -222,5 +228,19 @@ func TestTravel(t *testing.T) {
 	}
 	if status, b := eve.post(`["Email/get", {"accountId": "ACCOUNT", "ids": []}, "0"]`); !strings.Contains(string(b), "accountNotFound") {
 		t.Errorf("eve in your account: %d %s", status, b)
+	}
+}
+
+// JMP-1: the methods of people, scripts and vacation are there in the server as it is, each with what it needs.
+func TestRooms(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	using := `"urn:ietf:params:jmap:core", "urn:ietf:params:jmap:vacationresponse", "urn:ietf:params:jmap:sieve", "urn:waxwing:params:jmap:people"`
+	resp, b := w.postUsing(using, `["Person/query", {"accountId": "ACCOUNT", "text": ""}, "0"], ["VacationResponse/get", {"accountId": "ACCOUNT"}, "1"], ["SieveScript/get", {"accountId": "ACCOUNT"}, "2"],
+		["PushSubscription/set", {"create": {"a": {"deviceClientId": "d", "url": "https://127.0.0.1/"}}}, "3"], ["PushSubscription/get", {}, "4"]`)
+	for _, part := range []string{`["Person/query",{`, `"id":"singleton"`, `["SieveScript/get",{`, `"created":{"a":{`, `"deviceClientId":"d"`} {
+		if resp != http.StatusOK || !strings.Contains(string(b), part) {
+			t.Errorf("%d: %s is missing in %s", resp, part, b)
+		}
 	}
 }
