@@ -85,7 +85,7 @@ func put(t *testing.T, boxes *mailboxes.Store, box, text string, at time.Time) {
 	}
 }
 
-// JMP-4: names come from mail, also from mail that has come since; drafts and junk teach nothing; those whom the account has written
+// JMP-4, MAIL-4: names come from mail, also from mail that has come since; drafts and junk teach nothing; those whom the account has written
 // to stand first, those whom it has marked are left out, and no account hears of another's people.
 func TestQuery(t *testing.T) {
 	t.Parallel()

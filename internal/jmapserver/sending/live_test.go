@@ -236,9 +236,9 @@ func TestRooms(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	using := `"urn:ietf:params:jmap:core", "urn:ietf:params:jmap:vacationresponse", "urn:ietf:params:jmap:sieve", "urn:waxwing:params:jmap:people"`
-	resp, b := w.postUsing(using, `["Person/query", {"accountId": "ACCOUNT", "text": ""}, "0"], ["VacationResponse/get", {"accountId": "ACCOUNT"}, "1"], ["SieveScript/get", {"accountId": "ACCOUNT"}, "2"],
+	resp, b := w.postUsing(using, `["Correspondent/query", {"accountId": "ACCOUNT", "text": ""}, "0"], ["VacationResponse/get", {"accountId": "ACCOUNT"}, "1"], ["SieveScript/get", {"accountId": "ACCOUNT"}, "2"],
 		["PushSubscription/set", {"create": {"a": {"deviceClientId": "d", "url": "https://127.0.0.1/"}}}, "3"], ["PushSubscription/get", {}, "4"]`)
-	for _, part := range []string{`["Person/query",{`, `"id":"singleton"`, `["SieveScript/get",{`, `"created":{"a":{`, `"deviceClientId":"d"`} {
+	for _, part := range []string{`["Correspondent/query",{`, `"id":"singleton"`, `["SieveScript/get",{`, `"created":{"a":{`, `"deviceClientId":"d"`} {
 		if resp != http.StatusOK || !strings.Contains(string(b), part) {
 			t.Errorf("%d: %s is missing in %s", resp, part, b)
 		}
