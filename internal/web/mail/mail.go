@@ -56,24 +56,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // asset is a file as it is served.
 type asset struct {
 	media   string
-	forever bool // its name changes with it
+	policy  string // "": that of all pages
+	forever bool   // its name changes with it
 	plain   []byte
 	zipped  []byte
 }
 
 func (h *Handler) prepare() {
 	h.mux = http.NewServeMux()
-	script, style := load("bundle/mail.js"), load("mail.css")
+	script, style, worker := load("bundle/mail.js"), load("mail.css"), load("bundle/worker.js")
+	worker.policy = "default-src 'none'; connect-src 'self'" // what it fetches for the page is fetched by it
 	scriptPath, stylePath := Path+"assets/"+name(script.plain)+".js", Path+"assets/"+name(style.plain)+".css"
 	script.forever, style.forever = true, true
-	for at, a := range map[string]asset{scriptPath: script, stylePath: style, Path + "assets/icon.svg": load("icon.svg"), Path + "manifest.webmanifest": load("manifest.webmanifest"), Path + "worker.js": load("bundle/worker.js")} {
+	for at, a := range map[string]asset{scriptPath: script, stylePath: style, Path + "assets/icon.svg": load("icon.svg"), Path + "manifest.webmanifest": load("manifest.webmanifest"), Path + "worker.js": worker} {
 		h.mux.HandleFunc("GET "+at, a.serve)
 	}
-	page := asset{media: "text/html; charset=utf-8", plain: h.page(scriptPath, stylePath)}
-	h.mux.Handle("GET "+Path, h.Only(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		page.serve(w, r)
-	})))
+	page := asset{media: "text/html; charset=utf-8", policy: policy, plain: h.page(scriptPath, stylePath)}
+	h.mux.Handle("GET "+Path, h.Only(http.HandlerFunc(page.serve)))
 }
 
 // page is the page itself. It is the same for everybody: who has logged in, the script learns by JMAP.
@@ -113,6 +112,9 @@ func name(b []byte) string {
 
 func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", a.media)
+	if a.policy != "" {
+		w.Header().Set("Content-Security-Policy", a.policy)
+	}
 	if a.forever {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	} else if a.zipped != nil {

@@ -87,8 +87,6 @@ export const german: Partial<Texts> = {
 	forward: "Weiterleiten",
 	more: "Mehr",
 	edit: "Weiterschreiben",
-	openMail: (who) => `Mail von ${who} öffnen`,
-	closeMail: (who) => `Mail von ${who} zuklappen`,
 	quote: (n) => viele(n, "Eine zitierte Zeile", "zitierte Zeilen"),
 	signatureFold: "Signatur",
 	attachments: (n) => viele(n, "1 Anhang", "Anhänge"),

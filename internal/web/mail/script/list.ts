@@ -193,7 +193,7 @@ export class MailList {
 		if (generation !== this.generation) return;
 		got = this.read(results);
 		const now = anchor ? got.rows.findIndex((r) => r.id === anchor.id) : -1;
-		const under = this.rows.get(this.cursor)?.id;
+		const under = this.cursor || this.element.contains(document.activeElement) ? this.rows.get(this.cursor)?.id : undefined;
 		this.rows.clear();
 		if (now >= 0) {
 			this.track.resize(got.total * this.rowHeight, this.element.clientHeight);
@@ -317,6 +317,8 @@ export class MailList {
 		const first = Math.max(0, Math.floor(this.track.top / this.rowHeight) - beyond);
 		const end = Math.min(this.total, Math.ceil((this.track.top + view) / this.rowHeight) + beyond);
 		const keep = new Set<string>();
+		const active = document.activeElement as HTMLElement | null;
+		let before: Element | null = null; // the row above, which this one follows also for those who hear the page
 		for (let at = first; at < end; at++) {
 			const row = this.rows.get(at);
 			if (!row) this.want(at);
@@ -326,8 +328,10 @@ export class MailList {
 			if (!s) {
 				s = { item: h("li", { class: "row" }), row: null, at: -1 };
 				this.shown.set(key, s);
-				this.canvas.append(s.item);
 			}
+			const next: Element | null = before ? before.nextElementSibling : this.canvas.firstElementChild;
+			if (next !== s.item) this.canvas.insertBefore(s.item, next);
+			before = s.item;
 			s.at = at;
 			if (row && s.row !== row) this.paint(s, row);
 			set(s.item, { "aria-setsize": this.total, "aria-posinset": at + 1, "aria-busy": row ? undefined : "true" });
@@ -336,6 +340,7 @@ export class MailList {
 			if (s.link) set(s.link, { "aria-current": row?.mail.threadId === this.current ? "true" : undefined });
 			for (const e of s.item.querySelectorAll("a, button, input")) e.setAttribute("tabindex", at === this.cursor ? "0" : "-1");
 		}
+		if (active !== document.activeElement && active?.isConnected) active.focus({ preventScroll: true }); // moving an element takes its focus
 		for (const [key, s] of this.shown) {
 			if (keep.has(key)) continue;
 			if (s.item.contains(document.activeElement) && this.rowOf(key)) continue; // the focus must not get lost by scrolling

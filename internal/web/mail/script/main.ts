@@ -23,7 +23,7 @@ class Mail implements App {
 	readonly own = new Set<string>();
 	readonly overlay = h("div", { class: "overlay" });
 	private readonly notices = h("div", { class: "notices", role: "status", "aria-live": "polite", "aria-label": texts.notices });
-	private readonly heading = h("h1", { tabindex: "-1" });
+	private readonly heading = h("h2", { tabindex: "-1" });
 	private readonly count = h("span", { class: "help", "aria-live": "polite" });
 	private readonly bar = h("div", { class: "bar", role: "toolbar", "aria-label": texts.selected(0) });
 	private readonly frame = document.body;
@@ -81,17 +81,20 @@ class Mail implements App {
 	private page(): void {
 		document.documentElement.lang = language;
 		const user = this.client.session.username;
-		const out = h("form", { method: "post", action: document.body.dataset.logout ?? "/logout", on: { submit: () => void this.forget() } }, h("button", { class: "plain" }, texts.logOut));
+		const out = () => h("form", { method: "post", action: document.body.dataset.logout ?? "/logout", on: { submit: () => void this.forget() } }, h("button", { class: "plain" }, texts.logOut));
 		fill(this.frame,
 			h("a", { class: "skip", href: "#mails" }, texts.skip),
 			h("header", { class: "top" },
 				button(texts.showMailboxes, () => this.menu(true), { icon: "menu", bare: true, class: "menu-button", "aria-expanded": "false" }),
 				h("a", { class: "name", href: route.home, on: { click: (e) => this.link(e, route.write("inbox")) } }, texts.name),
 				this.search.element,
-				h("div", { class: "who" }, button(texts.help, () => this.sheet(), { icon: "help", bare: true, key: "?" }), h("a", { href: "/account/" }, user), out)),
+				h("div", { class: "who" }, button(texts.help, () => this.sheet(), { icon: "help", bare: true, key: "?" }), h("a", { href: "/account/" }, user), out()),
+				button(texts.newMail, () => this.compose(), { icon: "pen", bare: true, class: "compose-button" })),
 			h("nav", { class: "rail", "aria-label": texts.mailboxes },
-				button(texts.newMail, () => this.compose(), { icon: "pen", class: "first compose", key: "c" }), this.rail.element),
+				button(texts.newMail, () => this.compose(), { icon: "pen", class: "first compose", key: "c" }), this.rail.element,
+				h("div", { class: "who" }, h("a", { href: "/account/" }, user), out())),
 			h("main", { id: "mails", tabindex: "-1" },
+				h("h1", { class: "hidden" }, texts.reading),
 				h("section", { class: "list", "aria-label": texts.list }, h("div", { class: "head" }, this.heading, this.count), this.bar, this.list.element),
 				h("section", { class: "pane", "aria-label": texts.reading }, h("div", { class: "pane-head" }, button(texts.back, () => this.leave(), { icon: "back", class: "back", key: "u" })), this.reading.element)),
 			this.notices, this.overlay);

@@ -203,7 +203,7 @@ export class Reading {
 		const m = c.mail;
 		const from = m.from?.[0];
 		const name = from ? who(from) : texts.nobody;
-		const fold = h("button", { type: "button", class: "plain fold", "aria-expanded": String(c.open), "aria-label": (c.open ? texts.closeMail : texts.openMail)(name), on: { click: () => this.toggle(c) } },
+		const fold = h("button", { type: "button", class: "plain fold", "aria-expanded": String(c.open), on: { click: () => this.toggle(c) } },
 			h("span", { class: "sender" }, name), c.open ? null : h("span", { class: "preview" }, m.preview));
 		return h("header", {}, fold, h("span", { class: "marks" }, this.marks(m)), h("time", { datetime: m.receivedAt, title: long(m.receivedAt) }, c.open ? long(m.receivedAt) : short(m.receivedAt)));
 	}
@@ -251,7 +251,7 @@ export class Reading {
 		const off = m["header:List-Unsubscribe:asURLs"] ?? [];
 		const link = (label: string, href: string, extra: Record<string, unknown> = {}) => h("li", {}, h("a", { href, ...extra }, label));
 		const apart = { target: "_blank", rel: "noopener" };
-		return h("details", { class: "menu" }, h("summary", {}, icon("more"), texts.more), h("ul", {},
+		return h("details", { class: "menu" }, h("summary", { "aria-label": texts.more, title: texts.more }, icon("more")), h("ul", {},
 			link(texts.print, letter(m.id, "print"), apart),
 			link(texts.source, letter(m.id, "raw"), apart),
 			link(texts.download, this.to.app.client.downloadURL(m.blobId, (m.subject || "mail").replace(/[/\\]/g, " ").slice(0, 80) + ".eml", "message/rfc822"), { download: "" }),

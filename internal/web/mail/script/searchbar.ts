@@ -1,6 +1,6 @@
 // The search: words and fields in one line, or a form with a field each that writes that line.
 
-import { button, fill, h } from "./dom";
+import { button, fill, h, icon } from "./dom";
 import { fields, word } from "./search";
 import { nameOf, ordered } from "./boxes";
 import { Mailbox } from "./types";
@@ -29,7 +29,7 @@ export class SearchBar {
 			this.line.blur();
 			this.go(this.line.value.trim());
 		} } }, this.line, this.suggestions,
-		h("button", { class: "plain", "aria-label": texts.searchGo, title: texts.searchGo }, "⏎"),
+		h("button", { class: "plain", "aria-label": texts.searchGo, title: texts.searchGo }, icon("search")),
 		button(texts.searchFields, () => this.ask(), { icon: "fields", bare: true, class: "plain" }));
 	}
 

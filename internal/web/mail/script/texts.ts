@@ -90,8 +90,6 @@ export const english = {
 	forward: "Forward",
 	more: "More",
 	edit: "Go on writing",
-	openMail: (who: string) => `Open the mail of ${who}`,
-	closeMail: (who: string) => `Fold the mail of ${who}`,
 	quote: (n: number) => many(n, "A quoted line", "quoted lines"),
 	signatureFold: "Signature",
 	attachments: (n: number) => many(n, "1 attachment", "attachments"),
