@@ -243,6 +243,7 @@ type TLSRPT struct {
 	From           string        `toml:"from" example:"tlsrpt@example.org" doc:"Address that reports come from. Its domain must be hostname or a domain above it; the nearest of these that is hosted here and has a DKIM key that signs is used. Empty: tls-reports there."`
 	Address        string        `toml:"address" example:"tls-reports" doc:"Local part of the addresses that reports of others come to, at every hosted domain and at hostname; the records that \"waxwing dns records\" prints have it. After a change the former one is taken for 30 days more, and its records should be replaced by then."`
 	Reader         string        `toml:"reader" example:"reports@example.org" doc:"Address here that gets what comes to report addresses and is no report, and with keep the reports too. Empty: the account that has the report address, else the postmaster."`
+	ReaderMailbox  string        `toml:"reader_mailbox" example:"Reports" doc:"Mailbox, of whoever gets what is no report, that it goes into; it is made where there is none. Empty: INBOX. Their Sieve script may say otherwise."`
 	Keep           bool          `toml:"keep" doc:"Deliver reports that are taken in as mail as well."`
 	Exclude        []dns.Name    `toml:"exclude" example:"[\"partner.example\"]" doc:"Recipient domains whose sessions are neither recorded nor reported."`
 	MaxPerOrg      int           `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation (by the registrable domain of the report address) on a UTC day; the rest is left out, and \"waxwing tlsrpt outcomes\" says so."`
@@ -260,6 +261,7 @@ type DMARC struct {
 	From           string     `toml:"from" example:"dmarc@example.org" doc:"Address that reports come from, as tlsrpt.from. Empty: dmarc-reports at the domain that is used."`
 	Address        string     `toml:"address" example:"dmarc-reports" doc:"Local part of the addresses that reports of others come to, at every hosted domain and at hostname; the records that \"waxwing dns records\" prints have it. After a change the former one is taken for 30 days more, and its records should be replaced by then."`
 	Reader         string     `toml:"reader" example:"reports@example.org" doc:"Address here that gets what comes to report addresses and is no report, and with keep the reports too. Empty: the account that has the report address, else the postmaster."`
+	ReaderMailbox  string     `toml:"reader_mailbox" example:"Reports" doc:"Mailbox, of whoever gets what is no report, that it goes into; it is made where there is none. Empty: INBOX. Their Sieve script may say otherwise."`
 	Keep           bool       `toml:"keep" doc:"Deliver reports that are taken in as mail as well."`
 	Exclude        []dns.Name `toml:"exclude" example:"[\"partner.example\"]" doc:"Domains, by where their policy stands, whose mail is neither counted nor reported."`
 	MaxPerOrg      int        `toml:"max_per_organization" min:"1" max:"1000000" doc:"Reports sent to one organisation on a UTC day, as tlsrpt.max_per_organization; reports of both sorts count."`

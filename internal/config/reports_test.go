@@ -11,7 +11,7 @@ import (
 // the section; one local part is of one sort at a domain.
 func TestReportAddresses(t *testing.T) {
 	t.Parallel()
-	const head = "hostname = \"mx.example.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\nkind = \"mx\"\n[tlsrpt]\nreader = \"all@example.org\"\nkeep = true\n"
+	const head = "hostname = \"mx.example.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\nkind = \"mx\"\n[tlsrpt]\nreader = \"all@example.org\"\nreader_mailbox = \"Reports\"\nkeep = true\n"
 	one := func(domain, of, rest string) string {
 		return "[[report_address]]\ndomain = \"" + domain + "\"\nof = \"" + of + "\"\n" + rest + "\n"
 	}
@@ -22,6 +22,7 @@ func TestReportAddresses(t *testing.T) {
 		{one("a.test", "arf", ""), "none of"}, {"[[report_address]]\nof = \"dmarc\"\n", "domain"}, {"[[report_address]]\ndomain = \"a.test\"\n", "of"},
 		{one("a.test", "dmarc", "") + one("A.test", "dmarc", ""), "already"},
 		{one("a.test", "dmarc", `address = "a+b"`), "no local part"}, {one("a.test", "dmarc", `address = "Postmaster"`), "no local part"}, {one("a.test", "dmarc", `reader = "joe"`), "no mail address"},
+		{one("a.test", "dmarc", `reader_mailbox = "Reports/DMARC"`), ""}, {one("a.test", "dmarc", `reader_mailbox = "a//b"`), "no name of a mailbox"}, {one("a.test", "dmarc", `reader_mailbox = "~deleted/x"`), "no name of a mailbox"},
 		{one("a.test", "dmarc", `address = "TLS-reports"`), "address of its own"}, {one("a.test", "tlsrpt", `address = "dmarc-reports"`), "address of its own"},
 		{one("a.test", "dmarc", `address = "rua"`) + one("a.test", "tlsrpt", `address = "RUA"`), "address of its own"},
 	} {
@@ -30,7 +31,7 @@ func TestReportAddresses(t *testing.T) {
 			t.Errorf("%s%v, want %q", tt.text, err, tt.fault)
 		}
 	}
-	c, err := Parse("w", []byte(head+one("a.test", "tlsrpt", "address = \"tls\"\nreader = \"a@example.org\"")+one("b.test", "tlsrpt", "keep = true")+one("a.test", "dmarc", "keep = true")))
+	c, err := Parse("w", []byte(head+one("a.test", "tlsrpt", "address = \"tls\"\nreader = \"a@example.org\"\nreader_mailbox = \"TLS\"")+one("b.test", "tlsrpt", "keep = true")+one("a.test", "dmarc", "keep = true")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +40,8 @@ func TestReportAddresses(t *testing.T) {
 		domain string
 		want   ReportsTo
 	}{
-		{TLSReports, "a.test", ReportsTo{"tls", "a@example.org", false}}, {TLSReports, "b.test", ReportsTo{"tls-reports", "all@example.org", true}}, {TLSReports, "c.test", ReportsTo{"tls-reports", "all@example.org", true}},
-		{DMARCReports, "a.test", ReportsTo{"dmarc-reports", "", true}}, {DMARCReports, "b.test", ReportsTo{"dmarc-reports", "", false}},
+		{TLSReports, "a.test", ReportsTo{"tls", "a@example.org", "TLS", false}}, {TLSReports, "b.test", ReportsTo{"tls-reports", "all@example.org", "Reports", true}}, {TLSReports, "c.test", ReportsTo{"tls-reports", "all@example.org", "Reports", true}},
+		{DMARCReports, "a.test", ReportsTo{"dmarc-reports", "", "", true}}, {DMARCReports, "b.test", ReportsTo{"dmarc-reports", "", "", false}},
 	} {
 		if got := c.ReportsTo(tt.of, dns.MustParse(tt.domain)); got != tt.want {
 			t.Errorf("%s at %s: %+v, want %+v", tt.of, tt.domain, got, tt.want)

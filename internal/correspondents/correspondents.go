@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/junk"
 	"waxwing/internal/store"
+	"waxwing/internal/text"
 	"waxwing/smtp"
 )
 
@@ -183,6 +184,31 @@ func Mark(tx *store.Tx, account, who string, m junk.Mark, now time.Time) error {
 		ON CONFLICT (account, who) DO UPDATE SET mark = excluded.mark, marked = excluded.marked, last = excluded.last`,
 		account, who, int64(m), store.Time(now), store.Time(now))
 	return err
+}
+
+// Contact is whether the account itself has to do with the correspondent: it has written or answered, or has
+// called their mail good, by a move out of Junk or a command. It has no other address book.
+func (c *Correspondent) Contact() bool {
+	return c.Mark == junk.MarkedGood || c.Mark != junk.MarkedJunk && (!c.Written.IsZero() || !c.Replied.IsZero())
+}
+
+// Contacts are an account's, of addresses and of domains whose mail it has called good, those seen last first.
+func (s *Store) Contacts(ctx context.Context, account string, limit int) (out []Correspondent, err error) {
+	all, err := s.List(ctx, account, max)
+	for _, c := range all {
+		if c.Contact() && (!strings.HasPrefix(c.Who, "@") || c.Mark == junk.MarkedGood) && len(out) < limit {
+			out = append(out, c)
+		}
+	}
+	return out, err
+}
+
+// Listing is how correspondents are listed for people.
+func Listing() text.List[Correspondent] {
+	mark := map[junk.Mark]text.Cell{junk.MarkedGood: {Text: "good", Tone: text.Good}, junk.MarkedJunk: {Text: "junk", Tone: text.Bad}}
+	return text.List[Correspondent]{Columns: text.Columns("WHO|WRITTEN TO|ANSWERED|RECEIVED|MARK", "ANSWERED", "RECEIVED"), Cells: func(c *Correspondent) []any {
+		return []any{c.Who, c.Written, c.Replied, c.Received, mark[c.Mark]}
+	}}
 }
 
 // List are an account's correspondents, those seen last first.

@@ -204,6 +204,8 @@ type Recipient struct {
 	Notify  Notify
 	Local   bool // deliver into a mailbox here; receive decides it (queue asks again where false)
 	Junk    bool // into the mailbox for junk, where it is Local
+	// Mailbox is where the copy of one account goes that is not Junk; "": INBOX, or what its address says.
+	Mailbox string
 	// Evidence is why it is Junk or not, as the account's copy tells it: JSON (package junk); "":
 	// nobody looked.
 	Evidence string

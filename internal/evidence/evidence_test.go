@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,12 +16,15 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/classifier"
 	"waxwing/internal/config"
+	"waxwing/internal/correspondents"
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/rspamd"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
+	"waxwing/internal/verify"
 )
 
 // JNK-1: a client greets with its name; what cannot be one is told.
@@ -135,6 +139,60 @@ func TestMovesTeach(t *testing.T) {
 		_, err = boxes.Move(ctx, junk.ID, []mailbox.Range{{Low: 2, High: 2}}, "Archive")
 		must(err)
 		wait(1, 1)
+	})
+}
+
+// JNK-1: taken out of Junk, a sender for whom a domain vouches is a contact; put into it, no more.
+func TestMovesMark(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		was   junk.Mark
+		moved mailbox.Class
+		want  junk.Mark
+	}{
+		{junk.Unmarked, mailbox.IsGood, junk.MarkedGood}, {junk.MarkedJunk, mailbox.IsGood, junk.MarkedGood}, {junk.MarkedGood, mailbox.IsGood, junk.MarkedGood},
+		{junk.Unmarked, mailbox.IsJunk, junk.Unmarked}, {junk.MarkedJunk, mailbox.IsJunk, junk.MarkedJunk}, {junk.MarkedGood, mailbox.IsJunk, junk.Unmarked},
+		{junk.MarkedJunk, mailbox.Unknown, junk.MarkedJunk},
+	} {
+		if got := marked(tt.was, tt.moved); got != tt.want {
+			t.Errorf("%v, moved as %v: %v, want %v", tt.was, tt.moved, got, tt.want)
+		}
+	}
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx := t.Context()
+		must((&accounts.Store{DB: db}).AddAccount(ctx, "joe", "correct horse"))
+		boxes, known := &mailboxes.Store{DB: db}, &correspondents.Store{DB: db, Now: time.Now}
+		far := dns.MustParse("far.test")
+		facts, err := json.Marshal(verify.Facts{DMARC: []verify.DMARC{{From: far, AlignedSPF: true}}})
+		must(err)
+		for i, from := range []string{"kim@far.test", "forged@far.test"} {
+			d := mailbox.Delivery{Body: store.NewID(), Data: []byte("From: " + from + "\r\n\r\nhi\r\n"), Size: 30, Facts: [][]byte{facts, nil}[i]}
+			d.Size = int64(len(d.Data))
+			must(db.Write(ctx, func(tx *store.Tx) error {
+				return boxes.Deliver(tx, d, []delivery.Copy{{Recipient: 1, Address: "joe@here.test", Account: "joe", Mailbox: "Junk", Create: true}})
+			}))
+		}
+		teacher := &Teacher{DB: db, Boxes: boxes, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		for _, tt := range []struct {
+			from, to string
+			contacts int
+		}{{"Junk", "INBOX", 1}, {"INBOX", "Junk", 0}} {
+			box, err := boxes.Box(ctx, "joe", tt.from)
+			must(err)
+			_, err = boxes.Move(ctx, box.ID, mailbox.All(), tt.to)
+			must(err)
+			for teacher.some(ctx) {
+			}
+			if all, err := known.Contacts(ctx, "joe", 10); err != nil || len(all) != tt.contacts || tt.contacts > 0 && all[0].Who != "kim@far.test" {
+				t.Errorf("moved to %s: %+v, %v", tt.to, all, err)
+			}
+		}
 	})
 }
 

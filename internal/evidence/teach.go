@@ -1,7 +1,9 @@
 package evidence
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,9 +13,12 @@ import (
 	"waxwing/internal/classifier"
 	"waxwing/internal/correspondents"
 	"waxwing/internal/delivery"
+	"waxwing/internal/junk"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/rspamd"
 	"waxwing/internal/store"
+	"waxwing/internal/verify"
+	"waxwing/message"
 )
 
 // maxTaught is how much of a message is read to be learnt, and to be compared with what was, in octets.
@@ -97,7 +102,11 @@ func (t *Teacher) some(ctx context.Context) (more bool) {
 	lessons, err := t.Boxes.Lessons(ctx, lessonsAtOnce)
 	for _, l := range lessons {
 		// One that cannot be learnt does not come again: its mail is gone, or Rspamd away.
-		if err := t.Teach(ctx, l.Mail, l.Class); err != nil && ctx.Err() == nil {
+		err := t.Teach(ctx, l.Mail, l.Class)
+		if err == nil {
+			err = t.mark(ctx, l)
+		}
+		if err != nil && ctx.Err() == nil {
 			t.Log.Warn("what was moved into Junk or out of it is not learnt", "error", err)
 		}
 		if err = t.Boxes.Learnt(ctx, l); err != nil {
@@ -108,6 +117,55 @@ func (t *Teacher) some(ctx context.Context) (more bool) {
 		t.Log.Warn("what was moved into Junk or out of it is not learnt", "error", err)
 	}
 	return err == nil && len(lessons) == lessonsAtOnce
+}
+
+// mark notes what a move says of the sender, where a domain vouches for one: anybody could claim to
+// be somebody else.
+func (t *Teacher) mark(ctx context.Context, l mailbox.Lesson) error {
+	content, m, err := t.Boxes.Open(ctx, l.Mail)
+	if err != nil {
+		return err
+	}
+	var facts verify.Facts
+	if json.Unmarshal(m.Facts, &facts) != nil {
+		return nil // nobody looked who sent it
+	}
+	r, err := content.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	header, err := message.ReadHeader(bufio.NewReader(r), 0)
+	if err != nil {
+		return nil // one that cannot be read has no sender
+	}
+	who := Sender(&facts, header)
+	if who == "" {
+		return nil
+	}
+	return t.DB.Write(ctx, func(tx *store.Tx) error {
+		known, err := correspondents.Histories(tx, []string{m.Account}, who)
+		if err != nil {
+			return err
+		}
+		was := known[m.Account].Mark
+		if now := marked(was, l.Class); now != was {
+			return correspondents.Mark(tx, m.Account, who, now, t.Now())
+		}
+		return nil
+	})
+}
+
+// marked is what an account says of a sender by a move (JNK-1). Who is taken out of Junk is good from then
+// on. A move into Junk takes that back, and says no more: it may be one letter among a hundred.
+func marked(was junk.Mark, moved mailbox.Class) junk.Mark {
+	switch {
+	case moved == mailbox.IsGood:
+		return junk.MarkedGood
+	case moved == mailbox.IsJunk && was == junk.MarkedGood:
+		return junk.Unmarked
+	}
+	return was
 }
 
 // Forget forgets what an account has taught, and its correspondents.

@@ -51,7 +51,8 @@ func start(name, addr, program string, args ...string) (*process, error) {
 			fmt.Fprintf(p, "%s ended: %v\n", name, err)
 		}
 	}()
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	// While it lives it is waited for: what else the machine does may take minutes. The test's own end is the bound.
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		nc, err := net.Dial("tcp", addr)
 		if err == nil {
 			nc.Close()

@@ -30,9 +30,8 @@ type MX struct {
 	// Reports takes mail to report addresses, of which IsReport tells; nil: there are none.
 	Reports  ReportSink
 	IsReport func(ctx context.Context, local string, domain dns.Name) bool
-	// Reader is who reads the mail to a report address that is no report, and whether those that
-	// are taken are delivered too (RPT-21); "": who has the address, else the postmaster. Nil: none is set.
-	Reader func(ctx context.Context, local string, domain dns.Name) (address string, keep bool)
+	// Reader is who reads the mail to a report address that is no report (RPT-21). Nil: none is set.
+	Reader func(ctx context.Context, local string, domain dns.Name) ReportReader
 	// Backup are domains of others whose mail is passed on to their better MX hosts (INB-10).
 	Backup []dns.Name
 	// Auth finds out who sent a message, and what follows from it; nil: nobody does.
@@ -51,6 +50,13 @@ const senderTimeout = 2 * time.Second
 type mxSession struct {
 	session
 	b *MX
+}
+
+// ReportReader is who reads what comes to a report address.
+type ReportReader struct {
+	Address string // "": who has the report address, else the postmaster
+	Mailbox string // of theirs, made where there is none; "": INBOX
+	Keep    bool   // reports that are taken are delivered too
 }
 
 type reportRecipient struct {
@@ -166,13 +172,13 @@ func (b *MX) readBy(ctx context.Context, local string, r *reportRecipient) bool 
 	if b.Reader == nil {
 		return false
 	}
-	var address string
-	if address, r.keep = b.Reader(ctx, local, r.Domain.Name); address == "" {
+	who := b.Reader(ctx, local, r.Domain.Name)
+	if r.keep, r.unread.Mailbox = who.Keep, who.Mailbox; who.Address == "" {
 		return false
 	}
-	to, d, err := delivery.ParseAddress(address)
+	to, d, err := delivery.ParseAddress(who.Address)
 	if err != nil || b.resolve(ctx, to, d) != nil {
-		b.log().Warn("the reader of a report address has no mail here", "address", address)
+		b.log().Warn("the reader of a report address has no mail here", "address", who.Address)
 		return false
 	}
 	r.unread.Address, r.unread.Domain = to.String(), d

@@ -584,8 +584,8 @@ func TestReaderOfReports(t *testing.T) {
 	} {
 		q := &outbox{}
 		b := &MX{Door: common(q), Reports: &sink{}, IsReport: func(_ context.Context, local string, _ dns.Name) bool { return local == "tlsrpt" },
-			Reader: func(_ context.Context, _ string, at dns.Name) (string, bool) {
-				return tt.reader, tt.keep && at.ASCII() == "here.test"
+			Reader: func(_ context.Context, _ string, at dns.Name) ReportReader {
+				return ReportReader{Address: tt.reader, Mailbox: "Reports", Keep: tt.keep && at.ASCII() == "here.test"}
 			}}
 		c := serve(t, b, nil)
 		for i, want := range []string{tt.report, tt.spam} {
@@ -595,7 +595,7 @@ func TestReaderOfReports(t *testing.T) {
 			case want == "" && q.count() != before:
 				t.Errorf("%+v: a report was delivered", tt)
 			case want != "":
-				if got := q.last(t); len(got.env.Recipients) != 1 || got.env.Recipients[0].Address != want || strings.Contains(got.body, "Not-Taken") != (i == 1) {
+				if got := q.last(t); len(got.env.Recipients) != 1 || got.env.Recipients[0].Address != want || got.env.Recipients[0].Mailbox != "Reports" || strings.Contains(got.body, "Not-Taken") != (i == 1) {
 					t.Errorf("%+v: %+v %q", tt, got.env.Recipients, got.body)
 				}
 			}

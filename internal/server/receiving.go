@@ -40,8 +40,8 @@ func (f *front) mx(l net.Listener, c config.Listen) (serve, error) {
 	if err != nil {
 		return nil, err
 	}
-	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
-	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.isReport, Reader: sink.reader, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication(), Rejects: f.rooms.Rejects}
+	sink := f.rooms.reports()
+	mx := &receive.MX{Door: f.door, DNS: f.rooms.DNS, Reports: sink, IsReport: sink.IsReport, Reader: sink.Reader, Backup: f.cfg.Incoming.BackupFor, Auth: f.authentication(), Rejects: f.rooms.Rejects}
 	mx.Milters = f.milters(config.OfServers)
 	if f.cfg.Junk.Filter {
 		mx.Junk = f.rooms.Junk
@@ -59,8 +59,8 @@ func (f *front) lmtp(l net.Listener, c config.Listen) (serve, error) {
 	}
 	door := f.door
 	door.LMTP, srv.LMTP = true, true
-	sink := reportSink{f.rooms.home, f.rooms.TLSIntake, f.rooms.DMARCIntake}
-	srv.Backend = &receive.MX{Door: door, Reports: sink, IsReport: sink.isReport, Reader: sink.reader}
+	sink := f.rooms.reports()
+	srv.Backend = &receive.MX{Door: door, Reports: sink, IsReport: sink.IsReport, Reader: sink.Reader}
 	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil
 }
 

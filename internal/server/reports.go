@@ -18,8 +18,8 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
-	"waxwing/internal/receive"
 	"waxwing/internal/reportbox"
+	"waxwing/internal/reportdoor"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsreport/intake"
@@ -143,57 +143,7 @@ func (b *builder) reportAddresses(db *store.Store, noun, local string) *reportbo
 	return a
 }
 
-// reportSink plugs the reports into the mail that comes in.
-type reportSink struct {
-	home  *home
-	tls   *intake.Service
-	dmarc *dmarcintake.Service
-}
-
-// Take takes a report, or a bounce of one of ours.
-func (r reportSink) Take(ctx context.Context, m receive.Report) (bool, string, error) {
-	local, at, _ := strings.Cut(m.Recipient, "@")
-	domain, _ := dns.ParseName(at) // what cannot be read has no address for itself
-	ofDMARC, err := comesTo(ctx, r.dmarc.Box, local, domain)
-	if err != nil {
-		return false, "", err
-	}
-	if ofDMARC {
-		return r.dmarc.Take(ctx, m.Recipient, m.Message, m.Facts)
-	}
-	if m.Facts != nil {
-		return r.tls.TakeVerified(ctx, m.Recipient, m.Message, m.Facts.Signatures)
-	}
-	return r.tls.Take(ctx, m.Recipient, m.Message)
-}
-
-// comesTo says of an address that reports of a sort come to it, or bounces of ours.
-func comesTo(ctx context.Context, box *reportbox.Box, local string, domain dns.Name) (bool, error) {
-	_, back, err := box.Outbox.Returned(ctx, local)
-	if back || err != nil {
-		return back, err
-	}
-	return box.Addresses.Takes(ctx, local, domain)
-}
-
-// reader is who reads what comes to a report address and is none, and whether reports are
-// delivered too.
-func (r reportSink) reader(ctx context.Context, local string, domain dns.Name) (address string, keep bool) {
-	of := config.TLSReports
-	if is, err := comesTo(ctx, r.dmarc.Box, local, domain); err == nil && is {
-		of = config.DMARCReports
-	}
-	to := r.home.reports(of, domain)
-	return to.Reader, to.Keep
-}
-
-// isReport says of an address that reports come to it, or bounces of our own: at
-// every hosted domain and at the host's own name (RPT-14, DMR-6).
-func (r reportSink) isReport(ctx context.Context, local string, domain dns.Name) bool {
-	for _, box := range []*reportbox.Box{r.tls.Box, r.dmarc.Box} {
-		if is, err := comesTo(ctx, box, local, domain); err == nil && is {
-			return r.home.isOurs(ctx, domain)
-		}
-	}
-	return false
+// reports plugs the reports into the mail that comes in.
+func (r *Rooms) reports() *reportdoor.Door {
+	return &reportdoor.Door{TLS: r.TLSIntake, DMARC: r.DMARCIntake, To: r.home.reports, IsOurs: r.home.isOurs}
 }

@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/delivery"
 	"waxwing/internal/outbox"
+	"waxwing/internal/receive"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsresult"
 	"waxwing/tlsrpt"
@@ -68,8 +69,8 @@ func TestReportAddressOfDomain(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, config.MX)
 	a, b := dns.MustParse("a.test"), dns.MustParse("b.test")
-	cfg.ReportAddresses = []config.ReportAddress{{Domain: a, Of: config.DMARCReports, Address: "rua", Reader: "joe@a.test", Keep: true}}
-	cfg.DMARC.Reader = "all@b.test"
+	cfg.ReportAddresses = []config.ReportAddress{{Domain: a, Of: config.DMARCReports, Address: "rua", Reader: "joe@a.test", Mailbox: "DMARC", Keep: true}}
+	cfg.DMARC.Reader, cfg.DMARC.ReaderMailbox = "all@b.test", "Reports"
 	s, err := newServer(t.Context(), Options{Config: cfg})
 	if err != nil {
 		t.Fatal(err)
@@ -80,20 +81,20 @@ func TestReportAddressOfDomain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sink := reportSink{s.Rooms.home, s.TLSIntake, s.DMARCIntake}
+	sink := s.Rooms.reports()
 	for _, tt := range []struct {
-		local  string
-		at     dns.Name
-		is     bool
-		reader string
-		keep   bool
+		local string
+		at    dns.Name
+		is    bool
+		want  receive.ReportReader
 	}{
-		{"rua", a, true, "joe@a.test", true}, {"dmarc-reports", a, true, "joe@a.test", true}, {"rua", b, false, "", false}, {"dmarc-reports", b, true, "all@b.test", false},
-		{"tls-reports", a, true, "", false}, {"rua", dns.MustParse("c.test"), false, "", false},
+		{"rua", a, true, receive.ReportReader{Address: "joe@a.test", Mailbox: "DMARC", Keep: true}}, {"dmarc-reports", a, true, receive.ReportReader{Address: "joe@a.test", Mailbox: "DMARC", Keep: true}},
+		{"rua", b, false, receive.ReportReader{}}, {"dmarc-reports", b, true, receive.ReportReader{Address: "all@b.test", Mailbox: "Reports"}},
+		{"tls-reports", a, true, receive.ReportReader{}}, {"rua", dns.MustParse("c.test"), false, receive.ReportReader{}},
 	} {
-		reader, keep := sink.reader(t.Context(), tt.local, tt.at)
-		if is := sink.isReport(t.Context(), tt.local, tt.at); is != tt.is || is && (reader != tt.reader || keep != tt.keep) {
-			t.Errorf("%s@%s: %v, read by %q, kept %v", tt.local, tt.at, is, reader, keep)
+		got := sink.Reader(t.Context(), tt.local, tt.at)
+		if is := sink.IsReport(t.Context(), tt.local, tt.at); is != tt.is || is && got != tt.want {
+			t.Errorf("%s@%s: %v, read by %+v", tt.local, tt.at, is, got)
 		}
 	}
 }

@@ -38,19 +38,19 @@ type Entry struct {
 }
 
 // entryColumns are the columns of a recipient, in the order of into and values.
-const entryColumns = `id, message, address, domain, dest, local, junk, evidence, orcpt, notify, state, due, owner, claim, attempts, last_attempt,
+const entryColumns = `id, message, address, domain, dest, local, junk, mailbox, evidence, orcpt, notify, state, due, owner, claim, attempts, last_attempt,
 	delay_told, first_fail_word, first_fail, first_fail_at, last_addrs, account, need, via, word, text, last_word, last_text, reply, host, tls, unanswered, attend`
 
 // entryMarks are the marks for one recipient's values; freshMarks for those of one that was
 // never tried, so that a message with many costs less.
 const (
-	entryMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	freshMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '', 0, '', ?, NULL, NULL, ?, ?, '', '', '', '', '', 0, ?)`
+	entryMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	freshMarks = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '', 0, '', ?, NULL, NULL, ?, ?, '', '', '', '', '', 0, ?)`
 )
 
 // into is where a row's columns go.
 func (e *Entry) into() []any {
-	return []any{&e.ID, &e.Message, &e.Address, &e.DomainText, contactInto{&e.Contact}, &e.Local, &e.Junk, &e.Evidence, &e.ORcpt, &e.Notify, &e.State, timeInto{&e.Due}, &e.Owner, &e.Claim,
+	return []any{&e.ID, &e.Message, &e.Address, &e.DomainText, contactInto{&e.Contact}, &e.Local, &e.Junk, &e.Mailbox, &e.Evidence, &e.ORcpt, &e.Notify, &e.State, timeInto{&e.Due}, &e.Owner, &e.Claim,
 		&e.Attempts, timeInto{&e.LastAttempt}, &e.DelayTold, &e.FirstFail.Word, &e.FirstFail.Text, timeInto{&e.FirstFailAt}, addrsInto{&e.LastAddrs}, &e.Account,
 		&e.NeedOverride, &e.ViaOverride, &e.Word, &e.Text, &e.Last.Word, &e.Last.Text, &e.Reply, &e.Host, &e.TLS, timeInto{&e.Unanswered}, timeInto{&e.Attend}}
 }
@@ -64,13 +64,13 @@ func (e *Entry) values(to []any) []any {
 	if e.ViaOverride != nil {
 		via = *e.ViaOverride
 	}
-	return append(to, e.ID, e.Message, e.Address, e.DomainText, e.Contact.String(), e.Local, e.Junk, e.Evidence, e.ORcpt, int64(e.Notify), int64(e.State), store.Time(e.Due), e.Owner, e.Claim,
+	return append(to, e.ID, e.Message, e.Address, e.DomainText, e.Contact.String(), e.Local, e.Junk, e.Mailbox, e.Evidence, e.ORcpt, int64(e.Notify), int64(e.State), store.Time(e.Due), e.Owner, e.Claim,
 		int64(e.Attempts), store.Time(e.LastAttempt), e.DelayTold, Clip(string(e.FirstFail.Word)), Clip(e.FirstFail.Text), store.Time(e.FirstFailAt), joinAddrs(e.LastAddrs), e.Account,
 		need, via, Clip(string(e.Word)), Clip(e.Text), Clip(string(e.Last.Word)), Clip(e.Last.Text), Clip(e.Reply), e.Host, e.TLS, store.Time(e.Unanswered), store.Time(e.Attend))
 }
 
 func (e *Entry) freshValues(to []any) []any {
-	return append(to, e.ID, e.Message, e.Address, e.DomainText, e.Contact.String(), e.Local, e.Junk, e.Evidence, e.ORcpt, int64(e.Notify), int64(e.State), store.Time(e.Due), e.Owner, e.Claim,
+	return append(to, e.ID, e.Message, e.Address, e.DomainText, e.Contact.String(), e.Local, e.Junk, e.Mailbox, e.Evidence, e.ORcpt, int64(e.Notify), int64(e.State), store.Time(e.Due), e.Owner, e.Claim,
 		int64(e.Attempts), e.Account, Clip(string(e.Word)), Clip(e.Text), store.Time(e.Attend))
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ func (l *Local) Deliver(ctx context.Context, job *delivery.Job, c delivery.Conte
 			away.add(target.Transport, r)
 			continue
 		default:
+			target.Mailbox = cmp.Or(r.Mailbox, target.Mailbox)
 			if r.Junk {
 				target.Mailbox = mailbox.Junk
 			}

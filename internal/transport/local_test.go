@@ -47,6 +47,17 @@ func TestLocalOutcomes(t *testing.T) {
 	}
 }
 
+// RPT-21: a recipient may have a mailbox of its own, unless it is junk.
+func TestLocalMailbox(t *testing.T) {
+	t.Parallel()
+	l := &Local{Accounts: users{"bob": nil, "eve": nil}}
+	j := job("bob@b.test", "eve@b.test")
+	j.Recipients[0].Mailbox, j.Recipients[1].Mailbox, j.Recipients[1].Junk = "Reports", "Reports", true
+	if got := l.Deliver(context.Background(), j, delivery.Bytes("x")).Copies; len(got) != 2 || got[0].Mailbox != "Reports" || got[1].Mailbox != "Junk" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What mailboxes get are values: one for each recipient that was found, and none for others.
 func TestLocalCopies(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/cli"
+	"waxwing/internal/correspondents"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
 	"waxwing/internal/route"
@@ -64,6 +65,14 @@ func (p *program) accountNoun() *cobra.Command {
 			}
 			return rows, err
 		}, account.TrustedListing())},
+		cli.Verb{Use: "contacts ACCOUNT", Short: "to whom it has written, and whose mail it has called good", JSON: true, Example: "account contacts joe",
+			Long: "What they send is junk for no words. \"waxwing junk mark\" adds an address or a domain, and takes one out.",
+			Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, args []string) ([]correspondents.Correspondent, error) {
+				if err := o.Accounts.MustExist(ctx, args[0]); err != nil {
+					return nil, err
+				}
+				return (&correspondents.Store{DB: o.Store, Now: p.Now}).Contacts(ctx, args[0], 1000)
+			}, correspondents.Listing())},
 		cli.Verb{Use: "logins ACCOUNT", Short: "who logged in to it, and who tried", JSON: true, Example: "account logins joe",
 			Long: "What is alike within an hour is one line. The newest 500 that succeeded are kept, and as many that did not.",
 			Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, args []string) ([]login.Entry, error) {
