@@ -73,6 +73,34 @@ func (s *Service) Tell(ctx context.Context, n Notice) error {
 	return nil
 }
 
+// ErrNobody: alerts go nowhere.
+var ErrNobody = errors.New("nobody is told of alerts: tlsrpt.alerts is false or no hosted domain has a postmaster, and there is no tlsrpt.alert_webhook")
+
+// Test tells the operator that this is a test, and says who is told.
+func (s *Service) Test(ctx context.Context) (told string, err error) {
+	to := ""
+	if s.Postmaster != nil {
+		if to, err = s.Postmaster(ctx); err != nil {
+			return "", err
+		}
+	}
+	if to == "" && s.To == "" {
+		return "", ErrNobody
+	}
+	n := Notice{Event: "test", Host: s.Hostname.ASCII(), Subject: "A test of the alerts of " + s.Hostname.ASCII(),
+		Text: "Somebody has asked for this, to see whether alerts arrive. Nothing is wrong.\n"}
+	if _, err := s.tell(ctx, n.Subject, n.Text, n, func(*store.Tx) error { return nil }); err != nil {
+		return "", fmt.Errorf("send a test of the alerts: %w", err)
+	}
+	switch {
+	case to == "":
+		return "the webhook", nil
+	case s.To == "":
+		return to, nil
+	}
+	return to + " and the webhook", nil
+}
+
 // errTold: it was told already, perhaps by another machine.
 var errTold = errors.New("told already")
 

@@ -20,6 +20,7 @@ import (
 	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/text"
+	"waxwing/internal/trends"
 	"waxwing/milter"
 )
 
@@ -174,4 +175,24 @@ func fileCertificate(cfg *config.Config) (c health.Certificate, ok bool) {
 		return c, false
 	}
 	return health.Certificate{Of: fmt.Sprintf("%s (%s)", cfg.Hostname.ASCII(), path), Ends: leaf.NotAfter, Span: leaf.NotAfter.Sub(leaf.NotBefore)}, true
+}
+
+// Measures are how much waits and how full the disk is, as package trends keeps it (ADM-3).
+func Measures(ctx context.Context, cfg *config.Config, db *store.Store, now time.Time) (out []trends.Measure, err error) {
+	depths, err := spool.Depths(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	names := map[spool.State]string{spool.Waiting: "waiting", spool.Leased: "under way", spool.Held: "held"}
+	for _, d := range depths {
+		out = append(out, trends.Measure{Kind: trends.Queue, Name: names[d.State], N: d.N})
+		if d.State == spool.Waiting && !d.Oldest.IsZero() {
+			out = append(out, trends.Measure{Kind: trends.Age, Name: "oldest", N: int64(max(0, now.Sub(d.Oldest)) / time.Second)})
+		}
+	}
+	out = append(out, trends.Measure{Kind: trends.Disk, Name: "used by the store", N: datadir.StoreSize(cfg)})
+	if free, ok := (&disk.Reserve{Dir: cfg.DataDir}).Left(); ok {
+		out = append(out, trends.Measure{Kind: trends.Disk, Name: "free", N: free})
+	}
+	return out, nil
 }

@@ -98,6 +98,35 @@ func (t *Table) Tell(tr *route.Transport) string {
 	return s
 }
 
+// TypedRule is a rule as it is typed: of an account, or of a hosted domain, or of the server.
+type TypedRule struct {
+	Account, Domain, To, From string
+	Attempts                  int
+	Need                      string
+}
+
+// Rule is the rule that was typed, checked. Its errors name the flags.
+func (t TypedRule) Rule(transport string) (route.Rule, error) {
+	row := Row{Scope: route.OfServer.String(), To: t.To, From: t.From, Attempts: t.Attempts, Need: t.Need, Transport: transport}
+	switch {
+	case t.Account != "" && t.Domain != "":
+		return route.Rule{}, errors.New("--account and --domain exclude each other: a route belongs to one of them (--from goes with both)")
+	case t.Account != "":
+		row.Scope, row.Owner = route.OfAccount.String(), t.Account
+	case t.Domain != "":
+		d, err := dns.ParseName(t.Domain)
+		if err != nil {
+			return route.Rule{}, fmt.Errorf("--domain: %w", err)
+		}
+		row.Scope, row.Owner = route.OfDomain.String(), d.ASCII()
+	}
+	rule, err := row.Rule()
+	if err != nil {
+		return rule, fmt.Errorf("--%w", err)
+	}
+	return rule, rule.Check()
+}
+
 // Tried is a mail whose way is asked for, as it is typed.
 type Tried struct {
 	Account, From   string

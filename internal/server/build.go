@@ -45,6 +45,7 @@ import (
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsreport/intake"
 	"waxwing/internal/transport"
+	"waxwing/internal/trends"
 	"waxwing/internal/verify"
 	"waxwing/internal/webhooks"
 )
@@ -71,6 +72,7 @@ type Rooms struct {
 	Webhooks     *webhooks.Service
 	Posture      *posture.Recorder
 	Queue        *queue.Queue
+	Trends       *trends.Recorder
 	TLSReport    *tlsreport.Service
 	DMARCReport  *dmarcreport.Service
 	DMARCResults *dmarcresult.Recorder
@@ -149,7 +151,8 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	router := b.router(table, users, filters, &transport.Builder{Direct: direct, DNS: resolver, Session: sessions, Now: b.Now}, relay)
 
 	holds, suppressed, seen := b.holds(db), b.suppression(db), b.posture(db)
-	q := b.queue(db, queueNeeds{home, router, boxes, holds, suppressed, seen})
+	trend := b.trends(db)
+	q := b.queue(db, queueNeeds{home, router, boxes, holds, suppressed, seen, trend})
 	out, dmarcOut := b.tlsReports(db, home, resolver, q), b.dmarcReports(db, home, resolver, q)
 	alerts := b.alerts(db, home, resolver, q)
 	events := b.webhooks(db, resolver, alerts)
@@ -181,7 +184,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	return &Rooms{
 		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Annotations: b.annotations(db), Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
-		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q,
+		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q, Trends: trend,
 		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Search: b.search(db, boxes), Uploads: b.uploads(db), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }

@@ -1,16 +1,13 @@
 package server
 
 import (
-	"cmp"
 	"context"
 
 	"waxwing/dns"
-	"waxwing/internal/delivery"
 	"waxwing/internal/desk"
 	"waxwing/internal/destination"
 	"waxwing/internal/explain"
 	"waxwing/internal/session"
-	"waxwing/internal/spool"
 	"waxwing/internal/store"
 	"waxwing/internal/stspolicy"
 	"waxwing/internal/stspublish"
@@ -83,20 +80,6 @@ func Explainer(o Options, db *store.Store) (*explain.Explainer, error) {
 		return nil, err
 	}
 	return r.explainer(db), nil
-}
-
-// failures are deliveries that failed, as the queue knows them.
-type failures struct{ db *store.Store }
-
-// last is the newest of a domain.
-func (f failures) last(ctx context.Context, domain delivery.RecipientDomain) (*explain.Failed, error) {
-	it, ok, err := spool.LastFailure(ctx, f.db, domain)
-	if err != nil || !ok {
-		return nil, err
-	}
-	why := cmp.Or(it.Last, delivery.Fact{Word: it.Word, Text: it.Text}) // of one that was tried long enough, what it failed by
-	return &explain.Failed{Reason: explain.Reason{Word: why.Word, Text: why.Text}, At: it.Recipient.LastAttempt, Host: it.Host,
-		Reply: it.Reply, Message: delivery.ID(it.Envelope.ID), State: it.State.String()}, nil
 }
 
 // Look is what commands need that look at hosts of others without a store.

@@ -7,16 +7,24 @@ import (
 	"net/http"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/checkup"
+	"waxwing/internal/cli"
 	"waxwing/internal/config"
+	"waxwing/internal/desk"
 	"waxwing/internal/dnspublish"
 	"waxwing/internal/explain"
 	"waxwing/internal/guard"
 	"waxwing/internal/health"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
+	"waxwing/internal/setup"
 	"waxwing/internal/store"
 	"waxwing/internal/web/admin"
+	"waxwing/internal/web/admin/people"
+	"waxwing/internal/web/admin/publishing"
+	"waxwing/internal/web/admin/ways"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/gate"
 	"waxwing/internal/web/scrape"
 	"waxwing/internal/websession"
@@ -68,15 +76,26 @@ func (f *front) adminRooms() admin.Rooms {
 		Certificates: func(ctx context.Context, _ *store.Store) ([]health.Certificate, error) {
 			return r.Certificates.Issued(ctx)
 		}}
-	return admin.Rooms{DB: r.Store, Desk: r.desk(), Accounts: r.Accounts, Allowance: r.Allowance, Journal: &login.Journal{DB: r.Store, Now: f.Now}, Holds: r.Holds, Suppression: r.Suppression,
-		Routes: r.Routes, STS: r.STS, STSPublish: r.STSPublish, Signing: r.Signing, Certificates: r.Certificates, TLSReport: r.TLSReport, TLSIntake: r.TLSIntake,
-		DMARCReport: r.DMARCReport, DMARCIntake: r.DMARCIntake, Explainer: r.explainer(r.Store),
+	return admin.Rooms{DB: r.Store, Desk: r.desk(), Accounts: r.Accounts, TLSReport: r.TLSReport, TLSIntake: r.TLSIntake, DMARCReport: r.DMARCReport, DMARCIntake: r.DMARCIntake, Explainer: r.explainer(r.Store),
 		Status: func(ctx context.Context) listing.Status {
 			return listing.StatusOf(f.cfg.Hostname.ASCII(), look.Look(ctx))
+		}, Trends: r.Trends, Alerts: r.Alerts, Subjects: f.subjects()}
+}
+
+// subjects are the admin pages that change what accounts, domains and ways are.
+func (f *front) subjects() []deeds.Subject {
+	r := f.rooms
+	residents := &people.Room{Path: admin.Path, Accounts: r.Accounts, Allowance: r.Allowance, Journal: &login.Journal{DB: r.Store, Now: f.Now}, Contacts: r.Junk.Correspondents, Keys: r.APIKeys,
+		Suppression: r.Suppression, Secret: cli.NewPassword, Now: f.Now}
+	ours := &publishing.Room{Path: admin.Path, Host: f.cfg.Hostname, DB: r.Store, Accounts: r.Accounts, Signing: r.Signing, DNS: r.DNS, STS: r.STSPublish, Certificates: r.Certificates, Now: f.Now,
+		Plan: dnsPlanner(f.Options, r.Store).Plan, Check: r.DNSWatch.Check, Leaving: func(ctx context.Context, d dns.Name) (setup.Leaving, error) {
+			return desk.Leaving(ctx, f.cfg, r.Store, d)
 		}}
+	out := &ways.Room{Path: admin.Path, Config: f.live.Load, Accounts: r.Accounts, Routes: r.Routes, Router: r.Router, Holds: r.Holds, STS: r.STS}
+	return []deeds.Subject{residents.Subject(), ours.Subject(), out.Subject()}
 }
 
 // explainer says what would happen to a mail.
 func (r *Rooms) explainer(db *store.Store) *explain.Explainer {
-	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes, Seen: r.Posture.Domain, LastFailure: failures{db}.last, Now: r.Direct.Now}
+	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes, Seen: r.Posture.Domain, LastFailure: explain.LastFailure(db), Now: r.Direct.Now}
 }

@@ -19,6 +19,7 @@ import (
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsresult"
 	"waxwing/internal/transport"
+	"waxwing/internal/trends"
 )
 
 // queueNeeds are the rooms that the queue asks.
@@ -29,6 +30,7 @@ type queueNeeds struct {
 	holds      *holds.Store
 	suppressed *suppression.Store
 	seen       *posture.Recorder
+	trends     *trends.Recorder
 }
 
 // queue makes the queue, with the rooms that it needs and those that learn from it.
@@ -48,6 +50,7 @@ func (b *builder) queue(db *store.Store, n queueNeeds) *queue.Queue {
 		Attempted: func(job *delivery.Job, res *delivery.Result) {
 			b.metrics.Attempt(job, res)
 			n.seen.Note(job, res)
+			n.trends.Attempted(job, res)
 		},
 
 		Ways: n.router.Ways, Holds: n.holds.Match, Suppression: n.suppressed,

@@ -282,6 +282,11 @@ func rank(k dkim.Key) int {
 	return 1
 }
 
+// DefaultSelector is the name of a key that nobody has named: its month and algorithm.
+func DefaultSelector(now time.Time, algorithm string) string {
+	return now.UTC().Format("2006-01") + "-" + algorithm
+}
+
 // MakeKey makes a key of an algorithm: ed25519 or rsa.
 func MakeKey(algorithm string) (crypto.Signer, error) {
 	switch algorithm {

@@ -8,6 +8,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/accounts"
+	"waxwing/internal/desk"
 	"waxwing/internal/dnscheck"
 	"waxwing/internal/dnsrecords"
 	"waxwing/internal/server"
@@ -51,7 +52,7 @@ func (o *Opened) RemoveDomain(ctx context.Context, d dns.Name) error {
 
 // Leaving are the facts of what would break without a domain.
 func (o *Opened) Leaving(ctx context.Context, d dns.Name) (setup.Leaving, error) {
-	return Leaving(ctx, o.Config, o.Store, d)
+	return desk.Leaving(ctx, o.Config, o.Store, d)
 }
 
 // Leave says what would break, and does it where nothing does or it is wanted.

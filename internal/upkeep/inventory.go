@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"waxwing/dns"
+	"waxwing/internal/desk"
 	"waxwing/internal/inventory"
 	"waxwing/internal/provision"
 	"waxwing/internal/scripts"
@@ -179,7 +180,7 @@ func (o *Opened) domainBreaks(ctx context.Context, c *inventory.Change, before i
 	if stays && (before.Disabled || !after.Disabled) {
 		return nil, nil
 	}
-	l, err := hanging(ctx, o.Config, o.Store, name)
+	l, err := desk.Hanging(ctx, o.Config, o.Store, name)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +189,7 @@ func (o *Opened) domainBreaks(ctx context.Context, c *inventory.Change, before i
 	}
 	l.Going, l.MXUnseen = true, fmt.Sprintf("only those of %d domains are looked up", maxLooked)
 	if look {
-		l.MX, l.MXUnseen = leadsHere(ctx, o.Config, name)
+		l.MX, l.MXUnseen = desk.LeadsHere(ctx, o.Config, name)
 	}
 	return l.Removing(), nil
 }

@@ -66,24 +66,9 @@ func (r *routeFlags) test(fs *pflag.FlagSet) {
 
 // rule makes a Rule of the flags.
 func (r *routeFlags) rule(transport string) (route.Rule, error) {
-	row := routes.Row{Scope: route.OfServer.String(), To: r.to, From: r.from, Attempts: r.attempts, Need: r.need, Transport: transport}
-	switch {
-	case r.account != "" && r.domain != "":
-		return route.Rule{}, cli.Usagef("--account and --domain exclude each other: a route belongs to one of them (--from goes with both)")
-	case r.account != "":
-		row.Scope, row.Owner = route.OfAccount.String(), r.account
-	case r.domain != "":
-		d, err := cli.ParseDomain(r.domain)
-		if err != nil {
-			return route.Rule{}, cli.FlagError("domain", err)
-		}
-		row.Scope, row.Owner = route.OfDomain.String(), d.ASCII()
-	}
-	rule, err := row.Rule()
-	if err != nil {
-		return rule, cli.Usagef("--%v", err)
-	}
-	return rule, cli.Faults(rule.Check())
+	typed := routes.TypedRule{Account: r.account, Domain: r.domain, To: r.to, From: r.from, Attempts: r.attempts, Need: r.need}
+	rule, err := typed.Rule(transport)
+	return rule, cli.Faults(err)
 }
 
 func (p *program) addRoute(ctx context.Context, r *routeFlags, transport string) error {

@@ -10,6 +10,7 @@ import (
 	"waxwing/cmd/waxwing/command"
 	"waxwing/internal/cli"
 	"waxwing/internal/config"
+	"waxwing/internal/listing"
 )
 
 // configNoun checks a configuration and prints the reference.
@@ -22,6 +23,14 @@ func (p *program) configNoun() *cobra.Command {
 				}
 				_, err := fmt.Fprintf(p.Stdout, "%s is in order\n", p.Config)
 				return err
+			}},
+		cli.Verb{Use: "show", Short: "every key with what holds, whether the file names it or not; secrets are left out", JSON: true,
+			Run: func(context.Context, []string) error {
+				cfg, err := p.LoadConfig()
+				if err != nil {
+					return err
+				}
+				return cli.Show(p.Program, cfg.Settings(), listing.SettingListing())
 			}},
 		cli.Verb{Use: "describe", Short: "the reference of all keys, in Markdown", Bare: true,
 			Run: func(context.Context, []string) error { return config.Describe(p.Stdout) }},

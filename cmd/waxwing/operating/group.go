@@ -20,6 +20,7 @@ func Group(c *command.Call) cli.Group {
 		p.Command(p.statusVerb()),
 		p.Command(p.companionVerb()),
 		p.logNoun(),
+		p.alertNoun(),
 		p.traceNoun(),
 		p.configNoun(),
 		p.storeNoun(),

@@ -81,7 +81,7 @@ func (p *program) addKey(ctx context.Context, o *upkeep.Opened, domain dns.Name,
 		return err
 	}
 	if f.selector == "" {
-		f.selector = time.Now().UTC().Format("2006-01") + "-" + f.algorithm
+		f.selector = signing.DefaultSelector(o.Options.Now(), f.algorithm)
 	}
 	k, err := o.Signing.AddKey(ctx, signing.NewKey{Domain: domain, Selector: f.selector, Signer: key, Now: f.now})
 	if err != nil {

@@ -15,23 +15,18 @@ import (
 	"time"
 
 	"waxwing/internal/accounts"
-	"waxwing/internal/acme"
-	"waxwing/internal/allowance"
+	"waxwing/internal/alert"
 	"waxwing/internal/desk"
 	"waxwing/internal/dmarcreport"
 	dmarcintake "waxwing/internal/dmarcreport/intake"
 	"waxwing/internal/explain"
-	"waxwing/internal/holds"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
-	"waxwing/internal/routes"
-	"waxwing/internal/signing"
 	"waxwing/internal/store"
-	"waxwing/internal/stspolicy"
-	"waxwing/internal/stspublish"
-	"waxwing/internal/suppression"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsreport/intake"
+	"waxwing/internal/trends"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 	"waxwing/internal/websession"
 )
@@ -41,25 +36,20 @@ const Path = "/admin/"
 
 // Rooms are what the pages show.
 type Rooms struct {
-	DB           *store.Store
-	Desk         desk.Desk
-	Accounts     *accounts.Store
-	Allowance    *allowance.Store
-	Journal      *login.Journal
-	Holds        *holds.Store
-	Suppression  *suppression.Store
-	Routes       *routes.Store
-	STS          *stspolicy.Cache
-	STSPublish   *stspublish.Service
-	Signing      *signing.Service
-	Certificates *acme.Service
-	TLSReport    *tlsreport.Service
-	TLSIntake    *intake.Service
-	DMARCReport  *dmarcreport.Service
-	DMARCIntake  *dmarcintake.Service
-	Explainer    *explain.Explainer
+	DB          *store.Store
+	Desk        desk.Desk
+	Accounts    *accounts.Store
+	TLSReport   *tlsreport.Service
+	TLSIntake   *intake.Service
+	DMARCReport *dmarcreport.Service
+	DMARCIntake *dmarcintake.Service
+	Explainer   *explain.Explainer
 	// Status says how the server does.
 	Status func(ctx context.Context) listing.Status
+	Trends *trends.Recorder
+	Alerts *alert.Service
+	// Subjects are the pages of other rooms, and what can be done there.
+	Subjects []deeds.Subject
 }
 
 // Handler serves all below Path, and the style. Its fields are set before its first use.
@@ -87,25 +77,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// act is what a page that changes something has done.
-type act struct {
-	Command string // that does the same
-	Outcome string // a sentence
-	Back    string // the path to go on with
-}
-
 func (h *Handler) prepare() {
-	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: Path + "logout", Groups: groups(), Now: h.Now}
+	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: Path + "logout", Groups: groups(h.places()), Now: h.Now}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pages.StylePath(), pages.ServeStyle)
 	mux.HandleFunc("GET "+Path+"login", h.askLogin)
 	mux.HandleFunc("POST "+Path+"login", h.logIn)
 	mux.HandleFunc("POST "+Path+"logout", h.logOut)
-	for _, p := range places() {
-		mux.HandleFunc("GET "+p.pattern(), h.shows(p))
+	for _, p := range h.places() {
+		mux.HandleFunc("GET "+pattern(p), h.shows(p))
 	}
-	for path, do := range acts() {
-		mux.HandleFunc("POST "+Path+path, h.does(do))
+	for _, d := range h.deeds() {
+		mux.HandleFunc("POST "+d.Path, h.does(d))
 	}
 	mux.HandleFunc(Path, func(w http.ResponseWriter, r *http.Request) {
 		h.within(w, r, func(x websession.Session) { h.write(w, x, "", missing()) })
@@ -136,34 +119,32 @@ func (h *Handler) within(w http.ResponseWriter, r *http.Request, fn func(websess
 }
 
 // shows serves one page.
-func (h *Handler) shows(p place) http.HandlerFunc {
+func (h *Handler) shows(p deeds.Place) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h.within(w, r, func(x websession.Session) {
-			page, err := p.show(h, r)
+			page, err := p.Show(r)
+			page.Blocks = done(r, page.Blocks)
 			switch {
-			case errors.Is(err, errMissing):
+			case errors.Is(err, deeds.ErrMissing):
 				page = missing()
 			case err != nil:
 				h.failed(w, r, x, err)
 				return
 			}
-			h.write(w, x, p.path, page)
+			h.write(w, x, p.Path, page)
 		})
 	}
 }
 
-// errMissing: the page is about something that is not there.
-var errMissing = errors.New("there is nothing at this address")
-
 // does serves one form that changes something.
-func (h *Handler) does(do func(*Handler, *http.Request) (act, error)) http.HandlerFunc {
+func (h *Handler) does(d deeds.Deed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h.within(w, r, func(x websession.Session) {
 			if err := r.ParseForm(); err != nil {
 				h.write(w, x, "", refused("the form could not be read: "+err.Error()))
 				return
 			}
-			a, err := do(h, r)
+			a, err := d.Run(r.Context(), deeds.Values{Values: r.PostForm})
 			outcome := a.Outcome
 			if err != nil {
 				outcome = "not done: " + err.Error()
@@ -176,6 +157,10 @@ func (h *Handler) does(do func(*Handler, *http.Request) (act, error)) http.Handl
 			}
 			if err != nil {
 				h.write(w, x, "", refused(err.Error()))
+				return
+			}
+			if len(a.Blocks) > 0 {
+				h.write(w, x, "", pages.Page{Title: upper(a.Outcome), Command: a.Command, Blocks: a.Blocks})
 				return
 			}
 			back, _ := url.Parse(a.Back)
@@ -219,7 +204,15 @@ func remote(r *http.Request) netip.Addr {
 // done is the notice of what a form has just done, which stands in the address.
 func done(r *http.Request, blocks []pages.Block) []pages.Block {
 	if s := r.URL.Query().Get("done"); s != "" && len(s) < 300 {
-		return append([]pages.Block{pages.Notice{Tone: pages.Good, What: strings.ToUpper(s[:1]) + s[1:]}}, blocks...)
+		return append([]pages.Block{pages.Notice{Tone: pages.Good, What: upper(s)}}, blocks...)
 	}
 	return blocks
+}
+
+// upper is a text as the beginning of a sentence.
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -3,22 +3,17 @@ package admin
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
-	"waxwing/internal/account"
-	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/explain"
-	"waxwing/internal/login"
 	"waxwing/internal/text"
 	"waxwing/internal/web/pages"
 )
 
 // explainPage says what would happen to a mail, and why.
-func explainPage(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) explainPage(r *http.Request) (pages.Page, error) {
 	q := r.URL.Query()
 	x := explain.Asked{NeedText: cmp.Or(q.Get("need"), delivery.FollowPolicy.String())}
 	x.Connect = q.Get("connect") == "connect"
@@ -91,48 +86,4 @@ func explained(e explain.Explanation) (out []pages.Block) {
 	var b bytes.Buffer
 	e.Print(&b)
 	return append(out, pages.Text{Title: "All that was found", Body: b.String()})
-}
-
-// accountPage is one account: what it may do, its addresses, how it logs in, and who did.
-func accountPage(h *Handler, r *http.Request) (pages.Page, error) {
-	name := r.PathValue("name")
-	err := h.Rooms.Accounts.MustExist(r.Context(), name)
-	if errors.Is(err, accounts.ErrNoSuchAccount) {
-		return pages.Page{}, errMissing
-	}
-	if err != nil {
-		return pages.Page{}, err
-	}
-	access, err := h.Rooms.Accounts.Access(r.Context(), name)
-	if err != nil {
-		return pages.Page{}, err
-	}
-	apps, err := h.Rooms.Accounts.AppPasswords(r.Context(), name)
-	if err != nil {
-		return pages.Page{}, err
-	}
-	logins, err := h.Rooms.Journal.Entries(r.Context(), name)
-	if err != nil {
-		return pages.Page{}, err
-	}
-	all, err := h.Rooms.Accounts.Addresses(r.Context())
-	if err != nil {
-		return pages.Page{}, err
-	}
-	var own []account.Address
-	for _, a := range all {
-		if a.Account == name {
-			own = append(own, a)
-		}
-	}
-	rules := pages.TableOf(account.AccessListing(), []account.NamedAccess{{Account: name, Access: access}}, nil)
-	rules.Title = "What it may do"
-	addresses := pages.TableOf(account.AddressListing(), own, nil)
-	addresses.Title, addresses.None = "Addresses", "It has none: no mail reaches it."
-	programs := pages.TableOf(account.AppPasswordListing(), apps, nil)
-	programs.Title, programs.None = "App passwords", "It has none."
-	journal := pages.TableOf(login.Listing(), logins, nil)
-	journal.Title, journal.None = "Who logged in, and who tried", "Nobody has."
-	return pages.Page{Title: "Account " + name, Command: "waxwing account rules " + text.ShellWord(name), Blocks: []pages.Block{rules, addresses, programs, journal,
-		pages.Prose{Body: "Its mail in the queue:", Link: Path + "queue?account=" + url.QueryEscape(name), Says: "what it sends"}}}, nil
 }

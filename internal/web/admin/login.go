@@ -124,7 +124,7 @@ func (h *Handler) logOut(w http.ResponseWriter, r *http.Request) {
 }
 
 // sessionsPage lists who has logged in, and ends what should not go on (WEB-3).
-func sessionsPage(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) sessionsPage(r *http.Request) (pages.Page, error) {
 	all, err := h.Sessions.List(r.Context(), "")
 	if err != nil {
 		return pages.Page{}, err
@@ -134,5 +134,5 @@ func sessionsPage(h *Handler, r *http.Request) (pages.Page, error) {
 		end.Forms = append(end.Forms, pages.Form{Method: "post", Action: Path + "sessions/revoke", Submit: x.ID.String() + " of " + x.Account, Danger: true,
 			Fields: []pages.Field{{Name: "id", Kind: "hidden", Value: x.ID.String()}, {Name: "account", Kind: "hidden", Value: x.Account}}})
 	}
-	return pages.Page{Title: "Sessions", Lead: "Who has logged in to these pages.", Blocks: done(r, []pages.Block{pages.TableOf(websession.Listing(), all, nil), end})}, nil
+	return pages.Page{Title: "Sessions", Lead: "Who has logged in to these pages.", Blocks: []pages.Block{pages.TableOf(websession.Listing(), all, nil), end}}, nil
 }

@@ -9,24 +9,25 @@ import (
 	"waxwing/internal/listing"
 	"waxwing/internal/spool"
 	"waxwing/internal/text"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 )
 
 // messagePage is one message's whole life (OPS-5).
-func messagePage(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) messagePage(r *http.Request) (pages.Page, error) {
 	id, err := delivery.ParseID(r.PathValue("id"))
 	if err != nil {
-		return pages.Page{}, errMissing
+		return pages.Page{}, deeds.ErrMissing
 	}
 	t, err := listing.TravelOf(r.Context(), h.Rooms.DB, int64(id), h.Rooms.TLSReport.Became)
 	if isMissing(err) {
-		return pages.Page{}, errMissing
+		return pages.Page{}, deeds.ErrMissing
 	}
 	if err != nil {
 		return pages.Page{}, err
 	}
 	p := pages.Page{Title: "Message " + t.ID.String(), Command: "waxwing mail trace " + t.ID.String()}
-	p.Blocks = done(r, []pages.Block{envelope(&t), recipients(&t)})
+	p.Blocks = []pages.Block{envelope(&t), recipients(&t)}
 	if !t.HistoryOver {
 		p.Blocks = append(p.Blocks, pages.Timeline{Title: "How it travelled", Events: events(&t)})
 	}
@@ -168,7 +169,7 @@ func onMessage(id delivery.ID) pages.Actions {
 }
 
 // tracePage finds messages by an id, an address or a Message-ID.
-func tracePage(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) tracePage(r *http.Request) (pages.Page, error) {
 	what := strings.TrimSpace(r.URL.Query().Get("what"))
 	p := pages.Page{Title: "Trace a message", Lead: "By its id in the log, its Message-ID, or an address that it came from or went to.", Command: "waxwing mail trace " + text.ShellWord(what)}
 	form := pages.Form{Method: "get", Action: Path + "trace", Submit: "Find", Fields: []pages.Field{{Name: "what", Label: "Id, Message-ID or address", Kind: "search", Value: what, Required: true}}}

@@ -1,20 +1,18 @@
 package admin
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/http"
 
-	"waxwing/internal/acme"
 	"waxwing/internal/health"
 	"waxwing/internal/text"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 )
 
-func isNoKeys(err error) bool { return errors.Is(err, acme.ErrNoKeys) }
-
 // overview says whether all is well, and what needs a hand first (ADM-2).
-func overview(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) overview(r *http.Request) (pages.Page, error) {
 	s := h.Rooms.Status(r.Context())
 	p := pages.Page{Title: "All is well", Command: "waxwing status"}
 	if !s.Well {
@@ -46,8 +44,16 @@ func overview(h *Handler, r *http.Request) (pages.Page, error) {
 	for _, c := range s.Certificates() {
 		facts.Items = append(facts.Items, pages.Fact{Name: "certificate", Cell: pages.Cell{Text: c.Of + ", until " + text.Day(c.Ends)}})
 	}
-	p.Blocks = append(p.Blocks, figures, facts)
+	p.Blocks = append(p.Blocks, figures, facts, pages.Actions{Title: "Do alerts arrive?", Forms: []pages.Form{h.testAlert().Form()}})
 	return p, nil
+}
+
+// testAlert tells the operator that this is a test.
+func (h *Handler) testAlert() deeds.Deed {
+	return deeds.Deed{Path: Path + "alerts/test", Says: "Send a test", Command: "alert test", Do: func(ctx context.Context, _ deeds.Values) (deeds.Done, error) {
+		told, err := h.Rooms.Alerts.Test(ctx)
+		return deeds.Done{Command: "waxwing alert test", Outcome: "an alert is on its way to " + told, Back: Path}, err
+	}}
 }
 
 // room is octets as people say how large something is.

@@ -8,46 +8,30 @@ import (
 	"strings"
 	"time"
 
-	"waxwing/dns"
-	"waxwing/internal/account"
-	"waxwing/internal/acme"
 	"waxwing/internal/dmarcreport"
 	"waxwing/internal/dmarcresult"
-	"waxwing/internal/dnscheck"
 	"waxwing/internal/handshakes"
-	"waxwing/internal/holds"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
 	"waxwing/internal/outbox"
 	"waxwing/internal/reportbox"
-	"waxwing/internal/routes"
-	"waxwing/internal/signing"
-	"waxwing/internal/stspolicy"
-	"waxwing/internal/stspublish"
-	"waxwing/internal/suppression"
 	"waxwing/internal/text"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsresult"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 	"waxwing/internal/websession"
 )
 
-// place is one page.
-type place struct {
-	group, name string // in the list of all pages; name "": it is not there
-	path        string // below Path, with its beginning
-	show        func(h *Handler, r *http.Request) (pages.Page, error)
-}
-
-// pattern is what requests for it look like.
-func (p place) pattern() string {
-	if strings.HasSuffix(p.path, "/") {
-		return p.path + "{$}"
+// pattern is what requests for a place look like.
+func pattern(p deeds.Place) string {
+	if strings.HasSuffix(p.Path, "/") {
+		return p.Path + "{$}"
 	}
-	return p.path
+	return p.Path
 }
 
-// The groups of pages.
+// The groups of pages, in the order of their list.
 const (
 	mail     = "Mail"
 	reports  = "Reports"
@@ -58,183 +42,146 @@ const (
 	machine  = "Server"
 )
 
-// places are all pages, in the order of their list.
-func places() []place {
-	return slices.Concat([]place{{"", "Overview", Path, overview}}, ofMail(), ofReports(), ofOurs(), ofOthers(), ofPeople(), ofRoutes(), ofServer())
+var order = []string{"", mail, reports, ours, others, people, theirWay, machine}
+
+// places are all pages.
+func (h *Handler) places() []deeds.Place {
+	all := slices.Concat([]deeds.Place{{Name: "Overview", Path: Path, Show: h.overview}}, h.ofMail(), h.ofReports(), h.ofOthers(), h.ofServer())
+	for _, s := range h.Rooms.Subjects {
+		all = append(all, s.Places...)
+	}
+	return all
+}
+
+// deeds are all forms that change something.
+func (h *Handler) deeds() []deeds.Deed {
+	all := append([]deeds.Deed{h.actOnQueue(), h.revokeSession(), h.testAlert()}, h.reportDeeds()...)
+	for _, s := range h.Rooms.Subjects {
+		all = append(all, s.Deeds...)
+	}
+	return all
+}
+
+// groups are the pages as they stand in their list.
+func groups(all []deeds.Place) (out []pages.Group) {
+	for _, name := range order {
+		g := pages.Group{Name: name}
+		for _, p := range all {
+			if p.Group == name && p.Name != "" {
+				g.Places = append(g.Places, pages.Place{Name: p.Name, Path: p.Path})
+			}
+		}
+		if len(g.Places) > 0 {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // ofMail are those about the queue, and what keeps mail in it.
-func ofMail() []place {
-	return []place{
-		{mail, "Queue", Path + "queue", queuePage},
-		{mail, "Trace a message", Path + "trace", tracePage},
-		{mail, "", Path + "message/{id}", messagePage},
-		{mail, "Destinations that do not answer", Path + "closed", list("Destinations that do not answer", "Their mail waits together, and is tried again by itself.", "queue closed",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]listing.Closed, error) {
+func (h *Handler) ofMail() []deeds.Place {
+	return []deeds.Place{
+		{Group: mail, Name: "Queue", Path: Path + "queue", Show: h.queuePage},
+		{Group: mail, Name: "Trace a message", Path: Path + "trace", Show: h.tracePage},
+		{Path: Path + "message/{id}", Show: h.messagePage},
+		{Group: mail, Name: "How it goes", Path: Path + "trends", Show: h.trendsPage},
+		{Group: mail, Name: "Destinations that do not answer", Path: Path + "closed", Show: list("Destinations that do not answer", "Their mail waits together, and is tried again by itself.", "queue closed",
+			func(ctx context.Context, _ url.Values) ([]listing.Closed, error) {
 				all, err := h.Rooms.Desk.Closed(ctx, 1000)
 				return listing.ClosedContacts(all), err
 			}, listing.ClosedListing())},
-		{mail, "Hold rules", Path + "holds", list("Hold rules", "Mail that meets one waits until somebody lets it go.", "hold list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]holds.Rule, error) {
-				return h.Rooms.Holds.List(ctx)
-			}, holds.Listing())},
-		{mail, "Suppressed recipients", Path + "suppression", list("Suppressed recipients", "An account sends no more mail to them.", "suppression list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]suppression.Entry, error) {
-				return h.Rooms.Suppression.List(ctx, "", suppression.Entry{}, 1000)
-			}, suppression.Listing())},
 	}
 }
 
 // ofReports are those about TLS and DMARC reports, both ways.
-func ofReports() []place {
-	return []place{
-		{reports, "TLS reports about us", Path + "tlsrpt", tlsReports},
-		{reports, "", Path + "tlsrpt/{id}", tlsReport},
-		{reports, "TLS sessions seen", Path + "tlsrpt-results", daily("TLS sessions seen today", "What the next report to each domain will say.", "tlsrpt results",
-			func(ctx context.Context, h *Handler, day time.Time) ([]tlsresult.Row, error) {
-				return h.Rooms.TLSReport.Results(ctx, day, "")
+func (h *Handler) ofReports() []deeds.Place {
+	return slices.Concat([]deeds.Place{
+		{Group: reports, Name: "TLS reports about us", Path: Path + "tlsrpt", Show: h.tlsReports},
+		{Path: Path + "tlsrpt/{id}", Show: h.tlsReport},
+		{Group: reports, Name: "TLS sessions seen", Path: Path + "tlsrpt-results", Show: daily(h.Now, pages.Page{Title: "TLS sessions seen", Lead: "What the next report to each domain will say.", Command: "tlsrpt results"},
+			func(ctx context.Context, day time.Time, domain string) ([]tlsresult.Row, error) {
+				return h.Rooms.TLSReport.Results(ctx, day, domain)
 			}, tlsresult.Listing())},
-		{reports, "TLS reports sent", Path + "tlsrpt-sent", list("TLS reports sent", "", "tlsrpt sent",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]outbox.Sent, error) {
-				return h.Rooms.TLSReport.Sent(ctx, outbox.Filter{})
-			}, tlsreport.Family().SentListing())},
-		{reports, "DMARC reports about us", Path + "dmarc", dmarcReports},
-		{reports, "", Path + "dmarc/{id}", dmarcReport},
-		{reports, "DMARC results seen", Path + "dmarc-results", daily("DMARC results seen today", "What the next report to each domain will say.", "dmarc results",
-			func(ctx context.Context, h *Handler, day time.Time) ([]dmarcresult.Row, error) {
-				return h.Rooms.DMARCReport.Results(ctx, day, "")
+	}, h.bothWays(tlsreport.Family(), h.Rooms.TLSReport.Box), []deeds.Place{
+		{Group: reports, Name: "DMARC reports about us", Path: Path + "dmarc", Show: h.dmarcReports},
+		{Path: Path + "dmarc/{id}", Show: h.dmarcReport},
+		{Group: reports, Name: "DMARC results seen", Path: Path + "dmarc-results", Show: daily(h.Now, pages.Page{Title: "DMARC results seen", Lead: "What the next report to each domain will say.", Command: "dmarc results"},
+			func(ctx context.Context, day time.Time, domain string) ([]dmarcresult.Row, error) {
+				return h.Rooms.DMARCReport.Results(ctx, day, domain)
 			}, dmarcresult.Listing())},
-		{reports, "DMARC reports sent", Path + "dmarc-sent", list("DMARC reports sent", "", "dmarc sent",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]outbox.Sent, error) {
-				return h.Rooms.DMARCReport.Sent(ctx, outbox.Filter{})
-			}, dmarcreport.Family().SentListing())},
-		{reports, "Reports beyond the limits", Path + "reports-refused", list("Reports beyond the limits", "Whose TLS reports were more than a day may bring.", "tlsrpt refused",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]reportbox.Refused, error) {
+	}, h.bothWays(dmarcreport.Family(), h.Rooms.DMARCReport.Box), []deeds.Place{
+		{Group: reports, Name: "DMARC failure reports", Path: Path + "dmarc-failures", Show: list("DMARC failure reports", "About single messages in the name of our domains.", "dmarc failures",
+			func(ctx context.Context, q url.Values) ([]reportbox.Received, error) {
+				return h.Rooms.DMARCIntake.Failures.Reports(ctx, outbox.Filter{Domain: q.Get("domain"), Limit: 200})
+			}, reportbox.FailureListing())},
+		{Group: reports, Name: "Reports beyond the limits", Path: Path + "reports-refused", Show: list("Reports beyond the limits", "Whose TLS reports were more than a day may bring.", "tlsrpt refused",
+			func(ctx context.Context, _ url.Values) ([]reportbox.Refused, error) {
 				return h.Rooms.TLSIntake.RefusedReports(ctx)
 			}, reportbox.RefusedListing())},
-	}
-}
-
-// ofOurs are those about what we publish.
-func ofOurs() []place {
-	return []place{
-		{ours, "Domains", Path + "domains", list("Domains", "Whose mail is taken here.", "domain list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]account.Domain, error) {
-				return h.Rooms.Accounts.Domains(ctx)
-			}, account.DomainListing())},
-		{ours, "DNS findings", Path + "findings", list("DNS findings", "What the checks that are made twice a day found last.", "dns findings", findings, dnscheck.Listing())},
-		{ours, "DKIM keys", Path + "dkim", list("DKIM keys", "", "dkim list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]signing.Row, error) {
-				return h.Rooms.Signing.Rows(ctx, dns.Name{})
-			}, signing.Listing())},
-		{ours, "MTA-STS policies", Path + "mtasts-published", list("MTA-STS policies that we serve", "", "mtasts published",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]stspublish.Row, error) {
-				return h.Rooms.STSPublish.Rows(ctx)
-			}, stspublish.Listing())},
-		{ours, "Certificates", Path + "certificates", list("Certificates", "", "cert list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]acme.Row, error) {
-				return h.Rooms.Certificates.Rows(ctx)
-			}, acme.Listing())},
-		{ours, "Host keys", Path + "keys", list("Host keys", "What stage each is in, what it waits for, and its TLSA record.", "cert keys", keys, acme.KeyListing())},
-	}
+	})
 }
 
 // ofOthers are those about what others publish.
-func ofOthers() []place {
-	return []place{
-		{others, "Explain a destination", Path + "explain", explainPage},
-		{others, "MTA-STS cache", Path + "mtasts", list("MTA-STS policies of others", "As they are cached here.", "mtasts list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]stspolicy.Row, error) {
-				return h.Rooms.STS.Rows(ctx)
-			}, stspolicy.Listing())},
-		{others, "Failing handshakes", Path + "handshakes", list("Networks whose TLS begins to fail", "Their mail servers could begin TLS with this host, and cannot any more.", "cert handshakes",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]handshakes.Row, error) {
+func (h *Handler) ofOthers() []deeds.Place {
+	return []deeds.Place{
+		{Group: others, Name: "Explain a destination", Path: Path + "explain", Show: h.explainPage},
+		{Group: others, Name: "Failing handshakes", Path: Path + "handshakes", Show: list("Networks whose TLS begins to fail", "Their mail servers could begin TLS with this host, and cannot any more.", "cert handshakes",
+			func(ctx context.Context, _ url.Values) ([]handshakes.Row, error) {
 				return handshakes.Failing(ctx, h.Rooms.DB)
 			}, handshakes.Listing())},
 	}
 }
 
-// ofPeople are those about accounts and their addresses.
-func ofPeople() []place {
-	return []place{
-		{people, "Accounts", Path + "accounts", accountsPage},
-		{people, "", Path + "account/{name}", accountPage},
-		{people, "Addresses", Path + "addresses", list("Addresses", "", "address list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]account.Address, error) {
-				return h.Rooms.Accounts.Addresses(ctx)
-			}, account.AddressListing())},
-		{people, "Aliases", Path + "aliases", list("Aliases", "", "alias list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]account.Alias, error) {
-				return h.Rooms.Accounts.Aliases(ctx)
-			}, account.AliasListing())},
-	}
-}
-
-// ofRoutes are those about the ways that mail leaves by.
-func ofRoutes() []place {
-	return []place{
-		{theirWay, "Routes", Path + "routes", list("Routes", "They are asked in this order.", "route list",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]routes.Row, error) {
-				t, err := h.Rooms.Routes.Table(ctx)
-				if err != nil {
-					return nil, err
-				}
-				return t.Rows(), nil
-			}, routes.RuleListing())},
-	}
-}
-
 // ofServer are those about the pages themselves.
-func ofServer() []place {
-	return []place{
-		{machine, "Sessions", Path + "sessions", sessionsPage},
-		{machine, "What was changed here", Path + "acts", list("What was changed on these pages", "", "",
-			func(ctx context.Context, h *Handler, _ url.Values) ([]websession.Act, error) {
+func (h *Handler) ofServer() []deeds.Place {
+	return []deeds.Place{
+		{Group: machine, Name: "Sessions", Path: Path + "sessions", Show: h.sessionsPage},
+		{Group: machine, Name: "What was changed here", Path: Path + "acts", Show: list("What was changed on these pages", "", "",
+			func(ctx context.Context, _ url.Values) ([]websession.Act, error) {
 				return h.Sessions.Acts(ctx, 1000)
 			}, websession.ActListing())},
-		{machine, "Style", Path + "style", stylePage},
+		{Group: machine, Name: "Style", Path: Path + "style", Show: h.stylePage},
 	}
-}
-
-// groups are the pages as they stand in their list.
-func groups() (out []pages.Group) {
-	for _, p := range places() {
-		if p.name == "" {
-			continue
-		}
-		if len(out) == 0 || out[len(out)-1].Name != p.group {
-			out = append(out, pages.Group{Name: p.group})
-		}
-		g := &out[len(out)-1]
-		g.Places = append(g.Places, pages.Place{Name: p.name, Path: p.path})
-	}
-	return out
 }
 
 // list is a page of what a command lists.
-func list[T any](title, lead, command string, rows func(context.Context, *Handler, url.Values) ([]T, error), l text.List[T]) func(*Handler, *http.Request) (pages.Page, error) {
-	return func(h *Handler, r *http.Request) (pages.Page, error) {
-		all, err := rows(r.Context(), h, r.URL.Query())
+func list[T any](title, lead, command string, rows func(context.Context, url.Values) ([]T, error), l text.List[T]) func(*http.Request) (pages.Page, error) {
+	return func(r *http.Request) (pages.Page, error) {
+		all, err := rows(r.Context(), r.URL.Query())
 		if err != nil {
 			return pages.Page{}, err
 		}
-		return pages.Page{Title: title, Lead: lead, Command: waxwing(command), Blocks: done(r, []pages.Block{pages.TableOf(l, all, nil)})}, nil
+		return pages.Page{Title: title, Lead: lead, Command: waxwing(command), Blocks: []pages.Block{pages.TableOf(l, all, nil)}}, nil
 	}
 }
 
-// accountsPage lists all; each leads to its own page.
-func accountsPage(h *Handler, r *http.Request) (pages.Page, error) {
-	all, err := listing.Accounts(r.Context(), h.Rooms.Accounts, h.Rooms.Allowance)
+// daily is a page of what a command lists of a UTC day, today unless another is asked for.
+func daily[T any](now func() time.Time, p pages.Page, rows func(context.Context, time.Time, string) ([]T, error), l text.List[T]) func(*http.Request) (pages.Page, error) {
+	return func(r *http.Request) (pages.Page, error) {
+		q, p := r.URL.Query(), p
+		day, wrong := dayOf(q, now())
+		all, err := rows(r.Context(), day, q.Get("domain"))
+		if err != nil {
+			return pages.Page{}, err
+		}
+		form := pages.Form{Method: "get", Action: r.URL.Path, Submit: "Show", Fields: []pages.Field{{Name: "day", Label: "Day (UTC)", Kind: "date", Value: text.Day(day), Error: wrong}, {Name: "domain", Label: "Domain", Value: q.Get("domain")}}}
+		p.Title += " on " + text.Day(day)
+		p.Command = deeds.Command(p.Command, deeds.Flag("day", text.Day(day)), deeds.Flag("domain", q.Get("domain")))
+		p.Blocks = []pages.Block{form, pages.TableOf(l, all, nil)}
+		return p, nil
+	}
+}
+
+// dayOf is the day that is asked for.
+func dayOf(q url.Values, usual time.Time) (day time.Time, wrong string) {
+	if q.Get("day") == "" {
+		return usual, ""
+	}
+	day, err := time.Parse(time.DateOnly, q.Get("day"))
 	if err != nil {
-		return pages.Page{}, err
+		return usual, "This is no day such as 2027-01-31."
 	}
-	t := pages.TableOf(listing.AccountListing(), all, func(a *listing.Account) string { return Path + "account/" + url.PathEscape(a.Name) })
-	return pages.Page{Title: "Accounts", Lead: "Who may log in, and what they sent today.", Command: "waxwing account list", Blocks: []pages.Block{t}}, nil
-}
-
-// daily is a page of what a command lists of a UTC day.
-func daily[T any](title, lead, command string, rows func(context.Context, *Handler, time.Time) ([]T, error), l text.List[T]) func(*Handler, *http.Request) (pages.Page, error) {
-	return list(title, lead, command, func(ctx context.Context, h *Handler, _ url.Values) ([]T, error) { return rows(ctx, h, h.Now()) }, l)
+	return day, ""
 }
 
 // waxwing is a whole command; "" is none.
@@ -243,27 +190,6 @@ func waxwing(command string) string {
 		return ""
 	}
 	return "waxwing " + command
-}
-
-func findings(ctx context.Context, h *Handler, _ url.Values) ([]dnscheck.Row, error) {
-	all, err := h.Rooms.Accounts.Domains(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var names []dns.Name
-	for _, d := range all {
-		names = append(names, d.Name)
-	}
-	return dnscheck.Rows(ctx, h.Rooms.DB, names)
-}
-
-// keys are the host's; none where it has no keys of its own.
-func keys(ctx context.Context, h *Handler, _ url.Values) ([]acme.KeyRow, error) {
-	rows, err := h.Rooms.Certificates.KeyRows(ctx)
-	if isNoKeys(err) {
-		err = nil
-	}
-	return rows, err
 }
 
 func loginOf(r *http.Request, user string) login.Person {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"waxwing/internal/listing"
 	"waxwing/internal/spool"
 	"waxwing/internal/text"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 )
 
@@ -57,7 +59,7 @@ func commandOf(verb string, q url.Values) string {
 }
 
 // queuePage lists recipients, and offers to act on those that are chosen.
-func queuePage(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) queuePage(r *http.Request) (pages.Page, error) {
 	q := r.URL.Query()
 	p := pages.Page{Title: "Queue", Command: commandOf("list", q)}
 	form := pages.Form{Method: "get", Action: Path + "queue", Submit: "Show", Fields: asked(q)}
@@ -83,7 +85,7 @@ func queuePage(h *Handler, r *http.Request) (pages.Page, error) {
 		next.Set("after", rows[len(rows)-1].ID.String())
 		t.Next = Path + "queue?" + next.Encode()
 	}
-	p.Blocks = done(r, []pages.Block{form, t})
+	p.Blocks = []pages.Block{form, t}
 	if len(rows) > 0 {
 		p.Blocks = append(p.Blocks, onMany(q))
 	}
@@ -123,59 +125,54 @@ func verbs() []verb {
 }
 
 // actOnQueue does something with recipients (QUE-6).
-func actOnQueue(h *Handler, r *http.Request) (act, error) {
-	var v verb
-	for _, x := range verbs() {
-		if string(x.verb) == r.PostFormValue("verb") {
-			v = x
+func (h *Handler) actOnQueue() deeds.Deed {
+	return deeds.Deed{Path: Path + "queue/act", Do: func(ctx context.Context, q deeds.Values) (deeds.Done, error) {
+		var v verb
+		for _, x := range verbs() {
+			if string(x.verb) == q.Get("verb") {
+				v = x
+			}
 		}
-	}
-	switch {
-	case v.verb == "":
-		return act{}, fmt.Errorf("%q is nothing that can be done with mail in the queue", r.PostFormValue("verb"))
-	case v.danger && r.PostFormValue("sure") != "yes":
-		return act{}, fmt.Errorf("this cannot be undone: tick the box if you are sure")
-	}
-	a := act{Command: commandOf(string(v.verb), r.PostForm), Back: Path + "queue"}
-	f, err := h.filterOf(r.PostForm)
-	if err != nil {
-		return act{}, err
-	}
-	if id := r.PostFormValue("message"); id != "" {
-		m, err := delivery.ParseID(id)
+		switch {
+		case v.verb == "":
+			return deeds.Done{}, fmt.Errorf("%q is nothing that can be done with mail in the queue", q.Get("verb"))
+		case v.danger && !q.Yes("sure"):
+			return deeds.Done{}, deeds.ErrNotSure
+		}
+		a := deeds.Done{Command: commandOf(string(v.verb), q.Values), Back: Path + "queue"}
+		f, err := h.filterOf(q.Values)
 		if err != nil {
-			return act{}, err
+			return deeds.Done{}, err
 		}
-		f = spool.Filter{Message: int64(m)}
-		a.Command, a.Back = "waxwing queue "+string(v.verb)+" "+delivery.ID(m).String(), Path+"message/"+delivery.ID(m).String()
-	}
-	f.Limit = 0
-	order := desk.Action{Verb: v.verb, Filter: f, Why: "on the admin pages"}
-	c, err := h.Rooms.Desk.Act(r.Context(), order)
-	if err != nil {
-		return a, err
-	}
-	said, ok := order.Came(c)
-	if !ok {
-		return a, errors.New(said)
-	}
-	a.Outcome = said
-	return a, nil
+		if id := q.Get("message"); id != "" {
+			m, err := delivery.ParseID(id)
+			if err != nil {
+				return deeds.Done{}, err
+			}
+			f = spool.Filter{Message: int64(m)}
+			a.Command, a.Back = "waxwing queue "+string(v.verb)+" "+m.String(), Path+"message/"+m.String()
+		}
+		f.Limit = 0
+		order := desk.Action{Verb: v.verb, Filter: f, Why: "on the admin pages"}
+		c, err := h.Rooms.Desk.Act(ctx, order)
+		if err != nil {
+			return a, err
+		}
+		said, ok := order.Came(c)
+		if !ok {
+			return a, errors.New(said)
+		}
+		a.Outcome = said
+		return a, nil
+	}}
 }
 
-// acts are the forms that change something, by their path.
-func acts() map[string]func(*Handler, *http.Request) (act, error) {
-	return map[string]func(*Handler, *http.Request) (act, error){
-		"queue/act":       actOnQueue,
-		"sessions/revoke": revokeSession,
-	}
-}
-
-func revokeSession(h *Handler, r *http.Request) (act, error) {
-	id, err := delivery.ParseID(r.PostFormValue("id"))
-	if err != nil {
-		return act{}, err
-	}
-	return act{Command: "end the session " + id.String(), Outcome: "the session has ended", Back: Path + "sessions"},
-		h.Sessions.Revoke(r.Context(), r.PostFormValue("account"), id)
+func (h *Handler) revokeSession() deeds.Deed {
+	return deeds.Deed{Path: Path + "sessions/revoke", Do: func(ctx context.Context, v deeds.Values) (deeds.Done, error) {
+		id, err := delivery.ParseID(v.Get("id"))
+		if err != nil {
+			return deeds.Done{}, err
+		}
+		return deeds.Done{Command: "end the session " + id.String(), Outcome: "the session has ended", Back: Path + "sessions"}, h.Sessions.Revoke(ctx, v.Get("account"), id)
+	}}
 }

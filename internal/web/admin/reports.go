@@ -18,6 +18,7 @@ import (
 	"waxwing/internal/spool"
 	"waxwing/internal/text"
 	"waxwing/internal/tlsreport/intake"
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 )
 
@@ -32,6 +33,9 @@ func daysOf(q url.Values) int {
 	return n
 }
 
+// daysIn are days that were typed, a year at most where that cannot be read.
+func daysIn(s string) int { return daysOf(url.Values{"days": {s}}) }
+
 // overDays asks for a domain and for how many days.
 func overDays(path string, q url.Values) pages.Form {
 	return pages.Form{Method: "get", Action: path, Submit: "Show", Fields: []pages.Field{
@@ -41,7 +45,7 @@ func overDays(path string, q url.Values) pages.Form {
 }
 
 // tlsReports are what others report of TLS with us: plots, advice, and the reports (RPT-18).
-func tlsReports(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) tlsReports(r *http.Request) (pages.Page, error) {
 	q := r.URL.Query()
 	d, err := h.Rooms.TLSIntake.Digest(r.Context(), q.Get("domain"), daysOf(q))
 	if err != nil {
@@ -132,10 +136,10 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // tlsReport is one report, of others or of ours, as the command shows it.
-func tlsReport(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) tlsReport(r *http.Request) (pages.Page, error) {
 	id, err := delivery.ParseID(r.PathValue("id"))
 	if err != nil {
-		return pages.Page{}, errMissing
+		return pages.Page{}, deeds.ErrMissing
 	}
 	rep, raw, err := h.Rooms.TLSReport.Show(r.Context(), id)
 	if errors.Is(err, outbox.ErrNoReport) {
@@ -143,7 +147,7 @@ func tlsReport(h *Handler, r *http.Request) (pages.Page, error) {
 	}
 	switch {
 	case isNoReport(err):
-		return pages.Page{}, errMissing
+		return pages.Page{}, deeds.ErrMissing
 	case err != nil:
 		return pages.Page{}, err
 	}
@@ -160,7 +164,7 @@ func reportPage(title, command, says string, raw []byte) pages.Page {
 }
 
 // dmarcReports are what others report of mail in the name of our domains (DMR-3).
-func dmarcReports(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) dmarcReports(r *http.Request) (pages.Page, error) {
 	q := r.URL.Query()
 	d, err := h.Rooms.DMARCIntake.Digest(r.Context(), q.Get("domain"), daysOf(q))
 	if err != nil {
@@ -183,10 +187,10 @@ func dmarcReports(h *Handler, r *http.Request) (pages.Page, error) {
 }
 
 // dmarcReport is one report, as the command shows it.
-func dmarcReport(h *Handler, r *http.Request) (pages.Page, error) {
+func (h *Handler) dmarcReport(r *http.Request) (pages.Page, error) {
 	id, err := delivery.ParseID(r.PathValue("id"))
 	if err != nil {
-		return pages.Page{}, errMissing
+		return pages.Page{}, deeds.ErrMissing
 	}
 	file, err := h.Rooms.DMARCReport.Body(r.Context(), id)
 	if isNoReport(err) {
@@ -194,7 +198,7 @@ func dmarcReport(h *Handler, r *http.Request) (pages.Page, error) {
 	}
 	switch {
 	case isNoReport(err):
-		return pages.Page{}, errMissing
+		return pages.Page{}, deeds.ErrMissing
 	case err != nil:
 		return pages.Page{}, err
 	}

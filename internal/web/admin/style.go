@@ -8,7 +8,7 @@ import (
 )
 
 // stylePage shows every block (WEB-5).
-func stylePage(h *Handler, _ *http.Request) (pages.Page, error) {
+func (h *Handler) stylePage(_ *http.Request) (pages.Page, error) {
 	now := h.Now()
 	table := pages.Table{Title: "A table", Heads: []pages.Head{{Text: "NAME"}, {Text: "STATE"}, {Text: "WHEN", Rank: 1}}, Rows: [][]pages.Cell{
 		{{Text: "went well", Link: Path + "style"}, {Text: "delivered", Tone: pages.Good}, {When: now.Add(-5 * time.Minute)}},

@@ -126,12 +126,15 @@ type Form struct {
 	Submit string
 	Danger bool   // it cannot be undone
 	Sure   string // what is to be ticked before something that cannot be undone; "": nothing
+	// Command does the same (ADM-1); "": it is not told here.
+	Command string
+	Folded  bool // only its title is seen until somebody opens it
 }
 
 // Field is one value that a form asks for.
 type Field struct {
 	Name, Label, Value, Help string
-	Kind                     string   // text, password, email, search, hidden, or select
+	Kind                     string   // text, password, email, search, number, date, hidden, area (of several lines), or select
 	Options                  []string // of select
 	Complete                 string   // autocomplete
 	Required                 bool

@@ -1,4 +1,4 @@
-package upkeep
+package desk
 
 import (
 	"context"
@@ -23,15 +23,15 @@ const mxPatience = 10 * time.Second
 
 // Leaving finds out what hangs on a domain (SET-4).
 func Leaving(ctx context.Context, cfg *config.Config, db *store.Store, d dns.Name) (l setup.Leaving, err error) {
-	if l, err = hanging(ctx, cfg, db, d); err != nil {
+	if l, err = Hanging(ctx, cfg, db, d); err != nil {
 		return l, err
 	}
-	l.MX, l.MXUnseen = leadsHere(ctx, cfg, d)
+	l.MX, l.MXUnseen = LeadsHere(ctx, cfg, d)
 	return l, nil
 }
 
-// hanging is Leaving without a look at DNS.
-func hanging(ctx context.Context, cfg *config.Config, db *store.Store, d dns.Name) (l setup.Leaving, err error) {
+// Hanging is Leaving without a look at DNS.
+func Hanging(ctx context.Context, cfg *config.Config, db *store.Store, d dns.Name) (l setup.Leaving, err error) {
 	l.Domain = d
 	acc := &accounts.Store{DB: db}
 	hosted, err := acc.IsHosted(ctx, d)
@@ -79,8 +79,8 @@ func hanging(ctx context.Context, cfg *config.Config, db *store.Store, d dns.Nam
 	return l, nil
 }
 
-// leadsHere reports that the MX records of a domain name this server.
-func leadsHere(ctx context.Context, cfg *config.Config, d dns.Name) (here bool, unseen string) {
+// LeadsHere reports that the MX records of a domain name this server.
+func LeadsHere(ctx context.Context, cfg *config.Config, d dns.Name) (here bool, unseen string) {
 	resolver, err := resolver.New(cfg)
 	if err != nil {
 		return false, err.Error()
