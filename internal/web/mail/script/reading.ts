@@ -261,7 +261,7 @@ export class Reading {
 	private proof(m: Email): Child[] {
 		const t = this.travels.get(m.id);
 		if (!t) return [];
-		const sent = t.sent ? sentProof(this.to.app, t.sent) : null;
+		const sent = t.sent ? sentProof(this.to.app, t.sent, m.id) : null;
 		const v = decide(m, t.received, this.to.app.own);
 		return [t.received ? verdict(v) : null, sent];
 	}
