@@ -27,6 +27,7 @@ export function read(text: string): Address[] {
 }
 
 interface Known {
+	name: string | null;
 	email: string;
 }
 
@@ -131,7 +132,7 @@ export class Recipients {
 
 	private choose(): void {
 		const one = this.offered[this.at];
-		if (one) this.input.value = one.email;
+		if (one) this.input.value = one.name ? `"${one.name.replace(/["\\]/g, "")}" <${one.email}>` : one.email;
 		this.take();
 	}
 
@@ -176,7 +177,7 @@ export class Recipients {
 	private mark(): void {
 		fill(this.found);
 		add(this.found, this.offered.map((k, i) => h("li", { id: `${this.found.id}-${i}`, role: "option", "aria-selected": String(i === this.at),
-			on: { mousedown: (e) => { e.preventDefault(); this.at = i; this.choose(); this.input.focus(); } } }, k.email)));
+			on: { mousedown: (e) => { e.preventDefault(); this.at = i; this.choose(); this.input.focus(); } } }, k.name ? `${k.name} <${k.email}>` : k.email)));
 		this.found.hidden = !this.offered.length;
 		set(this.input, { "aria-expanded": String(this.offered.length > 0), "aria-activedescendant": this.at >= 0 ? `${this.found.id}-${this.at}` : undefined });
 	}
