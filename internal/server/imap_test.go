@@ -65,6 +65,16 @@ func TestIMAP(t *testing.T) {
 			t.Errorf("noted as %s", e.Protocol)
 		}
 	}
+
+	// IMP-5: another password ends what the last one has begun.
+	p.imapSay("b3 IDLE", "+ ")
+	if err := s.Accounts.SetPassword(t.Context(), "you", "another-good-password"); err != nil {
+		t.Fatal(err)
+	}
+	p.imapSay("", "* BYE the account or its password has changed")
+	p = dial(t, s.Addr(config.IMAPS))
+	p.tls(&tls.Config{InsecureSkipVerify: true})
+	p.imapSay("c1 LOGIN you@example.test another-good-password", "c1 OK")
 	s.stop() // with a client that waits
 	p.imapSay("", "* BYE")
 }
