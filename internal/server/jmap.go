@@ -17,6 +17,7 @@ import (
 	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/store"
 	"waxwing/internal/web/gate"
+	"waxwing/internal/web/letter"
 )
 
 // uploads makes the room of what JMAP clients upload.
@@ -52,4 +53,5 @@ func (f *front) jmap(mux *http.ServeMux) {
 	served := gate.Counted(r.Metrics.Requested, "jmap", h)
 	mux.Handle(jmapserver.WellKnown, served)
 	mux.Handle(jmapserver.Path, served)
+	mux.Handle(letter.Path, f.letters(h))
 }
