@@ -47,7 +47,13 @@ func open(t *testing.T, base string) *visit {
 	}
 	ctx, end := chromedp.NewExecAllocator(t.Context(), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU)
 	t.Cleanup(end)
-	ctx, end = chromedp.NewContext(ctx)
+	return tab(t, ctx, base)
+}
+
+// tab opens one in a browser, or a browser with one.
+func tab(t *testing.T, ctx context.Context, base string) *visit {
+	t.Helper()
+	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(end)
 	v := &visit{t: t, ctx: ctx, base: strings.TrimSuffix(base, "/")}
 	if err := chromedp.Listen(ctx, v.hear); err != nil {
@@ -140,10 +146,16 @@ func (v *visit) await(want string) {
 // logIn does so by keyboard alone.
 func (v *visit) logIn(user, password string) {
 	v.t.Helper()
-	v.goTo("/admin/queue")
+	v.enter("/admin/queue", user, password)
+}
+
+// enter opens a page to which a login leads.
+func (v *visit) enter(path, user, password string) {
+	v.t.Helper()
+	v.goTo(path)
 	v.do("log in", chromedp.Focus(chromedp.CSS("input[name=user]")), chromedp.KeyEvent(user), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(password), chromedp.KeyEvent(kb.Enter),
 		chromedp.WaitReady(chromedp.CSS("nav")))
-	if at := value[string](v, "location.pathname"); at != "/admin/queue" {
+	if at := value[string](v, "location.pathname"); at != path {
 		v.t.Fatalf("a login leads to %s", at)
 	}
 }
@@ -152,13 +164,25 @@ func (v *visit) logIn(user, password string) {
 // nothing, and nothing may stand out beyond the screen.
 func (v *visit) look(path string, width int64, theme string) {
 	v.t.Helper()
+	v.screen(width, theme)
+	v.goTo(path)
+	value[int](v, `document.querySelectorAll("details").forEach(d => d.open = true), 0`) // what is folded is looked at too
+	v.examine(path, width, theme)
+}
+
+// screen is one of that width, in the hands of somebody who prefers that theme.
+func (v *visit) screen(width int64, theme string) {
+	v.t.Helper()
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
 	if _, err := chromedp.Call(v.ctx, emulation.SetEmulatedMedia, media); err != nil {
 		v.t.Fatal(err)
 	}
 	v.do("width", chromedp.EmulateViewport(width, 900))
-	v.goTo(path)
-	value[int](v, `document.querySelectorAll("details").forEach(d => d.open = true), 0`) // what is folded is looked at too
+}
+
+// examine looks at the page as it is now.
+func (v *visit) examine(path string, width int64, theme string) {
+	v.t.Helper()
 	if wide := value[int](v, "document.documentElement.scrollWidth"); wide > int(width) {
 		v.t.Errorf("%s is %d wide on a screen of %d", path, wide, width)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -108,5 +109,30 @@ func TestStyle(t *testing.T) {
 	}
 	if m := regexp.MustCompile(`#[0-9a-fA-F]{3,8}\b|\brgba?\(|url\(|@import`).Find(css); m != nil {
 		t.Errorf("%s is no token", m)
+	}
+}
+
+// WEB-4: a translation has every text.
+func TestTranslations(t *testing.T) {
+	t.Parallel()
+	keys := func(file string) map[string]bool {
+		b, err := os.ReadFile("script/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]bool{}
+		for _, m := range regexp.MustCompile(`(?m)^\t+(\w+):|[,{] (\w+): ["(]`).FindAllSubmatch(b, -1) {
+			out[string(m[1])+string(m[2])] = true
+		}
+		return out
+	}
+	english, german := keys("texts.ts"), keys("german.ts")
+	if len(english) < 150 {
+		t.Fatalf("%d texts were found", len(english))
+	}
+	for k := range english {
+		if !german[k] && k != "name" && k != "de" {
+			t.Errorf("german.ts lacks %s", k)
+		}
 	}
 }

@@ -6,8 +6,9 @@ import { texts } from "./texts";
 
 export interface Key {
 	keys: string[]; // each of which does it; "g i" is one after the other
-	says: string;
+	says: string; // "": it does not stand on the sheet
 	run: () => void;
+	when?: (at: HTMLElement) => boolean; // where the focus is
 }
 
 const setting = "waxwing-single-keys";
@@ -30,7 +31,7 @@ export class Keys {
 		const at = e.target as HTMLElement;
 		if (at.closest("input:not([type=checkbox]), textarea, select, dialog, [contenteditable]")) return;
 		const two = Date.now() - this.at < inARow ? this.first + " " + e.key : "";
-		const found = this.all.find((k) => two && k.keys.includes(two)) ?? this.all.find((k) => k.keys.includes(e.key));
+		const found = this.all.find((k) => two && k.keys.includes(two)) ?? this.all.find((k) => k.keys.includes(e.key) && (!k.when || k.when(at)));
 		this.first = e.key;
 		this.at = found ? 0 : Date.now();
 		if (!found) return;
@@ -41,7 +42,7 @@ export class Keys {
 
 	// sheet shows what can be done by keyboard, and below it what else can be set in this browser.
 	sheet(more: Child[]): void {
-		const rows = this.all.map((k) => h("tr", {},
+		const rows = this.all.filter((k) => k.says).map((k) => h("tr", {},
 			h("th", { scope: "row" }, k.keys.map((key, i) => [i ? " " : "", key.split(" ").map((one, j) => [j ? ` ${texts.then} ` : "", h("kbd", {}, one)])])),
 			h("td", {}, k.says)));
 		const box: HTMLInputElement = h("input", { type: "checkbox", checked: this.on, on: { change: () => localStorage.setItem(setting, box.checked ? "on" : "off") } });

@@ -176,6 +176,7 @@ export class MailList {
 		this.empty.hidden = this.total > 0;
 		fill(this.empty, this.query?.box ? texts.emptyList : texts.emptySearch);
 		this.measure();
+		performance.mark("waxwing-rows");
 		this.to.loaded();
 	}
 

@@ -1,13 +1,15 @@
 // The webmail: mailboxes, list, reading pane, and what connects them. It is a JMAP client and nothing else.
 
 import { Client, LoggedOut, Offline } from "./jmap";
-import { App, Draft, Notice } from "./app";
+import { App, Notice } from "./app";
 import { Brief, Email, Mailbox } from "./types";
 import { Boxes, boxAt, choose, nameOf, placeOf, sure } from "./boxes";
 import { Acts } from "./acts";
 import { button, Child, fill, h } from "./dom";
 import { handleMailto, install, notifies, setNotify } from "./install";
 import { Keys } from "./keys";
+import { draftOf } from "./mailto";
+import { Notices } from "./notices";
 import { MailList, Query, Row } from "./list";
 import { Reading } from "./reading";
 import { SearchBar } from "./searchbar";
@@ -22,7 +24,7 @@ class Mail implements App {
 	readonly boxes = new Map<string, Mailbox>();
 	readonly own = new Set<string>();
 	readonly overlay = h("div", { class: "overlay" });
-	private readonly notices = h("div", { class: "notices", role: "status", "aria-live": "polite", "aria-label": texts.notices });
+	private readonly notices = new Notices();
 	private readonly heading = h("h2", { tabindex: "-1" });
 	private readonly count = h("span", { class: "help", "aria-live": "polite" });
 	private readonly bar = h("div", { class: "bar", role: "toolbar", "aria-label": texts.selected(0) });
@@ -36,6 +38,7 @@ class Mail implements App {
 	private at: route.Route = route.parse(location.pathname, location.search);
 	private showing = ""; // what the list shows
 	private offline = false;
+	private acted = 0; // when something was last done here
 
 	constructor(readonly client: Client) {
 		this.own.add(client.session.username.toLowerCase());
@@ -60,7 +63,13 @@ class Mail implements App {
 	async begin(): Promise<void> {
 		this.client.onSessionState = null;
 		this.page();
-		await this.loadBoxes();
+		const before = (await kept(`${this.client.accountId} boxes`)) as Mailbox[] | undefined;
+		if (before) { // the list need not wait for the counters
+			this.know(before);
+			void this.loadBoxes().then(() => this.show());
+		} else {
+			await this.loadBoxes();
+		}
 		addEventListener("popstate", () => this.show());
 		document.addEventListener("click", (e) => {
 			const link = (e.target as Element).closest<HTMLAnchorElement>('a[href^="mailto:"]');
@@ -97,7 +106,7 @@ class Mail implements App {
 				h("h1", { class: "hidden" }, texts.reading),
 				h("section", { class: "list", "aria-label": texts.list }, h("div", { class: "head" }, this.heading, this.count), this.bar, this.list.element),
 				h("section", { class: "pane", "aria-label": texts.reading }, h("div", { class: "pane-head" }, button(texts.back, () => this.leave(), { icon: "back", class: "back", key: "u" })), this.reading.element)),
-			this.notices, this.overlay);
+			this.notices.element, this.overlay);
 	}
 
 	private menu(open: boolean): void {
@@ -134,6 +143,10 @@ class Mail implements App {
 			this.failed(e);
 			list = ((await kept(key)) as Mailbox[] | undefined) ?? [...this.boxes.values()];
 		}
+		this.know(list);
+	}
+
+	private know(list: Mailbox[]): void {
 		this.boxes.clear();
 		for (const b of list) this.boxes.set(b.id, b);
 		this.showRail();
@@ -323,6 +336,7 @@ class Mail implements App {
 
 	// changed shows mails as they are from now on, wherever they are seen.
 	private changed(changed: Brief[]): void {
+		this.acted = Date.now();
 		const now = new Map(changed.map((m) => [m.id, m]));
 		const gone = new Set<string>();
 		for (const row of this.list.loadedRows()) {
@@ -412,13 +426,16 @@ class Mail implements App {
 	private allKeys() {
 		const t = texts.keys;
 		const to = (role: string) => () => this.go(route.write(role));
+		const inList = (at: HTMLElement) => at === document.body || at.closest(".list") !== null; // elsewhere they scroll
 		const selectOne = () => {
 			const row = this.list.rowAt(this.list.cursor);
 			if (row) this.list.select(row, !this.list.selected.has(row.id));
 		};
 		return [
-			{ keys: ["j", "ArrowDown"], says: t.next, run: () => this.step(1) },
-			{ keys: ["k", "ArrowUp"], says: t.previous, run: () => this.step(-1) },
+			{ keys: ["j"], says: t.next, run: () => this.step(1) },
+			{ keys: ["k"], says: t.previous, run: () => this.step(-1) },
+			{ keys: ["ArrowDown"], says: "", when: inList, run: () => this.step(1) },
+			{ keys: ["ArrowUp"], says: "", when: inList, run: () => this.step(-1) },
 			{ keys: ["o", "Enter"], says: t.open, run: () => this.openCursor() },
 			{ keys: ["u", "Escape"], says: t.leave, run: () => this.escape() },
 			{ keys: ["e"], says: t.archive, run: () => void this.archive() },
@@ -491,7 +508,7 @@ class Mail implements App {
 			const before = this.role("inbox")?.unreadEmails ?? 0;
 			await Promise.all([this.loadBoxes(), types.has("Email") || types.has("Thread") ? this.list.refresh() : null, this.reading.refresh()]);
 			const more = (this.role("inbox")?.unreadEmails ?? 0) - before;
-			if (more > 0) this.arrived(more);
+			if (more > 0 && Date.now() - this.acted > 3000) this.arrived(more); // not what came back here
 			if (this.offline) this.reachable(true);
 		} catch (e) {
 			this.failed(e);
@@ -507,17 +524,7 @@ class Mail implements App {
 	}
 
 	notice(n: Notice): void {
-		const seconds = n.seconds ?? 8;
-		const gone = (): void => box.remove();
-		const box: HTMLElement = h("div", { class: n.bad ? "toast bad" : "toast" }, h("span", {}, n.text),
-			n.act ? h("button", { type: "button", class: "plain", on: { click: () => (gone(), n.act?.run()) } }, n.act.label) : null,
-			button(texts.close, gone, { icon: "close", bare: true, class: "plain" }));
-		while (this.notices.childElementCount > 2) this.notices.firstElementChild?.remove();
-		this.notices.append(box);
-		if (!seconds) return;
-		let timer = window.setTimeout(gone, seconds * 1000);
-		box.addEventListener("focusin", () => window.clearTimeout(timer)); // who is about to press it has the time to
-		box.addEventListener("focusout", () => (timer = window.setTimeout(gone, seconds * 1000)));
+		this.notices.show(n);
 	}
 
 	failed(e: unknown): void {
@@ -542,31 +549,6 @@ class Mail implements App {
 		await forget();
 		for (const name of await caches.keys()) await caches.delete(name);
 	}
-}
-
-// draftOf reads a mailto address (RFC 6068).
-function draftOf(mailto: string): Draft {
-	const d: Draft = { action: "new" };
-	const m = /^mailto:([^?]*)(?:\?(.*))?$/is.exec(mailto);
-	if (!m) return d;
-	const list = (s: string) => s.split(",").map((a) => a.trim()).filter(Boolean).map((email) => ({ name: null, email }));
-	const decode = (s: string) => {
-		try {
-			return decodeURIComponent(s);
-		} catch {
-			return s;
-		}
-	};
-	d.to = list(decode(m[1]));
-	for (const pair of (m[2] ?? "").split("&")) {
-		const [name, value] = [pair.slice(0, pair.indexOf("=")).toLowerCase(), decode(pair.slice(pair.indexOf("=") + 1))];
-		if (name === "to") d.to.push(...list(value));
-		else if (name === "cc") d.cc = list(value);
-		else if (name === "bcc") d.bcc = list(value);
-		else if (name === "subject") d.subject = value.replace(/[\r\n]+/g, " ");
-		else if (name === "body") d.text = value;
-	}
-	return d;
 }
 
 async function main(): Promise<void> {
