@@ -118,6 +118,7 @@ func TestRequestErrors(t *testing.T) {
 		{"POST", "/jmap/api", "application/json", strings.Repeat(" ", 5000), 400, `"limit":"maxSizeRequest"`},
 		{"POST", "/jmap/api", "application/json; charset=utf-8", `{"using": [], "methodCalls": [` + strings.Repeat(`["a", {}, "b"], `, 64) + `["a", {}, "b"]]}`, 400, `"limit":"maxCallsInRequest"`},
 		{"POST", "/jmap/api", "application/json", `{"using": [], "methodCalls": [], "createdIds": {"a": "b"}}`, 200, `"createdIds":{"a":"b"}`},
+		{"POST", "/jmap/api", "application/json", `{"using": [], "methodCalls": [], "more": {"x": 1}}`, 200, `"methodResponses":[]`},
 		{"GET", "/jmap/api", "", "", 405, ""},
 		{"POST", "/jmap/upload/other/", "text/plain", "x", 404, "no such account"},
 		{"POST", "/jmap/upload/" + you + "/", "text/plain", strings.Repeat("x", 1001), 413, `"limit":"maxSizeUpload"`},

@@ -100,6 +100,12 @@ func TestComposeRefuses(t *testing.T) {
 		{`{` + box + `, "bodyStructure": {"type": "text/plain", "partId": "x"}, "textBody": []}`, "invalidProperties", "textBody"},
 		{`{` + box + `, "attachments": [{"blobId": "Unone"}]}`, "blobNotFound", ""},
 		{`{` + box + `, "attachments": [{"blobId": "Unone", "header:Content-Transfer-Encoding": " 8bit"}]}`, "invalidProperties", "attachments"},
+		{`{` + box + `, "bodyValues": {"x": {"value": "a"}, "y": {"value": "b"}}, "textBody": [{"partId": "x"}, {"partId": "y"}]}`, "invalidProperties", "textBody"},
+		{`{` + box + `, "bodyValues": {"x": {"value": "a"}}, "textBody": [{"partId": "x", "type": "text/html"}]}`, "invalidProperties", "textBody"},
+		{`{` + box + `, "bodyValues": {"x": {"value": "a"}}, "htmlBody": [{"partId": "x", "type": "text/plain"}]}`, "invalidProperties", "htmlBody"},
+		{`{` + box + `, "bodyValues": {"x": {"value": "a"}}, "textBody": [{"partId": "x", "size": 1}]}`, "invalidProperties", "textBody"},
+		{`{` + box + `, "header:From:asDate": "2026-01-05T12:00:00Z"}`, "invalidProperties", "header:From:asDate"},
+		{`{` + box + `, "subject": "a", "bodyValues": {"x": {"value": "a"}}, "bodyStructure": {"type": "text/plain", "partId": "x", "header:Subject": " b"}}`, "invalidProperties", "bodyStructure"},
 		{`{` + box + `, "bodyStructure": {"type": "multipart/mixed"}}`, "invalidProperties", "bodyStructure"},
 	} {
 		got := w.call("Email/set", `"create": {"m": `+c.mail+`}`)

@@ -23,6 +23,7 @@ type Draft struct {
 
 	values map[string]Value
 	used   map[string]bool // parts of values
+	top    map[string]bool // fields that the mail itself is given, in small letters
 	size   int64
 	failed error // of Blob
 }
@@ -115,6 +116,7 @@ func (d *Draft) header() (out []written, fault *jmap.SetError) {
 		}
 		out = append(out, some...)
 	}
+	d.top = seen
 	if !seen["date"] {
 		out = append(out, written{name: "Date", value: message.FormatDate(d.Now)})
 	}

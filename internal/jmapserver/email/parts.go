@@ -14,7 +14,7 @@ import (
 type newPart struct {
 	PartID      *string           `json:"partId"`
 	BlobID      *jmap.ID          `json:"blobId"`
-	Size        *int64            `json:"size"` // ignored (RFC 8621 §4.6)
+	Size        *int64            `json:"size"` // ignored, with a blobId (RFC 8621 §4.6)
 	Name        *string           `json:"name"`
 	Type        *string           `json:"type"`
 	Charset     *string           `json:"charset"`
@@ -149,6 +149,11 @@ func (d *Draft) entity(raw json.RawMessage, in string, at place) (e message.Enti
 	if fault != nil {
 		return e, fault
 	}
+	for _, f := range p.fields {
+		if in == "bodyStructure" && at.level == 0 && d.top[strings.ToLower(f.name)] {
+			return e, bad(in, "the mail itself has the field %s", f.name)
+		}
+	}
 	e.Type = "text/plain"
 	if at.is != "" {
 		e.Type = at.is
@@ -195,6 +200,9 @@ func (d *Draft) fill(e *message.Entity, p *newPart) *jmap.SetError {
 			return bad(p.in, "a part with a partId is text")
 		case p.Charset != nil:
 			return bad(p.in, "a part with a partId has no charset: the server chooses it")
+		}
+		if p.Size != nil {
+			return bad(p.in, "a part with a partId has no size: it is that of its value")
 		}
 		d.used[*p.PartID] = true
 		param(e, "charset", "utf-8")

@@ -279,8 +279,16 @@ func (r *Room) look(ctx context.Context, account string, t *finding.Text) (map[i
 	if !ok {
 		return r.lookAtHeaders(ctx, account, t)
 	}
-	q := search.Query{{Field: field, Text: t.Value}}
+	q := search.Query{}
+	for _, token := range finding.Tokens(t.Value) {
+		if c := (search.Condition{Field: field, Text: token}); !c.Unsearchable() {
+			q = append(q, c)
+		}
+	}
 	found := map[int64]struct{}{}
+	if len(q) == 0 {
+		return found, nil
+	}
 	mails, tail, err := r.Search.Search(ctx, account, q)
 	if err == nil {
 		var more []int64

@@ -18,6 +18,7 @@ import (
 	"waxwing/internal/datadir"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/server"
+	"waxwing/internal/spool"
 )
 
 // world is a running server with the accounts you and eve, and a client of you.
@@ -32,7 +33,7 @@ type world struct {
 func start(t *testing.T) *world {
 	t.Helper()
 	text := "hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"https\"\n" +
-		"[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n"
+		"[limits]\nmax_message_size = \"2MiB\"\n[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n"
 	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +159,10 @@ func TestSubmission(t *testing.T) {
 			}
 		}
 	}
+	eve := &world{t: t, client: w.client, url: w.url, user: "eve@example.test", pw: "another-password"}
+	if _, b := eve.post(strings.ReplaceAll(`["Email/query", {"accountId": "EVE"}, "0"], ["Email/get", {"accountId": "EVE", "#ids": {"resultOf": "0", "name": "Email/query", "path": "/ids"}, "properties": ["header:Bcc", "subject"]}, "1"]`, "EVE", string(jmapserver.AccountID("eve")))); !strings.Contains(string(b), `"header:Bcc":null`) || !strings.Contains(string(b), `"subject":"hello"`) {
+		t.Errorf("eve has %s", b)
+	}
 	if sent, err := w.s.Mailboxes.List(t.Context(), "you", "Sent", 10); err != nil || len(sent) != 1 || sent[0].Entry.Flags != 0 {
 		t.Errorf("sent: %v, %v", sent, err)
 	}
@@ -242,5 +247,54 @@ func TestRooms(t *testing.T) {
 		if resp != http.StatusOK || !strings.Contains(string(b), part) {
 			t.Errorf("%d: %s is missing in %s", resp, part, b)
 		}
+	}
+}
+
+// RFC 8621 §7: what is refused, with what the client needs to know, and what becomes of submissions whose mail is gone, that are destroyed, or that are old.
+func TestSubmissionRefuses(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	r := w.calls(`["Mailbox/get", {"accountId": "ACCOUNT"}, "0"], ["Identity/get", {"accountId": "ACCOUNT"}, "1"]`)
+	box, identity := r[0]["list"].([]any)[0].(object)["id"].(string), r[1]["list"].([]any)[0].(object)["id"].(string)
+	compose := func(from, body string) string {
+		return w.calls(`["Email/set", {"accountId": "ACCOUNT", "create": {"m": {"mailboxIds": {"` + box + `": true}, "from": [{"email": "` + from + `"}], "to": [{"email": "eve@example.test"}], "bodyValues": {"t": {"value": "` + body + `"}}, "textBody": [{"partId": "t"}]}}}, "0"]`)[0]["created"].(object)["m"].(object)["id"].(string)
+	}
+	submit := func(mail, more string) object {
+		return w.calls(`["EmailSubmission/set", {"accountId": "ACCOUNT", "create": {"s": {"identityId": "` + identity + `", "emailId": "` + mail + `"` + more + `}}}, "0"]`)[0]
+	}
+	mail := compose("you@example.test", "x")
+	var many []string
+	for i := range 2000 {
+		many = append(many, fmt.Sprintf(`{"email": "n%d@example.test"}`, i))
+	}
+	envelope := func(from, to string) string {
+		return `, "envelope": {"mailFrom": {"email": "` + from + `"}, "rcptTo": [` + to + `]}`
+	}
+	for _, c := range []struct{ mail, more, kind, property string }{
+		{"Enone", "", "invalidProperties", ""},
+		{mail, envelope("you@example.test", ""), "noRecipients", ""},
+		{mail, envelope("you@example.test", strings.Join(many, ",")), "tooManyRecipients", "maxRecipients"},
+		{mail, envelope("you@example.test", `{"email": "nobody"}`), "invalidRecipients", "invalidRecipients"},
+		{mail, envelope("you@example.test", `{"email": "unknown@example.test"}`), "invalidRecipients", "invalidRecipients"},
+		{mail, envelope("eve@example.test", `{"email": "eve@example.test"}`), "forbiddenMailFrom", ""},
+		{mail, `, "more": 1`, "invalidProperties", ""},
+		{compose("eve@example.test", "x"), "", "forbiddenFrom", ""}, // the envelope is the identity's, the header is not
+		{compose("you@example.test", strings.Repeat("x", 3<<20)), "", "tooLarge", "maxSize"},
+	} {
+		not, _ := submit(c.mail, c.more)["notCreated"].(object)
+		e, _ := not["s"].(object)
+		if e["type"] != c.kind || c.property != "" && e[c.property] == nil {
+			t.Errorf("%.100s: %v, want %s", c.more, not, c.kind)
+		}
+	}
+	held := submit(mail, `, "envelope": {"mailFrom": {"email": "you@example.test", "parameters": {"HOLDFOR": "3600"}}, "rcptTo": [{"email": "eve@example.test"}]}`)["created"].(object)["s"].(object)["id"].(string)
+	got := w.calls(`["Email/set", {"accountId": "ACCOUNT", "destroy": ["` + mail + `"]}, "0"], ["EmailSubmission/get", {"accountId": "ACCOUNT", "ids": ["` + held + `"]}, "1"], ["EmailSubmission/query", {"accountId": "ACCOUNT", "sort": [{"property": "emailId"}, {"property": "threadId"}, {"property": "sentAt"}]}, "2"],
+		["EmailSubmission/query", {"accountId": "ACCOUNT", "sort": [{"property": "x"}]}, "3"], ["EmailSubmission/set", {"accountId": "ACCOUNT", "destroy": ["` + held + `"]}, "4"], ["EmailSubmission/get", {"accountId": "ACCOUNT", "ids": null}, "5"]`)
+	if got[1]["list"].([]any)[0].(object)["undoStatus"] != "pending" || len(got[2]["ids"].([]any)) != 1 || got[3]["type"] != "unsupportedSort" || len(got[4]["destroyed"].([]any)) != 1 || len(got[5]["list"].([]any)) != 0 {
+		t.Errorf("%v", got)
+	}
+	list, err := spool.List(t.Context(), w.s.Store, spool.Filter{})
+	if err != nil || len(list) != 1 {
+		t.Errorf("in the queue: %v, %v", list, err)
 	}
 }

@@ -153,6 +153,9 @@ func (r *Room) create(c *call.Call, raw json.RawMessage) (map[string]any, jmap.I
 		if env, err = fromHeader(content); err != nil {
 			return nil, "", err
 		}
+		if own := identities[as].email; !strings.EqualFold(env.From.Email, own) { // RFC 8621 §7: the identity does not allow it
+			env.From.Email = own
+		}
 	}
 	out := receive.Handed{Caller: receive.Caller{Account: c.Name, Name: "jmap", Remote: c.Remote, TLS: c.TLS}}
 	if fault := r.envelope(env, &w, &out); fault != nil {
@@ -268,9 +271,9 @@ func fromHeader(c delivery.Content) (*envelope, error) {
 		return nil, jmap.SetErrorf(jmap.InvalidEmail, nil, "the header of the mail cannot be read: %v", err)
 	}
 	env := &envelope{}
-	from := h.Get("Sender")
+	from := last(h.All("Sender"))
 	if from == "" {
-		from = h.Get("From")
+		from = last(h.All("From"))
 	}
 	if list, err := message.ParseAddressList(from); err == nil && len(list) > 0 {
 		env.From.Email = list[0].Addr()
@@ -291,6 +294,13 @@ func fromHeader(c delivery.Content) (*envelope, error) {
 		}
 	}
 	return env, nil
+}
+
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 // envelope reads MAIL and RCPT.
