@@ -57,6 +57,7 @@ func (s *session) messages(ctx context.Context, c *imap.Command) (out []mailboxe
 			h.Close()
 		}
 	}
+	use, failed := s.srv.Boxes.Usage(ctx, s.account)
 	for {
 		m, err := s.r.NextMessage()
 		if errors.Is(err, io.EOF) && len(out) > 0 {
@@ -66,8 +67,11 @@ func (s *session) messages(ctx context.Context, c *imap.Command) (out []mailboxe
 			return nil, free, s.unreadableMessage(err)
 		}
 		a := s.refusal(c, m, len(out))
+		if a.condition == "" && failed != nil {
+			a = s.failed(failed)
+		}
 		if a.condition == "" {
-			a = s.room(ctx, c, m.Size, out)
+			a = s.room(c, m.Size, out, use)
 		}
 		if a.condition != "" {
 			if s.r.Refuse(m, maxRefused) != nil {
@@ -168,14 +172,11 @@ func (s *session) refusal(c *imap.Command, m imap.Message, before int) answer {
 }
 
 // room refuses a message, before it is read, that with those before it would be too much for one command or for the quota.
-func (s *session) room(ctx context.Context, c *imap.Command, total int64, before []mailboxes.Appended) answer {
+func (s *session) room(c *imap.Command, total int64, before []mailboxes.Appended, u mailboxes.Usage) answer {
 	for i := range before {
 		total += before[i].Content.Size()
 	}
-	u, err := s.srv.Boxes.Usage(ctx, s.account)
 	switch {
-	case err != nil:
-		return s.failed(err)
 	case total > maxTogether*s.srv.appendLimit():
 		return no("TOOBIG", fmt.Sprintf("the messages of one command can have %d octets", maxTogether*s.srv.appendLimit()))
 	case c.Name == "APPEND" && u.Max.Octets > 0 && u.Octets+total > u.Max.Octets:

@@ -76,17 +76,17 @@ func (s *session) stored(ctx context.Context, a *imap.Store, uids []mailbox.Rang
 		s.tell(ctx, news, ours)
 		return nil
 	}
-	told := map[uint32]bool{}
-	for _, l := range news.Changed {
-		told[l.UID] = true
-	}
 	s.tell(ctx, news, nil)
 	spans, err := s.box.Spans(ctx, uids)
 	if err != nil {
 		return err
 	}
+	told := news.Changed // those that were not looked at yet: they ascend, as all do
 	return s.box.Each(ctx, spans, func(l views.Line) bool {
-		if !told[l.UID] && !l.Gone {
+		for len(told) > 0 && told[0].UID < l.UID {
+			told = told[1:]
+		}
+		if (len(told) == 0 || told[0].UID != l.UID) && !l.Gone {
 			s.writeChanged(ctx, l, false)
 		}
 		return true

@@ -99,7 +99,7 @@ func (s *Store) deliver(tx *store.Tx, d *mailbox.Delivery, b *box) (added bool, 
 	}
 	h := append(header(d.Sender, b), b.header...)
 	size := int64(len(h)) + d.Size - b.replaced
-	c, err := s.change(tx, b.account, usage{messages: 1, octets: size})
+	c, err := s.changeInto(tx, b.account, b.name, usage{messages: 1, octets: size})
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +146,12 @@ func (c *change) place(b *box, flags mailbox.Flags, size int64) (box int64, uid 
 		if c.tx.Postgres() {
 			return c.tx.Row(q+named+` RETURNING id, uidnext - 1`, int64(c.modseq), unseen, deleted, size, b.account, b.name).Scan(&box, &uid)
 		}
-		err := c.tx.Row(`SELECT id, uidnext FROM mailboxes`+named, b.account, b.name).Scan(&box, &uid)
+		var err error
+		if c.box != 0 && b.name == c.into {
+			box, uid = c.box, c.after
+		} else {
+			err = c.tx.Row(`SELECT id, uidnext FROM mailboxes`+named, b.account, b.name).Scan(&box, &uid)
+		}
 		if err == nil {
 			_, err = c.tx.Exec(q+` WHERE id = ?`, int64(c.modseq), unseen, deleted, size, box)
 		}

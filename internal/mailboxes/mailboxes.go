@@ -118,12 +118,21 @@ type change struct {
 	tx      *store.Tx
 	account string
 	modseq  uint64 // of what is changed
+
+	into  string // the mailbox that a delivery goes to, where it is known from the start
+	box   int64  // its id; 0: it is not there, or not known
+	after uint32 // its UIDNEXT
 }
 
 // change takes the account's turn, with the next modseq. delta is what the change adds to the
 // account's counters, where that is known before. The account's row is made where it is missing.
 func (s *Store) change(tx *store.Tx, account string, delta usage) (*change, error) {
-	c := &change{Store: s, tx: tx, account: account}
+	return s.changeInto(tx, account, "", delta)
+}
+
+// changeInto is change for a delivery into a mailbox.
+func (s *Store) changeInto(tx *store.Tx, account, name string, delta usage) (*change, error) {
+	c := &change{Store: s, tx: tx, account: account, into: name}
 	err := c.turn(delta)
 	if errors.Is(err, sql.ErrNoRows) {
 		if err = s.begin(tx, account); err == nil {
@@ -143,7 +152,13 @@ func (c *change) turn(delta usage) error {
 	if c.tx.Postgres() {
 		return c.tx.Row(`UPDATE mail_accounts SET modseq = modseq + 1`+by+` RETURNING modseq`, delta.messages, delta.octets, c.account).Scan(&c.modseq)
 	}
-	err := c.tx.Row(`SELECT modseq + 1 FROM mail_accounts WHERE account = ?`, c.account).Scan(&c.modseq)
+	var err error
+	if c.into == "" {
+		err = c.tx.Row(`SELECT modseq + 1 FROM mail_accounts WHERE account = ?`, c.account).Scan(&c.modseq)
+	} else {
+		err = c.tx.Row(`SELECT a.modseq + 1, coalesce(b.id, 0), coalesce(b.uidnext, 0) FROM mail_accounts a LEFT JOIN mailboxes b ON b.account = a.account AND b.name = ? AND b.removed = 0 WHERE a.account = ?`,
+			c.into, c.account).Scan(&c.modseq, &c.box, &c.after)
+	}
 	if err == nil {
 		_, err = c.tx.Exec(`UPDATE mail_accounts SET modseq = ?`+by, int64(c.modseq), delta.messages, delta.octets, c.account)
 	}
