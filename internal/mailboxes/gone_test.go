@@ -6,10 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
 )
 
 // MBX-5: who stores and removes again and again does not fill the disk with what could be brought back.
@@ -127,6 +129,42 @@ func TestFlagsOfManyRanges(t *testing.T) {
 		}
 		differ(t, db)
 	})
+}
+
+// MBX-3: a mailbox of more messages than one transaction removes is deleted all the same, and comes back whole; so
+// many move, and go by EXPUNGE.
+func TestVeryMany(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	must(t, (&accounts.Store{DB: db}).AddAccount(t.Context(), "joe", "correct horse"))
+	m := &mailboxes.Store{DB: db}
+	ctx := t.Context()
+	_, err := m.Create(ctx, "joe", "Old", "")
+	must(t, err)
+	box, err := m.Box(ctx, "joe", "")
+	must(t, err)
+	_, _, err = m.Append(ctx, "joe", "INBOX", []mailboxes.Appended{{Content: delivery.Bytes("Subject: x\r\n\r\nx")}})
+	must(t, err)
+	const n = 1 << 15
+	for have := 1; have < n; have *= 2 {
+		_, err = m.Copy(ctx, box.ID, []mailbox.Range{{Low: 1, High: uint32(have)}}, "INBOX")
+		must(t, err)
+	}
+	moved, err := m.Move(ctx, box.ID, mailbox.All(), "Old")
+	must(t, err)
+	if len(moved.From) != 2 || len(moved.To) != 2 || moved.From[1].High != n || moved.To[1].High != n {
+		t.Errorf("moved %+v", moved)
+	}
+	_, err = m.Move(ctx, box.ID, mailbox.All(), "INBOX")
+	must(t, err)
+	differ(t, db)
+	must(t, m.Delete(ctx, "joe", "Old"))
+	differ(t, db)
+	now, err := m.Usage(ctx, "joe")
+	must(t, err)
+	if _, err := m.Box(ctx, "joe", "Old"); !errors.Is(err, mailboxes.ErrNoSuchMailbox) || now.Messages != 0 {
+		t.Errorf("%d messages are left: %v", now.Messages, err)
+	}
 }
 
 // A mailbox that was packed and has changed since is seen as it is (MBX-9), also by a machine that starts.

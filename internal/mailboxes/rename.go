@@ -81,12 +81,28 @@ func (c *change) rename(from, to string) error {
 	return nil
 }
 
+// drain removes messages of a mailbox that is to be deleted, until there are no more than one transaction removes with it:
+// others wait for that.
+func (s *Store) drain(ctx context.Context, account, name string) error {
+	b, err := s.Box(ctx, account, name)
+	for uids := mailbox.All(); err == nil && b.Messages > flagsAtOnce && len(uids) > 0; {
+		var some []mailbox.Range
+		if some, uids, err = s.portion(ctx, b.ID, uids); err == nil && len(uids) > 0 {
+			_, _, err = s.Remove(ctx, b.ID, some)
+		}
+	}
+	return err
+}
+
 // Delete takes a mailbox away; those below it stay. An operator can bring it back for a while
 // (MBX-3). ErrNoSuchMailbox, ErrInbox.
 func (s *Store) Delete(ctx context.Context, account, name string) error {
 	name, err := mailbox.CleanName(name)
 	if err == nil && name == mailbox.Inbox {
 		err = ErrInbox
+	}
+	if err == nil {
+		err = s.drain(ctx, account, name)
 	}
 	if err != nil {
 		return err
