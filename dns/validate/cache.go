@@ -80,6 +80,15 @@ func (c *cache) drop(el *list.Element) {
 	c.octets -= e.octets
 }
 
+// flush forgets everything.
+func (c *cache) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.entries)
+	c.used.Init()
+	c.octets = 0
+}
+
 // view is the cache as one lookup sees it.
 type view struct {
 	c     *cache

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	wire "github.com/miekg/dns"
@@ -43,17 +44,21 @@ type Validator struct {
 	// not good enough.
 	Fetch    func(ctx context.Context, name string, qtype uint16, again int) (*wire.Msg, error)
 	Mode     Mode
-	Anchors  []proof.Anchor
+	Anchors  []proof.Anchor // to begin with; see SetAnchors
 	Negative []Negative
 	Limits   proof.Limits
-	Signed   dns.Name         // a signed name with which Auto tries the resolvers; zero: the root alone
-	Total    time.Duration    // of a whole lookup; 0: 15 s
-	Now      func() time.Time // nil: time.Now
-	Guard    *guard.Guard     // contains panics
-	Changed  func(on bool, why string)
+	// Algorithms and Digests that count; nil: those that RFC 9904 has. Only tests set them.
+	Algorithms proof.Algorithms
+	Digests    proof.Digests
+	Signed     dns.Name         // a signed name with which Auto tries the resolvers; zero: the root alone
+	Total      time.Duration    // of a whole lookup; 0: 15 s
+	Now        func() time.Time // nil: time.Now
+	Guard      *guard.Guard     // contains panics
+	Changed    func(on bool, why string)
 	// Clock is told once if all signatures look as if this machine's clock were wrong; nil: nobody is (VAL-11).
 	Clock func(text string)
 
+	anchors atomic.Pointer[[]proof.Anchor] // set later
 	known   cache
 	flights flights
 	trial   trial
@@ -110,14 +115,15 @@ func (v *Validator) Examine(ctx context.Context, name string, qtype uint16) (*Lo
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(v.Total, 0), 15*time.Second))
 	defer cancel()
 	q := proof.Ask(name, qtype)
-	first, err := v.try(ctx, q, 0)
+	budget := proof.NewBudget(v.Limits)
+	first, err := v.try(ctx, q, 0, budget)
 	if err != nil || first.Proof.State != dns.Bogus {
 		return first, err
 	}
 	v.clockHint(first.Proof.Finding)
 	// Another answer counts only by a proof of its own: that the zone is signed and the
 	// records right, or that it is not signed.
-	second, err := v.try(ctx, q, 1)
+	second, err := v.try(ctx, q, 1, budget.Again())
 	if err != nil || second.Proof.State == dns.Bogus || second.Proof.State == dns.Indeterminate {
 		return first, nil
 	}
@@ -136,7 +142,7 @@ func (v *Validator) clockHint(f proof.Finding) {
 }
 
 // try is one attempt. again > 0: nothing that was found bogus before counts.
-func (v *Validator) try(ctx context.Context, q proof.Question, again int) (*Lookup, error) {
+func (v *Validator) try(ctx context.Context, q proof.Question, again int, budget *proof.Budget) (*Lookup, error) {
 	msg, err := v.flights.do(ctx, v, q, again)
 	if err != nil {
 		return nil, err
@@ -146,7 +152,7 @@ func (v *Validator) try(ctx context.Context, q proof.Question, again int) (*Look
 		return l, nil // the caller says what a SERVFAIL is; nothing is proven
 	}
 	p := &proof.Prover{
-		Anchors: v.Anchors, Negative: v.negatives(), Algorithms: proof.Standard(), Now: v.now(), Budget: proof.NewBudget(v.Limits),
+		Anchors: v.believed(), Negative: v.negatives(), Algorithms: v.Algorithms, Digests: v.Digests, Now: v.now(), Budget: budget,
 		Known: &view{c: &v.known, now: v.now(), fresh: again > 0}, Messages: make(map[proof.Question]*wire.Msg),
 	}
 	for range rounds {
@@ -164,6 +170,26 @@ func (v *Validator) try(ctx context.Context, q proof.Question, again int) (*Look
 		}
 	}
 	return nil, errors.New("the proof of the answer needs too many steps")
+}
+
+// SetAnchors has other trust anchors count from now on (VAL-3). What was proven by one that is
+// gone is forgotten.
+func (v *Validator) SetAnchors(a []proof.Anchor) {
+	if old := v.anchors.Swap(&a); old != nil && !slices.EqualFunc(*old, a, sameAnchor) {
+		v.known.flush()
+	}
+}
+
+func sameAnchor(a, b proof.Anchor) bool {
+	return a.Zone == b.Zone && slices.EqualFunc(a.DS, b.DS, func(x, y *wire.DS) bool { return wire.IsDuplicate(x, y) }) &&
+		slices.EqualFunc(a.Keys, b.Keys, func(x, y *wire.DNSKEY) bool { return wire.IsDuplicate(x, y) })
+}
+
+func (v *Validator) believed() []proof.Anchor {
+	if a := v.anchors.Load(); a != nil {
+		return *a
+	}
+	return v.Anchors
 }
 
 func (v *Validator) negatives() []string {

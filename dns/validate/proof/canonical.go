@@ -18,6 +18,32 @@ const maxSigned = 1 << 16
 // RRSIG without its signature, and the records in canonical form (§6.2, with the
 // correction of RFC 6840 §5.1) and order, each once.
 func SignedData(set []wire.RR, sig *wire.RRSIG) ([]byte, error) {
+	datas, err := canonical(set)
+	if err != nil {
+		return nil, err
+	}
+	return signedData(set[0].Header().Name, datas, sig)
+}
+
+// canonical is the data of records in canonical form and order, each once (RFC 4034
+// §6.3: as left-justified unsigned octets).
+func canonical(set []wire.RR) ([][]byte, error) {
+	if len(set) == 0 {
+		return nil, errUnpackable
+	}
+	out := make([][]byte, 0, len(set))
+	for _, rr := range set {
+		b, err := rdata(rr)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	slices.SortFunc(out, bytes.Compare)
+	return slices.CompactFunc(out, bytes.Equal), nil
+}
+
+func signedData(name string, datas [][]byte, sig *wire.RRSIG) ([]byte, error) {
 	out := make([]byte, 0, 512)
 	out = binary.BigEndian.AppendUint16(out, sig.TypeCovered)
 	out = append(out, sig.Algorithm, sig.Labels)
@@ -26,10 +52,10 @@ func SignedData(set []wire.RR, sig *wire.RRSIG) ([]byte, error) {
 	out = binary.BigEndian.AppendUint32(out, sig.Inception)
 	out = binary.BigEndian.AppendUint16(out, sig.KeyTag)
 	out, err := appendName(out, sig.SignerName)
-	if err != nil || len(set) == 0 {
-		return nil, errUnpackable
+	if err != nil {
+		return nil, err
 	}
-	owner := canon(set[0].Header().Name)
+	owner := canon(name)
 	if wire.CountLabel(owner) > int(sig.Labels) {
 		owner = wildcard(suffix(owner, int(sig.Labels)))
 	}
@@ -40,17 +66,7 @@ func SignedData(set []wire.RR, sig *wire.RRSIG) ([]byte, error) {
 	head = binary.BigEndian.AppendUint16(head, sig.TypeCovered)
 	head = binary.BigEndian.AppendUint16(head, sig.Hdr.Class)
 	head = binary.BigEndian.AppendUint32(head, sig.OrigTtl)
-	rdatas := make([][]byte, 0, len(set))
-	for _, rr := range set {
-		b, err := rdata(rr)
-		if err != nil {
-			return nil, err
-		}
-		rdatas = append(rdatas, b)
-	}
-	// RFC 4034 §6.3: as left-justified unsigned octets.
-	slices.SortFunc(rdatas, bytes.Compare)
-	for _, b := range slices.CompactFunc(rdatas, bytes.Equal) {
+	for _, b := range datas {
 		out = append(out, head...)
 		out = binary.BigEndian.AppendUint16(out, uint16(len(b)))
 		if out = append(out, b...); len(out) > maxSigned {

@@ -53,6 +53,7 @@ type Limit string
 const (
 	LimitNone          Limit = ""
 	LimitVerifications Limit = "too-many-signatures"
+	LimitArithmetic    Limit = "too-much-arithmetic"
 	LimitHashes        Limit = "too-many-nsec3-hashes"
 	LimitZones         Limit = "too-many-zones"
 	LimitAliases       Limit = "too-many-aliases"
@@ -92,19 +93,22 @@ type Proof struct {
 // Limits bound the work on one lookup (VAL-6, VAL-7). Zero fields stand for the defaults.
 type Limits struct {
 	Verifications, PerSet, KeysPerTag, Hashes, Zones, Cuts, Aliases int
-	Iterations                                                      int // NSEC3 iterations beyond which a zone counts as insecure
+	Failures                                                        int           // signatures tried that are wrong
+	Arithmetic                                                      time.Duration // estimated time of the processor for signatures
+	Iterations                                                      int           // NSEC3 iterations beyond which a zone counts as insecure
 }
 
 // DefaultLimits are those of VAL-6 and VAL-7.
 func DefaultLimits() Limits {
-	return Limits{Verifications: 64, PerSet: 8, KeysPerTag: 4, Hashes: 32, Zones: 16, Cuts: 40, Aliases: 12, Iterations: 50}
+	return Limits{Verifications: 64, Failures: 16, Arithmetic: 8 * time.Millisecond, PerSet: 8, KeysPerTag: 4, Hashes: 32, Zones: 16, Cuts: 40, Aliases: 12, Iterations: 50}
 }
 
 // Budget counts the work of one lookup down, over all its steps. It is not safe for concurrent use.
 type Budget struct {
-	limits                                      Limits
-	verifications, hashes, zones, cuts, aliases int
-	hit                                         Limit
+	limits                                                Limits
+	verifications, failures, hashes, zones, cuts, aliases int
+	arithmetic                                            time.Duration
+	hit                                                   Limit
 }
 
 // NewBudget is a whole budget.
@@ -116,6 +120,7 @@ func NewBudget(l Limits) *Budget {
 		}
 	}
 	pick(&l.Verifications, d.Verifications)
+	pick(&l.Failures, d.Failures)
 	pick(&l.PerSet, d.PerSet)
 	pick(&l.KeysPerTag, d.KeysPerTag)
 	pick(&l.Hashes, d.Hashes)
@@ -123,15 +128,43 @@ func NewBudget(l Limits) *Budget {
 	pick(&l.Cuts, d.Cuts)
 	pick(&l.Aliases, d.Aliases)
 	pick(&l.Iterations, d.Iterations)
-	return &Budget{limits: l, verifications: l.Verifications, hashes: l.Hashes, zones: l.Zones, cuts: l.Cuts, aliases: l.Aliases}
+	if l.Arithmetic <= 0 {
+		l.Arithmetic = d.Arithmetic
+	}
+	return &Budget{limits: l, verifications: l.Verifications, failures: l.Failures, arithmetic: l.Arithmetic, hashes: l.Hashes, zones: l.Zones, cuts: l.Cuts, aliases: l.Aliases}
+}
+
+// Again is a budget for another try of the same lookup: what is left of the
+// arithmetic, and the rest anew.
+func (b *Budget) Again() *Budget {
+	next := NewBudget(b.limits)
+	next.arithmetic = b.arithmetic
+	return next
+}
+
+// verification takes one attempt out of the budget; false: it must not be made.
+func (b *Budget) verification(cost time.Duration) bool {
+	if !b.take(&b.verifications, LimitVerifications) {
+		return false
+	}
+	if b.failures <= 0 || b.arithmetic < cost {
+		b.hit = LimitArithmetic
+		if b.failures <= 0 {
+			b.hit = LimitVerifications
+		}
+		return false
+	}
+	b.arithmetic -= cost
+	return true
 }
 
 // Exceeded is the bound that was reached, if one was.
 func (b *Budget) Exceeded() Limit { return b.hit }
 
-// Spent is how many signatures were verified and NSEC3 hashes computed.
-func (b *Budget) Spent() (verifications, hashes int) {
-	return b.limits.Verifications - b.verifications, b.limits.Hashes - b.hashes
+// Spent is how many signatures were verified and NSEC3 hashes computed, and what the
+// signatures are estimated to have cost.
+func (b *Budget) Spent() (verifications, hashes int, arithmetic time.Duration) {
+	return b.limits.Verifications - b.verifications, b.limits.Hashes - b.hashes, b.limits.Arithmetic - b.arithmetic
 }
 
 func (b *Budget) take(left *int, l Limit) bool {

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -17,9 +18,14 @@ var now = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 // prove drives a prover over a world; asked is how many questions that took, the first included.
 func prove(t testing.TB, w *prooftest.World, name string, qtype uint16) (proof.Proof, int) {
 	t.Helper()
+	return proveKnowing(t, w, proof.Nothing{}, name, qtype)
+}
+
+func proveKnowing(t testing.TB, w *prooftest.World, known proof.Known, name string, qtype uint16) (proof.Proof, int) {
+	t.Helper()
 	p := &proof.Prover{
 		Anchors:    []proof.Anchor{{Zone: ".", DS: []*wire.DS{w.Anchor()}}},
-		Algorithms: proof.Standard(), Now: now, Budget: proof.NewBudget(proof.Limits{}), Known: proof.Nothing{},
+		Algorithms: proof.Standard(), Now: now, Budget: proof.NewBudget(proof.Limits{}), Known: known,
 		Messages: map[proof.Question]*wire.Msg{},
 	}
 	msg, asked := w.Answer(name, qtype), 1
@@ -67,6 +73,43 @@ func internet(zone prooftest.Zone) []prooftest.Zone {
 		{Name: "other.test.", Records: []string{"www A 192.0.2.20", "www TXT other"}},
 		{Name: "insecure.example.test.", Unsigned: true, Records: []string{"www A 192.0.2.21"}},
 		{Name: "plain.test.", Unsigned: true, Records: []string{"www A 192.0.2.22", "back CNAME mx.example.test."}},
+	}
+}
+
+// kept is a Known that keeps everything.
+type kept struct {
+	zones map[string]*proof.Zone
+	cuts  map[string]*proof.Cut
+}
+
+func (k *kept) Zone(n string) (*proof.Zone, bool) { z, ok := k.zones[n]; return z, ok }
+func (k *kept) Cut(n string) (*proof.Cut, bool)   { c, ok := k.cuts[n]; return c, ok }
+func (k *kept) PutZone(z *proof.Zone)             { k.zones[z.Name] = z }
+func (k *kept) PutCut(c *proof.Cut)               { k.cuts[c.Name] = c }
+
+// VAL-5, VAL-8: what is known of the zones above changes no state; unsigned answers below zones that
+// are known were once taken as Secure.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	w := world(t, internet(prooftest.Zone{})...)
+	stripped := *w
+	stripped.Mangle = strip(wire.TypeRRSIG)
+	for _, first := range questions(false) {
+		k := &kept{map[string]*proof.Zone{}, map[string]*proof.Cut{}}
+		proveKnowing(t, w, k, first.name, first.qtype)
+		for _, q := range questions(false) {
+			if q.name == first.name && q.qtype == first.qtype {
+				continue
+			}
+			known := &kept{maps.Clone(k.zones), maps.Clone(k.cuts)}
+			if v, _ := proveKnowing(t, w, known, q.name, q.qtype); v.State != q.state {
+				t.Errorf("%s %s after %s: %s %s, want %s", q.name, wire.Type(q.qtype), first.name, v.State, v.Text, q.state)
+			}
+			known = &kept{maps.Clone(k.zones), maps.Clone(k.cuts)}
+			if v, _ := proveKnowing(t, &stripped, known, q.name, q.qtype); v.State == dns.Secure && wire.IsSubDomain("example.test.", q.name) && q.qtype != wire.TypeDS && q.qtype != wire.TypeDNSKEY {
+				t.Errorf("%s %s after %s: secure without signatures", q.name, wire.Type(q.qtype), first.name)
+			}
+		}
 	}
 }
 

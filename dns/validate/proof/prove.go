@@ -36,16 +36,19 @@ func (Nothing) PutCut(*Cut) {}
 // Prover proves one lookup. All its fields must be set; it is not safe for concurrent use.
 type Prover struct {
 	Anchors    []Anchor
-	Negative   []string // negative trust anchors that count now (VAL-13)
-	Algorithms Algorithms
+	Negative   []string   // negative trust anchors that count now (VAL-13)
+	Algorithms Algorithms // nil: Standard
+	Digests    Digests    // nil: StandardDigests
 	Now        time.Time
 	Budget     *Budget
 	Known      Known
 	// Messages are the answers to the needs so far: who drives the prover adds to them.
 	Messages map[Question]*wire.Msg
 
-	zones map[string]*Zone
-	cuts  map[string]*Cut
+	zones    map[string]*Zone
+	cuts     map[string]*Cut
+	tried    map[tried]bool
+	sections map[*[]wire.RR]*section
 }
 
 // Prove says what msg proves of q. With needs the proof is of no use yet: Prove is
@@ -54,8 +57,16 @@ func (p *Prover) Prove(q Question, msg *wire.Msg) (Proof, []Question) {
 	if p.zones == nil {
 		p.zones, p.cuts = make(map[string]*Zone), make(map[string]*Cut)
 	}
-	w := &walk{p: p, q: q, msg: msg, answer: read(msg.Answer), at: q.Name}
-	w.v.State, w.v.TTL = dns.Secure, maxTTL
+	if p.Algorithms == nil {
+		p.Algorithms = Standard()
+	}
+	if p.Digests == nil {
+		p.Digests = StandardDigests()
+	}
+	w := &walk{p: p, q: q, msg: msg, answer: p.answer(msg), at: q.Name}
+	// Only a link says more than that nothing is known.
+	w.v.Finding = Finding{State: dns.Indeterminate, Code: CodeIndeterminate, Zone: q.Name, Text: "nothing is proven of " + q.String()}
+	w.v.TTL = maxTTL
 	for !w.step() {
 	}
 	return w.v, p.missing(w.needs)
@@ -81,7 +92,7 @@ type walk struct {
 	p      *Prover
 	q      Question
 	msg    *wire.Msg
-	answer section
+	answer *section
 	at     string
 	v      Proof
 	needs  []Question
@@ -90,6 +101,9 @@ type walk struct {
 // step takes one link of the answer; true: that was the last.
 func (w *walk) step() bool {
 	if set := w.answer.find(w.at, w.q.Type); set != nil {
+		if _, dname := w.alias(); w.q.Type == wire.TypeCNAME && len(set.sigs) == 0 && dname != nil {
+			set = dname // whose word the CNAME is
+		}
 		w.positive(set)
 		return true
 	}
@@ -183,7 +197,7 @@ func (w *walk) positive(set *rrset) {
 	} else if z.State == dns.Secure {
 		l.Finding = w.p.failed(got, z.Name)
 	}
-	if len(set.rrs) > 1 && (set.rtype == wire.TypeCNAME || set.rtype == wire.TypeDNAME) && l.State == dns.Secure {
+	if set.distinct() > 1 && (set.rtype == wire.TypeCNAME || set.rtype == wire.TypeDNAME) && l.State == dns.Secure {
 		l.Finding = Finding{dns.Bogus, CodeBogus, z.Name, "there are several " + wire.Type(set.rtype).String() + " records at " + set.name, LimitNone}
 	}
 	w.link(l)
@@ -239,6 +253,11 @@ func (w *walk) expanded(l *Link, set *rrset, z *Zone, sig *wire.RRSIG) {
 	if int(sig.Labels) >= labels {
 		return
 	}
+	if set.rtype == wire.TypeDNAME {
+		// RFC 6672 §5.3.5: what it leads to is not determined.
+		l.Finding = Finding{dns.Bogus, CodeBogus, z.Name, "the DNAME record at " + set.name + " is of a wildcard", LimitNone}
+		return
+	}
 	d, _ := w.p.denials(w.msg, z)
 	o := d.noCloser(w.p.Budget, set.name, suffix(set.name, int(sig.Labels)))
 	w.v.TTL = min(w.v.TTL, seconds(d.ttl))
@@ -265,8 +284,8 @@ func (w *walk) deny(f *Finding, o outcome, d *denials, z *Zone, otherwise checke
 // says nothing, where to ask on.
 func (w *walk) absent() bool {
 	w.v.NXDomain = w.msg.Rcode == wire.RcodeNameError
-	auth := read(w.msg.Ns)
-	if len(w.v.Links) > 0 && !w.v.NXDomain && !speaks(&auth) {
+	auth := w.p.authority(w.msg)
+	if len(w.v.Links) > 0 && !w.v.NXDomain && !speaks(auth) {
 		w.v.Next = w.at
 		return true
 	}
@@ -276,7 +295,7 @@ func (w *walk) absent() bool {
 	}
 	l := Link{Name: w.at, Type: w.q.Type, Denied: true}
 	l.Finding = Finding{State: dns.Indeterminate}
-	z, needs := w.denier(&auth)
+	z, needs := w.denier(auth)
 	if len(needs) > 0 {
 		w.needs = append(w.needs, needs...)
 		return true
@@ -297,7 +316,7 @@ func (w *walk) absent() bool {
 	}
 	if own.Name != z.Name && own.State == dns.Secure {
 		w.denied(&l, own)
-	} else if own.State != dns.Secure {
+	} else if own.State != dns.Secure && !(own.optOut && w.spokenBy(auth, z)) {
 		l.Finding = own.Finding
 	}
 	w.link(l)
@@ -320,7 +339,11 @@ func (w *walk) denier(auth *section) (*Zone, []Question) {
 			continue
 		}
 		for _, signer := range set.signers() {
-			may := under(home(w.at, w.q.Type), signer)
+			at := home(w.at, w.q.Type)
+			may := under(at, signer)
+			if a := w.p.anchorFor(at); a != nil && below(a.Zone, signer) {
+				may = false // a trust anchor nearer to the name says that it is in another zone
+			}
 			if may && (best == "" || below(signer, best)) {
 				best = signer
 			}
@@ -330,6 +353,12 @@ func (w *walk) denier(auth *section) (*Zone, []Question) {
 		return w.p.zone(home(w.at, w.q.Type), false)
 	}
 	return w.p.zone(best, true)
+}
+
+// spokenBy reports whether it is z itself that denies: then what z leaves unproven is no fault of
+// an unsigned zone that there may be below it.
+func (w *walk) spokenBy(auth *section, z *Zone) bool {
+	return z.State == dns.Secure && auth.find(z.Name, wire.TypeSOA) != nil
 }
 
 func (w *walk) denied(l *Link, z *Zone) {

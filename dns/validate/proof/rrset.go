@@ -12,6 +12,20 @@ type rrset struct {
 	rtype uint16
 	rrs   []wire.RR
 	sigs  []*wire.RRSIG
+
+	datas [][]byte // the records' data in canonical form, once it was needed
+	err   error    // why there is no such form
+}
+
+// signed is what a signature of the set covers.
+func (s *rrset) signed(sig *wire.RRSIG) ([]byte, error) {
+	if s.datas == nil && s.err == nil {
+		s.datas, s.err = canonical(s.rrs)
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	return signedData(s.name, s.datas, sig)
 }
 
 // section is the sets of a section, in their order.
@@ -22,6 +36,32 @@ type section struct {
 
 // maxRecords bounds what is looked at of a section; honest messages have fewer.
 const maxRecords = 1000
+
+// distinct is how many records there are, each counted once.
+func (s *rrset) distinct() int {
+	_, _ = s.signed(&wire.RRSIG{})
+	if s.err != nil {
+		return len(s.rrs)
+	}
+	return len(s.datas)
+}
+
+// answer and authority are the sections of a message, each read once.
+func (p *Prover) answer(m *wire.Msg) *section { return p.section(&m.Answer) }
+
+func (p *Prover) authority(m *wire.Msg) *section { return p.section(&m.Ns) }
+
+func (p *Prover) section(rrs *[]wire.RR) *section {
+	if s := p.sections[rrs]; s != nil {
+		return s
+	}
+	if p.sections == nil {
+		p.sections = make(map[*[]wire.RR]*section)
+	}
+	s := read(*rrs)
+	p.sections[rrs] = &s
+	return &s
+}
 
 // read sorts the records of a section into sets. What is not of class IN is left out.
 func read(rrs []wire.RR) section {

@@ -46,11 +46,15 @@ func (p *Prover) verify(set *rrset, zone string, keys []key) checked {
 			if perTag++; perTag > p.Budget.limits.KeysPerTag {
 				break
 			}
-			if attempts++; attempts > p.Budget.limits.PerSet || !p.Budget.take(&p.Budget.verifications, LimitVerifications) {
+			if attempts++; attempts > p.Budget.limits.PerSet {
 				p.Budget.hit = LimitVerifications
 				return checked{limit: true}
 			}
-			if p.signed(set, sig, k) {
+			ok, limit := p.attempt(set, sig, k)
+			if limit {
+				return checked{limit: true}
+			}
+			if ok {
 				return checked{ok: true, sig: sig}
 			}
 		}
@@ -99,10 +103,47 @@ func serialTime(t uint32, now time.Time) time.Time {
 	return now.Add(time.Duration(int32(t-uint32(now.Unix()))) * time.Second).UTC().Truncate(time.Second)
 }
 
-func (p *Prover) signed(set *rrset, sig *wire.RRSIG, k *key) bool {
-	data, err := SignedData(set.rrs, sig)
+// tried is one attempt at a signature: the proof of an answer goes through its sets
+// again with each message that it has needed.
+type tried struct {
+	sig *wire.RRSIG
+	key *wire.DNSKEY
+}
+
+// attempt verifies a signature by a key, once; limit: the budget does not allow it.
+func (p *Prover) attempt(set *rrset, sig *wire.RRSIG, k *key) (ok, limit bool) {
+	t := tried{sig, k.rr}
+	if ok, known := p.tried[t]; known {
+		return ok, false
+	}
 	check := p.Algorithms[sig.Algorithm]
-	return err == nil && check != nil && check(k.public, data, decode(sig.Signature))
+	data, err := set.signed(sig)
+	if check == nil || err != nil {
+		return false, false
+	}
+	if !p.Budget.verification(k.cost() + time.Duration(len(data))*hashing) {
+		return false, true
+	}
+	ok = check(k.public, data, k.signature(sig))
+	if !ok {
+		p.Budget.failures--
+	}
+	if p.tried == nil {
+		p.tried = make(map[tried]bool)
+	}
+	p.tried[t] = ok
+	return ok, false
+}
+
+// hashing is about what an octet costs that is signed.
+const hashing = 4 * time.Nanosecond
+
+// signature is the octets of a signature, none where it is longer than the key makes them.
+func (k *key) signature(sig *wire.RRSIG) []byte {
+	if len(sig.Signature) > 2*len(k.public)+256 {
+		return nil
+	}
+	return decode(sig.Signature)
 }
 
 // usable are the keys of a DNSKEY set with which a zone's records may be verified:

@@ -27,6 +27,7 @@ type Zone struct {
 	Until     time.Time    // first end of a signature; zero: none
 	TTL       time.Duration
 	keys      []key
+	optOut    bool           // it is unsigned, if there is such a zone at all: the one above opts out for it
 	Records   []*wire.DNSKEY // the whole validated set
 }
 
@@ -41,6 +42,7 @@ type Cut struct {
 	Signature *wire.RRSIG
 	Until     time.Time
 	TTL       time.Duration
+	optOut    bool // there may be an unsigned delegation
 }
 
 // CutKind says what is at a name.
@@ -71,14 +73,13 @@ func (p *Prover) zone(name string, direct bool) (*Zone, []Question) {
 	if at != nil && at.State != dns.Secure {
 		return at, nil
 	}
-	needs = append(needs, p.ahead(steps, direct)...)
 	if at == nil {
-		return nil, needs
+		return nil, append(needs, p.ahead(steps, direct)...)
 	}
-	for _, step := range steps {
+	for i, step := range steps {
 		cut := p.cut(step, at)
 		if cut == nil {
-			return nil, needs
+			return nil, p.ahead(steps[i:], direct)
 		}
 		switch cut.Kind {
 		case CutNone:
@@ -88,7 +89,7 @@ func (p *Prover) zone(name string, direct bool) (*Zone, []Question) {
 		case CutSigned:
 			next, _ := p.keysOf(step, cut)
 			if next == nil {
-				return nil, p.missing(append(needs, Question{step, wire.TypeDNSKEY}))
+				return nil, append([]Question{{step, wire.TypeDNSKEY}}, p.ahead(steps[i+1:], direct)...)
 			}
 			if next.State != dns.Secure {
 				return next, nil
@@ -96,7 +97,7 @@ func (p *Prover) zone(name string, direct bool) (*Zone, []Question) {
 			at = next
 			continue
 		}
-		return &Zone{Name: step, Finding: cut.Finding, Until: cut.Until, TTL: cut.TTL}, nil
+		return &Zone{Name: step, Finding: cut.Finding, optOut: cut.optOut, Until: cut.Until, TTL: cut.TTL}, nil
 	}
 	return at, nil
 }
@@ -108,11 +109,17 @@ const speculative = 2
 func (p *Prover) ahead(steps []string, direct bool) []Question {
 	var out []Question
 	for i, step := range steps {
+		if c, ok := p.Known.Cut(step); ok && p.cuts[step] == nil {
+			p.cuts[step] = c
+		}
 		q := Question{step, wire.TypeDS}
 		if p.cuts[step] == nil && p.Messages[q] == nil {
 			out = append(out, q)
 		}
 		if direct && i == len(steps)-1 {
+			if z, ok := p.Known.Zone(step); ok && p.zones[step] == nil {
+				p.zones[step] = z
+			}
 			out = append(out, Question{step, wire.TypeDNSKEY})
 		}
 		if !direct && len(out) >= speculative {
@@ -188,7 +195,7 @@ func (p *Prover) keepZone(z *Zone) {
 // proveKeys finds a key that a DS record or an anchor is of, and whose signature of
 // the DNSKEY set is valid (RFC 4035 §5.2, RFC 6840 §5.11: one way is enough).
 func (p *Prover) proveKeys(z *Zone, cut *Cut, msg *wire.Msg) {
-	sec := read(msg.Answer)
+	sec := p.answer(msg)
 	set := sec.find(z.Name, wire.TypeDNSKEY)
 	if set == nil {
 		z.Finding = Finding{dns.Bogus, CodeNoKey, z.Name, z.Name + " has no DNSKEY records, and should", LimitNone}
@@ -207,6 +214,10 @@ func (p *Prover) proveKeys(z *Zone, cut *Cut, msg *wire.Msg) {
 	}
 	z.Secured = anchors
 	entries := p.entries(set, anchors, trusted)
+	if len(entries) == 0 && cut == nil && !p.relied(anchors, trusted) {
+		z.Finding = Finding{dns.Insecure, CodeAlgorithm, z.Name, "the trust anchors of " + z.Name + " have only algorithms or digests that are not known or must not be relied on", LimitNone}
+		return
+	}
 	if len(entries) == 0 {
 		z.Finding = Finding{dns.Bogus, CodeNoKey, z.Name, z.Name + " has no key of which its DS records are", LimitNone}
 		if noZoneKey(set.rrs) {
@@ -236,6 +247,12 @@ func (p *Prover) proveKeys(z *Zone, cut *Cut, msg *wire.Msg) {
 	}
 }
 
+// relied reports an anchor that can be used at all.
+func (p *Prover) relied(anchors []*wire.DS, trusted []*wire.DNSKEY) bool {
+	return slices.ContainsFunc(anchors, func(ds *wire.DS) bool { return p.Algorithms[ds.Algorithm] != nil && p.Digests[ds.DigestType] != nil }) ||
+		slices.ContainsFunc(trusted, func(k *wire.DNSKEY) bool { return p.Algorithms[k.Algorithm] != nil })
+}
+
 func noZoneKey(rrs []wire.RR) bool {
 	for _, rr := range rrs {
 		if k, ok := rr.(*wire.DNSKEY); ok && k.Flags&wire.ZONE != 0 {
@@ -259,7 +276,7 @@ func (p *Prover) entries(set *rrset, anchors []*wire.DS, trusted []*wire.DNSKEY)
 				return false
 			}
 			left--
-			return left >= 0 && matches(ds, k.rr)
+			return left >= 0 && p.Digests.matches(ds, k.rr)
 		}
 		same := func(t *wire.DNSKEY) bool {
 			return t.Algorithm == k.algorithm && t.Flags == k.rr.Flags && string(decode(t.PublicKey)) == string(k.public)
@@ -324,7 +341,7 @@ func (p *Prover) cut(name string, at *Zone) *Cut {
 }
 
 func (p *Prover) proveCut(c *Cut, at *Zone, msg *wire.Msg) {
-	answer := read(msg.Answer)
+	answer := p.answer(msg)
 	if set := answer.find(c.Name, wire.TypeDS); set != nil {
 		got := p.verify(set, at.Name, at.keys)
 		if got.ok && int(got.sig.Labels) != wire.CountLabel(c.Name) {
@@ -339,7 +356,7 @@ func (p *Prover) proveCut(c *Cut, at *Zone, msg *wire.Msg) {
 		p.signedCut(c, set)
 		return
 	}
-	if p.aliasAt(c, at, &answer) {
+	if p.aliasAt(c, at, answer) {
 		return
 	}
 	p.deniedCut(c, at, msg)
@@ -355,7 +372,7 @@ func (p *Prover) signedCut(c *Cut, set *rrset) {
 		}
 		known := p.Algorithms[ds.Algorithm] != nil
 		algorithm = algorithm || known
-		if known && digestOf(ds.DigestType, nil) != nil {
+		if known && p.Digests[ds.DigestType] != nil {
 			c.DS = append(c.DS, ds)
 		}
 	}
@@ -402,6 +419,7 @@ func (p *Prover) deniedCut(c *Cut, at *Zone, msg *wire.Msg) {
 		c.Kind, c.Finding = CutMissing, Finding{State: dns.Secure, Zone: at.Name}
 	case d.noData(p.Budget, c.Name, wire.TypeDS) == optedOut, d.noName(p.Budget, c.Name) == optedOut:
 		c.Kind, c.Finding = CutUnsigned, Finding{State: dns.Insecure, Zone: c.Name, Text: c.Name + " is not signed: " + at.Name + " opts out for it"}
+		c.optOut = true
 	case d.beyond:
 		c.Kind, c.Finding = CutUnsigned, p.tooManyIterations(at.Name)
 	case p.Budget.hit != LimitNone:
@@ -421,7 +439,7 @@ func (p *Prover) tooManyIterations(zone string) Finding {
 func (p *Prover) denials(msg *wire.Msg, z *Zone) (*denials, checked) {
 	d := &denials{zone: z.Name, ttl: 1<<31 - 1}
 	var bad checked
-	sec := read(msg.Ns)
+	sec := p.authority(msg)
 	for _, set := range sec.sets {
 		if set.rtype != wire.TypeNSEC && set.rtype != wire.TypeNSEC3 || len(set.rrs) == 0 {
 			continue

@@ -1,7 +1,10 @@
 package prooftest
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -19,7 +22,7 @@ type World struct {
 func New(keys *Keys, now time.Time, zones ...Zone) (*World, error) {
 	w := &World{Zones: map[string]*Signed{}}
 	for i, z := range zones {
-		s, err := load(z, keys, i, now)
+		s, err := load(z, keys, i%keyNumbers, now)
 		if err != nil {
 			return nil, err
 		}
@@ -29,11 +32,17 @@ func New(keys *Keys, now time.Time, zones ...Zone) (*World, error) {
 		if up := w.above(name); up != nil && s.DS != nil && !s.NoDS && !up.Unsigned {
 			ds := *s.DS
 			up.Add(&ds)
+			for _, more := range s.more {
+				up.Add(more)
+			}
 		}
 	}
 	for _, s := range w.Zones {
 		if err := s.sign(); err != nil {
 			return nil, err
+		}
+		if err := s.spoil(); err != nil {
+			return nil, fmt.Errorf("zone %s: %w", s.name, err)
 		}
 	}
 	return w, nil
@@ -62,6 +71,11 @@ func (w *World) of(name string) *Signed {
 		}
 	}
 	return best
+}
+
+// Names are the names of the zones, the root first.
+func (w *World) Names() []string {
+	return slices.SortedFunc(maps.Keys(w.Zones), order)
 }
 
 // Answer is what a resolver that does not validate says to a question with DO and CD.
@@ -148,14 +162,7 @@ func (s *Signed) found(m *wire.Msg, owner, name string, types map[uint16][]wire.
 }
 
 // exists reports a name with records, or an empty non-terminal.
-func (s *Signed) exists(name string) bool {
-	for n := range s.nodes {
-		if wire.IsSubDomain(name, n) && !s.glue(n) {
-			return true
-		}
-	}
-	return false
-}
+func (s *Signed) exists(name string) bool { return s.present[name] }
 
 func (s *Signed) encloser(name string) string {
 	for up := name; up != s.name; {
@@ -215,30 +222,30 @@ func (s *Signed) noCloser(m *wire.Msg, name, ce string) {
 }
 
 func (s *Signed) has(hash string) bool {
-	return slices.ContainsFunc(s.chain, func(l link) bool { return l.key == hash })
+	i := s.at(hash)
+	return i >= 0 && s.chain[i].key == hash
+}
+
+// at is the last record of the chain that is not behind key; -1: all are.
+func (s *Signed) at(key string) int {
+	return sort.Search(len(s.chain), func(i int) bool {
+		if s.NSEC3 {
+			return s.chain[i].key > key
+		}
+		return order(s.chain[i].key, key) > 0
+	}) - 1
 }
 
 // deniedBy adds the record at key, or, where cover is allowed, that which covers it.
 func (s *Signed) deniedBy(m *wire.Msg, key string, cover bool) {
-	var best *link
-	for i := range s.chain {
-		l := &s.chain[i]
-		if l.key == key {
-			best = l
-			break
-		}
-		less := l.key < key
-		if !s.NSEC3 {
-			less = order(l.key, key) < 0
-		}
-		if cover && less {
-			best = l
-		}
+	i := s.at(key)
+	if !cover && (i < 0 || s.chain[i].key != key) || len(s.chain) == 0 {
+		return
 	}
-	if best == nil && cover {
-		best = &s.chain[len(s.chain)-1]
+	if i < 0 {
+		i = len(s.chain) - 1
 	}
-	if best != nil && !slices.Contains(m.Ns, best.rr) {
-		m.Ns = append(append(m.Ns, best.rr), best.sigs...)
+	if l := s.chain[i]; !slices.Contains(m.Ns, l.rr) {
+		m.Ns = append(append(m.Ns, l.rr), l.sigs...)
 	}
 }

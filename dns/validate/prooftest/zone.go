@@ -9,8 +9,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +34,10 @@ type Zone struct {
 	Salt       string // hexadecimal
 	NoDS       bool   // signed, and its parent has no DS: an island
 	WrongDS    bool   // the parent's DS is of another key
+	TwoKeys    bool   // one signs the keys, another the rest
+	SameTag    int    // further keys of the tag of the first
+	Faults     []Fault
+	Seed       uint64 // chooses where faults are planted
 	// Inception and Expiration of all signatures, from now; both zero: an hour ago and a day ahead.
 	Inception, Expiration time.Duration
 }
@@ -41,13 +48,21 @@ type Signed struct {
 	Key *wire.DNSKEY
 	DS  *wire.DS // what its parent should have; nil for an unsigned one
 
+	more    []*wire.DS // beside DS
 	name    string
 	private crypto.PrivateKey
+	zone    signingKey // that signs all but the keys
 	nodes   map[string]map[uint16][]wire.RR
 	sigs    map[string]map[uint16][]wire.RR
 	cuts    []string
-	chain   []link // NSEC or NSEC3 records in order
+	present map[string]bool // names with records, and empty non-terminals
+	chain   []link          // NSEC or NSEC3 records in order
 	now     time.Time
+}
+
+type signingKey struct {
+	key     *wire.DNSKEY
+	private crypto.PrivateKey
 }
 
 type link struct {
@@ -73,11 +88,11 @@ func (k *Keys) get(algorithm uint8, n int) (wire.DNSKEY, crypto.PrivateKey, erro
 		return p.key, p.private, nil
 	}
 	key := wire.DNSKEY{Hdr: wire.RR_Header{Name: ".", Rrtype: wire.TypeDNSKEY, Class: wire.ClassINET, Ttl: 3600}, Flags: 257, Protocol: 3, Algorithm: algorithm}
-	bits := map[uint8]int{wire.RSASHA256: 1024, wire.RSASHA512: 1024, wire.ECDSAP384SHA384: 384}[algorithm]
+	bits := map[uint8]int{wire.RSASHA1: 1024, wire.RSASHA1NSEC3SHA1: 1024, wire.RSASHA256: 1024, wire.RSASHA512: 1024, wire.ECDSAP384SHA384: 384}[algorithm]
 	if bits == 0 {
 		bits = 256
 	}
-	private, err := key.Generate(bits)
+	private, err := generate(&key, bits, id)
 	if err != nil {
 		return key, nil, err
 	}
@@ -86,6 +101,17 @@ func (k *Keys) get(algorithm uint8, n int) (wire.DNSKEY, crypto.PrivateKey, erro
 	}
 	k.made[id] = pair{key, private}
 	return key, private, nil
+}
+
+// generate makes a key; one of Ed25519 is the same each time, so that other processes know it.
+func generate(key *wire.DNSKEY, bits int, id string) (crypto.PrivateKey, error) {
+	if key.Algorithm != wire.ED25519 {
+		return key.Generate(bits)
+	}
+	seed := sha256.Sum256([]byte(id))
+	private := ed25519.NewKeyFromSeed(seed[:])
+	key.PublicKey = base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey))
+	return private, nil
 }
 
 func signer(p crypto.PrivateKey) crypto.Signer {
@@ -124,6 +150,19 @@ func load(z Zone, keys *Keys, n int, now time.Time) (*Signed, error) {
 	key.Hdr.Name = s.name
 	s.Key, s.private = &key, private
 	s.Add(s.Key)
+	s.zone = signingKey{s.Key, private}
+	for _, rr := range sameTag(s.Key, s.SameTag) {
+		s.Add(rr)
+	}
+	if s.TwoKeys {
+		other, private, err := keys.get(s.Algorithm, n+keyNumbers)
+		if err != nil {
+			return nil, err
+		}
+		other.Hdr.Name, other.Flags = s.name, 256
+		s.zone = signingKey{&other, private}
+		s.Add(&other)
+	}
 	if s.Digest == 0 {
 		s.Digest = wire.SHA256
 	}
@@ -134,6 +173,7 @@ func load(z Zone, keys *Keys, n int, now time.Time) (*Signed, error) {
 		s.DS.Digest = hex.EncodeToString(b)
 	}
 	s.DS.Hdr.Ttl = 300
+	s.spoilKeys(keys)
 	return s, nil
 }
 
@@ -152,6 +192,12 @@ func (s *Signed) sign() error {
 	for name, types := range s.nodes {
 		if name != s.name && types[wire.TypeNS] != nil {
 			s.cuts = append(s.cuts, name)
+		}
+	}
+	s.present = map[string]bool{s.name: true}
+	for name := range s.nodes {
+		for up := name; !s.glue(name) && !s.present[up]; up = above(up) {
+			s.present[up] = true
 		}
 	}
 	if s.Unsigned {
@@ -179,6 +225,15 @@ func (s *Signed) sign() error {
 	return s.chainNSEC()
 }
 
+// above is a name without its first label.
+func above(name string) string {
+	i, end := wire.NextLabel(name, 0)
+	if end {
+		return "."
+	}
+	return name[i:]
+}
+
 func (s *Signed) glue(name string) bool {
 	return slices.ContainsFunc(s.cuts, func(c string) bool { return c != name && wire.IsSubDomain(c, name) })
 }
@@ -188,11 +243,19 @@ func (s *Signed) signature(set []wire.RR) (*wire.RRSIG, error) {
 	if from == 0 && to == 0 {
 		from, to = -time.Hour, 24*time.Hour
 	}
+	return s.signatureFor(set, from, to)
+}
+
+func (s *Signed) signatureFor(set []wire.RR, from, to time.Duration) (*wire.RRSIG, error) {
+	k := s.zone
+	if set[0].Header().Rrtype == wire.TypeDNSKEY {
+		k = signingKey{s.Key, s.private}
+	}
 	sig := &wire.RRSIG{
-		Hdr: wire.RR_Header{Ttl: set[0].Header().Ttl}, KeyTag: s.Key.KeyTag(), SignerName: s.name, Algorithm: s.Algorithm,
+		Hdr: wire.RR_Header{Ttl: set[0].Header().Ttl}, KeyTag: k.key.KeyTag(), SignerName: s.name, Algorithm: s.Algorithm,
 		Inception: uint32(s.now.Add(from).Unix()), Expiration: uint32(s.now.Add(to).Unix()),
 	}
-	return sig, sig.Sign(signer(s.private), set)
+	return sig, sig.Sign(signer(k.private), set)
 }
 
 func (s *Signed) types(name string) []uint16 {
@@ -298,14 +361,17 @@ func (s *Signed) chain3() error {
 	return nil
 }
 
-// File is the zone as lines of a zone file, signatures included.
+// File is the zone as lines of a zone file, signatures included, the SOA first.
 func (s *Signed) File() string {
 	var b strings.Builder
+	fmt.Fprintln(&b, s.nodes[s.name][wire.TypeSOA][0])
 	for _, side := range []map[string]map[uint16][]wire.RR{s.nodes, s.sigs} {
-		for _, types := range side {
-			for _, set := range types {
-				for _, rr := range set {
-					fmt.Fprintln(&b, rr)
+		for _, name := range slices.Sorted(maps.Keys(side)) {
+			for _, t := range slices.Sorted(maps.Keys(side[name])) {
+				for _, rr := range side[name][t] {
+					if rr.Header().Rrtype != wire.TypeSOA {
+						fmt.Fprintln(&b, rr)
+					}
 				}
 			}
 		}
