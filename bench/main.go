@@ -69,11 +69,12 @@ const (
 	mx50     = "mx50"     // the same with every reply of theirs 50 ms late
 	box      = "box"      // take messages in and have them in a mailbox, where Postfix has Dovecot beside it
 	boxsieve = "boxsieve" // box with a script of the account that files half of them, and for Waxwing with its full-text index
+	mxown    = "mxown"    // mx with DNSSEC validated by Waxwing itself; not measured without being named
 	mxpq     = "mxpq"     // mx to hosts that take the post-quantum key exchange, which Debian's Postfix has none of
 )
 
 // manyDomains reports whether a work delivers to many domains.
-func manyDomains(work string) bool { return work == mx || work == mx50 || work == mxpq }
+func manyDomains(work string) bool { return work == mx || work == mx50 || work == mxpq || work == mxown }
 
 func main() {
 	var o options
@@ -240,6 +241,7 @@ func (r *running) startWatch(ctx context.Context) (err error) {
 type sinkWorld struct {
 	n, addrs, domains int
 	secure            bool   // its zones are signed
+	own               bool   // truly, for who validates himself
 	records           string // a file with records of senders
 	extra             []string
 }
@@ -261,6 +263,9 @@ func (r *running) startSink(ctx context.Context, w sinkWorld) (err error) {
 	}
 	if w.secure {
 		args = append(args, "-secure", "-cert", cert)
+	}
+	if w.own {
+		args = append(args, "-own")
 	}
 	if r.dns, err = r.tool(ctx, nil, args...); err != nil {
 		return err
@@ -333,7 +338,7 @@ func (r *running) many(ctx context.Context) error {
 	if r.work == mx50 {
 		hosts = append(hosts, "-delay", "50ms")
 	}
-	if err := r.startSink(ctx, sinkWorld{n: r.o.domains, addrs: 500, domains: r.o.domains, secure: true, extra: hosts}); err != nil {
+	if err := r.startSink(ctx, sinkWorld{n: r.o.domains, addrs: 500, domains: r.o.domains, secure: true, own: r.work == mxown, extra: hosts}); err != nil {
 		return err
 	}
 	begin := time.Now()

@@ -13,6 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	wire "github.com/miekg/dns"
+
+	"waxwing/dns/validate/prooftest"
 )
 
 // Addresses of the parts, all on loopback.
@@ -67,7 +71,7 @@ kind = "submission"
 local_ca = true
 [resolver]
 servers = [%q]
-[resolver.selftest]
+%s[resolver.selftest]
 signed = ""
 bogus = ""
 large = ""
@@ -95,7 +99,19 @@ func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 		return 0, err
 	}
 	sink, dns := w.o.world()
-	if err := os.WriteFile(conf, fmt.Appendf(nil, waxwingConfig, dns, sink.Port(), work == verified), 0o600); err != nil {
+	own := "dnssec = \"trust\"\n"
+	if work == mxown {
+		anchor := filepath.Join(w.dir, "anchor")
+		root, err := prooftest.New(new(prooftest.Keys), time.Now(), prooftest.Zone{Name: ".", Algorithm: wire.ED25519})
+		if err != nil {
+			return 0, err
+		}
+		if err := os.WriteFile(anchor, []byte(root.Anchor().String()+"\n"), 0o600); err != nil {
+			return 0, err
+		}
+		own = fmt.Sprintf("dnssec = \"validate\"\ntrust_anchors = %q\n", anchor)
+	}
+	if err := os.WriteFile(conf, fmt.Appendf(nil, waxwingConfig, dns, own, sink.Port(), work == verified), 0o600); err != nil {
 		return 0, err
 	}
 	w.password = "bench-" + strconv.Itoa(os.Getpid()) + "-password"
@@ -263,7 +279,7 @@ func (p *postfix) start(ctx context.Context, work string) (int, error) {
 		if err := p.startFilters(ctx); err != nil {
 			return 0, err
 		}
-	case mx, mx50, mxpq:
+	case mx, mx50, mxpq, mxown:
 		lines = append(lines, "default_transport = smtp", "smtp_dns_support_level = dnssec", "smtp_tls_security_level = dane", "defer_transports = smtp")
 	}
 	if _, err := p.script(ctx, append([]string{"make", p.dir, postfixPort}, lines...)...); err != nil {

@@ -18,8 +18,9 @@ import (
 
 // Server is one recursive resolver.
 type Server struct {
-	Addr    string `json:"address"` // "ip:port"
-	Trusted bool   `json:"trusted"` // its AD bit counts (DNS-3)
+	Addr    string `json:"address"`       // "ip:port"
+	Trusted bool   `json:"trusted"`       // its AD bit counts (DNS-3)
+	TLS     *TLS   `json:"tls,omitempty"` // asked over TLS alone; nil: over UDP and TCP
 }
 
 // Client is a stub resolver: it asks recursive resolvers over UDP, and over
@@ -48,7 +49,8 @@ type Client struct {
 	// servers counts (VAL-1, VAL-2).
 	Validator Validator
 
-	sockets sockets
+	sockets sockets // over UDP
+	streams sockets // over TLS
 
 	mu    sync.Mutex
 	state map[string]serverState // by Server.Addr

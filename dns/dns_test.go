@@ -86,11 +86,11 @@ func TestResolvConf(t *testing.T) {
 		name, in string
 		want     []Server
 	}{
-		{"loopback", "# nameserver 9.9.9.9\nnameserver 127.0.0.53\nsearch example.org\n", []Server{{"127.0.0.53:53", true}}},
-		{"remote", "nameserver 9.9.9.9 ; comment\nnameserver ::1", []Server{{"9.9.9.9:53", false}, {"[::1]:53", true}}},
-		{"trust-ad", "options ndots:2 trust-ad\nnameserver 9.9.9.9", []Server{{"9.9.9.9:53", true}}},
-		{"zone", "nameserver fe80::1%eth0", []Server{{"[fe80::1%eth0]:53", false}}},
-		{"empty", "search x\nnameserver", []Server{{"127.0.0.1:53", true}}},
+		{"loopback", "# nameserver 9.9.9.9\nnameserver 127.0.0.53\nsearch example.org\n", []Server{{Addr: "127.0.0.53:53", Trusted: true}}},
+		{"remote", "nameserver 9.9.9.9 ; comment\nnameserver ::1", []Server{{Addr: "9.9.9.9:53", Trusted: false}, {Addr: "[::1]:53", Trusted: true}}},
+		{"trust-ad", "options ndots:2 trust-ad\nnameserver 9.9.9.9", []Server{{Addr: "9.9.9.9:53", Trusted: true}}},
+		{"zone", "nameserver fe80::1%eth0", []Server{{Addr: "[fe80::1%eth0]:53", Trusted: false}}},
+		{"empty", "search x\nnameserver", []Server{{Addr: "127.0.0.1:53", Trusted: true}}},
 	} {
 		got, err := parseResolvConf(strings.NewReader(tt.in))
 		if err != nil || len(got) != len(tt.want) {

@@ -72,13 +72,21 @@ func (c *Client) exchange(ctx context.Context, s Server, q question, f flags) (*
 	if err != nil {
 		return nil, err
 	}
-	if !f.tcp {
-		r, err := c.transmit(ctx, "udp", s.Addr, m)
+	return c.send(ctx, s, m, f.tcp)
+}
+
+// send is a question over UDP and then TCP, if it is not to go over TCP at once; or over TLS.
+func (c *Client) send(ctx context.Context, s Server, m *wire.Msg, tcp bool) (*wire.Msg, error) {
+	network := "tcp"
+	if s.TLS != nil {
+		network, m = "tls", padded(m)
+	} else if !tcp {
+		r, err := c.transmit(ctx, "udp", s, m)
 		if err != nil || !r.Truncated {
 			return r, err
 		}
 	}
-	r, err := c.transmit(ctx, "tcp", s.Addr, m)
+	r, err := c.transmit(ctx, network, s, m)
 	if err == nil && r.Truncated {
 		err = errors.New("the reply is truncated even over TCP")
 	}
@@ -86,16 +94,16 @@ func (c *Client) exchange(ctx context.Context, s Server, q question, f flags) (*
 }
 
 // transmit is one try over one transport.
-func (c *Client) transmit(ctx context.Context, network, addr string, m *wire.Msg) (*wire.Msg, error) {
+func (c *Client) transmit(ctx context.Context, network string, s Server, m *wire.Msg) (*wire.Msg, error) {
 	query, err := m.Pack()
 	if err != nil {
 		return nil, fmt.Errorf("packing the query: %w", err)
 	}
-	end := time.Now().Add(cmp.Or(max(c.Timeout, 0), defaultTimeout))
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		end = d
+	if network == "tls" {
+		return c.overTLS(ctx, s, m, query)
 	}
-	conn, giveBack, err := c.connect(ctx, network, addr, end)
+	end := c.deadline(ctx)
+	conn, giveBack, err := c.connect(ctx, network, s.Addr, end)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +120,15 @@ func (c *Client) transmit(ctx context.Context, network, addr string, m *wire.Msg
 		err = context.Cause(ctx)
 	}
 	return r, err
+}
+
+// deadline is the end of one try.
+func (c *Client) deadline(ctx context.Context) time.Time {
+	end := time.Now().Add(cmp.Or(max(c.Timeout, 0), defaultTimeout))
+	if d, ok := ctx.Deadline(); ok && d.Before(end) {
+		end = d
+	}
+	return end
 }
 
 // connect returns a connection and what is to be called at its end, with whether

@@ -40,6 +40,28 @@ const (
 	SourceNone     Source = "none"     // nobody's: DANE is off
 )
 
+// Source is whose word on DNSSEC counts now, and, where it is not own validation, why that is
+// not at work ("" where it is not wanted). It asks only where that is not known yet.
+func (c *Client) Source(ctx context.Context) (s Source, why string) {
+	if c.Validator != nil {
+		if c.Validator.Ready(ctx) {
+			return SourceOwn, ""
+		}
+		why = c.Validator.Why()
+	}
+	return c.Trust(), why
+}
+
+// Trust is whose word counts where own validation is not at work.
+func (c *Client) Trust() Source {
+	for _, s := range c.Servers {
+		if c.trusts(s.Addr) {
+			return SourceResolver
+		}
+	}
+	return SourceNone
+}
+
 // String is the source in words.
 func (r SelfTestResult) String() string {
 	why := ""
@@ -119,16 +141,9 @@ func (c *Client) SelfTest(ctx context.Context, names SelfTestNames) SelfTestResu
 		})
 		out.Servers = append(out.Servers, t)
 	}
-	out.Source = SourceNone
-	if out.passed() {
-		out.Source = SourceResolver
-	}
-	if c.Validator != nil {
-		if c.Validator.Ready(ctx) {
-			out.Source = SourceOwn
-		} else {
-			out.Why = c.Validator.Why()
-		}
+	out.Source, out.Why = c.Source(ctx)
+	if out.Source == SourceResolver && !out.passed() {
+		out.Source = SourceNone
 	}
 	return out
 }

@@ -14,7 +14,7 @@ import (
 // make, connect and close one costs several times what a question does. They are
 // kept only for loopback addresses, which no forged reply can come from. A
 // resolver elsewhere is asked from a fresh port each time, for the port is what an
-// attacker has to guess (RFC 5452 §4.5).
+// attacker has to guess (RFC 5452 §4.5). Connections over TLS are kept too, to any server (RFC 7858 §3.4).
 type sockets struct {
 	mu       sync.Mutex
 	idle     map[string][]idleSocket // by address, the one used last at the end
@@ -39,15 +39,22 @@ func (s *sockets) keeps(addr string) bool {
 
 // get returns a kept socket, or a new one.
 func (s *sockets) get(ctx context.Context, addr string) (net.Conn, error) {
-	s.mu.Lock()
-	if l := s.idle[addr]; len(l) > 0 {
-		c := l[len(l)-1].conn
-		s.idle[addr] = l[:len(l)-1]
-		s.mu.Unlock()
+	if c := s.take(addr); c != nil {
 		return c, nil
 	}
-	s.mu.Unlock()
 	return new(net.Dialer).DialContext(ctx, "udp", addr)
+}
+
+// take is a kept connection, the one used last; nil: there is none.
+func (s *sockets) take(addr string) net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.idle[addr]
+	if len(l) == 0 {
+		return nil
+	}
+	s.idle[addr] = l[:len(l)-1]
+	return l[len(l)-1].conn
 }
 
 // put takes back a socket on which nothing is under way.

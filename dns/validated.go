@@ -107,15 +107,5 @@ func (c *Client) fetchFrom(ctx context.Context, s Server, name string, qtype uin
 	}
 	m.Id, m.CheckingDisabled = id, true
 	m.SetEdns0(udpSize, true)
-	if !tcp {
-		r, err := c.transmit(ctx, "udp", s.Addr, m)
-		if err != nil || !r.Truncated {
-			return r, err
-		}
-	}
-	r, err := c.transmit(ctx, "tcp", s.Addr, m)
-	if err == nil && r.Truncated {
-		err = errors.New("the reply is truncated even over TCP")
-	}
-	return r, err
+	return c.send(ctx, s, m, tcp)
 }

@@ -39,6 +39,8 @@ type Room struct {
 	Publishing func(ctx context.Context, db *store.Store, f *health.Facts) error
 	// Answers say what came of the last message that the server asked each milter about, by name; nil: nobody knows.
 	Answers func(ctx context.Context) map[string]health.MilterAnswer
+	// DNSSEC is whose word on DNSSEC counts with the server; nil: nobody knows.
+	DNSSEC func(ctx context.Context) health.DNSSEC
 	// Certificates are those that an authority has issued.
 	Certificates func(ctx context.Context, db *store.Store) ([]health.Certificate, error)
 }
@@ -63,6 +65,9 @@ func (r *Room) Look(ctx context.Context) health.Facts {
 				f.Milters[i].Last = &a
 			}
 		}
+	}
+	if r.DNSSEC != nil && r.Config.Resolver.DNSSEC != config.DNSSECOff {
+		f.DNSSEC = r.DNSSEC(ctx)
 	}
 	if err := r.OnStore(ctx, func(db *store.Store) error { return r.fromStore(ctx, db, &f) }); err != nil {
 		f.NoStore = err.Error()

@@ -69,8 +69,8 @@ max_message_size = "10MB"
 	if err != nil {
 		t.Fatal(err)
 	}
-	addrs, system, err := c.Resolver.Addrs()
-	if err != nil || system || len(addrs) != 2 || addrs[0].String() != "127.0.0.53:53" || addrs[1].String() != "[::1]:5353" {
+	addrs, system, err := c.Resolver.Upstreams()
+	if err != nil || system || len(addrs) != 2 || addrs[0].Addr != "127.0.0.53:53" || addrs[1].Addr != "[::1]:5353" {
 		t.Errorf("resolvers %v %v %v", addrs, system, err)
 	}
 	if l := c.Listen[0]; l.MaxConnections != 7 || l.MaxMessageSize != 1000000 || c.Listen[1].Kind != HTTPS {

@@ -85,7 +85,7 @@ func (c *Config) validate(d *decoder) {
 	if c.DataDir == "" {
 		d.fault("data_dir", "must name a directory")
 	}
-	if _, _, err := c.Resolver.Addrs(); err != nil {
+	if _, _, err := c.Resolver.Upstreams(); err != nil {
 		d.fault("resolver.servers", "%v", err)
 	}
 	for name, date := range c.Resolver.Negative {
@@ -226,9 +226,8 @@ func overlapHint(first, second netip.AddrPort) string {
 	return ": 0.0.0.0 is every IPv4 address"
 }
 
-// Addrs is the resolvers as addresses with ports; system means those of
-// /etc/resolv.conf.
-func (r Resolver) Addrs() (addrs []netip.AddrPort, system bool, err error) {
+// Upstreams is the resolvers; system means those of /etc/resolv.conf.
+func (r Resolver) Upstreams() (servers []dns.Server, system bool, err error) {
 	if len(r.Servers) == 0 {
 		return nil, false, fmt.Errorf("needs a resolver's address, or \"system\"")
 	}
@@ -238,18 +237,14 @@ func (r Resolver) Addrs() (addrs []netip.AddrPort, system bool, err error) {
 		}
 		return nil, true, nil
 	}
-	for _, s := range r.Servers {
-		ap, err := netip.ParseAddrPort(s)
+	for _, text := range r.Servers {
+		s, err := dns.ParseServer(text)
 		if err != nil {
-			a, aerr := netip.ParseAddr(strings.Trim(s, "[]"))
-			if aerr != nil {
-				return nil, false, fmt.Errorf("%q is no IP address; write \"127.0.0.1\", \"[::1]:53\", or \"system\" alone", s)
-			}
-			ap = netip.AddrPortFrom(a, 53)
+			return nil, false, err
 		}
-		addrs = append(addrs, ap)
+		servers = append(servers, s)
 	}
-	return addrs, false, nil
+	return servers, false, nil
 }
 
 func (c *Config) validateExceptions(d *decoder) {

@@ -18,6 +18,8 @@ type Running struct {
 	Levels *logline.Levels // of its log
 	Traces *smtptrace.Hub
 	DNS    dns.Resolver
+	// DNSSEC is whose word on DNSSEC counts now.
+	DNSSEC func(ctx context.Context) health.DNSSEC
 	// Milters are the last answers of the milters, by name.
 	Milters func() map[string]health.MilterAnswer
 	Now     func() time.Time
@@ -81,4 +83,9 @@ func (c *Client) SetLogLevel(ctx context.Context, change LevelChange) ([]logline
 // MilterAnswers are the last answers of the milters of a running server, by name.
 func (c *Client) MilterAnswers(ctx context.Context) (map[string]health.MilterAnswer, error) {
 	return ask[map[string]health.MilterAnswer](ctx, c, "milters/last", struct{}{})
+}
+
+// DNSSEC is whose word on DNSSEC counts with a running server.
+func (c *Client) DNSSEC(ctx context.Context) (health.DNSSEC, error) {
+	return ask[health.DNSSEC](ctx, c, "dnssec/source", struct{}{})
 }

@@ -86,6 +86,9 @@ func (s *Server) handler() http.Handler {
 	handle(s, mux, "milters/last", func(context.Context, struct{}) (map[string]health.MilterAnswer, error) {
 		return s.Running.Milters(), nil
 	})
+	handle(s, mux, "dnssec/source", func(ctx context.Context, _ struct{}) (health.DNSSEC, error) {
+		return s.Running.DNSSEC(ctx), nil
+	})
 	handle(s, mux, "log/set", s.Running.SetLogLevel)
 	mux.HandleFunc("POST /"+traceOp, s.trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -68,22 +68,31 @@ type Lookup struct {
 	Err      string // "": it answered
 }
 
-// Resolver reads the resolver's self-test (DNS-6).
+// Resolver reads the resolver's self-test (DNS-6, VAL-2).
 func Resolver(t dns.SelfTestResult) []Finding {
 	var out []Finding
+	if t.Source == dns.SourceOwn {
+		out = append(out, ok("Waxwing validates DNSSEC itself"))
+	}
 	for _, s := range t.Servers {
 		switch {
-		case s.OK():
-			out = append(out, ok("%s validates DNSSEC, and is believed", s.Server.Addr))
 		case strings.HasPrefix(s.Signed, "no answer"):
 			out = append(out, bad{"nothing can be looked up: no mail goes out, and mail that comes in is put off", "install a resolver on this machine (\"apt install unbound\"), or name one in [resolver]"}.
 				fail("%s: %s", s.Server.Addr, s.Signed))
+		case t.Source == dns.SourceOwn:
+			out = append(out, ok("%s answers, with DNSSEC records", s.Server.Addr))
+		case s.OK():
+			out = append(out, ok("%s validates DNSSEC, and is believed", s.Server.Addr))
 		default:
-			out = append(out, bad{"DANE protects mail only with a resolver that validates DNSSEC and that nobody can speak in the place of", "install one on this machine (\"apt install unbound\") and write servers = [\"127.0.0.1\"] into [resolver]"}.
-				warn("%s", s))
+			why := ""
+			if t.Why != "" {
+				why = "; nor can Waxwing validate itself over it: " + t.Why
+			}
+			out = append(out, bad{"DANE is off: it protects mail only where answers are validated by DNSSEC, by Waxwing over a resolver that passes its records or by a resolver that nobody can speak in the place of", "install one on this machine (\"apt install unbound\") and write servers = [\"127.0.0.1\"] into [resolver]"}.
+				warn("%s%s", s, why))
 		}
 	}
-	if len(out) == 0 {
+	if len(t.Servers) == 0 {
 		return []Finding{unseen("the resolver", "none is configured")}
 	}
 	return out

@@ -15,8 +15,10 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/delivery"
+	"waxwing/internal/health"
 	"waxwing/internal/posture"
 	"waxwing/internal/reason"
+	"waxwing/internal/resolver"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/stspolicy"
@@ -44,7 +46,11 @@ type Explainer struct {
 	Seen func(ctx context.Context, domain dns.Name) (posture.Facts, error)
 	// LastFailure is the last delivery to a domain that failed; nil: none is known.
 	LastFailure func(ctx context.Context, domain delivery.RecipientDomain) (*Failed, error)
-	Now         func() time.Time // nil: time.Now
+	// DNSSEC is whose word on DNSSEC counts.
+	DNSSEC func(ctx context.Context) health.DNSSEC
+	// Chain proves an answer by DNSSEC, to be shown (VAL-14).
+	Chain func(ctx context.Context, name string, qtype uint16) (resolver.Chain, error)
+	Now   func() time.Time // nil: time.Now
 }
 
 // Request is the question.
@@ -53,6 +59,8 @@ type Request struct {
 	Need   delivery.TLSNeed
 	// Connect: look at every host, and at the MTA-STS policy as a stranger finds it.
 	Connect bool
+	// DNSSEC: show the chain of trust of each lookup.
+	DNSSEC bool
 	// Account and Sender are whose mail it is, where routes look at that.
 	Account string
 	Sender  dns.Name
@@ -60,22 +68,24 @@ type Request struct {
 
 // Explanation is the answer. Its fields are the JSON of "waxwing explain --json".
 type Explanation struct {
-	Domain   string         `json:"domain"`
-	Need     string         `json:"need"`
-	Summary  string         `json:"summary"`
-	Outcome  string         `json:"outcome,omitempty"` // what connecting to the hosts adds
-	At       time.Time      `json:"at"`
-	Way      *Way           `json:"way,omitempty"` // nil: direct delivery
-	Lookups  []Lookup       `json:"lookups"`
-	Signed   bool           `json:"mx_secure"` // DNSSEC secures the answer that names the hosts
-	MTASTS   MTASTS         `json:"mta_sts"`
-	TLSRPT   []TLSRPT       `json:"tlsrpt,omitempty"`
-	Hosts    []Host         `json:"hosts"`
-	Stop     *Reason        `json:"stop,omitempty"` // why nothing would be dialled
-	Failed   *Failed        `json:"last_failure,omitempty"`
-	Seen     *posture.Facts `json:"last_seen,omitempty"`
-	SeenFail string         `json:"last_seen_error,omitempty"`
-	Advice   []Advice       `json:"advice,omitempty"`
+	Domain   string           `json:"domain"`
+	Need     string           `json:"need"`
+	Summary  string           `json:"summary"`
+	Outcome  string           `json:"outcome,omitempty"` // what connecting to the hosts adds
+	At       time.Time        `json:"at"`
+	Way      *Way             `json:"way,omitempty"` // nil: direct delivery
+	Lookups  []Lookup         `json:"lookups"`
+	Source   health.DNSSEC    `json:"dnssec_source,omitzero"`
+	Chains   []resolver.Chain `json:"dnssec,omitempty"` // of each lookup, as own validation proves it
+	Signed   bool             `json:"mx_secure"`        // DNSSEC secures the answer that names the hosts
+	MTASTS   MTASTS           `json:"mta_sts"`
+	TLSRPT   []TLSRPT         `json:"tlsrpt,omitempty"`
+	Hosts    []Host           `json:"hosts"`
+	Stop     *Reason          `json:"stop,omitempty"` // why nothing would be dialled
+	Failed   *Failed          `json:"last_failure,omitempty"`
+	Seen     *posture.Facts   `json:"last_seen,omitempty"`
+	SeenFail string           `json:"last_seen_error,omitempty"`
+	Advice   []Advice         `json:"advice,omitempty"`
 }
 
 // Failed is a delivery from here that failed.
@@ -169,6 +179,12 @@ func (x *Explainer) Domain(ctx context.Context, req Request) Explanation {
 	}
 	if dest.Fail == nil && !d.IsLiteral() {
 		x.records(ctx, d, dec, &e)
+	}
+	if x.DNSSEC != nil {
+		e.Source = x.DNSSEC(ctx)
+	}
+	if req.DNSSEC && x.Chain != nil {
+		e.Chains = x.chains(ctx, e.Lookups)
 	}
 	if req.Connect {
 		x.connect(ctx, req, dec, &e)

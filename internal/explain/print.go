@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/dns"
 	"waxwing/internal/delivery"
 	"waxwing/internal/posture"
 	"waxwing/internal/reason"
@@ -75,6 +76,10 @@ func (e Explanation) Print(w io.Writer) {
 	for _, l := range e.Lookups {
 		fmt.Fprintf(w, "  %-6s %-13s %s: %s\n", l.Type, l.Security, l.Name, l.Result)
 	}
+	if e.Source.Source == string(dns.SourceNone) {
+		fmt.Fprintf(w, "  DANE is off: nobody validates DNSSEC here (waxwing dns selftest)\n")
+	}
+	printChains(w, e.Chains)
 	e.printSTS(w)
 	for _, r := range e.TLSRPT {
 		switch {

@@ -51,6 +51,13 @@ type Facts struct {
 	DNSFailure   string
 	LastBackup   time.Time // zero: never
 	Milters      []Milter
+	DNSSEC       DNSSEC
+}
+
+// DNSSEC is whose word on DNSSEC counts with a server.
+type DNSSEC struct {
+	Source string `json:"source,omitempty"` // validate, trust, none; "": nobody knows, or it is switched off
+	Why    string `json:"why,omitempty"`    // Waxwing does not validate itself
 }
 
 // Milter is a filter that is asked about mail before it is taken.
@@ -105,6 +112,8 @@ func Findings(f Facts) []Finding {
 		add(m.Trouble != "" && stops, Fault, "see that it runs and listens at "+m.Address, "mail is not taken (%s): the milter %s does not answer: %s", m.Failure, m.Name, m.Trouble)
 		add(m.Trouble != "" && !stops, Warning, "see that it runs and listens at "+m.Address, "mail passes unseen (%s): the milter %s does not answer: %s", m.Failure, m.Name, m.Trouble)
 	}
+	add(f.DNSSEC.Source == "none", Warning, "waxwing dns selftest says what is wrong with the resolvers; \"apt install unbound\" and servers = [\"127.0.0.1\"] in [resolver] mend it",
+		"DANE is off for mail that goes out: nobody validates DNSSEC%s", because(f.DNSSEC.Why))
 	for _, c := range f.Certificates {
 		left := c.Ends.Sub(f.Now)
 		add(left <= 0, Fault, "renew it", "the certificate for %s has ended", c.Of)
@@ -127,6 +136,13 @@ func Findings(f Facts) []Finding {
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int { return cmp.Compare(b.Level, a.Level) })
 	return out
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 func mib(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

@@ -44,7 +44,7 @@ func (m mail) text() string {
 // submit hands a mail in as the user, over verified TLS, with the best login.
 func (w *world) submit(t *testing.T, m mail) {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", net.JoinHostPort(waxIP, "587"), 10*time.Second)
+	nc, err := net.DialTimeout("tcp", net.JoinHostPort(w.ip, "587"), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,15 +30,17 @@ import (
 // world is what all tests share: the DNS, the policy host, one Waxwing, and
 // the peers, which start when they are first wanted.
 type world struct {
-	peers  map[string]*peer
-	ca     *authority // in the trust store of everybody
-	issuer *authority // below ca; issued all certificates
-	nsd    *process
-	dns    *process
-	wax    *server.Server
-	corpus *corpus  // generated messages, whose senders' records are in the DNS
-	waxLog *process // only its log
-	signed sync.Once
+	peers   map[string]*peer
+	ca      *authority // in the trust store of everybody
+	issuer  *authority // below ca; issued all certificates
+	nsd     *process
+	dns     *process
+	wax     *server.Server
+	ip      string   // of wax
+	corpus  *corpus  // generated messages, whose senders' records are in the DNS
+	waxLog  *process // only its log
+	waxCert tls.Certificate
+	signed  sync.Once
 }
 
 // Waxwing's names and addresses.
@@ -77,7 +79,7 @@ func (w *world) peer(t *testing.T, name string) *peer {
 }
 
 func build() (*world, error) {
-	w := &world{peers: map[string]*peer{}, waxLog: &process{name: "waxwing"}}
+	w := &world{ip: waxIP, peers: map[string]*peer{}, waxLog: &process{name: "waxwing"}}
 	var err error
 	if w.ca, err = newAuthority("Interop Root", nil); err != nil {
 		return nil, err
@@ -102,7 +104,9 @@ func build() (*world, error) {
 	if err := w.servePolicies(); err != nil {
 		return nil, err
 	}
-	return w, w.startWaxwing(waxCert)
+	w.wax, err = w.startWaxwing("waxwing", fmt.Sprintf(waxConfig+waxSendmail, waxHost, waxIP, resolverIP, ""), waxCert, w.waxLog)
+	w.waxCert = waxCert
+	return w, err
 }
 
 // publish makes the certificates and the zones.
@@ -178,13 +182,16 @@ key_file = "tls.key"
 roots_file = "../ca.pem"
 [resolver]
 servers = ["%[3]s"]
+%[4]s
 selftest = { signed = "waxwing.example", bogus = "bogus.example", large = "waxwing.example" }
 [delivery]
 allow_private = true
 retry = ["2h"]
 [limits]
 failed_logins = 1000
-[sendmail]
+`
+
+const waxSendmail = `[sendmail]
 socket = "/run/waxwing.sock"
 [[sendmail.user]]
 user = "0"
@@ -193,50 +200,49 @@ account = "carol"
 
 // startWaxwing sets a Waxwing up from files, as an operator would: nothing
 // stands in for the world.
-func (w *world) startWaxwing(cert tls.Certificate) error {
-	dir := filepath.Join(root, "waxwing")
+func (w *world) startWaxwing(name, conf string, cert tls.Certificate, said *process) (*server.Server, error) {
+	dir := filepath.Join(root, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	key, err := encodeKey(cert.PrivateKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for name, data := range map[string][]byte{
-		"tls.crt": encodeChain(cert.Certificate), "tls.key": key,
-		"waxwing.toml": fmt.Appendf(nil, waxConfig, waxHost, waxIP, resolverIP),
-	} {
+	for name, data := range map[string][]byte{"tls.crt": encodeChain(cert.Certificate), "tls.key": key, "waxwing.toml": []byte(conf)} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	cfg, err := config.Load(filepath.Join(dir, "waxwing.toml"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx := context.Background()
-	logger := slog.New(slog.NewTextHandler(w.waxLog, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if _, err := datadir.InitStore(ctx, cfg, logger); err != nil {
-		return err
+		return nil, err
 	}
-	if w.wax, err = server.New(ctx, server.Options{Config: cfg, Log: logger}); err != nil {
-		return err
+	wax, err := server.New(ctx, server.Options{Config: cfg, Log: logger})
+	if err != nil {
+		return nil, err
 	}
-	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain, keyless} {
-		if err := w.wax.Accounts.AddDomain(ctx, dns.MustParse(d)); err != nil {
-			return err
+	domains := []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain, keyless}
+	for _, d := range domains {
+		if err := wax.Accounts.AddDomain(ctx, dns.MustParse(d)); err != nil {
+			return nil, err
 		}
 	}
-	if err := w.wax.Accounts.AddAccount(ctx, user, password); err != nil {
-		return err
+	if err := wax.Accounts.AddAccount(ctx, user, password); err != nil {
+		return nil, err
 	}
-	for _, d := range []string{waxDomain, "ta." + waxDomain, "bad." + waxDomain, keyless} {
-		if err := w.wax.Accounts.AddAddress(ctx, user+"@"+d, user); err != nil {
-			return err
+	for _, d := range domains {
+		if err := wax.Accounts.AddAddress(ctx, user+"@"+d, user); err != nil {
+			return nil, err
 		}
 	}
-	go w.wax.Run(ctx) // until the namespaces end
-	return nil
+	go wax.Run(ctx) // until the namespaces end
+	return wax, nil
 }
 
 // settled waits until Waxwing has made an attempt for a recipient.

@@ -66,7 +66,7 @@ func tree(dir string, zones []zone) (*process, *process, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	unbound, err := startUnbound(dir)
+	unbound, err := startUnbound(dir, resolverIP, "validator iterator")
 	return nsd, unbound, err
 }
 
@@ -133,10 +133,15 @@ func startNSD(dir string, zones []zone) (*process, error) {
 	return start("nsd", authorIP+":53", "nsd", "-d", "-c", path)
 }
 
-func startUnbound(dir string) (*process, error) {
+// startUnbound starts a resolver on an address; with the module "iterator" alone it does not validate.
+func startUnbound(dir, ip, modules string) (*process, error) {
 	hints := ". NS ns.example.\nns.example. A " + authorIP + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "hints"), []byte(hints), 0o644); err != nil {
 		return nil, err
+	}
+	anchor := ""
+	if strings.HasPrefix(modules, "validator") {
+		anchor = "trust-anchor-file: anchor\n val-log-level: 2"
 	}
 	// unbound answers for "example." itself if it is not told otherwise (RFC 6761).
 	conf := fmt.Sprintf(`server:
@@ -148,20 +153,19 @@ func startUnbound(dir string) (*process, error) {
  username: ""
  chroot: ""
  directory: %q
- pidfile: unbound.pid
+ pidfile: ""
  root-hints: hints
- trust-anchor-file: anchor
- module-config: "validator iterator"
- val-log-level: 2
+ %s
+ module-config: %q
  use-syslog: no
  logfile: ""
  num-threads: 1
 remote-control:
  control-enable: no
-`, resolverIP, dir)
-	path := filepath.Join(dir, "unbound.conf")
+`, ip, dir, anchor, modules)
+	path := filepath.Join(dir, "unbound-"+ip+".conf")
 	if err := os.WriteFile(path, []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
-	return start("unbound", resolverIP+":53", "unbound", "-d", "-c", path)
+	return start("unbound", ip+":53", "unbound", "-d", "-c", path)
 }

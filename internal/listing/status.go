@@ -25,6 +25,7 @@ type Status struct {
 	Reserve  int64           `json:"disk_reserve_octets"`
 	Backup   time.Time       `json:"last_backup,omitzero"`
 	Milters  []health.Milter `json:"milters,omitempty"`
+	DNSSEC   health.DNSSEC   `json:"dnssec,omitzero"`
 	facts    health.Facts
 }
 
@@ -38,7 +39,7 @@ type StatusFinding struct {
 // StatusOf says how a server is, from what is known of it.
 func StatusOf(hostname string, f health.Facts) Status {
 	s := Status{Well: true, Hostname: hostname, Findings: []StatusFinding{}, Running: f.NotRunning == "", Waiting: f.Waiting, Leased: f.Leased, Held: f.Held, Oldest: f.Oldest,
-		Closed: f.Closed, Store: f.StoreSize, DiskFree: f.DiskFree, Reserve: f.DiskReserve, Backup: f.LastBackup, Milters: f.Milters, facts: f}
+		Closed: f.Closed, Store: f.StoreSize, DiskFree: f.DiskFree, Reserve: f.DiskReserve, Backup: f.LastBackup, Milters: f.Milters, DNSSEC: f.DNSSEC, facts: f}
 	for _, x := range health.Findings(f) {
 		s.Well = s.Well && x.Level == health.Advice
 		s.Findings = append(s.Findings, StatusFinding{x.Level.String(), x.What, x.Cure})

@@ -51,6 +51,7 @@ type Metrics struct {
 	logins        *prometheus.CounterVec
 	proxies       *prometheus.CounterVec
 	resolverState *prometheus.GaugeVec
+	dnssecSource  *prometheus.GaugeVec
 	dnsFindings   *prometheus.GaugeVec
 	disk          prometheus.Gauge
 	backup        prometheus.Gauge
@@ -97,6 +98,7 @@ func New() *Metrics {
 		logins:        counter("waxwing_logins_total", "Logins by mechanism and result (ok, failed, denied, broken-off, refused, busy, error).", "mechanism", "result"),
 		proxies:       counter("waxwing_proxy_refused_total", "Connections of load balancers closed for want of a good PROXY header, by listener kind and reason (garbage, timeout, lost, empty, limit-pending).", "listener", "reason"),
 		resolverState: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_resolver_selftest", Help: "1 where the last self-test of the resolver passed, by test."}, []string{"test"}),
+		dnssecSource:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_dnssec_source", Help: "1 for whose word on DNSSEC counts: validate (Waxwing proves answers itself), trust (the AD bit of a trusted resolver), none (nobody's: no DANE)."}, []string{"source"}),
 	}
 	m.dnsFindings = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "waxwing_dns_findings", Help: "What the last checks of all hosted domains' DNS found, by level (fault, unknown, advice)."}, []string{"level"})
 	m.disk = prometheus.NewGauge(prometheus.GaugeOpts{Name: "waxwing_disk_free_octets", Help: "Room left on the disk of data_dir. Under limits.disk_reserve mail is answered 452."})
@@ -106,7 +108,7 @@ func New() *Metrics {
 		m.panics.WithLabelValues(string(k.Area)) // 0 from the start, so that the first one shows as an increase
 	}
 	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.dmarcReports, m.posts, m.overLimit, m.incoming, m.junk, m.blocklists, m.filters, m.milterChanges, m.milterSeconds, m.logins, m.proxies, m.resolverState, m.dnsFindings, m.disk, m.backup, m.panics)
+		m.destinations, m.dane, m.fallbacks, m.posture, m.requireTLS, m.ignored, m.exceptions, m.sts, m.tlsFailures, m.recipients, m.duration, m.messages, m.reports, m.dmarcReports, m.posts, m.overLimit, m.incoming, m.junk, m.blocklists, m.filters, m.milterChanges, m.milterSeconds, m.logins, m.proxies, m.resolverState, m.dnssecSource, m.dnsFindings, m.disk, m.backup, m.panics)
 	m.clients = newClients(m.Registry)
 	m.outbound = newOutbound(m.Registry)
 	m.hosted = newHosted(m.Registry)
@@ -335,6 +337,20 @@ func (m *Metrics) SelfTest(test string, ok bool) {
 		v = 1
 	}
 	m.resolverState.WithLabelValues(test).Set(v)
+}
+
+// DNSSECSource records whose word on DNSSEC counts (VAL-2).
+func (m *Metrics) DNSSECSource(source dns.Source) {
+	if m == nil {
+		return
+	}
+	for _, s := range []dns.Source{dns.SourceOwn, dns.SourceResolver, dns.SourceNone} {
+		v := 0.0
+		if s == source {
+			v = 1
+		}
+		m.dnssecSource.WithLabelValues(string(s)).Set(v)
+	}
 }
 
 // label is the word of a reason as a label. Hosts choose the codes that they answer: their

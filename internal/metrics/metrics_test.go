@@ -146,5 +146,6 @@ func TestNil(t *testing.T) {
 	m.Report("tlsrpt", "in", "taken")
 	m.PolicyFetched("ok", time.Second)
 	m.SelfTest("signed", true)
+	m.DNSSECSource("trust")
 	m.DNSFindings("fault", 1)
 }

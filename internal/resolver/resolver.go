@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // New makes the stub resolver that cfg asks for.
 func New(cfg *config.Config) (*dns.Client, error) {
 	c := &dns.Client{Timeout: cfg.Resolver.Timeout, Cache: dns.NewCache(20000)}
-	addrs, system, err := cfg.Resolver.Addrs()
+	servers, system, err := cfg.Resolver.Upstreams()
 	if err != nil {
 		return nil, fmt.Errorf("resolver.servers: %w", err)
 	}
@@ -26,8 +27,10 @@ func New(cfg *config.Config) (*dns.Client, error) {
 			return nil, fmt.Errorf("resolver.servers = [\"system\"]: %w", err)
 		}
 	}
-	for _, a := range addrs {
-		c.Servers = append(c.Servers, dns.Server{Addr: a.String(), Trusted: a.Addr().IsLoopback()})
+	for _, s := range servers {
+		addr, err := netip.ParseAddrPort(s.Addr)
+		s.Trusted = err == nil && addr.Addr().IsLoopback()
+		c.Servers = append(c.Servers, s)
 	}
 	for i := range c.Servers {
 		c.Servers[i].Trusted = (c.Servers[i].Trusted || cfg.Resolver.Trusted) && cfg.Resolver.DNSSEC != config.DNSSECOff

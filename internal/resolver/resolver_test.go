@@ -3,6 +3,7 @@ package resolver
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,12 @@ func TestAnchorsAndExceptions(t *testing.T) {
 	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var said strings.Builder
+	late := time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)
+	Tested{Negative: append(Negatives(cfg, late.Add(-time.Second)), Negatives(cfg, late)...)}.Print(&said)
+	if !strings.Contains(said.String(), "broken.example and all below it are taken as unsigned up to 2027-01-31") || !strings.Contains(said.String(), "validated again since the end of 2027-01-31") {
+		t.Errorf("the self-test says %q", said.String())
 	}
 	v := c.Validator.(*validate.Validator)
 	if len(v.Anchors) != 1 || v.Anchors[0].Zone != "example." || len(v.Negative) != 1 || !v.Negative[0].Until.Equal(time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)) {

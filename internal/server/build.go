@@ -32,6 +32,7 @@ import (
 	"waxwing/internal/posture"
 	"waxwing/internal/queue"
 	"waxwing/internal/rejects"
+	"waxwing/internal/resolver"
 	"waxwing/internal/routes"
 	"waxwing/internal/search"
 	"waxwing/internal/session"
@@ -52,8 +53,10 @@ import (
 
 // Rooms are what a server is made of, its faces apart. None is nil.
 type Rooms struct {
-	Store        *store.Store
-	DNS          *dns.Client
+	Store *store.Store
+	DNS   *dns.Client
+	// Chains proves answers to be shown (VAL-14).
+	Chains       func(ctx context.Context, name string, qtype uint16) (resolver.Chain, error)
 	Accounts     *accounts.Store
 	Sieve        *sifting.Room
 	APIKeys      *apikeys.Store
@@ -132,38 +135,42 @@ func (b *builder) area(a config.LogArea) *slog.Logger { return b.Log.With("area"
 
 // rooms makes them all, on a store that is open.
 func (b *builder) rooms(db *store.Store) (*Rooms, error) {
-	resolver, err := b.resolver()
+	lookups, err := b.resolver(db)
 	if err != nil {
 		return nil, err
 	}
-	users, quota, boxes, keys := b.accounts(db), b.allowance(db), b.mailboxes(db), b.signing(db, resolver)
+	chains, err := resolver.Chains(b.cfg, lookups)
+	if err != nil {
+		return nil, err
+	}
+	users, quota, boxes, keys := b.accounts(db), b.allowance(db), b.mailboxes(db), b.signing(db, lookups)
 	home := b.home(users, keys)
 
 	sessions := b.sessions()
-	sts, published := b.stsCache(db, resolver), b.stsPublish(db, resolver)
-	direct := b.direct(home, resolver, sts, sessions)
-	relay, err := b.reportRelay(resolver, sessions)
+	sts, published := b.stsCache(db, lookups), b.stsPublish(db, lookups)
+	direct := b.direct(home, lookups, sts, sessions)
+	relay, err := b.reportRelay(lookups, sessions)
 	if err != nil {
 		return nil, err
 	}
 	table := b.routes(db)
 	filters := b.sifting(users, quota, boxes, keys)
-	router := b.router(table, users, filters, &transport.Builder{Direct: direct, DNS: resolver, Session: sessions, Now: b.Now}, relay)
+	router := b.router(table, users, filters, &transport.Builder{Direct: direct, DNS: lookups, Session: sessions, Now: b.Now}, relay)
 
 	holds, suppressed, seen := b.holds(db), b.suppression(db), b.posture(db)
 	trend := b.trends(db)
 	q := b.queue(db, queueNeeds{home, router, boxes, holds, suppressed, seen, trend})
-	out, dmarcOut := b.tlsReports(db, home, resolver, q), b.dmarcReports(db, home, resolver, q)
-	alerts := b.alerts(db, home, resolver, q)
-	events := b.webhooks(db, resolver, alerts)
+	out, dmarcOut := b.tlsReports(db, home, lookups, q), b.dmarcReports(db, home, lookups, q)
+	alerts := b.alerts(db, home, lookups, q)
+	events := b.webhooks(db, lookups, alerts)
 	q.Webhooks = events.Store
 	failures, err := b.dmarcFailures(db, dmarcOut)
 	if err != nil {
 		return nil, err
 	}
-	in, dmarcIn := b.tlsIntake(home, resolver, out, alerts), b.dmarcIntake(home, resolver, dmarcOut)
+	in, dmarcIn := b.tlsIntake(home, lookups, out, alerts), b.dmarcIntake(home, lookups, dmarcOut)
 
-	certificates, err := b.certificates(db, resolver, alerts, published)
+	certificates, err := b.certificates(db, lookups, alerts, published)
 	if err != nil {
 		return nil, err
 	}
@@ -182,10 +189,10 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	kept := &rejects.Store{DB: db, Boxes: boxes, Now: b.Now}
 	b.everyHour("messages that were refused long ago were not removed", kept.Tidy)
 	return &Rooms{
-		Store: db, DNS: resolver, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Annotations: b.annotations(db), Signing: keys,
+		Store: db, DNS: lookups, Chains: chains, Accounts: users, Sieve: filters, APIKeys: b.apiKeys(db), Allowance: quota, Mailboxes: boxes, Annotations: b.annotations(db), Signing: keys,
 		STS: sts, STSPublish: published, Sessions: sessions, Direct: direct, Routes: table, Router: router,
 		Holds: holds, Suppression: suppressed, Webhooks: events, Posture: seen, Queue: q, Trends: trend,
-		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, resolver, boxes), Rejects: kept, Search: b.search(db, boxes), Uploads: b.uploads(db), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
+		TLSReport: out, DMARCReport: dmarcOut, DMARCResults: b.dmarcResults(db), DMARCFailures: failures, Alerts: alerts, TLSIntake: in, DMARCIntake: dmarcIn, DNSWatch: watch, DNSPublish: publish, PutOff: b.putOff(db), Junk: b.junk(db, lookups, boxes), Rejects: kept, Search: b.search(db, boxes), Uploads: b.uploads(db), Handshakes: b.handshakes(db, alerts), Metrics: b.metrics, Certificates: certificates, home: home,
 	}, nil
 }
 

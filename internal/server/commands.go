@@ -98,7 +98,7 @@ func Looking(o Options, port uint16) (*Look, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := b.resolver()
+	resolver, err := b.resolver(nil)
 	if err != nil {
 		return nil, err
 	}

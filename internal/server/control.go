@@ -24,7 +24,7 @@ func (f *front) control() error {
 		return nil
 	}
 	f.onClose(l)
-	running := &control.Running{Levels: f.Levels, Traces: f.traces, DNS: f.rooms.DNS, Milters: f.milterLast.All, Now: f.Now, Log: f.area(config.LogControl)}
+	running := &control.Running{Levels: f.Levels, Traces: f.traces, DNS: f.rooms.DNS, DNSSEC: f.rooms.dnssec, Milters: f.milterLast.All, Now: f.Now, Log: f.area(config.LogControl)}
 	srv := &control.Server{Desk: f.rooms.desk(), Running: running, Program: f.Version, Log: f.area(config.LogControl), Guard: f.guard}
 	f.face("control", guard.Control, func(ctx context.Context) error {
 		if err := srv.Serve(ctx, l); err != nil && ctx.Err() == nil {

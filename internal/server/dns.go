@@ -44,7 +44,7 @@ func CheckingDNS(o Options, db *store.Store) (*DNSCheck, error) {
 }
 
 func (b *builder) dnsCheck(db *store.Store, sessions func() *session.Client) (*DNSCheck, error) {
-	resolver, err := b.resolver()
+	resolver, err := b.resolver(nil)
 	if err != nil {
 		return nil, err
 	}

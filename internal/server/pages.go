@@ -70,7 +70,7 @@ func (f *front) webSessions() *websession.Store {
 
 func (f *front) adminRooms() admin.Rooms {
 	r := f.rooms
-	look := checkup.Room{Config: f.cfg, Now: f.Now, Running: func(context.Context) error { return nil },
+	look := checkup.Room{Config: f.cfg, Now: f.Now, DNSSEC: r.dnssec, Running: func(context.Context) error { return nil },
 		OnStore:    func(_ context.Context, fn func(*store.Store) error) error { return fn(r.Store) },
 		Publishing: dnspublish.Health(f.cfg.Hostname),
 		Certificates: func(ctx context.Context, _ *store.Store) ([]health.Certificate, error) {
@@ -97,5 +97,5 @@ func (f *front) subjects() []deeds.Subject {
 
 // explainer says what would happen to a mail.
 func (r *Rooms) explainer(db *store.Store) *explain.Explainer {
-	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes, Seen: r.Posture.Domain, LastFailure: explain.LastFailure(db), Now: r.Direct.Now}
+	return &explain.Explainer{Planner: r.Direct, DNS: r.DNS, Prober: r.Sessions(), Fetcher: r.STS.Fetcher, Routes: r.Routes, Seen: r.Posture.Domain, LastFailure: explain.LastFailure(db), Chain: r.Chains, DNSSEC: r.dnssec, Now: r.Direct.Now}
 }

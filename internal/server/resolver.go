@@ -5,60 +5,40 @@ import (
 	"time"
 
 	"waxwing/dns"
-	"waxwing/dns/validate"
+	"waxwing/internal/anchors"
 	"waxwing/internal/guard"
+	"waxwing/internal/health"
 	"waxwing/internal/resolver"
+	"waxwing/internal/store"
 )
 
-// resolver makes the resolver of this server, which tests itself.
-func (b *builder) resolver() (*dns.Client, error) {
+// resolver makes the resolver of this server, which tests itself. With a store, the trust
+// anchors follow the roll-overs of their zones (VAL-3).
+func (b *builder) resolver(db *store.Store) (*dns.Client, error) {
 	c, err := resolver.New(b.cfg)
 	if err != nil {
 		return nil, err
 	}
 	c.Now, c.Guard, c.Count = b.Now, b.guard, b.metrics.LookedUp
-	if v, ok := c.Validator.(*validate.Validator); ok {
-		v.Now, v.Guard, v.Changed = b.Now, b.guard, b.validating
-		v.Clock = func(text string) { b.Log.Error("the clock of this machine seems to be wrong", "found", text) }
+	w := &resolver.Watch{DNS: c, Names: resolver.SelfTestNames(b.cfg), SelfTest: b.metrics.SelfTest, Source: b.metrics.DNSSECSource, Log: b.Log}
+	if v := w.Watched(b.Now, b.guard); v != nil && db != nil {
+		room := &anchors.Room{DB: db, Base: v.Anchors, Fetch: c.Fetch, Set: v.SetAnchors, Now: b.Now, Log: b.Log}
+		b.everyHour("the trust anchors of DNSSEC were not looked at", room.Look)
 	}
-	if names := resolver.SelfTestNames(b.cfg); names != (dns.SelfTestNames{}) {
+	if w.Names != (dns.SelfTestNames{}) {
 		b.run("resolver self-test", guard.SelfTest, func(ctx context.Context) error {
-			return daily(ctx, func() { b.testResolver(ctx, c, names) })
+			return daily(ctx, func() { w.Test(ctx) })
 		})
 	}
 	return c, nil
 }
 
-// validating says which source of trust is at work (VAL-2).
-func (b *builder) validating(on bool, why string) {
-	b.metrics.SelfTest("own-validation", on)
-	if on {
-		b.Log.Info("answers are validated by DNSSEC here")
-		return
-	}
-	b.Log.Info("the resolvers are no good for validating DNSSEC here: the AD bit of trusted ones counts", "found", why)
-}
-
-// testResolver tests the resolver (DNS-6). It informs; only a server that hands out
-// data for a bogus name loses its trust.
-func (b *builder) testResolver(ctx context.Context, c *dns.Client, names dns.SelfTestNames) {
-	result := c.SelfTest(ctx, names)
-	for _, t := range result.Servers {
-		if ctx.Err() != nil {
-			return
-		}
-		b.metrics.SelfTest("signed", t.Signed == "")
-		b.metrics.SelfTest("bogus", t.Bogus == "")
-		b.metrics.SelfTest("large", t.Large == "")
-		if result.Source == dns.SourceOwn {
-			continue // whether a resolver validates is of no matter then
-		}
-		if t.OK() {
-			b.Log.Info("the resolver validates DNSSEC", "server", t.Server.Addr)
-		} else {
-			b.Log.Warn("DANE cannot be relied on with this resolver", "server", t.Server.Addr, "found", t.String())
-		}
-	}
+// dnssec is whose word on DNSSEC counts now.
+func (r *Rooms) dnssec(ctx context.Context) health.DNSSEC {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	source, why := r.DNS.Source(ctx)
+	return health.DNSSEC{Source: string(source), Why: why}
 }
 
 // daily calls do now and every 24 hours, until ctx ends.

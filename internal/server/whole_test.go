@@ -24,6 +24,7 @@ var mayBeNil = map[string]string{
 	"disk.Reserve.Free":          "for tests; nil: the system's",
 	"dns.Client.Dial":            "for tests; nil: net.Dialer",
 	"dns.Client.Validator":       "nil: the AD bit of a trusted resolver counts (VAL-2)",
+	"dns.Server.TLS":             "of resolvers that are asked over TLS",
 	"intake.Service.Verifier":    "for tests; nil: DKIM over DNS",
 	"acme.Service.CA":            "without acme.directory",
 	"zones.Asker.Dial":           "for tests; nil: net.Dialer",

@@ -35,6 +35,12 @@ func Health(ctx context.Context, o server.Options) health.Facts {
 			}
 			return last
 		},
+		DNSSEC: func(ctx context.Context) (d health.DNSSEC) {
+			if running, err := control.Dial(ctx, o.Config.DataDir); err == nil {
+				d, _ = running.DNSSEC(ctx) // a server of an older version does not know: nothing is said then
+			}
+			return d
+		},
 		OnStore: func(ctx context.Context, fn func(*store.Store) error) error {
 			db, err := datadir.PeekStore(ctx, o.Config)
 			if err != nil {

@@ -19,6 +19,7 @@ func (p *program) explainVerb() cli.Verb {
 		Example: "explain someone@example.net\nexplain --connect example.net", Flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&x.NeedText, "need", "follow-policy", "`what` the sender asks of TLS: follow-policy, require-tls, tls-optional")
 			fs.BoolVar(&x.Connect, "connect", false, "connect to every host, look at its certificate and extensions, and send nothing")
+			fs.BoolVar(&x.DNSSEC, "dnssec", false, "show the chain of trust of each lookup, as Waxwing proves it itself")
 			fs.StringVar(&x.From, "from", "", "explain a mail from this `address`, where routes look at that")
 		}, Run: func(ctx context.Context, args []string) error {
 			if err := x.Read(args[0]); err != nil {

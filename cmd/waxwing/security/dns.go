@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -165,13 +166,8 @@ func (p *program) selfTest(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	result := c.SelfTest(ctx, resolver.SelfTestNames(cfg))
-	err = p.Prose(result, func(w io.Writer) {
-		for _, t := range result.Servers {
-			fmt.Fprintln(w, t)
-		}
-		fmt.Fprintln(w, result)
-	})
+	result := resolver.Tested{SelfTestResult: c.SelfTest(ctx, resolver.SelfTestNames(cfg)), Negative: resolver.Negatives(cfg, time.Now())}
+	err = p.Prose(result, result.Print)
 	if err == nil && !result.DANE() {
 		err = errors.New("no resolver is good enough for DANE: its findings stand above")
 	}

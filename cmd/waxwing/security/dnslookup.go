@@ -3,61 +3,14 @@ package security
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"slices"
 	"strings"
-	"time"
 
 	wire "github.com/miekg/dns"
 
 	"waxwing/dns"
-	"waxwing/dns/validate"
-	"waxwing/dns/validate/proof"
 	"waxwing/internal/cli"
 	"waxwing/internal/resolver"
 )
-
-// looked is an answer with its chain of trust, as it is shown (VAL-14).
-type looked struct {
-	Name     string       `json:"name"`
-	Type     string       `json:"type"`
-	RCode    string       `json:"rcode"`
-	Records  []string     `json:"records"`
-	Security string       `json:"security"`
-	Found    *found       `json:"found,omitempty"` // why it is not secure
-	Zones    []lookedZone `json:"zones"`
-	Links    []lookedLink `json:"links"`
-	Asked    int          `json:"questions"` // to resolvers
-	Counts   bool         `json:"counts"`    // own validation is at work, and not the resolvers' word
-}
-
-type found struct {
-	Zone string `json:"zone"`
-	Code uint16 `json:"extended_error,omitempty"` // RFC 8914
-	Text string `json:"text"`
-}
-
-// lookedZone is a step down: a zone, or a name at which the parent has no DS record.
-type lookedZone struct {
-	Name     string     `json:"name"`
-	Security string     `json:"security"`
-	DS       []string   `json:"ds,omitempty"`
-	Key      string     `json:"key,omitempty"` // that of the DS records, which signed the zone's keys
-	Until    *time.Time `json:"until,omitempty"`
-	Text     string     `json:"text,omitempty"`
-}
-
-// lookedLink is a step of the answer: an alias, the records, or their denial.
-type lookedLink struct {
-	Name     string     `json:"name"`
-	Type     string     `json:"type"`
-	Denied   bool       `json:"denied,omitempty"`
-	Security string     `json:"security"`
-	Signed   string     `json:"signed,omitempty"` // by which key
-	Until    *time.Time `json:"until,omitempty"`
-	Text     string     `json:"text,omitempty"`
-}
 
 func (p *program) dnsLookup(ctx context.Context, args []string) error {
 	name, err := dns.ParseQuestion(args[0])
@@ -74,122 +27,19 @@ func (p *program) dnsLookup(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	v, err := resolver.Validator(cfg, client)
+	chain, err := resolver.Chains(cfg, client)
 	if err != nil {
 		return err
 	}
-	l, err := v.Examine(ctx, name.ASCII()+".", qtype)
+	shown, err := chain(ctx, name.ASCII()+".", qtype)
 	if err != nil {
-		return fmt.Errorf("looking up %s %s: %w", args[0], wire.Type(qtype), err)
-	}
-	shown := lookedOf(l)
-	shown.Counts = client.Validator != nil && client.Validator.Ready(ctx)
-	if err := p.Prose(shown, shown.picture); err != nil {
 		return err
 	}
-	if l.Proof.State == dns.Bogus || l.Proof.State == dns.Indeterminate {
+	if err := p.Prose(shown, shown.Picture); err != nil {
+		return err
+	}
+	if !shown.Proven() {
 		return errors.New("the answer is not proven: the reason stands above")
 	}
 	return nil
-}
-
-func lookedOf(l *validate.Lookup) looked {
-	out := looked{Name: l.Question.Name, Type: wire.Type(l.Question.Type).String(), RCode: wire.RcodeToString[l.Message.Rcode], Security: l.Proof.State.String(),
-		Records: []string{}, Zones: []lookedZone{}, Links: []lookedLink{}, Asked: l.Asked}
-	for _, rr := range l.Message.Answer {
-		if rr.Header().Rrtype != wire.TypeRRSIG {
-			out.Records = append(out.Records, strings.ReplaceAll(rr.String(), "\t", " "))
-		}
-	}
-	if f := l.Proof.Finding; f.Text != "" {
-		out.Found = &found{f.Zone, f.Code, f.Text}
-	}
-	for _, z := range l.Zones {
-		out.Zones = append(out.Zones, zoneOf(z))
-	}
-	for _, c := range l.Cuts {
-		known := slices.ContainsFunc(l.Zones, func(z *proof.Zone) bool { return z.Name == c.Name })
-		if !known && (c.Kind == proof.CutUnsigned || c.Kind == proof.CutUnknown) {
-			out.Zones = append(out.Zones, lookedZone{Name: c.Name, Security: c.State.String(), Text: c.Text})
-		}
-	}
-	slices.SortStableFunc(out.Zones, func(a, b lookedZone) int { return wire.CountLabel(a.Name) - wire.CountLabel(b.Name) })
-	for _, k := range l.Proof.Links {
-		s := lookedLink{Name: k.Name, Type: wire.Type(k.Type).String(), Denied: k.Denied, Security: k.State.String(), Text: k.Text}
-		if k.Signature != nil {
-			s.Signed, s.Until = signedBy(k.Signature)
-		}
-		out.Links = append(out.Links, s)
-	}
-	return out
-}
-
-func zoneOf(z *proof.Zone) lookedZone {
-	out := lookedZone{Name: z.Name, Security: z.State.String(), Text: z.Text}
-	for _, ds := range z.Secured {
-		out.DS = append(out.DS, fmt.Sprintf("%d (%s, digest %s)", ds.KeyTag, algorithm(ds.Algorithm), wire.HashToString[ds.DigestType]))
-	}
-	if z.Entry != nil {
-		out.Key = fmt.Sprintf("%d (%s)", z.Entry.KeyTag(), algorithm(z.Entry.Algorithm))
-	}
-	if z.Signature != nil {
-		_, out.Until = signedBy(z.Signature)
-	}
-	return out
-}
-
-func signedBy(sig *wire.RRSIG) (string, *time.Time) {
-	until := time.Unix(int64(sig.Expiration), 0).UTC()
-	return fmt.Sprintf("key %d (%s) of %s", sig.KeyTag, algorithm(sig.Algorithm), sig.SignerName), &until
-}
-
-func algorithm(n uint8) string {
-	if s := wire.AlgorithmToString[n]; s != "" {
-		return s
-	}
-	return fmt.Sprintf("algorithm %d", n)
-}
-
-// picture draws the chain from the root down.
-func (l looked) picture(w io.Writer) {
-	fmt.Fprintf(w, "%s %s: %s\n", l.Name, l.Type, l.Security)
-	if l.Found != nil {
-		fmt.Fprintf(w, "  at %s: %s\n", l.Found.Zone, l.Found.Text)
-	}
-	if l.RCode != "NOERROR" {
-		fmt.Fprintf(w, "  the resolver says %s\n", l.RCode)
-	}
-	for _, r := range l.Records {
-		fmt.Fprintf(w, "  %s\n", r)
-	}
-	fmt.Fprintln(w)
-	for i, z := range l.Zones {
-		indent := strings.Repeat("  ", i)
-		fmt.Fprintf(w, "%s%s %s", indent, z.Name, z.Security)
-		if len(z.DS) > 0 {
-			fmt.Fprintf(w, ": DS %s", strings.Join(z.DS, ", "))
-		}
-		if z.Key != "" {
-			fmt.Fprintf(w, " is of key %s, which signed its keys until %s", z.Key, z.Until.Format(time.DateTime))
-		} else if z.Text != "" {
-			fmt.Fprintf(w, ": %s", z.Text)
-		}
-		fmt.Fprintln(w)
-	}
-	for _, k := range l.Links {
-		what := k.Type
-		if k.Denied {
-			what = "no " + k.Type
-		}
-		fmt.Fprintf(w, "%s%s %s %s", strings.Repeat("  ", len(l.Zones)), k.Name, what, k.Security)
-		if k.Signed != "" {
-			fmt.Fprintf(w, ": signed by %s until %s", k.Signed, k.Until.Format(time.DateTime))
-		} else if k.Text != "" {
-			fmt.Fprintf(w, ": %s", k.Text)
-		}
-		fmt.Fprintln(w)
-	}
-	if !l.Counts {
-		fmt.Fprintln(w, "\nWaxwing does not validate itself with this configuration and these resolvers (waxwing dns selftest): what trusted resolvers say counts.")
-	}
 }

@@ -1,4 +1,4 @@
-package security
+package resolver
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func TestLookupPicture(t *testing.T) {
 			t.Fatal(err)
 		}
 		var b strings.Builder
-		lookedOf(l).picture(&b)
+		ChainOf(l).Picture(&b)
 		for _, want := range c.want {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("%s: no %q in\n%s", c.name, want, b.String())
