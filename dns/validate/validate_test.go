@@ -132,6 +132,28 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
+// VAL-8: an entry that is proven anew before it ends is used meanwhile, whatever of the chain is
+// due at one time.
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{})...)
+	for _, after := range []time.Duration{0, 100, 240, 271, 280, 290, 299, 301, 560, 575, 590, 599} {
+		r.mu.Lock()
+		r.at = now.Add(after * time.Second)
+		r.mu.Unlock()
+		r.c.Cache.Flush()
+		for _, name := range []string{"mx.example.test", "alias.example.test", "mx.plain.test", "x.moved.example.test", "nosuch.example.test"} {
+			want := dns.Secure
+			if name == "mx.plain.test" {
+				want = dns.Insecure
+			}
+			if a, err := r.c.LookupA(t.Context(), dns.MustParse(name)); err != nil || a.Security != want {
+				t.Errorf("%s after %d s: %s, %v", name, after, a.Security, err)
+			}
+		}
+	}
+}
+
 // VAL-9, VAL-10: what is bogus is asked for again elsewhere; if it stays so, it is an error with its code.
 func TestBogus(t *testing.T) {
 	t.Parallel()

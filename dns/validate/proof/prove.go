@@ -45,6 +45,7 @@ type Prover struct {
 	// Messages are the answers to the needs so far: who drives the prover adds to them.
 	Messages map[Question]*wire.Msg
 
+	asked    map[Question]bool // what Known was asked for
 	zones    map[string]*Zone
 	cuts     map[string]*Cut
 	tried    map[tried]bool

@@ -79,7 +79,11 @@ func (p *Prover) zone(name string, direct bool) (*Zone, []Question) {
 	for i, step := range steps {
 		cut := p.cut(step, at)
 		if cut == nil {
-			return nil, p.ahead(steps[i:], direct)
+			needs := p.ahead(steps[i:], direct)
+			if len(needs) == 0 { // it cannot be; and if it could, nothing would be proven
+				return &Zone{Name: step, Finding: Finding{State: dns.Indeterminate, Code: CodeIndeterminate, Zone: step, Text: "nothing is known of " + step}}, nil
+			}
+			return nil, needs
 		}
 		switch cut.Kind {
 		case CutNone:
@@ -109,17 +113,12 @@ const speculative = 2
 func (p *Prover) ahead(steps []string, direct bool) []Question {
 	var out []Question
 	for i, step := range steps {
-		if c, ok := p.Known.Cut(step); ok && p.cuts[step] == nil {
-			p.cuts[step] = c
-		}
 		q := Question{step, wire.TypeDS}
-		if p.cuts[step] == nil && p.Messages[q] == nil {
+		if p.knownCut(step) == nil && p.Messages[q] == nil {
 			out = append(out, q)
 		}
 		if direct && i == len(steps)-1 {
-			if z, ok := p.Known.Zone(step); ok && p.zones[step] == nil {
-				p.zones[step] = z
-			}
+			p.knownZone(step)
 			out = append(out, Question{step, wire.TypeDNSKEY})
 		}
 		if !direct && len(out) >= speculative {
@@ -127,6 +126,37 @@ func (p *Prover) ahead(steps []string, direct bool) []Question {
 		}
 	}
 	return p.missing(out)
+}
+
+// knownZone and knownCut ask Known once for each name: who is told that it does not know must
+// not hear otherwise later in the same proof.
+func (p *Prover) knownZone(name string) *Zone {
+	if p.zones[name] == nil && p.first(Question{name, wire.TypeDNSKEY}) {
+		if z, ok := p.Known.Zone(name); ok {
+			p.zones[name] = z
+		}
+	}
+	return p.zones[name]
+}
+
+func (p *Prover) knownCut(name string) *Cut {
+	if p.cuts[name] == nil && p.first(Question{name, wire.TypeDS}) {
+		if c, ok := p.Known.Cut(name); ok {
+			p.cuts[name] = c
+		}
+	}
+	return p.cuts[name]
+}
+
+func (p *Prover) first(q Question) bool {
+	if p.asked[q] {
+		return false
+	}
+	if p.asked == nil {
+		p.asked = make(map[Question]bool)
+	}
+	p.asked[q] = true
+	return true
 }
 
 // missing are the questions that are not answered yet, each once.
@@ -163,11 +193,7 @@ func (p *Prover) negativeFor(name string) string {
 
 // keysOf proves the keys of a zone by the DS records of cut; for nil by its anchor.
 func (p *Prover) keysOf(name string, cut *Cut) (*Zone, []Question) {
-	if z := p.zones[name]; z != nil {
-		return z, nil
-	}
-	if z, ok := p.Known.Zone(name); ok {
-		p.zones[name] = z
+	if z := p.knownZone(name); z != nil {
 		return z, nil
 	}
 	q := Question{name, wire.TypeDNSKEY}
@@ -316,11 +342,7 @@ func (p *Prover) failed(c checked, zone string) Finding {
 // cut proves what is at name, which lies in or at the lower border of the zone at;
 // nil: the answer for DS is not there yet.
 func (p *Prover) cut(name string, at *Zone) *Cut {
-	if c := p.cuts[name]; c != nil {
-		return c
-	}
-	if c, ok := p.Known.Cut(name); ok {
-		p.cuts[name] = c
+	if c := p.knownCut(name); c != nil {
 		return c
 	}
 	msg := p.Messages[Question{name, wire.TypeDS}]

@@ -232,6 +232,9 @@ func (d *drawing) explained(p pair, own, unbound, delv view) string {
 	case own.state == "insecure" && strings.Contains(own.why, "opts out") && own.agrees(unbound) && delv.state == "secure":
 		return "RFC 5155 §9.2: no AD for what opt-out leaves open; delv has it secure"
 	}
+	if own.agrees(unbound) && own.state != "bogus" && delv.state == "bogus" && strings.Contains(p.zone, string(prooftest.SigMoreWrong)) {
+		return "RFC 6840 §5.4: a wrong signature beside a right one is passed over; delv gives up after one"
+	}
 	for name, kind := range d.kinds {
 		if own.state == "bogus" && own.agrees(unbound) && strings.Contains(own.why, name+" has no key") && strings.Contains(kind, string(prooftest.KeyNoZoneKey)) {
 			return "RFC 4034 §2.1.1: a key without the Zone Key flag verifies nothing; delv has the zone's keys secure"
