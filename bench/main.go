@@ -74,7 +74,9 @@ const (
 )
 
 // manyDomains reports whether a work delivers to many domains.
-func manyDomains(work string) bool { return work == mx || work == mx50 || work == mxpq || work == mxown }
+func manyDomains(work string) bool {
+	return work == mx || work == mx50 || work == mxpq || work == mxown
+}
 
 func main() {
 	var o options

@@ -137,6 +137,20 @@ func TestQuestions(t *testing.T) {
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, mail(prooftest.Zone{})...)
+	// That the last name of a chain alone is due once panicked.
+	for _, s := range []struct {
+		after time.Duration
+		name  string
+	}{{0, "example.test"}, {100, "plain.test"}, {301, "example.test"}, {375, "plain.test"}, {376, "plain.test"}} {
+		r.mu.Lock()
+		r.at = now.Add(s.after * time.Second)
+		r.mu.Unlock()
+		r.c.Cache.Flush()
+		if a, err := r.c.LookupMX(t.Context(), dns.MustParse(s.name)); err != nil || len(a.Records) != 1 {
+			t.Errorf("%s after %d s: %s, %v", s.name, s.after, a.Security, err)
+		}
+	}
+	r = newRig(t, mail(prooftest.Zone{})...)
 	for _, after := range []time.Duration{0, 100, 240, 271, 280, 290, 299, 301, 560, 575, 590, 599} {
 		r.mu.Lock()
 		r.at = now.Add(after * time.Second)

@@ -141,7 +141,7 @@ func TestStrippingResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := "alice@bad.postfix.example" // with DANE it would wait
+	to := "bob@bad.postfix.example" // with DANE it would wait
 	p := blind.peer(t, "postfix")
 	token := newToken()
 	blind.submit(t, mail{to: []string{to}, token: token})
