@@ -3,6 +3,7 @@ package validate_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -76,8 +77,9 @@ func mail(z prooftest.Zone) []prooftest.Zone {
 	z.Name = "example.test."
 	z.Records = append(z.Records, "@ MX 10 mx", "mx A 192.0.2.1", "mx AAAA 2001:db8::1", "_25._tcp.mx TLSA 3 1 1 aa", "alias CNAME mx", "moved DNAME elsewhere")
 	return []prooftest.Zone{
-		{Name: ".", Records: []string{"test. NS ns.test."}}, {Name: "test.", NSEC3: true, OptOut: true, Records: []string{"example NS ns.example", "plain NS ns.plain"}},
+		{Name: ".", Records: []string{"test. NS ns.test."}}, {Name: "test.", NSEC3: true, OptOut: true, Records: []string{"example NS ns.example", "plain NS ns.plain", "new NS ns.new"}},
 		z, {Name: "plain.test.", Unsigned: true, Records: []string{"@ MX 10 mx", "mx A 192.0.2.2"}},
+		{Name: "new.test.", Records: []string{"@ MX 10 mx.example.test."}},
 	}
 }
 
@@ -110,6 +112,23 @@ func TestQuestions(t *testing.T) {
 	look()
 	if n := r.questions(); n != 0 {
 		t.Errorf("warm: %d questions", n)
+	}
+	// A new domain at a mail host that is known: its MX records, and its zone's DS and DNSKEY.
+	if mx, err := r.c.LookupMX(t.Context(), dns.MustParse("new.test")); err != nil || mx.Security != dns.Secure {
+		t.Fatalf("%+v, %v", mx, err)
+	}
+	look()
+	if n := r.questions(); n > 3 {
+		t.Errorf("a new domain at a host that is known: %d questions", n)
+	}
+	// A new name of a zone that is known: no more questions than there are types.
+	for _, look := range []func(context.Context, dns.Name) (dns.Answer[netip.Addr], error){r.c.LookupA, r.c.LookupAAAA} {
+		if _, err := look(t.Context(), dns.MustParse("alias.example.test")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.questions(); n != 2 {
+		t.Errorf("a name of a zone that is known: %d questions for two types", n)
 	}
 	r.c.Cache.Flush()
 	if _, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test")); err != nil {
@@ -146,7 +165,11 @@ func TestRenewal(t *testing.T) {
 		r.at = now.Add(s.after * time.Second)
 		r.mu.Unlock()
 		r.c.Cache.Flush()
-		if a, err := r.c.LookupMX(t.Context(), dns.MustParse(s.name)); err != nil || len(a.Records) != 1 {
+		want := dns.Secure
+		if s.name == "plain.test" {
+			want = dns.Insecure
+		}
+		if a, err := r.c.LookupMX(t.Context(), dns.MustParse(s.name)); err != nil || a.Security != want || len(a.Records) != 1 {
 			t.Errorf("%s after %d s: %s, %v", s.name, s.after, a.Security, err)
 		}
 	}
