@@ -47,6 +47,7 @@ type Cell struct {
 // Table is rows under a heading.
 type Table struct {
 	Title string
+	Label string // by which who does not see it knows it; "": Title
 	Heads []Head
 	Rows  [][]Cell
 	None  string // what is said where there are no rows
@@ -138,6 +139,7 @@ type Field struct {
 	Options                  []string // of select
 	Complete                 string   // autocomplete
 	Required                 bool
+	Fixed                    bool // it is shown, and cannot be changed
 	Error                    string
 }
 

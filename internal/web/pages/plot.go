@@ -173,7 +173,7 @@ func (p Plot) Key() (out []Fact) {
 
 // Table is the same in figures.
 func (p Plot) Table() Table {
-	t := Table{Heads: []Head{{Text: ""}}}
+	t := Table{Label: p.Title + ", in figures", Heads: []Head{{Text: ""}}}
 	for _, s := range p.Series {
 		t.Heads = append(t.Heads, Head{Text: s.Name})
 	}

@@ -59,7 +59,7 @@ func (r *Room) addAccount() deeds.Deed {
 }
 
 func (r *Room) setPassword() deeds.Deed {
-	return deeds.Deed{Path: r.Path + "account/password", Title: "Set another password", Says: "Set the password", Command: "account password ACCOUNT", Fields: append(hidden("name"), passwordField()),
+	return deeds.Deed{Path: r.Path + "account/password", Title: "Set another password", Says: "Set the password", Command: "account password ACCOUNT", Fields: []pages.Field{{Name: "name", Label: "Account", Fixed: true, Complete: "username"}, passwordField()},
 		Do: r.withPassword("password", r.Accounts.SetPassword)}
 }
 

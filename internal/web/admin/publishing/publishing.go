@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"waxwing/dns"
@@ -22,7 +23,6 @@ import (
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
 	"waxwing/internal/stspublish"
-	"waxwing/internal/text"
 	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 	"waxwing/mtasts"
@@ -131,13 +131,13 @@ func notices(f dnsfinding.Finding) []pages.Block {
 		return nil
 	}
 	tone := map[dnsfinding.Level]pages.Tone{dnsfinding.Fault: pages.Bad, dnsfinding.Unknown: pages.Waits}[f.Level]
-	says := f.Cure
-	for _, x := range [][2]string{{"Seen: ", f.Seen}, {"Wanted: ", f.Wanted}} {
+	var says []string
+	for _, x := range [][2]string{{"", f.Cause}, {"", f.Cure}, {"seen: ", f.Seen}, {"wanted: ", f.Wanted}} {
 		if x[1] != "" {
-			says = text.Words(says, x[0]+x[1])
+			says = append(says, x[0]+x[1])
 		}
 	}
-	return []pages.Block{pages.Notice{Tone: tone, What: string(f.Level) + ": " + f.Subject + ": " + string(f.Word), Cure: text.Words(f.Cause, says)}}
+	return []pages.Block{pages.Notice{Tone: tone, What: string(f.Level) + ": " + f.Subject + ": " + string(f.Word), Cure: strings.Join(says, "; ")}}
 }
 
 // records are what is to be published.
