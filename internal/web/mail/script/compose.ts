@@ -92,7 +92,7 @@ class Composer {
 			drop: (d) => this.dropped(d as DragEvent),
 			paste: (p) => { const files = (p as ClipboardEvent).clipboardData?.files; if (files?.length) { p.preventDefault(); this.files.take(files); } },
 		} },
-		h("header", {}, h("h2", {}, t.title), button(t.closeKeep, () => void this.close(), { icon: "close", bare: true })),
+		h("div", { class: "head" }, h("h2", {}, t.title), button(t.closeKeep, () => void this.close(), { icon: "close", bare: true })),
 		h("div", { class: "scroll" },
 			h("div", { class: "field" }, h("label", { for: "compose-from" }, t.from), this.from),
 			this.to.element, show, more,
@@ -100,7 +100,7 @@ class Composer {
 			this.editor.element, this.files.element,
 			this.draft.action === "forward" ? button(t.asFile, () => this.asFile(), { class: "plain" }) : null,
 			this.security.element, this.options()),
-		h("footer", {}, button(t.send, () => void this.send(), { class: "first", key: "Ctrl+Enter" }), button(t.discard, () => void this.discard()), this.status));
+		h("div", { class: "foot" }, button(t.send, () => void this.send(), { class: "first", key: "Ctrl+Enter" }), button(t.discard, () => void this.discard()), this.status));
 		return e;
 	}
 
