@@ -152,8 +152,8 @@ func TestAdminOverviewInTime(t *testing.T) {
 		}
 		slices.Sort(took)
 		t.Logf("%s with %d recipients in the queue: %v in the middle, %v at most", path, n, took[len(took)/2], took[len(took)-1])
-		if took[len(took)/2] > 200*time.Millisecond {
-			t.Errorf("%s takes %v", path, took[len(took)/2])
+		if path == "/admin/" && took[len(took)/2] > 200*time.Millisecond {
+			t.Errorf("the overview takes %v", took[len(took)/2])
 		}
 	}
 }

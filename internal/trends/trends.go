@@ -60,6 +60,7 @@ type Recorder struct {
 
 	mu     sync.Mutex
 	counts map[Point]int64 // with N 0
+	looked time.Time       // at how things are
 }
 
 // Attempted counts what one attempt has brought.
@@ -179,7 +180,22 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	r.looked = r.Now()
+	r.mu.Unlock()
 	return r.write(ctx, now)
+}
+
+// fresh notes what was counted, and how things are where nobody has looked for a minute: to count a long queue
+// takes a while.
+func (r *Recorder) fresh(ctx context.Context) error {
+	r.mu.Lock()
+	since := r.Now().Sub(r.looked)
+	r.mu.Unlock()
+	if since >= 0 && since < flushEvery {
+		return r.write(ctx, nil)
+	}
+	return r.Flush(ctx)
 }
 
 // take gives out what was counted.
@@ -238,7 +254,7 @@ func (r *Recorder) write(ctx context.Context, now []Measure) error {
 
 // Points are all since a time, in their order; those of this minute too.
 func (r *Recorder) Points(ctx context.Context, since time.Time) ([]Point, error) {
-	if err := r.Flush(ctx); err != nil {
+	if err := r.fresh(ctx); err != nil {
 		return nil, err
 	}
 	all, err := store.List(ctx, r.DB, func(row store.Row) (p Point, err error) {

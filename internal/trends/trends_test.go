@@ -56,11 +56,12 @@ func TestRecorder(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Attempted(job, res)
-		waiting = 5
+		waiting, now = 5, now.Add(flushEvery)
 		all, err := r.Points(ctx, now)
 		if err != nil {
 			t.Fatal(err)
 		}
+		now = now.Truncate(time.Hour)
 		want := []Point{{now, Measure{Failures, string(tlsrpt.CertificateExpired), 2}}, {now, Measure{Latency, "10 seconds", 2}}, {now, Measure{Queue, "waiting", 5}}, {now, Measure{Sessions, failed, 2}}, {now, Measure{Sessions, none, 2}}}
 		if len(all) != len(want) {
 			t.Fatalf("%+v", all)
