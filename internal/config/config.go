@@ -16,7 +16,7 @@ type Config struct {
 	TLS      TLS      `toml:"tls" doc:"The certificate shown to clients, and the certificate authorities trusted when we are the client."`
 	ACME     ACME     `toml:"acme" doc:"Certificates from an authority by ACME (RFC 8555), for keys of the host that are made beforehand, so that their TLSA records can be in DNS before there is a certificate. They are renewed in time; see docs/operating/certificates.md."`
 	DNS      DNS      `toml:"dns" doc:"What of the zones is left to Waxwing."`
-	Resolver Resolver `toml:"resolver" doc:"Where DNS answers come from. DANE works only over a DNSSEC-validating resolver that is trusted."`
+	Resolver Resolver `toml:"resolver" doc:"Where DNS answers come from. Waxwing validates DNSSEC itself over resolvers that pass its records; else DANE works only over a validating resolver that is trusted."`
 	Delivery Delivery `toml:"delivery" doc:"How mail leaves this server."`
 	TLSRPT   TLSRPT   `toml:"tlsrpt" doc:"SMTP TLS reporting (RFC 8460)."`
 	DMARC    DMARC    `toml:"dmarc" doc:"DMARC reports (RFC 9990), both ways."`

@@ -22,7 +22,7 @@ func Default() *Config {
 		DataDir: "data",
 		Resolver: Resolver{
 			Servers: []string{"127.0.0.1"},
-			DNSSEC:  DNSSECTrust,
+			DNSSEC:  DNSSECAuto,
 			Timeout: 3 * time.Second,
 			Selftest: SelfTest{
 				Signed: dns.MustParse("iana.org"),

@@ -50,7 +50,7 @@ func TestModes(t *testing.T) {
 		}
 	}
 	cfg := config.Default()
-	if cfg.Resolver.DNSSEC != config.DNSSECTrust {
+	if cfg.Resolver.DNSSEC != config.DNSSECAuto {
 		t.Errorf("the default is %s", cfg.Resolver.DNSSEC)
 	}
 	cfg.Resolver.DNSSEC, cfg.Resolver.Selftest.Signed = config.DNSSECAuto, dns.Name{}
