@@ -22,6 +22,11 @@ const (
 	JMAP       Protocol = "jmap"
 )
 
+// Use is what a protocol is for, for people.
+func Use(p Protocol) string {
+	return map[Protocol]string{IMAP: "reading (IMAP)", Submission: "sending (SMTP)", Sieve: "sorting (ManageSieve)", JMAP: "JMAP"}[p]
+}
+
 // Server is one server of a domain.
 type Server struct {
 	Protocol Protocol `json:"protocol"`

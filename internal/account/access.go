@@ -39,6 +39,9 @@ type Access struct {
 	Networks []netip.Prefix `json:"networks"`           // from which it logs in, masked; empty: from all
 	Send     Sending        `json:"send"`
 	Admin    bool           `json:"admin"` // it may administer the server on pages
+	// SecondFactor is that people log in to pages with more than the password, which then lets no program in.
+	// It is set where factors are kept, and not with the others.
+	SecondFactor bool `json:"second_factor"`
 	// IMAPDisable are extensions of IMAP that it is not offered (IMP-2), as ParseExtensions has them.
 	IMAPDisable []string `json:"imap_disable"`
 }
@@ -61,13 +64,17 @@ func (a Access) LogIn(p Proven) reason.Word {
 		return reason.AppPasswordExpired
 	case p.By == ByApp && !slices.Contains(p.App.Protocols, p.Protocol):
 		return reason.AppPasswordProtocol
-	case p.By == ByPassword && a.AppOnly && p.Protocol != Web:
+	case p.By == ByPassword && a.NeedsApp(p.Protocol):
 		return reason.AppPasswordNeeded
 	case len(a.Networks) > 0 && !slices.ContainsFunc(a.Networks, func(n netip.Prefix) bool { return n.Contains(p.From.Unmap()) }):
 		return reason.LoginNetwork
 	}
 	return ""
 }
+
+// NeedsApp reports that programs which speak p need an app password: whoever knows the account's own, and not its second
+// factor, must not get in by another door.
+func (a Access) NeedsApp(p Protocol) bool { return p != Web && (a.AppOnly || a.SecondFactor) }
 
 // MaySend says why an account may not send to a recipient; "" is that it may.
 func (a Access) MaySend(hosted bool) reason.Word {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base32"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -62,6 +63,22 @@ const (
 	maxPassword = 1024
 )
 
+// CheckPassword says why a password cannot be one.
+func CheckPassword(password string) error {
+	if len(password) < minPassword || len(password) > maxPassword {
+		return fmt.Errorf("a password has %d to %d octets", minPassword, maxPassword)
+	}
+	_, err := prepare(password)
+	return err
+}
+
+// NewSecret is a password of 120 random bits.
+func NewSecret() string {
+	b := make([]byte, 15)
+	rand.Read(b)
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b))
+}
+
 // NewCredentials derives all from a password. It takes tens of milliseconds of CPU.
 func NewCredentials(password string) (Credentials, error) {
 	return NewCredentialsLike(password, Credentials{})
@@ -70,8 +87,8 @@ func NewCredentials(password string) (Credentials, error) {
 // NewCredentialsLike is NewCredentials with the SCRAM salts and counts of old ones, where they have any: the keys
 // of app passwords were made with them.
 func NewCredentialsLike(password string, old Credentials) (Credentials, error) {
-	if len(password) < minPassword || len(password) > maxPassword {
-		return Credentials{}, fmt.Errorf("a password has %d to %d octets", minPassword, maxPassword)
+	if err := CheckPassword(password); err != nil {
+		return Credentials{}, err
 	}
 	p, err := prepare(password)
 	if err != nil {

@@ -33,7 +33,7 @@ func (s *Store) ChangeAccess(ctx context.Context, name string, change func(accou
 // Access is Store.Access.
 func (w Within) Access(name string) (a account.Access, err error) {
 	var networks, off string
-	err = w.tx.Row(`SELECT app_only, networks, send, admin, imap_disable FROM accounts WHERE name = ?`, name).Scan(&a.AppOnly, &networks, &a.Send, &a.Admin, &off)
+	err = w.tx.Row(`SELECT app_only, networks, send, admin, imap_disable, second_factor FROM accounts WHERE name = ?`, name).Scan(&a.AppOnly, &networks, &a.Send, &a.Admin, &off, &a.SecondFactor)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil
 	}
@@ -49,7 +49,12 @@ func (w Within) Access(name string) (a account.Access, err error) {
 	return a, nil
 }
 
-// SetAccess replaces what an account may do; ErrNoSuchAccount.
+// SetSecondFactor says whether people log in to the account's pages with more than the password; ErrNoSuchAccount.
+func (w Within) SetSecondFactor(name string, has bool) error {
+	return w.set(ErrNoSuchAccount, "account "+name, `UPDATE accounts SET second_factor = ? WHERE name = ?`, has, name)
+}
+
+// SetAccess replaces what an account may do, its second factor apart; ErrNoSuchAccount.
 func (w Within) SetAccess(name string, a account.Access) error {
 	return w.set(ErrNoSuchAccount, "account "+name, `UPDATE accounts SET app_only = ?, networks = ?, send = ?, admin = ?, imap_disable = ? WHERE name = ?`,
 		a.AppOnly, account.JoinNetworks(a.Networks), a.Send, a.Admin, strings.Join(a.IMAPDisable, " "), name)

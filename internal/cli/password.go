@@ -3,14 +3,13 @@ package cli
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"waxwing/internal/account"
 	"waxwing/internal/config"
 
 	"golang.org/x/term"
@@ -132,8 +131,4 @@ func firstLine(file string) (string, error) {
 }
 
 // NewPassword has 120 bits.
-func NewPassword() string {
-	b := make([]byte, 15)
-	rand.Read(b)
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b))
-}
+func NewPassword() string { return account.NewSecret() }

@@ -12,13 +12,15 @@ import (
 
 	"waxwing/internal/account"
 	"waxwing/internal/login"
+	"waxwing/internal/web/signin"
+	"waxwing/internal/websession"
 	"waxwing/sasl"
 	"waxwing/smtp"
 )
 
 // Refused is why a request is nobody's.
 type Refused struct {
-	Status int // 401, or 429 for a client that has to wait
+	Status int // 401, 403 for a page of another site, or 429 for a client that has to wait
 	Text   string
 }
 
@@ -37,6 +39,41 @@ func Passwords(c *login.Checker) func(r *http.Request) (string, error) {
 			return "", &Refused{http.StatusUnauthorized, "passwords are taken over TLS only"}
 		}
 		return check(r.Context(), c, &connection{r, netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}, "\x00"+user+"\x00"+password)
+	}
+}
+
+// Browsers checks who makes a request by the session of a browser (WEB-3), where it says that it belongs to one and shows no
+// password; rest checks all others. A browser sends its cookie with whatever a page asks for: so what a page of another
+// origin has asked for is nobody's, reading and the event stream included. way is the entrance that a request could have come by.
+func Browsers(way func(*http.Request) *signin.Entrance, rest func(r *http.Request) (string, error)) func(r *http.Request) (string, error) {
+	protection := http.NewCrossOriginProtection()
+	return func(r *http.Request) (string, error) {
+		in := way(r)
+		if r.Header.Get("Authorization") != "" || !in.HasCookie(r) {
+			return rest(r)
+		}
+		asked := *r
+		asked.Method = http.MethodPost // a method that is looked at
+		if protection.Check(&asked) != nil {
+			return "", &Refused{http.StatusForbidden, "requests of other sites are not served"}
+		}
+		x, err := in.Session(r)
+		if errors.Is(err, websession.ErrOver) {
+			return "", &Refused{http.StatusUnauthorized, websession.ErrOver.Error()}
+		}
+		return x.Account, err
+	}
+}
+
+// Standing is the same for as long as who has made a request may go on: for connections that last.
+func Standing(way func(*http.Request) *signin.Entrance, logins *login.Checker) func(r *http.Request, account string) (string, error) {
+	return func(r *http.Request, name string) (string, error) {
+		if r.Header.Get("Authorization") == "" {
+			if err := way(r).Look(r); err != nil {
+				return "", err
+			}
+		}
+		return logins.Standing(r.Context(), name, "", account.Web)
 	}
 }
 
@@ -114,10 +151,13 @@ func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, err error)
 		s.refuse(w, r, err)
 		return
 	}
-	if refused.Status == http.StatusUnauthorized {
-		w.Header().Add("WWW-Authenticate", `Basic realm="mail", charset="UTF-8"`)
+	switch refused.Status {
+	case http.StatusUnauthorized:
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" { // our own pages have one that asks better than browsers do
+			w.Header().Add("WWW-Authenticate", `Basic realm="mail", charset="UTF-8"`)
+		}
 		w.Header().Add("WWW-Authenticate", `Bearer realm="mail"`)
-	} else {
+	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", "60")
 	}
 	http.Error(w, refused.Text, refused.Status)

@@ -106,6 +106,25 @@ type stream struct {
 	wantedEvents
 	w    http.ResponseWriter
 	told map[string]string
+
+	standing string // of the client when it came
+	looked   time.Time
+}
+
+// lookEvery is how long a client goes on that may not any more.
+const lookEvery = 30 * time.Second
+
+// stands reports that the client may go on: its session has not ended, and its password is the one it was.
+func (x *stream) stands() bool {
+	if x.Standing == nil || !x.looked.IsZero() && time.Since(x.looked) < lookEvery {
+		return true
+	}
+	now, err := x.Standing(x.r, x.account)
+	if x.looked.IsZero() {
+		x.standing = now
+	}
+	x.looked = time.Now()
+	return err == nil && now != "" && now == x.standing
 }
 
 // events tells a client what changes, as server-sent events (RFC 8620 §7.3).
@@ -173,7 +192,12 @@ func (x *stream) run(wake <-chan struct{}) {
 	}
 	idle := time.NewTicker(mostPing * time.Second) // a client that has gone is found out by writing to it
 	defer idle.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
+		if !x.stands() {
+			return
+		}
 		ended, err := x.tell()
 		if err != nil || ended {
 			return
@@ -184,6 +208,7 @@ func (x *stream) run(wake <-chan struct{}) {
 		case <-x.Server.ended:
 			return
 		case <-wake:
+		case <-look.C:
 		case <-pings:
 			_, err = x.write(fmt.Sprintf("event: ping\ndata: {\"interval\":%d}\n\n", int(x.ping/time.Second)))
 		case <-idle.C:

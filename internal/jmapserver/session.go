@@ -58,8 +58,8 @@ func (s *Server) document(c client) map[string]any {
 			ofAccount[k.URI], primary[k.URI] = k.Account, id
 		}
 	}
-	base := "https://" + s.host(c.r) + Path
-	all[WebSocket] = map[string]any{"url": "wss://" + s.host(c.r) + Path + "ws/", "supportsPush": true}
+	base := "http" + secure(c.r) + s.host(c.r) + Path
+	all[WebSocket] = map[string]any{"url": "ws" + secure(c.r) + s.host(c.r) + Path + "ws/", "supportsPush": true}
 	return map[string]any{
 		"capabilities":    all,
 		"accounts":        map[jmap.ID]any{id: map[string]any{"name": c.account, "isPersonal": true, "isReadOnly": false, "accountCapabilities": ofAccount}},
@@ -99,4 +99,12 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n')) // a client that has gone
 	return nil
+}
+
+// secure is what a scheme has at its end, and "://". Without TLS, which pages on a loopback address are, clients go on without.
+func secure(r *http.Request) string {
+	if r.TLS == nil {
+		return "://"
+	}
+	return "s://"
 }

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"net/http"
-
 	"waxwing/internal/apikeys"
 	"waxwing/internal/config"
 	"waxwing/internal/store"
@@ -18,7 +16,7 @@ func (b *builder) apiKeys(db *store.Store) *apikeys.Store {
 }
 
 // api serves programs beside what else a mux has, if the configuration wants it.
-func (f *front) api(mux *http.ServeMux) {
+func (f *front) api(mux *gate.Mux) {
 	if f.cfg.API.Enabled {
 		mux.Handle(api.Path, gate.Counted(f.rooms.Metrics.Requested, "api", f.apiHandler()))
 	}

@@ -25,6 +25,7 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/handshakes"
 	"waxwing/internal/holds"
+	"waxwing/internal/home"
 	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/metrics"
@@ -95,7 +96,7 @@ type Rooms struct {
 	Search       *search.Store
 	Uploads      *uploads.Store
 	Handshakes   *handshakes.Watch
-	home         *home
+	home         *home.Home
 }
 
 // builder makes rooms: a method each, whose parameters are the rooms that it needs, so

@@ -227,11 +227,7 @@ func (f *front) http(l net.Listener, c config.Listen) (serve, error) {
 
 // CertificateRoom makes the room of certificates and keys, for commands.
 func CertificateRoom(o Options, db *store.Store) (*acme.Service, error) {
-	r, err := commandRooms(o, db)
-	if err != nil {
-		return nil, err
-	}
-	return r.Certificates, nil
+	return oneRoom(o, db, func(r *Rooms) *acme.Service { return r.Certificates })
 }
 
 // ProfileSigner makes what signs profiles of mail programs, for commands.

@@ -28,6 +28,15 @@ func commandRooms(o Options, db *store.Store) (*Rooms, error) {
 	return b.rooms(db)
 }
 
+// oneRoom makes them and gives one out.
+func oneRoom[T any](o Options, db *store.Store, pick func(*Rooms) *T) (*T, error) {
+	r, err := commandRooms(o, db)
+	if err != nil {
+		return nil, err
+	}
+	return pick(r), nil
+}
+
 // Desk makes the rooms that answer commands where no server runs. What they
 // change in the store, a server on another machine sees within a second.
 func Desk(o Options, db *store.Store) (*desk.Rooms, error) {
@@ -44,29 +53,17 @@ func Desk(o Options, db *store.Store) (*desk.Rooms, error) {
 
 // STSCache makes the room of MTA-STS policies.
 func STSCache(o Options, db *store.Store) (*stspolicy.Cache, error) {
-	r, err := commandRooms(o, db)
-	if err != nil {
-		return nil, err
-	}
-	return r.STS, nil
+	return oneRoom(o, db, func(r *Rooms) *stspolicy.Cache { return r.STS })
 }
 
 // STSPublish makes the room of published MTA-STS policies.
 func STSPublish(o Options, db *store.Store) (*stspublish.Service, error) {
-	r, err := commandRooms(o, db)
-	if err != nil {
-		return nil, err
-	}
-	return r.STSPublish, nil
+	return oneRoom(o, db, func(r *Rooms) *stspublish.Service { return r.STSPublish })
 }
 
 // Ways makes the router.
 func Ways(o Options, db *store.Store) (*transport.Router, error) {
-	r, err := commandRooms(o, db)
-	if err != nil {
-		return nil, err
-	}
-	return r.Router, nil
+	return oneRoom(o, db, func(r *Rooms) *transport.Router { return r.Router })
 }
 
 // Reports makes the rooms, for those of reports. What they queue, the running server
@@ -75,11 +72,7 @@ func Reports(o Options, db *store.Store) (*Rooms, error) { return commandRooms(o
 
 // Explainer makes the room that answers what would happen to a mail.
 func Explainer(o Options, db *store.Store) (*explain.Explainer, error) {
-	r, err := commandRooms(o, db)
-	if err != nil {
-		return nil, err
-	}
-	return r.explainer(db), nil
+	return oneRoom(o, db, func(r *Rooms) *explain.Explainer { return r.explainer(db) })
 }
 
 // Look is what commands need that look at hosts of others without a store.

@@ -23,18 +23,32 @@ import (
 
 // https serves strangers over HTTPS: TLS reports that are posted (RPT-15), and
 // the MTA-STS policies of hosted domains (STS-11); mail programs: their settings
-// (CLI-1); and other programs: the API (OPS-8),
-// and mail by JMAP (JMP-1).
+// (CLI-1); other programs: the API (OPS-8); and people: their pages, and mail by JMAP (WEB-2, JMP-1).
 // What else is public has its place in the same mux.
 func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
 	conf, err := f.tls(c)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if conf == nil {
+	case conf == nil:
 		return nil, fmt.Errorf("listen on %s: https needs a certificate: set acme.directory, or tls.cert_file and tls.key_file", c.Where())
 	}
-	mux := http.NewServeMux()
+	conf.NextProtos = []string{"h2", "http/1.1", certs.ALPN}
+	srv := gate.Bounded(f.area(config.LogHTTPS), &http.Server{Handler: f.overTLS(f.strangers()), TLSConfig: conf})
+	gated := f.gated(l, c, guard.HTTPS)
+	gated.Crowd = func(is bool) { srv.SetKeepAlivesEnabled(!is) } // which ends the idle ones
+	srv.ConnState = gate.Shaken
+	return func(ctx context.Context) error { return gate.ServeTLS(ctx, f.guard, srv, gated) }, nil
+}
+
+// overTLS is what stands before all that is served over HTTPS.
+func (f *front) overTLS(mux *gate.Mux) http.Handler {
+	return gate.Secured(true, gate.Guarded(f.guard, guard.HTTPS, gate.Others(mux, gate.Counted(f.rooms.Metrics.Requested, "other", mux))))
+}
+
+// strangers is what there is.
+func (f *front) strangers() *gate.Mux {
+	mux := &gate.Mux{}
 	count := f.rooms.Metrics.Requested
 	mux.Handle("POST "+reports.Path, gate.Counted(count, "tlsrpt", &reports.Handler{Sink: f.rooms.TLSIntake, Now: f.Now, Log: f.area(config.LogTLSRPT),
 		Count: f.rooms.Metrics.Posted}))
@@ -42,25 +56,21 @@ func (f *front) https(l net.Listener, c config.Listen) (serve, error) {
 	mux.Handle("GET "+policies.Path, gate.Counted(count, "mta-sts", &policies.Handler{Source: f.rooms.STSPublish, Log: f.area(config.LogMTASTS)}))
 	f.autoconfig(mux)
 	f.api(mux)
-	f.jmap(mux)
-	conf.NextProtos = []string{"h2", "http/1.1", certs.ALPN}
-	srv := gate.Bounded(f.area(config.LogHTTPS), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTPS, gate.Others(mux, gate.Counted(count, "other", mux))), TLSConfig: conf})
-	gated := f.gated(l, c, guard.HTTPS)
-	gated.Crowd = func(is bool) { srv.SetKeepAlivesEnabled(!is) } // which ends the idle ones
-	srv.ConnState = gate.Shaken
-	return func(ctx context.Context) error { return gate.ServeTLS(ctx, f.guard, srv, gated) }, nil
+	f.people(mux, false)
+	return mux
 }
 
 // autoconfig serves what mail programs are set up with.
-func (f *front) autoconfig(mux *http.ServeMux) {
-	h := &autoconfig.Handler{Now: f.Now, Log: f.area(config.LogHTTPS),
-		Settings: func(ctx context.Context, domain dns.Name) (clientconfig.Settings, bool, error) {
-			return ClientSettings(ctx, f.live.Load(), f.rooms.Accounts, domain)
-		},
+func (f *front) autoconfig(mux *gate.Mux) {
+	h := &autoconfig.Handler{Now: f.Now, Log: f.area(config.LogHTTPS), Settings: f.settings,
 		Sign: func(profile []byte) ([]byte, error) { return SignProfile(f.rooms, profile, f.Now()) }}
 	for _, r := range h.Routes() {
 		mux.Handle(r.Pattern, gate.Counted(f.rooms.Metrics.Requested, "autoconfig", r.Handler))
 	}
+}
+
+func (f *front) settings(ctx context.Context, domain dns.Name) (clientconfig.Settings, bool, error) {
+	return ClientSettings(ctx, f.live.Load(), f.rooms.Accounts, domain)
 }
 
 // ClientSettings are what mail programs of a hosted domain are told (CLI-1); false for any other.

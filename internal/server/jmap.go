@@ -27,17 +27,28 @@ func (b *builder) uploads(db *store.Store) *uploads.Store {
 	return u
 }
 
-// jmap serves programs with which people read their mail (JMP-1) beside what else a mux has.
-func (f *front) jmap(mux *http.ServeMux) {
+// jmap serves programs with which people read their mail (JMP-1), and browsers that have logged in, beside what else a mux has.
+func (f *front) jmap(mux *gate.Mux) {
 	if !f.cfg.JMAP.Enabled {
 		return
 	}
+	if f.programs == nil { // one for all listeners
+		h := f.jmapServer()
+		served := gate.Counted(f.rooms.Metrics.Requested, "jmap", h)
+		f.programs = map[string]http.Handler{jmapserver.WellKnown: served, jmapserver.Path: served, letter.Path: f.letters(h)}
+	}
+	for path, h := range f.programs {
+		mux.Handle(path, h)
+	}
+}
+
+func (f *front) jmapServer() *jmapserver.Server {
 	r, lim := f.rooms, f.cfg.Limits
 	known := &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}
 	h := &jmapserver.Server{
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
 		Mails:        &mails.Room{Boxes: r.Mailboxes, Catalog: known, Search: r.Search, Uploads: r.Uploads, Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
-		Authenticate: jmapserver.Passwords(f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
+		Authenticate: jmapserver.Browsers(f.way, jmapserver.Passwords(f.logins)), Standing: jmapserver.Standing(f.way, f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
 	h.Push = &push.Room{DB: r.Store, DNS: r.DNS, Accounts: r.Accounts, States: h.States, AllowPrivate: f.cfg.API.PrivateWebhooks, Roots: f.roots, Dial: f.Dialer.DialContext, Now: f.Now, Log: h.Log, Guard: f.guard}
 	sorted := &sorting.Room{Scripts: r.Sieve.Scripts, Blob: h.Mails.Blob, Changed: h.Changed}
@@ -50,8 +61,5 @@ func (f *front) jmap(mux *http.ServeMux) {
 	f.everyHour("JMAP push subscriptions that have ended were not removed", h.Push.Tidy)
 	f.everyHour("JMAP submissions of long ago were not removed", out.Tidy)
 	f.face("JMAP connections", guard.HTTPS, h.Run)
-	served := gate.Counted(r.Metrics.Requested, "jmap", h)
-	mux.Handle(jmapserver.WellKnown, served)
-	mux.Handle(jmapserver.Path, served)
-	mux.Handle(letter.Path, f.letters(h))
+	return h
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -16,11 +17,14 @@ import (
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/disk"
+	"waxwing/internal/factors"
 	"waxwing/internal/guard"
 	"waxwing/internal/login"
 	"waxwing/internal/process"
 	"waxwing/internal/receive"
 	"waxwing/internal/sockets"
+	"waxwing/internal/web/signin"
+	"waxwing/internal/websession"
 	"waxwing/peers"
 	"waxwing/proxyproto"
 )
@@ -43,6 +47,11 @@ type front struct {
 	book   *certs.Book // nil: there is no certificate
 	logins *login.Checker
 	peers  *peers.Ledger // how clients have behaved
+
+	web      *websession.Store
+	factors  *factors.Store
+	ways     map[bool]*signin.Entrance // for people, by whether they come without TLS
+	programs map[string]http.Handler   // JMAP and what reads mail by it, by path
 }
 
 func (b *builder) front(ctx context.Context, r *Rooms, spool string) (*front, error) {
@@ -61,11 +70,14 @@ func (b *builder) front(ctx context.Context, r *Rooms, spool string) (*front, er
 		}
 	}
 	reserve := &disk.Reserve{Dir: b.cfg.DataDir, Octets: b.cfg.DiskReserve(), Log: b.Log, Now: b.Now}
-	return &front{
-		builder: b, rooms: r, disk: reserve, door: b.door(r, reserve, spool), book: book, peers: ledger(b.cfg.Limits, b.Now),
+	f := &front{
+		builder: b, factors: &factors.Store{DB: r.Store, Accounts: r.Accounts, Now: b.Now}, rooms: r, disk: reserve, door: b.door(r, reserve, spool), book: book, peers: ledger(b.cfg.Limits, b.Now),
 		logins: &login.Checker{Accounts: r.Accounts, Now: b.Now, Log: log, Guard: b.guard, Secret: secret, Count: b.metrics.Login, Journal: &login.Journal{DB: r.Store, Now: b.Now, Log: log},
 			AppUsed: used, Limits: login.Limits{Failures: b.cfg.Limits.FailedLogins}},
-	}, nil
+	}
+	f.web = f.webSessions()
+	f.ways = map[bool]*signin.Entrance{false: f.entrance(false), true: f.entrance(true)}
+	return f, nil
 }
 
 // listen binds every listener of the configuration.

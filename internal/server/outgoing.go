@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/delivery"
 	"waxwing/internal/destination"
 	"waxwing/internal/guard"
+	"waxwing/internal/home"
 	"waxwing/internal/routes"
 	"waxwing/internal/session"
 	"waxwing/internal/sifting"
@@ -82,10 +83,10 @@ func (b *builder) stsPublish(db *store.Store, resolver *dns.Client) *stspublish.
 	return &stspublish.Service{Store: db, DNS: resolver, Now: b.Now}
 }
 
-func (b *builder) direct(home *home, resolver *dns.Client, sts *stspolicy.Cache, sessions func() *session.Client) *transport.Direct {
+func (b *builder) direct(home *home.Home, resolver *dns.Client, sts *stspolicy.Cache, sessions func() *session.Client) *transport.Direct {
 	d := b.cfg.Delivery
 	return &transport.Direct{
-		Finder:      &destination.Finder{DNS: resolver, Self: home.isSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
+		Finder:      &destination.Finder{DNS: resolver, Self: home.IsSelf, AllowPrivate: d.AllowPrivate, MaxHosts: d.MaxHosts},
 		STS:         sts,
 		Session:     sessions(),
 		NoPlaintext: d.Plaintext == config.PlaintextForbid,

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"net"
 	"net/http"
 	"time"
@@ -27,7 +26,6 @@ import (
 	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/gate"
 	"waxwing/internal/web/scrape"
-	"waxwing/internal/websession"
 )
 
 // metricsConnections are those of scrapers at one time, and of whoever else comes.
@@ -42,30 +40,14 @@ func (f *front) metrics(l net.Listener, c config.Listen) (serve, error) {
 	return func(ctx context.Context) error { return gate.ServePlain(ctx, srv, gated) }, nil
 }
 
-// admin serves the admin pages on a loopback address, without TLS.
+// admin serves all pages on a loopback address, without TLS.
 func (f *front) admin(l net.Listener, c config.Listen) (serve, error) {
-	h := &admin.Handler{Rooms: f.adminRooms(), Sessions: f.webSessions(), Logins: f.logins, Host: f.cfg.Hostname.ASCII(), Plain: true, Now: f.Now, Log: f.area(config.LogHTTP)}
-	mux := http.NewServeMux()
+	mux := &gate.Mux{}
 	mux.Handle("GET /{$}", http.RedirectHandler(admin.Path, http.StatusSeeOther))
-	mux.Handle("/", h)
-	srv := gate.Bounded(f.area(config.LogHTTP), &http.Server{Handler: gate.Guarded(f.guard, guard.HTTP, mux), WriteTimeout: time.Minute})
+	f.people(mux, true)
+	srv := gate.Bounded(f.area(config.LogHTTP), &http.Server{Handler: gate.Secured(false, gate.Guarded(f.guard, guard.HTTP, mux)), WriteTimeout: time.Minute})
 	gated := f.gated(l, c, guard.HTTP)
 	return func(ctx context.Context) error { return gate.ServePlain(ctx, srv, gated) }, nil
-}
-
-// webSessions are those of people's browsers.
-func (f *front) webSessions() *websession.Store {
-	s := &websession.Store{DB: f.rooms.Store, Now: f.Now, Idle: time.Hour, Oldest: 12 * time.Hour, Proof: func(ctx context.Context, account string) (string, error) {
-		cred, ok, err := f.rooms.Accounts.Credentials(ctx, account)
-		if err != nil || !ok {
-			return "", err
-		}
-		sum := sha256.Sum256([]byte(cred.PasswordHash))
-		return string(sum[:]), nil
-	}}
-	f.everyHour("web sessions that have ended were not forgotten", s.Tidy)
-	f.everyHour("the oldest acts on web pages were not forgotten", s.TidyActs)
-	return s
 }
 
 func (f *front) adminRooms() admin.Rooms {

@@ -16,6 +16,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/config"
+	"waxwing/internal/crew"
 	"waxwing/internal/guard"
 	"waxwing/internal/guard/guardtest"
 )
@@ -35,7 +36,7 @@ func TestServicesPanic(t *testing.T) {
 	watch := guardtest.New()
 	s.guard.Count = func(a guard.Area) { s.Metrics.Panicked(a); watch.Count(a) }
 	for i := range s.services {
-		s.services[i].run = func(context.Context) error { panic("a service") }
+		s.services[i].Run = func(context.Context) error { panic("a service") }
 	}
 	s.hourly[0].do = func(context.Context) error { panic("a chore") }
 	s.STSPublish.Store = nil // whoever looks for it panics
@@ -94,18 +95,18 @@ func TestCrew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		watch, failed, n := guardtest.New(), 0, 0
-		c := &crew{guard: &watch.Guard, failed: func() { failed++ }}
-		c.start(t.Context(), service{"a", guard.Listener, func(context.Context) error {
+		c := &crew.Crew{Guard: &watch.Guard, Failed: func() { failed++ }}
+		c.Start(t.Context(), crew.Service{Name: "a", Area: guard.Listener, Run: func(context.Context) error {
 			if n++; n < 4 {
 				panic("accept")
 			}
 			return nil
 		}})
-		if err := c.wait(); err != nil || failed != 0 || n != 4 || !watch.Saw(guard.Listener, 3) {
+		if err := c.Wait(); err != nil || failed != 0 || n != 4 || !watch.Saw(guard.Listener, 3) {
 			t.Errorf("%v, failed %d, %d starts, counted %v", err, failed, n, watch.Seen())
 		}
-		c.start(t.Context(), service{"b", guard.Listener, func(context.Context) error { return errors.New("no port") }})
-		if err := c.wait(); err == nil || err.Error() != "b: no port" || failed != 1 {
+		c.Start(t.Context(), crew.Service{Name: "b", Area: guard.Listener, Run: func(context.Context) error { return errors.New("no port") }})
+		if err := c.Wait(); err == nil || err.Error() != "b: no port" || failed != 1 {
 			t.Errorf("%v, failed %d", err, failed)
 		}
 	})

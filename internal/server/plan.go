@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 
+	"waxwing/internal/crew"
 	"waxwing/internal/guard"
 	"waxwing/internal/process"
 )
@@ -14,20 +15,13 @@ import (
 // plan is what the rooms have asked for: what runs while the server does, and what is
 // done when it reloads or ends. A room asks in the function that builds it.
 type plan struct {
-	services  []service // run until all faces have ended
-	faces     []service // take connections; end first
+	services  []crew.Service // run until all faces have ended
+	faces     []crew.Service // take connections; end first
 	listeners []*listener
 	bound     []process.Socket // all TCP sockets that are listened on, as the kernel has them
 	hourly    []chore
 	reloads   []func() error
 	closers   []io.Closer // in the order of their opening
-}
-
-// service is something with a Run.
-type service struct {
-	name string
-	area guard.Area
-	run  func(context.Context) error
 }
 
 // chore is done once an hour; failed is logged where it cannot be done.
@@ -38,12 +32,12 @@ type chore struct {
 
 // run has something run while the server serves and drains.
 func (p *plan) run(name string, area guard.Area, run func(context.Context) error) {
-	p.services = append(p.services, service{name, area, run})
+	p.services = append(p.services, crew.Service{Name: name, Area: area, Run: run})
 }
 
 // face has something take connections until the server drains.
 func (p *plan) face(name string, area guard.Area, run func(context.Context) error) {
-	p.faces = append(p.faces, service{name, area, run})
+	p.faces = append(p.faces, crew.Service{Name: name, Area: area, Run: run})
 }
 
 // everyHour has something done at start and then once an hour.

@@ -8,6 +8,7 @@ import (
 	"waxwing/internal/dmarcreport"
 	"waxwing/internal/guard"
 	"waxwing/internal/holds"
+	"waxwing/internal/home"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/outbox"
 	"waxwing/internal/posture"
@@ -24,7 +25,7 @@ import (
 
 // queueNeeds are the rooms that the queue asks.
 type queueNeeds struct {
-	home       *home
+	home       *home.Home
 	router     *transport.Router
 	boxes      *mailboxes.Store
 	holds      *holds.Store
@@ -45,7 +46,7 @@ func (b *builder) queue(db *store.Store, n queueNeeds) *queue.Queue {
 		Direct:    n.router,
 		Local:     n.router.Local,
 		Mailboxes: n.boxes,
-		IsLocal:   n.home.isLocal,
+		IsLocal:   n.home.IsLocal,
 		Record:    b.recorder(),
 		Attempted: func(job *delivery.Job, res *delivery.Result) {
 			b.metrics.Attempt(job, res)
@@ -56,7 +57,7 @@ func (b *builder) queue(db *store.Store, n queueNeeds) *queue.Queue {
 		Ways: n.router.Ways, Holds: n.holds.Match, Suppression: n.suppressed,
 		Settled: outbox.Settler(b.Now, tlsreport.Family(), dmarcreport.Family()), Accepted: b.accepted(db),
 		Schedule:    schedules(d),
-		Sign:        n.home.sign,
+		Sign:        n.home.Sign,
 		History:     history,
 		Hostname:    b.cfg.Hostname.ASCII(),
 		Postmaster:  "postmaster@" + b.cfg.Hostname.ASCII(),

@@ -30,7 +30,7 @@ const maxHold = 60 * 24 * time.Hour
 
 // door makes the one way in for all mail. Long messages wait in the directory spool.
 func (b *builder) door(r *Rooms, reserve *disk.Reserve, spool string) receive.Door {
-	return receive.Door{Hostname: b.cfg.Hostname.ASCII(), Accounts: r.Accounts, Queue: r.Queue, Postmaster: r.home.postmaster,
+	return receive.Door{Hostname: b.cfg.Hostname.ASCII(), Accounts: r.Accounts, Queue: r.Queue, Postmaster: r.home.Postmaster,
 		Room: reserve.Room, Full: r.Mailboxes.Fullness, TempDir: spool, Memory: &receive.Memory{Limit: incomingMemory}, Now: b.Now, Log: b.area(config.LogReceive), Guard: b.guard}
 }
 

@@ -16,6 +16,7 @@ import (
 	dmarcintake "waxwing/internal/dmarcreport/intake"
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/guard"
+	"waxwing/internal/home"
 	"waxwing/internal/outbox"
 	"waxwing/internal/queue"
 	"waxwing/internal/reportbox"
@@ -36,7 +37,7 @@ func (b *builder) box(db *store.Store, resolver *dns.Client, q *queue.Queue) *ou
 }
 
 // tlsReports makes the room of the TLS reports that we send.
-func (b *builder) tlsReports(db *store.Store, home *home, resolver *dns.Client, q *queue.Queue) *tlsreport.Service {
+func (b *builder) tlsReports(db *store.Store, home *home.Home, resolver *dns.Client, q *queue.Queue) *tlsreport.Service {
 	r, box := b.cfg.TLSRPT, b.box(db, resolver, q)
 	box.Off, box.Cap = !r.Send, r.MaxPerOrg
 	s := tlsreport.New(box, tlsreport.Service{Success: tlsreport.Success(r.ReportSuccess), Send: reportsTo(b.cfg)})
@@ -45,7 +46,7 @@ func (b *builder) tlsReports(db *store.Store, home *home, resolver *dns.Client, 
 }
 
 // dmarcReports makes the room of the DMARC reports that we send.
-func (b *builder) dmarcReports(db *store.Store, home *home, resolver *dns.Client, q *queue.Queue) *dmarcreport.Service {
+func (b *builder) dmarcReports(db *store.Store, home *home.Home, resolver *dns.Client, q *queue.Queue) *dmarcreport.Service {
 	r, box := b.cfg.DMARC, b.box(db, resolver, q)
 	box.Off, box.Cap, box.Keep, box.Log = !r.Send, r.MaxPerOrg, days(r.RetentionDays), b.area(config.LogDMARC)
 	s := dmarcreport.New(box)
@@ -75,8 +76,8 @@ func (b *builder) reportsDMARC(domain string) bool {
 }
 
 // sends completes a box that sends mail, and runs it.
-func (b *builder) sends(box *outbox.Box, home *home, from string, prune func(context.Context) error) {
-	box.Signer, box.Hosted = home.keys, home.accounts.IsHosted
+func (b *builder) sends(box *outbox.Box, home *home.Home, from string, prune func(context.Context) error) {
+	box.Signer, box.Hosted = home.Keys, home.Accounts.IsHosted
 	box.Count = func(result string) { b.metrics.Report(box.Noun, "out", result) }
 	box.FromLocal, _, _ = strings.Cut(from, "@")
 	b.run(box.Name+"s", guard.Reports, box.Run)
@@ -97,8 +98,8 @@ func reportsTo(cfg *config.Config) func(domain string) bool {
 }
 
 // alerts makes the room of what the operator is told once.
-func (b *builder) alerts(db *store.Store, home *home, resolver *dns.Client, q *queue.Queue) *alert.Service {
-	box, postmaster := b.box(db, resolver, q), home.postmaster
+func (b *builder) alerts(db *store.Store, home *home.Home, resolver *dns.Client, q *queue.Queue) *alert.Service {
+	box, postmaster := b.box(db, resolver, q), home.Postmaster
 	box.To = b.cfg.TLSRPT.AlertWebhook
 	if !b.cfg.TLSRPT.Alerts {
 		postmaster = nil
@@ -119,21 +120,21 @@ func (b *builder) takes(sort reportbox.Sort, out *outbox.Box) *reportbox.Box {
 }
 
 // tlsIntake makes the room of the TLS reports that come in.
-func (b *builder) tlsIntake(home *home, resolver *dns.Client, out *tlsreport.Service, alerts *alert.Service) *intake.Service {
+func (b *builder) tlsIntake(home *home.Home, resolver *dns.Client, out *tlsreport.Service, alerts *alert.Service) *intake.Service {
 	r, box := b.cfg.TLSRPT, b.takes(intake.Sort(), out.Box)
 	box.PerReporter, box.PerDay, box.OctetsPerDay, box.Addresses = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets), b.reportAddresses(out.Store, box.Noun, r.Address)
-	return &intake.Service{Box: box, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, HostNames: hostNames(b.cfg), Alerts: alerts}
+	return &intake.Service{Box: box, DNS: resolver, Hosted: home.Accounts.IsHosted, Hostname: b.cfg.Hostname, HostNames: hostNames(b.cfg), Alerts: alerts}
 }
 
 // dmarcIntake makes the room of the DMARC reports that come in.
-func (b *builder) dmarcIntake(home *home, resolver *dns.Client, out *dmarcreport.Service) *dmarcintake.Service {
+func (b *builder) dmarcIntake(home *home.Home, resolver *dns.Client, out *dmarcreport.Service) *dmarcintake.Service {
 	r, box, failures := b.cfg.DMARC, b.takes(dmarcintake.Sort(), out.Box), b.takes(dmarcintake.FailureSort(), out.Box)
 	for _, x := range []*reportbox.Box{box, failures} {
 		x.PerReporter, x.PerDay, x.OctetsPerDay = r.MaxPerReporter, r.MaxReceived, int64(r.MaxOctets)
 	}
 	box.Addresses = b.reportAddresses(out.Store, box.Noun, r.Address)
 	failures.Addresses = box.Addresses
-	return &dmarcintake.Service{Box: box, Failures: failures, DNS: resolver, Hosted: home.accounts.IsHosted, Hostname: b.cfg.Hostname, Forwarders: b.cfg.Incoming.Forwarders}
+	return &dmarcintake.Service{Box: box, Failures: failures, DNS: resolver, Hosted: home.Accounts.IsHosted, Hostname: b.cfg.Hostname, Forwarders: b.cfg.Incoming.Forwarders}
 }
 
 // reportAddresses makes what knows where reports of a sort come to (RPT-21).
@@ -145,5 +146,15 @@ func (b *builder) reportAddresses(db *store.Store, noun, local string) *reportbo
 
 // reports plugs the reports into the mail that comes in.
 func (r *Rooms) reports() *reportdoor.Door {
-	return &reportdoor.Door{TLS: r.TLSIntake, DMARC: r.DMARCIntake, To: r.home.reports, IsOurs: r.home.isOurs}
+	return &reportdoor.Door{TLS: r.TLSIntake, DMARC: r.DMARCIntake, To: r.home.Reports, IsOurs: r.home.IsOurs}
+}
+
+// hostNames are the names that results of DANE may be about beside those below
+// hosted domains (RPT-17): the host's own, as it calls itself.
+func hostNames(cfg *config.Config) []dns.Name {
+	names := []dns.Name{cfg.Hostname}
+	if ehlo := cfg.Delivery.EHLO; !ehlo.IsZero() && ehlo != cfg.Hostname {
+		names = append(names, ehlo)
+	}
+	return names
 }

@@ -3,10 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync"
 	"time"
 
+	"waxwing/internal/crew"
 	"waxwing/internal/guard"
 )
 
@@ -19,24 +18,24 @@ func (s *Server) Run(ctx context.Context) error {
 	front, stopFront := context.WithCancel(ctx)
 	defer stopFront()
 
-	services := &crew{guard: s.guard, failed: stopFront}
+	services := &crew.Crew{Guard: s.guard, Failed: stopFront}
 	for _, v := range s.services {
-		services.start(back, v)
+		services.Start(back, v)
 	}
-	services.start(back, service{"sweeper", guard.Sweeper, s.sweep})
-	faces := &crew{guard: s.guard, failed: stopFront}
+	services.Start(back, crew.Service{Name: "sweeper", Area: guard.Sweeper, Run: s.sweep})
+	faces := &crew.Crew{Guard: s.guard, Failed: stopFront}
 	for _, v := range s.faces {
-		faces.start(front, v)
+		faces.Start(front, v)
 	}
 	for _, l := range s.listeners {
 		s.log.Info("listening", "kind", string(l.kind), "address", l.Addr().String())
 	}
 	s.log.Info("serving", "hostname", s.live.Load().Hostname.ASCII(), "listeners", len(s.listeners))
 	<-front.Done() // also where there are no faces
-	err := faces.wait()
+	err := faces.Wait()
 	s.log.Info("draining")
 	stopBack()
-	err = errors.Join(err, services.wait())
+	err = errors.Join(err, services.Wait())
 	return errors.Join(err, s.Close())
 }
 
@@ -56,36 +55,4 @@ func (s *Server) sweep(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// crew is services that run at the same time. A panic of one starts it again; an
-// error of one, which it does not expect to mend, calls failed.
-type crew struct {
-	guard  *guard.Guard
-	failed func()
-
-	wg   sync.WaitGroup
-	mu   sync.Mutex
-	errs []error
-}
-
-func (c *crew) start(ctx context.Context, v service) {
-	c.guard.In(&c.wg, v.area, func() {
-		err := c.guard.Keep(ctx, v.area, v.run)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.errs = append(c.errs, fmt.Errorf("%s: %w", v.name, err))
-		c.failed()
-	})
-}
-
-// wait returns the errors when all have ended.
-func (c *crew) wait() error {
-	c.wg.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return errors.Join(c.errs...)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/guard"
 	"waxwing/internal/holds"
+	"waxwing/internal/home"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/panics"
 	"waxwing/internal/posture"
@@ -30,6 +32,11 @@ import (
 
 func (b *builder) accounts(db *store.Store) *accounts.Store {
 	return &accounts.Store{DB: db, Now: b.Now}
+}
+
+func (b *builder) home(users *accounts.Store, keys *signing.Service) *home.Home {
+	return &home.Home{Host: b.cfg.Hostname, Accounts: users, Keys: keys, Addrs: b.cfg.OwnAddrs(net.InterfaceAddrs),
+		Reports: b.cfg.ReportsTo, Guest: b.cfg.Companion.On() && !b.cfg.ServesMail()}
 }
 
 func (b *builder) mailboxes(db *store.Store) *mailboxes.Store {

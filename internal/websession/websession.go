@@ -26,8 +26,12 @@ import (
 // Scope is what a session is for.
 type Scope string
 
-// Admin is the scope of the admin pages.
-const Admin Scope = "admin"
+// The scopes.
+const (
+	Admin  Scope = "admin"       // the admin pages
+	Person Scope = "person"      // what everybody has of an account: its mail, and the pages about it
+	Step   Scope = "second-step" // nothing yet: the password was right, and a second factor is still to come
+)
 
 // Session is one session without its token.
 type Session struct {
@@ -37,7 +41,11 @@ type Session struct {
 	Created time.Time   `json:"created"`
 	Used    time.Time   `json:"used"` // within a minute
 	Remote  string      `json:"remote"`
-	Agent   string      `json:"agent"` // what the browser calls itself
+	Agent   string      `json:"agent"`                   // what the browser calls itself
+	Factor  string      `json:"second_factor,omitempty"` // that it was begun with; "": the password alone
+
+	// Challenge is what a passkey of this browser is to sign; "": none was asked for.
+	Challenge string `json:"-"`
 }
 
 // Store is the sessions. Its methods may be called at the same time.
@@ -46,16 +54,31 @@ type Store struct {
 	Now func() time.Time
 	// Proof is the same as long as an account has its password and may log in; "" ends its sessions.
 	Proof func(ctx context.Context, account string) (string, error)
+}
 
-	Idle   time.Duration // a session ends when it was not used for so long
-	Oldest time.Duration // and when it is so old
+// Ends is when sessions end by themselves.
+type Ends struct {
+	Idle   time.Duration // when they were not used for so long
+	Oldest time.Duration // when they are so old
+}
+
+// EndsOf is when sessions of a scope end: those that administer a server soon, those of people at their mail late.
+func EndsOf(scope Scope) Ends {
+	switch scope {
+	case Step:
+		return Ends{10 * time.Minute, 10 * time.Minute}
+	case Admin:
+		return Ends{time.Hour, 12 * time.Hour}
+	}
+	return Ends{24 * time.Hour, 30 * 24 * time.Hour}
 }
 
 // ErrOver is all that is told of a token that is none, and of a session that has ended.
 var ErrOver = errors.New("there is no such session, or it has ended: log in again")
 
 const (
-	maxSessions = 50          // of one account; the oldest ends with the next
+	maxSessions = 50          // of one account and scope; the oldest ends with the next
+	maxTries    = 5           // wrong second factors, before the password is asked for again
 	maxAgent    = 300         // octets
 	usedEvery   = time.Minute // how exactly the last use is known
 	tokenOctets = 32
@@ -77,10 +100,11 @@ func (s *Store) Begin(ctx context.Context, x Session) (Session, string, error) {
 	x.ID, x.Created, x.Agent, x.Remote = delivery.ID(store.NewID()), s.Now(), foreign.Clip(strings.TrimSpace(foreign.Line(x.Agent)), maxAgent), foreign.Clip(foreign.Line(x.Remote), 60)
 	x.Used = x.Created
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM web_sessions WHERE account = ? AND id NOT IN (SELECT id FROM web_sessions WHERE account = ? ORDER BY used DESC, id DESC LIMIT ?)`, x.Account, x.Account, maxSessions-1)
+		_, err := tx.Exec(`DELETE FROM web_sessions WHERE account = ? AND scope = ? AND id NOT IN
+			(SELECT id FROM web_sessions WHERE account = ? AND scope = ? ORDER BY used DESC, id DESC LIMIT ?)`, x.Account, string(x.Scope), x.Account, string(x.Scope), maxSessions-1)
 		if err == nil {
-			_, err = tx.Exec(`INSERT INTO web_sessions (hash, id, account, scope, proof, created, used, remote, agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-				hash[:], int64(x.ID), x.Account, string(x.Scope), []byte(proof), store.Time(x.Created), store.Time(x.Used), x.Remote, x.Agent)
+			_, err = tx.Exec(`INSERT INTO web_sessions (hash, id, account, scope, proof, created, used, remote, agent, factor, challenge) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				hash[:], int64(x.ID), x.Account, string(x.Scope), []byte(proof), store.Time(x.Created), store.Time(x.Used), x.Remote, x.Agent, x.Factor, x.Challenge)
 		}
 		return err
 	})
@@ -90,17 +114,26 @@ func (s *Store) Begin(ctx context.Context, x Session) (Session, string, error) {
 	return x, base64.RawURLEncoding.EncodeToString(token[:]), nil
 }
 
-const columns = `SELECT id, account, scope, created, used, remote, agent FROM web_sessions `
+const columns = `SELECT id, account, scope, created, used, remote, agent, factor, challenge FROM web_sessions `
 
 func scan(r store.Row, more ...any) (x Session, err error) {
 	var id, created, used int64
-	err = r.Scan(append([]any{&id, &x.Account, &x.Scope, &created, &used, &x.Remote, &x.Agent}, more...)...)
+	err = r.Scan(append([]any{&id, &x.Account, &x.Scope, &created, &used, &x.Remote, &x.Agent, &x.Factor, &x.Challenge}, more...)...)
 	x.ID, x.Created, x.Used = delivery.ID(id), store.FromTime(created), store.FromTime(used)
 	return x, err
 }
 
 // Find is the session of a token for a scope, and notes its use; ErrOver. Any other error is the store's.
 func (s *Store) Find(ctx context.Context, token string, scope Scope) (Session, error) {
+	x, err := s.Look(ctx, token, scope)
+	if err != nil {
+		return Session{}, err
+	}
+	return x, s.use(ctx, &x)
+}
+
+// Look is Find for what is no use.
+func (s *Store) Look(ctx context.Context, token string, scope Scope) (Session, error) {
 	hash, ok := hashOf(token)
 	if !ok {
 		return Session{}, ErrOver
@@ -109,7 +142,7 @@ func (s *Store) Find(ctx context.Context, token string, scope Scope) (Session, e
 	var kept []byte
 	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		kept = nil
-		x, err = scan(tx.Row(`SELECT id, account, scope, created, used, remote, agent, proof FROM web_sessions WHERE hash = ?`, hash), &kept)
+		x, err = scan(tx.Row(`SELECT id, account, scope, created, used, remote, agent, factor, challenge, proof FROM web_sessions WHERE hash = ?`, hash), &kept)
 		return err
 	})
 	switch {
@@ -125,13 +158,13 @@ func (s *Store) Find(ctx context.Context, token string, scope Scope) (Session, e
 	if proof == "" || subtle.ConstantTimeCompare([]byte(proof), kept) == 0 {
 		return Session{}, ErrOver
 	}
-	return x, s.use(ctx, &x)
+	return x, nil
 }
 
 // over reports whether a session has ended by its age.
 func (s *Store) over(x Session) bool {
-	now := s.Now()
-	return now.Sub(x.Used) >= s.Idle || now.Sub(x.Created) >= s.Oldest
+	now, ends := s.Now(), EndsOf(x.Scope)
+	return now.Sub(x.Used) >= ends.Idle || now.Sub(x.Created) >= ends.Oldest
 }
 
 func (s *Store) use(ctx context.Context, x *Session) error {
@@ -167,7 +200,7 @@ func (s *Store) List(ctx context.Context, account string) ([]Session, error) {
 	}
 	var live []Session
 	for _, x := range all {
-		if !s.over(x) {
+		if x.Scope != Step && !s.over(x) {
 			live = append(live, x)
 		}
 	}
@@ -185,18 +218,61 @@ func (s *Store) Revoke(ctx context.Context, account string, id delivery.ID) erro
 	})
 }
 
+// RevokeOthers ends all sessions of an account but one.
+func (s *Store) RevokeOthers(ctx context.Context, account string, but delivery.ID) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM web_sessions WHERE account = ? AND id <> ?`, account, int64(but))
+		return err
+	})
+}
+
+// NewChallenge is 256 random bits, as text.
+func NewChallenge() string {
+	var b [tokenOctets]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// SetChallenge says what a passkey of the session's browser is to sign, from now on.
+func (s *Store) SetChallenge(ctx context.Context, x Session, challenge string) error {
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE web_sessions SET challenge = ? WHERE id = ? AND account = ?`, challenge, int64(x.ID), x.Account)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ask for a passkey: %w", err)
+	}
+	return nil
+}
+
+// Wrong counts a wrong second factor. The session ends with the last that is suffered.
+func (s *Store) Wrong(ctx context.Context, x Session) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE web_sessions SET tries = tries + 1 WHERE id = ?`, int64(x.ID))
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM web_sessions WHERE id = ? AND tries >= ?`, int64(x.ID), int64(maxTries))
+		}
+		return err
+	})
+}
+
 // Tidy forgets those that have ended.
 func (s *Store) Tidy(ctx context.Context) error {
 	now := s.Now()
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM web_sessions WHERE used <= ? OR created <= ?`, store.Time(now.Add(-s.Idle)), store.Time(now.Add(-s.Oldest)))
-		return err
+		for _, scope := range []Scope{Admin, Person, Step} {
+			ends := EndsOf(scope)
+			if _, err := tx.Exec(`DELETE FROM web_sessions WHERE scope = ? AND (used <= ? OR created <= ?)`, string(scope), store.Time(now.Add(-ends.Idle)), store.Time(now.Add(-ends.Oldest))); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
 // Listing is how sessions are listed for people.
 func Listing() text.List[Session] {
-	return text.List[Session]{Columns: text.Columns("ID|ACCOUNT|FOR|FROM|SINCE|USED|BROWSER", "BROWSER", "SINCE"), Cells: func(x *Session) []any {
-		return []any{x.ID, x.Account, string(x.Scope), x.Remote, x.Created, x.Used, x.Agent}
+	return text.List[Session]{Columns: text.Columns("ID|ACCOUNT|FOR|SECOND FACTOR|FROM|SINCE|USED|BROWSER", "BROWSER", "SINCE", "SECOND FACTOR"), Cells: func(x *Session) []any {
+		return []any{x.ID, x.Account, string(x.Scope), x.Factor, x.Remote, x.Created, x.Used, x.Agent}
 	}}
 }

@@ -95,8 +95,8 @@ func (p *program) accountNoun() *cobra.Command {
 			Run: command.OnOne(p.Call, accountName, func(ctx context.Context, o *upkeep.Opened, name string) error {
 				return p.limitAccount(ctx, o, name, l)
 			})},
-		p.rulesVerb(), p.clientSetupVerb())
-	c.AddCommand(p.appPasswordNoun())
+		p.rulesVerb(), p.clientSetupVerb(), p.sessionsVerb())
+	c.AddCommand(p.appPasswordNoun(), p.factorNoun())
 	return c
 }
 

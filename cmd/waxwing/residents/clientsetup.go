@@ -125,7 +125,7 @@ func (p *program) showQR(s shownSetup) error {
 // printSetup is the settings for people.
 func (p *program) printSetup(s shownSetup) error {
 	list := text.List[clientconfig.Server]{Columns: text.Columns("FOR|SERVER|PORT|SECURITY|USER NAME"), Cells: func(x *clientconfig.Server) []any {
-		return []any{use(x.Protocol), x.Host, x.Port, x.Security(), s.User}
+		return []any{clientconfig.Use(x.Protocol), x.Host, x.Port, x.Security(), s.User}
 	}}
 	if err := cli.Show(p.Program, s.Servers, list); err != nil {
 		return err
@@ -144,9 +144,4 @@ func (p *program) printSetup(s shownSetup) error {
 			fmt.Fprintf(w, "iPhone, iPad, Mac: %s (--qr shows it for a camera, --mobileconfig writes it)\n", s.Profile)
 		}
 	})
-}
-
-// use is what a protocol is for.
-func use(p clientconfig.Protocol) string {
-	return map[clientconfig.Protocol]string{clientconfig.IMAP: "reading (IMAP)", clientconfig.Submission: "sending (SMTP)", clientconfig.Sieve: "sorting (ManageSieve)", clientconfig.JMAP: "JMAP"}[p]
 }

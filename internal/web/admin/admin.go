@@ -8,7 +8,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"waxwing/internal/dmarcreport"
 	dmarcintake "waxwing/internal/dmarcreport/intake"
 	"waxwing/internal/explain"
+	"waxwing/internal/factors"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
 	"waxwing/internal/store"
@@ -28,6 +28,7 @@ import (
 	"waxwing/internal/trends"
 	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
+	"waxwing/internal/web/signin"
 	"waxwing/internal/websession"
 )
 
@@ -57,6 +58,7 @@ type Handler struct {
 	Rooms    Rooms
 	Sessions *websession.Store
 	Logins   *login.Checker
+	Factors  *factors.Store
 	Host     string // name of the server
 	Plain    bool   // without TLS, on a loopback address
 	Now      func() time.Time
@@ -64,6 +66,7 @@ type Handler struct {
 
 	setup sync.Once
 	site  pages.Site
+	in    *signin.Entrance
 	mux   http.Handler
 }
 
@@ -71,9 +74,6 @@ type Handler struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.setup.Do(h.prepare)
 	pages.SetHeaders(w.Header())
-	if !h.Plain {
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-	}
 	h.mux.ServeHTTP(w, r)
 }
 
@@ -81,9 +81,9 @@ func (h *Handler) prepare() {
 	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: Path + "logout", Groups: groups(h.places()), Now: h.Now}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pages.StylePath(), pages.ServeStyle)
-	mux.HandleFunc("GET "+Path+"login", h.askLogin)
-	mux.HandleFunc("POST "+Path+"login", h.logIn)
-	mux.HandleFunc("POST "+Path+"logout", h.logOut)
+	mux.HandleFunc("GET "+pages.ScriptPath(), pages.ServeScript)
+	h.in = h.entrance()
+	h.in.Handle(mux)
 	for _, p := range h.places() {
 		mux.HandleFunc("GET "+pattern(p), h.shows(p))
 	}
@@ -91,7 +91,7 @@ func (h *Handler) prepare() {
 		mux.HandleFunc("POST "+d.Path, h.does(d))
 	}
 	mux.HandleFunc(Path, func(w http.ResponseWriter, r *http.Request) {
-		h.within(w, r, func(x websession.Session) { h.write(w, x, "", missing()) })
+		h.in.In(w, r, func(x websession.Session) { h.write(w, x, "", missing()) })
 	})
 	h.mux = http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxBody))
 }
@@ -103,25 +103,10 @@ func missing() pages.Page {
 	return pages.Page{Title: "There is no such page", Status: http.StatusNotFound, Blocks: []pages.Block{pages.Prose{Body: "The address leads nowhere, or to what is there no more.", Link: Path, Says: "Go to the overview."}}}
 }
 
-// within calls fn for somebody who has logged in, and sends all others to do so.
-func (h *Handler) within(w http.ResponseWriter, r *http.Request, fn func(websession.Session)) {
-	x, err := h.session(r)
-	switch {
-	case errors.Is(err, websession.ErrOver) && r.Method == http.MethodGet:
-		http.Redirect(w, r, Path+"login?to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-	case errors.Is(err, websession.ErrOver):
-		http.Redirect(w, r, Path+"login", http.StatusSeeOther)
-	case err != nil:
-		h.failed(w, r, x, err)
-	default:
-		fn(x)
-	}
-}
-
 // shows serves one page.
 func (h *Handler) shows(p deeds.Place) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		h.within(w, r, func(x websession.Session) {
+		h.in.In(w, r, func(x websession.Session) {
 			page, err := p.Show(r)
 			page.Blocks = done(r, page.Blocks)
 			switch {
@@ -139,7 +124,7 @@ func (h *Handler) shows(p deeds.Place) http.HandlerFunc {
 // does serves one form that changes something.
 func (h *Handler) does(d deeds.Deed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		h.within(w, r, func(x websession.Session) {
+		h.in.In(w, r, func(x websession.Session) {
 			if err := r.ParseForm(); err != nil {
 				h.write(w, x, "", refused("the form could not be read: "+err.Error()))
 				return
@@ -190,15 +175,6 @@ func (h *Handler) write(w http.ResponseWriter, x websession.Session, here string
 	if err := h.site.Write(w, pages.View{Here: here, Visitor: x.Account}, p); err != nil {
 		h.Log.Debug("an admin page was not written", "error", err)
 	}
-}
-
-// remote is the address that a request came from.
-func remote(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
 }
 
 // done is the notice of what a form has just done, which stands in the address.

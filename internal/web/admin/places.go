@@ -12,7 +12,6 @@ import (
 	"waxwing/internal/dmarcresult"
 	"waxwing/internal/handshakes"
 	"waxwing/internal/listing"
-	"waxwing/internal/login"
 	"waxwing/internal/outbox"
 	"waxwing/internal/reportbox"
 	"waxwing/internal/text"
@@ -190,8 +189,4 @@ func waxwing(command string) string {
 		return ""
 	}
 	return "waxwing " + command
-}
-
-func loginOf(r *http.Request, user string) login.Person {
-	return login.Person{From: remote(r), User: user, Password: r.PostFormValue("password")}
 }

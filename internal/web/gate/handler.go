@@ -56,8 +56,20 @@ func (a *answered) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
+// Mux is an http.ServeMux that knows its patterns, for tests that walk through them.
+type Mux struct {
+	http.ServeMux
+	Patterns []string
+}
+
+// Handle is ServeMux.Handle.
+func (m *Mux) Handle(pattern string, h http.Handler) {
+	m.Patterns = append(m.Patterns, pattern)
+	m.ServeMux.Handle(pattern, h)
+}
+
 // Others has requests that mux has no handler for, which it answers 404 or 405, served by rest.
-func Others(mux *http.ServeMux, rest http.Handler) http.Handler {
+func Others(mux *Mux, rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
 			rest.ServeHTTP(w, r)

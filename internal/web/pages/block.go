@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"slices"
 	"time"
 
 	"waxwing/internal/text"
@@ -135,7 +136,7 @@ type Form struct {
 // Field is one value that a form asks for.
 type Field struct {
 	Name, Label, Value, Help string
-	Kind                     string   // text, password, email, search, number, date, hidden, area (of several lines), or select
+	Kind                     string   // text, password, email, search, number, date, hidden, area (of several lines), file, check (a box whose value is yes), or select
 	Options                  []string // of select
 	Complete                 string   // autocomplete
 	Required                 bool
@@ -173,6 +174,11 @@ func (Actions) template() string  { return "actions" }
 func (Text) template() string     { return "text" }
 func (Prose) template() string    { return "prose" }
 func (Plot) template() string     { return "plot" }
+
+// HasFile reports that a form sends a file.
+func (f Form) HasFile() bool {
+	return slices.ContainsFunc(f.Fields, func(x Field) bool { return x.Kind == "file" })
+}
 
 // TableOf is rows as commands list them. link is where a row leads, from the first column; nil:
 // nowhere.

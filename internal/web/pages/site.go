@@ -60,10 +60,13 @@ func ServeStyle(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(style) // a browser that has gone wants it no more
 }
 
+// policy is that of pages: nothing comes from elsewhere, and no script runs.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
 // SetHeaders sets what every answer on pages has (WEB-3): nothing comes from elsewhere, no script
 // runs, nobody puts a page into a frame, and nothing is told to others.
 func SetHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -128,6 +131,9 @@ func (s *Site) Write(w http.ResponseWriter, v View, p Page) error {
 		return fmt.Errorf("page %s: %w", p.Title, err)
 	}
 	SetHeaders(w.Header())
+	if p.Script() != "" {
+		w.Header().Set("Content-Security-Policy", policy+"; script-src 'self'")
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if p.Status != 0 {
 		w.WriteHeader(p.Status)
