@@ -117,7 +117,7 @@ export class Editor {
 	designed = false;
 
 	constructor(private readonly changed: () => void) {
-		this.area = h("textarea", { id: "compose-text", "aria-label": t.text, rows: 14, spellcheck: "true", on: { input: changed } });
+		this.area = h("textarea", { id: "compose-text", "aria-label": t.text, rows: 10, spellcheck: "true", on: { input: changed } });
 		this.page = h("div", { class: "page", contenteditable: "true", role: "textbox", "aria-multiline": "true", "aria-label": t.text, spellcheck: "true", hidden: true,
 			on: { input: changed, paste: (e) => this.paste(e as ClipboardEvent), drop: (e) => { if (!(e as DragEvent).dataTransfer?.files.length) e.preventDefault(); } } });
 		const act = (label: string, command: string) => button(label, () => this.format(command), { class: "plain" });
