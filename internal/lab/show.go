@@ -96,6 +96,7 @@ The lab stays up until interrupted (Ctrl-C). See in a browser how each mail trav
 
   %[4]s   the machine that sends; log in as %[6]s
   %[5]s   one that it sends to; log in as %[7]s
+  %[4]smail/ and %[5]smail/ are their mail, each with what proves who sent it
   The password is %[8]s.
 
 In another terminal, ask it why:

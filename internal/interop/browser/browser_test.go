@@ -329,4 +329,6 @@ func TestAdmin(t *testing.T) {
 	v.await(" not seen, ")
 	v.has("tlsa-mismatch")
 	v.quiet("look at DNS")
+
+	v.proofs(l)
 }

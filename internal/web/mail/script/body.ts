@@ -56,7 +56,7 @@ export function written(text: string): HTMLElement {
 }
 
 function fold(closed: boolean, label: string, inner: HTMLElement): HTMLElement {
-	return closed ? h("details", { class: "fold" }, h("summary", {}, label), inner) : inner;
+	return closed ? h("details", { class: "quoted" }, h("summary", {}, label), inner) : inner;
 }
 
 function plain(lines: Line[]): Child[] {

@@ -111,7 +111,7 @@ export const german: Partial<Texts> = {
 		from: (domain) => `Wirklich von ${domain}`,
 		unproven: (domain) => `Nichts beweist, dass ${domain} das schickte`,
 		forged: (domain) => `Wahrscheinlich gefälscht: ${domain} steht nicht dafür ein`,
-		forwarded: (by) => `Weitergeleitet von ${by}, das dafür einsteht, woher es kam`,
+		forwarded: (by) => `Verändert von ${by}, dem dieser Server glaubt, woher es kam`,
 		late: "Es war nicht rechtzeitig zu erfahren, wer das schickte",
 		own: "Auf diesem Server geschrieben",
 		unknown: "Niemand hat geprüft, wer das schickte",

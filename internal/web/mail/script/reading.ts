@@ -203,7 +203,7 @@ export class Reading {
 		const m = c.mail;
 		const from = m.from?.[0];
 		const name = from ? who(from) : texts.nobody;
-		const fold = h("button", { type: "button", class: "plain fold", "aria-expanded": String(c.open), on: { click: () => this.toggle(c) } },
+		const fold = h("button", { type: "button", class: "plain opener", "aria-expanded": String(c.open), on: { click: () => this.toggle(c) } },
 			h("span", { class: "sender" }, name), c.open ? null : h("span", { class: "preview" }, m.preview));
 		return h("header", {}, fold, h("span", { class: "marks" }, this.marks(m)), h("time", { datetime: m.receivedAt, title: long(m.receivedAt) }, c.open ? long(m.receivedAt) : short(m.receivedAt)));
 	}
@@ -216,7 +216,7 @@ export class Reading {
 	private toggle(c: Card): void {
 		c.open = !c.open;
 		this.paint(c);
-		c.element.querySelector<HTMLElement>("button.fold")?.focus();
+		c.element.querySelector<HTMLElement>("button.opener")?.focus();
 		if (c.open) {
 			this.to.seen([c.mail]);
 			const place = c.element.querySelector(".proof");

@@ -55,7 +55,7 @@ function authentic(v: Verdict, f: Facts, domain: string): void {
 			say("", t.noDMARC(domain));
 		}
 	}
-	const vouches = f.arc?.result === "pass" && f.trusted_by?.length ? f.trusted_by[0] : undefined;
+	const vouches = f.trusted_by?.[0]; // a name that the operator trusts, and that is proven to be who it says
 	if (dmarc?.result === "fail" && vouches) [v.tone, v.says] = ["waits", t.forwarded(vouches)];
 	for (const s of signed) say("good", t.signedBy(s.domain ?? ""));
 	for (const s of f.dkim ?? []) {

@@ -114,7 +114,7 @@ export const english = {
 		from: (domain: string) => `Really from ${domain}`,
 		unproven: (domain: string) => `Nothing proves that ${domain} sent this`,
 		forged: (domain: string) => `Probably forged: ${domain} does not vouch for this`,
-		forwarded: (by: string) => `Forwarded by ${by}, which vouches for where it came from`,
+		forwarded: (by: string) => `Changed by ${by}, which this server trusts to say where it came from`,
 		late: "It could not be found out in time who sent this",
 		own: "Written on this server",
 		unknown: "Nobody looked who sent this",
