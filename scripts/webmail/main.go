@@ -39,8 +39,8 @@ func bundles(folder string) (map[string][]byte, error) {
 			EntryPoints: []string{filepath.Join(folder, "script", entry)}, Bundle: true, Format: api.FormatESModule, Target: api.ES2022, Charset: api.CharsetUTF8,
 			MinifyWhitespace: true, MinifyIdentifiers: true, MinifySyntax: true, LegalComments: api.LegalCommentsNone, LogLevel: api.LogLevelSilent,
 		})
-		for _, m := range r.Errors {
-			where := ""
+		if len(r.Errors) > 0 {
+			m, where := r.Errors[0], ""
 			if l := m.Location; l != nil {
 				where = fmt.Sprintf("%s:%d: ", l.File, l.Line)
 			}

@@ -202,7 +202,7 @@ func (r *Room) post(ctx context.Context, s *subscription, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
 	var err error
-	if s.keys.public != nil && len(s.keys.public) > 0 {
+	if len(s.keys.public) > 0 {
 		if body, err = seal(s.keys, body); err != nil {
 			return answer{barred: true, explain: err.Error()}
 		}
