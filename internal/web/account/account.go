@@ -220,6 +220,11 @@ func ownPassword() pages.Field {
 	return pages.Field{Name: "own", Label: "Your password", Help: "once more, to be sure that it is you", Kind: "password", Required: true, Complete: "current-password"}
 }
 
+// whose is the account, for programs that keep passwords.
+func whose(a *asked) pages.Field {
+	return pages.Field{Name: "account", Label: "Account", Value: a.who(), Fixed: true, Complete: "username"}
+}
+
 // sure checks that field, under the bounds on guesses that all passwords have.
 func (h *Handler) sure(a *asked) error {
 	name, err := h.Logins.Typed(a.Context(), login.Person{From: signin.Remote(a.Request), User: a.who(), Password: a.PostFormValue("own")})

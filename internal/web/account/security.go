@@ -20,6 +20,7 @@ import (
 func passwordPage(_ *Handler, a *asked) (pages.Page, error) {
 	return pages.Page{Title: "Password", Lead: "A new one ends all other sessions. App passwords stay.", Command: waxwing("account password", a.who()), Blocks: []pages.Block{
 		pages.Form{Method: "post", Action: Path + "password", Submit: "Change the password", Fields: []pages.Field{
+			whose(a),
 			{Name: "own", Label: "The password of today", Kind: "password", Required: true, Complete: "current-password"},
 			{Name: "new", Label: "The new one", Help: "at least 8 characters", Kind: "password", Required: true, Complete: "new-password"},
 			{Name: "again", Label: "The new one, once more", Kind: "password", Required: true, Complete: "new-password"},
@@ -54,10 +55,10 @@ func appPasswordsPage(h *Handler, a *asked) (pages.Page, error) {
 	t := pages.TableOf(nouns.AppPasswordListing(), all, nil)
 	t.None = "You have none."
 	add := pages.Form{Title: "A new one", Method: "post", Action: Path + "app-passwords/add", Submit: "Make it", Fields: []pages.Field{
-		{Name: "name", Label: "Name", Help: "of the program or device: small letters, digits and hyphens", Required: true},
+		{Name: "name", Label: "Name", Help: "of the program or device: small letters, digits and hyphens", Required: true, Complete: "off"},
 		{Name: "for", Label: "What it is for", Kind: "select", Options: []string{"all", "imap", "smtp", "jmap"}, Value: "all"},
 		{Name: "expires", Label: "Ends on", Help: "at the beginning of this day (UTC); empty: never", Kind: "date"},
-		ownPassword(),
+		whose(a), ownPassword(),
 	}}
 	end := pages.Actions{Title: "End one"}
 	for _, p := range all {
