@@ -234,10 +234,10 @@ export const german: Partial<Texts> = {
 		states: { ok: "ja", bad: "nein", error: "kaputt", unknown: "noch nicht bekannt" },
 		whatItIs: {
 			starttls: "Verschlüsselung zwischen Mailservern.",
-			mta_sts: "Die Domain verlangt Verschlüsselung zu Servern mit gültigen Zertifikaten.",
-			dnssec: "Wohin die Mail geht, kann niemand fälschen.",
-			dane: "Die Zertifikate der Server stehen im gesicherten DNS.",
-			requiretls: "Die Server versprechen, Mail nur über geprüfte Verschlüsselung weiterzugeben.",
+			mta_sts: "Eine Vorschrift, nur verschlüsselt und zu Servern mit gültigen Zertifikaten zu liefern.",
+			dnssec: "Unterschriften, damit niemand fälscht, wohin die Mail geht.",
+			dane: "Die Zertifikate der Server, festgehalten im gesicherten DNS.",
+			requiretls: "Das Versprechen der Server, Mail nur über geprüfte Verschlüsselung weiterzugeben.",
 		},
 		words: {
 			here: "Die Mail bleibt auf diesem Server.",

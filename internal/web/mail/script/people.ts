@@ -159,11 +159,12 @@ export class Recipients {
 		try {
 			const r = await this.app.client.call("Correspondent/query", { text, limit: 8 });
 			if (mine !== this.asked) return;
+			const chosen = this.offered[this.at]?.email; // while the answer was on its way
 			this.offered = (r.list as Known[]).filter((k) => !this.all.some((a) => a.email.toLowerCase() === k.email));
+			this.at = this.offered.findIndex((k) => k.email === chosen);
 		} catch {
 			return; // whoever writes knows the address
 		}
-		this.at = -1;
 		this.mark();
 	}
 

@@ -237,10 +237,10 @@ export const english = {
 		states: { ok: "yes", bad: "no", error: "broken", unknown: "not known yet" } as Record<string, string>,
 		whatItIs: {
 			starttls: "Encryption between mail servers.",
-			mta_sts: "The domain requires encryption to hosts with valid certificates.",
-			dnssec: "Where the mail goes cannot be forged.",
-			dane: "The hosts' certificates are pinned in secured DNS.",
-			requiretls: "The hosts promise to hand mail on over verified encryption only.",
+			mta_sts: "A policy that requires encryption to hosts with valid certificates.",
+			dnssec: "Signatures that keep others from forging where the mail goes.",
+			dane: "The hosts' certificates, pinned in secured DNS.",
+			requiretls: "The hosts' promise to hand mail on over verified encryption only.",
 		} as Record<string, string>,
 		words: {
 			here: "The mail stays on this server.",
