@@ -98,6 +98,7 @@ The lab stays up until interrupted (Ctrl-C). See in a browser how each mail trav
   %[5]s   one that it sends to; log in as %[7]s
   %[4]smail/ and %[5]smail/ are their mail, each with what proves who sent it
   The password is %[8]s.
+  The webmail is at %[4]smail/ and %[5]smail/, the pages of one's own account at %[4]saccount/.
 
 In another terminal, ask it why:
 
