@@ -36,7 +36,11 @@ func (f *front) people(mux *gate.Mux, plain bool) {
 	own.HandleFunc("GET "+pages.StylePath(), pages.ServeStyle)
 	own.HandleFunc("GET "+pages.ScriptPath(), pages.ServeScript)
 	handle(http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(own, 64<<10)), "/login", "/login/", "/logout", "/assets/")
-	handle(&pageaccount.Handler{Rooms: f.accountRooms(), In: in, Sessions: f.web, Logins: f.logins, Host: host, Now: f.Now, Log: f.area(config.LogHTTP)}, pageaccount.Path)
+	var others []pages.Place
+	if f.cfg.JMAP.Enabled {
+		others = []pages.Place{{Name: "Your mail", Path: mail.Path}}
+	}
+	handle(&pageaccount.Handler{Rooms: f.accountRooms(), In: in, Others: others, Sessions: f.web, Logins: f.logins, Host: host, Now: f.Now, Log: f.area(config.LogHTTP)}, pageaccount.Path)
 	handle(&admin.Handler{Rooms: f.adminRooms(), Sessions: f.web, Logins: f.logins, Factors: f.factors, Host: host, Plain: plain, Now: f.Now, Log: f.area(config.LogHTTP)}, admin.Path)
 	if f.cfg.JMAP.Enabled {
 		handle(&mail.Handler{Only: in.Only, LogIn: in.Base + "login", LogOut: in.Base + "logout", TLS: !plain}, mail.Path)

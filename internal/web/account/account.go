@@ -48,7 +48,8 @@ type Handler struct {
 	In       *signin.Entrance
 	Sessions *websession.Store
 	Logins   *login.Checker
-	Host     string // name of the server
+	Host     string        // name of the server
+	Others   []pages.Place // named in the head of each page
 	Now      func() time.Time
 	Log      *slog.Logger
 
@@ -84,7 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) prepare() {
-	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: h.In.Base + "logout", Groups: groups(), Now: h.Now}
+	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: h.In.Base + "logout", Groups: groups(), Others: h.Others, Now: h.Now}
 	mux := http.NewServeMux()
 	for _, p := range places() {
 		mux.HandleFunc("GET "+p.pattern(), h.shows(p))

@@ -16,7 +16,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func write(t *testing.T, v View, p Page) *httptest.ResponseRecorder {
 	t.Helper()
 	s := &Site{Name: "Waxwing", Host: "mail.example.org", Home: "/admin/", LogOut: "/admin/logout", Now: func() time.Time { return noon },
-		Groups: []Group{{"", []Place{{"Overview", "/admin/"}}}, {"Mail", []Place{{"Queue", "/admin/queue"}}}}}
+		Others: []Place{{"Your mail", "/mail/"}}, Groups: []Group{{"", []Place{{"Overview", "/admin/"}}}, {"Mail", []Place{{"Queue", "/admin/queue"}}}}}
 	w := httptest.NewRecorder()
 	if err := s.Write(w, v, p); err != nil {
 		t.Fatal(err)
@@ -95,10 +95,10 @@ func TestHeaders(t *testing.T) {
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	alone, known := write(t, View{}, Page{Title: "x"}).Body.String(), write(t, View{Here: "/admin/queue", Visitor: "joe"}, Page{Title: "x"}).Body.String()
-	if strings.Contains(alone, "/admin/queue") || strings.Contains(alone, "log out") {
+	if strings.Contains(alone, "/admin/queue") || strings.Contains(alone, "/mail/") || strings.Contains(alone, "log out") {
 		t.Error(alone)
 	}
-	if !strings.Contains(known, `<a href="/admin/queue" aria-current="page">`) || !strings.Contains(known, "joe") {
+	if !strings.Contains(known, `<a href="/admin/queue" aria-current="page">`) || !strings.Contains(known, `<a href="/mail/">Your mail</a>`) || !strings.Contains(known, "joe") {
 		t.Error(known)
 	}
 }

@@ -28,6 +28,7 @@ type Site struct {
 	Home   string // path
 	LogOut string // path that a POST goes to
 	Groups []Group
+	Others []Place // faces of the same server, named in the head of each page
 	Now    func() time.Time
 }
 
