@@ -1,10 +1,13 @@
 package dnsupdate_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"waxwing/dns"
@@ -17,17 +20,41 @@ import (
 // it was seen.
 func TestExampleProgram(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{"jq", "knsupdate"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed (packages jq, knot-dnsutils)", program)
-		}
+	for program, key := range map[string]func(*testing.T, *knottest.Primary) string{"knsupdate": func(_ *testing.T, p *knottest.Primary) string { return p.KeyFile() }, "nsupdate": bindKey} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			for _, needed := range []string{"jq", program} {
+				if _, err := exec.LookPath(needed); err != nil {
+					t.Skipf("%s is not installed (packages jq, knot-dnsutils, bind9-dnsutils)", needed)
+				}
+			}
+			p := knottest.Start(t, true, `txt TXT "of" "others"`)
+			runExample(t, p, key(t, p))
+		})
 	}
-	p := knottest.Start(t, true, `txt TXT "of" "others"`)
+}
+
+// bindKey is the file of the primary's key as BIND's programs read it.
+func bindKey(t *testing.T, p *knottest.Primary) string {
+	t.Helper()
+	knots, err := os.ReadFile(p.KeyFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.SplitN(strings.TrimSpace(string(knots)), ":", 3)
+	file := filepath.Join(t.TempDir(), "bind.key")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "key %q {\n\talgorithm %s;\n\tsecret %q;\n};\n", f[1], f[0], f[2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func runExample(t *testing.T, p *knottest.Primary, key string) {
 	script, err := filepath.Abs("../../docs/operating/examples/dns-nsupdate")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &dnsupdate.Command{Path: script, Args: []string{p.Addr.Addr().String(), strconv.Itoa(int(p.Addr.Port())), p.KeyFile()}}
+	c := &dnsupdate.Command{Path: script, Args: []string{p.Addr.Addr().String(), strconv.Itoa(int(p.Addr.Port())), key}}
 	zone, txt, mx := dns.MustParse(knottest.Zone), dns.MustParse("txt."+knottest.Zone), dns.MustParse(knottest.Zone)
 	first := []dnsupdate.Change{
 		{Zone: zone, Name: txt, Type: "TXT", TTL: 60, Was: []string{"ofothers"}, Raw: []string{`"of" "others"`}, Values: []string{"ofothers", `v=x; "quoted" \ text`}},
