@@ -33,6 +33,13 @@ type document struct {
 	lookalso func(name string) (string, []byte)
 }
 
+// wish is how a document is to be.
+type wish struct {
+	remote  bool // with what is elsewhere
+	paper   bool
+	noImage bool // nobody will look at it: the mail's own pictures are not read
+}
+
 type field struct{ Name, Value string }
 
 type invitation struct {
@@ -50,21 +57,21 @@ type facts struct {
 
 // html shows the mail as its sender has designed it, or its text where there is no HTML.
 func (h *Handler) html(w http.ResponseWriter, r *http.Request, l *letter) error {
-	return l.show(w, r, false)
+	return l.show(w, r, wish{})
 }
 
 // print is the same for paper: with who wrote it to whom, and with all quotes open.
 func (h *Handler) print(w http.ResponseWriter, r *http.Request, l *letter) error {
-	return l.show(w, r, true)
+	return l.show(w, r, wish{paper: true})
 }
 
-func (l *letter) show(w http.ResponseWriter, r *http.Request, paper bool) error {
-	remote := r.URL.Query().Get("images") == "yes"
-	d, err := l.document(wordsFor(r), remote, paper)
+func (l *letter) show(w http.ResponseWriter, r *http.Request, how wish) error {
+	how.remote = r.URL.Query().Get("images") == "yes"
+	d, err := l.document(wordsFor(r), how)
 	if err != nil {
 		return err
 	}
-	if remote {
+	if how.remote {
 		guarded(w.Header(), remotePolicy)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -72,28 +79,29 @@ func (l *letter) show(w http.ResponseWriter, r *http.Request, paper bool) error 
 	if err := page.Execute(&b, d); err != nil {
 		return err
 	}
-	return stream(w, strings.NewReader(b.String()))
+	return l.stream(w, strings.NewReader(b.String()))
 }
 
 // facts tells what stands in a letter that its reader may want to be asked about.
 func (h *Handler) facts(w http.ResponseWriter, r *http.Request, l *letter) error {
-	d, err := l.document(wordsFor(r), false, false)
+	d, err := l.document(wordsFor(r), wish{noImage: true})
 	if err != nil {
 		return err
 	}
+	l.made()
 	return answer(w, d.facts)
 }
 
 // document makes it.
-func (l *letter) document(t *words, remote, paper bool) (*document, error) {
+func (l *letter) document(t *words, how wish) (*document, error) {
 	e := &l.built.Envelope
-	d := &document{Lang: t.Lang, Title: structure.DecodeHeader(e.Subject), Words: t, onPaper: paper, facts: facts{Hosts: []string{}, Invitations: []ical.Calendar{}}}
-	if paper {
+	d := &document{Lang: t.Lang, Title: structure.DecodeHeader(e.Subject), Words: t, onPaper: how.paper, facts: facts{Hosts: []string{}, Invitations: []ical.Calendar{}}}
+	if how.paper {
 		d.head(e)
 	}
-	d.lookalso = l.pictures()
+	d.lookalso = l.pictures(how.noImage)
 	for _, p := range l.parts.HTML[:min(len(l.parts.HTML), maxParts)] {
-		if err := l.body(d, p, remote); err != nil {
+		if err := l.body(d, p, how.remote); err != nil {
 			return nil, err
 		}
 	}
@@ -185,11 +193,15 @@ func (l *letter) lines(p email.Leaf) ([]htmlmail.Line, bool, error) {
 // ownPart begins the name by which a document calls a part by its number. A Content-ID has no blank.
 const ownPart = "part "
 
-// maxPicture is how large a picture may be that is put into a document.
-const maxPicture = 5 << 20
+const (
+	// maxPicture is how large a picture may be that is put into a document, and maxPictures all of them.
+	maxPicture  = 5 << 20
+	maxPictures = 10 << 20
+)
 
-// pictures finds those of the mail itself by Content-ID, Content-Location or number.
-func (l *letter) pictures() func(string) (string, []byte) {
+// pictures finds those of the mail itself by Content-ID, Content-Location or number. A mail can name one a hundred thousand times:
+// each is read once, and what is read and put into the document is bounded. blind: none is read, and an octet stands for each.
+func (l *letter) pictures(blind bool) func(string) (string, []byte) {
 	named := map[string]email.Leaf{}
 	for _, p := range l.parts.All {
 		if !strings.EqualFold(p.Type, "image") {
@@ -201,15 +213,30 @@ func (l *letter) pictures() func(string) (string, []byte) {
 			}
 		}
 	}
+	read, left, given := map[string][]byte{}, int64(2*maxPictures), 0
 	return func(name string) (string, []byte) {
 		p, ok := named[name]
 		if !ok {
 			return "", nil
 		}
-		b, cut, err := l.octets(p.Number, maxPicture)
-		if err != nil || cut {
+		if blind {
+			return mediaType(p), []byte{0}
+		}
+		b, known := read[p.Number]
+		if !known && left > 0 {
+			var cut bool
+			var err error
+			b, cut, err = l.octets(p.Number, min(maxPicture, left))
+			left -= int64(len(b)) + 1
+			if err != nil || cut {
+				b = nil
+			}
+			read[p.Number] = b
+		}
+		if given+len(b) > maxPictures {
 			return "", nil
 		}
+		given += len(b)
 		return mediaType(p), b
 	}
 }
@@ -272,5 +299,6 @@ func (h *Handler) quote(w http.ResponseWriter, _ *http.Request, l *letter) error
 	if len(q.Text) == 0 {
 		q.Text = append(q.Text, htmlmail.Plain(q.HTML)...)
 	}
+	l.made()
 	return answer(w, q)
 }

@@ -48,13 +48,16 @@ type Handler struct {
 	setup sync.Once
 	mux   *http.ServeMux
 	room  *semaphore.Weighted // letters that are made at the same time
+	each  places
 }
 
 // Bounds.
 const (
 	atOnce   = 8
+	ofOne    = 4           // of an account, until they are sent
 	more     = time.Minute // for each piece of an answer
 	maxRead  = 2 << 20     // octets of a part of text that are shown
+	maxTexts = 2 * maxRead // the same of all parts
 	maxParts = 20          // that are shown one below the other
 )
 
@@ -106,12 +109,19 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, what func(http.R
 	if !ok {
 		return
 	}
+	leave := h.each.take(r.Context(), account)
+	if leave == nil {
+		return
+	}
+	defer leave()
 	if h.room.Acquire(r.Context(), 1) != nil {
 		return
 	}
-	defer h.room.Release(1)
+	made := sync.OnceFunc(func() { h.room.Release(1) })
+	defer made()
 	l, err := h.open(r.Context(), account, jmap.ID(r.PathValue("id")))
 	if err == nil {
+		l.made = made
 		err = what(w, r, l)
 	}
 	switch {
@@ -132,11 +142,13 @@ type letter struct {
 	blob    jmap.ID
 	built   *structure.Message
 	parts   email.Parts
+	left    int64  // octets of text that may still be read
+	made    func() // the next letter can be made: what is left to do is to send this one
 }
 
 // open finds a mail and how it is built.
 func (h *Handler) open(ctx context.Context, account string, id jmap.ID) (*letter, error) {
-	l := &letter{h: h, ctx: ctx, account: account, blob: id}
+	l := &letter{h: h, ctx: ctx, account: account, blob: id, left: maxTexts}
 	if n, is := call.Number(call.EmailKind, id); is {
 		l.blob = mails.BlobID(n, "")
 	}
@@ -186,10 +198,11 @@ func (l *letter) octets(number string, most int64) (b []byte, cut bool, err erro
 
 // text is a part of text in UTF-8.
 func (l *letter) text(p email.Leaf) (string, bool, error) {
-	b, cut, err := l.octets(p.Number, maxRead)
+	b, cut, err := l.octets(p.Number, min(maxRead, l.left))
 	if err != nil {
 		return "", false, err
 	}
+	l.left -= int64(len(b))
 	charset := strings.ToLower(p.Param("charset"))
 	if charset == "" || charset == "us-ascii" || charset == "ascii" {
 		charset = "utf-8"
@@ -212,7 +225,7 @@ func (h *Handler) raw(w http.ResponseWriter, _ *http.Request, l *letter) error {
 	}
 	defer body.Close()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	return stream(w, body)
+	return l.stream(w, body)
 }
 
 // shownAsIs are the media types that a browser shows by itself, without running anything of them.
@@ -240,13 +253,15 @@ func (h *Handler) part(w http.ResponseWriter, r *http.Request, l *letter) error 
 		}
 		head.Set("Content-Type", kind)
 		head.Set("Content-Disposition", mime.FormatMediaType(how, map[string]string{"filename": fileName(p, 1)}))
-		return stream(w, body)
+		return l.stream(w, body)
 	}
 	return errNone
 }
 
-// stream sends what can be long. An answer that breaks off must not look like a whole one.
-func stream(w http.ResponseWriter, body io.Reader) error {
+// stream sends what can be long, which a client may take slowly: nobody else waits for it. An answer that breaks off
+// must not look like a whole one.
+func (l *letter) stream(w http.ResponseWriter, body io.Reader) error {
+	l.made()
 	if _, err := io.Copy(gate.Paced(w, more), body); err != nil {
 		panic(http.ErrAbortHandler)
 	}

@@ -11,8 +11,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/internal/htmlmail/hostile"
@@ -242,5 +246,114 @@ func TestHostileMail(t *testing.T) {
 				t.Errorf("%s, %s: %d %s", f.Name, kind, w.Code, s)
 			}
 		}
+	}
+}
+
+// counted counts what is opened.
+type counted struct {
+	Mails
+	n atomic.Int64
+}
+
+func (c *counted) Blob(ctx context.Context, _ string, id jmap.ID) (io.ReadCloser, string, error) {
+	c.n.Add(1)
+	return c.Mails.Blob(ctx, "joe", id)
+}
+
+func anybody(_ http.ResponseWriter, r *http.Request) (string, bool) {
+	return r.Header.Get("Cookie"), true
+}
+
+// MAIL-2: a mail that names its pictures again and again costs no more than each of them once, and no document has more of them, or of
+// text, than is bounded.
+func TestMuchOfOneMail(t *testing.T) {
+	t.Parallel()
+	const times = 3000
+	picture := func(id string, octets int) []string {
+		return []string{"--r", "Content-Type: image/png", "Content-ID: <" + id + ">", "", strings.Repeat("x", octets)}
+	}
+	parts := []string{"Subject: x", "MIME-Version: 1.0", "Content-Type: multipart/related; boundary=r", "", "--r", "Content-Type: multipart/mixed; boundary=m", ""}
+	for range 4 {
+		parts = append(parts, "--m", "Content-Type: text/html", "", strings.Repeat(`<img src="cid:small@a"><img src="cid:large@a"><img src="cid:huge@a">`, times))
+	}
+	parts = append(parts, "--m--")
+	parts = slices.Concat(parts, picture("small@a", 10), picture("large@a", 3<<20), picture("huge@a", maxPicture+1), []string{"--r--"})
+	c := &counted{Mails: mailOf{"B1": mail(parts...)}}
+	h := &Handler{Log: slog.New(slog.DiscardHandler), Mails: c, Who: anybody}
+	ask := func(kind string) string {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", Path+"B1/"+kind, nil))
+		return w.Body.String()
+	}
+	page := ask("html")
+	if n := c.n.Load(); n > 20 {
+		t.Errorf("%d parts were opened for %d pictures", n, 12*times)
+	}
+	if n := strings.Count(page, `src="data:image/png`); n < times || len(page) > 2*maxPictures {
+		t.Errorf("%d pictures in %d octets", n, len(page))
+	}
+	c.n.Store(0)
+	if f := ask("facts"); c.n.Load() > 10 || !strings.Contains(f, `"remote":0`) {
+		t.Errorf("%d parts were opened to tell what is elsewhere: %s", c.n.Load(), f)
+	}
+	long := []string{"Subject: x", "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=m", ""}
+	for range 5 {
+		long = append(long, "--m", "Content-Type: text/html", "", strings.Repeat("word ", maxRead/5))
+	}
+	c.Mails = mailOf{"B1": mail(append(long, "--m--")...)}
+	if page := ask("html"); len(page) > maxTexts+(1<<20) || !strings.Contains(page, `class="waxwing-cut"`) {
+		t.Errorf("%d octets of text", len(page))
+	}
+}
+
+// stuck is a client that takes nothing.
+type stuck struct {
+	*httptest.ResponseRecorder
+	begun chan<- struct{}
+	free  <-chan struct{}
+}
+
+func (s *stuck) Write([]byte) (int, error) {
+	s.begun <- struct{}{}
+	<-s.free
+	return 0, errors.New("gone")
+}
+
+// MAIL-2: clients that take their letters slowly keep nobody else waiting.
+func TestSlowReaders(t *testing.T) {
+	t.Parallel()
+	h := &Handler{Log: slog.New(slog.DiscardHandler), Mails: &counted{Mails: mailOf{"B1": designed}}, Who: anybody}
+	request := func(account, kind string) *http.Request {
+		r := httptest.NewRequest("GET", Path+"B1/"+kind, nil)
+		r.Header.Set("Cookie", account)
+		return r
+	}
+	begun, free := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	for i := range 3 * ofOne {
+		all.Go(func() {
+			defer func() { _ = recover() }() // http.ErrAbortHandler
+			h.ServeHTTP(&stuck{httptest.NewRecorder(), begun, free}, request(fmt.Sprint("slow-", i%3), []string{"raw", "html", "zip"}[i%3]))
+		})
+		<-begun
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, request("joe", "html").WithContext(ctx))
+	if !strings.Contains(w.Body.String(), "schön") {
+		t.Errorf("behind %d slow readers: %d, %.100s", 3*ofOne, w.Code, w.Body)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, request("slow-0", "html").WithContext(gone))
+	if w.Body.Len() != 0 {
+		t.Error("an account has more letters under way than it may")
+	}
+	close(free)
+	all.Wait()
+	if len(h.each.of) != 0 || !h.room.TryAcquire(atOnce) {
+		t.Errorf("places were not given back: %d", len(h.each.of))
 	}
 }

@@ -25,6 +25,7 @@ func (h *Handler) zip(w http.ResponseWriter, _ *http.Request, l *letter) error {
 	if len(files) == 0 {
 		return errNone
 	}
+	l.made()
 	head := w.Header()
 	head.Set("Content-Type", "application/zip")
 	name := plainName(structure.DecodeHeader(l.built.Envelope.Subject))
