@@ -65,13 +65,16 @@ func Browsers(way func(*http.Request) *signin.Entrance, rest func(r *http.Reques
 	}
 }
 
-// Standing is the same for as long as who has made a request may go on: for connections that last.
+// Standing is the same for as long as who has made a request may go on, with the session or the password that it has shown: for
+// connections that last. To look is no use of a session, and no login.
 func Standing(way func(*http.Request) *signin.Entrance, logins *login.Checker) func(r *http.Request, account string) (string, error) {
 	return func(r *http.Request, name string) (string, error) {
-		if r.Header.Get("Authorization") == "" {
-			if err := way(r).Look(r); err != nil {
-				return "", err
-			}
+		if field := r.Header.Get("Authorization"); field != "" {
+			_, password, _ := credentials(field)
+			return logins.StandingOf(r.Context(), name, password, account.Proven{Protocol: account.JMAP, From: signin.Remote(r)})
+		}
+		if err := way(r).Look(r); err != nil {
+			return "", err
 		}
 		return logins.Standing(r.Context(), name, "", account.Web)
 	}
@@ -99,15 +102,15 @@ func credentials(field string) (user, password string, ok bool) {
 func check(ctx context.Context, c *login.Checker, conn *connection, response string) (string, error) {
 	ex, reply := c.Start(ctx, sasl.Plain, conn)
 	if reply != nil {
-		return "", wait(reply)
+		return "", refusal(reply)
 	}
 	_, _, err := ex.Next([]byte(response))
 	if reply := c.Done(ctx, conn, ex, err); reply != nil {
-		return "", wait(reply)
+		return "", refusal(reply)
 	}
 	switch {
 	case errors.As(err, &reply):
-		return "", wait(reply)
+		return "", refusal(reply)
 	case errors.Is(err, sasl.ErrFailed):
 		return "", &Refused{http.StatusUnauthorized, "the password is wrong, or the account may not log in"}
 	case err != nil:
@@ -116,8 +119,14 @@ func check(ctx context.Context, c *login.Checker, conn *connection, response str
 	return ex.Identity(), nil
 }
 
-func wait(r *smtp.Reply) *Refused {
-	return &Refused{http.StatusTooManyRequests, strings.Join(r.Lines, " ")}
+// refusal is a reply of submission in words of HTTP: who has to wait comes again, and whom the account's rules do not let in
+// does not (ACC-3).
+func refusal(r *smtp.Reply) *Refused {
+	status := http.StatusTooManyRequests
+	if r.Code/100 == 5 {
+		status = http.StatusUnauthorized
+	}
+	return &Refused{status, strings.Join(r.Lines, " ")}
 }
 
 // connection is a request as the room of logins sees it.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"waxwing/internal/websession"
 	"waxwing/jmap"
 )
 
@@ -106,30 +107,18 @@ type stream struct {
 	wantedEvents
 	w    http.ResponseWriter
 	told map[string]string
-
-	standing string // of the client when it came
-	looked   time.Time
 }
 
-// lookEvery is how long a client goes on that may not any more.
+// lookEvery is how often it is looked whether a client that waits may still do so.
 const lookEvery = 30 * time.Second
-
-// stands reports that the client may go on: its session has not ended, and its password is the one it was.
-func (x *stream) stands() bool {
-	if x.Standing == nil || !x.looked.IsZero() && time.Since(x.looked) < lookEvery {
-		return true
-	}
-	now, err := x.Standing(x.r, x.account)
-	if x.looked.IsZero() {
-		x.standing = now
-	}
-	x.looked = time.Now()
-	return err == nil && now != "" && now == x.standing
-}
 
 // events tells a client what changes, as server-sent events (RFC 8620 §7.3).
 func (s *Server) events(w http.ResponseWriter, c client) error {
 	wanted, err := wantedOf(c.r)
+	if err != nil {
+		return err
+	}
+	may, err := s.passOf(c)
 	if err != nil {
 		return err
 	}
@@ -144,7 +133,7 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 	if err != nil {
 		return err
 	}
-	x := &stream{pass: pass{Server: s, client: c, at: s.Now()}, wantedEvents: wanted, w: w, told: now}
+	x := &stream{pass: may, wantedEvents: wanted, w: w, told: now}
 	if last := c.r.Header.Get("Last-Event-ID"); last != "" && last != eventID(now) {
 		x.told = map[string]string{} // it has missed something: all states are told
 	}
@@ -161,25 +150,37 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 type pass struct {
 	*Server
 	client
-	at time.Time // when it was checked last
+	standing string    // of the client when it came
+	at       time.Time // when it was looked at last
+}
+
+// passOf is that of a client that has just been let in.
+func (s *Server) passOf(c client) (p pass, err error) {
+	p = pass{Server: s, client: c, at: s.Now()}
+	if s.Standing == nil {
+		return p, nil
+	}
+	p.standing, err = s.Standing(c.r, c.account)
+	if errors.Is(err, websession.ErrOver) || err == nil && p.standing == "" { // since it was let in
+		err = &status{http.StatusUnauthorized, "log in again"}
+	}
+	return p, err
 }
 
 // passTime is for how long a pass counts without being looked at again.
-const passTime = time.Minute
+const passTime = 20 * time.Second
 
-// valid says whether the client would still be let in: its password may have been changed, its session ended.
+// valid says whether the client may go on: its session has not ended, its password is the one it was, and the account's rules
+// still let it in. It does not log in once more: that would count as a use of the session, and one who has to wait before
+// logging in would be neither let in nor shut out.
 func (p *pass) valid() bool {
 	now := p.Now()
-	if now.Sub(p.at) < passTime && !now.Before(p.at) {
+	if p.Standing == nil || now.Sub(p.at) < passTime && !now.Before(p.at) {
 		return true
 	}
 	p.at = now
-	account, err := p.Authenticate(p.r)
-	var refused *Refused
-	if errors.As(err, &refused) {
-		return refused.Status != http.StatusUnauthorized // one that is to wait was not looked at
-	}
-	return err != nil || account == p.account
+	standing, err := p.Standing(p.r, p.account)
+	return err == nil && standing != "" && standing == p.standing
 }
 
 // run tells until the client leaves.
@@ -195,9 +196,6 @@ func (x *stream) run(wake <-chan struct{}) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
-		if !x.stands() {
-			return
-		}
 		ended, err := x.tell()
 		if err != nil || ended {
 			return

@@ -36,7 +36,7 @@ type Server struct {
 	Boxes    *mailboxes.Store
 	// Authenticate says whose mail a request is about. The error is a *Refused, or another one where it could not be said.
 	Authenticate func(r *http.Request) (account string, err error)
-	// Standing is the same for as long as a client may go on with what lasts longer than a request, and "" or an error if it may not; nil: for ever.
+	// Standing is the same for as long as a client may go on with what lasts longer than a request, and "" or an error if it may not; nil: for ever. It does not log in.
 	Standing func(r *http.Request, account string) (string, error)
 	// Rooms answer the methods of further capabilities.
 	Rooms   []Capability

@@ -25,6 +25,10 @@ func (s *Server) websocket(w http.ResponseWriter, c client) error {
 	if !sameOrigin(c.r) {
 		return &status{http.StatusForbidden, "WebSockets of other sites are not opened"}
 	}
+	may, err := s.passOf(c)
+	if err != nil {
+		return err
+	}
 	leave, ok := s.crowd.enter("push", c.account, pushesPerAccount)
 	if !ok {
 		return &status{http.StatusTooManyRequests, "too many connections of the account wait for news"}
@@ -39,10 +43,13 @@ func (s *Server) websocket(w http.ResponseWriter, c client) error {
 		s.Log.Debug("a JMAP WebSocket was not opened", "account", c.account, "error", err)
 		return nil // nothing can be answered any more
 	}
-	x := &socket{pass: pass{Server: s, client: c, at: s.Now()}, conn: conn, enable: make(chan *pushed)}
+	x := &socket{pass: may, conn: conn, enable: make(chan *pushed)}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	var both guard.Group
-	both.Go(func() { x.push(ctx) })
+	both.Go(func() {
+		defer cancel() // what is still read of the connection is for nobody
+		x.push(ctx, may)
+	})
 	defer both.Wait()
 	defer cancel()
 	x.read(ctx)
@@ -200,14 +207,16 @@ func problemOf(err error) *jmap.Problem {
 	return &jmap.Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "the server could not do this; its log says why"}
 }
 
-// push tells what changes until ctx ends, once the client wants it.
-func (x *socket) push(ctx context.Context) {
+// push tells what changes until ctx ends, once the client wants it. The pass is its own.
+func (x *socket) push(ctx context.Context, may pass) {
 	defer x.conn.Close(websocket.GoingAway, "")
 	wake, stop := x.Boxes.Watch(x.account)
 	defer stop()
 	pings := time.NewTicker(pingEvery)
 	defer pings.Stop()
-	t := &telling{pass: pass{Server: x.Server, client: x.client, at: x.Now()}, conn: x.conn}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	t := &telling{pass: may, conn: x.conn}
 	for {
 		var err error
 		select {
@@ -221,6 +230,8 @@ func (x *socket) push(ctx context.Context) {
 			err = t.tell(ctx)
 		case <-pings.C:
 			err = x.conn.Ping()
+		case <-look.C:
+			err = t.stands()
 		}
 		if err != nil {
 			return
@@ -254,14 +265,22 @@ func (t *telling) begin(ctx context.Context, p *pushed) error {
 	return t.tell(ctx)
 }
 
+// stands ends the connection of a client that may not go on.
+func (t *telling) stands() error {
+	if t.valid() {
+		return nil
+	}
+	t.conn.Close(websocket.PolicyViolation, "log in again")
+	return errEnded
+}
+
 // tell sends the states that have changed, if any have.
 func (t *telling) tell(ctx context.Context) error {
 	if t.wanted == nil {
 		return nil
 	}
-	if !t.valid() {
-		t.conn.Close(websocket.PolicyViolation, "log in again")
-		return errEnded
+	if err := t.stands(); err != nil {
+		return err
 	}
 	now, err := t.States(ctx, t.account)
 	if err != nil {

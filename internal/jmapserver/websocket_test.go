@@ -5,15 +5,20 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	peer "golang.org/x/net/websocket"
 
 	"waxwing/internal/jmapserver"
+	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/store/storetest"
 )
 
@@ -137,8 +142,12 @@ func TestWebSocketRefused(t *testing.T) {
 	if resp, b := w.request("GET", "/jmap/ws/", "", nil); resp.StatusCode != http.StatusUpgradeRequired && resp.StatusCode != http.StatusNotImplemented {
 		t.Errorf("without an upgrade: %d %s", resp.StatusCode, b)
 	}
-	now := noon
-	w.s.Now = func() time.Time { return now }
+	var clock atomic.Pointer[time.Time]
+	var standing atomic.Pointer[string]
+	clock.Store(&noon)
+	standing.Store(ptr("as it was"))
+	w.s.Now = func() time.Time { return *clock.Load() }
+	w.s.Standing = func(*http.Request, string) (string, error) { return *standing.Load(), nil }
 	c, err := w.socket("you", w.url)
 	if err != nil {
 		t.Fatal(err)
@@ -146,17 +155,25 @@ func TestWebSocketRefused(t *testing.T) {
 	const echo = `{"@type": "Request", "using": [], "methodCalls": []}`
 	w.say(c, echo)
 	w.said(c)
-	let := w.s.Authenticate
-	w.s.Authenticate = func(*http.Request) (string, error) {
-		return "", &jmapserver.Refused{Status: http.StatusUnauthorized, Text: "no"}
-	}
-	now = now.Add(2 * time.Minute)
-	w.say(c, echo)
 	var text string
-	if err := peer.Message.Receive(c, &text); err == nil {
-		t.Errorf("who may not log in any more is answered: %s", text)
+	for i, is := range []string{"another", ""} {
+		if c, err = w.socket("you", w.url); err != nil {
+			t.Fatal(err)
+		}
+		clock.Store(ptr(noon.Add(time.Duration(3*i+1) * time.Minute)))
+		w.say(c, echo)
+		w.said(c)
+		standing.Store(&is)
+		clock.Store(ptr(noon.Add(time.Duration(3*i+3) * time.Minute)))
+		w.say(c, echo)
+		if err := peer.Message.Receive(c, &text); err == nil {
+			t.Errorf("who may not log in any more (%q) is answered: %s", is, text)
+		}
+		if _, resp := w.eventsAs("you"); is == "" && resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("who may not log in waits for news: %d", resp.StatusCode)
+		}
+		standing.Store(ptr("as it was"))
 	}
-	w.s.Authenticate = let
 	c, err = w.socket("you", w.url)
 	if err != nil {
 		t.Fatal(err)
@@ -172,5 +189,40 @@ func TestWebSocketRefused(t *testing.T) {
 	}
 	if name, _, _ := event(t, events); name != "" {
 		t.Errorf("after the server's end, an event: %s", name)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// JMP-1: nothing of a connection is left where telling of news has failed while the client asks for it once more.
+func TestWebSocketLetsGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Open(t))
+	asked, answer, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
+	w.s.Rooms = []jmapserver.Capability{{URI: "urn:test", Session: map[string]any{}, States: func(*call.Call) (map[string]string, error) {
+		ask()
+		<-answer
+		return nil, errors.New("the store is broken")
+	}}}
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.s.ServeHTTP(rw, r)
+		close(left)
+	}))
+	defer srv.Close()
+	w.url = srv.URL
+	c, err := w.socket("you", w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.say(c, `{"@type": "WebSocketPushEnable", "dataTypes": null}`)
+	<-asked
+	w.say(c, `{"@type": "WebSocketPushEnable", "dataTypes": null}`)
+	time.Sleep(50 * time.Millisecond) // it is read by then, and waits to be told on
+	close(answer)
+	select {
+	case <-left:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection has ended, and what served it has not")
 	}
 }
