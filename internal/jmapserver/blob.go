@@ -96,7 +96,9 @@ func (s *Server) download(w http.ResponseWriter, c client) error {
 	h := w.Header()
 	h.Set("Content-Type", media)
 	h.Set("Content-Disposition", disposition(c.r.PathValue("name")))
-	h.Set("Cache-Control", "private, immutable, max-age=31536000")
+	if c.r.Header.Get("Authorization") != "" { // else a browser would show it after its user has logged out
+		h.Set("Cache-Control", "private, immutable, max-age=31536000")
+	}
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'") // whoever opens it here anyway runs nothing of it
 	out := &pacedWriter{w: w, more: http.NewResponseController(w).SetWriteDeadline}
 	if _, err := io.Copy(out, body); err != nil && c.r.Context().Err() == nil {

@@ -85,7 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) prepare() {
-	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: h.In.Base + "logout", Groups: groups(), Others: h.Others, Now: h.Now}
+	h.site = pages.Site{Name: "Waxwing", Host: h.Host, Home: Path, LogOut: h.In.LogOut(), Groups: groups(), Others: h.Others, Now: h.Now}
 	mux := http.NewServeMux()
 	for _, p := range places() {
 		mux.HandleFunc("GET "+p.pattern(), h.shows(p))

@@ -197,6 +197,16 @@ func (e *Entrance) logOut(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		http.SetCookie(w, e.cookie(e.Scope, ""))
+		if r.URL.Query().Has(forgetting) {
+			w.Header().Set("Clear-Site-Data", `"storage"`)
+		}
 		http.Redirect(w, r, e.Base+"login", http.StatusSeeOther)
 	})
 }
+
+// forgetting has a browser forget what pages have kept in it.
+const forgetting = "forget"
+
+// LogOut is the path that a POST goes to which ends the session. Pages without a script ask the browser to forget what the
+// webmail has kept in it; the webmail does so itself, and keeps what its reader has chosen.
+func (e *Entrance) LogOut() string { return e.Base + "logout?" + forgetting }
