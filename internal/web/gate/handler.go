@@ -12,14 +12,27 @@ import (
 func Guarded(g *guard.Guard, area guard.Area, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answered{ResponseWriter: w}
-		if g.Do(area, func() { h.ServeHTTP(a, r) }, "path", r.URL.Path, "remote", r.RemoteAddr) {
+		aborted := false
+		if g.Do(area, func() { aborted = !whole(h, a, r) }, "path", r.URL.Path, "remote", r.RemoteAddr) && !aborted {
 			return
 		}
-		if a.begun {
+		if a.begun || aborted {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one: net/http closes the connection
 		}
 		http.Error(w, "internal error", http.StatusInternalServerError)
 	})
+}
+
+// whole has h serve a request; false: it has given the answer up, as http.ErrAbortHandler says, which is no fault of ours:
+// a client has gone in the midst of a download.
+func whole(h http.Handler, w http.ResponseWriter, r *http.Request) (done bool) {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the value itself is thrown
+			panic(v)
+		}
+	}()
+	h.ServeHTTP(w, r)
+	return true
 }
 
 // Counted tells count of each request what it was for and what it was answered.
