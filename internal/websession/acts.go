@@ -22,15 +22,25 @@ type Act struct {
 }
 
 const (
-	keptActs = 10_000 // the newest
+	keptActs = 10_000 // the newest of those who administer, and as many of all others
+	ownActs  = 500    // the newest of somebody, done on the pages of their own account
 	maxAct   = 500    // octets of a command, and of an outcome
 )
 
-// Note keeps what was done in a session.
+// Note keeps what was done in a session. Whoever does much on the pages of their own account has forgotten what they did
+// there themselves, and nothing else.
 func (s *Store) Note(ctx context.Context, x Session, command, outcome string) error {
+	return s.note(ctx, x, Act{Command: command, Outcome: outcome}, ownActs)
+}
+
+func (s *Store) note(ctx context.Context, x Session, a Act, own int64) error {
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO web_audit (id, at, account, remote, command, outcome) VALUES (?, ?, ?, ?, ?, ?)`, store.NewID(), store.Time(s.Now()), x.Account, x.Remote,
-			foreign.Clip(foreign.Line(command), maxAct), foreign.Clip(foreign.Line(outcome), maxAct))
+			foreign.Clip(foreign.Line(a.Command), maxAct), foreign.Clip(foreign.Line(a.Outcome), maxAct))
+		if err == nil && x.Scope != Admin {
+			_, err = tx.Exec(`DELETE FROM web_audit WHERE account = ? AND id NOT IN (SELECT id FROM web_audit WHERE account = ? ORDER BY id DESC LIMIT ?)
+				AND account NOT IN (SELECT name FROM accounts WHERE admin <> 0)`, x.Account, x.Account, own)
+		}
 		return err
 	})
 	if err != nil {
@@ -53,13 +63,18 @@ func (s *Store) Acts(ctx context.Context, limit int) ([]Act, error) {
 	return all, nil
 }
 
-// TidyActs forgets the oldest.
+// TidyActs forgets the oldest: no number of acts of those who do not administer has one forgotten of those who do.
 func (s *Store) TidyActs(ctx context.Context) error { return s.tidyActs(ctx, keptActs) }
 
 func (s *Store) tidyActs(ctx context.Context, most int64) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM web_audit WHERE id NOT IN (SELECT id FROM web_audit ORDER BY id DESC LIMIT ?)`, most)
-		return err
+		for _, which := range []string{`IN`, `NOT IN`} {
+			which = ` account ` + which + ` (SELECT name FROM accounts WHERE admin <> 0) `
+			if _, err := tx.Exec(`DELETE FROM web_audit WHERE`+which+`AND id NOT IN (SELECT id FROM web_audit WHERE`+which+`ORDER BY id DESC LIMIT ?)`, most); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -3,9 +3,11 @@ package websession
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
+	"waxwing/internal/account"
 	"waxwing/internal/accounts"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -167,6 +169,50 @@ func TestActs(t *testing.T) {
 		if err != nil || len(all) != 2 || all[1].Command != "two" || all[0].Account != "joe" || all[0].Remote != "192.0.2.1" || all[0].Outcome != "done" {
 			t.Errorf("%+v, %v", all, err)
 		}
+	})
+}
+
+// WEB-3: whatever somebody does on the pages of their own account, what those who administer did stays to be seen.
+func TestActsOfOthers(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		users := &accounts.Store{DB: h.DB}
+		if err := users.ChangeAccess(ctx, "joe", func(a account.Access) account.Access { a.Admin = true; return a }); err != nil {
+			t.Fatal(err)
+		}
+		admin, _ := h.begin(t, "joe")
+		do := func(x Session, times int) {
+			t.Helper()
+			for range times {
+				h.clock = h.clock.Add(time.Second)
+				if err := h.note(ctx, x, Act{Command: "x", Outcome: "done"}, 3); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		does := func(why string, want map[string]int) {
+			t.Helper()
+			all, err := h.Acts(ctx, 100)
+			got := map[string]int{}
+			for _, a := range all {
+				got[a.Account]++
+			}
+			if err != nil || !maps.Equal(got, want) {
+				t.Errorf("%s: %v, %v; want %v", why, got, err, want)
+			}
+		}
+		do(admin, 4)
+		do(Session{Account: "joe", Scope: Person}, 1) // on the pages of his own account
+		do(Session{Account: "ann", Scope: Person}, 5)
+		does("as they are done", map[string]int{"joe": 5, "ann": 3})
+		if err := h.tidyActs(ctx, 4); err != nil {
+			t.Fatal(err)
+		}
+		does("after tidying", map[string]int{"joe": 4, "ann": 3})
+		if err := h.tidyActs(ctx, 2); err != nil {
+			t.Fatal(err)
+		}
+		does("after more of it", map[string]int{"joe": 2, "ann": 2})
 	})
 }
 
