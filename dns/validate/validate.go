@@ -301,16 +301,23 @@ type trial struct {
 	running bool
 	done    bool
 	on      bool
-	at      time.Time
+	at      time.Time // of the last trial, or as if it had been then
+	heard   time.Time // that own validation was found to work
 	why     string
 	first   chan struct{}
 }
 
-// between is how long what was found of the resolvers counts.
-const between = 10 * time.Minute
+const (
+	// between is how long what was found of the resolvers counts; where they said nothing, that is tried again soon.
+	between = 10 * time.Minute
+	soon    = time.Minute
+	// patience is for how long resolvers may be silent before it counts that they were good. Their silence proves nothing, and
+	// believes nothing either: lookups fail, and mail waits.
+	patience = 30 * time.Minute
+)
 
 // Ready reports whether own validation is at work. In the mode Auto the resolvers are
-// tried by the first lookup, for which all wait, and every ten minutes by one (VAL-2).
+// tried by the first lookup, for which all wait, and every ten minutes by one, or after a minute where they were silent (VAL-2).
 func (v *Validator) Ready(ctx context.Context) bool {
 	if v.Mode == Always {
 		return true
@@ -343,15 +350,31 @@ func (t *trial) join(now time.Time) (first chan struct{}, begin bool) {
 	return t.first, begin
 }
 
+// found is what a trial came to.
+type found struct {
+	why    string // own validation does not work; "": it does
+	silent bool   // since there was no answer, or none that says anything of the resolvers
+}
+
 // settle notes what a trial found, and reports whether that is news.
-func (t *trial) settle(now time.Time, why string) bool {
+func (t *trial) settle(now time.Time, f found) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	changed := !t.done || t.on != (why == "")
+	on := f.why == ""
+	if on {
+		t.heard = now
+	}
+	if f.silent && t.on && now.Sub(t.heard) < patience {
+		on, f.why = true, ""
+	}
+	changed := !t.done || t.on != on
 	if !t.done {
 		close(t.first)
 	}
-	t.running, t.done, t.on, t.at, t.why = false, true, why == "", now, why
+	t.running, t.done, t.on, t.at, t.why = false, true, on, now, f.why
+	if f.silent {
+		t.at = now.Add(soon - between)
+	}
 	return changed
 }
 
@@ -365,18 +388,20 @@ func (v *Validator) Why() string {
 func (v *Validator) runTrial(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	why := "the trial was broken off"
+	f := found{why: "the trial was broken off"}
 	defer func() {
-		if v.trial.settle(v.now(), why) && v.Changed != nil {
-			v.Changed(why == "", why)
+		if v.trial.settle(v.now(), f) && v.Changed != nil {
+			v.Changed(f.why == "", f.why)
 		}
 	}()
-	why = v.Test(ctx)
+	f = v.test(ctx)
 }
 
 // Test asks for the root's keys and a signed name, and says in words why own
 // validation does not work with the resolvers; empty: it does.
-func (v *Validator) Test(ctx context.Context) string {
+func (v *Validator) Test(ctx context.Context) string { return v.test(ctx).why }
+
+func (v *Validator) test(ctx context.Context) found {
 	asked := []proof.Question{{Name: ".", Type: wire.TypeDNSKEY}}
 	if !v.Signed.IsZero() {
 		asked = append(asked, proof.Ask(v.Signed.ASCII(), wire.TypeSOA))
@@ -385,16 +410,16 @@ func (v *Validator) Test(ctx context.Context) string {
 		l, err := v.Examine(ctx, q.Name, q.Type)
 		switch {
 		case err != nil:
-			return fmt.Sprintf("no answer for %s: %v", q, err)
+			return found{fmt.Sprintf("no answer for %s: %v", q, err), true}
 		case l.Message.Rcode != wire.RcodeSuccess && l.Message.Rcode != wire.RcodeNameError:
-			return fmt.Sprintf("%s for %s", wire.RcodeToString[l.Message.Rcode], q)
+			return found{fmt.Sprintf("%s for %s", wire.RcodeToString[l.Message.Rcode], q), l.Message.Rcode == wire.RcodeServerFailure}
 		case l.Proof.State != dns.Secure && !hasSignature(l.Message):
-			return "the resolver leaves DNSSEC records out of its answers (" + q.String() + ")"
+			return found{why: "the resolver leaves DNSSEC records out of its answers (" + q.String() + ")"}
 		case l.Proof.State != dns.Secure:
-			return fmt.Sprintf("%s is %s: %s", q, l.Proof.State, l.Proof.Text)
+			return found{why: fmt.Sprintf("%s is %s: %s", q, l.Proof.State, l.Proof.Text)}
 		}
 	}
-	return ""
+	return found{}
 }
 
 func hasSignature(m *wire.Msg) bool {
