@@ -224,9 +224,12 @@ func (w *cleaner) anchor(n *html.Node, depth int) {
 	w.children(n, depth)
 	w.out.WriteString("</a>")
 	if elsewhere(words(n, maxAttribute), host) {
-		w.out.WriteString(`<span class="waxwing-leads"> [` + html.EscapeString(w.o.Words.Leads+" "+host) + `]</span>`)
+		w.out.WriteString(`<span class="waxwing-leads" style="` + stays + `"> [` + html.EscapeString(w.o.Words.Leads+" "+host) + `]</span>`)
 	}
 }
+
+// stays keeps what is said of a link from being hidden by the mail's own style sheet.
+const stays = "display:inline!important;visibility:visible!important;opacity:1!important;font-size:1rem!important;letter-spacing:normal!important;color:#8f1d14!important;background:#fff!important"
 
 func attribute(n *html.Node, name string) string {
 	for _, a := range n.Attr {

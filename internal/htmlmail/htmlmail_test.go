@@ -143,7 +143,7 @@ func TestClean(t *testing.T) {
 		{"link", `<a href=" https://a.test/?b=c&d ">x</a>`, `<a href="https://a.test/?b=c&amp;d" target="_blank" rel="noopener noreferrer nofollow" title="https://a.test/?b=c&amp;d">x</a>`},
 		{"link in the document", `<a href="#top">x</a><p id=top>y</p>`, `<a href="#top">x</a><p id="top">y</p>`},
 		{"link to nowhere", `<a href="/x">x</a>`, `<a>x</a>`},
-		{"link that lies", `<a title=t href="https://evil.test/bank.test">www.bank.test/login</a>`, `<a title="t" href="https://evil.test/bank.test" target="_blank" rel="noopener noreferrer nofollow">www.bank.test/login</a><span class="waxwing-leads"> [leads to evil.test]</span>`},
+		{"link that lies", `<a title=t href="https://evil.test/bank.test">www.bank.test/login</a>`, `<a title="t" href="https://evil.test/bank.test" target="_blank" rel="noopener noreferrer nofollow">www.bank.test/login</a><span class="waxwing-leads" style="` + stays + `"> [leads to evil.test]</span>`},
 		{"link to a host below", `<a title=t href="https://click.bank.test/1">bank.test</a>`, `<a title="t" href="https://click.bank.test/1" target="_blank" rel="noopener noreferrer nofollow">bank.test</a>`},
 		{"short quote", `<blockquote type="cite">x</blockquote>`, `<details class="waxwing-quote" open=""><summary>quoted text</summary><blockquote type="cite">x</blockquote></details>`},
 		{"remote picture", `<img src="https://x.test/a.png" width=10 alt="a">`, `<img width="10" alt="a">`},
