@@ -2,6 +2,7 @@ package mails
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 
 	"waxwing/internal/delivery"
@@ -48,7 +49,8 @@ func (r *Room) emailGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	out := &call.Got{AccountID: c.ID, List: []any{}, NotFound: []jmap.ID{}}
+	out := &call.Got{AccountID: c.ID, NotFound: []jmap.ID{}}
+	list := &records{made: []any{}}
 	var found []known
 	err := r.Catalog.Look(c.Ctx, c.Name, func(tx *store.Tx, v *catalog.View) (err error) {
 		out.State = finding.At(v.ModSeq).String()
@@ -67,9 +69,42 @@ func (r *Room) emailGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 			out.NotFound = append(out.NotFound, ID(emailKind, found[i].ID))
 			continue
 		}
-		out.List = append(out.List, record)
+		if err := list.add(record); err != nil {
+			return nil, c.Failed(err)
+		}
 	}
+	out.List = list.made
 	return out, nil
+}
+
+// maxRecords is how many octets the mails of one answer may have: no more of them are read and written. A mail's texts
+// alone can have 16 MiB, and a thousand mails can be asked for.
+const maxRecords = 32 << 20
+
+// records are what an answer has.
+type records struct {
+	made []any
+	size int
+}
+
+// write writes one. The error is RequestTooLarge where all together would be too long.
+func (r *records) write(record map[string]any) (json.RawMessage, error) {
+	b, err := json.Marshal(record)
+	if err != nil {
+		return nil, err
+	}
+	if r.size += len(b); r.size > maxRecords {
+		return nil, jmap.Errorf(jmap.RequestTooLarge, "what is asked for has more than %d octets: ask for less at once, or set maxBodyValueBytes", maxRecords)
+	}
+	return b, nil
+}
+
+func (r *records) add(record map[string]any) error {
+	b, err := r.write(record)
+	if err == nil {
+		r.made = append(r.made, b)
+	}
+	return err
 }
 
 // known is a mail with what is kept about it.

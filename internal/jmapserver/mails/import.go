@@ -117,7 +117,7 @@ func (r *Room) emailParse(c *call.Call, args call.Args) (any, *jmap.Error) {
 	if fault != nil {
 		return nil, fault
 	}
-	parsed := map[jmap.ID]any{}
+	parsed, written := map[jmap.ID]any{}, &records{}
 	var not, missing []jmap.ID
 	for _, id := range call.Once(a.BlobIDs) {
 		data, _, ok, err := r.read(c.Ctx, c.Name, id, maxInner)
@@ -153,7 +153,9 @@ func (r *Room) emailParse(c *call.Call, args call.Args) (any, *jmap.Error) {
 		if err := m.Facts(w, out); err != nil {
 			return nil, c.Failed(err)
 		}
-		parsed[id] = out
+		if parsed[id], err = written.write(out); err != nil {
+			return nil, c.Failed(err)
+		}
 	}
 	return map[string]any{"accountId": c.ID, "parsed": orNil(parsed), "notParsable": not, "notFound": missing}, nil
 }
