@@ -109,6 +109,11 @@ func (v *visit) reads(t *testing.T) {
 	v.is(`[...body.written("<img src=x><script>1</script>").querySelectorAll("*")].map(e => e.tagName)`, `["DIV"]`)
 	v.is(`body.flow("a long \nline\n> quoted \n> too\n-- \nme", false)`, `"a long line\n> quoted too\n-- \nme"`)
 	v.is(`body.written("> ".repeat(5000) + "x").textContent.length > 0`, `true`)
+	// What strangers write to keep a reader's browser busy: text, its end, and the name of a sender.
+	for _, long := range []string{`body.written("a.".repeat(1e5))`, `body.written("a@".repeat(1e5))`, `body.written("http://" + ".".repeat(1e5) + "x")`, `body.linesOf("\n".repeat(2e5) + "x")`,
+		`received.decide({from: [{name: "a@.".repeat(1e5), email: "x@a.test"}], replyTo: null}, null, new Set(["me@waxwing.test"]))`} {
+		v.is(`(from => { `+long+`; return performance.now() - from < 3000 })(performance.now())`, `true`)
+	}
 }
 
 // MAIL-1: a million rows are reached, each of them, and small movements are small.

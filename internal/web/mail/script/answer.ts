@@ -4,7 +4,7 @@ import { App, Draft } from "./app";
 import { Address, Email } from "./types";
 import { Attached } from "./files";
 import { Identity } from "./drafts";
-import { Line, quoted } from "./flowed";
+import { Line, quoted, without } from "./flowed";
 import { build, Node_, paragraphs } from "./editor";
 import { h } from "./dom";
 import { long, who, whole } from "./dates";
@@ -96,7 +96,7 @@ function attachedTo(mail: Email): Attached[] {
 }
 
 function lines(all: Line[]): string {
-	return all.map((l) => (l.Depth ? ">".repeat(l.Depth) + " " : "") + l.Text).join("\n").replace(/\n+$/, "");
+	return without(all.map((l) => (l.Depth ? ">".repeat(l.Depth) + " " : "") + l.Text).join("\n"), "\n");
 }
 
 function edited(mail: Email, q: Quote, identities: Identity[], empty: Begin): Begin {

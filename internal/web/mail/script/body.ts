@@ -1,6 +1,7 @@
 // The text of a mail: its lines, with quotes folded and links marked (MAIL-2). All of it becomes text nodes.
 
 import { Child, h, safe } from "./dom";
+import { without } from "./flowed";
 import { texts } from "./texts";
 
 interface Line {
@@ -10,14 +11,15 @@ interface Line {
 
 // linesOf reads text as RFC 3676 has quotes: any number of > at the start.
 export function linesOf(text: string): Line[] {
-	return text.replace(/\r\n?/g, "\n").replace(/\n+$/, "").split("\n").map((line) => {
+	return without(text.replace(/\r\n?/g, "\n"), "\n").split("\n").map((line) => {
 		const quoted = /^(?:> ?)*>?/.exec(line)?.[0] ?? "";
 		const depth = quoted.replace(/[^>]/g, "").length;
 		return depth ? { depth, text: line.slice(quoted.length) } : { depth: 0, text: line };
 	});
 }
 
-const address = /\bhttps?:\/\/[^\s<>"'`\u0000-\u0020]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b/g;
+// Repetitions have bounds: one without is tried anew at each character of what a stranger has written, to its end.
+const address = /\bhttps?:\/\/[^\s<>"'`\u0000-\u0020]{1,2000}|\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,10}\b/g;
 
 // linked is a text in which addresses are links. What stands at the end of a sentence is no part of one.
 export function linked(text: string): Child[] {

@@ -7,6 +7,14 @@ export interface Line {
 	Text: string;
 }
 
+// without is a text without a character at its end, however often it stands there. An expression that looks for it would begin anew at
+// each of them, and take minutes for what a stranger has written.
+export function without(text: string, last: string): string {
+	let end = text.length;
+	while (end > 0 && text[end - 1] === last) end--;
+	return text.slice(0, end);
+}
+
 // flowed writes text whose lines are paragraphs; lines that begin with ">" are quotes.
 export function flowed(text: string): string {
 	return text.replace(/\r\n?/g, "\n").split("\n").map(paragraph).join("\n");
@@ -18,7 +26,7 @@ function paragraph(line: string): string {
 	const mark = depth ? ">".repeat(depth) + " " : "";
 	let rest = depth ? line.slice(quote.length) : line;
 	if (rest === "-- ") return mark + rest;
-	rest = rest.replace(/ +$/, ""); // a blank at the end would have it go on
+	rest = without(rest, " "); // a blank at the end would have it go on
 	const stuff = (s: string) => (!mark && /^(?: |>|From )/.test(s) ? " " + s : s);
 	const out: string[] = [];
 	while (rest.length > width) {

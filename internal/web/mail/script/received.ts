@@ -83,7 +83,7 @@ function warnings(mail: Email, received: Received | null, own: Set<string>): str
 	const from = mail.from?.[0];
 	if (!from || own.has(from.email.toLowerCase())) return out;
 	const domain = domainOf(from.email);
-	const inName = /[^\s<>"(),;:]+@[^\s<>"(),;:]+\.[^\s<>"(),;:]+/.exec(from.name ?? "");
+	const inName = /[^\s<>"(),;:]+@[^\s<>"(),;:]+\.[^\s<>"(),;:]+/.exec((from.name ?? "").slice(0, 300)); // a name can be as long as its sender wants
 	if (inName && inName[0].toLowerCase() !== from.email.toLowerCase()) out.push(texts.warn.otherAddress(inName[0], from.email));
 	if (mixed(domain)) out.push(texts.warn.foreignLetters(domain));
 	for (const mine of new Set([...own].map(domainOf))) {
