@@ -37,7 +37,7 @@ type visit struct {
 }
 
 // open starts a browser; the test is skipped where there is none.
-func open(t *testing.T, base string) *visit {
+func open(t *testing.T, base string, more ...chromedp.ExecAllocatorOption) *visit {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		if os.Getenv("WAXWING_INTEROP") == "required" {
@@ -45,7 +45,7 @@ func open(t *testing.T, base string) *visit {
 		}
 		t.Skip("pages: chromium is not installed")
 	}
-	ctx, end := chromedp.NewExecAllocator(t.Context(), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU)
+	ctx, end := chromedp.NewExecAllocator(t.Context(), append(more, chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU)...)
 	t.Cleanup(end)
 	return tab(t, ctx, base)
 }

@@ -215,10 +215,11 @@ func waxwing(words ...string) string {
 	return "waxwing " + strings.Join(words, " ")
 }
 
-// ownPassword is the field in which a form asks for the password once more: what decides who gets in must not be changed by
-// somebody who has found a browser open.
-func ownPassword() pages.Field {
-	return pages.Field{Name: "own", Label: "Your password", Help: "once more, to be sure that it is you", Kind: "password", Required: true, Complete: "current-password"}
+// ownPassword are the fields in which a form asks for the password once more: what decides who gets in must not be changed by
+// somebody who has found a browser open. The account stands before it, or a program that keeps passwords takes the field
+// before it, such as a device's name, for the account's.
+func ownPassword(a *asked) []pages.Field {
+	return []pages.Field{whose(a), {Name: "own", Label: "Your password", Help: "once more, to be sure that it is you", Kind: "password", Required: true, Complete: "current-password"}}
 }
 
 // whose is the account, for programs that keep passwords.

@@ -58,8 +58,8 @@ func appPasswordsPage(h *Handler, a *asked) (pages.Page, error) {
 		{Name: "name", Label: "Name", Help: "of the program or device: small letters, digits and hyphens", Required: true, Complete: "off"},
 		{Name: "for", Label: "What it is for", Kind: "select", Options: []string{"all", "imap", "smtp", "jmap"}, Value: "all"},
 		{Name: "expires", Label: "Ends on", Help: "at the beginning of this day (UTC); empty: never", Kind: "date"},
-		whose(a), ownPassword(),
 	}}
+	add.Fields = append(add.Fields, ownPassword(a)...)
 	end := pages.Actions{Title: "End one"}
 	for _, p := range all {
 		end.Forms = append(end.Forms, pages.Form{Method: "post", Action: Path + "app-passwords/remove", Submit: p.Name, Danger: true, Fields: []pages.Field{{Name: "name", Kind: "hidden", Value: p.Name}}})
@@ -129,22 +129,21 @@ func factorsPage(h *Handler, a *asked) (pages.Page, error) {
 	p.Blocks = append(p.Blocks, passkey...)
 	key := otp.NewKey()
 	p.Blocks = append(p.Blocks, pages.QR{Title: "Add an authenticator app", Of: otp.URI(h.Host, who, key), Says: "A code for the app; the key below says the same"},
-		pages.Form{Method: "post", Action: Path + "factors/app", Submit: "Add the app", Fields: []pages.Field{
-			{Name: "key", Label: "Key", Help: "for an app that cannot scan", Value: otp.Text(key), Fixed: true},
-			{Name: "name", Label: "Name", Help: "of the device", Required: true},
+		pages.Form{Method: "post", Action: Path + "factors/app", Submit: "Add the app", Fields: append([]pages.Field{
+			{Name: "key", Label: "Key", Help: "for an app that cannot scan", Value: otp.Text(key), Fixed: true, Complete: "off"},
+			{Name: "name", Label: "Name", Help: "of the device", Required: true, Complete: "off"},
 			{Name: "code", Label: "Code", Help: "the six digits that the app shows", Required: true, Complete: "one-time-code"},
-			ownPassword(),
-		}})
+		}, ownPassword(a)...)})
 	if len(all) == 0 {
 		return p, nil
 	}
-	p.Blocks = append(p.Blocks, pages.Form{Title: fmt.Sprintf("Recovery codes: %d left", left), Method: "post", Action: Path + "factors/codes", Submit: "Make new ones in place of these", Fields: []pages.Field{ownPassword()}})
+	p.Blocks = append(p.Blocks, pages.Form{Title: fmt.Sprintf("Recovery codes: %d left", left), Method: "post", Action: Path + "factors/codes", Submit: "Make new ones in place of these", Fields: ownPassword(a)})
 	var names []string
 	for _, f := range all {
 		names = append(names, f.Name)
 	}
 	p.Blocks = append(p.Blocks, pages.Form{Title: "Remove one", Method: "post", Action: Path + "factors/remove", Submit: "Remove it", Danger: true,
-		Fields: []pages.Field{{Name: "name", Label: "Which", Kind: "select", Options: names}, ownPassword()}})
+		Fields: append([]pages.Field{{Name: "name", Label: "Which", Kind: "select", Options: names}}, ownPassword(a)...)})
 	return p, nil
 }
 
@@ -166,7 +165,7 @@ func (h *Handler) passkeyForm(a *asked) ([]pages.Block, error) {
 		return nil, err
 	}
 	return []pages.Block{pages.Passkey{Title: "Add a passkey", Action: Path + "factors/passkey", Submit: "Make a passkey", Options: h.In.Party(a.Request).ToCreate(raw, a.who(), ids),
-		Fields: []pages.Field{{Name: "name", Label: "Name", Help: "of the device or key", Required: true}, ownPassword()}}}, nil
+		Fields: append([]pages.Field{{Name: "name", Label: "Name", Help: "of the device or key", Required: true, Complete: "off"}}, ownPassword(a)...)}}, nil
 }
 
 func addApp(h *Handler, a *asked) (act, error) {

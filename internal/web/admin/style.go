@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"waxwing/internal/web/pages"
+	"waxwing/webauthn"
 )
 
 // stylePage shows every block (WEB-5).
@@ -37,6 +38,10 @@ func (h *Handler) stylePage(_ *http.Request) (pages.Page, error) {
 		}},
 		pages.Form{Title: "A question", Method: "get", Action: Path + "style", Submit: "Ask", Fields: []pages.Field{{Name: "text", Label: "A text", Help: "with help"}, {Name: "choice", Label: "A choice", Kind: "select", Options: []string{"one", "two"}}}},
 		pages.Form{Title: "A change", Method: "post", Action: Path + "style-change", Submit: "Change", Fields: []pages.Field{{Name: "first", Label: "One", Value: "wrong", Error: "This is not a number."}, {Name: "second", Label: "Two"}}},
+		pages.Form{Title: "A file", Method: "post", Action: Path + "style-file", Submit: "Send", Fields: []pages.Field{{Name: "file", Label: "A file", Kind: "file"}, {Name: "kept", Label: "Keep it", Kind: "check", Value: "yes"}, {Name: "notes", Label: "Several lines", Kind: "area"}}},
+		pages.Form{Title: "A form that is folded", Method: "post", Action: Path + "style-folded", Submit: "Go on", Folded: true, Fields: []pages.Field{{Name: "fixed", Label: "Not to be changed", Value: "as it is", Fixed: true}}},
+		pages.Passkey{Title: "A passkey", Action: Path + "style-passkey", Submit: "Use a passkey", Options: webauthn.Party{ID: h.Host}.ToGet([]byte("a challenge of no login"), nil)},
+		pages.QR{Title: "A QR code", Of: "https://" + h.Host + Path + "style", Says: "A code that leads to this page"},
 		pages.Actions{Title: "Acts", Forms: []pages.Form{{Method: "post", Action: Path + "style-one", Submit: "Harmless"}, {Method: "post", Action: Path + "style-two", Submit: "Not to be undone", Danger: true, Sure: "I am sure."}}},
 		pages.Text{Title: "Text of a program", Body: "What a program says stands as it is,\n    with its spaces."},
 		pages.Prose{Title: "Prose", Body: "A paragraph, with", Link: Path + "style", Says: "a link at its end."},
