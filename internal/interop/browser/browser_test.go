@@ -71,6 +71,9 @@ func (v *visit) hear(ev any) {
 	defer v.mu.Unlock()
 	switch e := ev.(type) {
 	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelInfo {
+			return // no complaint: that a logout had it forget what pages kept
+		}
 		v.said = append(v.said, fmt.Sprintf("%s: %s (%s)", e.Entry.Source, e.Entry.Text, e.Entry.URL))
 	case *runtime.EventExceptionThrown:
 		v.said = append(v.said, e.ExceptionDetails.Text)
