@@ -5,8 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -14,6 +17,7 @@ import (
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
 	"waxwing/internal/views"
 )
 
@@ -42,7 +46,17 @@ type modelWorld struct {
 	account  string
 	boxes    map[string]*modelBox
 	sessions []*modelSession
+	keywords []string // of the account, as far as they have been asked for
+	steps    int
+	touched  []*modelBox // by the step at hand
+	rare     bool        // the step at hand is of a rare kind
 }
+
+// modelStepsEnv says how many steps TestModel goes on each database, instead of some thousands.
+const modelStepsEnv = "WAXWING_MAILBOXES_MODEL_STEPS"
+
+// fullCheck is after how many steps all is compared; meanwhile, what the step has touched.
+const fullCheck = 20
 
 var modelNames = []string{"INBOX", "Archive", "Lists/Go"}
 
@@ -57,7 +71,9 @@ func (w *modelWorld) machine() *mailboxes.Store {
 }
 
 func (w *modelWorld) box() *modelBox {
-	return w.boxes[rapid.SampledFrom(modelNames).Draw(w.t, "box")]
+	b := w.boxes[rapid.SampledFrom(modelNames).Draw(w.t, "box")]
+	w.touched = append(w.touched, b)
+	return b
 }
 
 // some are ranges of UIDs, of which not all need to be there.
@@ -283,9 +299,12 @@ func (s *modelSession) learn(w *modelWorld, exists int) {
 }
 
 func (w *modelWorld) words(f mailbox.Flags) []string {
-	words, err := w.machines[0].Keywords(w.t.Context(), w.account)
-	w.must(err)
-	return sorted(f.Words(words))
+	if f&^(mailbox.Keyword(len(w.keywords))-1) != 0 { // one that has come since
+		words, err := w.machines[0].Keywords(w.t.Context(), w.account)
+		w.must(err)
+		w.keywords = words
+	}
+	return sorted(f.Words(w.keywords))
 }
 
 // ask looks messages up by UID and by number, which must agree with what the session was told.
@@ -307,9 +326,90 @@ func (w *modelWorld) ask() {
 	}
 }
 
-// check compares every counter with a recount (MBX-2).
+// check compares what the step has touched with the list. After rare steps, and now and then, all rows are compared
+// (MBX-2), and at times what is asked of them, too.
 func (w *modelWorld) check() {
-	differ, err := mailboxes.Check(w.t.Context(), w.db, false)
+	w.steps++
+	switch {
+	case w.steps%fullCheck == 0:
+		w.checkAll()
+	case w.rare:
+		w.checkRows(slices.Collect(maps.Values(w.boxes)))
+	default:
+		w.checkRows(w.touched)
+	}
+	w.touched, w.rare = nil, false
+}
+
+// boxRows is all that the store has of a mailbox.
+type boxRows struct {
+	messages, unseen, deleted, octets int64
+	sum                               int64 // of the messages' octets
+	uids                              map[uint32]mailbox.Flags
+	gone, goneSum                     int64 // how many have gone, and the sum of their UIDs
+}
+
+func (w *modelWorld) rows(tx *store.Tx, b *modelBox) (r boxRows, err error) {
+	r = boxRows{uids: map[uint32]mailbox.Flags{}}
+	err = tx.Row(`SELECT b.messages, b.unseen, b.deleted, b.octets, count(g.uid), coalesce(sum(g.uid), 0) FROM mailboxes b LEFT JOIN mailbox_gone g ON g.mailbox = b.id WHERE b.id = ? GROUP BY b.id`,
+		b.box.ID).Scan(&r.messages, &r.unseen, &r.deleted, &r.octets, &r.gone, &r.goneSum)
+	if err != nil {
+		return r, err
+	}
+	err = tx.Each(func(row store.Row) error {
+		var uid uint32
+		var flags, size int64
+		err := row.Scan(&uid, &flags, &size)
+		r.uids[uid], r.sum = mailbox.Flags(flags), r.sum+size
+		return err
+	}, `SELECT e.uid, e.flags, m.size FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = ?`, b.box.ID)
+	return r, err
+}
+
+// checkRows compares the rows of mailboxes, and the counters beside them, with the list.
+func (w *modelWorld) checkRows(boxes []*modelBox) {
+	if len(boxes) == 0 {
+		return
+	}
+	all := make([]boxRows, len(boxes))
+	w.must(w.db.Read(w.t.Context(), func(tx *store.Tx) (err error) {
+		for i, b := range boxes {
+			if all[i], err = w.rows(tx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for i, b := range boxes {
+		w.compare(b, &all[i])
+	}
+}
+
+func (w *modelWorld) compare(b *modelBox, r *boxRows) {
+	unseen, deleted := int64(0), int64(0)
+	for u, want := range b.uids {
+		f, there := r.uids[u]
+		if !there || !slices.Equal(w.words(f), want) {
+			w.t.Fatalf("UID %d of %s is there: %v, with flags %b, want %v", u, b.box.Name, there, f, want)
+		}
+		unseen, deleted = unseen+1-int64(f&1), deleted+int64(f&mailbox.Deleted/mailbox.Deleted)
+	}
+	if n := int64(len(b.uids)); len(r.uids) != len(b.uids) || r.messages != n || r.unseen != unseen || r.deleted != deleted || r.octets != r.sum {
+		w.t.Fatalf("%s: %+v, want %d messages, %d unseen, %d deleted, %d octets", b.box.Name, *r, n, unseen, deleted, r.sum)
+	}
+	sum := int64(0)
+	for u := range b.gone {
+		sum += int64(u)
+	}
+	if r.gone != int64(len(b.gone)) || r.goneSum != sum {
+		w.t.Fatalf("%s: %d have gone, with UIDs of %d together, want %v", b.box.Name, r.gone, r.goneSum, b.gone)
+	}
+}
+
+// checkAll also compares what others are told of all that: Box, Gone, and a recount.
+func (w *modelWorld) checkAll() {
+	w.checkRows(slices.Collect(maps.Values(w.boxes)))
+	differ, err := mailboxes.CheckAccount(w.t.Context(), w.db, w.account, false)
 	w.must(err)
 	if len(differ) > 0 {
 		w.t.Fatal(differ)
@@ -333,52 +433,84 @@ func (w *modelWorld) check() {
 
 // Sessions on two machines are told of every change once, with the right numbers (MBX-2, MBX-9).
 func TestModel(t *testing.T) {
+	steps, _ := strconv.Atoi(os.Getenv(modelStepsEnv))
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		must(t, f.Value.Set("20")) // each has hundreds of steps; ask for more with -rapid.checks
+		must(t, f.Value.Set(strconv.Itoa(max(min(steps, stepsPerStore)/stepsPerAccount, 20))))
 	}
-	each(t, func(t *testing.T, db *store.Store, one *mailboxes.Store) {
-		ctx := t.Context()
-		const sheet = 4 // UIDs: mailboxes of the model have few
-		one = mailboxes.WithSheets(one, sheet)
-		n := 0
-		rapid.Check(t, func(r *rapid.T) {
-			n++
-			w := &modelWorld{t: r, db: db, account: fmt.Sprintf("joe%d", n), machines: []*mailboxes.Store{one, mailboxes.WithSheets(&mailboxes.Store{DB: db}, sheet)}, boxes: map[string]*modelBox{}}
-			w.must(db.Write(ctx, func(tx *store.Tx) error {
-				_, err := tx.Exec(`INSERT INTO accounts (name, disabled, password, scram256, scram1, created) VALUES (?, 0, '', '', '', 0)`, w.account)
-				return err
-			}))
-			for _, name := range modelNames {
-				b, err := one.Box(ctx, w.account, name)
-				if errors.Is(err, mailboxes.ErrNoSuchMailbox) {
-					b, err = one.Create(ctx, w.account, name, "")
+	if steps > 0 {
+		must(t, flag.Set("rapid.steps", strconv.Itoa(stepsPerAccount)))
+	}
+	t.Parallel()
+	for left := max(steps, 1); left > 0; left -= stepsPerStore {
+		storetest.Each(t, runModel)
+	}
+}
+
+const (
+	// stepsPerStore is after how many steps a model goes on with a new store: some of what it does looks at all that there is.
+	stepsPerStore   = 50_000
+	stepsPerAccount = 120
+)
+
+func runModel(t *testing.T, db *store.Store) {
+	one := mailboxes.WithSheets(&mailboxes.Store{DB: db}, modelSheet)
+	n, done, begin := 0, 0, time.Now()
+	rapid.Check(t, func(r *rapid.T) {
+		n++
+		w := newModelWorld(r, db, one, fmt.Sprintf("joe%d", n))
+		defer func() {
+			done += w.steps
+			for _, s := range w.sessions {
+				if s.look != nil {
+					s.look.Close()
 				}
-				w.must(err)
-				w.boxes[name] = &modelBox{box: b, uids: map[uint32][]string{}, next: 1, gone: map[uint32]bool{}}
 			}
-			for i, name := range []string{"INBOX", "INBOX", "Archive", "Lists/Go", "INBOX"} {
-				w.sessions = append(w.sessions, &modelSession{machine: i % 2, name: name})
-			}
-			defer func() {
-				for _, s := range w.sessions {
-					if s.look != nil {
-						s.look.Close()
-					}
-				}
-			}()
-			r.Repeat(map[string]func(*rapid.T){
-				"append": func(*rapid.T) { w.append() }, "deliver": func(*rapid.T) { w.deliver() }, "flags": func(*rapid.T) { w.setFlags() },
-				"transfer": func(*rapid.T) { w.transfer() }, "replace": func(*rapid.T) { w.replace() }, "expunge": func(*rapid.T) { w.expunge() },
-				"sync": func(*rapid.T) { w.sync() }, "sync too": func(*rapid.T) { w.sync() }, "ask": func(*rapid.T) { w.ask() },
-				"forget": func(*rapid.T) {
-					w.must(mailboxes.ForgetChanges(w.machine(), ctx, int64(rapid.IntRange(0, 3).Draw(r, "keep"))))
-				},
-				"pack": func(*rapid.T) { w.must(mailboxes.PackAll(w.machine(), ctx)) },
-				"restart": func(*rapid.T) { // it has no views any more; sessions go on with what they have
-					w.machines[rapid.IntRange(0, 1).Draw(r, "which")] = mailboxes.WithSheets(&mailboxes.Store{DB: db}, sheet)
-				},
-				"": func(*rapid.T) { w.check() },
-			})
-		})
+		}()
+		r.Repeat(w.acts())
+		w.checkAll()
 	})
+	t.Logf("%d steps in %v", done, time.Since(begin).Round(time.Millisecond))
+}
+
+// modelSheet is how many UIDs are packed together: mailboxes of the model have few.
+const modelSheet = 4
+
+func newModelWorld(r *rapid.T, db *store.Store, one *mailboxes.Store, account string) *modelWorld {
+	ctx := r.Context()
+	w := &modelWorld{t: r, db: db, account: account, machines: []*mailboxes.Store{one, mailboxes.WithSheets(&mailboxes.Store{DB: db}, modelSheet)}, boxes: map[string]*modelBox{}}
+	w.must(db.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO accounts (name, disabled, password, scram256, scram1, created) VALUES (?, 0, '', '', '', 0)`, w.account)
+		return err
+	}))
+	for _, name := range modelNames {
+		b, err := one.Box(ctx, w.account, name)
+		if errors.Is(err, mailboxes.ErrNoSuchMailbox) {
+			b, err = one.Create(ctx, w.account, name, "")
+		}
+		w.must(err)
+		w.boxes[name] = &modelBox{box: b, uids: map[uint32][]string{}, next: 1, gone: map[uint32]bool{}}
+	}
+	for i, name := range []string{"INBOX", "INBOX", "Archive", "Lists/Go", "INBOX"} {
+		w.sessions = append(w.sessions, &modelSession{machine: i % 2, name: name})
+	}
+	return w
+}
+
+// acts are the steps of the model, "" what is looked at after each.
+func (w *modelWorld) acts() map[string]func(*rapid.T) {
+	ctx := w.t.Context()
+	rare := func(act func()) func(*rapid.T) { return func(*rapid.T) { w.rare = true; act() } }
+	return map[string]func(*rapid.T){
+		"append": func(*rapid.T) { w.append() }, "deliver": func(*rapid.T) { w.deliver() }, "flags": func(*rapid.T) { w.setFlags() },
+		"transfer": func(*rapid.T) { w.transfer() }, "replace": rare(w.replace), "expunge": func(*rapid.T) { w.expunge() },
+		"sync": func(*rapid.T) { w.sync() }, "sync too": func(*rapid.T) { w.sync() }, "ask": func(*rapid.T) { w.ask() },
+		"forget": rare(func() {
+			w.must(mailboxes.ForgetChanges(w.machine(), ctx, int64(rapid.IntRange(0, 3).Draw(w.t, "keep"))))
+		}),
+		"pack": rare(func() { w.must(mailboxes.PackAll(w.machine(), ctx)) }),
+		"restart": rare(func() { // it has no views any more; sessions go on with what they have
+			w.machines[rapid.IntRange(0, 1).Draw(w.t, "which")] = mailboxes.WithSheets(&mailboxes.Store{DB: w.db}, modelSheet)
+		}),
+		"": func(*rapid.T) { w.check() },
+	}
 }
