@@ -1,6 +1,7 @@
 package mailboxes_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -8,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"waxwing/internal/accounts"
 	"waxwing/internal/delivery"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
 )
 
 func names(t *testing.T, m *mailboxes.Store) string {
@@ -316,7 +319,41 @@ func TestUnchangedSince(t *testing.T) {
 	})
 }
 
-// Those who watch an account hear of a change at once, in this process and from another (MBX-6).
+// MBX-6: also what another process or machine has done.
+func TestNewsOfOthers(t *testing.T) {
+	t.Parallel()
+	storetest.EachDatabase(t, func(t *testing.T, open func(func(*store.Options)) *store.Store) {
+		one, two := open(nil), open(nil)
+		must(t, (&accounts.Store{DB: one}).AddAccount(t.Context(), "joe", "correct horse"))
+		there, here := &mailboxes.Store{DB: one}, &mailboxes.Store{DB: two}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- here.Run(ctx) }()
+		wake, forget := here.Watch("joe")
+		heard := func() bool {
+			select {
+			case <-wake:
+				return true
+			case <-time.After(time.Second): // in which it is to be heard
+				return false
+			}
+		}
+		for heard() { // also of what it may have missed while it began to listen
+		}
+		_, err := deliver(t, one, there, "joe", "", "a@b.test", []byte("x"))
+		must(t, err)
+		written := time.Now()
+		if !heard() && !heard() { // once more, for a machine that is busy
+			t.Fatal("nothing was heard of what another has delivered")
+		}
+		t.Logf("heard after %v", time.Since(written))
+		forget()
+		stop()
+		must(t, <-done)
+	})
+}
+
+// MBX-6: those who watch an account hear of a change at once.
 func TestWatch(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
 		wake, stop := m.Watch("joe")

@@ -15,28 +15,39 @@ type Copied struct {
 	UIDValidity uint32
 	From, To    []mailbox.Range
 	ModSeq      uint64 // of the change; of MOVE, what has gone has it
+	box         int64  // in which To are
 }
 
 // Copy puts the messages of uids into another mailbox of the account too, with their flags and
-// dates; no octet of them is written again. ErrNoSuchMailbox, ErrOverQuota.
+// dates; no octet of them is written again. Very many are copied some at a time: where that fails, those that were
+// copied are taken out again (RFC 9051 §6.4.7). ErrNoSuchMailbox, ErrOverQuota.
 func (s *Store) Copy(ctx context.Context, box int64, uids []mailbox.Range, to string) (Copied, error) {
-	return s.transfer(ctx, box, uids, to, false)
+	out, err := s.inPortions(ctx, box, uids, to, false)
+	if err == nil {
+		return out, nil
+	}
+	return Copied{}, errors.Join(err, s.takeBack(context.WithoutCancel(ctx), out))
 }
 
 // Move is Copy that leaves nothing behind: others see both at once (RFC 6851), of each message. Very many are moved some at
 // a time, and then an error can leave some moved.
-func (s *Store) Move(ctx context.Context, box int64, uids []mailbox.Range, to string) (out Copied, err error) {
+func (s *Store) Move(ctx context.Context, box int64, uids []mailbox.Range, to string) (Copied, error) {
+	return s.inPortions(ctx, box, uids, to, true)
+}
+
+// inPortions is transfer of very many. With an error, out is what was done before.
+func (s *Store) inPortions(ctx context.Context, box int64, uids []mailbox.Range, to string, move bool) (out Copied, err error) {
 	b, err := store.Read(ctx, s.DB, func(tx *store.Tx) (mailbox.Box, error) { return byID(tx, box) })
 	if err != nil {
 		return out, named(err, to)
 	}
-	uids = mailbox.Intersect(uids, []mailbox.Range{{Low: 1, High: max(b.UIDNext, 2) - 1}}) // not what has just been moved
+	uids = mailbox.Intersect(uids, []mailbox.Range{{Low: 1, High: max(b.UIDNext, 2) - 1}}) // not what has just been copied or moved
 	for done := false; !done; done = len(uids) == 0 {
 		var some []mailbox.Range
 		if some, uids, err = s.portion(ctx, box, uids); err != nil {
 			return out, named(err, to)
 		}
-		one, err := s.transfer(ctx, box, some, to, true)
+		one, err := s.transfer(ctx, box, some, to, move)
 		if err != nil {
 			return out, err
 		}
@@ -44,6 +55,17 @@ func (s *Store) Move(ctx context.Context, box int64, uids []mailbox.Range, to st
 		out = one
 	}
 	return out, nil
+}
+
+// takeBack takes out what was copied of a COPY that failed.
+func (s *Store) takeBack(ctx context.Context, c Copied) (err error) {
+	for rest := c.To; len(rest) > 0 && err == nil; {
+		var some []mailbox.Range
+		if some, rest, err = s.portion(ctx, c.box, rest); err == nil {
+			_, _, err = s.expunge(ctx, c.box, some, removal{moved: true})
+		}
+	}
+	return err
 }
 
 func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, to string, move bool) (out Copied, err error) {
@@ -88,7 +110,7 @@ func (c *change) copy(box int64, uids []mailbox.Range, to int64) (out Copied, er
 	if err != nil {
 		return out, err
 	}
-	out.UIDValidity, out.ModSeq = b.UIDValidity, c.modseq
+	out.UIDValidity, out.ModSeq, out.box = b.UIDValidity, c.modseq, to
 	var by counters
 	first := int64(b.UIDNext)
 	for _, g := range uids {

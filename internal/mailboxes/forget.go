@@ -20,6 +20,7 @@ const (
 	// goneDays is how long clients can learn what has gone since they looked last (RFC 7162).
 	goneDays    = 90
 	forgetBatch = 200
+	forgetRows  = 10_000 // that messages have been there
 )
 
 // Keep removes from a mailbox what is beyond bounds, the oldest first. A mailbox that is not
@@ -32,10 +33,42 @@ func (s *Store) Keep(ctx context.Context, account, name string, bounds mailbox.B
 	if err != nil {
 		return err
 	}
+	switch {
+	case bounds.Messages > 0 || bounds.Octets > 0:
+		err = s.removeBeyond(ctx, b, bounds)
+	case !bounds.Before.IsZero():
+		err = s.removeBefore(ctx, b, bounds.Before)
+	}
+	if err == nil && bounds.Erase {
+		err = s.erase(ctx, `g.mailbox = ?`, b.ID)
+	}
+	return err
+}
+
+// removeBefore removes what a mailbox has had since before a time, which may be very much.
+func (s *Store) removeBefore(ctx context.Context, b mailbox.Box, before time.Time) error {
+	for last := uint32(0); ; {
+		old, err := store.List(ctx, s.DB, store.Value[uint32], `SELECT uid FROM mailbox_entries WHERE mailbox = ? AND uid > ? AND saved < ? ORDER BY uid LIMIT ?`,
+			b.ID, int64(last), store.Time(before), int64(forgetBatch))
+		if err == nil && len(old) > 0 {
+			last = old[len(old)-1]
+			_, _, err = s.Remove(ctx, b.ID, mailbox.Ranges(old))
+		}
+		if err != nil {
+			return fmt.Errorf("empty mailbox %q: %w", b.Name, err)
+		}
+		if len(old) < forgetBatch {
+			return nil
+		}
+	}
+}
+
+// removeBeyond removes the oldest messages of a mailbox that is small, since it has bounds.
+func (s *Store) removeBeyond(ctx context.Context, b mailbox.Box, bounds mailbox.Bounds) error {
 	all, err := store.List(ctx, s.DB, func(r store.Row) (k mailbox.Kept, err error) { return k, r.Scan(&k.UID, &k.Size, &k.Saved) },
 		`SELECT e.uid, m.size, e.saved FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = ? ORDER BY e.uid DESC`, b.ID)
 	if err != nil {
-		return fmt.Errorf("look what is in mailbox %q: %w", name, err)
+		return fmt.Errorf("look what is in mailbox %q: %w", b.Name, err)
 	}
 	doomed := bounds.Beyond(all)
 	for len(doomed) > 0 {
@@ -43,11 +76,8 @@ func (s *Store) Keep(ctx context.Context, account, name string, bounds mailbox.B
 		doomed = doomed[len(some):]
 		slices.Sort(some)
 		if _, _, err := s.Remove(ctx, b.ID, mailbox.Ranges(some)); err != nil {
-			return fmt.Errorf("empty mailbox %q: %w", name, err)
+			return fmt.Errorf("empty mailbox %q: %w", b.Name, err)
 		}
-	}
-	if bounds.Erase {
-		return s.erase(ctx, `g.mailbox = ?`, b.ID)
 	}
 	return nil
 }
@@ -201,19 +231,28 @@ func eraseOne(tx *store.Tx, mail int64, which string, arg int64) (of int64, err 
 func (s *Store) forgetGone(ctx context.Context, before time.Time) error {
 	accounts, err := store.List(ctx, s.DB, store.Value[string], `SELECT DISTINCT b.account FROM mailbox_gone g JOIN mailboxes b ON b.id = g.mailbox WHERE g.removed < ? AND g.mail = 0`, store.Time(before))
 	for _, a := range accounts {
-		err = errors.Join(err, s.DB.Write(ctx, func(tx *store.Tx) error {
-			const old = ` FROM mailbox_gone WHERE removed < ? AND mail = 0 AND mailbox IN (SELECT id FROM mailboxes WHERE account = ?)`
-			_, err := tx.Exec(`UPDATE mail_accounts SET pruned = coalesce((SELECT max(modseq)`+old+` AND modseq > mail_accounts.pruned), pruned) WHERE account = ?`, store.Time(before), a, a)
-			if err == nil {
-				_, err = tx.Exec(`DELETE`+old, store.Time(before), a)
-			}
-			return err
-		}))
+		err = errors.Join(err, s.forgetOf(ctx, a, store.Time(before)))
 	}
 	if err != nil {
 		return fmt.Errorf("forget what was removed long ago: %w", err)
 	}
 	return nil
+}
+
+// forgetOf is forgetGone of one account, some at a time: first it is noted what is not all remembered any more.
+func (s *Store) forgetOf(ctx context.Context, account string, before int64) error {
+	const old = ` FROM mailbox_gone WHERE removed < ? AND mail = 0 AND mailbox IN (SELECT id FROM mailboxes WHERE account = ?)`
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE mail_accounts SET pruned = coalesce((SELECT max(modseq)`+old+` AND modseq > mail_accounts.pruned), pruned) WHERE account = ?`, before, account, account)
+		return err
+	})
+	for n := int64(forgetRows); n == forgetRows && err == nil; {
+		n, err = store.Write(ctx, s.DB, func(tx *store.Tx) (int64, error) {
+			return tx.Exec(`DELETE FROM mailbox_gone WHERE (mailbox, modseq, uid) IN (SELECT mailbox, modseq, uid`+old+`
+				AND modseq <= (SELECT pruned FROM mail_accounts WHERE account = ?) LIMIT ?)`, before, account, account, int64(forgetRows))
+		})
+	}
+	return err
 }
 
 // Removed is a message that can be brought back.

@@ -167,6 +167,76 @@ func TestVeryMany(t *testing.T) {
 	}
 }
 
+// IMP-6, RFC 9051 §6.4.7 and §6.3.6: very many messages are copied, and moved by RENAME of INBOX, some at a time; of a COPY
+// that fails nothing is left.
+func TestCopyOfVeryMany(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	must(t, (&accounts.Store{DB: db}).AddAccount(t.Context(), "joe", "correct horse"))
+	m := &mailboxes.Store{DB: db}
+	ctx := t.Context()
+	messages := func(name string) (box mailbox.Box) {
+		t.Helper()
+		box, err := m.Box(ctx, "joe", name)
+		must(t, err)
+		return box
+	}
+	inbox := messages("INBOX")
+	_, _, err := m.Append(ctx, "joe", "INBOX", []mailboxes.Appended{{Content: delivery.Bytes("Subject: x\r\n\r\nx")}})
+	must(t, err)
+	const n = 1 << 15
+	for have := 1; have < n; have *= 2 {
+		_, err = m.Copy(ctx, inbox.ID, []mailbox.Range{{Low: 1, High: uint32(have)}}, "INBOX")
+		must(t, err)
+	}
+	m.Quota = mailboxes.Quota{Messages: n + n - 1}
+	if _, err := m.Copy(ctx, inbox.ID, mailbox.All(), "Archive"); !errors.Is(err, mailboxes.ErrOverQuota) {
+		t.Fatal(err)
+	}
+	if b := messages("Archive"); b.Messages != 0 || b.UIDNext == 1 { // some were there for a moment
+		t.Errorf("%d messages are left of a COPY that failed: %+v", b.Messages, b)
+	}
+	differ(t, db)
+	m.Quota = mailboxes.Quota{}
+	before := messages("Archive")
+	copied, err := m.Copy(ctx, inbox.ID, mailbox.All(), "Archive")
+	must(t, err)
+	if len(copied.From) != 2 || copied.From[0].Low != 1 || copied.From[1].High != n || copied.To[0].Low != before.UIDNext || copied.To[1].High != before.UIDNext+n-1 {
+		t.Errorf("copied %+v", copied)
+	}
+	must(t, m.Rename(ctx, "joe", "INBOX", "Before"))
+	if a, b, c := messages("Archive").Messages, messages("Before").Messages, messages("INBOX").Messages; a != n || b != n || c != 0 {
+		t.Errorf("%d messages in Archive, %d in Before, %d in INBOX", a, b, c)
+	}
+	differ(t, db)
+}
+
+// MBX-5: counters that are wrong are found and set right, of one account and of all.
+func TestCheck(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		must(t, (&accounts.Store{DB: db}).AddAccount(ctx, "ann", "correct horse"))
+		for _, who := range []string{"ann", "joe"} {
+			_, err := deliver(t, db, m, who, "", "a@b.test", []byte("x"))
+			must(t, err)
+		}
+		must(t, db.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`UPDATE mailboxes SET messages = 7 WHERE account = 'ann' AND name = 'INBOX'`)
+			return err
+		}))
+		if d, err := mailboxes.CheckAccount(ctx, db, "joe", true); err != nil || len(d) > 0 {
+			t.Error(d, err)
+		}
+		if d, err := mailboxes.Check(ctx, db, false); err != nil || len(d) != 2 { // the mailbox, and its account beside it
+			t.Error(d, err)
+		}
+		if d, err := mailboxes.Check(ctx, db, true); err != nil || len(d) != 2 {
+			t.Error(d, err)
+		}
+		differ(t, db)
+	})
+}
+
 // A mailbox that was packed and has changed since is seen as it is (MBX-9), also by a machine that starts.
 func TestPacked(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {

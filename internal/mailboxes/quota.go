@@ -84,6 +84,20 @@ func (s *Store) Usage(ctx context.Context, account string) (u Usage, err error) 
 	return u, nil
 }
 
+// DeletedOctets are those of the messages of a mailbox that have \Deleted.
+func (s *Store) DeletedOctets(ctx context.Context, b mailbox.Box) (n int64, err error) {
+	if b.Deleted == 0 {
+		return 0, nil
+	}
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT coalesce(sum(m.size), 0) FROM mailbox_entries e JOIN mails m ON m.id = e.mail WHERE e.mailbox = ? AND e.flags & 8 <> 0`, b.ID).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("how large the messages of %q are that have \\Deleted: %w", b.Name, err)
+	}
+	return n, nil
+}
+
 // maxGone is how many quotas what can be brought back may fill before nothing more is stored by a client: once an hour
 // it is brought down to one, the oldest goes first.
 const maxGone = 2

@@ -26,7 +26,9 @@ func (s *Store) Rename(ctx context.Context, account, from, to string) error {
 	if strings.HasPrefix(to, from+"/") && from != mailbox.Inbox {
 		return &mailbox.NameError{Name: to, Why: "a mailbox cannot move into itself"}
 	}
-	return named(s.DB.Write(ctx, func(tx *store.Tx) error {
+	var left int64 // INBOX, where its messages are still to move
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		left = 0
 		c, err := s.change(tx, account, usage{})
 		if err != nil {
 			return err
@@ -39,22 +41,31 @@ func (s *Store) Rename(ctx context.Context, account, from, to string) error {
 			return errors.Join(err, ErrMailboxExists)
 		}
 		if from == mailbox.Inbox {
-			return c.emptyInbox(id, to)
+			left, err = c.emptyInbox(id, to)
+			return err
 		}
 		return c.rename(from, to)
-	}), from)
+	})
+	if err == nil && left != 0 {
+		_, err = s.Move(ctx, left, mailbox.All(), to)
+	}
+	return named(err, from)
 }
 
-// emptyInbox moves all of INBOX into a new mailbox.
-func (c *change) emptyInbox(inbox int64, to string) error {
-	id, err := c.create(to, "")
+// emptyInbox moves all of INBOX into a new mailbox. Of very many, left says that they are to move when the mailbox is there.
+func (c *change) emptyInbox(inbox int64, to string) (left int64, err error) {
+	b, err := byID(c.tx, inbox)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	id, err := c.create(to, "")
+	if err != nil || b.Messages > flagsAtOnce {
+		return inbox, err
 	}
 	if _, err = c.copy(inbox, mailbox.All(), id); err == nil {
 		_, err = c.remove(inbox, mailbox.All(), removal{all: true, moved: true})
 	}
-	return err
+	return 0, err
 }
 
 func (c *change) rename(from, to string) error {
