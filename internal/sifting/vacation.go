@@ -70,7 +70,7 @@ func plainOf(text string) string {
 			return tidy(b.String())
 		case html.TextToken:
 			if hidden == "" {
-				b.WriteString(strings.Join(strings.Fields(" "+string(z.Text())+" "), " ") + " ")
+				b.WriteString(strings.Map(inLine, string(z.Text())))
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, _ := z.TagName()
@@ -91,11 +91,19 @@ func plainOf(text string) string {
 	}
 }
 
-// tidy leaves one empty line between paragraphs, and no blanks at the ends of lines.
+// inLine is a character of a text in which lines do not end where its source ends one.
+func inLine(r rune) rune {
+	if r == '\n' || r == '\r' {
+		return ' '
+	}
+	return r
+}
+
+// tidy leaves one empty line between paragraphs, one blank between words, and none at the ends of lines.
 func tidy(text string) string {
 	var out []string
 	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
+		line = strings.Join(strings.Fields(line), " ")
 		if line != "" || len(out) > 0 && out[len(out)-1] != "" {
 			out = append(out, line)
 		}

@@ -42,7 +42,7 @@ func TestVacationResponse(t *testing.T) {
 		away(v)
 		s = w.again(plain)
 		text = string(s.Forwards[0].Text)
-		if !strings.Contains(text, "multipart/alternative") || !strings.Contains(text, "Bin weg .\r\n\r\nJa.") || !strings.Contains(text, "<b>weg</b>") {
+		if !strings.Contains(text, "multipart/alternative") || !strings.Contains(text, "Bin weg.\r\n\r\nJa.") || !strings.Contains(text, "<b>weg</b>") {
 			t.Errorf("with HTML, once it says something else: %s", text)
 		}
 		for _, c := range []struct {
