@@ -129,6 +129,25 @@ func UsesModSeq(k imap.Key) bool {
 	return k.Name == "MODSEQ" || slices.ContainsFunc(k.Keys, UsesModSeq)
 }
 
+// needs are the capabilities that keys belong to.
+var needs = map[string]string{
+	"MODSEQ": "CONDSTORE", "OLDER": "WITHIN", "YOUNGER": "WITHIN", "EMAILID": "OBJECTID", "THREADID": "OBJECTID",
+	"SAVEDBEFORE": "SAVEDATE", "SAVEDON": "SAVEDATE", "SAVEDSINCE": "SAVEDATE", "SAVEDATESUPPORTED": "SAVEDATE",
+}
+
+// Unserved is a key whose capability is switched off; "": there is none.
+func Unserved(k imap.Key, off func(capability string) bool) string {
+	if c := needs[k.Name]; c != "" && off(c) {
+		return k.Name
+	}
+	for _, sub := range k.Keys {
+		if name := Unserved(sub, off); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
 // Eval says whether a message matches.
 func (p *Program) Eval(m *Message) Finding { return p.eval(&p.key, m) }
 

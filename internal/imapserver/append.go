@@ -154,7 +154,7 @@ func (s *session) unreadableMessage(err error) answer {
 func (s *session) refusal(c *imap.Command, m imap.Message, before int) answer {
 	switch {
 	case m.Size > s.srv.appendLimit():
-		return no("TOOBIG", fmt.Sprintf("a message can have %d octets", s.srv.appendLimit()))
+		return s.limited("size", "TOOBIG", fmt.Sprintf("a message can have %d octets", s.srv.appendLimit()))
 	case m.Catenate && s.disabled("CATENATE"):
 		return bad("CATENATE is not served here")
 	case m.Size == 0 && !m.Catenate:
@@ -162,7 +162,7 @@ func (s *session) refusal(c *imap.Command, m imap.Message, before int) answer {
 	case before > 0 && (c.Name == "REPLACE" || s.disabled("MULTIAPPEND")):
 		return bad("one message is expected")
 	case before == maxMulti:
-		return no("LIMIT", fmt.Sprintf("at most %d messages in one command", maxMulti))
+		return s.limited("messages", "LIMIT", fmt.Sprintf("at most %d messages in one command", maxMulti))
 	case m.UTF8 && !s.on.utf8 && !s.on.rev2:
 		return bad("UTF8 needs ENABLE UTF8=ACCEPT")
 	case m.Binary && s.disabled("BINARY") && !m.UTF8:
@@ -178,7 +178,7 @@ func (s *session) room(c *imap.Command, total int64, before []mailboxes.Appended
 	}
 	switch {
 	case total > maxTogether*s.srv.appendLimit():
-		return no("TOOBIG", fmt.Sprintf("the messages of one command can have %d octets", maxTogether*s.srv.appendLimit()))
+		return s.limited("size", "TOOBIG", fmt.Sprintf("the messages of one command can have %d octets", maxTogether*s.srv.appendLimit()))
 	case c.Name == "APPEND" && u.Max.Octets > 0 && u.Octets+total > u.Max.Octets:
 		return s.failed(mailboxes.ErrOverQuota)
 	}

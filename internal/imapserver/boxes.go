@@ -91,7 +91,7 @@ func (s *session) knownStatus(items []string) bool {
 	})
 }
 
-// status is STATUS (RFC 9051 §6.3.11). Everything stands in the mailbox's row.
+// status is STATUS (RFC 9051 §6.3.11). All but DELETED-STORAGE stands in the mailbox's row.
 func (s *session) status(ctx context.Context, c *imap.Command) answer {
 	a := c.Args.(*imap.Status)
 	if !s.knownStatus(a.Items) {
@@ -121,12 +121,12 @@ func (s *session) writeStatus(ctx context.Context, b mailbox.Box, items []string
 			s.w.Text("(" + mailboxID(b.ID) + ")")
 			continue
 		}
-		s.w.Number(s.statusNumber(b, item))
+		s.w.Number(s.statusNumber(ctx, b, item))
 	}
 	s.w.Text(")\r\n")
 }
 
-func (s *session) statusNumber(b mailbox.Box, item string) uint64 {
+func (s *session) statusNumber(ctx context.Context, b mailbox.Box, item string) uint64 {
 	switch item {
 	case "MESSAGES":
 		return uint64(b.Messages)
@@ -142,8 +142,14 @@ func (s *session) statusNumber(b mailbox.Box, item string) uint64 {
 		return uint64(b.Octets)
 	case "HIGHESTMODSEQ":
 		return b.ModSeq
+	case "DELETED-STORAGE":
+		n, err := s.srv.Boxes.DeletedOctets(ctx, b)
+		if err != nil {
+			s.failed(err)
+		}
+		return uint64(n)
 	case "APPENDLIMIT":
 		return uint64(s.srv.appendLimit())
 	}
-	return 0 // RECENT (RFC 9051 has no such thing), DELETED-STORAGE
+	return 0 // RECENT (RFC 9051 has no such thing)
 }

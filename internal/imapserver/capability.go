@@ -3,45 +3,19 @@ package imapserver
 import (
 	"bufio"
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
 	"waxwing/imap"
+	"waxwing/internal/imapserver/offer"
 )
-
-// before are the capabilities that are of use before a login.
-var before = []string{"IMAP4rev2", "IMAP4rev1", "LITERAL+", "SASL-IR", "ENABLE", "ID"}
-
-// after are those that are of use after it (IMP-2).
-var after = []string{
-	"IDLE", "NAMESPACE", "UNSELECT", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "ESEARCH", "ESORT", "CONTEXT=SEARCH", "CONTEXT=SORT",
-	"SEARCHRES", "MOVE", "CONDSTORE", "QRESYNC", "STATUS=SIZE", "MULTIAPPEND", "BINARY", "UTF8=ACCEPT", "SORT", "SORT=DISPLAY",
-	"THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "WITHIN", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "METADATA", "SAVEDATE", "OBJECTID",
-	"PREVIEW", "PARTIAL", "REPLACE", "UIDONLY", "NOTIFY", "COMPRESS=DEFLATE", "INPROGRESS",
-	"CATENATE", "URLAUTH", "URLAUTH=BINARY",
-}
-
-// Capabilities are all that can be switched off.
-func Capabilities() []string {
-	return slices.Concat(before[2:], after)
-}
 
 // capabilities are what is offered now.
 func (s *session) capabilities() string {
-	var out []string
-	add := func(all []string) {
-		for _, c := range all {
-			if !s.disabled(c) {
-				out = append(out, c)
-			}
-		}
-	}
-	add(before)
 	if s.account != "" {
-		add(after)
-		return strings.Join(append(out, "APPENDLIMIT="+strconv.FormatInt(s.srv.appendLimit(), 10)), " ")
+		return strings.Join(append(s.off.Rest(offer.All()), "APPENDLIMIT="+strconv.FormatInt(s.srv.appendLimit(), 10)), " ")
 	}
+	out := s.off.Rest(offer.First())
 	if s.conn.OffersTLS() {
 		out = append(out, "STARTTLS")
 	}
@@ -54,29 +28,8 @@ func (s *session) capabilities() string {
 	return strings.Join(out, " ")
 }
 
-// disabled reports that the operator has switched a capability off. One without its
-// value, such as THREAD, is on while any of it is.
-func (s *session) disabled(name string) bool {
-	off := s.off
-	if len(off) == 0 {
-		return false
-	}
-	is := func(c string) bool {
-		return slices.ContainsFunc(off, func(d string) bool { return strings.EqualFold(d, c) })
-	}
-	if is(name) {
-		return true
-	}
-	some := false
-	for _, c := range after {
-		if base, _, ok := strings.Cut(c, "="); ok && base == name {
-			if some = true; !is(c) {
-				return false
-			}
-		}
-	}
-	return some && !slices.Contains(after, name)
-}
+// disabled reports that a capability is switched off.
+func (s *session) disabled(name string) bool { return s.off.Has(name) }
 
 func (s *session) capability(_ context.Context, c *imap.Command) answer {
 	s.w.Line("* CAPABILITY ", s.capabilities())

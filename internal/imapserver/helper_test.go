@@ -121,13 +121,16 @@ type client struct {
 }
 
 // dial connects, and reads the greeting.
-func (w *world) dial() *client {
+func (w *world) dial() *client { w.t.Helper(); return w.dialUntil(w.t.Context()) }
+
+// dialUntil is dial to a server that stops when ctx ends.
+func (w *world) dialUntil(ctx context.Context) *client {
 	w.t.Helper()
 	here, there := net.Pipe()
 	done := make(chan struct{})
 	go func() { //nolint:guard // a test's own
 		defer close(done)
-		w.net.ServeConn(w.t.Context(), there)
+		w.net.ServeConn(ctx, there)
 	}()
 	w.t.Cleanup(func() { here.Close(); <-done })
 	c := &client{t: w.t, nc: tls.Client(here, &tls.Config{InsecureSkipVerify: true})}

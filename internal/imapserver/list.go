@@ -42,6 +42,9 @@ func (s *session) listable(ctx context.Context, subscribed bool) (all listing.Ac
 
 // listFault says what is wrong with a LIST.
 func (s *session) listFault(a *imap.List) string {
+	if c := listing.Unserved(a, s.disabled); c != "" {
+		return c + " is not served here"
+	}
 	if !s.knownStatus(a.Status) {
 		return "STATUS knows no such item"
 	}

@@ -52,6 +52,9 @@ func (s *session) authenticate(ctx context.Context, c *imap.Command) answer {
 		return no("PRIVACYREQUIRED", "a login needs TLS first")
 	}
 	var first []byte
+	if a.Initial != nil && s.disabled("SASL-IR") {
+		return bad("an initial response is not served here")
+	}
 	if a.Initial != nil {
 		var err error
 		if first, err = decodeInitial(*a.Initial); err != nil {

@@ -45,7 +45,7 @@ func (s *session) writeQuota(ctx context.Context, c *imap.Command) answer {
 func (s *session) writeResources(u mailboxes.Usage) {
 	space := ""
 	one := func(name string, used, limit int64) {
-		if limit > 0 {
+		if limit > 0 && !s.disabled("QUOTA=RES-"+name) {
 			s.w.Text(space + name + " ")
 			s.w.Number(uint64(used))
 			s.w.Text(" ")

@@ -111,10 +111,10 @@ func (s *session) find(ctx context.Context, c *imap.Command, charset string, key
 	if !slices.Contains([]string{"", "US-ASCII", "UTF-8"}, charset) {
 		return nil, no("BADCHARSET (US-ASCII UTF-8)", "searches are in US-ASCII or UTF-8")
 	}
+	if k := criteria.Unserved(key, s.disabled); k != "" {
+		return nil, bad(k + " is not served here")
+	}
 	if criteria.UsesModSeq(key) {
-		if s.disabled("CONDSTORE") {
-			return nil, bad("MODSEQ is not served here")
-		}
 		s.useCondStore(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.srv.searchTime())
@@ -122,7 +122,7 @@ func (s *session) find(ctx context.Context, c *imap.Command, charset string, key
 	hits, err := s.finder(ctx, c.Tag).Find(ctx, key)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, no("LIMIT", "the search took too long; search for less")
+		return nil, s.limited("search-time", "LIMIT", "the search took too long; search for less")
 	case err != nil:
 		return nil, s.failed(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"waxwing/imap"
+	"waxwing/internal/imapserver/offer"
 	"waxwing/internal/imapserver/selection"
 	"waxwing/internal/mailbox"
 	"waxwing/internal/mailboxes"
@@ -33,8 +34,8 @@ type session struct {
 	br      *bufio.Reader
 	r       *imap.Reader
 	w       *imap.Writer
-	account string   // that has logged in; ""
-	off     []string // capabilities that are neither announced nor served
+	account string    // that has logged in; ""
+	off     offer.Off // capabilities that are neither announced nor served
 	on      enabled
 	box     *selection.Box // nil: none is selected
 	words   words
@@ -299,22 +300,28 @@ func (s *session) failed(err error) answer {
 	case errors.Is(err, mailboxes.ErrMailboxExists):
 		return no("ALREADYEXISTS", "there is such a mailbox already")
 	case errors.Is(err, mailboxes.ErrOverQuota):
-		return no("OVERQUOTA", "the account is over its quota")
+		return s.limited("quota", "OVERQUOTA", "the account is over its quota")
 	case errors.Is(err, mailboxes.ErrTooManyKeywords):
-		return no("LIMIT", mailboxes.ErrTooManyKeywords.Error())
+		return s.limited("keywords", "LIMIT", mailboxes.ErrTooManyKeywords.Error())
 	case errors.Is(err, mailboxes.ErrInbox):
 		return no("CANNOT", mailboxes.ErrInbox.Error())
 	case errors.As(err, &name):
 		return no("CANNOT", name.Error())
 	case errors.Is(err, context.DeadlineExceeded):
-		return no("LIMIT", "it took too long")
+		return s.limited("search-time", "LIMIT", "it took too long")
 	case mailboxes.IsRefusal(err):
-		return no("LIMIT", err.Error())
+		return s.limited("mailboxes", "LIMIT", err.Error())
 	}
 	if s.w.Err() == nil {
 		s.conn.Log().Error("an IMAP command failed", "account", s.account, "error", err)
 	}
 	return no("UNAVAILABLE", "local error, try again later")
+}
+
+// limited is the answer to what is more than a client may do, which is counted (IMP-5).
+func (s *session) limited(limit, code, text string) answer {
+	s.conn.Limited(limit)
+	return no(code, text)
 }
 
 // mailboxName is a name as the client has written it, in UTF-8.

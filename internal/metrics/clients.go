@@ -30,7 +30,7 @@ func newClients(r prometheus.Registerer) *clients {
 		refused:     counter("waxwing_connections_refused_total", "Connections refused, by listener kind and reason (limit-total, limit-strangers, limit-address, limit-network, limit-rate, limit-errors, limit-tls; sendmail: limit-total, limit-user, unknown-user).", "listener", "reason"),
 		ended:       counter("waxwing_connections_ended_total", "Connections that ended, by listener kind and reason (quit, closed, lost, timeout, errors, ...).", "listener", "reason"),
 		errors:      counter("waxwing_client_errors_total", "Errors of clients (refused recipients, unknown commands, failed logins), by listener kind and how they were answered (at-once, late, end: with the connection's end).", "listener", "answered"),
-		limits:      counter("waxwing_client_limits_total", "Limits on what one connection does that were reached, by listener kind and limit (recipients, recipients-unverified, envelope-memory, commands, transactions, logins, size).", "listener", "limit"),
+		limits:      counter("waxwing_client_limits_total", "Limits on what one connection does that were reached, by listener kind and limit (recipients, recipients-unverified, envelope-memory, commands, transactions, logins, size; of mail programs also account, quota, search-time, messages, keywords, mailboxes).", "listener", "limit"),
 		handshakes:  counter("waxwing_inbound_tls_handshakes_total", "TLS handshakes of clients at SMTP listeners, by listener kind and result: ok, the alert that the client has sent (bad_certificate, protocol_version, ...), timeout, closed, plaintext, or refused (it offered nothing that this host takes).", "listener", "result"),
 	}
 	r.MustRegister(c.connections, c.open, c.refused, c.ended, c.errors, c.limits, c.handshakes)

@@ -7,7 +7,7 @@ import (
 
 	"waxwing/internal/account"
 	"waxwing/internal/cli"
-	"waxwing/internal/imapserver"
+	"waxwing/internal/imapserver/offer"
 	"waxwing/internal/upkeep"
 )
 
@@ -24,7 +24,7 @@ func (p *program) rulesVerb() cli.Verb {
 			fs.StringVar(&r.IMAPDisable, "imap-disable", "", "which `extensions` of IMAP it is not offered, beside those of imap.disable, with commas between, or none; at its next logins")
 		},
 		Run: func(ctx context.Context, args []string) error {
-			change, flag, err := r.Change(imapserver.Capabilities())
+			change, flag, err := r.Change(offer.Optional())
 			if err != nil {
 				return cli.FlagError(flag, err)
 			}

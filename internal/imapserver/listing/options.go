@@ -3,7 +3,22 @@ package listing
 import (
 	"fmt"
 	"slices"
+
+	"waxwing/imap"
 )
+
+// Unserved is a capability that a LIST needs and that is switched off; "": there is none.
+func Unserved(a *imap.List, off func(capability string) bool) string {
+	switch {
+	case a.Extended && off("LIST-EXTENDED"):
+		return "LIST-EXTENDED"
+	case len(a.Status) > 0 && off("LIST-STATUS"):
+		return "LIST-STATUS"
+	case slices.Contains(slices.Concat(a.Select, a.Return), "SPECIAL-USE") && off("SPECIAL-USE"):
+		return "SPECIAL-USE"
+	}
+	return ""
+}
 
 // Fault says what is wrong with the patterns and options of a LIST (RFC 5258 §3, RFC 6154 §2); "": nothing.
 func Fault(patterns, selectBy, returned []string) string {

@@ -12,7 +12,7 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/correspondents"
-	"waxwing/internal/imapserver"
+	"waxwing/internal/imapserver/offer"
 	"waxwing/internal/junk"
 	"waxwing/internal/store"
 	"waxwing/internal/web/deeds"
@@ -151,7 +151,7 @@ func (r *Room) rules() deeds.Deed {
 		Do: func(ctx context.Context, v deeds.Values) (deeds.Done, error) {
 			name := v.Text("name")
 			t := account.TypedAccess{Send: v.Text("send"), LogIn: v.Text("log_in"), Networks: v.Text("networks"), Admin: v.Text("admin"), IMAPDisable: v.Text("imap_disable")}
-			change, flag, err := t.Change(imapserver.Capabilities())
+			change, flag, err := t.Change(offer.Optional())
 			if err != nil {
 				return deeds.Done{}, fmt.Errorf("%s: %w", flag, err)
 			}
