@@ -86,6 +86,7 @@ func parse(r io.Reader, limits Limits) (report *Report, size int64, err error) {
 func parseText(text io.Reader, limits Limits) (*Report, error) {
 	shape := &shape{r: text, limits: limits}
 	p := parser{limits: limits, dec: json.NewDecoder(shape)}
+	p.dec.UseNumber() // what is skipped may hold any
 	report, err := p.report(text)
 	switch {
 	case shape.err != nil:
@@ -161,18 +162,24 @@ func (m *members) Read(into []byte) (int, error) {
 	}
 }
 
-// shape bounds nesting and number of elements before the decoder sees the text: three
-// octets of "{}," would cost it more than a hundred of memory. Of white space that one
-// read brings in a row it passes on the first octet: the decoder goes through the white
-// space before a token again with each read.
+// shape bounds nesting, number of elements and the length of each string and number before
+// the decoder sees the text: three octets of "{}," would cost it more than a hundred of
+// memory, and a string it holds several times. Of white space that one read brings in a row
+// it passes on the first octet: the decoder goes through the white space before a token
+// again with each read.
 type shape struct {
 	r      io.Reader
 	limits Limits
 	err    error
 
 	depth, elements   int
+	token             int // octets of the string or number so far
 	inString, escaped bool
 }
+
+// maxToken is how many times Limits.Text a string or number may have: a policy-string that
+// holds a whole policy, with its escapes, fits.
+const maxToken = 64
 
 func (s *shape) Read(into []byte) (int, error) {
 	if s.err != nil {
@@ -195,13 +202,18 @@ func (s *shape) Read(into []byte) (int, error) {
 
 func (s *shape) see(c byte) error {
 	most := 10*s.limits.Details + 50*s.limits.Policies
+	if s.token++; !s.inString && strings.ContainsRune(" \t\r\n:,{}[]", rune(c)) {
+		s.token = 0
+	}
 	switch {
+	case s.token > maxToken*s.limits.Text:
+		return fmt.Errorf("TLS report: a string of %d octets and more", maxToken*s.limits.Text)
 	case s.escaped:
 		s.escaped = false
 	case s.inString && c == '\\':
 		s.escaped = true
 	case c == '"':
-		s.inString = !s.inString
+		s.inString, s.token = !s.inString, 0
 	case s.inString:
 	case c == '{' || c == '[':
 		if s.depth++; s.depth > s.limits.Depth {
@@ -361,8 +373,11 @@ func (p *parser) members(fn func(name string) error) error {
 func (p *parser) value(into any) error { return p.dec.Decode(into) }
 
 func (p *parser) skip() error {
-	var ignored json.RawMessage
-	return p.dec.Decode(&ignored)
+	t, err := p.dec.Token()
+	if err != nil {
+		return err
+	}
+	return p.rest(t)
 }
 
 // text reads a text that the report can do without.
