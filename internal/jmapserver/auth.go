@@ -65,19 +65,39 @@ func Browsers(way func(*http.Request) *signin.Entrance, rest func(r *http.Reques
 	}
 }
 
-// Standing is the same for as long as who has made a request may go on, with the session or the password that it has shown: for
-// connections that last. To look is no use of a session, and no login.
-func Standing(way func(*http.Request) *signin.Entrance, logins *login.Checker) func(r *http.Request, account string) (string, error) {
-	return func(r *http.Request, name string) (string, error) {
+// Standing is by what whoever has made a request was let in, for connections that last: the password that it has shown, or the session of
+// a browser; nil where it would not be let in any more. To look is no use of a session, and no login.
+func Standing(way func(*http.Request) *signin.Entrance, logins *login.Checker) func(r *http.Request, account string) (login.Standing, error) {
+	return func(r *http.Request, name string) (login.Standing, error) {
 		if field := r.Header.Get("Authorization"); field != "" {
 			_, password, _ := credentials(field)
-			return logins.StandingOf(r.Context(), name, password, account.Proven{Protocol: account.JMAP, From: signin.Remote(r)})
+			g, err := logins.GrantOf(r.Context(), name, password, account.Proven{Protocol: account.JMAP, From: signin.Remote(r)})
+			if g == nil || err != nil {
+				return nil, err
+			}
+			return g, nil
 		}
-		if err := way(r).Look(r); err != nil {
-			return "", err
+		v := visit{way(r), r}
+		if holds, err := v.Holds(r.Context()); !holds || err != nil {
+			return nil, err
 		}
-		return logins.Standing(r.Context(), name, "", account.Web)
+		return v, nil
 	}
+}
+
+// visit is the session of a browser, as a request has shown it.
+type visit struct {
+	in *signin.Entrance
+	r  *http.Request
+}
+
+// Holds reports that the session goes on.
+func (v visit) Holds(ctx context.Context) (bool, error) {
+	err := v.in.Look(v.r.WithContext(ctx))
+	if errors.Is(err, websession.ErrOver) {
+		return false, nil
+	}
+	return true, err
 }
 
 // credentials reads an Authorization field.

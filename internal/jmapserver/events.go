@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"waxwing/internal/websession"
 	"waxwing/jmap"
 )
 
@@ -103,14 +101,12 @@ func eventID(states map[string]string) string {
 
 // stream is a connection of the event source.
 type stream struct {
-	pass
+	*Server
+	client
 	wantedEvents
 	w    http.ResponseWriter
 	told map[string]string
 }
-
-// lookEvery is how often it is looked whether a client that waits may still do so.
-const lookEvery = 30 * time.Second
 
 // events tells a client what changes, as server-sent events (RFC 8620 §7.3).
 func (s *Server) events(w http.ResponseWriter, c client) error {
@@ -118,10 +114,11 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 	if err != nil {
 		return err
 	}
-	may, err := s.passOf(c)
+	ousted, unwatch, err := s.watch(c)
 	if err != nil {
 		return err
 	}
+	defer unwatch()
 	leave, ok := s.crowd.enter("push", c.account, pushesPerAccount)
 	if !ok {
 		return &status{http.StatusTooManyRequests, "too many connections of the account wait for news"}
@@ -133,7 +130,7 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 	if err != nil {
 		return err
 	}
-	x := &stream{pass: may, wantedEvents: wanted, w: w, told: now}
+	x := &stream{Server: s, client: c, wantedEvents: wanted, w: w, told: now}
 	if last := c.r.Header.Get("Last-Event-ID"); last != "" && last != eventID(now) {
 		x.told = map[string]string{} // it has missed something: all states are told
 	}
@@ -142,49 +139,28 @@ func (s *Server) events(w http.ResponseWriter, c client) error {
 	if _, err := x.write(": hello\n\n"); err != nil {
 		return nil
 	}
-	x.run(wake)
+	x.run(wake, ousted)
 	return nil
 }
 
-// pass is what a connection that stays was let in by.
-type pass struct {
-	*Server
-	client
-	standing string    // of the client when it came
-	at       time.Time // when it was looked at last
-}
-
-// passOf is that of a client that has just been let in.
-func (s *Server) passOf(c client) (p pass, err error) {
-	p = pass{Server: s, client: c, at: s.Now()}
-	if s.Standing == nil {
-		return p, nil
+// watch looks out for a client whose connection stays: ousted is closed as soon as it would not be let in any more as it was.
+func (s *Server) watch(c client) (ousted <-chan struct{}, unwatch func(), err error) {
+	out := make(chan struct{})
+	if s.Lookout == nil {
+		return out, func() {}, nil
 	}
-	p.standing, err = s.Standing(c.r, c.account)
-	if errors.Is(err, websession.ErrOver) || err == nil && p.standing == "" { // since it was let in
-		err = &status{http.StatusUnauthorized, "log in again"}
+	by, err := s.Standing(c.r, c.account)
+	if err != nil {
+		return nil, nil, err
 	}
-	return p, err
-}
-
-// passTime is for how long a pass counts without being looked at again.
-const passTime = 20 * time.Second
-
-// valid says whether the client may go on: its session has not ended, its password is the one it was, and the account's rules
-// still let it in. It does not log in once more: that would count as a use of the session, and one who has to wait before
-// logging in would be neither let in nor shut out.
-func (p *pass) valid() bool {
-	now := p.Now()
-	if p.Standing == nil || now.Sub(p.at) < passTime && !now.Before(p.at) {
-		return true
+	if by == nil { // since it was let in
+		return nil, nil, &status{http.StatusUnauthorized, "log in again"}
 	}
-	p.at = now
-	standing, err := p.Standing(p.r, p.account)
-	return err == nil && standing != "" && standing == p.standing
+	return out, s.Lookout.Keep(by, func() { close(out) }), nil
 }
 
 // run tells until the client leaves.
-func (x *stream) run(wake <-chan struct{}) {
+func (x *stream) run(wake, ousted <-chan struct{}) {
 	var pings <-chan time.Time
 	if x.ping > 0 {
 		t := time.NewTicker(x.ping)
@@ -193,8 +169,6 @@ func (x *stream) run(wake <-chan struct{}) {
 	}
 	idle := time.NewTicker(mostPing * time.Second) // a client that has gone is found out by writing to it
 	defer idle.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
 	for {
 		ended, err := x.tell()
 		if err != nil || ended {
@@ -203,10 +177,11 @@ func (x *stream) run(wake <-chan struct{}) {
 		select {
 		case <-x.r.Context().Done():
 			return
-		case <-x.Server.ended:
+		case <-x.ended:
+			return
+		case <-ousted:
 			return
 		case <-wake:
-		case <-look.C:
 		case <-pings:
 			_, err = x.write(fmt.Sprintf("event: ping\ndata: {\"interval\":%d}\n\n", int(x.ping/time.Second)))
 		case <-idle.C:
@@ -220,9 +195,6 @@ func (x *stream) run(wake <-chan struct{}) {
 
 // tell sends the states that have changed, if any have.
 func (x *stream) tell() (ended bool, err error) {
-	if !x.valid() {
-		return true, nil
-	}
 	now, err := x.States(x.r.Context(), x.account)
 	if err != nil {
 		if x.r.Context().Err() == nil {

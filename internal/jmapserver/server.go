@@ -19,6 +19,7 @@ import (
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/push"
+	"waxwing/internal/login"
 	"waxwing/internal/mailboxes"
 	"waxwing/internal/store"
 )
@@ -36,8 +37,10 @@ type Server struct {
 	Boxes    *mailboxes.Store
 	// Authenticate says whose mail a request is about. The error is a *Refused, or another one where it could not be said.
 	Authenticate func(r *http.Request) (account string, err error)
-	// Standing is the same for as long as a client may go on with what lasts longer than a request, and "" or an error if it may not; nil: for ever. It does not log in.
-	Standing func(r *http.Request, account string) (string, error)
+	// Standing is by what a client was let in, for what lasts longer than a request, which Lookout ends then; nil of nobody who would be
+	// let in now. It does not log in. Without a Lookout connections last for ever.
+	Standing func(r *http.Request, account string) (login.Standing, error)
+	Lookout  *login.Lookout
 	// Rooms answer the methods of further capabilities.
 	Rooms   []Capability
 	Push    *push.Room // answers those of push subscriptions; nil: there are none

@@ -25,10 +25,11 @@ func (s *Server) websocket(w http.ResponseWriter, c client) error {
 	if !sameOrigin(c.r) {
 		return &status{http.StatusForbidden, "WebSockets of other sites are not opened"}
 	}
-	may, err := s.passOf(c)
+	ousted, unwatch, err := s.watch(c)
 	if err != nil {
 		return err
 	}
+	defer unwatch()
 	leave, ok := s.crowd.enter("push", c.account, pushesPerAccount)
 	if !ok {
 		return &status{http.StatusTooManyRequests, "too many connections of the account wait for news"}
@@ -43,12 +44,12 @@ func (s *Server) websocket(w http.ResponseWriter, c client) error {
 		s.Log.Debug("a JMAP WebSocket was not opened", "account", c.account, "error", err)
 		return nil // nothing can be answered any more
 	}
-	x := &socket{pass: may, conn: conn, enable: make(chan *pushed)}
+	x := &socket{Server: s, client: c, conn: conn, enable: make(chan *pushed), ousted: ousted}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	var both guard.Group
 	both.Go(func() {
 		defer cancel() // what is still read of the connection is for nobody
-		x.push(ctx, may)
+		x.push(ctx)
 	})
 	defer both.Wait()
 	defer cancel()
@@ -70,9 +71,11 @@ func sameOrigin(r *http.Request) bool {
 
 // socket is a connection. One goroutine reads it and answers requests, in their order; one tells what changes.
 type socket struct {
-	pass   // of the goroutine that reads
+	*Server
+	client
 	conn   *websocket.Conn
-	enable chan *pushed // what the client wants to be told; nil: nothing
+	enable chan *pushed    // what the client wants to be told; nil: nothing
+	ousted <-chan struct{} // is closed when the client would not be let in any more
 }
 
 // pushed is what a client wants to be told.
@@ -90,10 +93,6 @@ func (x *socket) read(ctx context.Context) {
 		}
 		if !m.Text {
 			x.conn.Close(websocket.UnsupportedData, "JMAP is text")
-			return
-		}
-		if !x.valid() {
-			x.conn.Close(websocket.PolicyViolation, "log in again")
 			return
 		}
 		if x.take(ctx, m) != nil {
@@ -207,22 +206,23 @@ func problemOf(err error) *jmap.Problem {
 	return &jmap.Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "the server could not do this; its log says why"}
 }
 
-// push tells what changes until ctx ends, once the client wants it. The pass is its own.
-func (x *socket) push(ctx context.Context, may pass) {
+// push tells what changes until ctx ends, once the client wants it, and ends the connection of a client that may not go on.
+func (x *socket) push(ctx context.Context) {
 	defer x.conn.Close(websocket.GoingAway, "")
 	wake, stop := x.Boxes.Watch(x.account)
 	defer stop()
 	pings := time.NewTicker(pingEvery)
 	defer pings.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	t := &telling{pass: may, conn: x.conn}
+	t := &telling{Server: x.Server, client: x.client, conn: x.conn}
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-x.Server.ended:
+		case <-x.ended:
+			return
+		case <-x.ousted:
+			x.conn.Close(websocket.PolicyViolation, "log in again")
 			return
 		case p := <-x.enable:
 			err = t.begin(ctx, p)
@@ -230,8 +230,6 @@ func (x *socket) push(ctx context.Context, may pass) {
 			err = t.tell(ctx)
 		case <-pings.C:
 			err = x.conn.Ping()
-		case <-look.C:
-			err = t.stands()
 		}
 		if err != nil {
 			return
@@ -241,13 +239,14 @@ func (x *socket) push(ctx context.Context, may pass) {
 
 // telling is the half of a socket that tells what changes.
 type telling struct {
-	pass
+	*Server
+	client
 	conn   *websocket.Conn
 	wanted *pushed // nil: nothing
 	told   map[string]string
 }
 
-var errEnded = errors.New("the client is not let in any more")
+var errEnded = errors.New("the connection has ended")
 
 // begin has a client told from now on; one that has missed something is told all states at once.
 func (t *telling) begin(ctx context.Context, p *pushed) error {
@@ -265,22 +264,10 @@ func (t *telling) begin(ctx context.Context, p *pushed) error {
 	return t.tell(ctx)
 }
 
-// stands ends the connection of a client that may not go on.
-func (t *telling) stands() error {
-	if t.valid() {
-		return nil
-	}
-	t.conn.Close(websocket.PolicyViolation, "log in again")
-	return errEnded
-}
-
 // tell sends the states that have changed, if any have.
 func (t *telling) tell(ctx context.Context) error {
 	if t.wanted == nil {
 		return nil
-	}
-	if err := t.stands(); err != nil {
-		return err
 	}
 	now, err := t.States(ctx, t.account)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/call"
+	"waxwing/internal/login"
 	"waxwing/internal/store/storetest"
 )
 
@@ -142,38 +143,41 @@ func TestWebSocketRefused(t *testing.T) {
 	if resp, b := w.request("GET", "/jmap/ws/", "", nil); resp.StatusCode != http.StatusUpgradeRequired && resp.StatusCode != http.StatusNotImplemented {
 		t.Errorf("without an upgrade: %d %s", resp.StatusCode, b)
 	}
-	var clock atomic.Pointer[time.Time]
-	var standing atomic.Pointer[string]
-	clock.Store(&noon)
-	standing.Store(ptr("as it was"))
-	w.s.Now = func() time.Time { return *clock.Load() }
-	w.s.Standing = func(*http.Request, string) (string, error) { return *standing.Load(), nil }
+	var in atomic.Bool
+	var generation atomic.Int64
+	in.Store(true)
+	w.s.Lookout = &login.Lookout{Every: 5 * time.Millisecond, Changed: func(context.Context) (int64, error) { return generation.Load(), nil }}
+	w.s.Standing = func(*http.Request, string) (login.Standing, error) {
+		if !in.Load() {
+			return nil, nil
+		}
+		return standing(in.Load), nil
+	}
+	looking, stop := context.WithCancel(t.Context())
+	looked := make(chan error, 1)
+	go func() { looked <- w.s.Lookout.Run(looking) }()
+	defer func() { stop(); <-looked }()
+	const echo = `{"@type": "Request", "using": [], "methodCalls": []}`
+	var text string
 	c, err := w.socket("you", w.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const echo = `{"@type": "Request", "using": [], "methodCalls": []}`
 	w.say(c, echo)
 	w.said(c)
-	var text string
-	for i, is := range []string{"another", ""} {
-		if c, err = w.socket("you", w.url); err != nil {
-			t.Fatal(err)
-		}
-		clock.Store(ptr(noon.Add(time.Duration(3*i+1) * time.Minute)))
-		w.say(c, echo)
-		w.said(c)
-		standing.Store(&is)
-		clock.Store(ptr(noon.Add(time.Duration(3*i+3) * time.Minute)))
-		w.say(c, echo)
-		if err := peer.Message.Receive(c, &text); err == nil {
-			t.Errorf("who may not log in any more (%q) is answered: %s", is, text)
-		}
-		if _, resp := w.eventsAs("you"); is == "" && resp.StatusCode != http.StatusUnauthorized {
-			t.Errorf("who may not log in waits for news: %d", resp.StatusCode)
-		}
-		standing.Store(ptr("as it was"))
+	waits, _ := w.events("types=*&closeafter=no&ping=0", "")
+	in.Store(false)
+	generation.Add(1)
+	if err := peer.Message.Receive(c, &text); err == nil {
+		t.Errorf("who may not log in any more is told: %s", text)
 	}
+	if name, _, _ := event(t, waits); name != "" {
+		t.Errorf("who may not log in any more hears of %s", name)
+	}
+	if _, resp := w.eventsAs("you"); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("who may not log in waits for news: %d", resp.StatusCode)
+	}
+	in.Store(true)
 	c, err = w.socket("you", w.url)
 	if err != nil {
 		t.Fatal(err)
@@ -226,3 +230,8 @@ func TestWebSocketLetsGo(t *testing.T) {
 		t.Error("the connection has ended, and what served it has not")
 	}
 }
+
+// standing is what somebody was let in by, as long as it says so.
+type standing func() bool
+
+func (s standing) Holds(context.Context) (bool, error) { return s(), nil }

@@ -8,7 +8,6 @@ import (
 	"net"
 
 	"waxwing/internal/account"
-	"waxwing/internal/accounts"
 	"waxwing/internal/annotations"
 	"waxwing/internal/config"
 	"waxwing/internal/guard"
@@ -36,11 +35,6 @@ func (f *front) logsIn(c config.Listen, conf *tls.Config) (smtpserver.Authentica
 	}
 	f.onReload(l.Reload)
 	return l.Auth, l.TLS, nil
-}
-
-// accountsChanged grows with each change of an account, of its passwords and of what it may do.
-func (f *front) accountsChanged(ctx context.Context) (int64, error) {
-	return f.rooms.Store.Generation(ctx, accounts.Area)
 }
 
 // imap serves the programs with which people read their mail (IMP-1).
@@ -71,7 +65,7 @@ func (f *front) imap(l net.Listener, c config.Listen) (serve, error) {
 	srv := &wire.Server{
 		Protocol: account.IMAP, TLS: conf, ImplicitTLS: c.Kind == config.IMAPS, Auth: auth, Peers: f.peers, Log: log, Guard: f.guard, Area: guard.IMAP,
 		Limits: wire.Limits{Shares: shares, PerAccount: set.ConnectionsPerAccount},
-		Trace:  f.wireTrace(kind), Changed: f.accountsChanged,
+		Trace:  f.wireTrace(kind), Lookout: f.lookout,
 		Handle: sessions.Handle, Refuse: imapserver.Refuse,
 	}
 	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil

@@ -48,7 +48,7 @@ func (f *front) jmapServer() *jmapserver.Server {
 	h := &jmapserver.Server{
 		Hostname: f.cfg.Hostname.ASCII(), Boxes: r.Mailboxes, TempDir: f.door.TempDir, Now: f.Now, Log: f.area(config.LogJMAP),
 		Mails:        &mails.Room{Boxes: r.Mailboxes, Catalog: known, Search: r.Search, Uploads: r.Uploads, Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
-		Authenticate: jmapserver.Browsers(f.way, jmapserver.Passwords(f.logins)), Standing: jmapserver.Standing(f.way, f.logins), Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
+		Authenticate: jmapserver.Browsers(f.way, jmapserver.Passwords(f.logins)), Standing: jmapserver.Standing(f.way, f.logins), Lookout: f.lookout, Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
 	h.Push = &push.Room{DB: r.Store, DNS: r.DNS, Accounts: r.Accounts, States: h.States, AllowPrivate: f.cfg.API.PrivateWebhooks, Roots: f.roots, Dial: f.Dialer.DialContext, Now: f.Now, Log: h.Log, Guard: f.guard}
 	sorted := &sorting.Room{Scripts: r.Sieve.Scripts, Blob: h.Mails.Blob, Changed: h.Changed}

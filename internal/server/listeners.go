@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"waxwing/internal/account"
+	"waxwing/internal/accounts"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/disk"
@@ -49,6 +50,7 @@ type front struct {
 	peers  *peers.Ledger // how clients have behaved
 
 	web      *websession.Store
+	lookout  *login.Lookout // for what lasts longer than a login
 	factors  *factors.Store
 	ways     map[bool]*signin.Entrance // for people, by whether they come without TLS
 	programs map[string]http.Handler   // JMAP and what reads mail by it, by path
@@ -76,8 +78,22 @@ func (b *builder) front(ctx context.Context, r *Rooms, spool string) (*front, er
 			AppUsed: used, Limits: login.Limits{Failures: b.cfg.Limits.FailedLogins}},
 	}
 	f.web = f.webSessions()
+	f.lookout = &login.Lookout{Changed: f.loginsChanged}
+	f.run("what lasts longer than a login", guard.Login, f.lookout.Run)
 	f.ways = map[bool]*signin.Entrance{false: f.entrance(false), true: f.entrance(true)}
 	return f, nil
+}
+
+// loginsChanged grows with each change of an account, of its passwords and of what it may do, and with each session that is ended.
+func (f *front) loginsChanged(ctx context.Context) (sum int64, err error) {
+	for _, area := range []string{accounts.Area, websession.Area} {
+		n, err := f.rooms.Store.Generation(ctx, area)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // listen binds every listener of the configuration.

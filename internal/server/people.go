@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/netip"
 
 	"waxwing/internal/account"
 	"waxwing/internal/config"
@@ -65,10 +67,14 @@ func (f *front) entrance(plain bool) *signin.Entrance {
 // way is the entrance that a request came by, if it did.
 func (f *front) way(r *http.Request) *signin.Entrance { return f.ways[r.TLS == nil] }
 
-// webSessions are those of people's browsers. They end when the password of their account changes, and when it may not log in any more.
+// webSessions are those of people's browsers. They end when the password of their account changes, and when it may not log in any more, or not from there.
 func (f *front) webSessions() *websession.Store {
-	s := &websession.Store{DB: f.rooms.Store, Now: f.Now, Proof: func(ctx context.Context, name string) (string, error) {
-		return f.logins.Standing(ctx, name, "", account.Web)
+	s := &websession.Store{DB: f.rooms.Store, Now: f.Now, Proof: func(ctx context.Context, name, remote string) (string, error) {
+		from, err := netip.ParseAddr(remote)
+		if err != nil {
+			return "", fmt.Errorf("the session of %s began at %q, which is no address: %w", name, remote, err)
+		}
+		return f.logins.Mark(ctx, name, account.Proven{By: account.ByPassword, Protocol: account.Web, From: from})
 	}}
 	f.everyHour("web sessions that have ended were not forgotten", s.Tidy)
 	f.everyHour("the oldest acts on web pages were not forgotten", s.TidyActs)

@@ -53,7 +53,7 @@ func (f *front) managesieve(l net.Listener, c config.Listen) (serve, error) {
 	sessions := &sieveserver.Server{Scripts: f.rooms.Sieve.Scripts, Version: f.Version, Log: log}
 	srv := &wire.Server{
 		Protocol: account.IMAP, TLS: conf, Auth: auth, Peers: f.peers, Log: log, Guard: f.guard, Area: guard.ManageSieve,
-		Limits: wire.Limits{Shares: f.shares(c).Shares(), PerAccount: 10}, Trace: f.wireTrace(string(c.Kind)), Changed: f.accountsChanged, Handle: sessions.Handle, Refuse: sieveserver.Refuse,
+		Limits: wire.Limits{Shares: f.shares(c).Shares(), PerAccount: 10}, Trace: f.wireTrace(string(c.Kind)), Lookout: f.lookout, Handle: sessions.Handle, Refuse: sieveserver.Refuse,
 	}
 	return func(ctx context.Context) error { return srv.Serve(ctx, l) }, nil
 }

@@ -52,8 +52,8 @@ type Session struct {
 type Store struct {
 	DB  *store.Store
 	Now func() time.Time
-	// Proof is the same as long as an account has its password and may log in; "" ends its sessions.
-	Proof func(ctx context.Context, account string) (string, error)
+	// Proof is the same as long as an account lets somebody in from an address who has its password; "" ends the sessions that began there.
+	Proof func(ctx context.Context, account, remote string) (string, error)
 }
 
 // Ends is when sessions end by themselves.
@@ -73,6 +73,9 @@ func EndsOf(scope Scope) Ends {
 	return Ends{24 * time.Hour, 30 * 24 * time.Hour}
 }
 
+// Area is the generation that the end of a session raises: connections that lasted with it end too.
+const Area = "web sessions"
+
 // ErrOver is all that is told of a token that is none, and of a session that has ended.
 var ErrOver = errors.New("there is no such session, or it has ended: log in again")
 
@@ -87,7 +90,7 @@ const (
 // Begin makes a session and returns its token, which nobody can read again. Account, Scope, Remote
 // and Agent are the caller's.
 func (s *Store) Begin(ctx context.Context, x Session) (Session, string, error) {
-	proof, err := s.Proof(ctx, x.Account)
+	proof, err := s.Proof(ctx, x.Account, x.Remote)
 	if err != nil {
 		return x, "", err
 	}
@@ -151,7 +154,7 @@ func (s *Store) Look(ctx context.Context, token string, scope Scope) (Session, e
 	case err != nil:
 		return Session{}, fmt.Errorf("find a session: %w", err)
 	}
-	proof, err := s.Proof(ctx, x.Account)
+	proof, err := s.Proof(ctx, x.Account, x.Remote)
 	if err != nil {
 		return Session{}, err
 	}
@@ -214,15 +217,20 @@ func (s *Store) Revoke(ctx context.Context, account string, id delivery.ID) erro
 		if err == nil && n == 0 {
 			err = ErrOver
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.Raise(Area)
 	})
 }
 
 // RevokeOthers ends all sessions of an account but one.
 func (s *Store) RevokeOthers(ctx context.Context, account string, but delivery.ID) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM web_sessions WHERE account = ? AND id <> ?`, account, int64(but))
-		return err
+		if _, err := tx.Exec(`DELETE FROM web_sessions WHERE account = ? AND id <> ?`, account, int64(but)); err != nil {
+			return err
+		}
+		return tx.Raise(Area)
 	})
 }
 

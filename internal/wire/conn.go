@@ -11,11 +11,9 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"waxwing/internal/account"
-	"waxwing/internal/login"
 	"waxwing/peers"
 	"waxwing/smtpserver"
 )
@@ -46,7 +44,7 @@ type Conn struct {
 	draining bool
 	ousted   bool
 
-	grant atomic.Pointer[login.Grant] // what the client has logged in by; nil: nothing
+	unwatch func() // ends the look-out for what the client has logged in by; nil: there is none
 }
 
 // deadliner is a connection as far as reading goes.

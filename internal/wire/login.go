@@ -64,9 +64,7 @@ func (c *Conn) Login(ctx context.Context, mech string, initial []byte, ask func(
 		return ErrManyOfAccount
 	}
 	c.identity = ex.Identity()
-	if a, ok := c.srv.Auth.(granting); ok {
-		c.grant.Store(a.Grant(ex))
-	}
+	c.watch(ex)
 	c.srv.Peers.LoggedIn(c.remote.Addr())
 	return nil
 }

@@ -43,8 +43,11 @@ func TestOusted(t *testing.T) {
 	}
 	p := &people{creds: creds}
 	var generation atomic.Int64
-	s := &Server{Auth: open{&login.Checker{Accounts: p}}, Timeouts: Timeouts{Look: 5 * time.Millisecond}}
-	s.Changed = func(context.Context) (int64, error) { return generation.Load(), nil }
+	s := &Server{Auth: open{&login.Checker{Accounts: p}}, Lookout: &login.Lookout{Every: 5 * time.Millisecond, Changed: func(context.Context) (int64, error) { return generation.Load(), nil }}}
+	ctx, stop := context.WithCancel(t.Context())
+	looked := make(chan error, 1)
+	go func() { looked <- s.Lookout.Run(ctx) }()
+	defer func() { stop(); <-looked }()
 	s.Handle = func(ctx context.Context, c *Conn) {
 		br := bufio.NewReader(c)
 		name, _ := br.ReadString('\n')

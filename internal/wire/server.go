@@ -19,6 +19,7 @@ import (
 
 	"waxwing/internal/account"
 	"waxwing/internal/guard"
+	"waxwing/internal/login"
 	"waxwing/peers"
 	"waxwing/smtpserver"
 )
@@ -37,9 +38,8 @@ type Server struct {
 	Guard       *guard.Guard
 	Area        guard.Area // of panics
 	Trace       Trace
-	// Changed is the generation of all that says who may log in: where it has another value, those who have logged in
-	// are looked at again (IMP-5). Nil: they are not.
-	Changed func(ctx context.Context) (int64, error)
+	// Lookout ends the connections of those who could not log in any more as they did (IMP-5); nil: they go on.
+	Lookout *login.Lookout
 	// Handle speaks with one client, and returns when that is over.
 	Handle func(ctx context.Context, c *Conn)
 	// Refuse says to a client that it is refused, in a line, and why; nil: nothing is said.
@@ -67,7 +67,6 @@ type Timeouts struct {
 	Handshake time.Duration // 30 s
 	Login     time.Duration // from the beginning until a client has logged in, whatever it says meanwhile; 3 min
 	Drain     time.Duration // after the end of Serve's context, for commands under way; 30 s
-	Look      time.Duration // that a session goes on, at most, which could not begin any more; 2 s
 }
 
 // Trace tells observers what happens; nil fields are not called.
@@ -83,7 +82,7 @@ func (s *Server) timeouts() Timeouts {
 	t := s.Timeouts
 	return Timeouts{
 		Read: cmp.Or(t.Read, 2*time.Minute), Write: cmp.Or(t.Write, time.Minute),
-		Handshake: cmp.Or(t.Handshake, 30*time.Second), Login: cmp.Or(t.Login, 3*time.Minute), Drain: cmp.Or(t.Drain, 30*time.Second), Look: cmp.Or(t.Look, 2*time.Second),
+		Handshake: cmp.Or(t.Handshake, 30*time.Second), Login: cmp.Or(t.Login, 3*time.Minute), Drain: cmp.Or(t.Drain, 30*time.Second),
 	}
 }
 
@@ -114,11 +113,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	live := &crowd{conns: map[*Conn]struct{}{}}
 	unhook := context.AfterFunc(ctx, s.Guard.Func(s.Area, func() { l.Close(); live.drain() }))
 	defer unhook()
-	if s.Changed != nil {
-		s.Guard.Go(s.Area, func() {
-			_ = s.Guard.Keep(work, s.Area, func(ctx context.Context) error { s.lookAgain(ctx, live); return nil })
-		})
-	}
 	err := s.accept(work, l, live)
 	live.drain()
 	live.wait(s, stop)
@@ -185,6 +179,9 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, live *crowd) {
 	s.Guard.Go(s.Area, func() {
 		defer func() {
 			live.remove(c)
+			if c.unwatch != nil {
+				c.unwatch()
+			}
 			c.endTLS()
 			s.leave(c.identity)
 			s.gate.Leave(addr)
