@@ -60,7 +60,6 @@ type Recorder struct {
 
 	mu     sync.Mutex
 	counts map[Point]int64 // with N 0
-	looked time.Time       // at how things are
 }
 
 // Attempted counts what one attempt has brought.
@@ -180,33 +179,21 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.looked = r.Now()
-	r.mu.Unlock()
 	return r.write(ctx, now)
 }
 
-// fresh notes what was counted, and how things are where nobody has looked for a minute: to count a long queue
-// takes a while.
-func (r *Recorder) fresh(ctx context.Context) error {
-	r.mu.Lock()
-	since := r.Now().Sub(r.looked)
-	r.mu.Unlock()
-	if since >= 0 && since < flushEvery {
-		return r.write(ctx, nil)
-	}
-	return r.Flush(ctx)
-}
-
 // take gives out what was counted.
-func (r *Recorder) take() (out []Point) {
+func (r *Recorder) take() []Point {
+	out := r.counted()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for p, n := range r.counts {
-		p.N = n
-		out = append(out, p)
+	for _, p := range out { // what was counted meanwhile stays
+		key := p
+		key.N = 0
+		if r.counts[key] -= p.N; r.counts[key] == 0 {
+			delete(r.counts, key)
+		}
 	}
-	clear(r.counts)
 	return out
 }
 
@@ -228,9 +215,7 @@ func (r *Recorder) write(ctx context.Context, now []Measure) error {
 	for _, m := range now {
 		all = append(all, Point{hour, m})
 	}
-	slices.SortFunc(all, func(a, b Point) int { // in one order, so that two machines do not wait for each other
-		return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(all, order)
 	err := r.DB.WriteSoon(ctx, func(tx *store.Tx) error {
 		for _, p := range all {
 			then := `excluded.n`
@@ -252,21 +237,50 @@ func (r *Recorder) write(ctx context.Context, now []Measure) error {
 	return nil
 }
 
-// Points are all since a time, in their order; those of this minute too.
+// Points are all since a time, in their order: what was counted until now, and how things were when they were looked at last, which is
+// once a minute. It writes nothing, and what it costs does not depend on how much waits.
 func (r *Recorder) Points(ctx context.Context, since time.Time) ([]Point, error) {
-	if err := r.fresh(ctx); err != nil {
-		return nil, err
-	}
-	all, err := store.List(ctx, r.DB, func(row store.Row) (p Point, err error) {
+	kept, err := store.List(ctx, r.DB, func(row store.Row) (p Point, err error) {
 		var hour int64
 		err = row.Scan(&hour, &p.Kind, &p.Name, &p.N)
 		p.Hour = store.FromTime(hour)
 		return p, err
-	}, `SELECT hour, kind, name, n FROM trends WHERE hour >= ? ORDER BY hour, kind, name`, store.Time(since.UTC().Truncate(time.Hour)))
+	}, `SELECT hour, kind, name, n FROM trends WHERE hour >= ?`, store.Time(since.UTC().Truncate(time.Hour)))
 	if err != nil {
 		return nil, fmt.Errorf("read how the server has done: %w", err)
 	}
-	return all, nil
+	return together(kept, r.counted()), nil
+}
+
+// counted is what was counted and is not written yet.
+func (r *Recorder) counted() (out []Point) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, n := range r.counts {
+		p.N = n
+		out = append(out, p)
+	}
+	return out
+}
+
+// together adds up what is of the same hour, kind and name, in order. It is pure.
+func together(lists ...[]Point) []Point {
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, order)
+	out := all[:0]
+	for _, p := range all {
+		if last := len(out) - 1; last >= 0 && order(out[last], p) == 0 {
+			out[last].N += p.N
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// order is by hour, kind and name: one order, so that two machines that write do not wait for each other.
+func order(a, b Point) int {
+	return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
 // Tidy forgets what is old.

@@ -57,6 +57,12 @@ func TestRecorder(t *testing.T) {
 		}
 		r.Attempted(job, res)
 		waiting, now = 5, now.Add(flushEvery)
+		if all, err := r.Points(ctx, now); err != nil || len(all) != 5 || all[2].Kind != Queue || all[2].N != 3 || all[0].N != 2 {
+			t.Errorf("before the next flush: %+v, %v", all, err)
+		}
+		if err := r.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
 		all, err := r.Points(ctx, now)
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +81,7 @@ func TestRecorder(t *testing.T) {
 		if err := r.Tidy(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if all, err := r.Points(ctx, now.Add(-keepFor*2)); err != nil || len(all) != 1 {
+		if all, err := r.Points(ctx, now.Add(-keepFor*2)); err != nil || len(all) != 0 {
 			t.Errorf("%+v, %v", all, err)
 		}
 	})
