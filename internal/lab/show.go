@@ -94,11 +94,14 @@ func (l *Lab) Hint(program string) string {
 	s := fmt.Sprintf(`
 The lab stays up until interrupted (Ctrl-C). See in a browser how each mail travelled, and what was reported:
 
-  %[4]s   the machine that sends; log in as %[6]s
-  %[5]s   one that it sends to; log in as %[7]s
-  %[4]smail/ and %[5]smail/ are their mail, each with what proves who sent it
-  The password is %[8]s.
-  The webmail is at %[4]smail/ and %[5]smail/, the pages of one's own account at %[4]saccount/.
+  %[4]s            the machine that sends, where %[6]s logs in: each story's mail as a timeline
+  %[5]s            one that it sends to, where %[7]s logs in: what was reported to it, and drawn
+  %[4]smail/       the mail of %[6]s: write to you@sts-enforce.test, and see how it will travel and how it did
+  %[5]smail/       the mail of %[7]s: what proves who sent it
+  %[4]saccount/    what %[6]s can set up for the own account
+  %[5]saccount/    the same of %[7]s
+
+The password is %[8]s.
 
 In another terminal, ask it why:
 

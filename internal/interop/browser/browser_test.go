@@ -257,6 +257,9 @@ func (v *visit) changes() {
 	v.goTo("/admin/holds")
 	v.fill("/admin/holds/add", "domain", "far.test", "note", "ask first")
 	v.await("mail to far.test is held")
+	v.goTo("/admin/webhooks")
+	v.fill("/admin/webhooks/add", "url", "https://shop.example.net/mail-events", "domain", "added.test", "note", "our shop")
+	v.await("which is shown this once")
 	v.goTo("/admin/acts")
 	v.has("waxwing domain add --no-check added.test", "waxwing dkim rollover added.test", "waxwing alias add team@added.test", "waxwing hold add --domain far.test")
 	v.quiet("changes")
@@ -306,9 +309,11 @@ func TestAdmin(t *testing.T) {
 	if testing.Short() { // each of them has been seen without the race detector
 		return
 	}
+	v.goTo("/admin/webhooks")
+	hook := value[string](v, `document.querySelector('a[href^="/admin/webhook/"]').getAttribute("href")`)
 	v.goTo("/admin/")
 	paths := value[[]string](v, `[...document.querySelectorAll("nav a")].map(a => a.getAttribute("href"))`)
-	for i, path := range append(paths, "/admin/account/"+l.Sender.Account, "/admin/alias/team@added.test", "/admin/domain/sender.test") {
+	for i, path := range append(paths, "/admin/account/"+l.Sender.Account, "/admin/alias/team@added.test", "/admin/domain/sender.test", "/admin/security/sts-enforce.test", hook) {
 		if os.Getenv("WAXWING_PAGES") == "every-way" {
 			v.everyWay(path)
 			continue
@@ -334,4 +339,5 @@ func TestAdmin(t *testing.T) {
 	v.quiet("look at DNS")
 
 	v.proofs(l)
+	v.newcomer(l)
 }
