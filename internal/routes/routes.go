@@ -197,6 +197,20 @@ func (s *Store) Transports(ctx context.Context) ([]route.Transport, error) {
 	return out, nil
 }
 
+// KeepsMailboxes says why a transport leads to no program that keeps mailboxes (INB-14); nil: it does.
+func (s *Store) KeepsMailboxes(ctx context.Context, name string) error {
+	all, err := s.Transports(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.Name == name && t.Kind == route.LMTP {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no transport of kind lmtp with the name %s; \"waxwing transport add %s --kind lmtp --host /run/dovecot/lmtp\" makes one", name, name)
+}
+
 // AddRule stores a route behind those of its scope and owner, or before them,
 // and returns it with its ID. ErrUnknown: there is no such transport, or account.
 func (s *Store) AddRule(ctx context.Context, r route.Rule, first bool) (route.Rule, error) {

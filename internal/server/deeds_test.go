@@ -1,14 +1,18 @@
 package server
 
 import (
+	"html"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"waxwing/internal/config"
 	"waxwing/internal/spool/spooltest"
+	"waxwing/internal/store/storetest"
 	"waxwing/internal/websession"
 )
 
@@ -48,8 +52,17 @@ func TestAdminDeeds(t *testing.T) {
 		{"api-keys/add", []string{"account", "kim", "right_send", "yes", "note", "a shop"}, "which is shown this once", "api key add --account kim --right send --note 'a shop'"},
 		{"suppression/add", []string{"account", "kim", "address", "them@far.test", "note", "asked us"}, "no more", "suppression add kim them@far.test --note 'asked us'"},
 		{"suppression/remove", []string{"account", "kim", "address", "them@far.test"}, "again", "suppression remove kim them@far.test"},
+		{"webhooks/add", []string{"url", "http://127.0.0.1:1/x", "account", "kim", "event_failed", "yes", "event_received", "yes", "note", "a shop"}, "which is shown this once", "webhook add http://127.0.0.1:1/x --account kim --event failed --event received --note 'a shop'"},
+		{"account/mailboxes", []string{"name", "kim", "where", "here"}, "are kept: here", "account mailboxes kim here"},
+		{"account/rejects", []string{"account", "kim", "keep", "on"}, "is kept for kim: on", "junk rejects kim on"},
+		{"account/forget-junk", []string{"account", "kim", "sure", "yes"}, "is forgotten", "junk forget kim"},
+		{"account/factors-reset", []string{"account", "kim", "sure", "yes"}, "no second factor any more", "account factor reset kim"},
+		{"sessions/revoke", []string{"account", "kim", "id", "all"}, "all sessions of kim", "account sessions kim --end all"},
+		{"log/set", []string{"area", "queue", "level", "debug", "for", "10m"}, "begins at debug", "log set queue debug --for 10m"},
+		{"log/set", []string{"area", "all", "level", "default"}, "as the configuration says", "log set all default"},
 		{"holds/add", []string{"domain", "far.test", "note", "ask"}, "mail to far.test is held", "hold add --domain far.test --note ask"},
 		{"transports/add", []string{"name", "isp", "kind", "submission", "host", "smtp.isp.test", "user", "me", "password", "hunter2-secret"}, "transport isp is there", "transport add isp --kind submission --host smtp.isp.test --user me"},
+		{"transports/set", []string{"name", "isp", "kind", "submission", "host", "smtp2.isp.test", "user", "me", "password", "hunter2-secret"}, "transport isp is changed", "transport set isp --kind submission --host smtp2.isp.test --user me"},
 		{"routes/add", []string{"transport", "isp", "to", ".far.test", "first", "no"}, "route ", "route add isp --to .far.test"},
 		{"routes/test", []string{"address", "x@a.far.test"}, "transport isp", ""},
 		{"tlsrpt/suppress", []string{"address", "r@far.test", "days", "3", "reason", "loud"}, "gets no reports", "tlsrpt suppress add r@far.test --days 3 --reason loud"},
@@ -70,7 +83,7 @@ func TestAdminDeeds(t *testing.T) {
 			want = append(want, "waxwing "+s.command)
 		}
 	}
-	acts, err := (&websession.Store{DB: b.Store, Now: time.Now}).Acts(t.Context(), 1000)
+	acts, err := (&websession.Store{DB: b.Store, Now: time.Now}).Acts(t.Context(), "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +126,15 @@ func TestAdminDeedsRefuse(t *testing.T) {
 		{"transports/add", []string{"name", "x", "kind", "submission", "port", "99999"}, "no port"},
 		{"routes/add", []string{"transport", "nowhere"}, "add it first"},
 		{"routes/add", []string{"transport", "direct", "account", "ann", "domain", "example.test"}, "exclude each other"},
+		{"webhooks/add", []string{"url", "https://shop.test/", "account", "ann"}, "tick an event"},
+		{"webhooks/add", []string{"url", "http://shop.test/", "account", "ann", "event_failed", "yes"}, "go by https"},
+		{"webhooks/test", []string{"id", "zzzz"}, "no such webhook"},
+		{"account/mailboxes", []string{"name", "ann", "where", "nowhere"}, "no transport of kind lmtp"},
+		{"account/factors-reset", []string{"account", "ann"}, "tick the box"},
+		{"sessions/revoke", []string{"account", "ann", "id", "1"}, "no such session"},
+		{"transports/set", []string{"name", "nowhere", "kind", "fail", "code", "550", "text", "no"}, "nowhere"},
+		{"log/set", []string{"area", "mail", "level", "debug", "for", "1h"}, "no area"},
+		{"log/set", []string{"area", "queue", "level", "loud", "for", "1h"}, "loud"},
 		{"mtasts/publish", []string{"domain", "example.test", "mode", "enforce", "max_age", "1h"}, "max-age is"},
 		{"mtasts/publish", []string{"domain", "example.test", "mode", "enforce", "max_age", "168h"}, "cannot be seen"},
 		{"mtasts/forget", []string{"domain", "far.test", "sure", "yes"}, "no policy of far.test is cached"},
@@ -128,32 +150,56 @@ func TestAdminDeedsRefuse(t *testing.T) {
 	for _, path := range []string{"/admin/account/you", "/admin/domain/example.test", "/admin/config", "/admin/trends?over=a+month,+by+day", "/admin/tlsrpt-results?day=nonsense", "/admin/dmarc-outcomes?day=2026-01-31"} {
 		b.get(path, 200)
 	}
-	for _, path := range []string{"/admin/domain/nowhere.test", "/admin/domain/..%2f", "/admin/alias/nobody@example.test", "/admin/account/nobody"} {
+	for _, path := range []string{"/admin/domain/nowhere.test", "/admin/domain/..%2f", "/admin/alias/nobody@example.test", "/admin/account/nobody", "/admin/webhook/zzzz", "/admin/webhook/1"} {
 		b.get(path, 404)
 	}
 }
 
-// The overview of a server with a million recipients in its queue is made within 200 ms. It fills a store first:
-// WAXWING_OVERVIEW=1000000.
+// WEB-2: every admin page of a server with a million recipients in its queue, and half as many that are settled and remembered, is made within
+// 100 ms, the overview within 200 ms. It fills a store first: WAXWING_OVERVIEW=1000000. -run …/postgres is the other engine.
 func TestAdminOverviewInTime(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("WAXWING_OVERVIEW"))
 	if err != nil {
-		t.Skip("WAXWING_OVERVIEW says for how many recipients the overview is timed")
+		t.Skip("WAXWING_OVERVIEW says for how many recipients the pages are timed")
 	}
-	b := browse(t)
-	spooltest.Filling{Recipients: n, Dests: 1000, Accounts: 100, Now: time.Now().Add(24 * time.Hour)}.Write(t, b.Store)
+	t.Run("sqlite", func(t *testing.T) { pagesInTime(t, browse(t), n) })
+	t.Run("postgres", func(t *testing.T) {
+		cfg := parse(t, config.Admin)
+		cfg.Postgres = storetest.Postgres(t)
+		pagesInTime(t, browseOn(t, cfg), n)
+	})
+}
+
+func pagesInTime(t *testing.T, b *browser, n int) {
+	now := time.Now().Add(24 * time.Hour)
+	spooltest.Filling{Recipients: n + n/2, Dests: 1000, Accounts: 100, Now: now}.Write(t, b.Store)
+	b.exec(`UPDATE recipients SET state = 3 WHERE id < (SELECT id FROM recipients ORDER BY id LIMIT 1 OFFSET ?)`, int64(n/2))
+	b.exec(`UPDATE messages SET unsettled = 0, finished = accepted WHERE last_recipient < (SELECT min(id) FROM recipients WHERE state = 0)`)
+	b.exec(`DELETE FROM lanes`)
+	b.exec(`INSERT INTO lanes (dest, local, account, next) SELECT dest, local, account, min(due) FROM recipients WHERE state = 0 GROUP BY dest, local, account`)
 	b.logIn("you", "a-good-password", 200)
-	for _, path := range []string{"/admin/", "/admin/queue", "/admin/trends"} {
+	body, _ := b.get("/admin/", 200)
+	paths := []string{"/admin/queue?state=delivered", "/admin/queue?state=held", "/admin/queue?domain=d5.test", "/admin/queue?account=account5", "/admin/trace?what=alice@sender.test", "/admin/account/you"}
+	for _, l := range regexp.MustCompile(`<a href="(/admin/[^"]*)"`).FindAllStringSubmatch(body[:strings.Index(body, "</nav>")], -1) {
+		paths = append(paths, l[1])
+	}
+	queue, _ := b.get("/admin/queue", 200)
+	paths = append(paths, regexp.MustCompile(`"(/admin/message/[^"]*)"`).FindStringSubmatch(queue)[1], html.UnescapeString(regexp.MustCompile(`"(/admin/queue\?after[^"]*)"`).FindStringSubmatch(queue)[1]))
+	for _, path := range paths {
 		var took []time.Duration
-		for range 20 {
+		for range 5 {
 			began := time.Now()
 			b.get(path, 200)
 			took = append(took, time.Since(began))
 		}
 		slices.Sort(took)
+		most := 100 * time.Millisecond
+		if path == "/admin/" {
+			most = 200 * time.Millisecond
+		}
 		t.Logf("%s with %d recipients in the queue: %v in the middle, %v at most", path, n, took[len(took)/2], took[len(took)-1])
-		if path == "/admin/" && took[len(took)/2] > 200*time.Millisecond {
-			t.Errorf("the overview takes %v", took[len(took)/2])
+		if took[len(took)/2] > most {
+			t.Errorf("%s takes %v", path, took[len(took)/2])
 		}
 	}
 }

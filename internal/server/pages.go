@@ -12,6 +12,7 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/desk"
 	"waxwing/internal/dnspublish"
+	"waxwing/internal/evidence"
 	"waxwing/internal/explain"
 	"waxwing/internal/guard"
 	"waxwing/internal/health"
@@ -61,14 +62,14 @@ func (f *front) adminRooms() admin.Rooms {
 	return admin.Rooms{DB: r.Store, Desk: r.desk(), Accounts: r.Accounts, TLSReport: r.TLSReport, TLSIntake: r.TLSIntake, DMARCReport: r.DMARCReport, DMARCIntake: r.DMARCIntake, Explainer: r.explainer(r.Store),
 		Status: func(ctx context.Context) listing.Status {
 			return listing.StatusOf(f.cfg.Hostname.ASCII(), look.Look(ctx))
-		}, Trends: r.Trends, Alerts: r.Alerts, Subjects: f.subjects()}
+		}, Trends: r.Trends, Posture: r.Posture, Alerts: r.Alerts, Levels: f.Levels, Subjects: f.subjects()}
 }
 
 // subjects are the admin pages that change what accounts, domains and ways are.
 func (f *front) subjects() []deeds.Subject {
 	r := f.rooms
 	residents := &people.Room{Path: admin.Path, Accounts: r.Accounts, Allowance: r.Allowance, Journal: &login.Journal{DB: r.Store, Now: f.Now}, Contacts: r.Junk.Correspondents, Keys: r.APIKeys,
-		Suppression: r.Suppression, Secret: cli.NewPassword, Now: f.Now}
+		Suppression: r.Suppression, Webhooks: r.Webhooks, Routes: r.Routes, Factors: f.factors, Sessions: f.web, Classifier: r.Junk.Classifier, Teacher: &evidence.Teacher{DB: r.Store, Boxes: r.Mailboxes, Now: f.Now, Log: f.area(config.LogHTTP)}, Rejects: r.Rejects, Secret: cli.NewPassword, Now: f.Now}
 	ours := &publishing.Room{Path: admin.Path, Host: f.cfg.Hostname, DB: r.Store, Accounts: r.Accounts, Signing: r.Signing, DNS: r.DNS, STS: r.STSPublish, Certificates: r.Certificates, Now: f.Now,
 		Plan: dnsPlanner(f.Options, r.Store).Plan, Check: r.DNSWatch.Check, Leaving: func(ctx context.Context, d dns.Name) (setup.Leaving, error) {
 			return desk.Leaving(ctx, f.cfg, r.Store, d)

@@ -31,7 +31,11 @@ type browser struct {
 // browse is a server with admin pages, on which you may administer and ann may not.
 func browse(t *testing.T) *browser {
 	t.Helper()
-	cfg := parse(t, config.Admin)
+	return browseOn(t, parse(t, config.Admin))
+}
+
+func browseOn(t *testing.T, cfg *config.Config) *browser {
+	t.Helper()
 	cfg.Limits.FailedLogins = 5
 	r := run(t, cfg)
 	must := func(err error) {
@@ -104,7 +108,7 @@ func TestAdminPages(t *testing.T) {
 	stranger := &browser{t, b.running, http.Client{Timeout: 30 * time.Second}, b.base}
 	for _, l := range links {
 		body, at := b.get(l[1], 200)
-		if !strings.Contains(body, "<code>waxwing ") && l[1] != "/admin/sessions" && l[1] != "/admin/acts" {
+		if !strings.Contains(body, "<code>waxwing ") {
 			t.Errorf("%s names no command", l[1])
 		}
 		if at != l[1] || !strings.Contains(body, `aria-current="page"`) || !strings.Contains(body, "<h1>") {
@@ -153,6 +157,12 @@ func TestAdminQueue(t *testing.T) {
 	if body, _ := b.post("/admin/queue/act", 200, "verb", "unhold", "state", "held"); !strings.Contains(body, "1 recipient") || state() == spool.Held {
 		t.Errorf("%s\n%s", state(), body)
 	}
+	if body, _ := b.post("/admin/queue/act", 200, "verb", "set-tls", "to_need", "require-tls", "message", id); !strings.Contains(body, "set to require-tls") {
+		t.Error(body)
+	}
+	b.post("/admin/queue/act", 200, "verb", "set-transport", "to_transport", "direct")
+	b.post("/admin/queue/act", 422, "verb", "set-transport", "to_transport", "nowhere", "message", id)
+	b.post("/admin/queue/act", 422, "verb", "set-tls", "to_need", "none", "message", id)
 	if body, _ := b.post("/admin/queue/act", 422, "verb", "fail", "message", id); !strings.Contains(body, "tick the box") {
 		t.Error(body)
 	}
@@ -162,7 +172,7 @@ func TestAdminQueue(t *testing.T) {
 	}
 	b.post("/admin/queue/act", 422, "verb", "explode", "message", id)
 	body, _ = b.get("/admin/acts", 200)
-	for _, want := range []string{"waxwing queue hold " + id, "waxwing queue unhold --state held", "waxwing queue drop " + id, "1 recipient dropped"} {
+	for _, want := range []string{"waxwing queue hold " + id, "waxwing queue unhold --state held", "waxwing queue drop " + id, "1 recipient dropped", "waxwing queue set-tls require-tls " + id, "waxwing queue set-transport direct --everything"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the acts lack %q\n%s", want, body)
 		}

@@ -49,14 +49,14 @@ func (s *Store) note(ctx context.Context, x Session, a Act, own int64) error {
 	return nil
 }
 
-// Acts are the newest, the last one first.
-func (s *Store) Acts(ctx context.Context, limit int) ([]Act, error) {
+// Acts are the newest of an account, or of all with "", the last one first.
+func (s *Store) Acts(ctx context.Context, account string, limit int) ([]Act, error) {
 	all, err := store.List(ctx, s.DB, func(r store.Row) (a Act, err error) {
 		var id, at int64
 		err = r.Scan(&id, &at, &a.Account, &a.Remote, &a.Command, &a.Outcome)
 		a.ID, a.At = delivery.ID(id), store.FromTime(at)
 		return a, err
-	}, `SELECT id, at, account, remote, command, outcome FROM web_audit ORDER BY id DESC LIMIT ?`, int64(limit))
+	}, `SELECT id, at, account, remote, command, outcome FROM web_audit WHERE ? = '' OR account = ? ORDER BY id DESC LIMIT ?`, account, account, int64(limit))
 	if err != nil {
 		return nil, fmt.Errorf("list what was done on pages: %w", err)
 	}

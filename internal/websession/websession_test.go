@@ -29,7 +29,7 @@ func each(t *testing.T, fn func(t *testing.T, h *house)) {
 			}
 		}
 		h.Store = &Store{DB: db, Now: func() time.Time { return h.clock },
-			Proof: func(_ context.Context, account string) (string, error) { return h.proofs[account], nil }}
+			Proof: func(_ context.Context, account, _ string) (string, error) { return h.proofs[account], nil }}
 		fn(t, h)
 	})
 }
@@ -165,7 +165,7 @@ func TestActs(t *testing.T) {
 		if err := h.tidyActs(ctx, 2); err != nil {
 			t.Fatal(err)
 		}
-		all, err := h.Acts(ctx, 10)
+		all, err := h.Acts(ctx, "", 10)
 		if err != nil || len(all) != 2 || all[1].Command != "two" || all[0].Account != "joe" || all[0].Remote != "192.0.2.1" || all[0].Outcome != "done" {
 			t.Errorf("%+v, %v", all, err)
 		}
@@ -192,7 +192,7 @@ func TestActsOfOthers(t *testing.T) {
 		}
 		does := func(why string, want map[string]int) {
 			t.Helper()
-			all, err := h.Acts(ctx, 100)
+			all, err := h.Acts(ctx, "", 100)
 			got := map[string]int{}
 			for _, a := range all {
 				got[a.Account]++

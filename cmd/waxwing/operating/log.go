@@ -13,12 +13,16 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/control"
 	"waxwing/internal/logline"
+	"waxwing/internal/upkeep"
+	"waxwing/internal/websession"
 )
 
 // logNoun shows and changes what a running server logs (OPS-1).
 func (p *program) logNoun() *cobra.Command {
 	c := control.LevelChange{For: time.Hour}
-	return p.Noun("log", "what the running server logs",
+	var of string
+	var limit int
+	return p.Noun("log", "what the running server logs, and what was changed on pages",
 		cli.Verb{Use: "list", Short: "the areas of the log, and the level of each", JSON: true, Example: "log list",
 			Run: command.List(p.Call, p.OnRunning, func(ctx context.Context, s *control.Client, _ []string) ([]logline.AreaLevel, error) {
 				return s.LogLevels(ctx)
@@ -29,7 +33,15 @@ func (p *program) logNoun() *cobra.Command {
 			Flags: func(fs *pflag.FlagSet) {
 				fs.DurationVar(&c.For, "for", time.Hour, "how `long`; 0: until the server ends")
 			},
-			Run: func(ctx context.Context, args []string) error { return p.setLevel(ctx, c, args) }})
+			Run: func(ctx context.Context, args []string) error { return p.setLevel(ctx, c, args) }},
+		cli.Verb{Use: "acts", Short: "what was changed on pages, by whom, and the command that does the same", JSON: true, Example: "log acts --account joe",
+			Flags: func(fs *pflag.FlagSet) {
+				fs.StringVar(&of, "account", "", "only what this `account` has changed")
+				fs.IntVar(&limit, "limit", 100, "at most `N` acts, 10000")
+			},
+			Run: command.List(p.Call, p.OnStore, func(ctx context.Context, o *upkeep.Opened, _ []string) ([]websession.Act, error) {
+				return (&websession.Store{DB: o.Store, Now: o.Options.Now}).Acts(ctx, of, max(1, min(limit, 10_000)))
+			}, websession.ActListing())})
 }
 
 func (p *program) setLevel(ctx context.Context, c control.LevelChange, args []string) error {

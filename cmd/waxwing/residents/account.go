@@ -17,7 +17,6 @@ import (
 	"waxwing/internal/correspondents"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
-	"waxwing/internal/route"
 	"waxwing/internal/server"
 	"waxwing/internal/upkeep"
 )
@@ -136,16 +135,7 @@ func mailboxesAt(ctx context.Context, o *upkeep.Opened, where string, words map[
 	if stored, ok := words[where]; ok {
 		return stored, nil
 	}
-	all, err := o.Routes.Transports(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, t := range all {
-		if t.Name == where && t.Kind == route.LMTP {
-			return where, nil
-		}
-	}
-	return "", fmt.Errorf("there is no transport of kind lmtp with the name %s; \"waxwing transport add %s --kind lmtp --host /run/dovecot/lmtp\" makes one", where, where)
+	return where, o.Routes.KeepsMailboxes(ctx, where)
 }
 
 // withPassword is a command that gives an account a password.

@@ -3,6 +3,7 @@ package security
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,6 +11,7 @@ import (
 	"waxwing/internal/cli"
 	"waxwing/internal/delivery"
 	"waxwing/internal/outbox"
+	"waxwing/internal/posture"
 	"waxwing/internal/reportbox"
 	"waxwing/internal/server"
 	"waxwing/internal/tlsreport"
@@ -27,6 +29,10 @@ func (p *program) tlsrptNoun() *cobra.Command {
 			func(ctx context.Context, s *server.Rooms, _ []string) ([]tlsresult.Row, error) {
 				return s.TLSReport.Results(ctx, f.dayOr(p.Now()), f.domain)
 			}, tlsresult.Listing())},
+		cli.Verb{Use: "destinations [DOMAIN]", Short: "what deliveries have shown of the domains that mail goes to", JSON: true, Example: "tlsrpt destinations\ntlsrpt destinations example.net", Run: command.List(p.Call, p.onReports,
+			func(ctx context.Context, s *server.Rooms, args []string) ([]posture.Destination, error) {
+				return s.Posture.Newest(ctx, strings.Join(args, ""), 1000)
+			}, posture.Listing())},
 		cli.Verb{Use: "lookup DOMAIN", Short: "where a domain wants its reports", JSON: true, Example: "tlsrpt lookup example.net", Run: p.lookUpTLSRPT},
 		cli.Verb{Use: "show ID", Short: "a report, with the meaning of each failure and its cure", JSON: true, Run: p.showReport},
 		cli.Verb{Use: "summary", Short: "what others report, and what to do about it", JSON: true, Flags: f.summing, Run: f.summary(p)},

@@ -22,6 +22,8 @@ import (
 	"waxwing/internal/factors"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
+	"waxwing/internal/logline"
+	"waxwing/internal/posture"
 	"waxwing/internal/store"
 	"waxwing/internal/tlsreport"
 	"waxwing/internal/tlsreport/intake"
@@ -48,7 +50,10 @@ type Rooms struct {
 	// Status says how the server does.
 	Status func(ctx context.Context) listing.Status
 	Trends *trends.Recorder
-	Alerts *alert.Service
+	// Posture is what deliveries have shown of the domains that mail goes to.
+	Posture *posture.Recorder
+	Alerts  *alert.Service
+	Levels  *logline.Levels
 	// Subjects are the pages of other rooms, and what can be done there.
 	Subjects []deeds.Subject
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
 	"waxwing/internal/web/signin"
 	"waxwing/internal/websession"
@@ -34,7 +35,8 @@ func (h *Handler) sessionsPage(r *http.Request) (pages.Page, error) {
 	end := pages.Actions{Title: "End a session"}
 	for _, x := range all {
 		end.Forms = append(end.Forms, pages.Form{Method: "post", Action: Path + "sessions/revoke", Submit: x.ID.String() + " of " + x.Account, Danger: true,
-			Fields: []pages.Field{{Name: "id", Kind: "hidden", Value: x.ID.String()}, {Name: "account", Kind: "hidden", Value: x.Account}}})
+			Command: deeds.Command("account sessions", x.Account, deeds.Flag("end", x.ID.String())),
+			Fields:  []pages.Field{{Name: "id", Kind: "hidden", Value: x.ID.String()}, {Name: "account", Kind: "hidden", Value: x.Account}}})
 	}
-	return pages.Page{Title: "Sessions", Lead: "Who has logged in to these pages.", Blocks: []pages.Block{pages.TableOf(websession.Listing(), all, nil), end}}, nil
+	return pages.Page{Title: "Sessions", Lead: "Who has logged in with a browser: to these pages, to their mail and to those of their account.", Command: "waxwing account sessions ACCOUNT", Blocks: []pages.Block{pages.TableOf(websession.Listing(), all, nil), end}}, nil
 }

@@ -162,8 +162,8 @@ func inQueue(t *listing.Travel) bool {
 func onMessage(id delivery.ID) pages.Actions {
 	a := pages.Actions{Title: "With its recipients that are still in the queue"}
 	for _, v := range verbs() {
-		a.Forms = append(a.Forms, pages.Form{Method: "post", Action: Path + "queue/act", Submit: v.says, Danger: v.danger, Sure: v.sure,
-			Fields: []pages.Field{{Name: "verb", Kind: "hidden", Value: string(v.verb)}, {Name: "message", Kind: "hidden", Value: id.String()}}})
+		a.Forms = append(a.Forms, pages.Form{Method: "post", Action: Path + "queue/act", Submit: v.says, Danger: v.danger, Sure: v.sure, Command: "waxwing queue " + v.usage() + " " + id.String(),
+			Fields: append(v.fields, pages.Field{Name: "verb", Kind: "hidden", Value: string(v.verb)}, pages.Field{Name: "message", Kind: "hidden", Value: id.String()})})
 	}
 	return a
 }

@@ -36,7 +36,7 @@ const (
 	reports  = "Reports"
 	ours     = "What we publish"
 	others   = "What others publish"
-	people   = "People"
+	people   = "People and programs"
 	theirWay = "Ways out"
 	machine  = "Server"
 )
@@ -54,11 +54,24 @@ func (h *Handler) places() []deeds.Place {
 
 // deeds are all forms that change something.
 func (h *Handler) deeds() []deeds.Deed {
-	all := append([]deeds.Deed{h.actOnQueue(), h.revokeSession(), h.testAlert()}, h.reportDeeds()...)
+	all := append([]deeds.Deed{h.actOnQueue(), h.testAlert(), h.setLevel()}, h.reportDeeds()...)
 	for _, s := range h.Rooms.Subjects {
 		all = append(all, s.Deeds...)
 	}
 	return all
+}
+
+// Commands are all that the forms of the pages do, as commands.
+func (h *Handler) Commands() (out []string) {
+	for _, v := range verbs() {
+		out = append(out, "waxwing queue "+string(v.verb))
+	}
+	for _, d := range h.deeds() {
+		if d.Command != "" {
+			out = append(out, "waxwing "+d.Command)
+		}
+	}
+	return out
 }
 
 // groups are the pages as they stand in their list.
@@ -113,9 +126,13 @@ func (h *Handler) ofReports() []deeds.Place {
 			func(ctx context.Context, q url.Values) ([]reportbox.Received, error) {
 				return h.Rooms.DMARCIntake.Failures.Reports(ctx, outbox.Filter{Domain: q.Get("domain"), Limit: 200})
 			}, reportbox.FailureListing())},
-		{Group: reports, Name: "Reports beyond the limits", Path: Path + "reports-refused", Show: list("Reports beyond the limits", "Whose TLS reports were more than a day may bring.", "tlsrpt refused",
+		{Group: reports, Name: "TLS reports beyond the limits", Path: Path + "reports-refused", Show: list("TLS reports beyond the limits", "Whose reports were more than a day may bring.", "tlsrpt refused",
 			func(ctx context.Context, _ url.Values) ([]reportbox.Refused, error) {
 				return h.Rooms.TLSIntake.RefusedReports(ctx)
+			}, reportbox.RefusedListing())},
+		{Group: reports, Name: "DMARC reports beyond the limits", Path: Path + "dmarc-refused", Show: list("DMARC reports beyond the limits", "Whose reports were more than a day may bring.", "dmarc refused",
+			func(ctx context.Context, _ url.Values) ([]reportbox.Refused, error) {
+				return h.Rooms.DMARCIntake.RefusedReports(ctx)
 			}, reportbox.RefusedListing())},
 	})
 }
@@ -124,6 +141,8 @@ func (h *Handler) ofReports() []deeds.Place {
 func (h *Handler) ofOthers() []deeds.Place {
 	return []deeds.Place{
 		{Group: others, Name: "Explain a destination", Path: Path + "explain", Show: h.explainPage},
+		{Group: others, Name: "Delivery security", Path: Path + "security", Show: h.securityPage},
+		{Path: Path + "security/{domain}", Show: h.destinationPage},
 		{Group: others, Name: "Failing handshakes", Path: Path + "handshakes", Show: list("Networks whose TLS begins to fail", "Their mail servers could begin TLS with this host, and cannot any more.", "cert handshakes",
 			func(ctx context.Context, _ url.Values) ([]handshakes.Row, error) {
 				return handshakes.Failing(ctx, h.Rooms.DB)
@@ -135,10 +154,11 @@ func (h *Handler) ofOthers() []deeds.Place {
 func (h *Handler) ofServer() []deeds.Place {
 	return []deeds.Place{
 		{Group: machine, Name: "Sessions", Path: Path + "sessions", Show: h.sessionsPage},
-		{Group: machine, Name: "What was changed here", Path: Path + "acts", Show: list("What was changed on these pages", "", "",
-			func(ctx context.Context, _ url.Values) ([]websession.Act, error) {
-				return h.Sessions.Acts(ctx, 1000)
+		{Group: machine, Name: "What was changed here", Path: Path + "acts", Show: list("What was changed on pages", "By whom, from where, with the command that does the same.", "log acts",
+			func(ctx context.Context, q url.Values) ([]websession.Act, error) {
+				return h.Sessions.Acts(ctx, q.Get("account"), 500)
 			}, websession.ActListing())},
+		{Group: machine, Name: "Log levels", Path: Path + "log", Show: h.logPage},
 		{Group: machine, Name: "Style", Path: Path + "style", Show: h.stylePage},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"waxwing/internal/delivery"
@@ -29,12 +30,14 @@ func asked(q url.Values) []pages.Field {
 		{Name: "rcpt", Label: "To", Value: q.Get("rcpt")},
 		{Name: "domain", Label: "Domain", Value: q.Get("domain")},
 		{Name: "account", Label: "Account", Value: q.Get("account")},
+		{Name: "word", Label: "Reason", Value: q.Get("word"), Help: "one word, such as dane-no-match"},
+		{Name: "host", Label: "Host that answered last", Value: q.Get("host")},
 	}
 }
 
 // filterOf reads them. The error is for whoever typed them.
 func (h *Handler) filterOf(q url.Values) (spool.Filter, error) {
-	query := listing.Query{State: q.Get("state"), Filter: spool.Filter{Sender: q.Get("sender"), Address: q.Get("rcpt"), Domain: q.Get("domain"), Account: q.Get("account")}}
+	query := listing.Query{State: q.Get("state"), Filter: spool.Filter{Sender: q.Get("sender"), Address: q.Get("rcpt"), Domain: q.Get("domain"), Account: q.Get("account"), Word: q.Get("word"), Host: q.Get("host")}}
 	if after := q.Get("after"); after != "" {
 		id, err := delivery.ParseID(after)
 		if err != nil {
@@ -50,7 +53,7 @@ func (h *Handler) filterOf(q url.Values) (spool.Filter, error) {
 // commandOf is how the same is asked on the command line.
 func commandOf(verb string, q url.Values) string {
 	out := []string{"waxwing queue " + verb}
-	for _, name := range []string{"state", "sender", "rcpt", "domain", "account"} {
+	for _, name := range []string{"state", "sender", "rcpt", "domain", "account", "word", "host"} {
 		if v := q.Get(name); v != "" {
 			out = append(out, "--"+name+" "+text.ShellWord(v))
 		}
@@ -96,8 +99,8 @@ func (h *Handler) queuePage(r *http.Request) (pages.Page, error) {
 func onMany(q url.Values) pages.Actions {
 	a := pages.Actions{Title: "With all of these"}
 	for _, v := range verbs() {
-		f := pages.Form{Method: "post", Action: Path + "queue/act", Submit: v.says, Danger: v.danger, Sure: v.sure,
-			Fields: []pages.Field{{Name: "verb", Kind: "hidden", Value: string(v.verb)}}}
+		f := pages.Form{Method: "post", Action: Path + "queue/act", Submit: v.says, Danger: v.danger, Sure: v.sure, Command: commandOf(v.usage(), q),
+			Fields: append(v.fields, pages.Field{Name: "verb", Kind: "hidden", Value: string(v.verb)})}
 		for _, field := range asked(q) {
 			f.Fields = append(f.Fields, pages.Field{Name: field.Name, Kind: "hidden", Value: field.Value})
 		}
@@ -112,48 +115,55 @@ type verb struct {
 	says   string
 	danger bool
 	sure   string // what is to be ticked before it is done; "": nothing
+	fields []pages.Field
+}
+
+// usage is how its command begins.
+func (v *verb) usage() string {
+	switch v.verb {
+	case desk.SetTLS:
+		return string(v.verb) + " NEED"
+	case desk.SetTransport:
+		return string(v.verb) + " NAME"
+	}
+	return string(v.verb)
 }
 
 func verbs() []verb {
 	return []verb{
-		{desk.Retry, "Try now", false, ""},
-		{desk.Hold, "Hold", false, ""},
-		{desk.Unhold, "Let go", false, ""},
-		{desk.Fail, "Return to the sender", true, "The sender gets it back."},
-		{desk.Drop, "Remove", true, "It is gone, and nobody is told."},
+		{verb: desk.Retry, says: "Try now"},
+		{verb: desk.Hold, says: "Hold"},
+		{verb: desk.Unhold, says: "Let go"},
+		{verb: desk.SetTLS, says: "Set", fields: []pages.Field{{Name: "to_need", Label: "What it asks of TLS", Kind: "select", Options: []string{delivery.FollowPolicy.String(), delivery.RequireTLS.String(), delivery.TLSOptional.String()}}}},
+		{verb: desk.SetTransport, says: "Set", fields: []pages.Field{{Name: "to_transport", Label: "Its transport", Help: "empty: as the routes say", Complete: "off"}}},
+		{verb: desk.Fail, says: "Return to the sender", danger: true, sure: "The sender gets it back."},
+		{verb: desk.Drop, says: "Remove", danger: true, sure: "It is gone, and nobody is told."},
 	}
 }
 
 // actOnQueue does something with recipients (QUE-6).
 func (h *Handler) actOnQueue() deeds.Deed {
 	return deeds.Deed{Path: Path + "queue/act", Do: func(ctx context.Context, q deeds.Values) (deeds.Done, error) {
-		var v verb
-		for _, x := range verbs() {
-			if string(x.verb) == q.Get("verb") {
-				v = x
-			}
-		}
-		switch {
-		case v.verb == "":
-			return deeds.Done{}, fmt.Errorf("%q is nothing that can be done with mail in the queue", q.Get("verb"))
-		case v.danger && !q.Yes("sure"):
-			return deeds.Done{}, deeds.ErrNotSure
-		}
-		a := deeds.Done{Command: commandOf(string(v.verb), q.Values), Back: Path + "queue"}
-		f, err := h.filterOf(q.Values)
+		order, arguments, err := ordered(q)
 		if err != nil {
 			return deeds.Done{}, err
+		}
+		if order.Filter, err = h.filterOf(q.Values); err != nil {
+			return deeds.Done{}, err
+		}
+		order.Filter.Limit = 0
+		a := deeds.Done{Command: commandOf(arguments, q.Values), Back: Path + "queue"}
+		if reflect.DeepEqual(order.Filter, spool.Filter{}) {
+			a.Command += " --everything"
 		}
 		if id := q.Get("message"); id != "" {
 			m, err := delivery.ParseID(id)
 			if err != nil {
 				return deeds.Done{}, err
 			}
-			f = spool.Filter{Message: int64(m)}
-			a.Command, a.Back = "waxwing queue "+string(v.verb)+" "+m.String(), Path+"message/"+m.String()
+			order.Filter = spool.Filter{Message: int64(m)}
+			a.Command, a.Back = "waxwing queue "+arguments+" "+m.String(), Path+"message/"+m.String()
 		}
-		f.Limit = 0
-		order := desk.Action{Verb: v.verb, Filter: f, Why: "on the admin pages"}
 		c, err := h.Rooms.Desk.Act(ctx, order)
 		if err != nil {
 			return a, err
@@ -167,12 +177,27 @@ func (h *Handler) actOnQueue() deeds.Deed {
 	}}
 }
 
-func (h *Handler) revokeSession() deeds.Deed {
-	return deeds.Deed{Path: Path + "sessions/revoke", Do: func(ctx context.Context, v deeds.Values) (deeds.Done, error) {
-		id, err := delivery.ParseID(v.Get("id"))
-		if err != nil {
-			return deeds.Done{}, err
+// ordered is what a form asks to be done, and with which words the command begins that does the same.
+func ordered(q deeds.Values) (order desk.Action, command string, err error) {
+	var v verb
+	for _, x := range verbs() {
+		if string(x.verb) == q.Get("verb") {
+			v = x
 		}
-		return deeds.Done{Command: "end the session " + id.String(), Outcome: "the session has ended", Back: Path + "sessions"}, h.Sessions.Revoke(ctx, v.Get("account"), id)
-	}}
+	}
+	order = desk.Action{Verb: v.verb, Why: "on the admin pages"}
+	command = string(v.verb)
+	switch {
+	case v.verb == "":
+		err = fmt.Errorf("%q is nothing that can be done with mail in the queue", q.Get("verb"))
+	case v.danger && !q.Yes("sure"):
+		err = deeds.ErrNotSure
+	case v.verb == desk.SetTLS:
+		order.Need, err = delivery.ParseTLSNeed(q.Get("to_need"))
+		command += " " + order.Need.String()
+	case v.verb == desk.SetTransport:
+		order.Transport = q.Text("to_transport")
+		command += " " + text.ShellWord(order.Transport)
+	}
+	return order, command, err
 }

@@ -2,13 +2,16 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"waxwing/dmarcrpt"
 	"waxwing/internal/delivery"
@@ -61,6 +64,11 @@ func (h *Handler) tlsReports(r *http.Request) (pages.Page, error) {
 	for _, a := range d.Advice {
 		p.Blocks = append(p.Blocks, pages.Notice{Tone: toneOfAdvice(a.Urgent), What: a.Domain, Cure: a.Text})
 	}
+	both, err := h.bothSides(r.Context(), d.Lines)
+	if err != nil {
+		return pages.Page{}, err
+	}
+	p.Blocks = append(p.Blocks, failedOf(d.Lines), both)
 	t := pages.TableOf(reportbox.Listing(), received, func(x *reportbox.Received) string { return Path + "tlsrpt/" + x.ID.String() })
 	t.Title, t.None = "The reports", "Nobody has sent a report yet. Reports come a day late, and only of domains with a TLSRPT record."
 	lines := pages.TableOf(intake.LineListing(), d.Lines, nil)
@@ -82,6 +90,64 @@ func toneOfAdvice(urgent bool) pages.Tone {
 		return pages.Bad
 	}
 	return pages.Plain
+}
+
+// failedOf is what failed, the most first, with what it means and what cures it.
+func failedOf(lines []intake.Line) pages.Table {
+	t := pages.Table{Title: "What failed, and what helps", None: "Nothing failed.", Heads: []pages.Head{{Text: "SESSIONS"}, {Text: "TYPE"}, {Text: "HOST"}, {Text: "WHAT IT MEANS"}, {Text: "WHAT HELPS"}}}
+	type kind struct{ of, host, meaning, cure string }
+	sums := map[kind]int64{}
+	for _, l := range lines {
+		for _, f := range l.Failures {
+			sums[kind{string(f.Type), f.MXHost, f.Meaning, f.Cure}] += f.Sessions
+		}
+	}
+	kinds := slices.SortedFunc(maps.Keys(sums), func(a, b kind) int {
+		return cmp.Or(cmp.Compare(sums[b], sums[a]), cmp.Compare(a.of, b.of), cmp.Compare(a.host, b.host))
+	})
+	for _, k := range kinds[:min(len(kinds), 100)] {
+		t.Rows = append(t.Rows, []pages.Cell{{Text: fmt.Sprint(sums[k])}, {Text: k.of, Tone: pages.Bad}, {Text: k.host}, {Text: k.meaning}, {Text: k.cure}})
+	}
+	return t
+}
+
+// maxSides is with how many reporters our own sessions are compared.
+const maxSides = 20
+
+// bothSides is what they say of us beside what we see of them (RPT-18): a reporter's sessions with our hosts, and ours with the hosts of its domain, of
+// the last days.
+func (h *Handler) bothSides(ctx context.Context, lines []intake.Line) (pages.Table, error) {
+	t := pages.Table{Title: "What they say of us, and what we see of them", None: "Nobody has sent a report yet.", Heads: []pages.Head{{Text: "REPORTER"}, {Text: "THEY: OK"}, {Text: "THEY: FAILED"}, {Text: "WE, THIS WEEK: OK"}, {Text: "WE, THIS WEEK: FAILED"}}}
+	sums := map[string][2]int64{}
+	for _, l := range lines {
+		s := sums[l.Reporter]
+		sums[l.Reporter] = [2]int64{s[0] + l.OK, s[1] + l.Failed}
+	}
+	names := sortedKeys(sums)
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(sums[b][0]+sums[b][1], sums[a][0]+sums[a][1]) })
+	for _, name := range names[:min(len(names), maxSides)] {
+		var ok, failed int64
+		for back := range 7 {
+			rows, err := h.Rooms.TLSReport.Results(ctx, h.Now().Add(-time.Duration(back)*24*time.Hour), name)
+			if err != nil {
+				return t, err
+			}
+			for _, r := range rows {
+				ok, failed = ok+r.OK, failed+r.Failed
+			}
+		}
+		cell := pages.Cell{Text: name}
+		if ok+failed > 0 {
+			cell.Link = Path + "security/" + url.PathEscape(name)
+		}
+		t.Rows = append(t.Rows, []pages.Cell{cell, {Text: fmt.Sprint(sums[name][0])}, count(sums[name][1]), {Text: fmt.Sprint(ok)}, count(failed)})
+	}
+	return t, nil
+}
+
+// count is a number of failures.
+func count(n int64) pages.Cell {
+	return pages.Cell{Text: fmt.Sprint(n), Tone: toneIf(n > 0, pages.Bad)}
 }
 
 // sessionPlot is how many sessions went well and how many failed, by day.

@@ -1,6 +1,6 @@
-// Package people is the admin pages about accounts, their addresses and passwords, aliases, keys of programs
-// and recipients that an account writes to no more (ADM-2, ACC-1, ACC-3). It calls what the commands of the
-// residents and "waxwing suppression" call.
+// Package people is the admin pages about accounts, their addresses and passwords, how they log in, aliases, keys of programs,
+// webhooks, and recipients that an account writes to no more (ADM-2, ACC-1, ACC-3). It calls what the commands of the
+// residents, "waxwing suppression", "junk" and "webhook" call.
 package people
 
 import (
@@ -15,12 +15,19 @@ import (
 	"waxwing/internal/accounts"
 	"waxwing/internal/allowance"
 	"waxwing/internal/apikeys"
+	"waxwing/internal/classifier"
 	"waxwing/internal/correspondents"
+	"waxwing/internal/evidence"
+	"waxwing/internal/factors"
 	"waxwing/internal/listing"
 	"waxwing/internal/login"
+	"waxwing/internal/rejects"
+	"waxwing/internal/routes"
 	"waxwing/internal/suppression"
 	"waxwing/internal/web/deeds"
 	"waxwing/internal/web/pages"
+	"waxwing/internal/webhooks"
+	"waxwing/internal/websession"
 )
 
 // Room is the pages. Its fields are set before its first use.
@@ -32,11 +39,18 @@ type Room struct {
 	Contacts    *correspondents.Store
 	Keys        *apikeys.Store
 	Suppression *suppression.Store
+	Webhooks    *webhooks.Service
+	Routes      *routes.Store
+	Factors     *factors.Store
+	Sessions    *websession.Store
+	Classifier  *classifier.Store
+	Teacher     *evidence.Teacher
+	Rejects     *rejects.Store
 	Secret      func() string // a new password
 	Now         func() time.Time
 }
 
-const group = "People"
+const group = "People and programs"
 
 // Subject is what there is to see and to do.
 func (r *Room) Subject() deeds.Subject {
@@ -48,11 +62,14 @@ func (r *Room) Subject() deeds.Subject {
 			{Group: group, Name: "Aliases", Path: r.Path + "aliases", Show: r.aliases},
 			{Path: r.Path + "alias/{address}", Show: r.alias},
 			{Group: group, Name: "API keys", Path: r.Path + "api-keys", Show: r.keys},
+			{Group: group, Name: "Webhooks", Path: r.Path + "webhooks", Show: r.webhooks},
+			{Path: r.Path + "webhook/{id}", Show: r.webhook},
 			{Group: group, Name: "Suppressed recipients", Path: r.Path + "suppression", Show: r.suppressed},
 		},
 		Deeds: []deeds.Deed{
 			r.addAccount(), r.setPassword(), r.suspend(), r.resume(), r.remove(), r.restore(), r.limit(), r.rules(), r.trust(), r.distrust(), r.mark(), r.addApp(), r.removeApp(),
 			r.addAddress(), r.refuseAddress(), r.removeAddress(), r.addAlias(), r.setAlias(), r.removeAlias(), r.addKey(), r.removeKey(), r.suppress(), r.lift(),
+			r.keptAt(), r.removeFactor(), r.resetFactors(), r.endSession(), r.keepRejects(), r.forgetTaught(), r.addHook(), r.testHook(), r.enableHook(), r.removeHook(),
 		},
 	}
 }
@@ -101,7 +118,7 @@ func (r *Room) account(q *http.Request) (pages.Page, error) {
 		return pages.Page{}, err
 	}
 	p := pages.Page{Title: "Account " + name, Command: deeds.Command("account rules", name)}
-	for _, part := range []func(context.Context, string) ([]pages.Block, error){r.sends, r.mayDo, r.has, r.programs, r.others, r.logins} {
+	for _, part := range []func(context.Context, string) ([]pages.Block, error){r.sends, r.mayDo, r.has, r.programs, r.enters, r.others, r.learned, r.logins} {
 		blocks, err := part(ctx, name)
 		if err != nil {
 			return p, err
@@ -138,9 +155,10 @@ func (r *Room) mayDo(ctx context.Context, name string) ([]pages.Block, error) {
 	rules := pages.TableOf(account.AccessListing(), []account.NamedAccess{{Account: name, Access: access}}, nil)
 	rules.Title = "What it may do"
 	change, password := r.rules().Form("name", name), r.setPassword().Form("name", name)
-	change.Folded, password.Folded = true, true
+	kept := r.keptAt().Form("name", name)
+	change.Folded, password.Folded, kept.Folded = true, true, true
 	end := pages.Actions{Title: "Suspend, resume, remove", Forms: []pages.Form{r.suspend().Form("name", name), r.resume().Form("name", name), r.remove().Form("name", name)}}
-	return []pages.Block{rules, change, password, end}, nil
+	return []pages.Block{rules, change, password, kept, end}, nil
 }
 
 // has is its addresses.

@@ -24,8 +24,8 @@ func (r *Room) transports(q *http.Request) (pages.Page, error) {
 	if err != nil {
 		return pages.Page{}, err
 	}
-	add := r.addTransport().Form()
-	add.Folded = true
+	add, set := r.addTransport().Form(), r.setTransport().Form()
+	add.Folded, set.Folded = true, true
 	var own, relays []string
 	for i := range all {
 		if n := all[i].Name; n != route.DirectName && n != route.LocalName {
@@ -36,41 +36,57 @@ func (r *Room) transports(q *http.Request) (pages.Page, error) {
 		}
 	}
 	p := pages.Page{Title: "Transports", Lead: "The ways that mail can take out of here. Without one it goes directly.", Command: "waxwing transport list", Blocks: append(broken(t), pages.TableOf(routes.TransportListing(), all, nil), add)}
+	if len(own) > 0 {
+		p.Blocks = append(p.Blocks, set)
+	}
 	p.Blocks = append(p.Blocks, r.testTransport().OneOf("Try one: go to its host as a mail would, and send nothing", "name", "Transport", relays)...)
 	p.Blocks = append(p.Blocks, r.removeTransport().OneOf("Forget one", "name", "Transport", own)...)
 	return p, nil
 }
 
 func (r *Room) addTransport() deeds.Deed {
-	return deeds.Deed{Path: r.Path + "transports/add", Title: "Add a transport", Says: "Add", Command: "transport add NAME --kind KIND --host HOST --port PORT --security HOW --user USER",
-		Fields: []pages.Field{{Name: "name", Label: "Name", Required: true, Complete: "off"},
-			{Name: "kind", Label: "Kind", Kind: "select", Options: []string{"submission", "smarthost", "lmtp", "fail", "direct", "socks5"}},
-			{Name: "host", Label: "Host", Help: "smarthost, submission, lmtp: that takes the mail; of lmtp also the path of a socket"}, {Name: "port", Label: "Port", Kind: "number", Help: "empty: as usual for the kind"},
-			{Name: "security", Label: "TLS must be secured", Kind: "select", Options: []string{"", "verified", "dane", "tls", "any"}, Help: "empty: verified"},
-			{Name: "user", Label: "Log in as", Complete: "off"}, {Name: "password", Label: "With the password", Kind: "password", Complete: "new-password"},
-			{Name: "proxy", Label: "socks5: host:port of the proxy"}, {Name: "code", Label: "fail: code", Kind: "number", Help: "4xx lets mail wait, 5xx returns it"}, {Name: "text", Label: "fail: why"}},
-		Do: func(ctx context.Context, v deeds.Values) (deeds.Done, error) {
-			port, err := number(v.Text("port"))
-			if err != nil {
-				return deeds.Done{}, err
-			}
-			code, err := number(v.Text("code"))
-			if err != nil {
-				return deeds.Done{}, err
-			}
-			typed := routes.Typed{Kind: v.Get("kind"), Host: v.Text("host"), Port: uint(port), Security: v.Get("security"), User: v.Text("user"), Proxy: v.Text("proxy"), Code: code, Text: v.Text("text")}
-			t, err := typed.Transport(v.Text("name"))
-			if err != nil {
-				return deeds.Done{}, err
-			}
-			t.Password = route.Secret(v.Get("password"))
-			if err := t.Check(); err != nil {
-				return deeds.Done{}, err
-			}
-			d := deeds.Done{Outcome: "transport " + t.Name + " is there; a route leads mail to it", Back: r.Path + "transports", Command: deeds.Command("transport add", t.Name, deeds.Flag("kind", typed.Kind), deeds.Flag("host", typed.Host),
-				deeds.Flag("port", v.Text("port")), deeds.Flag("security", typed.Security), deeds.Flag("user", typed.User), deeds.Flag("proxy", typed.Proxy), deeds.Flag("code", v.Text("code")), deeds.Flag("text", typed.Text))}
-			return d, r.Routes.AddTransport(ctx, t)
-		}}
+	return deeds.Deed{Path: r.Path + "transports/add", Title: "Add a transport", Says: "Add", Command: "transport add NAME --kind KIND --host HOST --port PORT --security HOW --user USER", Fields: transportFields(),
+		Do: r.putTransport("add", "is there; a route leads mail to it", r.Routes.AddTransport)}
+}
+
+func (r *Room) setTransport() deeds.Deed {
+	return deeds.Deed{Path: r.Path + "transports/set", Title: "Change a transport as a whole, its password too", Says: "Change", Command: "transport set NAME --kind KIND --host HOST --port PORT --security HOW --user USER", Fields: transportFields(),
+		Do: r.putTransport("set", "is changed", r.Routes.SetTransport)}
+}
+
+func transportFields() []pages.Field {
+	return []pages.Field{{Name: "name", Label: "Name", Required: true, Complete: "off"},
+		{Name: "kind", Label: "Kind", Kind: "select", Options: []string{"submission", "smarthost", "lmtp", "fail", "direct", "socks5"}},
+		{Name: "host", Label: "Host", Help: "smarthost, submission, lmtp: that takes the mail; of lmtp also the path of a socket"}, {Name: "port", Label: "Port", Kind: "number", Help: "empty: as usual for the kind"},
+		{Name: "security", Label: "TLS must be secured", Kind: "select", Options: []string{"", "verified", "dane", "tls", "any"}, Help: "empty: verified"},
+		{Name: "user", Label: "Log in as", Complete: "off"}, {Name: "password", Label: "With the password", Kind: "password", Complete: "new-password"},
+		{Name: "proxy", Label: "socks5: host:port of the proxy"}, {Name: "code", Label: "fail: code", Kind: "number", Help: "4xx lets mail wait, 5xx returns it"}, {Name: "text", Label: "fail: why"}}
+}
+
+// putTransport makes a transport of what was typed.
+func (r *Room) putTransport(verb, came string, put func(context.Context, route.Transport) error) func(context.Context, deeds.Values) (deeds.Done, error) {
+	return func(ctx context.Context, v deeds.Values) (deeds.Done, error) {
+		port, err := number(v.Text("port"))
+		if err != nil {
+			return deeds.Done{}, err
+		}
+		code, err := number(v.Text("code"))
+		if err != nil {
+			return deeds.Done{}, err
+		}
+		typed := routes.Typed{Kind: v.Get("kind"), Host: v.Text("host"), Port: uint(port), Security: v.Get("security"), User: v.Text("user"), Proxy: v.Text("proxy"), Code: code, Text: v.Text("text")}
+		t, err := typed.Transport(v.Text("name"))
+		if err != nil {
+			return deeds.Done{}, err
+		}
+		t.Password = route.Secret(v.Get("password"))
+		if err := t.Check(); err != nil {
+			return deeds.Done{}, err
+		}
+		d := deeds.Done{Outcome: "transport " + t.Name + " " + came, Back: r.Path + "transports", Command: deeds.Command("transport "+verb, t.Name, deeds.Flag("kind", typed.Kind), deeds.Flag("host", typed.Host),
+			deeds.Flag("port", v.Text("port")), deeds.Flag("security", typed.Security), deeds.Flag("user", typed.User), deeds.Flag("proxy", typed.Proxy), deeds.Flag("code", v.Text("code")), deeds.Flag("text", typed.Text))}
+		return d, put(ctx, t)
+	}
 }
 
 func (r *Room) removeTransport() deeds.Deed {

@@ -53,7 +53,7 @@ func (r *Room) Subject() deeds.Subject {
 			{Group: out, Name: "Transports", Path: r.Path + "transports", Show: r.transports},
 			{Group: server, Name: "Configuration", Path: r.Path + "config", Show: r.config},
 		},
-		Deeds: []deeds.Deed{r.addHold(), r.removeHold(), r.refresh(), r.forget(), r.addRoute(), r.removeRoute(), r.testRoute(), r.addTransport(), r.removeTransport(), r.testTransport()},
+		Deeds: []deeds.Deed{r.addHold(), r.removeHold(), r.refresh(), r.forget(), r.addRoute(), r.removeRoute(), r.testRoute(), r.addTransport(), r.setTransport(), r.removeTransport(), r.testTransport()},
 	}
 }
 
