@@ -15,6 +15,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed448"
 	wire "github.com/miekg/dns"
 )
 
@@ -22,9 +23,8 @@ import (
 // have makes a zone insecure (VAL-4).
 type Algorithms map[uint8]func(key, data, signature []byte) bool
 
-// Standard are the algorithms that RFC 9904 lists for validation and the standard
-// library has. RSA with SHA-1 must not be relied on any more (RFC 9905); Ed448 is
-// not there.
+// Standard are the algorithms that RFC 9904 lists for validation. RSA with SHA-1 must
+// not be relied on any more (RFC 9905).
 func Standard() Algorithms {
 	return Algorithms{
 		wire.RSASHA256: func(key, data, sig []byte) bool {
@@ -45,6 +45,9 @@ func Standard() Algorithms {
 		},
 		wire.ED25519: func(key, data, sig []byte) bool {
 			return len(key) == ed25519.PublicKeySize && len(sig) == ed25519.SignatureSize && ed25519.Verify(key, data, sig)
+		},
+		wire.ED448: func(key, data, sig []byte) bool { // RFC 8080: Ed448 without a context
+			return len(key) == ed448.PublicKeySize && len(sig) == ed448.SignatureSize && ed448.Verify(key, data, sig, "")
 		},
 	}
 }
@@ -111,6 +114,8 @@ func (k *key) cost() time.Duration {
 	switch k.algorithm {
 	case wire.ECDSAP384SHA384:
 		return 900 * time.Microsecond
+	case wire.ED448:
+		return 600 * time.Microsecond
 	case wire.ECDSAP256SHA256, wire.ED25519:
 		return 150 * time.Microsecond
 	}

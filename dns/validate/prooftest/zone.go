@@ -5,19 +5,23 @@
 package prooftest
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed448"
 	wire "github.com/miekg/dns"
 )
 
@@ -38,6 +42,7 @@ type Zone struct {
 	SameTag    int    // further keys of the tag of the first
 	Faults     []Fault
 	Seed       uint64 // chooses where faults are planted
+	TTL        uint32 // of records and denials; 0: 300. That of keys is 3600
 	// Inception and Expiration of all signatures, from now; both zero: an hour ago and a day ahead.
 	Inception, Expiration time.Duration
 }
@@ -103,15 +108,40 @@ func (k *Keys) get(algorithm uint8, n int) (wire.DNSKEY, crypto.PrivateKey, erro
 	return key, private, nil
 }
 
-// generate makes a key; one of Ed25519 is the same each time, so that other processes know it.
+// generate makes a key; one of Ed25519 or Ed448 is the same each time, so that other processes know it.
 func generate(key *wire.DNSKEY, bits int, id string) (crypto.PrivateKey, error) {
-	if key.Algorithm != wire.ED25519 {
-		return key.Generate(bits)
+	switch key.Algorithm {
+	case wire.ED25519:
+		seed := sha256.Sum256([]byte(id))
+		private := ed25519.NewKeyFromSeed(seed[:])
+		key.PublicKey = base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey))
+		return private, nil
+	case wire.ED448:
+		seed := sha512.Sum512([]byte(id))
+		private := ed448.NewKeyFromSeed(seed[:ed448.SeedSize])
+		key.PublicKey = base64.StdEncoding.EncodeToString(private.Public().(ed448.PublicKey))
+		return private, nil
 	}
-	seed := sha256.Sum256([]byte(id))
-	private := ed25519.NewKeyFromSeed(seed[:])
-	key.PublicKey = base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey))
-	return private, nil
+	return key.Generate(bits)
+}
+
+// signed448 signs a set by Ed448, which the wire library does not know: it makes the
+// octets for Ed25519, in which the number of the algorithm is then the other.
+func signed448(sig *wire.RRSIG, private ed448.PrivateKey, set []wire.RR) error {
+	sig.Algorithm = wire.ED25519
+	defer func() { sig.Algorithm = wire.ED448 }()
+	return sig.Sign(signer448{private}, set)
+}
+
+type signer448 struct{ private ed448.PrivateKey }
+
+func (s signer448) Public() crypto.PublicKey { return s.private.Public() }
+
+func (s signer448) Sign(_ io.Reader, data []byte, _ crypto.SignerOpts) ([]byte, error) {
+	const algorithm = 2 // its place in the data of an RRSIG record (RFC 4034 §3.1)
+	data = bytes.Clone(data)
+	data[algorithm] = wire.ED448
+	return ed448.Sign(s.private, data, ""), nil
 }
 
 func signer(p crypto.PrivateKey) crypto.Signer {
@@ -129,8 +159,11 @@ func signer(p crypto.PrivateKey) crypto.Signer {
 // load reads the records, with SOA and NS of the apex unless they are given, and the zone's key.
 func load(z Zone, keys *Keys, n int, now time.Time) (*Signed, error) {
 	s := &Signed{Zone: z, name: wire.CanonicalName(z.Name), nodes: map[string]map[uint16][]wire.RR{}, sigs: map[string]map[uint16][]wire.RR{}, now: now}
-	lines := append([]string{"@ SOA ns hostmaster 1 3600 600 86400 300", "@ NS ns", "ns A 192.0.2.53"}, z.Records...)
-	zp := wire.NewZoneParser(strings.NewReader("$TTL 300\n"+strings.Join(lines, "\n")+"\n"), s.name, "")
+	if s.TTL == 0 {
+		s.TTL = 300
+	}
+	lines := append([]string{fmt.Sprintf("$TTL %d", s.TTL), fmt.Sprintf("@ SOA ns hostmaster 1 3600 600 86400 %d", s.TTL), "@ NS ns", "ns A 192.0.2.53"}, z.Records...)
+	zp := wire.NewZoneParser(strings.NewReader(strings.Join(lines, "\n")+"\n"), s.name, "")
 	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
 		s.Add(rr)
 	}
@@ -255,6 +288,9 @@ func (s *Signed) signatureFor(set []wire.RR, from, to time.Duration) (*wire.RRSI
 		Hdr: wire.RR_Header{Ttl: set[0].Header().Ttl}, KeyTag: k.key.KeyTag(), SignerName: s.name, Algorithm: s.Algorithm,
 		Inception: uint32(s.now.Add(from).Unix()), Expiration: uint32(s.now.Add(to).Unix()),
 	}
+	if private, ok := k.private.(ed448.PrivateKey); ok {
+		return sig, signed448(sig, private, set)
+	}
 	return sig, sig.Sign(signer(k.private), set)
 }
 
@@ -285,7 +321,7 @@ func (s *Signed) chainNSEC() error {
 			bits = append(bits, wire.TypeRRSIG)
 		}
 		slices.Sort(bits)
-		rr := &wire.NSEC{Hdr: wire.RR_Header{Name: name, Rrtype: wire.TypeNSEC, Class: wire.ClassINET, Ttl: 300}, NextDomain: names[(i+1)%len(names)], TypeBitMap: bits}
+		rr := &wire.NSEC{Hdr: wire.RR_Header{Name: name, Rrtype: wire.TypeNSEC, Class: wire.ClassINET, Ttl: s.TTL}, NextDomain: names[(i+1)%len(names)], TypeBitMap: bits}
 		if err := s.deny(name, rr); err != nil {
 			return err
 		}
@@ -352,7 +388,7 @@ func (s *Signed) chain3() error {
 		bits := slices.Clone(names[h])
 		slices.Sort(bits)
 		owner := h + "." + strings.TrimPrefix(s.name, ".")
-		rr := &wire.NSEC3{Hdr: wire.RR_Header{Name: owner, Rrtype: wire.TypeNSEC3, Class: wire.ClassINET, Ttl: 300}, Hash: wire.SHA1, Flags: flags, Iterations: s.Iterations,
+		rr := &wire.NSEC3{Hdr: wire.RR_Header{Name: owner, Rrtype: wire.TypeNSEC3, Class: wire.ClassINET, Ttl: s.TTL}, Hash: wire.SHA1, Flags: flags, Iterations: s.Iterations,
 			SaltLength: uint8(len(s.Salt) / 2), Salt: s.Salt, HashLength: 20, NextDomain: strings.ToUpper(hashes[(i+1)%len(hashes)]), TypeBitMap: bits}
 		if err := s.deny(h, rr); err != nil {
 			return err
