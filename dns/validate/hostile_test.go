@@ -92,7 +92,7 @@ func enemies() []enemy {
 			}
 		}, in(deep+"n%d.top.", wire.TypeA)},
 	}
-	for name, algorithm := range map[string]uint8{"P-256": wire.ECDSAP256SHA256, "P-384": wire.ECDSAP384SHA384, "Ed25519": wire.ED25519, "RSA": wire.RSASHA256} {
+	for name, algorithm := range map[string]uint8{"P-256": wire.ECDSAP256SHA256, "P-384": wire.ECDSAP384SHA384, "Ed25519": wire.ED25519, "Ed448": wire.ED448, "RSA": wire.RSASHA256} {
 		out = append(out,
 			enemy{"key trap " + name, prooftest.Zone{Algorithm: algorithm, Records: star, SameTag: 40}, trap(100), in("x%d.trap.", wire.TypeA)},
 			enemy{"wide sets " + name, prooftest.Zone{Algorithm: algorithm, Records: star, SameTag: 40}, func(q wire.Question, m *wire.Msg) { wide(q, m); trap(100)(q, m) }, in("x%d.trap.", wire.TypeA)})

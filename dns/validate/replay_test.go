@@ -27,6 +27,7 @@ type replay struct {
 	tracked []string // an AUTOTRUST_FILE
 	option  map[string]string
 	now     time.Time
+	dated   bool // now is the scenario's own
 	entries []replayed
 	steps   []step
 }
@@ -156,6 +157,7 @@ func (p *replayReader) line(f []string, line string) (err error) {
 		if p.now, err = time.Parse("20060102150405", strings.Trim(strings.TrimSpace(value), `"`)); err != nil {
 			p.now = time.Time{}
 		}
+		p.dated = err == nil
 	case isOption:
 		p.option[key] = strings.Trim(strings.TrimSpace(value), `"`)
 	}
@@ -343,7 +345,13 @@ func (r *replay) find(at int, q proof.Question) *replayed {
 	if e := r.findIn(q, func(e *replayed) bool { return e.during(at) }); e != nil {
 		return e
 	}
-	return r.findIn(q, func(e *replayed) bool { return e.from <= at })
+	if e := r.findIn(q, func(e *replayed) bool { return e.from <= at }); e != nil {
+		return e
+	}
+	if q.Type == wire.TypeDS {
+		return nil
+	}
+	return r.cached(at, q)
 }
 
 func (r *replay) findIn(q proof.Question, now func(*replayed) bool) *replayed {

@@ -59,9 +59,12 @@ func (t Tracked) Observe(msg *wire.Msg, base proof.Anchor, now time.Time, with A
 	if with.Digests == nil {
 		with.Digests = proof.StandardDigests()
 	}
+	if with.Algorithms == nil {
+		with.Algorithms = proof.Standard()
+	}
 	t.Keys = slices.Clone(t.Keys)
 	t.Queried = now
-	o := &observation{t: &t, msg: msg, now: now, with: with, seen: keysOf(msg, t.Zone)}
+	o := &observation{t: &t, msg: msg, now: now, with: with, seen: keysOf(msg, t.Zone, with.Algorithms)}
 	o.revoke()
 	o.begin(base)
 	sig := o.signed()
@@ -79,14 +82,14 @@ func (t Tracked) Observe(msg *wire.Msg, base proof.Anchor, now time.Time, with A
 func clamp(d, least, most time.Duration) time.Duration { return max(least, min(most, d)) }
 
 // keysOf are the DNSKEY records of an answer that can be trust anchors: zone keys that are
-// secure entry points.
-func keysOf(msg *wire.Msg, zone string) (out []*wire.DNSKEY) {
+// secure entry points, of algorithms that count.
+func keysOf(msg *wire.Msg, zone string, algorithms proof.Algorithms) (out []*wire.DNSKEY) {
 	if msg == nil {
 		return nil
 	}
 	for _, rr := range msg.Answer {
 		k, ok := rr.(*wire.DNSKEY)
-		if ok && wire.CanonicalName(k.Hdr.Name) == zone && k.Protocol == 3 && k.Flags&wire.ZONE != 0 && k.Flags&wire.SEP != 0 && len(out) < 4*maxTracked {
+		if ok && wire.CanonicalName(k.Hdr.Name) == zone && k.Protocol == 3 && k.Flags&wire.ZONE != 0 && k.Flags&wire.SEP != 0 && algorithms[k.Algorithm] != nil && len(out) < 4*maxTracked {
 			out = append(out, k)
 		}
 	}

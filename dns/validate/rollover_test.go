@@ -152,3 +152,63 @@ func TestRolloverBounded(t *testing.T) {
 		}
 	}
 }
+
+// FuzzObserve: no answers, of any shape and with any keys, make what is kept of them grow without bound, have a key
+// believed before its time, or bring one back that was revoked (VAL-3).
+func FuzzObserve(f *testing.F) {
+	key := func(n int, flags uint16) *wire.DNSKEY {
+		return &wire.DNSKEY{Hdr: wire.RR_Header{Name: ".", Rrtype: wire.TypeDNSKEY, Class: wire.ClassINET, Ttl: 172800}, Flags: flags, Protocol: 3, Algorithm: wire.ED25519, PublicKey: fmt.Sprintf("AAA%d", n)}
+	}
+	pack := func(keys ...*wire.DNSKEY) []byte {
+		m := new(wire.Msg)
+		for _, k := range keys {
+			m.Answer = append(m.Answer, k, &wire.RRSIG{Hdr: wire.RR_Header{Name: ".", Rrtype: wire.TypeRRSIG, Class: wire.ClassINET, Ttl: 172800}, TypeCovered: wire.TypeDNSKEY, Algorithm: wire.ED25519,
+				OrigTtl: 172800, KeyTag: k.KeyTag(), SignerName: ".", Inception: uint32(now.Unix()) - 3600, Expiration: uint32(now.Unix()) + 90*86400, Signature: "AQID"})
+		}
+		b, err := m.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		return b
+	}
+	f.Add(pack(key(1, 257)), pack(key(1, 257), key(2, 257)), pack(key(2, 257)), uint16(20))
+	f.Add(pack(key(1, 257), key(2, 257)), pack(key(1, 257), key(2, 257)), pack(key(1, 385), key(2, 257)), uint16(40))
+	f.Add(pack(key(1, 257)), pack(key(1, 385)), pack(key(1, 257)), uint16(400))
+	believing := validate.Algorithm{Algorithms: proof.Algorithms{wire.ED25519: func(_, _, sig []byte) bool { return len(sig) > 0 && sig[0] != 0 }}}
+	base := proof.Anchor{Zone: ".", Keys: []*wire.DNSKEY{key(1, 257)}}
+	f.Fuzz(func(t *testing.T, a, b, c []byte, days uint16) {
+		at, state := now, validate.Tracked{Zone: "."}
+		for _, octets := range [][]byte{a, b, c, c, b} {
+			before := state
+			m := new(wire.Msg)
+			if m.Unpack(octets) != nil {
+				m = nil
+			}
+			state = state.Observe(m, base, at, believing)
+			if wait := state.Next.Sub(at); len(state.Keys) > 16 || wait < time.Hour || wait > 15*24*time.Hour {
+				t.Fatalf("%d keys, asked again after %s", len(state.Keys), wait)
+			}
+			compareStates(t, before, state, base, at)
+			at = at.Add(time.Duration(days%500) * 24 * time.Hour)
+		}
+	})
+}
+
+// compareStates: what RFC 5011 §4 allows of a look.
+func compareStates(t *testing.T, before, after validate.Tracked, base proof.Anchor, at time.Time) {
+	t.Helper()
+	was := map[string]validate.TrackedKey{}
+	for _, k := range before.Keys {
+		was[k.Key.PublicKey+fmt.Sprint(k.Key.Flags, k.Key.Algorithm)] = k
+	}
+	for _, k := range after.Keys {
+		old, known := was[k.Key.PublicKey+fmt.Sprint(k.Key.Flags, k.Key.Algorithm)]
+		own := k.Key.PublicKey == base.Keys[0].PublicKey
+		switch {
+		case k.State == validate.KeyValid && !own && (!known || old.State == validate.KeyPending && at.Sub(old.Since) < 30*24*time.Hour):
+			t.Fatalf("%+v is believed after %s", k, at.Sub(old.Since))
+		case known && (old.State == validate.KeyRevoked || old.State == validate.KeyRemoved) && k.State != validate.KeyRevoked && k.State != validate.KeyRemoved:
+			t.Fatalf("a key that was revoked is %s", k.State)
+		}
+	}
+}

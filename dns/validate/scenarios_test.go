@@ -18,23 +18,18 @@ import (
 
 // otherwise are the scenarios that do not come out as with unbound, with the reason (VAL-17).
 var otherwise = map[string]string{
-	"val_anchor_nx":             "the anchor of a zone that is not there: the nearest anchor decides (RFC 6840 appendix C.1)",
-	"val_nodata_entnx":          "NXDOMAIN for a name that is proven to be an empty non-terminal: what is said is not what is proven (RFC 4035 §5.4, RFC 8020 §2)",
-	"val_anchor_nx_nosig":       "the anchor of a zone that is not there: the nearest anchor decides (RFC 6840 appendix C.1)",
-	"val_cnameqtype":            "later steps are answered from the cache of a resolver, which a stub has none of",
-	"val_cnameqtype_qmin":       "as val_cnameqtype",
-	"val_dnameqtype":            "as val_cnameqtype",
-	"val_dnameqtype_qmin":       "as val_cnameqtype",
-	"val_negcache_nodata":       "a denial that was proven answers other questions in a resolver's cache (RFC 8198)",
-	"val_negcache_nxdomain":     "as val_negcache_nodata",
-	"val_negcache_ttl":          "as val_negcache_nodata",
-	"val_negcache_ttl_prefetch": "as val_negcache_nodata",
-	"val_refer_unsignadd":       "a question without RD, which is answered with a referral",
-	"val_referd":                "as val_refer_unsignadd",
-	"val_referglue":             "as val_refer_unsignadd",
-	"val_rrsig":                 "a question for RRSIG records, which are signed by nobody (RFC 4035 §2.2): unbound answers it unvalidated",
-	"val_scrub_rr_length":       "a record of wrong length: such messages are refused before they are read (dns: malformed reply)",
-	"val_ta_algo_missing":       "every algorithm of a zone is demanded there; one that verifies is enough (RFC 6840 §5.11)",
+	"val_anchor_nx":       "the anchor of a zone that is not there: the nearest anchor decides (RFC 6840 appendix C.1)",
+	"val_nodata_entnx":    "NXDOMAIN for a name that is proven to be an empty non-terminal: what is said is not what is proven (RFC 4035 §5.4, RFC 8020 §2)",
+	"val_anchor_nx_nosig": "the anchor of a zone that is not there: the nearest anchor decides (RFC 6840 appendix C.1)",
+	"val_cnameqtype_qmin": "answers are made of those to questions for a part of the name (RFC 9156), which a stub does not ask",
+	"val_dnameqtype":      "a denial at the end of an alias comes out of a resolver's cache",
+	"val_dnameqtype_qmin": "as val_cnameqtype_qmin",
+	"val_refer_unsignadd": "a question without RD, which is answered with a referral",
+	"val_referd":          "as val_refer_unsignadd",
+	"val_referglue":       "as val_refer_unsignadd",
+	"val_rrsig":           "a question for RRSIG records, which are signed by nobody (RFC 4035 §2.2): unbound answers it unvalidated",
+	"val_scrub_rr_length": "a record of wrong length: such messages are refused before they are read (dns: malformed reply)",
+	"val_ta_algo_missing": "every algorithm of a zone is demanded there; one that verifies is enough (RFC 6840 §5.11)",
 }
 
 // TestScenarios: the replay scenarios of unbound's validator come out as they do there (VAL-5, VAL-17).
@@ -61,6 +56,8 @@ func TestScenarios(t *testing.T) {
 			passed++
 		case !listed:
 			t.Errorf("%s: %s", name, strings.Join(faults, "; "))
+		default:
+			t.Logf("%s: %s: %s", name, why, strings.Join(faults, "; "))
 		}
 	}
 	t.Logf("%d of %d come out as with unbound, %d are listed with a reason", passed, len(files), len(otherwise))

@@ -42,9 +42,12 @@ type Negative struct {
 type Validator struct {
 	// Fetch asks resolvers with DO and CD set; again counts the times that an answer was
 	// not good enough.
-	Fetch    func(ctx context.Context, name string, qtype uint16, again int) (*wire.Msg, error)
-	Mode     Mode
-	Anchors  []proof.Anchor // to begin with; see SetAnchors
+	Fetch   func(ctx context.Context, name string, qtype uint16, again int) (*wire.Msg, error)
+	Mode    Mode
+	Anchors []proof.Anchor // to begin with; see SetAnchors
+	// Learn tells what Anchors have come to by roll-overs that were followed before (VAL-3). It is
+	// asked once, before the first proof; with an error, or nil, it stays with Anchors.
+	Learn    func(context.Context) ([]proof.Anchor, error)
 	Negative []Negative
 	Limits   proof.Limits
 	// Algorithms and Digests that count; nil: those that RFC 9904 has. Only tests set them.
@@ -60,11 +63,13 @@ type Validator struct {
 
 	anchors atomic.Pointer[[]proof.Anchor] // set later
 	known   cache
+	valid   memory
 	flights flights
 	trial   trial
 	cpu     chan struct{}
 	once    sync.Once
 	clock   sync.Once
+	learn   sync.Once
 }
 
 var _ dns.Validator = (*Validator)(nil)
@@ -152,8 +157,8 @@ func (v *Validator) try(ctx context.Context, q proof.Question, again int, budget
 		return l, nil // the caller says what a SERVFAIL is; nothing is proven
 	}
 	p := &proof.Prover{
-		Anchors: v.believed(), Negative: v.negatives(), Algorithms: v.Algorithms, Digests: v.Digests, Now: v.now(), Budget: budget,
-		Known: &view{c: &v.known, now: v.now(), fresh: again > 0}, Messages: make(map[proof.Question]*wire.Msg),
+		Anchors: v.believed(ctx), Negative: v.negatives(), Algorithms: v.Algorithms, Digests: v.Digests, Now: v.now(), Budget: budget,
+		Known: &view{c: &v.known, now: v.now(), fresh: again > 0}, Memory: &v.valid, Messages: make(map[proof.Question]*wire.Msg),
 	}
 	for range rounds {
 		var needs []proof.Question
@@ -175,7 +180,11 @@ func (v *Validator) try(ctx context.Context, q proof.Question, again int, budget
 // SetAnchors has other trust anchors count from now on (VAL-3). What was proven by one that is
 // gone is forgotten.
 func (v *Validator) SetAnchors(a []proof.Anchor) {
-	if old := v.anchors.Swap(&a); old != nil && !slices.EqualFunc(*old, a, sameAnchor) {
+	before := v.Anchors
+	if old := v.anchors.Swap(&a); old != nil {
+		before = *old
+	}
+	if !slices.EqualFunc(before, a, sameAnchor) {
 		v.known.flush()
 	}
 }
@@ -185,7 +194,15 @@ func sameAnchor(a, b proof.Anchor) bool {
 		slices.EqualFunc(a.Keys, b.Keys, func(x, y *wire.DNSKEY) bool { return wire.IsDuplicate(x, y) })
 }
 
-func (v *Validator) believed() []proof.Anchor {
+func (v *Validator) believed(ctx context.Context) []proof.Anchor {
+	v.learn.Do(func() {
+		if v.Learn == nil {
+			return
+		}
+		if a, err := v.Learn(ctx); err == nil {
+			v.anchors.CompareAndSwap(nil, &a)
+		}
+	})
 	if a := v.anchors.Load(); a != nil {
 		return *a
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -327,5 +328,109 @@ func TestPanic(t *testing.T) {
 	}
 	if !watch.Saw(guard.Resolver, 1) {
 		t.Errorf("counted: %v", watch.Seen())
+	}
+}
+
+// counting are the algorithms that count, with the signatures that are verified.
+func counting(n *atomic.Int32) proof.Algorithms {
+	out := proof.Algorithms{}
+	for number, verify := range proof.Standard() {
+		out[number] = func(key, data, sig []byte) bool {
+			n.Add(1)
+			return verify(key, data, sig)
+		}
+	}
+	return out
+}
+
+// VAL-8: records that come again after their TTL, signed as they were, cost no arithmetic: a domain that is known costs its questions
+// alone.
+func TestKnownSignatures(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{NSEC3: true})...)
+	var verified atomic.Int32
+	r.v.Algorithms = counting(&verified)
+	look := func() {
+		t.Helper()
+		for _, look := range []func() (dns.Security, error){
+			func() (dns.Security, error) {
+				a, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test"))
+				return a.Security, err
+			},
+			func() (dns.Security, error) {
+				a, err := r.c.LookupTLSA(t.Context(), dns.MustParse("_25._tcp.mx.example.test"))
+				return a.Security, err
+			},
+			func() (dns.Security, error) {
+				a, err := r.c.LookupTXT(t.Context(), dns.MustParse("_mta-sts.example.test"))
+				return a.Security, err
+			},
+		} {
+			if s, err := look(); err != nil || s != dns.Secure {
+				t.Fatalf("%s, %v", s, err)
+			}
+		}
+	}
+	look()
+	first := verified.Swap(0)
+	asked := r.questions()
+	r.mu.Lock()
+	r.at = now.Add(2 * time.Hour) // all TTLs are over, the signatures are not
+	r.mu.Unlock()
+	look()
+	if again := verified.Load(); first == 0 || again != 0 || r.questions() != asked {
+		t.Errorf("%d signatures were verified, and %d again", first, again)
+	}
+}
+
+// VAL-8: what is in use is proven anew in the last tenth of its time, by one lookup; so its end is noticed by none.
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{})...)
+	look := func(at time.Duration) int {
+		t.Helper()
+		r.mu.Lock()
+		r.at = now.Add(at)
+		r.mu.Unlock()
+		r.c.Cache.Flush()
+		if a, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test")); err != nil || a.Security != dns.Secure {
+			t.Fatalf("after %s: %s, %v", at, a.Security, err)
+		}
+		return r.questions()
+	}
+	const second = time.Second
+	if n := look(0); n < 4 {
+		t.Errorf("cold: %d questions", n)
+	}
+	for _, at := range []time.Duration{100 * second, 260 * second} {
+		if n := look(at); n != 1 {
+			t.Errorf("after %s: %d questions", at, n)
+		}
+	}
+	if n := look(280 * second); n < 3 {
+		t.Errorf("in the last tenth: %d questions, and none for what is about to end", n)
+	}
+	for _, at := range []time.Duration{281 * second, 299 * second, 301 * second, 400 * second} {
+		if n := look(at); n != 1 {
+			t.Errorf("after %s: %d questions, though all was proven anew", at, n)
+		}
+	}
+}
+
+// VAL-5: an answer is kept no longer than the signature that proves it is valid, whatever its TTL (RFC 4035 §5.3.3).
+func TestKeptUntil(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mail(prooftest.Zone{Inception: -time.Hour, Expiration: 40 * time.Second})...)
+	for _, c := range []struct {
+		after time.Duration
+		ttl   time.Duration // 0: the answer is refused
+	}{{0, 40 * time.Second}, {30 * time.Second, 10 * time.Second}, {41 * time.Second, 0}} {
+		r.mu.Lock()
+		r.at = now.Add(c.after)
+		r.mu.Unlock()
+		a, err := r.c.LookupMX(t.Context(), dns.MustParse("example.test"))
+		if (err == nil) != (c.ttl > 0) || err == nil && a.TTL != c.ttl {
+			t.Errorf("after %s: kept for %s, %v; want %s", c.after, a.TTL, err, c.ttl)
+		}
 	}
 }

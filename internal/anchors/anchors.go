@@ -30,16 +30,31 @@ type Room struct {
 // Look asks for the keys of each zone that is due, and sets the anchors that follow from what
 // all machines have seen.
 func (r *Room) Look(ctx context.Context) error {
-	var out []proof.Anchor
-	for _, base := range r.Base {
-		t, err := r.look(ctx, base)
+	out, err := followed(r.Base, func(base proof.Anchor) (validate.Tracked, error) { return r.look(ctx, base) })
+	if err == nil {
+		r.Set(out)
+	}
+	return err
+}
+
+// Stored tells what anchors have come to by what the store has of them. Nobody is asked.
+func Stored(db *store.Store) func(context.Context, []proof.Anchor) ([]proof.Anchor, error) {
+	return func(ctx context.Context, base []proof.Anchor) ([]proof.Anchor, error) {
+		r := &Room{DB: db}
+		return followed(base, func(one proof.Anchor) (validate.Tracked, error) { return r.Tracked(ctx, one.Zone) })
+	}
+}
+
+// followed is what anchors have come to.
+func followed(anchors []proof.Anchor, track func(proof.Anchor) (validate.Tracked, error)) (out []proof.Anchor, err error) {
+	for _, base := range anchors {
+		t, err := track(base)
 		if err != nil {
-			return fmt.Errorf("trust anchors of %s: %w", base.Zone, err)
+			return nil, fmt.Errorf("trust anchors of %s: %w", base.Zone, err)
 		}
 		out = append(out, t.Anchor(base, validate.Algorithm{}))
 	}
-	r.Set(out)
-	return nil
+	return out, nil
 }
 
 func (r *Room) look(ctx context.Context, base proof.Anchor) (validate.Tracked, error) {

@@ -16,7 +16,7 @@ var restart = []string{
 	"acme.directory", "acme.agree_terms", "acme.email", "acme.roots_file", "acme.profile", "acme.challenges", "acme.names",
 	"acme.external_account_id", "acme.external_account_key", "acme.roll_after",
 	"dns.update.server", "dns.update.key_name", "dns.update.key_algorithm", "dns.update.key_secret", "dns.update.command", "dns.update.zones", "dns.update.publish", "dns.update.dkim_roll_after",
-	"resolver.servers", "resolver.trusted", "resolver.dnssec", "resolver.trust_anchors", "resolver.negative_trust_anchors", "resolver.timeout", "resolver.selftest.signed", "resolver.selftest.bogus",
+	"resolver.servers", "resolver.trusted", "resolver.dnssec", "resolver.trust_anchors", "resolver.negative_trust_anchors", "resolver.nsec3_iterations", "resolver.timeout", "resolver.selftest.signed", "resolver.selftest.bogus",
 	"resolver.selftest.large",
 	"delivery.ehlo", "delivery.allow_private", "delivery.plaintext", "delivery.max_hosts", "delivery.concurrency",
 	"delivery.concurrency_per_domain", "delivery.keep_idle", "delivery.keep_messages", "delivery.keep_connections",

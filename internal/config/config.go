@@ -171,13 +171,14 @@ const (
 
 // Resolver is the DNS.
 type Resolver struct {
-	Servers  []string            `toml:"servers" doc:"Addresses of recursive resolvers, asked in order, each with a port if it is not 53. With tls:// before it, a resolver is asked over TLS (port 853): its certificate must be for its address, or for the name after a #, as in \"tls://9.9.9.9#dns.quad9.net\", or its key have the SHA-256 after #sha256/. Or the one word \"system\" for those in /etc/resolv.conf."`
-	Trusted  bool                `toml:"trusted" doc:"Believe what these resolvers say of DNSSEC (the AD bit). Only where nobody can tamper with the path to them. Without it, resolvers on loopback addresses are believed, and with \"system\" those that /etc/resolv.conf marks trust-ad."`
-	DNSSEC   DNSSEC              `toml:"dnssec" oneof:"auto validate trust off" doc:"Who proves answers by DNSSEC: \"validate\" (Waxwing itself, over any resolver that passes DNSSEC records), \"trust\" (the resolvers, as trusted says), \"off\" (nobody, and so no DANE), \"auto\" (\"validate\" where selftest.signed shows that the resolvers pass DNSSEC records, else \"trust\"; looked at again every ten minutes)."`
-	Anchors  string              `toml:"trust_anchors" example:"root.key" doc:"File of trust anchors, DS or DNSKEY records as in a zone file, in place of those of the DNS root that are built in."`
-	Negative map[dns.Name]string `toml:"negative_trust_anchors" example:"{ \"broken.example\" = \"2027-01-31\" }" doc:"Domains whose DNSSEC is broken and whose answers are taken as unsigned up to a date (RFC 7646), with all below them."`
-	Timeout  time.Duration       `toml:"timeout" min:"100ms" max:"1m" doc:"How long to wait for one answer before the next server is asked."`
-	Selftest SelfTest            `toml:"selftest" doc:"Names looked up at start to see whether the resolver validates DNSSEC. Empty names switch a check off."`
+	Servers    []string            `toml:"servers" doc:"Addresses of recursive resolvers, asked in order, each with a port if it is not 53. With tls:// before it, a resolver is asked over TLS (port 853): its certificate must be for its address, or for the name after a #, as in \"tls://9.9.9.9#dns.quad9.net\", or its key have the SHA-256 after #sha256/. Or the one word \"system\" for those in /etc/resolv.conf."`
+	Trusted    bool                `toml:"trusted" doc:"Believe what these resolvers say of DNSSEC (the AD bit). Only where nobody can tamper with the path to them. Without it, resolvers on loopback addresses are believed, and with \"system\" those that /etc/resolv.conf marks trust-ad."`
+	DNSSEC     DNSSEC              `toml:"dnssec" oneof:"auto validate trust off" doc:"Who proves answers by DNSSEC: \"validate\" (Waxwing itself, over any resolver that passes DNSSEC records), \"trust\" (the resolvers, as trusted says), \"off\" (nobody, and so no DANE), \"auto\" (\"validate\" where selftest.signed shows that the resolvers pass DNSSEC records, else \"trust\"; looked at again every ten minutes)."`
+	Anchors    string              `toml:"trust_anchors" example:"root.key" doc:"File of trust anchors, DS or DNSKEY records as in a zone file, in place of those of the DNS root that are built in."`
+	Negative   map[dns.Name]string `toml:"negative_trust_anchors" example:"{ \"broken.example\" = \"2027-01-31\" }" doc:"Domains whose DNSSEC is broken and whose answers are taken as unsigned up to a date (RFC 7646), with all below them."`
+	Iterations int                 `toml:"nsec3_iterations" min:"1" max:"150" doc:"Iterations of NSEC3 hashes beyond which a zone counts as unsigned (RFC 9276): each costs this machine time for every name that such a zone denies. Own validation only."`
+	Timeout    time.Duration       `toml:"timeout" min:"100ms" max:"1m" doc:"How long to wait for one answer before the next server is asked."`
+	Selftest   SelfTest            `toml:"selftest" doc:"Names looked up at start to see whether the resolver validates DNSSEC. Empty names switch a check off."`
 }
 
 // SelfTest is the names of the DNSSEC self-test (DNS-6).

@@ -21,9 +21,10 @@ func Default() *Config {
 	return &Config{
 		DataDir: "data",
 		Resolver: Resolver{
-			Servers: []string{"127.0.0.1"},
-			DNSSEC:  DNSSECAuto,
-			Timeout: 3 * time.Second,
+			Servers:    []string{"127.0.0.1"},
+			DNSSEC:     DNSSECAuto,
+			Iterations: 50,
+			Timeout:    3 * time.Second,
 			Selftest: SelfTest{
 				Signed: dns.MustParse("iana.org"),
 				Bogus:  dns.MustParse("dnssec-failed.org"),

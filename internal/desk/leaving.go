@@ -11,6 +11,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/config"
+	"waxwing/internal/datadir"
 	"waxwing/internal/resolver"
 	"waxwing/internal/setup"
 	"waxwing/internal/signing"
@@ -81,7 +82,7 @@ func Hanging(ctx context.Context, cfg *config.Config, db *store.Store, d dns.Nam
 
 // LeadsHere reports that the MX records of a domain name this server.
 func LeadsHere(ctx context.Context, cfg *config.Config, d dns.Name) (here bool, unseen string) {
-	resolver, err := resolver.New(cfg)
+	resolver, err := resolver.New(cfg, datadir.Anchors(cfg))
 	if err != nil {
 		return false, err.Error()
 	}

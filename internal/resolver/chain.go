@@ -18,8 +18,8 @@ import (
 
 // Chains proves answers by own validation over the servers of c, whatever cfg says of whose word
 // counts, and shows each with its chain of trust (VAL-14).
-func Chains(cfg *config.Config, c *dns.Client) (func(ctx context.Context, name string, qtype uint16) (Chain, error), error) {
-	v, err := Validator(cfg, c)
+func Chains(cfg *config.Config, c *dns.Client, learn Learn) (func(ctx context.Context, name string, qtype uint16) (Chain, error), error) {
+	v, err := Validator(cfg, c, learn)
 	if err != nil {
 		return nil, err
 	}

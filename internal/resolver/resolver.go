@@ -3,6 +3,7 @@
 package resolver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,11 +13,16 @@ import (
 
 	"waxwing/dns"
 	"waxwing/dns/validate"
+	"waxwing/dns/validate/proof"
 	"waxwing/internal/config"
 )
 
-// New makes the stub resolver that cfg asks for.
-func New(cfg *config.Config) (*dns.Client, error) {
+// Learn tells what trust anchors have come to, where somebody has followed their roll-overs
+// (VAL-3): internal/anchors has those in the store.
+type Learn func(ctx context.Context, base []proof.Anchor) ([]proof.Anchor, error)
+
+// New makes the stub resolver that cfg asks for. Without learn the trust anchors are those of cfg.
+func New(cfg *config.Config, learn Learn) (*dns.Client, error) {
 	c := &dns.Client{Timeout: cfg.Resolver.Timeout, Cache: dns.NewCache(20000)}
 	servers, system, err := cfg.Resolver.Upstreams()
 	if err != nil {
@@ -35,7 +41,7 @@ func New(cfg *config.Config) (*dns.Client, error) {
 	for i := range c.Servers {
 		c.Servers[i].Trusted = (c.Servers[i].Trusted || cfg.Resolver.Trusted) && cfg.Resolver.DNSSEC != config.DNSSECOff
 	}
-	v, err := Validator(cfg, c)
+	v, err := Validator(cfg, c, learn)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +53,8 @@ func New(cfg *config.Config) (*dns.Client, error) {
 }
 
 // Validator is own validation over the servers of c, as cfg sets it up (VAL-1, VAL-3, VAL-13).
-func Validator(cfg *config.Config, c *dns.Client) (*validate.Validator, error) {
-	v := &validate.Validator{Fetch: c.Fetch, Mode: validate.Auto, Anchors: validate.RootAnchors(), Signed: cfg.Resolver.Selftest.Signed}
+func Validator(cfg *config.Config, c *dns.Client, learn Learn) (*validate.Validator, error) {
+	v := &validate.Validator{Fetch: c.Fetch, Mode: validate.Auto, Anchors: validate.RootAnchors(), Signed: cfg.Resolver.Selftest.Signed, Limits: proof.Limits{Iterations: cfg.Resolver.Iterations}}
 	if cfg.Resolver.DNSSEC == config.DNSSECValidate {
 		v.Mode = validate.Always
 	}
@@ -61,6 +67,9 @@ func Validator(cfg *config.Config, c *dns.Client) (*validate.Validator, error) {
 		if v.Anchors, err = validate.ParseAnchors(f); err != nil {
 			return nil, fmt.Errorf("resolver.trust_anchors %s: %w", file, err)
 		}
+	}
+	if learn != nil {
+		v.Learn = func(ctx context.Context) ([]proof.Anchor, error) { return learn(ctx, v.Anchors) }
 	}
 	for name, date := range cfg.Resolver.Negative {
 		last, err := time.Parse(time.DateOnly, date)

@@ -40,7 +40,7 @@ func TestModes(t *testing.T) {
 	for mode, want := range map[config.DNSSEC]validate.Mode{config.DNSSECAuto: validate.Auto, config.DNSSECValidate: validate.Always, config.DNSSECTrust: "", config.DNSSECOff: ""} {
 		cfg := config.Default()
 		cfg.Resolver.DNSSEC = mode
-		c, err := New(cfg)
+		c, err := New(cfg, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestModes(t *testing.T) {
 		t.Errorf("the default is %s", cfg.Resolver.DNSSEC)
 	}
 	cfg.Resolver.DNSSEC, cfg.Resolver.Selftest.Signed = config.DNSSECAuto, dns.Name{}
-	if c, err := New(cfg); err != nil || c.Validator != nil {
+	if c, err := New(cfg, nil); err != nil || c.Validator != nil {
 		t.Errorf("auto without a signed name: %v, %v", c.Validator, err)
 	}
 }
@@ -65,13 +65,13 @@ func TestAnchorsAndExceptions(t *testing.T) {
 	cfg.Resolver.DNSSEC = config.DNSSECAuto
 	cfg.Resolver.Anchors = filepath.Join(t.TempDir(), "root.key")
 	cfg.Resolver.Negative = map[dns.Name]string{dns.MustParse("broken.example"): "2027-01-31"}
-	if _, err := New(cfg); err == nil {
+	if _, err := New(cfg, nil); err == nil {
 		t.Error("a file that is not there")
 	}
 	if err := os.WriteFile(cfg.Resolver.Anchors, []byte("example. IN DS 1 13 2 aabb\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := New(cfg)
+	c, err := New(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,5 +84,24 @@ func TestAnchorsAndExceptions(t *testing.T) {
 	v := c.Validator.(*validate.Validator)
 	if len(v.Anchors) != 1 || v.Anchors[0].Zone != "example." || len(v.Negative) != 1 || !v.Negative[0].Until.Equal(time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%+v %+v", v.Anchors, v.Negative)
+	}
+}
+
+// VAL-6: how many iterations of NSEC3 count is the configuration's.
+func TestIterations(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	for _, n := range []int{cfg.Resolver.Iterations, 100} {
+		cfg.Resolver.Iterations = n
+		c, err := New(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Validator.(*validate.Validator).Limits.Iterations; got != n || n == 0 {
+			t.Errorf("%d, want %d", got, n)
+		}
+	}
+	if got := config.Default().Resolver.Iterations; got != 50 {
+		t.Errorf("the default is %d", got)
 	}
 }

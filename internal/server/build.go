@@ -10,6 +10,7 @@ import (
 	"waxwing/internal/acme"
 	"waxwing/internal/alert"
 	"waxwing/internal/allowance"
+	"waxwing/internal/anchors"
 	"waxwing/internal/annotations"
 	"waxwing/internal/apikeys"
 	"waxwing/internal/certs"
@@ -140,7 +141,7 @@ func (b *builder) rooms(db *store.Store) (*Rooms, error) {
 	if err != nil {
 		return nil, err
 	}
-	chains, err := resolver.Chains(b.cfg, lookups)
+	chains, err := resolver.Chains(b.cfg, lookups, anchors.Stored(db))
 	if err != nil {
 		return nil, err
 	}

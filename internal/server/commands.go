@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"waxwing/dns"
+	"waxwing/internal/datadir"
 	"waxwing/internal/desk"
 	"waxwing/internal/destination"
 	"waxwing/internal/explain"
@@ -91,7 +92,7 @@ func Looking(o Options, port uint16) (*Look, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := b.resolver(nil)
+	resolver, err := b.lookups(datadir.Anchors(o.Config))
 	if err != nil {
 		return nil, err
 	}

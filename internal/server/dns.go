@@ -6,6 +6,7 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/alert"
+	"waxwing/internal/anchors"
 	"waxwing/internal/config"
 	"waxwing/internal/dnscheck"
 	"waxwing/internal/dnsfinding"
@@ -44,7 +45,7 @@ func CheckingDNS(o Options, db *store.Store) (*DNSCheck, error) {
 }
 
 func (b *builder) dnsCheck(db *store.Store, sessions func() *session.Client) (*DNSCheck, error) {
-	resolver, err := b.resolver(nil)
+	resolver, err := b.lookups(anchors.Stored(db))
 	if err != nil {
 		return nil, err
 	}

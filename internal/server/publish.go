@@ -8,13 +8,13 @@ import (
 	"waxwing/dns"
 	"waxwing/internal/accounts"
 	"waxwing/internal/alert"
+	"waxwing/internal/anchors"
 	"waxwing/internal/certs"
 	"waxwing/internal/config"
 	"waxwing/internal/dnsplan"
 	"waxwing/internal/dnspublish"
 	"waxwing/internal/guard"
 	"waxwing/internal/hostkeys"
-	"waxwing/internal/resolver"
 	"waxwing/internal/routes"
 	"waxwing/internal/signing"
 	"waxwing/internal/store"
@@ -26,11 +26,10 @@ import (
 // dnsPublish makes the room that keeps records published (CRT-5). It runs where the
 // configuration leaves them to it.
 func (b *builder) dnsPublish(db *store.Store, policies *stspublish.Service, alerts *alert.Service) (*dnspublish.Service, error) {
-	resolver, err := resolver.New(b.cfg)
+	resolver, err := b.lookups(anchors.Stored(db))
 	if err != nil {
 		return nil, err
 	}
-	resolver.Now, resolver.Guard, resolver.Count = b.Now, b.guard, b.metrics.LookedUp
 	resolver.Cache = nil // what is published now is what matters
 	fetcher := b.fetcher(resolver)
 	s := &dnspublish.Service{

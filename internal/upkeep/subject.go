@@ -49,7 +49,7 @@ func Planned(plan setup.Plan) (s machine.Subject, w *machine.Outside, err error)
 
 // subjectOf is what a configuration says of a machine.
 func subjectOf(cfg *config.Config) (s machine.Subject, w *machine.Outside, err error) {
-	client, err := resolver.New(cfg)
+	client, err := resolver.New(cfg, datadir.Anchors(cfg))
 	if err != nil {
 		return s, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"waxwing/cmd/waxwing/command"
 	"waxwing/dns"
+	"waxwing/internal/anchors"
 	"waxwing/internal/cli"
 	"waxwing/internal/dnsrecords"
 	"waxwing/internal/resolver"
@@ -129,7 +130,7 @@ func checkKeys(ctx context.Context, o *upkeep.Opened, args []string) ([]signing.
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := resolver.New(o.Config)
+	resolver, err := resolver.New(o.Config, anchors.Stored(o.Store))
 	if err != nil {
 		return nil, err
 	}

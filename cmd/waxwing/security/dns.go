@@ -13,6 +13,7 @@ import (
 	"waxwing/cmd/waxwing/command"
 	"waxwing/dns"
 	"waxwing/internal/cli"
+	"waxwing/internal/datadir"
 	"waxwing/internal/dnscheck"
 	"waxwing/internal/dnsfinding"
 	"waxwing/internal/dnspublish"
@@ -162,7 +163,7 @@ func (p *program) selfTest(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := resolver.New(cfg)
+	c, err := resolver.New(cfg, datadir.Anchors(cfg))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"waxwing/dns"
 	"waxwing/internal/cli"
+	"waxwing/internal/datadir"
 	"waxwing/internal/resolver"
 )
 
@@ -23,11 +24,11 @@ func (p *program) dnsLookup(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := resolver.New(cfg)
+	client, err := resolver.New(cfg, datadir.Anchors(cfg))
 	if err != nil {
 		return err
 	}
-	chain, err := resolver.Chains(cfg, client)
+	chain, err := resolver.Chains(cfg, client, datadir.Anchors(cfg))
 	if err != nil {
 		return err
 	}

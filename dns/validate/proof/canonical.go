@@ -93,64 +93,77 @@ func rdata(rr wire.RR) ([]byte, error) {
 	if err != nil {
 		return nil, errUnpackable
 	}
-	var name [256]byte
-	head, err := wire.PackDomainName(low.Header().Name, name[:], 0, nil, false)
-	if err != nil || n < head+10 {
+	head := 0 // the octets of the owner's name
+	for head < n && buf[head] != 0 {
+		head += int(buf[head]) + 1
+	}
+	if head++; n < head+10 {
 		return nil, errUnpackable
 	}
 	return buf[head+10 : n], nil
 }
 
 // lowered is rr with the names in its data in lower case, for the types of RFC 4034
-// §6.2 (3). The record given is not changed. NSEC and RRSIG keep theirs (RFC 6840
-// §5.1); HINFO has none.
+// §6.2 (3). The record given is not changed, and is returned itself where that changes
+// nothing. NSEC and RRSIG keep theirs (RFC 6840 §5.1); HINFO has none.
 func lowered(rr wire.RR) wire.RR {
-	var names []*string
-	rr = wire.Copy(rr)
-	switch x := rr.(type) {
-	case *wire.NS:
-		names = []*string{&x.Ns}
-	case *wire.MD:
-		names = []*string{&x.Md}
-	case *wire.MF:
-		names = []*string{&x.Mf}
-	case *wire.CNAME:
-		names = []*string{&x.Target}
-	case *wire.SOA:
-		names = []*string{&x.Ns, &x.Mbox}
-	case *wire.MB:
-		names = []*string{&x.Mb}
-	case *wire.MG:
-		names = []*string{&x.Mg}
-	case *wire.MR:
-		names = []*string{&x.Mr}
-	case *wire.PTR:
-		names = []*string{&x.Ptr}
-	case *wire.MINFO:
-		names = []*string{&x.Rmail, &x.Email}
-	case *wire.MX:
-		names = []*string{&x.Mx}
-	case *wire.RP:
-		names = []*string{&x.Mbox, &x.Txt}
-	case *wire.AFSDB:
-		names = []*string{&x.Hostname}
-	case *wire.RT:
-		names = []*string{&x.Host}
-	case *wire.SIG:
-		names = []*string{&x.SignerName}
-	case *wire.PX:
-		names = []*string{&x.Map822, &x.Mapx400}
-	case *wire.NAPTR:
-		names = []*string{&x.Replacement}
-	case *wire.KX:
-		names = []*string{&x.Exchanger}
-	case *wire.SRV:
-		names = []*string{&x.Target}
-	case *wire.DNAME:
-		names = []*string{&x.Target}
+	same := true
+	for _, n := range names(rr) {
+		same = same && *n == wire.CanonicalName(*n)
 	}
-	for _, n := range names {
+	if same {
+		return rr
+	}
+	rr = wire.Copy(rr)
+	for _, n := range names(rr) {
 		*n = wire.CanonicalName(*n)
 	}
 	return rr
+}
+
+// names are the names in a record's data that have a canonical form.
+func names(rr wire.RR) []*string {
+	switch x := rr.(type) {
+	case *wire.NS:
+		return []*string{&x.Ns}
+	case *wire.MD:
+		return []*string{&x.Md}
+	case *wire.MF:
+		return []*string{&x.Mf}
+	case *wire.CNAME:
+		return []*string{&x.Target}
+	case *wire.SOA:
+		return []*string{&x.Ns, &x.Mbox}
+	case *wire.MB:
+		return []*string{&x.Mb}
+	case *wire.MG:
+		return []*string{&x.Mg}
+	case *wire.MR:
+		return []*string{&x.Mr}
+	case *wire.PTR:
+		return []*string{&x.Ptr}
+	case *wire.MINFO:
+		return []*string{&x.Rmail, &x.Email}
+	case *wire.MX:
+		return []*string{&x.Mx}
+	case *wire.RP:
+		return []*string{&x.Mbox, &x.Txt}
+	case *wire.AFSDB:
+		return []*string{&x.Hostname}
+	case *wire.RT:
+		return []*string{&x.Host}
+	case *wire.SIG:
+		return []*string{&x.SignerName}
+	case *wire.PX:
+		return []*string{&x.Map822, &x.Mapx400}
+	case *wire.NAPTR:
+		return []*string{&x.Replacement}
+	case *wire.KX:
+		return []*string{&x.Exchanger}
+	case *wire.SRV:
+		return []*string{&x.Target}
+	case *wire.DNAME:
+		return []*string{&x.Target}
+	}
+	return nil
 }

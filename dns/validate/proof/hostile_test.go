@@ -109,9 +109,40 @@ func TestNegativeAnchor(t *testing.T) {
 func TestNoAnchor(t *testing.T) {
 	t.Parallel()
 	w := world(t, internet(prooftest.Zone{})...)
-	p := &proof.Prover{Anchors: []proof.Anchor{{Zone: "other.test."}}, Algorithms: proof.Standard(), Now: now, Budget: proof.NewBudget(proof.Limits{}), Known: proof.Nothing{}}
+	p := &proof.Prover{Anchors: []proof.Anchor{{Zone: "other.test.", DS: []*wire.DS{w.Anchor()}}}, Algorithms: proof.Standard(), Now: now, Budget: proof.NewBudget(proof.Limits{}), Known: proof.Nothing{}}
 	v, _ := p.Prove(proof.Ask("mx.example.test", wire.TypeA), w.Answer("mx.example.test.", wire.TypeA))
 	if v.State != dns.Indeterminate {
 		t.Errorf("%s", v.State)
+	}
+}
+
+// VAL-3: an anchor of which nothing is left counts as none: the one above decides, and without one the zone is unsigned (RFC 5011 §5).
+func TestRevokedAnchor(t *testing.T) {
+	t.Parallel()
+	w := world(t, internet(prooftest.Zone{})...)
+	root, gone := proof.Anchor{Zone: ".", DS: []*wire.DS{w.Anchor()}}, proof.Anchor{Zone: "example.test."}
+	wrong := *w.Anchor()
+	wrong.Hdr.Name, wrong.KeyTag = "example.test.", wrong.KeyTag+1
+	for name, c := range map[string]struct {
+		anchors []proof.Anchor
+		want    dns.Security
+	}{
+		"with the root's": {[]proof.Anchor{gone, root}, dns.Secure}, "in another order": {[]proof.Anchor{root, gone}, dns.Secure}, "alone": {[]proof.Anchor{gone}, dns.Insecure},
+		"one that is not revoked decides": {[]proof.Anchor{root, {Zone: "example.test.", DS: []*wire.DS{&wrong}}}, dns.Bogus},
+	} {
+		p := &proof.Prover{Anchors: c.anchors, Now: now, Budget: proof.NewBudget(proof.Limits{}), Known: proof.Nothing{}, Messages: map[proof.Question]*wire.Msg{}}
+		msg := w.Answer("mx.example.test.", wire.TypeA)
+		for range 20 {
+			v, needs := p.Prove(proof.Ask("mx.example.test", wire.TypeA), msg)
+			for _, q := range needs {
+				p.Messages[q] = w.Answer(q.Name, q.Type)
+			}
+			if len(needs) == 0 {
+				if v.State != c.want {
+					t.Errorf("%s: %s %s, want %s", name, v.State, v.Text, c.want)
+				}
+				break
+			}
+		}
 	}
 }

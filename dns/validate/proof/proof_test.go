@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"testing"
@@ -151,7 +152,7 @@ func TestRightZones(t *testing.T) {
 	t.Parallel()
 	zones := map[string]prooftest.Zone{
 		"nsec": {}, "rsa256": {Algorithm: wire.RSASHA256}, "rsa512": {Algorithm: wire.RSASHA512, Digest: wire.SHA384}, "p384": {Algorithm: wire.ECDSAP384SHA384},
-		"ed25519": {Algorithm: wire.ED25519, NSEC3: true}, "nsec3": {NSEC3: true}, "salted": {NSEC3: true, Salt: "aabbccdd", Iterations: 12}, "optout": {NSEC3: true, OptOut: true},
+		"ed25519": {Algorithm: wire.ED25519, NSEC3: true}, "ed448": {Algorithm: wire.ED448, NSEC3: true}, "nsec3": {NSEC3: true}, "salted": {NSEC3: true, Salt: "aabbccdd", Iterations: 12}, "optout": {NSEC3: true, OptOut: true},
 	}
 	for name, z := range zones {
 		t.Run(name, func(t *testing.T) {
@@ -289,4 +290,122 @@ func mangled(w, base *prooftest.World, q question) string {
 	m := w.Answer(q.name, q.qtype)
 	m.Id = base.Answer(q.name, q.qtype).Id
 	return m.String()
+}
+
+// VAL-4: the example of RFC 8080 §6.2, which others signed by Ed448.
+func TestEd448OfOthers(t *testing.T) {
+	t.Parallel()
+	var rrs []wire.RR
+	for _, line := range []string{
+		"example.com. 3600 IN DNSKEY 257 3 16 3kgROaDjrh0H2iuixWBrc8g2EpBBLCdGzHmn+G2MpTPhpj/OiBVHHSfPodx1FYYUcJKm1MDpJtIA",
+		"example.com. 3600 IN MX 10 mail.example.com.",
+		"example.com. 3600 IN RRSIG MX 16 2 3600 1440021600 1438207200 9713 example.com. 3cPAHkmlnxcDHMyg7vFC34l0blBhuG1qpwLmjInI8w1CMB29FkEAIJUA0amxWndkmnBZ6SKiwZSAxGILn/NBtOXft0+Gj7FSvOKxE/07+4RQvE581N3Aj/JtIyaiYVdnYtyMWbSNyGEY2213WKsJlwEA",
+	} {
+		rr, err := wire.NewRR(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rrs = append(rrs, rr)
+	}
+	key, sig := rrs[0].(*wire.DNSKEY), rrs[2].(*wire.RRSIG)
+	data, err := proof.SignedData(rrs[1:2], sig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decode := func(s string) []byte {
+		b, err := base64.StdEncoding.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	verify := proof.Standard()[wire.ED448]
+	if key.KeyTag() != 9713 || !verify(decode(key.PublicKey), data, decode(sig.Signature)) {
+		t.Errorf("key %d has not signed it", key.KeyTag())
+	}
+	data[0] ^= 1
+	if verify(decode(key.PublicKey), data, decode(sig.Signature)) {
+		t.Error("it has signed everything")
+	}
+}
+
+// remembering is a Memory that counts.
+type remembering struct {
+	sums        map[proof.Sum]bool
+	found, made int
+}
+
+func (m *remembering) Valid(s proof.Sum) bool {
+	if m.sums[s] {
+		m.found++
+	}
+	return m.sums[s]
+}
+
+func (m *remembering) Remember(s proof.Sum) {
+	m.sums[s] = true
+	m.made++
+}
+
+// VAL-8: a signature that is remembered is not verified again, and makes nothing valid that is not: neither
+// records that were changed, nor dates that are over, nor a signature by a key that is no more.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	keys := new(prooftest.Keys)
+	w := world(t, internet(prooftest.Zone{})...)
+	m := &remembering{sums: map[proof.Sum]bool{}}
+	at := now
+	look := func(w *prooftest.World) proof.Proof {
+		t.Helper()
+		p := &proof.Prover{Anchors: []proof.Anchor{{Zone: ".", DS: []*wire.DS{w.Anchor()}}}, Now: at, Budget: proof.NewBudget(proof.Limits{}), Known: proof.Nothing{}, Memory: m, Messages: map[proof.Question]*wire.Msg{}}
+		msg := w.Answer("mx.example.test.", wire.TypeA)
+		for range 60 {
+			v, needs := p.Prove(proof.Ask("mx.example.test", wire.TypeA), msg)
+			if len(needs) == 0 {
+				return v
+			}
+			for _, q := range needs {
+				p.Messages[q] = w.Answer(q.Name, q.Type)
+			}
+		}
+		t.Fatal("no end")
+		return proof.Proof{}
+	}
+	if v := look(w); v.State != dns.Secure || m.found != 0 || m.made == 0 {
+		t.Fatalf("first: %s, %d found, %d made", v.State, m.found, m.made)
+	}
+	made := m.made
+	if v := look(w); v.State != dns.Secure || m.found != made || m.made != made {
+		t.Errorf("again: %s, %d found, %d made, of %d", v.State, m.found, m.made, made)
+	}
+	changed := *w
+	changed.Mangle = func(q wire.Question, msg *wire.Msg) {
+		for _, rr := range msg.Answer {
+			if a, ok := rr.(*wire.A); ok {
+				a.A[len(a.A)-1] ^= 1
+			}
+		}
+	}
+	if v := look(&changed); v.State != dns.Bogus {
+		t.Errorf("changed: %s", v.State)
+	}
+	at = now.Add(25 * time.Hour)
+	if v := look(w); v.State != dns.Bogus || v.Code != proof.CodeExpired {
+		t.Errorf("expired: %s, code %d", v.State, v.Code)
+	}
+	at = now
+	// The same records under other keys, with the signatures that they had.
+	other, err := prooftest.New(keys, now, internet(prooftest.Zone{})...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := w.Answer("mx.example.test.", wire.TypeA)
+	other.Mangle = func(q wire.Question, msg *wire.Msg) {
+		if q.Qtype == wire.TypeA {
+			msg.Answer = old.Answer
+		}
+	}
+	if v := look(other); v.State != dns.Bogus {
+		t.Errorf("by a key that is no more: %s %s", v.State, v.Text)
+	}
 }

@@ -33,7 +33,7 @@ func (Nothing) PutZone(*Zone) {}
 // PutCut keeps nothing.
 func (Nothing) PutCut(*Cut) {}
 
-// Prover proves one lookup. All its fields must be set; it is not safe for concurrent use.
+// Prover proves one lookup. All its fields must be set where they do not say otherwise; it is not safe for concurrent use.
 type Prover struct {
 	Anchors    []Anchor
 	Negative   []string   // negative trust anchors that count now (VAL-13)
@@ -42,6 +42,7 @@ type Prover struct {
 	Now        time.Time
 	Budget     *Budget
 	Known      Known
+	Memory     Memory // nil: every signature is verified
 	// Messages are the answers to the needs so far: who drives the prover adds to them.
 	Messages map[Question]*wire.Msg
 
@@ -65,10 +66,14 @@ func (p *Prover) Prove(q Question, msg *wire.Msg) (Proof, []Question) {
 		p.Digests = StandardDigests()
 	}
 	w := &walk{p: p, q: q, msg: msg, answer: p.answer(msg), at: q.Name}
-	// Only a link says more than that nothing is known.
-	w.v.Finding = Finding{State: dns.Indeterminate, Code: CodeIndeterminate, Zone: q.Name, Text: "nothing is proven of " + q.String()}
 	w.v.TTL = maxTTL
 	for !w.step() {
+	}
+	if !w.v.Until.IsZero() { // RFC 4035 §5.3.3: no answer is kept for longer than what proves it is valid
+		w.v.TTL = max(0, min(w.v.TTL, w.v.Until.Sub(p.Now)))
+	}
+	if len(w.v.Links) == 0 { // only a link says more than that nothing is known
+		w.v.Finding = Finding{State: dns.Indeterminate, Code: CodeIndeterminate, Zone: q.Name, Text: "nothing is proven of " + q.String()}
 	}
 	return w.v, p.missing(w.needs)
 }

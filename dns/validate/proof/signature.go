@@ -27,7 +27,7 @@ type checked struct {
 
 // verify looks for one signature of set by one of the zone's keys (RFC 4035 §5.3).
 func (p *Prover) verify(set *rrset, zone string, keys []key) checked {
-	worst := checked{code: CodeNoSignature, text: fmt.Sprintf("no signature of %s %s by %s", set.name, wire.Type(set.rtype), zone)}
+	worst := checked{code: CodeNoSignature} // its text is made at the end: nearly always a signature is found
 	attempts := 0
 	for _, sig := range set.sigs {
 		if canon(sig.SignerName) != zone {
@@ -64,6 +64,9 @@ func (p *Prover) verify(set *rrset, zone string, keys []key) checked {
 			worst = worst.or(CodeNoKey, fmt.Sprintf("%s has no key %d, with which %s %s is signed", zone, sig.KeyTag, set.name, wire.Type(set.rtype)))
 		}
 	}
+	if worst.code == CodeNoSignature {
+		worst.text = fmt.Sprintf("no signature of %s %s by %s", set.name, wire.Type(set.rtype), zone)
+	}
 	return worst
 }
 
@@ -83,19 +86,21 @@ func (p *Prover) unfit(set *rrset, sig *wire.RRSIG) (uint16, string) {
 	if firstLabel(set.name) == "*" {
 		labels--
 	}
-	what := fmt.Sprintf("the signature of %s %s", set.name, wire.Type(set.rtype))
+	code, what := CodeNone, ""
 	now := uint32(p.Now.Unix())
 	switch {
 	case int(sig.Labels) > labels:
-		return CodeBogus, what + " counts more labels than the name has"
+		code, what = CodeBogus, "counts more labels than the name has"
 	case int32(sig.Expiration-sig.Inception) < 0:
-		return CodeBogus, what + " ends before it begins"
+		code, what = CodeBogus, "ends before it begins"
 	case int32(now-sig.Inception) < 0: // RFC 1982
-		return CodeNotYetValid, what + " is not valid before " + serialTime(sig.Inception, p.Now).Format(time.RFC3339)
+		code, what = CodeNotYetValid, "is not valid before "+serialTime(sig.Inception, p.Now).Format(time.RFC3339)
 	case int32(sig.Expiration-now) < 0:
-		return CodeExpired, what + " has expired at " + serialTime(sig.Expiration, p.Now).Format(time.RFC3339)
+		code, what = CodeExpired, "has expired at "+serialTime(sig.Expiration, p.Now).Format(time.RFC3339)
+	default:
+		return CodeNone, ""
 	}
-	return CodeNone, ""
+	return code, fmt.Sprintf("the signature of %s %s %s", set.name, wire.Type(set.rtype), what)
 }
 
 // serialTime is the time that a 32-bit count of seconds means, nearest to now (RFC 4034 §3.1.5).
@@ -121,12 +126,18 @@ func (p *Prover) attempt(set *rrset, sig *wire.RRSIG, k *key) (ok, limit bool) {
 	if check == nil || err != nil {
 		return false, false
 	}
-	if !p.Budget.verification(k.cost() + time.Duration(len(data))*hashing) {
+	signature, cost := k.signature(sig), k.cost()
+	sum, known := p.remembered(k, data, signature)
+	if known {
+		cost = 0
+	}
+	if !p.Budget.verification(cost + time.Duration(len(data))*hashing) {
 		return false, true
 	}
-	ok = check(k.public, data, k.signature(sig))
-	if !ok {
+	if ok = known || check(k.public, data, signature); !ok {
 		p.Budget.failures--
+	} else if !known && p.Memory != nil {
+		p.Memory.Remember(sum)
 	}
 	if p.tried == nil {
 		p.tried = make(map[tried]bool)

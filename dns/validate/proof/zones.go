@@ -68,6 +68,9 @@ func (p *Prover) zone(name string, direct bool) (*Zone, []Question) {
 	if anchor == nil {
 		return &Zone{Name: name, Finding: Finding{State: dns.Indeterminate, Code: CodeIndeterminate, Zone: name, Text: "no trust anchor is at or above " + name}}, nil
 	}
+	if anchor.revoked() {
+		return &Zone{Name: anchor.Zone, Finding: Finding{State: dns.Insecure, Zone: anchor.Zone, Text: "all trust anchors of " + anchor.Zone + " are revoked"}}, nil
+	}
 	steps := path(anchor.Zone, name)
 	at, needs := p.keysOf(anchor.Zone, nil)
 	if at != nil && at.State != dns.Secure {
@@ -175,12 +178,16 @@ func (p *Prover) anchorFor(name string) *Anchor {
 	var best *Anchor
 	for i := range p.Anchors {
 		a := &p.Anchors[i]
-		if under(name, a.Zone) && (best == nil || below(a.Zone, best.Zone)) {
+		if under(name, a.Zone) && (best == nil || best.revoked() && !a.revoked() || best.revoked() == a.revoked() && below(a.Zone, best.Zone)) {
 			best = a
 		}
 	}
 	return best
 }
+
+// revoked: nothing is left of an anchor. It counts as if there had been none, so that the one above
+// decides, and without one the zone is unsigned (RFC 5011 §5).
+func (a *Anchor) revoked() bool { return len(a.DS) == 0 && len(a.Keys) == 0 }
 
 func (p *Prover) negativeFor(name string) string {
 	for _, n := range p.Negative {

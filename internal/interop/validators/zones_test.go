@@ -20,7 +20,7 @@ type pair struct {
 var parents = []string{"nsec.", "nsec3.", "optout."}
 
 // algorithms in use, and those that are not to be relied on any more.
-var algorithms = []uint8{wire.ECDSAP256SHA256, wire.ECDSAP256SHA256, wire.ECDSAP256SHA256, wire.RSASHA256, wire.RSASHA512, wire.ECDSAP384SHA384, wire.ED25519, wire.RSASHA1, wire.RSASHA1NSEC3SHA1}
+var algorithms = []uint8{wire.ECDSAP256SHA256, wire.ECDSAP256SHA256, wire.ECDSAP256SHA256, wire.RSASHA256, wire.RSASHA512, wire.ECDSAP384SHA384, wire.ED25519, wire.ED448, wire.RSASHA1, wire.RSASHA1NSEC3SHA1}
 
 const digest = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -51,10 +51,12 @@ type drawing struct {
 	zones []prooftest.Zone
 	pairs []pair
 	kinds map[string]string // of zones, by name
+	// modern: no SHA-1, and no more iterations of NSEC3 than count.
+	modern bool
 }
 
-func drawn(seed uint64, pairs int) *drawing {
-	d := &drawing{draw: rand.New(rand.NewPCG(seed, 14)), kinds: map[string]string{}}
+func drawn(seed uint64, pairs int, modern bool) *drawing {
+	d := &drawing{modern: modern, draw: rand.New(rand.NewPCG(seed, 14)), kinds: map[string]string{}}
 	root := prooftest.Zone{Name: "."}
 	above := map[string]*prooftest.Zone{}
 	for i, name := range parents {
@@ -102,6 +104,14 @@ func (d *drawing) one(name string, faulty float64) prooftest.Zone {
 		z.Salt = []string{"", "aabbccdd"}[d.draw.IntN(2)]
 	}
 	z.Digest = []uint8{wire.SHA256, wire.SHA256, wire.SHA256, wire.SHA384, wire.SHA1}[d.draw.IntN(5)]
+	if d.modern {
+		for z.Algorithm == wire.RSASHA1 || z.Algorithm == wire.RSASHA1NSEC3SHA1 {
+			z.Algorithm = algorithms[d.draw.IntN(len(algorithms))]
+		}
+		if z.Iterations = min(z.Iterations, 50); z.Digest == wire.SHA1 {
+			z.Digest = wire.SHA256
+		}
+	}
 	switch d.draw.IntN(24) {
 	case 0:
 		z.Unsigned = true

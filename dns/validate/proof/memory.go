@@ -1,0 +1,33 @@
+package proof
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// Sum stands for a signature that was found valid: that of those octets, by that key.
+type Sum [sha256.Size]byte
+
+// Memory remembers signatures that were found valid. Signatures live for days and the
+// TTLs of records for minutes, so that a set which is asked for again mostly comes with
+// the signature that it had before. That a signature was valid once says nothing of its
+// dates, nor of whether the key is still the zone's: both are looked at each time.
+type Memory interface {
+	Valid(Sum) bool
+	Remember(Sum)
+}
+
+// remembered is the Sum of a signature over data by k, and whether it was found valid before.
+func (p *Prover) remembered(k *key, data, signature []byte) (sum Sum, known bool) {
+	if p.Memory == nil {
+		return sum, false
+	}
+	h := sha256.New()
+	head := binary.BigEndian.AppendUint32([]byte{k.algorithm}, uint32(len(k.public)))
+	h.Write(binary.BigEndian.AppendUint32(head, uint32(len(signature))))
+	h.Write(k.public)
+	h.Write(signature)
+	h.Write(data)
+	h.Sum(sum[:0])
+	return sum, p.Memory.Valid(sum)
+}
