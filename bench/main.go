@@ -69,13 +69,30 @@ const (
 	mx50     = "mx50"     // the same with every reply of theirs 50 ms late
 	box      = "box"      // take messages in and have them in a mailbox, where Postfix has Dovecot beside it
 	boxsieve = "boxsieve" // box with a script of the account that files half of them, and for Waxwing with its full-text index
-	mxown    = "mxown"    // mx with DNSSEC validated by Waxwing itself; not measured without being named
 	mxpq     = "mxpq"     // mx to hosts that take the post-quantum key exchange, which Debian's Postfix has none of
 )
 
 // manyDomains reports whether a work delivers to many domains.
 func manyDomains(work string) bool {
-	return work == mx || work == mx50 || work == mxpq || work == mxown
+	_, ok := validation(work)
+	return ok || work == mx50 || work == mxpq
+}
+
+// validating is who validates DNSSEC in a work that is mx otherwise. Those but mx itself are
+// measured only if they are named, of Waxwing alone.
+type validating struct {
+	own     bool // Waxwing, over a signed zone
+	known   bool // measured once all domains have been delivered to, and what DNS said of them is over
+	unbound bool // answers come by way of a real unbound, which validates unless Waxwing does; the time of both counts
+}
+
+// validation reads the name of such a work: mx and then own, known and unbound, as far as they apply.
+func validation(work string) (v validating, ok bool) {
+	rest, ok := strings.CutPrefix(work, mx)
+	rest, v.own = strings.CutPrefix(rest, "own")
+	rest, v.known = strings.CutPrefix(rest, "known")
+	rest, v.unbound = strings.CutPrefix(rest, "unbound")
+	return v, ok && rest == ""
 }
 
 func main() {
@@ -166,7 +183,8 @@ func boxWork(works []string) bool {
 func has(p peer, work string) bool {
 	switch p.name() {
 	case "postfix":
-		return work != box && work != boxsieve
+		v, _ := validation(work)
+		return work != box && work != boxsieve && v == validating{}
 	case "postfix+dovecot":
 		return work == box || work == boxsieve
 	}
@@ -210,10 +228,10 @@ type running struct {
 	work string
 	pid  int
 
-	watch, sink, dns *exec.Cmd
-	watchOut         strings.Builder
-	sinkOut          strings.Builder
-	figure           figure
+	watch, sink, dns, unbound *exec.Cmd
+	watchOut                  strings.Builder
+	sinkOut                   strings.Builder
+	figure                    figure
 }
 
 func (r *running) tool(ctx context.Context, out *strings.Builder, args ...string) (*exec.Cmd, error) {
@@ -226,7 +244,7 @@ func (r *running) tool(ctx context.Context, out *strings.Builder, args ...string
 }
 
 func (r *running) kill() {
-	for _, c := range []*exec.Cmd{r.watch, r.sink, r.dns} {
+	for _, c := range []*exec.Cmd{r.watch, r.sink, r.dns, r.unbound} {
 		if c != nil && c.Process != nil && c.ProcessState == nil {
 			c.Process.Kill()
 			c.Wait()
@@ -235,15 +253,19 @@ func (r *running) kill() {
 }
 
 func (r *running) startWatch(ctx context.Context) (err error) {
-	r.watch, err = r.tool(ctx, &r.watchOut, "watch", "-pid", r.peer.roots(r.pid), "-every", "500ms")
+	roots := r.peer.roots(r.pid)
+	if r.unbound != nil {
+		roots += fmt.Sprintf(",%d", r.unbound.Process.Pid)
+	}
+	r.watch, err = r.tool(ctx, &r.watchOut, "watch", "-pid", roots, "-every", "500ms")
 	return err
 }
 
 // sinkWorld is what stands behind the peer: n messages are taken, for domains on addrs addresses.
 type sinkWorld struct {
 	n, addrs, domains int
-	secure            bool   // its zones are signed
-	own               bool   // truly, for who validates himself
+	secure            bool // its zones are signed
+	who               validating
 	records           string // a file with records of senders
 	extra             []string
 }
@@ -266,13 +288,46 @@ func (r *running) startSink(ctx context.Context, w sinkWorld) (err error) {
 	if w.secure {
 		args = append(args, "-secure", "-cert", cert)
 	}
-	if w.own {
+	if w.who.own || w.who.unbound {
 		args = append(args, "-own")
+	}
+	if w.who.unbound {
+		args = append(args, "-signed-for-all")
+	}
+	if w.who.known {
+		args = append(args, "-ttl", "1")
 	}
 	if r.dns, err = r.tool(ctx, nil, args...); err != nil {
 		return err
 	}
-	return waitPort(ctx, dns.String())
+	if err := waitPort(ctx, dns.String()); err != nil || !w.who.unbound {
+		return err
+	}
+	return r.startUnbound(ctx, !w.who.own)
+}
+
+// startUnbound starts a resolver that forwards to the DNS of the work.
+func (r *running) startUnbound(ctx context.Context, validates bool) error {
+	_, dns := r.o.world()
+	modules := "module-config: iterator"
+	if validates {
+		anchor, err := rootAnchor()
+		if err != nil {
+			return err
+		}
+		modules = "module-config: \"validator iterator\"\n trust-anchor: \"" + strings.ReplaceAll(anchor, "\t", " ") + "\""
+	}
+	conf := filepath.Join(r.o.dir, "unbound.conf")
+	text := fmt.Sprintf(unboundConfig, unboundAddr.Addr(), unboundAddr.Port(), modules, dns.Addr(), dns.Port())
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		return err
+	}
+	r.unbound = exec.CommandContext(ctx, "unbound", "-d", "-c", conf)
+	r.unbound.Stderr = os.Stderr
+	if err := r.unbound.Start(); err != nil {
+		return fmt.Errorf("unbound: %w", err)
+	}
+	return waitPort(ctx, unboundAddr.String())
 }
 
 func (r *running) accept(ctx context.Context) (err error) {
@@ -340,8 +395,19 @@ func (r *running) many(ctx context.Context) error {
 	if r.work == mx50 {
 		hosts = append(hosts, "-delay", "50ms")
 	}
-	if err := r.startSink(ctx, sinkWorld{n: r.o.domains, addrs: 500, domains: r.o.domains, secure: true, own: r.work == mxown, extra: hosts}); err != nil {
+	who, _ := validation(r.work)
+	n := r.o.domains
+	if who.known {
+		n *= 2
+		hosts = append(hosts, "-tickets=false") // each handshake is a whole one, as the first is
+	}
+	if err := r.startSink(ctx, sinkWorld{n: n, addrs: 500, domains: r.o.domains, secure: true, who: who, extra: hosts}); err != nil {
 		return err
+	}
+	if who.known {
+		if err := r.acquaint(ctx); err != nil {
+			return err
+		}
 	}
 	begin := time.Now()
 	var err error
@@ -352,6 +418,18 @@ func (r *running) many(ctx context.Context) error {
 		return err
 	}
 	return r.endToEnd(begin, r.o.domains)
+}
+
+// acquaint delivers to all domains once, and fills the queue again.
+func (r *running) acquaint(ctx context.Context) error {
+	if _, err := r.peer.release(ctx); err != nil {
+		return err
+	}
+	if err := r.peer.drained(ctx); err != nil {
+		return err
+	}
+	_, err := r.o.load(ctx, r.o.domains, r.peer.load(mx))
+	return err
 }
 
 // endToEnd waits for the sink and works out the rate up to its last message.
@@ -369,14 +447,14 @@ func (r *running) endToEnd(begin time.Time, n int) error {
 	if err := json.Unmarshal([]byte(r.sinkOut.String()), &s); err != nil {
 		return fmt.Errorf("sink: %w: %s", err, r.sinkOut.String())
 	}
-	if s.Messages < n {
+	if s.Messages < n { // there may be more, that came before
 		return fmt.Errorf("sink: only %d of %d messages arrived", s.Messages, n)
 	}
 	if s.TLS == 0 {
 		return fmt.Errorf("sink: no connection used TLS")
 	}
 	r.figure.Conns, r.figure.MaxOpen = s.Conns, s.MaxOpen
-	r.figure.Rate = float64(s.Messages) / (s.Last - float64(begin.UnixNano())/1e9)
+	r.figure.Rate = float64(n) / (s.Last - float64(begin.UnixNano())/1e9)
 	return nil
 }
 

@@ -49,6 +49,42 @@ func (o options) world() (sink, dns netip.AddrPort) {
 	return netip.MustParseAddrPort("127.64.0.1:25"), netip.MustParseAddrPort("127.0.0.53:53")
 }
 
+// unboundAddr is where a real resolver stands between the server and the DNS of a work.
+var unboundAddr = netip.MustParseAddrPort("127.0.0.54:53")
+
+// unboundConfig has caches that hold all that is asked, and no thread but one, as Debian has it.
+const unboundConfig = `server:
+ interface: %s
+ port: %d
+ %s
+ do-ip6: no
+ do-not-query-localhost: no
+ username: ""
+ chroot: ""
+ pidfile: ""
+ use-syslog: no
+ num-threads: 1
+ msg-cache-size: 64m
+ rrset-cache-size: 128m
+ so-rcvbuf: 4m
+ trust-anchor-signaling: no
+ root-key-sentinel: no
+remote-control:
+ control-enable: no
+forward-zone:
+ name: "."
+ forward-addr: %s@%d
+`
+
+// rootAnchor is the DS record of the root that mailperf signs with.
+func rootAnchor() (string, error) {
+	root, err := prooftest.New(new(prooftest.Keys), time.Now(), prooftest.Zone{Name: ".", Algorithm: wire.ED25519})
+	if err != nil {
+		return "", err
+	}
+	return root.Anchor().String(), nil
+}
+
 // waxwing is this server, set up by its own commands in a fresh directory.
 type waxwing struct {
 	o        options
@@ -100,13 +136,17 @@ func (w *waxwing) start(ctx context.Context, work string) (int, error) {
 	}
 	sink, dns := w.o.world()
 	own := "dnssec = \"trust\"\n"
-	if work == mxown {
+	who, _ := validation(work)
+	if who.unbound {
+		dns = unboundAddr
+	}
+	if who.own {
 		anchor := filepath.Join(w.dir, "anchor")
-		root, err := prooftest.New(new(prooftest.Keys), time.Now(), prooftest.Zone{Name: ".", Algorithm: wire.ED25519})
+		root, err := rootAnchor()
 		if err != nil {
 			return 0, err
 		}
-		if err := os.WriteFile(anchor, []byte(root.Anchor().String()+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(anchor, []byte(root+"\n"), 0o600); err != nil {
 			return 0, err
 		}
 		own = fmt.Sprintf("dnssec = \"validate\"\ntrust_anchors = %q\n", anchor)
@@ -279,7 +319,7 @@ func (p *postfix) start(ctx context.Context, work string) (int, error) {
 		if err := p.startFilters(ctx); err != nil {
 			return 0, err
 		}
-	case mx, mx50, mxpq, mxown:
+	case mx, mx50, mxpq:
 		lines = append(lines, "default_transport = smtp", "smtp_dns_support_level = dnssec", "smtp_tls_security_level = dane", "defer_transports = smtp")
 	}
 	if _, err := p.script(ctx, append([]string{"make", p.dir, postfixPort}, lines...)...); err != nil {
