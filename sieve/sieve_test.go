@@ -3,6 +3,7 @@ package sieve
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,40 @@ func TestActions(t *testing.T) {
 		actions, err := p.Run(parseMessage(mail1), testEnvironment())
 		if got := describe(actions); err != nil || got != want {
 			t.Errorf("%s:\n %s (%v)\nwant\n %s", script, got, err, want)
+		}
+	}
+}
+
+// SIV-1: a script may use what Capabilities announces where it requires that, and only then.
+func TestCapabilities(t *testing.T) {
+	t.Parallel()
+	needs := map[string]string{
+		"fileinto": `fileinto "x";`, "reject": `reject "x";`, "ereject": `ereject "x";`, "envelope": `if envelope "to" "x" { stop; }`,
+		"comparator-i;ascii-numeric": `if header :comparator "i;ascii-numeric" "x-num" "42" { stop; }`,
+		"imap4flags":                 `setflag "\\Seen";`, "variables": `set "a" "b";`, "relational": `if header :count "eq" "subject" "1" { stop; }`,
+		"subaddress": `if address :detail "to" "x" { stop; }`, "copy": `redirect :copy "x@example.org";`, "mailbox": `if mailboxexists "x" { stop; }`,
+		"special-use": `if specialuse_exists "\\Junk" { stop; }`, "date": `if currentdate "year" "2026" { stop; }`, "index": `if header :index 1 "subject" "x" { stop; }`,
+		"body": `if body :contains "x" { stop; }`, "vacation": `vacation "x";`, "environment": `if environment "name" "x" { stop; }`, "include": `include :global "x";`,
+		"duplicate": `if duplicate { discard; }`, "editheader": `addheader "X-A" "b";`, "regex": `if header :regex "subject" "x" { stop; }`,
+		"spamtest": `if spamtest :is "5" { stop; }`, "enotify": `notify "mailto:a@example.org";`, "ihave": `if ihave "x" { stop; }`,
+	}
+	with := map[string]string{ // these need another beside
+		"vacation-seconds": `require "vacation"; vacation :seconds 60 "x";`, "spamtestplus": `require "spamtest"; if spamtest :percent "5" { stop; }`,
+	}
+	free := []string{"encoded-character", "comparator-i;octet", "comparator-i;ascii-casemap"} // without an own word, or always there
+	for _, c := range Capabilities() {
+		script, ok := needs[c]
+		if more, beside := with[c]; beside {
+			script, ok = more, true
+		}
+		if !ok && !slices.Contains(free, c) {
+			t.Errorf("nothing shows %s", c)
+		}
+		if _, err := Compile(`require "` + c + `"; ` + script); err != nil {
+			t.Errorf("%s: %v", c, err)
+		}
+		if _, err := Compile(script); ok && (err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c, "comparator-"))) {
+			t.Errorf("%s is not required by %s: %v", c, script, err)
 		}
 	}
 }
