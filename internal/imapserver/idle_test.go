@@ -33,7 +33,7 @@ func TestManyIdle(t *testing.T) {
 	}
 	w := newWorld(t, storetest.Open(t))
 	w.account("joe")
-	srv := &wire.Server{Protocol: account.IMAP, Auth: anybody{}, Guard: w.srv.Guard, Area: guard.IMAP}
+	srv := &wire.Server{Protocol: account.IMAP, Auth: anybody{}, Guard: w.srv.Guard, Area: guard.IMAP, Timeouts: wire.Timeouts{Login: 24 * time.Hour}}
 	srv.Handle = func(ctx context.Context, c *wire.Conn) {
 		s := newSession(w.srv, c)
 		s.account = "joe"

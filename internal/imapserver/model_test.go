@@ -82,7 +82,7 @@ func (s *believer) do(want, command string) (lines []string) {
 	t := s.w.t
 	s.tag++
 	tag := "m" + strconv.Itoa(s.tag) + " "
-	s.nc.SetDeadline(time.Now().Add(time.Minute))
+	s.nc.SetDeadline(time.Now().Add(10 * time.Minute))
 	if _, err := io.WriteString(s.nc, tag+command+"\r\n"); err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}
@@ -519,7 +519,7 @@ func (w *listWorld) step() {
 
 // connect begins a session of an account that has logged in already, without TLS.
 func (w *listWorld) connect(ctx context.Context, srv *Server, user string, qr bool) *believer {
-	ws := &wire.Server{Protocol: account.IMAP, Auth: anybody{}, Guard: srv.Guard, Area: guard.IMAP}
+	ws := &wire.Server{Protocol: account.IMAP, Auth: anybody{}, Guard: srv.Guard, Area: guard.IMAP, Timeouts: wire.Timeouts{Login: 24 * time.Hour}}
 	ws.Handle = func(ctx context.Context, c *wire.Conn) {
 		s := newSession(srv, c)
 		s.account = user

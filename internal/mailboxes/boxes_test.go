@@ -353,6 +353,61 @@ func TestNewsOfOthers(t *testing.T) {
 	})
 }
 
+// MBX-6: where PostgreSQL passes no notifications on, those who watch are woken again and again; where it does, they are
+// left alone.
+func TestMindEars(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		m := &mailboxes.Store{DB: db}
+		ctx, stop := context.WithCancel(t.Context())
+		done, told := make(chan error, 2), make(chan error, 9)
+		go func() { done <- m.MindEars(ctx, func(err error) { told <- err }) }()
+		wake, forget := m.Watch("joe")
+		defer forget()
+		quiet := func(d time.Duration) bool {
+			select {
+			case <-wake:
+				return false
+			case <-time.After(d):
+				return true
+			}
+		}
+		if !db.Postgres() {
+			if !quiet(time.Second) {
+				t.Error("woken, though a file is looked at")
+			}
+			stop()
+			must(t, <-done)
+			return
+		}
+		for range 2 { // nobody listens yet
+			if quiet(20 * time.Second) {
+				t.Fatal("nobody was woken")
+			}
+		}
+		if err := <-told; !strings.Contains(err.Error(), "LISTEN") {
+			t.Error(err)
+		}
+		stop()
+		must(t, <-done)
+
+		ctx, stop = context.WithCancel(t.Context())
+		go func() { done <- m.Run(ctx) }()
+		for !quiet(time.Second) { // until it listens
+		}
+		go func() { done <- m.MindEars(ctx, func(err error) { told <- err }) }()
+		if !quiet(2 * time.Second) {
+			t.Error("woken, though notifications are heard")
+		}
+		stop()
+		must(t, <-done)
+		must(t, <-done)
+		if len(told) > 0 {
+			t.Error(<-told)
+		}
+	})
+}
+
 // MBX-6: those who watch an account hear of a change at once.
 func TestWatch(t *testing.T) {
 	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {

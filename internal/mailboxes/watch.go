@@ -2,6 +2,9 @@ package mailboxes
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"time"
 
 	"waxwing/internal/store"
 	"waxwing/internal/views"
@@ -70,3 +73,60 @@ func (s *Store) Pack(ctx context.Context, failed func(error)) error {
 
 // Run hears what other processes change, until ctx ends.
 func (s *Store) Run(ctx context.Context) error { return s.DB.Listen(ctx, channel, s.feed.wake) }
+
+// How it is made sure that Run hears.
+const (
+	earCheck = 30 * time.Second
+	earPoll  = 500 * time.Millisecond
+	earPolls = 10 // so long what this process tells itself is waited for
+)
+
+// MindEars makes sure that Run hears, until ctx ends: a connection to PostgreSQL may be dead without a word, and a pooler
+// between may pass nothing on. While this process does not hear what it tells itself, all who watch are woken twice
+// a second (MBX-6), and failed hears of it once.
+func (s *Store) MindEars(ctx context.Context, failed func(error)) error {
+	if !s.DB.Postgres() { // a file is looked at, again and again
+		<-ctx.Done()
+		return nil
+	}
+	self := "?" + strconv.FormatInt(store.NewID(), 36) // no account's name
+	for deaf := false; ctx.Err() == nil; {
+		if s.hearsItself(ctx, self, deaf) {
+			deaf = false
+			select {
+			case <-ctx.Done():
+			case <-time.After(earCheck):
+			}
+			continue
+		}
+		if !deaf && ctx.Err() == nil {
+			failed(errDeaf)
+		}
+		deaf = true
+	}
+	return nil
+}
+
+var errDeaf = errors.New("PostgreSQL does not pass on what machines tell each other (LISTEN, NOTIFY): all mailboxes are looked at twice a second instead; " +
+	"connect to the server itself, or by a pooler that keeps sessions")
+
+// hearsItself reports that what is told comes back. With poll, all are woken meanwhile.
+func (s *Store) hearsItself(ctx context.Context, self string, poll bool) bool {
+	heard, stop := s.Watch(self)
+	defer stop()
+	_ = s.DB.Write(ctx, func(tx *store.Tx) error { return tx.Tell(channel, self) }) // what was not told is not heard
+	for range earPolls {
+		select {
+		case <-heard:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-time.After(earPoll):
+		}
+		if poll {
+			s.feed.wake("")
+			<-heard // that was us
+		}
+	}
+	return false
+}

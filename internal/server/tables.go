@@ -43,6 +43,9 @@ func (b *builder) mailboxes(db *store.Store) *mailboxes.Store {
 	m := b.cfg.Mail
 	boxes := &mailboxes.Store{DB: db, Now: b.Now, Quota: Quota(m)}
 	b.run("news of mailboxes", guard.Watcher, boxes.Run)
+	b.run("whether news of mailboxes are heard", guard.Watcher, func(ctx context.Context) error {
+		return boxes.MindEars(ctx, func(err error) { b.Log.Error("news of mailboxes are not heard", "error", err) })
+	})
 	b.run("large mailboxes packed", guard.Watcher, func(ctx context.Context) error {
 		return boxes.Pack(ctx, func(err error) { b.Log.Error("a large mailbox was not packed, and opens more slowly", "error", err) })
 	})
