@@ -43,6 +43,7 @@ func (b *listBox) sorted() []uint32 { return slices.Sorted(maps.Keys(b.uids)) }
 // listWorld is the mailboxes of an account, and five sessions with two servers that share a store.
 type listWorld struct {
 	t        *rapid.T
+	fatalf   func(format string, args ...any)
 	boxes    map[string]*listBox
 	sessions []*believer
 }
@@ -79,29 +80,28 @@ var (
 
 // do sends a command, which must be answered as wanted, and believes all that comes. It returns the lines.
 func (s *believer) do(want, command string) (lines []string) {
-	t := s.w.t
 	s.tag++
 	tag := "m" + strconv.Itoa(s.tag) + " "
 	s.nc.SetDeadline(time.Now().Add(10 * time.Minute))
 	if _, err := io.WriteString(s.nc, tag+command+"\r\n"); err != nil {
-		t.Fatalf("%s: %v", command, err)
+		s.w.fatalf("%s: %v", command, err)
 	}
 	for {
 		l, err := s.br.ReadString('\n')
 		if err != nil {
-			t.Fatalf("%s: %v after %q", command, err, l)
+			s.w.fatalf("%s: %v after %q", command, err, l)
 		}
 		l = strings.TrimSuffix(l, "\r\n")
 		lines = append(lines, l)
 		if rest, ok := strings.CutPrefix(l, tag); ok {
 			if !slices.Contains(strings.Fields(want), strings.Fields(rest)[0]) {
-				t.Fatalf("%s: %s", command, strings.Join(lines, "\n"))
+				s.w.fatalf("%s: %s", command, strings.Join(lines, "\n"))
 			}
 			s.code(rest)
 			return lines
 		}
 		if why := s.believe(l); why != "" {
-			t.Fatalf("%s: %s: %s; the session has %v", command, strings.Join(lines, "\n"), why, s.known)
+			s.w.fatalf("%s: %s: %s; the session has %v", command, strings.Join(lines, "\n"), why, s.known)
 		}
 	}
 }
@@ -216,7 +216,7 @@ func (s *believer) code(l string) {
 	if m[1] == "HIGHESTMODSEQ" {
 		n, _ := strconv.ParseUint(m[2], 10, 64)
 		if n < s.modseq && s.box != nil {
-			s.w.t.Fatalf("HIGHESTMODSEQ goes back from %d to %d", s.modseq, n)
+			s.w.fatalf("HIGHESTMODSEQ goes back from %d to %d", s.modseq, n)
 		}
 		s.modseq = n
 	}
@@ -560,7 +560,7 @@ func runIMAPModel(t *testing.T, db *store.Store) {
 		n++
 		name := fmt.Sprintf("joe%d", n)
 		w.account(name)
-		l := &listWorld{t: r, boxes: map[string]*listBox{}}
+		l := &listWorld{t: r, fatalf: r.Fatalf, boxes: map[string]*listBox{}}
 		for _, b := range modelNames {
 			l.boxes[b] = &listBox{name: b, uids: map[uint32][]string{}, next: 1}
 		}

@@ -332,8 +332,9 @@ func (s *session) expunge(ctx context.Context, c *imap.Command) answer {
 		return s.failed(err)
 	}
 	a := done(c)
-	if s.on.qresync {
-		a.code = "HIGHESTMODSEQ " + strconv.FormatUint(modseq, 10)
+	s.report(ctx, true)
+	if s.on.qresync { // not less than it has just been told of others' changes
+		a.code = "HIGHESTMODSEQ " + strconv.FormatUint(max(modseq, s.box.Look.Box().ModSeq), 10)
 	}
 	return a
 }

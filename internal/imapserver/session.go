@@ -217,7 +217,7 @@ var verbs = map[string]command{
 	"NAMESPACE": {state: authenticated, needs: "NAMESPACE", run: (*session).namespace},
 	"APPEND":    {state: authenticated, run: (*session).append}, "IDLE": {state: authenticated, needs: "IDLE", run: (*session).idle},
 	"CHECK": {state: isSelected, run: (*session).noop}, "CLOSE": {state: isSelected, run: (*session).closeBox, alone: true},
-	"UNSELECT": {state: isSelected, needs: "UNSELECT", run: (*session).closeBox, alone: true}, "EXPUNGE": {state: isSelected, run: (*session).expunge},
+	"UNSELECT": {state: isSelected, needs: "UNSELECT", run: (*session).closeBox, alone: true}, "EXPUNGE": {state: isSelected, run: (*session).expunge, alone: true},
 	"SEARCH": {state: isSelected, run: (*session).search, quiet: true}, "FETCH": {state: isSelected, run: (*session).fetch, quiet: true},
 	"STORE": {state: isSelected, run: (*session).store, alone: true}, "COPY": {state: isSelected, run: (*session).copy},
 	"MOVE": {state: isSelected, needs: "MOVE", run: (*session).copy},

@@ -358,12 +358,12 @@ func TestNewsOfOthers(t *testing.T) {
 func TestMindEars(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		m := &mailboxes.Store{DB: db}
+		m := mailboxes.WithPoll(&mailboxes.Store{DB: db}, 100*time.Millisecond)
 		ctx, stop := context.WithCancel(t.Context())
 		done, told := make(chan error, 2), make(chan error, 9)
 		go func() { done <- m.MindEars(ctx, func(err error) { told <- err }) }()
 		wake, forget := m.Watch("joe")
-		defer forget()
+		defer func() { forget() }()
 		quiet := func(d time.Duration) bool {
 			select {
 			case <-wake:
@@ -373,7 +373,7 @@ func TestMindEars(t *testing.T) {
 			}
 		}
 		if !db.Postgres() {
-			if !quiet(time.Second) {
+			if !quiet(300 * time.Millisecond) {
 				t.Error("woken, though a file is looked at")
 			}
 			stop()
@@ -391,9 +391,15 @@ func TestMindEars(t *testing.T) {
 		stop()
 		must(t, <-done)
 
+		m = &mailboxes.Store{DB: db}
+		forget()
+		wake, forget = m.Watch("joe")
 		ctx, stop = context.WithCancel(t.Context())
 		go func() { done <- m.Run(ctx) }()
-		for !quiet(time.Second) { // until it listens
+		if quiet(20 * time.Second) {
+			t.Fatal("nobody was told that it listens")
+		}
+		for !quiet(500 * time.Millisecond) { // that is all
 		}
 		go func() { done <- m.MindEars(ctx, func(err error) { told <- err }) }()
 		if !quiet(2 * time.Second) {

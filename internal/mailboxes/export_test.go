@@ -2,6 +2,7 @@ package mailboxes
 
 import (
 	"context"
+	"time"
 
 	"waxwing/internal/views"
 )
@@ -14,6 +15,12 @@ func ForgetChanges(s *Store, ctx context.Context, keep int64) error {
 // WithSheets is the store with sheets of so many UIDs.
 func WithSheets(s *Store, size uint32) *Store {
 	s.views.Sheet = size
+	return s
+}
+
+// WithPoll is the store that wakes all so often while it does not hear of others.
+func WithPoll(s *Store, each time.Duration) *Store {
+	s.poll = each
 	return s
 }
 

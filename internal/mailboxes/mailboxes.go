@@ -46,6 +46,7 @@ type Store struct {
 	Quota Quota
 
 	feed  feed
+	poll  time.Duration // of MindEars; 0: half a second
 	views views.Views
 }
 

@@ -1,6 +1,7 @@
 package mailboxes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -77,8 +78,8 @@ func (s *Store) Run(ctx context.Context) error { return s.DB.Listen(ctx, channel
 // How it is made sure that Run hears.
 const (
 	earCheck = 30 * time.Second
-	earPoll  = 500 * time.Millisecond
-	earPolls = 10 // so long what this process tells itself is waited for
+	earPoll  = 500 * time.Millisecond // so often all are woken while nothing is heard
+	earPolls = 10                     // so long what this process tells itself is waited for
 )
 
 // MindEars makes sure that Run hears, until ctx ends: a connection to PostgreSQL may be dead without a word, and a pooler
@@ -121,7 +122,7 @@ func (s *Store) hearsItself(ctx context.Context, self string, poll bool) bool {
 			return true
 		case <-ctx.Done():
 			return false
-		case <-time.After(earPoll):
+		case <-time.After(cmp.Or(s.poll, earPoll)):
 		}
 		if poll {
 			s.feed.wake("")
