@@ -6,8 +6,7 @@ import (
 	"sync"
 )
 
-// maxCached bounds the statements remembered, so that generated ones (lists of
-// "?") do not fill the memory.
+// maxCached bounds the statements remembered, so that generated ones (lists of "?") do not fill the memory.
 const maxCached = 500
 
 // rebinder turns "?" into "$1", "$2", … and remembers what it has turned.

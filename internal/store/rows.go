@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Row is one row of an answer; *sql.Row and *sql.Rows are such.
@@ -79,6 +80,24 @@ func Value[T any](r Row) (v T, err error) {
 // Column runs a query with one column and returns its values.
 func Column[T any](tx *Tx, q string, args ...any) ([]T, error) {
 	return Collect(tx, Value[T], q, args...)
+}
+
+// rowsAtOnce is how many rows a statement of Insert writes.
+const rowsAtOnce = 10
+
+// Insert writes many rows into a table, which is named with its columns: values are those of one row after the other. What
+// is left behind the last ten goes row by row, so that no more than two statements are prepared for it.
+func (tx *Tx) Insert(into string, columns int, values []any) error {
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	for n := rowsAtOnce; len(values) > 0; values = values[n*columns:] {
+		if len(values) < n*columns {
+			n = 1
+		}
+		if _, err := tx.Exec("INSERT INTO "+into+" VALUES "+row+strings.Repeat(", "+row, n-1), values[:n*columns]...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Old is a statement that removes rows; its one argument is a time, or a day.

@@ -6,8 +6,8 @@
 // parameters. Package schema holds the tables; this package knows no mail.
 //
 // A Write is durable when it returns nil. On SQLite concurrent writes share one
-// commit, and so one fsync (group commit), each behind a savepoint of its own,
-// so that one member's failure leaves the others alone.
+// commit, and so one fsync (group commit). One member's failure leaves the others
+// alone: they run again, or each is behind a savepoint of its own.
 package store
 
 import (

@@ -10,11 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"modernc.org/sqlite"
+
 	"waxwing/internal/guard"
 )
 
-// Limits of one group: members that wait for its commit wait no longer than
-// this, however many come.
+// Limits of one group: members that wait for its commit wait no longer than this, however many come.
 const (
 	groupMembers = 256
 	groupTime    = 20 * time.Millisecond
@@ -30,9 +31,13 @@ const (
 // longHold is how long a member may keep the transaction before the log says so.
 const longHold = 2 * time.Second
 
+// carefulGroups is for how many groups each member has a savepoint, once one has failed and others with it.
+const carefulGroups = 64
+
 // writer is SQLite's one writing connection. Its goroutine opens a
-// transaction, lends it to one waiting member after the other, each behind a
-// savepoint, commits, and tells all. A member runs fn on its own goroutine.
+// transaction, lends it to one waiting member after the other, commits, and tells
+// all. A member runs fn on its own goroutine. Where one fails, the others run again:
+// a savepoint each costs a copy of every page that is changed, and is for bad times.
 type writer struct {
 	s     *session
 	check checkpointer
@@ -46,7 +51,9 @@ type writer struct {
 	broken *broken
 	files  *files // nil: not watched
 
-	under []*member // those of the transaction under way; the writing goroutine's
+	under   []*member // those of the transaction under way; the writing goroutine's
+	careful int       // groups that are still to have savepoints; the same
+	undone  bool      // SQLite has undone the transaction, whatever its members were told; of who has it
 
 	mu     sync.RWMutex
 	closed bool
@@ -71,6 +78,7 @@ const (
 
 func newWriter(s *session, e *sqliteEngine, o Options) *writer {
 	w := &writer{s: s, broken: &e.broken, files: e.files, check: checkpointer{log: o.Log, files: e.files}, log: o.Log, guard: o.Guard, queue: make(chan *member, groupMembers), ended: make(chan struct{}), now: time.Now, around: o.Commit}
+	s.raw.(sqlite.HookRegisterer).RegisterRollbackHook(func() { w.undone = true })
 	w.guard.Go(guard.Store, w.run)
 	return w
 }
@@ -90,7 +98,7 @@ func (w *writer) stop() bool {
 }
 
 // lost is told to members whose work was good and went down with the
-// transaction, which another member's failure made SQLite undo as a whole.
+// transaction, which was undone as a whole for another member's failure.
 type lost struct{ cause error }
 
 func (l lost) Error() string { return "transaction lost: " + l.cause.Error() }
@@ -118,23 +126,20 @@ func (w *writer) once(ctx context.Context, u urgency, fn func(*Tx) error) error 
 	if err := w.enter(m); err != nil {
 		return err
 	}
-	select {
-	case tx := <-m.turn:
-		w.runMember(m, tx, fn)
-	case err := <-m.done: // the group could not begin
-		return err
-	case <-ctx.Done():
-		if m.state.CompareAndSwap(waiting, gone) {
-			return ctx.Err()
-		}
+	for ended := ctx.Done(); ; {
 		select {
 		case tx := <-m.turn:
 			w.runMember(m, tx, fn)
-		case err := <-m.done:
+			return <-m.done
+		case err := <-m.done: // the group could not begin
 			return err
+		case <-ended:
+			if m.state.CompareAndSwap(waiting, gone) {
+				return ctx.Err()
+			}
+			ended = nil // it is being lent the transaction
 		}
 	}
-	return <-m.done
 }
 
 // enter puts m in the queue.
@@ -226,6 +231,7 @@ func (w *writer) commit(ms []*member) {
 		}
 		return
 	}
+	w.careful, w.undone = max(w.careful-1, 0), false
 	var in []*member // those whose work is in the transaction
 	begun := w.now()
 	for n := 1; len(ms) > 0; n++ {
@@ -294,15 +300,18 @@ func (w *writer) next() []*member {
 	return nil
 }
 
-// lend lets m work in the transaction. A member that fails is undone and told at
-// once. The error is one of the transaction as a whole.
+// lend lets m work in the transaction. A member that fails is told at once, and undone: alone, where there is a savepoint
+// to go back to. The error is one of the transaction as a whole.
 func (w *writer) lend(m *member, in *[]*member) error {
 	if !m.state.CompareAndSwap(waiting, taken) {
 		return nil
 	}
-	if err := w.s.do("SAVEPOINT member"); err != nil {
-		m.done <- engineError(err)
-		return err
+	saved := w.careful > 0
+	if saved {
+		if err := w.s.do("SAVEPOINT member"); err != nil {
+			m.done <- engineError(err)
+			return err
+		}
 	}
 	slow := time.AfterFunc(longHold, w.guard.Func(guard.Store, func() {
 		w.log.Warn("a transaction keeps all other writers waiting; does it wait for the network, or call Write again?")
@@ -310,13 +319,24 @@ func (w *writer) lend(m *member, in *[]*member) error {
 	m.turn <- &Tx{ctx: m.ctx, run: uninterrupted{w.s}}
 	err := <-m.ran
 	slow.Stop()
+	if err == nil && saved {
+		err = w.s.do("RELEASE member")
+	} else if err == nil && w.undone {
+		err = errors.New("store: the transaction was undone")
+	}
 	if err == nil {
-		if err = w.s.do("RELEASE member"); err == nil {
-			*in = append(*in, m)
-			return nil
-		}
+		*in = append(*in, m)
+		return nil
 	}
 	m.done <- w.broken.note(engineError(err))
+	switch {
+	case saved:
+	case err == errNothingWritten:
+		return nil
+	default:
+		w.careful = carefulGroups * min(len(*in), 1)
+		return err
+	}
 	// SQLite undoes the whole transaction itself after some errors (disk full,
 	// I/O): then there is no savepoint to go back to.
 	if lost := w.s.do("ROLLBACK TO member"); lost != nil {
