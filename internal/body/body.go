@@ -53,14 +53,40 @@ type Store struct {
 	Keep bool
 }
 
+// table is that of bodies, for what writes one whole.
+const table = `bodies (id, data, users, idle, coding, sha256)`
+
 // Insert writes a body of up to MaxInline octets that has users from the start.
 func Insert(tx *store.Tx, id int64, p Packed, users int) error {
+	if err := p.small(); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`INSERT INTO `+table+` VALUES (?, ?, ?, ?, ?, ?)`, p.row(id, users)...)
+	return err
+}
+
+// InsertAll writes many, for a user each.
+func InsertAll(tx *store.Tx, ids []int64, all []Packed) error {
+	var rows []any
+	for i, p := range all {
+		if err := p.small(); err != nil {
+			return err
+		}
+		rows = append(rows, p.row(ids[i], 1)...)
+	}
+	return tx.Insert(table, 6, rows)
+}
+
+func (p Packed) small() error {
 	if len(p.Data) > MaxInline {
 		return fmt.Errorf("body of %d octets: more than %d must be put before the transaction", len(p.Data), MaxInline)
 	}
-	// NULL is a large body.
-	_, err := tx.Exec(`INSERT INTO bodies (id, data, users, idle, coding, sha256) VALUES (?, ?, ?, 0, ?, ?)`, id, store.Blob(p.Data), int64(users), int64(p.Coding), p.Sum)
-	return err
+	return nil
+}
+
+// row is that of a body; with NULL for the data it would be a large one.
+func (p Packed) row(id int64, users int) []any {
+	return []any{id, store.Blob(p.Data), int64(users), int64(0), int64(p.Coding), p.Sum}
 }
 
 // Use adds users to a body, or takes some off that were added in this transaction.

@@ -155,15 +155,9 @@ func (s *Store) append(tx *store.Tx, account, name string, ready []stored) (box 
 	if box, err = byID(tx, id); err != nil {
 		return box, nil, err
 	}
-	var by counters
-	for i := range ready {
-		e, err := c.appendOne(&ready[i], id, box.UIDNext+uint32(i))
-		if err != nil {
-			return box, nil, err
-		}
-		unseen, deleted := bits(e.Flags)
-		by = counters{by.messages + 1, by.unseen + unseen, by.deleted + deleted, by.octets + ready[i].Content.Size()}
-		uids = append(uids, e.UID)
+	uids, by, err := c.appendAll(ready, id, box.UIDNext)
+	if err != nil {
+		return box, nil, err
 	}
 	if err := c.room(usage{messages: by.messages, octets: by.octets}); err != nil {
 		return box, nil, err
@@ -180,30 +174,56 @@ func (s *Store) append(tx *store.Tx, account, name string, ready []stored) (box 
 	return box, uids, c.count(usage{messages: by.messages, octets: by.octets})
 }
 
-// appendOne writes one message and where it lies.
-func (c *change) appendOne(m *stored, box int64, uid uint32) (e mailbox.Entry, err error) {
-	if m.data.Data != nil {
-		err = body.Insert(c.tx, m.id, m.data, 1)
-	} else {
-		err = body.Use(c.tx, m.id, 1)
+// appendAll writes messages and where they lie, with UIDs from next on.
+func (c *change) appendAll(ready []stored, box int64, next uint32) (uids []uint32, by counters, err error) {
+	var ids []int64 // of bodies that are stored now
+	var bodies []body.Packed
+	var mails, news, entries []any
+	c.threads = map[string]int64{}
+	for i := range ready {
+		m := &ready[i]
+		if m.data.Data == nil {
+			if err := body.Use(c.tx, m.id, 1); err != nil {
+				return nil, by, err
+			}
+		} else {
+			ids, bodies = append(ids, m.id), append(bodies, m.data)
+		}
+		mail, err := c.appended(m)
+		if err != nil {
+			return nil, by, err
+		}
+		e := mailbox.Entry{UID: next + uint32(i), Mail: mail.ID, Saved: c.now()}
+		if e.Flags, err = c.flags(m.Flags); err != nil {
+			return nil, by, err
+		}
+		mails, news, entries = append(mails, c.mailRow(mail, m.id, nil, 0)...), append(news, c.account, mail.ID), append(entries, c.entryRow(box, e)...)
+		unseen, deleted := bits(e.Flags)
+		by = counters{by.messages + 1, by.unseen + unseen, by.deleted + deleted, by.octets + mail.Size}
+		uids = append(uids, e.UID)
 	}
-	if err != nil {
-		return e, err
+	if err = body.InsertAll(c.tx, ids, bodies); err == nil {
+		err = c.tx.Insert(mailTable, 15, mails)
 	}
+	if err == nil {
+		err = c.tx.Insert(`mails_unindexed (account, mail)`, 2, news)
+	}
+	if err == nil {
+		err = c.tx.Insert(entryTable, 7, entries)
+	}
+	return uids, by, err
+}
+
+// appended is the mail that is made of a message.
+func (c *change) appended(m *stored) (*mailbox.Mail, error) {
 	received := m.Date
 	if received.IsZero() {
 		received = c.now()
 	}
 	mail := &mailbox.Mail{ID: store.NewID(), Sender: m.Sender, Size: m.Content.Size(), Received: received, MessageID: m.MessageID, Structure: m.Structure}
-	if mail.Thread, err = c.thread(mail.ID, m.References); err != nil {
-		return e, err
+	var err error
+	if mail.Thread, err = c.thread(mail.ID, m.References); err == nil && mail.MessageID != "" {
+		c.threads[mail.MessageID] = mail.Thread
 	}
-	if err := c.insert(mail, m.id, nil, 0); err != nil {
-		return e, err
-	}
-	e = mailbox.Entry{UID: uid, Mail: mail.ID, Saved: c.now()}
-	if e.Flags, err = c.flags(m.Flags); err != nil {
-		return e, err
-	}
-	return e, c.enter(box, e)
+	return mail, err
 }

@@ -214,7 +214,10 @@ const maxReferences = 20
 // thread is that of the newest mail of the account that references names, or the mail's own.
 func (c *change) thread(own int64, references []string) (int64, error) {
 	for i := len(references) - 1; i >= max(0, len(references)-maxReferences); i-- {
-		var t int64
+		t, written := c.threads[references[i]]
+		if written {
+			return t, nil
+		}
 		err := c.tx.Row(`SELECT thread FROM mails WHERE message_id = ? AND message_id <> '' AND account = ? LIMIT 1`, references[i], c.account).Scan(&t)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return t, err
@@ -223,11 +226,17 @@ func (c *change) thread(own int64, references []string) (int64, error) {
 	return own, nil
 }
 
+// mailTable is that of mails, for what writes one whole; mailRow are the values.
+const mailTable = `mails (id, account, thread, sender, recipient, size, received, body, header, replaced, message_id, facts, evidence, structure, created)`
+
+func (c *change) mailRow(m *mailbox.Mail, of int64, header []byte, replaced int64) []any {
+	return []any{m.ID, c.account, m.Thread, m.Sender, m.Recipient, m.Size, store.Time(m.Received), of,
+		store.Blob(header), replaced, m.MessageID, store.Blob(m.Facts), m.Evidence, store.Blob(m.Structure), int64(c.modseq)}
+}
+
 // insert writes the row of a mail.
 func (c *change) insert(m *mailbox.Mail, of int64, header []byte, replaced int64) error {
-	_, err := c.tx.Exec(`INSERT INTO mails (id, account, thread, sender, recipient, size, received, body, header, replaced, message_id, facts, evidence, structure, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, c.account, m.Thread, m.Sender, m.Recipient, m.Size, store.Time(m.Received), of,
-		store.Blob(header), replaced, m.MessageID, store.Blob(m.Facts), m.Evidence, store.Blob(m.Structure), int64(c.modseq))
+	_, err := c.tx.Exec(`INSERT INTO `+mailTable+` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.mailRow(m, of, header, replaced)...)
 	if err != nil {
 		return err
 	}
@@ -240,11 +249,17 @@ func unindexed(tx *store.Tx, account string, mail int64) error {
 	return err
 }
 
+// entryTable is that of where mails lie, for what writes a row; entryRow are the values.
+const entryTable = `mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved)`
+
+func (c *change) entryRow(box int64, e mailbox.Entry) []any {
+	return []any{box, int64(e.UID), e.Mail, int64(e.Flags), int64(c.modseq), int64(c.modseq), store.Time(e.Saved)}
+}
+
 // enter writes that a mail lies in a mailbox, whose counters have it already.
 func (c *change) enter(box int64, e mailbox.Entry) error {
 	c.arrived(box, e.UID, e.UID)
-	_, err := c.tx.Exec(`INSERT INTO mailbox_entries (mailbox, uid, mail, flags, modseq, added, saved) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		box, int64(e.UID), e.Mail, int64(e.Flags), int64(c.modseq), int64(c.modseq), store.Time(e.Saved))
+	_, err := c.tx.Exec(`INSERT INTO `+entryTable+` VALUES (?, ?, ?, ?, ?, ?, ?)`, c.entryRow(box, e)...)
 	return err
 }
 

@@ -123,6 +123,8 @@ type change struct {
 	into  string // the mailbox that a delivery goes to, where it is known from the start
 	box   int64  // its id; 0: it is not there, or not known
 	after uint32 // its UIDNEXT
+
+	threads map[string]int64 // by Message-ID, of mails that are still to be inserted
 }
 
 // change takes the account's turn, with the next modseq. delta is what the change adds to the
