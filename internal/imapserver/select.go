@@ -218,7 +218,9 @@ func (s *session) writeChanged(ctx context.Context, l views.Line, silent bool) {
 		space = " "
 	}
 	if !silent {
-		s.w.Text(space + "FLAGS " + s.flagText(ctx, l.Flags))
+		s.w.Text(space)
+		s.w.Text("FLAGS ")
+		s.w.Text(s.flagText(ctx, l.Flags))
 		space = " "
 	}
 	if s.on.condstore {

@@ -177,10 +177,12 @@ func (vs *Views) Flagged(box int64, f Flagged) {
 	}
 	var d delta
 	for _, g := range f.UIDs {
-		for i, to := v.places(g); i < to; i++ {
+		i, to := v.places(g)
+		d.flagged = slices.Grow(d.flagged, max(to-i, 0))
+		for ; i < to; i++ {
 			if now := f.Of(v.flags[i]); now != v.flags[i] && v.mods[i] <= f.Since {
 				v.flags[i], v.mods[i] = now, f.ModSeq
-				d.entries = append(d.entries, mailbox.Entry{UID: v.uids[i], Flags: now, ModSeq: f.ModSeq})
+				d.flagged = append(d.flagged, v.uids[i])
 			}
 		}
 	}
@@ -188,7 +190,7 @@ func (vs *Views) Flagged(box int64, f Flagged) {
 	for l := range v.looks {
 		l.tell(d)
 	}
-	if len(d.entries) > vs.sheet()/16 {
+	if len(d.flagged) > vs.sheet()/16 {
 		vs.Ripen(box)
 	}
 }

@@ -66,6 +66,11 @@ func (l *Look) tell(d delta) {
 			l.changed = append(l.changed, e.UID)
 		}
 	}
+	for _, u := range d.flagged {
+		if u <= l.told {
+			l.changed = append(l.changed, u)
+		}
+	}
 	if len(l.changed) > maxChanged {
 		slices.Sort(l.changed)
 		l.changed = slices.Compact(l.changed)
@@ -259,13 +264,19 @@ func (l *Look) news(expunges bool) (n News) {
 	}
 	n.Exists = l.count
 	slices.Sort(l.changed)
-	for _, u := range slices.Compact(l.changed) {
-		i, has := slices.BinarySearch(l.view.uids, u)
-		if !has {
-			continue // it has gone since
+	l.changed = slices.Compact(l.changed)
+	n.Changed = slices.Grow(n.Changed, len(l.changed))
+	i := 0 // in the view, behind the last one that was found: the next is often its neighbour
+	for _, u := range l.changed {
+		if i == len(l.view.uids) || l.view.uids[i] != u {
+			k, has := slices.BinarySearch(l.view.uids[i:], u)
+			if i += k; !has {
+				continue // it has gone since
+			}
 		}
 		k, _ := slices.BinarySearch(l.gone, u)
 		n.Changed = append(n.Changed, Line{Seq: i + k + 1, UID: u, Flags: l.view.flags[i], ModSeq: l.view.mods[i]})
+		i++
 	}
 	l.changed = nil
 	l.since = l.view.modseq

@@ -91,6 +91,7 @@ func (vs *Views) leave(v *view) {
 // delta is what has changed in a mailbox after some modseq.
 type delta struct {
 	entries []mailbox.Entry // that have come or have other flags, ascending
+	flagged []uint32        // that have other flags, which the view has already, ascending
 	gone    []uint32        // ascending
 }
 
