@@ -22,7 +22,7 @@ const inMemory = 64 << 10
 func Read(r io.Reader, dir string, binary sync.Locker) (*Message, error) {
 	h := &Message{}
 	lines := &crlf{to: h, dir: dir, raw: binary != nil}
-	_, err := io.Copy(lines, r)
+	err := lines.take(r)
 	if err == nil {
 		err = lines.failed
 	}
@@ -38,7 +38,7 @@ func Read(r io.Reader, dir string, binary sync.Locker) (*Message, error) {
 func Raw(r io.Reader, dir string) (*Message, error) {
 	h := &Message{}
 	as := &crlf{to: h, dir: dir, raw: true}
-	_, err := io.Copy(as, r)
+	err := as.take(r)
 	if err == nil {
 		err = as.failed
 	}
@@ -132,22 +132,50 @@ type crlf struct {
 	buf    []byte
 }
 
+// rooms are what is read into.
+var rooms = sync.Pool{New: func() any { return &room{} }}
+
+type room [32 << 10]byte
+
+// take takes in all that r has.
+func (c *crlf) take(r io.Reader) error {
+	buf := rooms.Get().(*room)
+	defer rooms.Put(buf)
+	_, err := io.CopyBuffer(c, r, buf[:])
+	return err
+}
+
 func (c *crlf) Write(p []byte) (int, error) {
 	if c.failed != nil {
 		return len(p), nil
 	}
 	out := p
 	if !c.raw {
-		out = c.buf[:0]
-		for _, b := range p {
-			if b == '\n' && !c.cr {
-				out = append(out, '\r')
-			}
-			c.cr = b == '\r'
-			out = append(out, b)
-		}
-		c.buf = out
+		c.buf = c.lines(c.buf[:0], p)
+		out = c.buf
 	}
 	c.failed = c.to.write(out, c.dir)
 	return len(p), nil
+}
+
+// lines appends octets to out, with CRLF at the ends of lines.
+func (c *crlf) lines(out, p []byte) []byte {
+	for len(p) > 0 {
+		n := bytes.IndexByte(p, '\n')
+		line := p
+		if n >= 0 {
+			line = p[:n]
+		}
+		if out = append(out, line...); len(line) > 0 {
+			c.cr = line[len(line)-1] == '\r'
+		}
+		if n < 0 {
+			break
+		}
+		if !c.cr {
+			out = append(out, '\r')
+		}
+		out, c.cr, p = append(out, '\n'), false, p[n+1:]
+	}
+	return out
 }
