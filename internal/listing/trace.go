@@ -66,25 +66,39 @@ func newest(ids []int64) []int64 {
 	return ids
 }
 
-// byAddress are the messages in queue and history from an address or to it, the newest first.
-func byAddress(ctx context.Context, db *store.Store, arg string) (ids []int64, err error) {
-	for _, f := range []spool.Filter{{Address: arg}, {Sender: arg}} {
-		f.States, f.Limit = States(), 1000
-		for {
-			items, err := spool.List(ctx, db, f)
-			if err != nil {
-				return nil, err
-			}
-			for _, i := range items {
-				ids = append(ids, i.Envelope.ID)
-				f.After = i.Recipient.ID
-			}
-			if len(items) < f.Limit {
-				break
-			}
+// byAddress are the messages in queue and history from an address or to it, the newest first: one more than are told of, at most.
+func byAddress(ctx context.Context, db *store.Store, arg string) (all []int64, err error) {
+	for next := int64(0); len(all) <= maxTraced; {
+		var ids []int64
+		if ids, next, err = spool.Concerning(ctx, db, arg, next, lookedAt, maxTraced+1-len(all)); err != nil {
+			return nil, err
+		}
+		if all = append(all, ids...); next == 0 {
+			break
 		}
 	}
-	return newest(ids), nil
+	return slices.Compact(all), nil
+}
+
+// lookedAt is how many recipients are looked through at a time.
+const lookedAt = 50_000
+
+// TracedFrom is Traced for a page, which does not look through all there is: next is where to look on, and 0 where all was looked through.
+func TracedFrom(ctx context.Context, db *store.Store, arg string, before int64) (ids []int64, next int64, err error) {
+	if before == 0 {
+		own, idErr := cli.ParseIDs([]string{arg}, "waxwing queue list --all")
+		if idErr == nil && !strings.ContainsAny(arg, "@<") {
+			return []int64{int64(own[0])}, 0, nil
+		}
+		ids, err = byMessageID(ctx, db, arg)
+		if err != nil || len(ids) > 0 || strings.HasPrefix(arg, "<") {
+			return ids[:min(len(ids), maxTraced)], 0, err
+		}
+	}
+	if !strings.Contains(arg, "@") {
+		return nil, 0, nil
+	}
+	return spool.Concerning(ctx, db, arg, before, lookedAt, maxTraced)
 }
 
 // became says what became of the TLS report about a day and a domain.

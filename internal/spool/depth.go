@@ -25,8 +25,14 @@ func Depths(ctx context.Context, db *store.Store) (all []Depth, err error) {
 			d := Depth{State: s}
 			var first int64
 			// The state is no parameter: the planner must see that a partial index has it.
-			err := tx.Row(fmt.Sprintf(`SELECT count(*), coalesce(min(id), 0) FROM recipients WHERE state = %d`, s)).Scan(&d.N, &first)
-			if err != nil {
+			if err := tx.Row(fmt.Sprintf(`SELECT count(*) FROM recipients WHERE state = %d`, s)).Scan(&d.N); err != nil {
+				return err
+			}
+			oldest := `SELECT coalesce(min(+id), 0) FROM recipients WHERE state = %d` // by their own index, as the sign has it
+			if d.N > few {                                                            // the first of them is met sooner on the way through all
+				oldest = `SELECT id FROM recipients WHERE state = %d AND id > 0 ORDER BY id LIMIT 1`
+			}
+			if err := tx.Row(fmt.Sprintf(oldest, s)).Scan(&first); err != nil {
 				return err
 			}
 			if first > 0 { // identifiers follow the time

@@ -28,7 +28,10 @@ type Filter struct {
 	Accepted     Period
 	Due          Period
 	After        int64 // recipients with a larger ID than this: the next page
+	Until        int64 // recipients with no larger ID than this; 0: all
 	Limit        int   // at most 1000; 0: 100. Listing only
+
+	fewWait bool // so few wait that it is quicker to look at each of them than at what is over
 }
 
 // Period is a time from From to before Before; a zero end is open.
@@ -52,10 +55,16 @@ func (f Filter) read(tx *store.Tx, state State, tail string, limit int) ([]Item,
 
 // where is the condition for the recipients r, with their messages m, in one state.
 func (f Filter) where(state State) (string, []any) {
-	where, args := []string{"r.state = " + strconv.Itoa(int(state)), "r.id > ?"}, []any{f.After}
+	where, args := []string{"r.state = " + strconv.Itoa(int(state)), f.byID(state) + " > ?"}, []any{f.After}
 	add := func(cond string, vs ...any) {
 		where = append(where, cond)
 		args = append(args, vs...)
+	}
+	if f.Until != 0 {
+		add("r.id <= ?", f.Until)
+	}
+	if state == Waiting && f.fewWait {
+		add("r.id IN (SELECT id FROM recipients WHERE state = 0)")
 	}
 	if f.Message != 0 {
 		add("m.id = ?", f.Message)
@@ -99,6 +108,21 @@ func (f Filter) where(state State) (string, []any) {
 		}
 	}
 	return strings.Join(where, " AND "), args
+}
+
+// byID is the identifier as a condition and an order name it. With a sign it is no column, for which no planner takes the index of
+// all identifiers: where few are in the state, their own index is quicker than all that is over.
+func (f Filter) byID(state State) string {
+	if state == Leased || state == Waiting && f.fewWait {
+		return "+r.id"
+	}
+	return "r.id"
+}
+
+// Scans reports that no index has what the filter asks for: whoever must not wait looks through a Window at a time.
+func (f Filter) Scans() bool {
+	over := slices.ContainsFunc(f.states(), func(s State) bool { return s > Held })
+	return f.Message == 0 && (over || f.Sender+f.SenderDomain+f.Address+f.Transport+f.Word+f.Host != "" || f.Need != nil || f.Purpose != nil || f.Accepted != Period{} || f.Due != Period{})
 }
 
 // Find are the recipients that match and are in one of some states, 8 octets each, and how

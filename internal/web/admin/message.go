@@ -178,13 +178,13 @@ func (h *Handler) tracePage(r *http.Request) (pages.Page, error) {
 		p.Command = "waxwing mail trace ID"
 		return p, nil
 	}
-	ids, more, err := listing.Traced(r.Context(), h.Rooms.DB, what)
+	var before int64
+	if id, err := delivery.ParseID(r.URL.Query().Get("before")); err == nil {
+		before = int64(id)
+	}
+	ids, next, err := listing.TracedFrom(r.Context(), h.Rooms.DB, what, before)
 	if err != nil {
-		if r.Context().Err() != nil {
-			return p, err
-		}
-		p.Blocks = append(p.Blocks, pages.Notice{Tone: pages.Waits, What: err.Error()})
-		return p, nil
+		return p, err
 	}
 	t := pages.Table{Title: "Found, the newest first", Heads: []pages.Head{{Text: "MESSAGE"}, {Text: "ACCEPTED"}, {Text: "FROM"}, {Text: "TO"}}}
 	for _, id := range ids {
@@ -201,9 +201,11 @@ func (h *Handler) tracePage(r *http.Request) (pages.Page, error) {
 		}
 		t.Rows = append(t.Rows, []pages.Cell{{Text: x.ID.String(), Link: Path + "message/" + x.ID.String()}, {When: x.Accepted}, {Text: "<" + x.Sender + ">"}, {Text: strings.Join(to, " ")}})
 	}
-	p.Blocks = append(p.Blocks, t)
-	if more {
-		p.Blocks = append(p.Blocks, pages.Prose{Body: "There are others, which are older."})
+	t.None = "No message is known that has this id or Message-ID, or went from or to this address. Settled ones are kept for delivery.history; those that arrived are found in mailboxes."
+	if next > 0 {
+		t.None = "None among the newest."
+		t.Next = Path + "trace?" + url.Values{"what": {what}, "before": {delivery.ID(next).String()}}.Encode()
 	}
+	p.Blocks = append(p.Blocks, t)
 	return p, nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"reflect"
+	"slices"
 	"strings"
 
 	"waxwing/internal/delivery"
@@ -18,8 +18,10 @@ import (
 	"waxwing/internal/web/pages"
 )
 
-// perPage is how many rows of the queue a page has.
-const perPage = 100
+const (
+	perPage  = 100    // rows of the queue
+	lookedAt = 50_000 // recipients that are looked through for a page
+)
 
 // asked are the fields by which the queue is searched, as queue list has its flags.
 func asked(q url.Values) []pages.Field {
@@ -71,6 +73,11 @@ func (h *Handler) queuePage(r *http.Request) (pages.Page, error) {
 		p.Blocks = []pages.Block{pages.Notice{Tone: pages.Bad, What: err.Error(), Cure: "Change what you asked for."}, form}
 		return p, nil
 	}
+	if f.Scans() {
+		if f.Until, err = spool.Window(r.Context(), h.Rooms.DB, f.After, lookedAt); err != nil {
+			return p, err
+		}
+	}
 	items, err := h.Rooms.Desk.List(r.Context(), f)
 	if err != nil {
 		return p, err
@@ -78,18 +85,25 @@ func (h *Handler) queuePage(r *http.Request) (pages.Page, error) {
 	rows := listing.Recipients(items)
 	t := pages.TableOf(listing.RecipientListing(), rows, func(x *listing.Recipient) string { return Path + "message/" + x.Message.String() })
 	t.None = "No mail in the queue is like that."
+	last := delivery.ID(f.Until) // of those that were looked at
 	if len(rows) == perPage {
+		last = rows[len(rows)-1].ID
+	}
+	if last != 0 {
+		if len(rows) < perPage {
+			t.None = "None among those that were looked through. Further ones are looked through on the next page."
+		}
 		next := url.Values{}
 		for _, field := range asked(q) {
 			if field.Value != "" {
 				next.Set(field.Name, field.Value)
 			}
 		}
-		next.Set("after", rows[len(rows)-1].ID.String())
+		next.Set("after", last.String())
 		t.Next = Path + "queue?" + next.Encode()
 	}
 	p.Blocks = []pages.Block{form, t}
-	if len(rows) > 0 {
+	if len(rows) > 0 || last != 0 {
 		p.Blocks = append(p.Blocks, onMany(q))
 	}
 	return p, nil
@@ -99,7 +113,7 @@ func (h *Handler) queuePage(r *http.Request) (pages.Page, error) {
 func onMany(q url.Values) pages.Actions {
 	a := pages.Actions{Title: "With all of these"}
 	for _, v := range verbs() {
-		f := pages.Form{Method: "post", Action: Path + "queue/act", Submit: v.says, Danger: v.danger, Sure: v.sure, Command: commandOf(v.usage(), q),
+		f := pages.Form{Method: "post", Action: Path + "queue/act", Submit: v.says, Danger: v.danger, Sure: v.sure, Command: commandOf(v.usage(), q) + everything(q),
 			Fields: append(v.fields, pages.Field{Name: "verb", Kind: "hidden", Value: string(v.verb)})}
 		for _, field := range asked(q) {
 			f.Fields = append(f.Fields, pages.Field{Name: field.Name, Kind: "hidden", Value: field.Value})
@@ -107,6 +121,14 @@ func onMany(q url.Values) pages.Actions {
 		a.Forms = append(a.Forms, f)
 	}
 	return a
+}
+
+// everything is what a command wants that is told of no recipient: all of them.
+func everything(q url.Values) string {
+	if slices.ContainsFunc(asked(q), func(f pages.Field) bool { return f.Value != "" }) {
+		return ""
+	}
+	return " --everything"
 }
 
 // verb is what can be done with recipients.
@@ -134,8 +156,8 @@ func verbs() []verb {
 		{verb: desk.Retry, says: "Try now"},
 		{verb: desk.Hold, says: "Hold"},
 		{verb: desk.Unhold, says: "Let go"},
-		{verb: desk.SetTLS, says: "Set", fields: []pages.Field{{Name: "to_need", Label: "What it asks of TLS", Kind: "select", Options: []string{delivery.FollowPolicy.String(), delivery.RequireTLS.String(), delivery.TLSOptional.String()}}}},
-		{verb: desk.SetTransport, says: "Set", fields: []pages.Field{{Name: "to_transport", Label: "Its transport", Help: "empty: as the routes say", Complete: "off"}}},
+		{verb: desk.SetTLS, says: "Set its TLS need", fields: []pages.Field{{Name: "to_need", Label: "What it asks of TLS", Kind: "select", Options: []string{delivery.FollowPolicy.String(), delivery.RequireTLS.String(), delivery.TLSOptional.String()}}}},
+		{verb: desk.SetTransport, says: "Set its transport", fields: []pages.Field{{Name: "to_transport", Label: "Its transport", Help: "empty: as the routes say", Complete: "off"}}},
 		{verb: desk.Fail, says: "Return to the sender", danger: true, sure: "The sender gets it back."},
 		{verb: desk.Drop, says: "Remove", danger: true, sure: "It is gone, and nobody is told."},
 	}
@@ -152,10 +174,7 @@ func (h *Handler) actOnQueue() deeds.Deed {
 			return deeds.Done{}, err
 		}
 		order.Filter.Limit = 0
-		a := deeds.Done{Command: commandOf(arguments, q.Values), Back: Path + "queue"}
-		if reflect.DeepEqual(order.Filter, spool.Filter{}) {
-			a.Command += " --everything"
-		}
+		a := deeds.Done{Command: commandOf(arguments, q.Values) + everything(q.Values), Back: Path + "queue"}
 		if id := q.Get("message"); id != "" {
 			m, err := delivery.ParseID(id)
 			if err != nil {

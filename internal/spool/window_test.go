@@ -1,0 +1,64 @@
+package spool
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"waxwing/internal/spool/spooltest"
+	"waxwing/internal/store"
+	"waxwing/internal/store/storetest"
+)
+
+// WEB-2: a list that no index has is read a window at a time, and nothing is missed or told twice at the borders.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		spooltest.Filling{Recipients: 200, Dests: 7, Accounts: 3, Now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}.Write(t, s)
+		all, err := List(ctx, s, Filter{Limit: 1000})
+		if err != nil || len(all) != 200 || !slices.IsSortedFunc(all, func(a, b Item) int { return int(a.Recipient.ID - b.Recipient.ID) }) {
+			t.Fatal(len(all), err)
+		}
+		for n, want := range map[int]int64{1: all[0].Recipient.ID, 50: all[49].Recipient.ID, 200: all[199].Recipient.ID, 201: 0} {
+			if got, err := Window(ctx, s, 0, n); got != want || err != nil {
+				t.Errorf("%d: %d, want %d, %v", n, got, want, err)
+			}
+		}
+		first, err := List(ctx, s, Filter{Until: all[9].Recipient.ID, Limit: 1000})
+		if err != nil || len(first) != 10 {
+			t.Errorf("until the tenth: %d, %v", len(first), err)
+		}
+		for _, c := range []struct {
+			address  string
+			n, limit int
+			want     int
+		}{{"alice@sender.test", 33, 100, 20}, {"alice@sender.test", 1000, 3, 20}, {"alice@sender.test", 10, 100, 20}, {all[42].Recipient.Address, 7, 100, 1}, {"nobody@sender.test", 50, 100, 0}} {
+			var ids []int64
+			looks := 0
+			for next := int64(0); ; looks++ {
+				var some []int64
+				if some, next, err = Concerning(ctx, s, c.address, next, c.n, c.limit); err != nil || len(some) > c.limit || looks > 100 {
+					t.Fatal(some, looks, err)
+				}
+				if ids = append(ids, some...); next == 0 {
+					break
+				}
+			}
+			if !slices.IsSortedFunc(ids, func(a, b int64) int { return int(b - a) }) || len(slices.Compact(ids)) != c.want {
+				t.Errorf("%+v: %d in %d looks: %d", c, len(slices.Compact(ids)), looks+1, ids)
+			}
+		}
+		if s.Postgres() {
+			return
+		}
+		for state, f := range map[State]Filter{Leased: {}, Waiting: {fewWait: true}} {
+			where, _ := f.where(state)
+			plan := explain(t, s, `SELECT r.* FROM recipients r JOIN messages m ON m.id = r.message WHERE `+where+` ORDER BY `+f.byID(state)+` LIMIT ?`)
+			if strings.Contains(plan, "(id>?)") {
+				t.Errorf("what is over is looked through for what is %s:\n%s", state, plan)
+			}
+		}
+	})
+}
