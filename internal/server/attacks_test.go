@@ -30,9 +30,9 @@ type face struct {
 
 func facesOfPeople() []face {
 	return []face{
-		{"admin", "/admin/login", "/admin/queue", "waxwing-admin", websession.Admin, "<h1>Queue</h1>"},
-		{"account", "/login", "/account/storage", "waxwing", websession.Person, "<h1>Storage"},
-		{"mail", "/login", "/mail/inbox", "waxwing", websession.Person, "/mail/assets/"},
+		{"admin", "/admin/login", "/admin/queue", "waxwing-admin.mail.example.test", websession.Admin, "<h1>Queue</h1>"},
+		{"account", "/login", "/account/storage", "waxwing.mail.example.test", websession.Person, "<h1>Storage"},
+		{"mail", "/login", "/mail/inbox", "waxwing.mail.example.test", websession.Person, "/mail/assets/"},
 	}
 }
 

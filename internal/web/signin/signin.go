@@ -61,14 +61,15 @@ func (e *Entrance) Handle(mux *http.ServeMux) {
 
 func (e *Entrance) second() string { return e.Base + "login/second" }
 
-// cookieName has the prefix with which browsers take a cookie over TLS, from this host alone. Without TLS there is no such prefix.
+// cookieName has the prefix with which browsers take a cookie over TLS, from this host alone. Without TLS there is no such prefix, and the
+// server's name instead: a browser tells the servers of one machine not apart by their ports.
 func (e *Entrance) cookieName(scope websession.Scope) string {
 	name := e.Cookie
 	if scope == websession.Step {
 		name += "-step"
 	}
 	if e.Plain {
-		return name
+		return name + "." + e.Host
 	}
 	return "__Host-" + name
 }
