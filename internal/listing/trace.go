@@ -70,7 +70,7 @@ func newest(ids []int64) []int64 {
 func byAddress(ctx context.Context, db *store.Store, arg string) (all []int64, err error) {
 	for next := int64(0); len(all) <= maxTraced; {
 		var ids []int64
-		if ids, next, err = spool.Concerning(ctx, db, arg, next, lookedAt, maxTraced+1-len(all)); err != nil {
+		if ids, next, err = spool.Concerning(ctx, db, arg, spool.Look{Before: next, Rows: lookedAt, Limit: maxTraced + 1 - len(all)}); err != nil {
 			return nil, err
 		}
 		if all = append(all, ids...); next == 0 {
@@ -98,7 +98,7 @@ func TracedFrom(ctx context.Context, db *store.Store, arg string, before int64) 
 	if !strings.Contains(arg, "@") {
 		return nil, 0, nil
 	}
-	return spool.Concerning(ctx, db, arg, before, lookedAt, maxTraced)
+	return spool.Concerning(ctx, db, arg, spool.Look{Before: before, Rows: lookedAt, Limit: maxTraced})
 }
 
 // became says what became of the TLS report about a day and a domain.

@@ -36,9 +36,16 @@ func Window(ctx context.Context, db *store.Store, after int64, n int) (last int6
 	return last, nil
 }
 
-// Concerning are the messages from an address or to it, the newest first, at most limit, among the n newest recipients with identifiers
-// before before; 0: among the newest of all. next is where to look on; 0: there is nothing older.
-func Concerning(ctx context.Context, db *store.Store, address string, before int64, n, limit int) (ids []int64, next int64, err error) {
+// Look is a look back, from the newest on.
+type Look struct {
+	Before int64 // only at recipients with identifiers before this; 0: at all
+	Rows   int   // at so many of them
+	Limit  int   // messages that are wanted at most
+}
+
+// Concerning are the messages from an address or to it, the newest first. next is where to look on; 0: there is nothing older.
+func Concerning(ctx context.Context, db *store.Store, address string, l Look) (ids []int64, next int64, err error) {
+	before, n, limit := l.Before, l.Rows, l.Limit
 	if before == 0 {
 		before = 1<<63 - 1
 	}

@@ -39,7 +39,7 @@ func TestWindow(t *testing.T) {
 			looks := 0
 			for next := int64(0); ; looks++ {
 				var some []int64
-				if some, next, err = Concerning(ctx, s, c.address, next, c.n, c.limit); err != nil || len(some) > c.limit || looks > 100 {
+				if some, next, err = Concerning(ctx, s, c.address, Look{next, c.n, c.limit}); err != nil || len(some) > c.limit || looks > 100 {
 					t.Fatal(some, looks, err)
 				}
 				if ids = append(ids, some...); next == 0 {
