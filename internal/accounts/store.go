@@ -169,6 +169,11 @@ func (s *Store) Addresses(ctx context.Context) ([]account.Address, error) {
 	return reading(ctx, s, Within.Addresses)
 }
 
+// AddressesOf are those of an account.
+func (s *Store) AddressesOf(ctx context.Context, name string) ([]account.Address, error) {
+	return reading(ctx, s, func(w Within) ([]account.Address, error) { return w.AddressesOf(name) })
+}
+
 // parse reads an address of a domain.
 func parse(address string) (local string, domain dns.Name, err error) {
 	a, err := smtp.ParseAddress(address, true)

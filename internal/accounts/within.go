@@ -207,18 +207,27 @@ func (w Within) RemoveAddress(address string) error {
 			(SELECT 1 FROM aliases l WHERE l.domain = addresses.domain AND l.local = addresses.local)`, domain.ASCII(), local)
 }
 
+const addresses = `SELECT local, domain, COALESCE(account, ''), mailbox, created FROM addresses WHERE NOT EXISTS
+	(SELECT 1 FROM aliases l WHERE l.domain = addresses.domain AND l.local = addresses.local)`
+
+func scanAddress(r store.Row) (a account.Address, err error) {
+	var local, domain string
+	var created int64
+	err = r.Scan(&local, &domain, &a.Account, &a.Mailbox, &created)
+	a.Refused = a.Account == ""
+	a.Address = smtp.Address{Local: local, Domain: domain}.String()
+	a.Created = store.FromTime(created)
+	return a, err
+}
+
 // Addresses are all addresses, by domain and local part.
 func (w Within) Addresses() ([]account.Address, error) {
-	return store.Collect(w.tx, func(r store.Row) (a account.Address, err error) {
-		var local, domain string
-		var created int64
-		err = r.Scan(&local, &domain, &a.Account, &a.Mailbox, &created)
-		a.Refused = a.Account == ""
-		a.Address = smtp.Address{Local: local, Domain: domain}.String()
-		a.Created = store.FromTime(created)
-		return a, err
-	}, `SELECT local, domain, COALESCE(account, ''), mailbox, created FROM addresses WHERE NOT EXISTS
-		(SELECT 1 FROM aliases l WHERE l.domain = addresses.domain AND l.local = addresses.local) ORDER BY domain, local`)
+	return store.Collect(w.tx, scanAddress, addresses+` ORDER BY domain, local`)
+}
+
+// AddressesOf are those of an account.
+func (w Within) AddressesOf(name string) ([]account.Address, error) {
+	return store.Collect(w.tx, scanAddress, addresses+` AND account = ? ORDER BY domain, local`, name)
 }
 
 // CleanAddress is an address of a domain with those rules in the form in which it is listed.

@@ -165,7 +165,7 @@ func (s *Store) Create(ctx context.Context, account, name, use string) (mailbox.
 			return b, err
 		}
 		there := err == nil
-		if err := c.freeUse(use); err != nil {
+		if err := c.freeUse(use, 0); err != nil {
 			return b, err
 		}
 		if there {
@@ -190,13 +190,13 @@ func (c *change) claim(id int64, use string) error {
 	return err
 }
 
-// freeUse refuses a special use that another mailbox of the account has (RFC 6154 §3).
-func (c *change) freeUse(use string) error {
+// freeUse refuses a special use that another mailbox of the account has (RFC 6154 §3) than the one with that id.
+func (c *change) freeUse(use string, id int64) error {
 	if use == "" {
 		return nil
 	}
 	var other string
-	err := c.tx.Row(`SELECT name FROM mailboxes WHERE account = ? AND special = ? AND removed = 0`, c.account, use).Scan(&other)
+	err := c.tx.Row(`SELECT name FROM mailboxes WHERE account = ? AND special = ? AND removed = 0 AND id <> ?`, c.account, use, id).Scan(&other)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

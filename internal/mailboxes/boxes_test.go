@@ -577,3 +577,34 @@ func TestFull(t *testing.T) {
 		is(mailbox.FullNow)
 	})
 }
+
+// Name, special use, order and subscription change together or not at all (RFC 8621 §2.5).
+func TestReshape(t *testing.T) {
+	each(t, func(t *testing.T, db *store.Store, m *mailboxes.Store) {
+		ctx := t.Context()
+		_, err := m.Create(ctx, "joe", "Spam", "")
+		must(t, err)
+		junk, none, name, order, yes := mailbox.UseJunk, "", "Rubbish", int64(7), true
+		for _, c := range []struct {
+			box  string
+			sh   mailboxes.Shape
+			want error
+		}{
+			{"Spam", mailboxes.Shape{Name: &name, Use: &junk}, mailboxes.ErrMailboxExists}, // Junk has it
+			{"Spam", mailboxes.Shape{Name: &junk}, nil},
+			{mailbox.Inbox, mailboxes.Shape{Use: &junk}, mailboxes.ErrInbox},
+			{mailbox.Inbox, mailboxes.Shape{Name: &name}, mailboxes.ErrInbox},
+			{"Nothing", mailboxes.Shape{Order: &order}, mailboxes.ErrNoSuchMailbox},
+			{"Junk", mailboxes.Shape{Use: &none}, nil},
+			{`\Junk`, mailboxes.Shape{Name: &name, Use: &junk, Order: &order, Subscribed: &yes}, nil},
+			{name, mailboxes.Shape{Use: &junk}, nil}, // its own
+		} {
+			if err := m.Reshape(ctx, "joe", c.box, c.sh); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", c.box, err, c.want)
+			}
+		}
+		if got, want := names(t, m), `INBOX, Archive \Archive, Drafts \Drafts, Junk, Rubbish \Junk, Sent \Sent, Trash \Trash`; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}

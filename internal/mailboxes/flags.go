@@ -12,7 +12,7 @@ import (
 )
 
 // maxKeyword is how long a keyword may be, in octets.
-const maxKeyword = 100
+const maxKeyword = 255
 
 // Keywords are those of an account, by number; one that is "" is free.
 func (s *Store) Keywords(ctx context.Context, account string) ([]string, error) {

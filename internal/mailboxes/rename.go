@@ -16,15 +16,9 @@ import (
 // Rename gives a mailbox and those below it another name. INBOX stays, empty: its messages
 // move (RFC 9051 §6.3.6). ErrNoSuchMailbox, ErrMailboxExists, *mailbox.NameError.
 func (s *Store) Rename(ctx context.Context, account, from, to string) error {
-	from, err := mailbox.CleanName(from)
+	from, to, err := renaming(from, to)
 	if err != nil {
 		return err
-	}
-	if to, err = mailbox.CleanName(strings.TrimSuffix(to, "/")); err != nil {
-		return err
-	}
-	if strings.HasPrefix(to, from+"/") && from != mailbox.Inbox {
-		return &mailbox.NameError{Name: to, Why: "a mailbox cannot move into itself"}
 	}
 	var left int64 // INBOX, where its messages are still to move
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
@@ -37,8 +31,8 @@ func (s *Store) Rename(ctx context.Context, account, from, to string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.find(to); !errors.Is(err, sql.ErrNoRows) {
-			return errors.Join(err, ErrMailboxExists)
+		if err := c.free(to); err != nil {
+			return err
 		}
 		if from == mailbox.Inbox {
 			left, err = c.emptyInbox(id, to)
@@ -50,6 +44,29 @@ func (s *Store) Rename(ctx context.Context, account, from, to string) error {
 		_, err = s.Move(ctx, left, mailbox.All(), to)
 	}
 	return named(err, from)
+}
+
+// renaming checks two names and returns them as they are kept.
+func renaming(from, to string) (string, string, error) {
+	from, err := mailbox.CleanName(from)
+	if err != nil {
+		return "", "", err
+	}
+	if to, err = mailbox.CleanName(strings.TrimSuffix(to, "/")); err != nil {
+		return "", "", err
+	}
+	if strings.HasPrefix(to, from+"/") && from != mailbox.Inbox {
+		return "", "", &mailbox.NameError{Name: to, Why: "a mailbox cannot move into itself"}
+	}
+	return from, to, nil
+}
+
+// free refuses a name that a mailbox has.
+func (c *change) free(name string) error {
+	if _, err := c.find(name); !errors.Is(err, sql.ErrNoRows) {
+		return errors.Join(err, ErrMailboxExists)
+	}
+	return nil
 }
 
 // emptyInbox moves all of INBOX into a new mailbox. Of very many, left says that they are to move when the mailbox is there.
