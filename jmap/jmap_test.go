@@ -46,7 +46,7 @@ func TestResolve(t *testing.T) {
 		{Name: "Foo/get", ID: "t1", Args: json.RawMessage(`{"list": [{"ids": ["a", "b"], "id": "x"}, {"ids": ["c"], "id": "y"}], "none": []}`)},
 	}
 	for _, c := range []struct{ of, name, path, want string }{
-		{"t0", "Foo/changes", "/created", `["f1","f4"]`}, {"t0", "Foo/changes", "/created/1", `"f4"`}, {"t0", "Foo/changes", "/a~1b/~0", `1`},
+		{"t0", "Foo/changes", "/created", `["f1", "f4"]`}, {"t0", "Foo/changes", "/created/1", `"f4"`}, {"t0", "Foo/changes", "/a~1b/~0", `1`},
 		{"t1", "Foo/get", "/list/*/ids", `["a","b","c"]`}, {"t1", "Foo/get", "/list/*/id", `["x","y"]`}, {"t1", "Foo/get", "/list/*/ids/0", `["a","c"]`}, {"t1", "Foo/get", "/none/*/x", `[]`},
 		{"t0", "Foo/get", "/created", ""}, {"t2", "Foo/get", "/x", ""}, {"t0", "Foo/changes", "/created/2", ""}, {"t0", "Foo/changes", "/created/01", ""},
 		{"t0", "Foo/changes", "/created/-1", ""}, {"t0", "Foo/changes", "created", ""}, {"t0", "Foo/changes", "/nothing", ""}, {"t1", "Foo/get", "/list/*/ids/1", ""}, {"t1", "Foo/get", "/*", ""},
@@ -55,7 +55,7 @@ func TestResolve(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, fault := jmap.Resolve(map[string]json.RawMessage{"#ids": ref, "other": json.RawMessage("1")}, done)
+		got, fault := new(jmap.Resolver).Resolve(map[string]json.RawMessage{"#ids": ref, "other": json.RawMessage("1")}, done)
 		if c.want == "" {
 			if fault == nil || fault.Type != jmap.InvalidResultReference {
 				t.Errorf("%v: %v", c, fault)
@@ -67,12 +67,45 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{`null`: jmap.InvalidResultReference, `{"resultOf": 1}`: jmap.InvalidResultReference} {
-		if _, fault := jmap.Resolve(map[string]json.RawMessage{"#a": json.RawMessage(raw)}, done); fault == nil || fault.Type != want {
+		if _, fault := new(jmap.Resolver).Resolve(map[string]json.RawMessage{"#a": json.RawMessage(raw)}, done); fault == nil || fault.Type != want {
 			t.Errorf("%s: %v", raw, fault)
 		}
 	}
-	if _, fault := jmap.Resolve(map[string]json.RawMessage{"#a": json.RawMessage(`{}`), "a": json.RawMessage(`1`)}, done); fault == nil || fault.Type != jmap.InvalidArguments {
+	if _, fault := new(jmap.Resolver).Resolve(map[string]json.RawMessage{"#a": json.RawMessage(`{}`), "a": json.RawMessage(`1`)}, done); fault == nil || fault.Type != jmap.InvalidArguments {
 		t.Errorf("given twice: %v", fault)
+	}
+}
+
+// RFC 8620 §3.7: however many references name however much, what they cost is bounded for the whole request.
+func TestResolverBound(t *testing.T) {
+	t.Parallel()
+	long := `"` + strings.Repeat("x", 1<<20) + `"`
+	done := []jmap.Result{{Name: "Core/echo", ID: "0", Args: json.RawMessage(`{"a": ` + long + `, "b": 1}`)}}
+	ref := func(path string) json.RawMessage {
+		return json.RawMessage(`{"resultOf": "0", "name": "Core/echo", "path": "` + path + `"}`)
+	}
+	x := &jmap.Resolver{}
+	copies := 0
+	for ; copies < 1000; copies++ {
+		if _, fault := x.Resolve(map[string]json.RawMessage{"#a": ref("/a")}, done); fault != nil {
+			if fault.Type != jmap.InvalidResultReference {
+				t.Errorf("%v", fault)
+			}
+			break
+		}
+	}
+	if copies < 10 || copies > 40 {
+		t.Errorf("%d copies of a MiB were made", copies)
+	}
+	x = &jmap.Resolver{}
+	looks := 0
+	for ; looks < 1000; looks++ {
+		if _, fault := x.Resolve(map[string]json.RawMessage{"#b": ref("/b")}, done); fault != nil {
+			break
+		}
+	}
+	if looks < 100 || looks > 260 {
+		t.Errorf("a MiB was looked through %d times", looks)
 	}
 }
 
@@ -210,7 +243,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%q was taken", data)
 		}
 		for _, c := range req.Calls {
-			args, fault := jmap.Resolve(c.Args, done)
+			args, fault := new(jmap.Resolver).Resolve(c.Args, done)
 			if fault != nil {
 				continue
 			}

@@ -1,6 +1,7 @@
 package jmapserver
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,24 +51,20 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // forms are how often the octets of a request are in memory: as it came, taken apart, and answered.
 const forms = 4
 
-// readRequest reads a request, of whose size the client has said something or not (below 0), within its share of the memory, which leave
-// gives back. Memory is taken for what has come, not for what may come: a client that is slow holds no more than it has sent.
-func (s *Server) readRequest(in io.Reader, said int64) (b []byte, leave func(), err error) {
+// readRequest reads a request, of whose size the client has said something or not (below 0), within its share of the memory, which must be
+// left in any case. Memory is taken for what has come, not for what may come: a client that is slow holds no more than it has sent.
+func (s *Server) readRequest(in io.Reader, said int64, m *share) (b []byte, err error) {
 	most := s.Limits.SizeRequest
 	tooLong := jmap.LimitProblem("maxSizeRequest", fmt.Sprintf("%d octets are taken", most))
 	if said > most {
-		return nil, nil, tooLong
+		return nil, tooLong
 	}
-	held := int64(0)
-	leave = func() { s.memory.Release(held) }
 	const least = 4 << 10
 	for size := min(max(said, 0)+1, 64<<10); ; size = max(least, 2*int64(cap(b))) {
 		size = min(size, most+1)
-		if !s.memory.TryAcquire(forms * (size - int64(cap(b)))) {
-			leave()
-			return nil, nil, &status{http.StatusServiceUnavailable, "too much is being asked for at this moment"}
+		if !m.take(forms * (size - int64(cap(b)))) {
+			return nil, &status{http.StatusServiceUnavailable, "too much is being asked for at this moment"}
 		}
-		held += forms * (size - int64(cap(b)))
 		b = append(make([]byte, 0, size), b...)
 		for err == nil && len(b) < cap(b) {
 			var n int
@@ -76,13 +73,11 @@ func (s *Server) readRequest(in io.Reader, said int64) (b []byte, leave func(), 
 		}
 		switch {
 		case int64(len(b)) > most:
-			leave()
-			return nil, nil, tooLong
+			return nil, tooLong
 		case errors.Is(err, io.EOF):
-			return b, leave, nil
+			return b, nil
 		case err != nil:
-			leave()
-			return nil, nil, &status{http.StatusBadRequest, "the request broke off"}
+			return nil, &status{http.StatusBadRequest, "the request broke off"}
 		}
 	}
 }
@@ -98,27 +93,32 @@ func (s *Server) api(w http.ResponseWriter, c client) error {
 		return jmap.LimitProblem("maxConcurrentRequests", "the account has too many requests at the same time")
 	}
 	defer done()
-	b, leave, err := s.readRequest(http.MaxBytesReader(w, c.r.Body, s.Limits.SizeRequest+1), c.r.ContentLength)
+	m := &share{memory: &s.memory, account: c.account}
+	defer m.leave()
+	b, err := s.readRequest(http.MaxBytesReader(w, c.r.Body, s.Limits.SizeRequest+1), c.r.ContentLength, m)
 	if err != nil {
 		return err
 	}
-	defer leave()
 	req, problem := jmap.ParseRequest(b, s.Limits.CallsInRequest)
 	if problem != nil {
 		return problem
 	}
-	resp, problem := s.carryOut(c, req)
+	resp, problem := s.carryOut(c, req, m)
 	if problem != nil {
 		return problem
 	}
 	return answer(w, http.StatusOK, resp)
 }
 
-// maxResults bounds what all responses of a request may have, beyond which its further calls fail.
-const maxResponse = 64 << 20
+const (
+	// maxResponse bounds what all responses of a request may have, beyond which its further calls fail.
+	maxResponse = 64 << 20
+	// small is how large a response is that is not counted.
+	small = 4 << 10
+)
 
-// carryOut answers a request.
-func (s *Server) carryOut(c client, req *jmap.Request) (*jmap.Response, *jmap.Problem) {
+// carryOut answers a request. The answer is held in its share of the memory.
+func (s *Server) carryOut(c client, req *jmap.Request, m *share) (*jmap.Response, *jmap.Problem) {
 	using := map[string]bool{}
 	known := map[string]bool{}
 	for _, k := range s.capabilities() {
@@ -130,7 +130,9 @@ func (s *Server) carryOut(c client, req *jmap.Request) (*jmap.Response, *jmap.Pr
 		}
 		using[u] = true
 	}
-	run := &run{Server: s, client: c, using: using, created: map[jmap.ID]jmap.ID{}}
+	ctx, cancel := context.WithTimeout(c.r.Context(), s.Limits.RequestTime)
+	defer cancel()
+	run := &run{Server: s, client: c, ctx: ctx, memory: m, using: using, created: map[jmap.ID]jmap.ID{}}
 	for id, to := range req.CreatedIDs {
 		run.created[id] = to
 	}
@@ -151,6 +153,9 @@ func (s *Server) carryOut(c client, req *jmap.Request) (*jmap.Response, *jmap.Pr
 type run struct {
 	*Server
 	client
+	ctx     context.Context
+	memory  *share
+	refers  jmap.Resolver
 	using   map[string]bool
 	created map[jmap.ID]jmap.ID
 	results []jmap.Result
@@ -159,8 +164,8 @@ type run struct {
 
 // do carries one call out, and those that follow from it.
 func (x *run) do(one jmap.Call) {
-	c := x.call(x.r.Context(), x.account)
-	c.Created, c.TLS = x.created, x.r.TLS
+	c := x.call(x.ctx, x.account)
+	c.Created, c.Using, c.TLS = x.created, x.using, x.r.TLS
 	c.Credential = func() (string, error) { return x.credential(x.client) }
 	c.Remote, _ = netip.ParseAddrPort(x.r.RemoteAddr) // zero of what is no IP address
 	v, fault := x.answer(c, one)
@@ -194,9 +199,19 @@ func (x *run) add(one jmap.Call, v any, fault *jmap.Error) {
 		name, v = "error", fault
 	}
 	b, err := json.Marshal(v)
-	if err == nil && x.size+len(b) > maxResponse {
-		name, v = "error", jmap.Errorf(jmap.RequestTooLarge, "the responses have more than %d octets: ask for less at once", maxResponse)
-		b, err = json.Marshal(v)
+	switch {
+	case err != nil:
+	case x.size+len(b) > maxResponse:
+		fault = jmap.Errorf(jmap.RequestTooLarge, "the responses have more than %d octets: ask for less at once", maxResponse)
+	case len(b) > small && !x.memory.take(2*int64(len(b))): // it, and the response that it becomes a part of
+		fault = jmap.Errorf(jmap.ServerUnavailable, "too much is being asked for at this moment")
+	}
+	if err == nil && fault != nil {
+		if v != fault && (strings.HasSuffix(one.Name, "/set") || strings.HasSuffix(one.Name, "/import")) {
+			fault.Type = jmap.ServerPartialFail // it was carried out (RFC 8620 §3.6.2)
+		}
+		name = "error"
+		b, err = json.Marshal(fault)
 	}
 	if err != nil {
 		name, b = "error", json.RawMessage(`{"type":"serverFail"}`)
@@ -212,7 +227,7 @@ func (x *run) answer(c *call.Call, one jmap.Call) (any, *jmap.Error) {
 	if !ok || !x.using[m.needs] {
 		return nil, jmap.Errorf(jmap.UnknownMethod, "there is no method %.100q in the capabilities that the request uses", one.Name)
 	}
-	args, fault := jmap.Resolve(one.Args, x.results)
+	args, fault := x.refers.Resolve(one.Args, x.results)
 	if fault != nil {
 		return nil, fault
 	}
@@ -226,8 +241,8 @@ func (x *run) answer(c *call.Call, one jmap.Call) (any, *jmap.Error) {
 			return nil, jmap.Errorf(jmap.AccountNotFound, "there is no account %.100q", string(id))
 		}
 	}
-	if x.r.Context().Err() != nil {
-		return nil, jmap.Errorf(jmap.ServerUnavailable, "the client has gone")
+	if x.ctx.Err() != nil {
+		return nil, call.TooLong() // or the client has gone
 	}
 	return m.Method(c, call.Args(args))
 }

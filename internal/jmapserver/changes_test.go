@@ -8,7 +8,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,9 @@ func TestChangesAgainstModel(t *testing.T) {
 		steps := 120
 		if testing.Short() {
 			steps = 40
+		}
+		if n, err := strconv.Atoi(os.Getenv("WAXWING_JMAP_MODEL_STEPS")); err == nil {
+			steps = n
 		}
 		for n := 1; n <= steps && !t.Failed(); n++ {
 			if err := w.step(r, n); err != nil {

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/push"
@@ -54,7 +52,7 @@ type Server struct {
 	end     sync.Once
 	mux     *http.ServeMux
 	methods map[string]served
-	memory  *semaphore.Weighted // octets of requests that are being carried out
+	memory  memory
 	crowd   crowd
 }
 
@@ -67,11 +65,7 @@ type served struct {
 	needs string
 }
 
-// requestMemory is for all requests together.
-const requestMemory = 256 << 20
-
 func (s *Server) prepare() {
-	s.memory = semaphore.NewWeighted(requestMemory)
 	s.ended = make(chan struct{})
 	s.methods = map[string]served{}
 	for _, c := range s.capabilities() {

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"time"
 
 	"waxwing/internal/jmapserver/call"
 	"waxwing/internal/jmapserver/finding"
+	"waxwing/internal/jmapserver/push"
 	"waxwing/jmap"
 )
 
@@ -24,7 +26,7 @@ func AccountID(account string) jmap.ID { return call.AccountID(account) }
 
 // DefaultLimits are what is taken at once.
 func DefaultLimits(message int64) call.Limits {
-	return call.Limits{SizeUpload: max(message, 50<<20), SizeRequest: 10 << 20, ConcurrentUpload: 4, ConcurrentRequests: 8, CallsInRequest: 64, ObjectsInGet: 1000, ObjectsInSet: 1000}
+	return call.Limits{SizeUpload: max(message, 50<<20), SizeRequest: 10 << 20, ConcurrentUpload: 4, ConcurrentRequests: 8, CallsInRequest: 64, ObjectsInGet: 1000, ObjectsInSet: 1000, RequestTime: time.Minute}
 }
 
 // Bounds of RFC 8621 §1.3.1, as package mailboxes has them.
@@ -45,7 +47,11 @@ func (s *Server) capabilities() []Capability {
 	mail := Capability{URI: Mail, Session: map[string]any{}, Methods: s.Mails.Methods(), States: s.Mails.States,
 		Account: map[string]any{"maxMailboxesPerEmail": nil, "maxMailboxDepth": maxDepth, "maxSizeMailboxName": maxName, "maxSizeAttachmentsPerEmail": l.SizeUpload,
 			"emailQuerySortOptions": finding.SortOptions(), "mayCreateTopLevelMailbox": true}}
-	return append([]Capability{core, mail, {URI: WebSocket, Session: map[string]any{}}}, s.Rooms...)
+	out := append([]Capability{core, mail, {URI: WebSocket, Session: map[string]any{}}}, s.Rooms...)
+	if s.Push != nil {
+		out = append(out, Capability{URI: push.Capability, Session: map[string]any{}})
+	}
+	return out
 }
 
 // document is the session resource (RFC 8620 §2) without its state.
@@ -60,6 +66,13 @@ func (s *Server) document(c client) map[string]any {
 	}
 	base := "http" + secure(c.r) + s.host(c.r) + Path
 	all[WebSocket] = map[string]any{"url": "ws" + secure(c.r) + s.host(c.r) + Path + "ws/", "supportsPush": true}
+	if s.Push != nil {
+		key, err := s.Push.PublicKey(c.r.Context())
+		if all[push.Capability] = map[string]any{"applicationServerKey": key}; err != nil {
+			s.Log.Error("JMAP push", "error", err)
+			delete(all, push.Capability) // RFC 9749 §3: clients do without
+		}
+	}
 	return map[string]any{
 		"capabilities":    all,
 		"accounts":        map[jmap.ID]any{id: map[string]any{"name": c.account, "isPersonal": true, "isReadOnly": false, "accountCapabilities": ofAccount}},

@@ -107,11 +107,12 @@ func (x *socket) take(ctx context.Context, m *websocket.Message) error {
 	if m.Whole {
 		said = m.First
 	}
-	b, leave, err := x.readRequest(m, said)
+	mem := &share{memory: &x.Server.memory, account: x.account}
+	defer mem.leave()
+	b, err := x.readRequest(m, said, mem)
 	if err != nil {
 		return x.fail(nil, problemOf(err))
 	}
-	defer leave()
 	if !utf8.Valid(b) {
 		x.conn.Close(websocket.InvalidData, "the text is no UTF-8")
 		return errEnded
@@ -128,7 +129,7 @@ func (x *socket) take(ctx context.Context, m *websocket.Message) error {
 	err = json.Unmarshal(b, &head)
 	switch {
 	case err == nil && head.Type == "Request":
-		return x.request(b, head.ID)
+		return x.request(b, head.ID, mem)
 	case err == nil && head.Type == "WebSocketPushEnable":
 		p := &pushed{state: head.State}
 		if head.Types != nil {
@@ -154,7 +155,7 @@ func (x *socket) want(ctx context.Context, p *pushed) error {
 }
 
 // request carries a request out (RFC 8887 §4.3.2).
-func (x *socket) request(b []byte, id *string) error {
+func (x *socket) request(b []byte, id *string, mem *share) error {
 	done, ok := x.crowd.enter("request", x.account, x.Limits.ConcurrentRequests)
 	if !ok {
 		return x.fail(id, jmap.LimitProblem("maxConcurrentRequests", "the account has too many requests at the same time"))
@@ -164,7 +165,7 @@ func (x *socket) request(b []byte, id *string) error {
 	if problem != nil {
 		return x.fail(id, problem)
 	}
-	resp, problem := x.carryOut(x.client, req)
+	resp, problem := x.carryOut(x.client, req, mem)
 	if problem != nil {
 		return x.fail(id, problem)
 	}

@@ -50,7 +50,7 @@ func (f *front) jmapServer() *jmapserver.Server {
 		Mails:        &mails.Room{Boxes: r.Mailboxes, Catalog: known, Search: r.Search, Uploads: r.Uploads, Hostname: f.cfg.Hostname, TempDir: f.door.TempDir, Now: f.Now},
 		Authenticate: jmapserver.Browsers(f.way, jmapserver.Passwords(f.logins)), Standing: jmapserver.Standing(f.way, f.logins), Lookout: f.lookout, Limits: jmapserver.DefaultLimits(int64(lim.MaxMessageSize)),
 	}
-	h.Push = &push.Room{DB: r.Store, DNS: r.DNS, Accounts: r.Accounts, States: h.States, AllowPrivate: f.cfg.API.PrivateWebhooks, Roots: f.roots, Dial: f.Dialer.DialContext, Now: f.Now, Log: h.Log, Guard: f.guard}
+	h.Push = &push.Room{DB: r.Store, DNS: r.DNS, Accounts: r.Accounts, States: h.States, AllowPrivate: f.cfg.API.PrivateWebhooks, Roots: f.roots, Dial: f.Dialer.DialContext, Contact: "mailto:postmaster@" + f.cfg.Hostname.ASCII(), Now: f.Now, Log: h.Log, Guard: f.guard}
 	sorted := &sorting.Room{Scripts: r.Sieve.Scripts, Blob: h.Mails.Blob, Changed: h.Changed}
 	h.Mails.Scripts = sorted.Text
 	out := &sending.Room{DB: r.Store, Boxes: r.Mailboxes, Accounts: r.Accounts, Queue: r.Queue, MaxHold: maxHold, MaxSize: int64(lim.MaxMessageSize), Recipients: lim.MaxRecipients, Now: f.Now, Door: f.submitted(), Changed: h.Changed}

@@ -3,7 +3,6 @@
 package call
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"waxwing/internal/delivery"
 	"waxwing/jmap"
@@ -25,6 +25,7 @@ type Limits struct {
 	ConcurrentUpload, ConcurrentRequests int
 	CallsInRequest                       int
 	ObjectsInGet, ObjectsInSet           int
+	RequestTime                          time.Duration // for all calls of a request together
 }
 
 // Call is one method call.
@@ -36,10 +37,12 @@ type Call struct {
 	Created map[jmap.ID]jmap.ID // by creation id, of the whole request
 	// Credential is by what the client has logged in, as a mark of it; "": by what has none, as the session of a browser.
 	Credential func() (string, error)
-	Remote     netip.AddrPort       // where the client is
-	TLS        *tls.ConnectionState // of its connection
-	Limits     Limits
-	Log        *slog.Logger
+	// Using are the capabilities that the request uses.
+	Using  map[string]bool
+	Remote netip.AddrPort       // where the client is
+	TLS    *tls.ConnectionState // of its connection
+	Limits Limits
+	Log    *slog.Logger
 	// Also are calls whose results follow this one's (RFC 8620 §3.4: implicit calls).
 	Also []Implicit
 }
@@ -71,40 +74,24 @@ type Capability struct {
 // Args are the arguments of a call.
 type Args map[string]json.RawMessage
 
-// Decode reads them into a struct. The error is InvalidArguments.
-func (a Args) Decode(into any) *jmap.Error {
-	b, err := json.Marshal(map[string]json.RawMessage(a))
-	if err == nil {
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.DisallowUnknownFields()
-		err = d.Decode(into)
-	}
-	if err != nil {
-		return jmap.Errorf(jmap.InvalidArguments, "%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return nil
-}
-
-// Only reads one of them into a struct. The error is InvalidArguments.
-func (a Args) Only(name string, into any) *jmap.Error {
-	d := json.NewDecoder(bytes.NewReader(a[name]))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return jmap.Errorf(jmap.InvalidArguments, "%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return nil
-}
-
 // Failed is the answer to a call that an error of ours has ended, which is in the log.
 func (c *Call) Failed(err error) *jmap.Error {
 	var e *jmap.Error
 	if errors.As(err, &e) {
 		return e
 	}
+	if errors.Is(c.Ctx.Err(), context.DeadlineExceeded) {
+		return TooLong()
+	}
 	if c.Ctx.Err() == nil {
 		c.Log.Error("JMAP method failed", "account", c.Name, "error", err)
 	}
 	return jmap.Errorf(jmap.ServerFail, "the server could not do this; its log says why")
+}
+
+// TooLong is the answer to a call for which the time of its request was too short.
+func TooLong() *jmap.Error {
+	return jmap.Errorf(jmap.ServerUnavailable, "the request took too long: ask for less at once")
 }
 
 // SetFailed is Failed for one record.
@@ -125,6 +112,36 @@ func (c *Call) Resolve(id jmap.ID) (jmap.ID, bool) {
 	}
 	to, ok := c.Created[jmap.ID(creation)]
 	return to, ok
+}
+
+// Doomed tells whether a record is among those to be destroyed, by its id or by the creation id of it.
+func (c *Call) Doomed(destroy []jmap.ID, id jmap.ID) bool {
+	return slices.ContainsFunc(destroy, func(d jmap.ID) bool {
+		to, ok := c.Resolve(d)
+		return ok && to == id
+	})
+}
+
+// Existing are the ids of records, each once, in which creation ids are replaced by what was created with them; missing are those with which nothing was.
+func (c *Call) Existing(ids []jmap.ID) (existing, missing []jmap.ID) {
+	for _, id := range Once(ids) {
+		if to, ok := c.Resolve(id); ok {
+			existing = append(existing, to)
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	return Once(existing), missing
+}
+
+// WillDestroy is the answer to an update of a record that is destroyed in the same call.
+func WillDestroy() *jmap.SetError {
+	return jmap.SetErrorf(jmap.WillDestroy, nil, "it is destroyed")
+}
+
+// NoObject is the answer to a patch of what is in a property that has nothing in it (RFC 8620 §5.3).
+func NoObject(s jmap.Step) *jmap.SetError {
+	return jmap.SetErrorf(jmap.InvalidPatch, nil, "nothing can be set in %.100q", s.Path[0])
 }
 
 // Get are the arguments of /get.
@@ -221,7 +238,7 @@ func Once(ids []jmap.ID) []jmap.ID {
 // Changes are the arguments of /changes.
 type Changes struct {
 	AccountID  jmap.ID `json:"accountId"`
-	SinceState string  `json:"sinceState"`
+	SinceState string  `json:"sinceState" must:"be"`
 	MaxChanges *int    `json:"maxChanges"`
 }
 
@@ -285,6 +302,16 @@ type Done struct {
 	NotDestroyed map[jmap.ID]*jmap.SetError `json:"notDestroyed"`
 }
 
+// Failed is the answer to a /set that an error has ended after it has begun: where something was done by then, the client must find out what is so
+// now (RFC 8620 §3.6.2).
+func (d *Done) Failed(c *Call, err error) *jmap.Error {
+	fault := c.Failed(err)
+	if len(d.Created)+len(d.Updated)+len(d.Destroyed) == 0 {
+		return fault
+	}
+	return jmap.Errorf(jmap.ServerPartialFail, "some of it was done: get what is there now")
+}
+
 // Create notes what became of a creation.
 func (d *Done) Create(c *Call, creation, id jmap.ID, record map[string]any) {
 	if d.Created == nil {
@@ -331,6 +358,9 @@ func (q *Query) Window() (w jmap.Window, limited bool, err *jmap.Error) {
 	w = jmap.Window{Position: q.Position, AnchorOffset: q.AnchorOffset, Limit: maxResults}
 	if q.Anchor != nil {
 		w.Anchor = *q.Anchor
+	}
+	if max(q.Position, q.AnchorOffset) > jmap.MaxInt || min(q.Position, q.AnchorOffset) < jmap.MinInt || q.Limit != nil && *q.Limit > jmap.MaxInt {
+		return w, false, jmap.Errorf(jmap.InvalidArguments, "numbers are between %d and %d", jmap.MinInt, jmap.MaxInt)
 	}
 	if q.Limit == nil || *q.Limit > maxResults {
 		return w, true, nil
@@ -380,7 +410,7 @@ type QueryChanges struct {
 	AccountID       jmap.ID         `json:"accountId"`
 	Filter          json.RawMessage `json:"filter"`
 	Sort            json.RawMessage `json:"sort"`
-	SinceQueryState string          `json:"sinceQueryState"`
+	SinceQueryState string          `json:"sinceQueryState" must:"be"`
 	MaxChanges      *int            `json:"maxChanges"`
 	UpToID          *jmap.ID        `json:"upToId"`
 	CalculateTotal  bool            `json:"calculateTotal"`
@@ -398,6 +428,9 @@ type QueryChanged struct {
 
 // Answer is the response about results that were old once and are now. The error is TooManyChanges.
 func (q *QueryChanges) Answer(c *Call, state string, old, now []jmap.ID) (*QueryChanged, *jmap.Error) {
+	if q.MaxChanges != nil && *q.MaxChanges < 0 {
+		return nil, jmap.Errorf(jmap.InvalidArguments, "maxChanges is a number of 0 or more")
+	}
 	removed, added := jmap.Difference(old, now)
 	if q.MaxChanges != nil && len(removed)+len(added) > *q.MaxChanges {
 		return nil, jmap.Errorf(jmap.TooManyChanges, "there are %d changes", len(removed)+len(added))

@@ -28,6 +28,7 @@ type Box struct {
 	ModSeq     uint64
 	Made       uint64 // the modseq with which it was made
 	Shaped     uint64 // and that with which it changed last in anything but what lies in it
+	Order      int64  // in which programs show it, as they have said; -1: they have not
 	Removed    bool
 }
 
@@ -158,7 +159,7 @@ func refresh(tx *store.Tx, name string, old *View) (*View, error) {
 		return old, nil
 	}
 	v := &View{Boxes: map[int64]*Box{}, Mails: map[int64]*finding.Email{}, ModSeq: uint64(modseq), pruned: pruned, Words: keywords(words)}
-	boxes, err := store.Collect(tx, scanBox, `SELECT id, CASE WHEN was = '' THEN name ELSE was END, special, subscribed, modseq, made, shaped, removed FROM mailboxes WHERE account = ?`, name)
+	boxes, err := store.Collect(tx, scanBox, `SELECT id, CASE WHEN was = '' THEN name ELSE was END, special, subscribed, modseq, made, shaped, sort_order, removed FROM mailboxes WHERE account = ?`, name)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +180,7 @@ func refresh(tx *store.Tx, name string, old *View) (*View, error) {
 
 func scanBox(r store.Row) (b Box, err error) {
 	var removed int64
-	err = r.Scan(&b.ID, &b.Name, &b.Use, &b.Subscribed, &b.ModSeq, &b.Made, &b.Shaped, &removed)
+	err = r.Scan(&b.ID, &b.Name, &b.Use, &b.Subscribed, &b.ModSeq, &b.Made, &b.Shaped, &b.Order, &removed)
 	b.Removed = removed != 0
 	return b, err
 }

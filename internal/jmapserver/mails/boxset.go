@@ -34,12 +34,12 @@ func (r *Room) mailboxSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	}
 	done := &call.Done{AccountID: c.ID, OldState: state}
 	if err := r.createBoxes(c, a.Create, done); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
-	for _, id := range slices.Sorted(maps.Keys(a.Update)) {
+	for _, id := range freeingFirst(a.Update) {
 		to, _ := c.Resolve(id)
-		if slices.Contains(a.Destroy, to) {
-			call.Refuse(&done.NotUpdated, id, jmap.SetErrorf(jmap.WillDestroy, nil, "it is destroyed"))
+		if c.Doomed(a.Destroy, to) {
+			call.Refuse(&done.NotUpdated, id, call.WillDestroy())
 			continue
 		}
 		if err := r.updateBox(c, to, a.Update[id]); err != nil {
@@ -49,12 +49,26 @@ func (r *Room) mailboxSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Update(id, nil)
 	}
 	if err := r.destroyBoxes(c, a.Destroy, a.RemoveEmails, done); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	if done.NewState, err = r.State(c); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	return done, nil
+}
+
+// freeingFirst is the order of updates: those that give a role up come before those that take one.
+func freeingFirst(all map[jmap.ID]jmap.Patch) []jmap.ID {
+	ids := slices.Sorted(maps.Keys(all))
+	slices.SortStableFunc(ids, func(a, b jmap.ID) int { return rank(all[a]) - rank(all[b]) })
+	return ids
+}
+
+func rank(p jmap.Patch) int {
+	if raw, has := p["role"]; has && string(raw) == "null" {
+		return 0
+	}
+	return 1
 }
 
 // boxError is why package mailboxes did not do something with a mailbox.
@@ -88,7 +102,7 @@ type newBox struct {
 	Name       string   `json:"name"`
 	Parent     *jmap.ID `json:"parentId"`
 	Role       *string  `json:"role"`
-	SortOrder  int64    `json:"sortOrder"`
+	SortOrder  *int64   `json:"sortOrder"`
 	Subscribed *bool    `json:"isSubscribed"`
 }
 
@@ -99,8 +113,8 @@ func (r *Room) createBoxes(c *call.Call, all map[jmap.ID]json.RawMessage, done *
 		var later []jmap.ID
 		for _, id := range left {
 			var b newBox
-			if err := (call.Args{"x": all[id]}).Only("x", &b); err != nil {
-				call.Refuse(&done.NotCreated, id, jmap.SetErrorf(jmap.InvalidProperties, nil, "%s", err.Description))
+			if fault := call.Record(all[id], &b); fault != nil {
+				call.Refuse(&done.NotCreated, id, fault)
 				continue
 			}
 			if b.Parent != nil && waits(*b.Parent, left, c.Created) {
@@ -153,16 +167,12 @@ func nameBelow(c *call.Call, boxes map[jmap.ID]*catalog.Box, parent *jmap.ID, na
 }
 
 func (r *Room) createBox(c *call.Call, b *newBox) (map[string]any, error) {
-	use := ""
-	if b.Role != nil {
-		for u, role := range roles {
-			if role == *b.Role {
-				use = u
-			}
-		}
-		if use == "" {
-			return nil, jmap.SetErrorf(jmap.InvalidProperties, []string{"role"}, "no mailbox can be given the role %.100q", *b.Role)
-		}
+	use, ok := useOf(b.Role)
+	switch {
+	case !ok:
+		return nil, jmap.SetErrorf(jmap.InvalidProperties, []string{"role"}, "no mailbox can be given the role %.100q", *b.Role)
+	case b.SortOrder != nil && !isOrder(*b.SortOrder):
+		return nil, jmap.SetErrorf(jmap.InvalidProperties, []string{"sortOrder"}, "it is a number of 0 or more, below 2^31")
 	}
 	var name string
 	err := r.lookAtBoxes(c, func(_ *catalog.View, boxes map[jmap.ID]*catalog.Box) (err error) {
@@ -178,6 +188,11 @@ func (r *Room) createBox(c *call.Call, b *newBox) (map[string]any, error) {
 	}
 	if b.Subscribed != nil && *b.Subscribed != made.Subscribed {
 		if err := r.Boxes.Subscribe(c.Ctx, c.Name, name, *b.Subscribed); err != nil {
+			return nil, err
+		}
+	}
+	if b.SortOrder != nil {
+		if err := r.Boxes.Reshape(c.Ctx, c.Name, name, mailboxes.Shape{Order: b.SortOrder}); err != nil {
 			return nil, err
 		}
 	}
@@ -200,46 +215,89 @@ func (r *Room) updateBox(c *call.Call, id jmap.ID, patch jmap.Patch) error {
 		return fault
 	}
 	var was *catalog.Box
-	var now map[string]any
 	var from, to string
+	var shape mailboxes.Shape
 	err := r.lookAtBoxes(c, func(v *catalog.View, boxes map[jmap.ID]*catalog.Box) (err error) {
 		if was = boxes[id]; was == nil {
 			return mailboxes.ErrNoSuchMailbox
 		}
-		now = boxShape(v).Of(id, was)
+		now := boxShape(v).Of(id, was)
 		from = was.Name
+		if shape, fault = shapeOf(now, steps); fault != nil {
+			return fault
+		}
 		to, err = renamed(c, boxes, now, steps)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	if to != "" && to != from {
+		shape.Name = &to
+	}
+	if shape == (mailboxes.Shape{}) {
+		return nil
+	}
+	return r.Boxes.Reshape(c.Ctx, c.Name, from, shape)
+}
+
+// shapeOf is what a patch says of a mailbox beside its name and place; now is the mailbox as it is.
+func shapeOf(now map[string]any, steps []jmap.Step) (sh mailboxes.Shape, fault *jmap.SetError) {
 	for _, s := range steps {
-		if s.Path[0] == "name" || s.Path[0] == "parentId" || s.Path[0] == "isSubscribed" {
+		name := s.Path[0]
+		if _, inside := now[name].(map[string]bool); len(s.Path) > 1 && !inside {
+			return sh, call.NoObject(s)
+		}
+		if name == "name" || name == "parentId" {
 			continue
 		}
-		is, err := json.Marshal(now[s.Path[0]])
-		if _, known := now[s.Path[0]]; err != nil || !known || len(s.Path) > 1 || string(is) != string(s.Value) {
-			return jmap.SetErrorf(jmap.InvalidProperties, []string{s.Path[0]}, "of a mailbox, name, parentId and isSubscribed can be changed")
+		is, err := json.Marshal(now[name])
+		if _, known := now[name]; known && err == nil && len(s.Path) == 1 && string(is) == string(s.Value) {
+			continue
+		}
+		wrong := jmap.SetErrorf(jmap.InvalidProperties, []string{name}, "of a mailbox, name, parentId, role, sortOrder and isSubscribed can be changed, each to a value of its type")
+		switch name {
+		case "isSubscribed":
+			if err = json.Unmarshal(s.Value, &sh.Subscribed); sh.Subscribed == nil {
+				return sh, wrong
+			}
+		case "sortOrder":
+			if err = json.Unmarshal(s.Value, &sh.Order); sh.Order == nil || !isOrder(*sh.Order) {
+				return sh, wrong
+			}
+		case "role":
+			var role *string
+			use, ok := "", false
+			if err = json.Unmarshal(s.Value, &role); err == nil {
+				use, ok = useOf(role)
+			}
+			if sh.Use = &use; !ok {
+				return sh, wrong
+			}
+		default:
+			return sh, wrong
+		}
+		if err != nil {
+			return sh, wrong
 		}
 	}
-	if to != "" && to != from {
-		if from == mailbox.Inbox {
-			return mailboxes.ErrInbox
-		}
-		if err := r.Boxes.Rename(c.Ctx, c.Name, from, to); err != nil {
-			return err
-		}
-		from = to
+	return sh, nil
+}
+
+// isOrder tells whether a number may be a sortOrder (RFC 8621 §2).
+func isOrder(n int64) bool { return n >= 0 && n < 1<<31 }
+
+// useOf is the special use of mailboxes with a role; nil: "". false: no mailbox can be given the role.
+func useOf(role *string) (use string, ok bool) {
+	if role == nil {
+		return "", true
 	}
-	if raw, ok := patch["isSubscribed"]; ok {
-		var is bool
-		if json.Unmarshal(raw, &is) != nil {
-			return jmap.SetErrorf(jmap.InvalidProperties, []string{"isSubscribed"}, "it is a boolean")
+	for u, r := range roles {
+		if r == *role {
+			return u, true
 		}
-		return r.Boxes.Subscribe(c.Ctx, c.Name, from, is)
 	}
-	return nil
+	return "", false
 }
 
 // renamed is the whole name that a mailbox is to have; "": as it is.
@@ -273,6 +331,10 @@ func renamed(c *call.Call, boxes map[jmap.ID]*catalog.Box, now map[string]any, s
 
 // destroyBoxes removes mailboxes, those below others first.
 func (r *Room) destroyBoxes(c *call.Call, ids []jmap.ID, remove bool, done *call.Done) error {
+	ids, missing := c.Existing(ids)
+	for _, id := range missing {
+		call.Refuse(&done.NotDestroyed, id, jmap.SetErrorf(jmap.NotFound, nil, "there is no such mailbox"))
+	}
 	names := map[jmap.ID]string{}
 	err := r.lookAtBoxes(c, func(_ *catalog.View, boxes map[jmap.ID]*catalog.Box) error {
 		for _, id := range ids {
@@ -285,7 +347,6 @@ func (r *Room) destroyBoxes(c *call.Call, ids []jmap.ID, remove bool, done *call
 	if err != nil {
 		return err
 	}
-	ids = call.Once(ids)
 	slices.SortStableFunc(ids, func(a, b jmap.ID) int { return strings.Count(names[b], "/") - strings.Count(names[a], "/") })
 	for _, id := range ids {
 		name, fault := "", (*jmap.SetError)(nil)

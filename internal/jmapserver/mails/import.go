@@ -18,7 +18,7 @@ func (r *Room) emailImport(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var a struct {
 		AccountID jmap.ID                     `json:"accountId"`
 		IfInState *string                     `json:"ifInState"`
-		Emails    map[jmap.ID]json.RawMessage `json:"emails"`
+		Emails    map[jmap.ID]json.RawMessage `json:"emails" must:"be"`
 	}
 	if err := args.Decode(&a); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (r *Room) emailImport(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Create(c, id, record["id"].(jmap.ID), record)
 	}
 	if done.NewState, err = r.State(c); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	return map[string]any{"accountId": done.AccountID, "oldState": done.OldState, "newState": done.NewState, "created": done.Created, "notCreated": done.NotCreated}, nil
 }
@@ -51,8 +51,8 @@ func (r *Room) importOne(c *call.Call, raw json.RawMessage) (map[string]any, err
 		placed
 		Blob jmap.ID `json:"blobId"`
 	}
-	if json.Unmarshal(raw, &in) != nil {
-		return nil, jmap.SetErrorf(jmap.InvalidProperties, []string{"blobId", "mailboxIds", "receivedAt"}, "a mail to import has a blobId and mailboxIds")
+	if fault := call.Record(raw, &in); fault != nil {
+		return nil, fault
 	}
 	id, _ := c.Resolve(in.Blob)
 	body, _, err := r.Blob(c.Ctx, c.Name, id)
@@ -80,18 +80,38 @@ func (r *Room) importOne(c *call.Call, raw json.RawMessage) (map[string]any, err
 
 // emailCopy is Email/copy (RFC 8621 §4.7): a client sees one account, so that there is no other to copy from.
 func (r *Room) emailCopy(c *call.Call, args call.Args) (any, *jmap.Error) {
-	return nil, fromOther(c, args)
+	var a struct {
+		From        jmap.ID                     `json:"fromAccountId" must:"be"`
+		IfFrom      *string                     `json:"ifFromInState"`
+		AccountID   jmap.ID                     `json:"accountId"`
+		IfInState   *string                     `json:"ifInState"`
+		Create      map[jmap.ID]json.RawMessage `json:"create" must:"be"`
+		DestroyFrom bool                        `json:"onSuccessDestroyOriginal"`
+		DestroyIf   *string                     `json:"destroyFromIfInState"`
+	}
+	if err := args.Decode(&a); err != nil {
+		return nil, err
+	}
+	return nil, fromOther(c, a.From, len(a.Create))
 }
 
 // BlobCopy is Blob/copy (RFC 8620 §6.3).
 func (r *Room) BlobCopy(c *call.Call, args call.Args) (any, *jmap.Error) {
-	return nil, fromOther(c, args)
+	var a struct {
+		From      jmap.ID   `json:"fromAccountId" must:"be"`
+		AccountID jmap.ID   `json:"accountId"`
+		BlobIDs   []jmap.ID `json:"blobIds" must:"be"`
+	}
+	if err := args.Decode(&a); err != nil {
+		return nil, err
+	}
+	return nil, fromOther(c, a.From, len(a.BlobIDs))
 }
 
-func fromOther(c *call.Call, args call.Args) *jmap.Error {
-	var from jmap.ID
-	if json.Unmarshal(args["fromAccountId"], &from) != nil {
-		return jmap.Errorf(jmap.InvalidArguments, "fromAccountId is missing")
+// fromOther is why n objects are not copied.
+func fromOther(c *call.Call, from jmap.ID, n int) *jmap.Error {
+	if n > c.Limits.ObjectsInSet {
+		return jmap.Errorf(jmap.RequestTooLarge, "%d objects can be copied at once", c.Limits.ObjectsInSet)
 	}
 	if from == c.ID {
 		return jmap.Errorf(jmap.InvalidArguments, "fromAccountId and accountId are the same")
@@ -103,7 +123,7 @@ func fromOther(c *call.Call, args call.Args) *jmap.Error {
 func (r *Room) emailParse(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var a struct {
 		AccountID  jmap.ID   `json:"accountId"`
-		BlobIDs    []jmap.ID `json:"blobIds"`
+		BlobIDs    []jmap.ID `json:"blobIds" must:"be"`
 		Properties *[]string `json:"properties"`
 		bodyArgs
 	}

@@ -31,6 +31,9 @@ func roleOf(b *catalog.Box) any {
 var sortOrders = map[any]int{"inbox": 1, "drafts": 2, "sent": 3, "archive": 4, "junk": 5, "trash": 6}
 
 func sortOrder(b *catalog.Box) int {
+	if b.Order >= 0 {
+		return int(b.Order)
+	}
 	if n, ok := sortOrders[roleOf(b)]; ok {
 		return n
 	}
@@ -189,14 +192,11 @@ func (r *Room) threadGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	if err := args.Decode(&g); err != nil {
 		return nil, err
 	}
-	if g.IDs == nil {
-		return nil, jmap.Errorf(jmap.RequestTooLarge, "name the threads: there may be too many")
-	}
 	var out *call.Got
 	var fault *jmap.Error
 	err := r.Catalog.Look(c.Ctx, c.Name, func(_ *store.Tx, v *catalog.View) error {
 		threads := map[jmap.ID][]*finding.Email{}
-		for _, id := range *g.IDs {
+		for _, id := range threadsOf(&g, v) {
 			if n, ok := number(threadKind, id); ok && len(v.Thread(n)) > 0 {
 				threads[id] = v.Thread(n)
 			}
@@ -215,6 +215,22 @@ func (r *Room) threadGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 		return nil, c.Failed(err)
 	}
 	return out, fault
+}
+
+// threadsOf are the threads that are asked for.
+func threadsOf(g *call.Get, v *catalog.View) []jmap.ID {
+	if g.IDs != nil {
+		return *g.IDs
+	}
+	seen := map[int64]bool{}
+	var all []jmap.ID
+	for _, e := range v.Sorted() {
+		if e.Lies() && !seen[e.Thread] {
+			seen[e.Thread] = true
+			all = append(all, ID(threadKind, e.Thread))
+		}
+	}
+	return all
 }
 
 func (r *Room) threadChanges(c *call.Call, args call.Args) (any, *jmap.Error) {

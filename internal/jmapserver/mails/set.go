@@ -31,13 +31,13 @@ func (r *Room) emailSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	}
 	done := &call.Done{AccountID: c.ID, OldState: state}
 	if err := r.createEmails(c, a.Create, done); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	if err := r.amend(c, &a, done); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	if done.NewState, err = r.State(c); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	return done, nil
 }
@@ -133,7 +133,7 @@ func (r *Room) plan(c *call.Call, a *call.Set, done *call.Done) (todo []amended,
 				call.Refuse(&done.NotUpdated, id, jmap.SetErrorf(jmap.NotFound, nil, "there is no such mail"))
 				continue
 			case doomed[e.ID]:
-				call.Refuse(&done.NotUpdated, id, jmap.SetErrorf(jmap.WillDestroy, nil, "it is destroyed"))
+				call.Refuse(&done.NotUpdated, id, call.WillDestroy())
 				continue
 			}
 			change, fault := amendment(c, v, e, patch)
@@ -190,6 +190,9 @@ func unchanged(_ *call.Call, v *catalog.View, e *finding.Email, s jmap.Step) *jm
 		}
 	}
 	_ = v
+	if len(s.Path) > 1 {
+		return call.NoObject(s)
+	}
 	return jmap.SetErrorf(jmap.InvalidProperties, []string{s.Path[0]}, "of a mail that is there, keywords and mailboxIds can be changed")
 }
 

@@ -17,7 +17,7 @@ func (r *Room) snippets(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var a struct {
 		AccountID jmap.ID         `json:"accountId"`
 		Filter    json.RawMessage `json:"filter"`
-		EmailIDs  []jmap.ID       `json:"emailIds"`
+		EmailIDs  []jmap.ID       `json:"emailIds" must:"be"`
 	}
 	if err := args.Decode(&a); err != nil {
 		return nil, err

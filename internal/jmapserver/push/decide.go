@@ -55,11 +55,17 @@ func decide(a answer, s standing, now time.Time) ruling {
 	case a.barred:
 		r.remove = true
 	case !s.verified:
-		r.remove = r.failures >= maxTries
+		// RFC 9749 §6, RFC 8620 §8.6: a code that the address has refused is not posted again.
+		r.remove = r.failures >= maxTries || refuses(a.status)
 	default:
 		r.remove = now.Sub(r.failing) >= giveUp
 	}
 	return r
+}
+
+// refuses tells whether a status means that the same would be refused again.
+func refuses(status int) bool {
+	return status/100 == 4 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
 // gap is how long is waited after so many failures.

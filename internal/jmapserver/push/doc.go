@@ -1,5 +1,5 @@
 // Package push answers PushSubscription/get and /set, and posts what has changed of an account to the addresses that its
-// clients have named (RFC 8620 §7.2), encrypted where they want that (RFC 8291).
+// clients have named (RFC 8620 §7.2), encrypted where they want that (RFC 8291), and signed with a key of this server (RFC 8292, RFC 9749).
 //
 // An address is posted to once before its client has shown that it gets what is posted there. Every subscription ends:
 // at its time, when the password is changed with which it was made, when the address says that it is gone, or has failed for days.
@@ -8,6 +8,7 @@ package push
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/subtle"
 	"crypto/x509"
 	"log/slog"
@@ -33,15 +34,18 @@ type Room struct {
 	AllowPrivate bool           // private addresses may be posted to
 	Roots        *x509.CertPool // trusted authorities; nil: the system's
 	// Dial connects to an IP address and port; nil: net.Dialer.
-	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	Now   func() time.Time
-	Log   *slog.Logger
-	Guard *guard.Guard // contains panics
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Contact is a URL by which a push service reaches whoever runs this server (RFC 8292 §2.1): mailto: or https:.
+	Contact string
+	Now     func() time.Time
+	Log     *slog.Logger
+	Guard   *guard.Guard // contains panics
 
 	woken   sync.Once
 	wakes   chan struct{} // something is to be posted
 	client  poster
 	mu      sync.Mutex
+	key     *ecdsa.PrivateKey      // nil: not read yet
 	created map[string][]time.Time // by account, in the last hour
 }
 

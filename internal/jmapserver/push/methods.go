@@ -92,10 +92,15 @@ func (r *Room) set(c *call.Call, args call.Args) (any, *jmap.Error) {
 		}
 		done.Create(c, id, record["id"].(jmap.ID), record)
 	}
+	if len(done.Created) > 0 { // which may be named by what follows
+		if credential, all, fault = r.mine(c); fault != nil {
+			return nil, done.Failed(c, fault)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(a.Update)) {
 		to, _ := c.Resolve(id)
-		if slices.Contains(a.Destroy, id) {
-			call.Refuse(&done.NotUpdated, id, jmap.SetErrorf(jmap.WillDestroy, nil, "it is destroyed"))
+		if c.Doomed(a.Destroy, to) {
+			call.Refuse(&done.NotUpdated, id, call.WillDestroy())
 			continue
 		}
 		record, err := r.change(c, all[to], a.Update[id])
@@ -106,15 +111,16 @@ func (r *Room) set(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Update(id, record)
 	}
 	for _, id := range call.Once(a.Destroy) {
+		to, _ := c.Resolve(id)
 		err := error(jmap.SetErrorf(jmap.NotFound, nil, "there is no such subscription"))
-		if s := all[id]; s != nil {
+		if s := all[to]; s != nil {
 			err = r.remove(c.Ctx, s.id)
 		}
 		if err != nil {
 			call.Refuse(&done.NotDestroyed, id, c.SetFailed(err))
 			continue
 		}
-		done.Destroyed = append(done.Destroyed, id)
+		done.Destroyed = append(done.Destroyed, to)
 	}
 	return map[string]any{"created": done.Created, "updated": done.Updated, "destroyed": done.Destroyed,
 		"notCreated": done.NotCreated, "notUpdated": done.NotUpdated, "notDestroyed": done.NotDestroyed}, nil
@@ -136,8 +142,8 @@ type wanted struct {
 // create makes a subscription; the code is posted at once.
 func (r *Room) create(c *call.Call, credential string, raw json.RawMessage) (map[string]any, error) {
 	var w wanted
-	if err := (call.Args{"x": raw}).Only("x", &w); err != nil {
-		return nil, jmap.SetErrorf(jmap.InvalidProperties, nil, "%s", err.Description)
+	if fault := call.Record(raw, &w); fault != nil {
+		return nil, fault
 	}
 	s, fault := r.read(&w)
 	if fault != nil {

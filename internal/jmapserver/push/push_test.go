@@ -6,6 +6,8 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -77,6 +80,9 @@ type device struct {
 	mu  sync.Mutex
 	got []map[string]any
 	n   int // requests
+	// claims and by are who has posted last.
+	claims claims
+	by     string
 }
 
 func newDevice(t *testing.T) *device {
@@ -100,6 +106,7 @@ func (d *device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || r.Header.Get("TTL") == "" || r.Header.Get("Content-Type") != "application/json" {
 		d.t.Errorf("%s with %v", r.Method, r.Header)
 	}
+	d.identified(r.Header.Get("Authorization"))
 	if r.Header.Get("Content-Encoding") == "aes128gcm" {
 		body = d.open(body)
 	}
@@ -118,6 +125,41 @@ func (d *device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.t.Errorf("%v in %q", err, body)
 	}
 	d.got = append(d.got, m)
+}
+
+// identified checks who posts, as push services do (RFC 8292 §3): by a token that is signed with the key beside it, is for this origin, and ends within a day.
+func (d *device) identified(field string) {
+	rest, ok := strings.CutPrefix(field, "vapid t=")
+	token, key, both := strings.Cut(rest, ", k=")
+	parts := strings.Split(token, ".")
+	if !ok || !both || len(parts) != 3 {
+		d.t.Errorf("Authorization: %s", field)
+		return
+	}
+	var octets [4][]byte
+	for i, part := range append(parts, key) {
+		b, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil {
+			d.t.Errorf("%s: %v", part, err)
+		}
+		octets[i] = b
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), octets[3])
+	if err != nil {
+		d.t.Error(err)
+		return
+	}
+	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	if s := octets[2]; len(s) != 64 || !ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(s[:32]), new(big.Int).SetBytes(s[32:])) {
+		d.t.Errorf("the signature of %s is not by %s", token, key)
+	}
+	var c claims
+	if err := json.Unmarshal(octets[1], &c); err != nil || string(octets[0]) != `{"typ":"JWT","alg":"ES256"}` {
+		d.t.Errorf("%s.%s: %v", octets[0], octets[1], err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.claims, d.by = c, key
 }
 
 // open decrypts, by the other half of RFC 8291 §3.
@@ -207,7 +249,7 @@ func newWorld(t *testing.T, db *store.Store) *world {
 	inside, none := dns.Answer[netip.Addr]{Records: []netip.Addr{netip.MustParseAddr("192.168.1.1")}}, dns.Answer[netip.Addr]{}
 	names := &dnstest.Resolver{T: t, Replies: map[string]any{"A inside.test": inside, "AAAA inside.test": none}}
 	w.r = &Room{DB: db, DNS: names, Accounts: w.users, States: func(context.Context, string) (map[string]string, error) { return w.states, nil },
-		AllowPrivate: true, Roots: roots, Now: clock, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Guard: &guard.Guard{}}
+		Contact: "mailto:postmaster@example.test", AllowPrivate: true, Roots: roots, Now: clock, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Guard: &guard.Guard{}}
 	return w
 }
 
@@ -297,6 +339,14 @@ func TestPush(t *testing.T) {
 		w := newWorld(t, db)
 		keys := fmt.Sprintf(`, "keys": {"p256dh": %q, "auth": %q}, "types": ["Email"]`, base64.RawURLEncoding.EncodeToString(w.device.key.PublicKey().Bytes()), base64.RawURLEncoding.EncodeToString(w.device.auth))
 		id, code := w.create(keys)
+		public, err := w.r.PublicKey(t.Context())
+		if c := w.device.claims; err != nil || w.device.by != public || c.Audience != w.device.srv.URL || c.Subject != "mailto:postmaster@example.test" || c.Expires != w.now.Add(tokenTime).Unix() {
+			t.Errorf("posted by %s, not %s, with %+v, %v", w.device.by, public, c, err)
+		}
+		again := &Room{DB: db, Now: w.r.Now}
+		if key, err := again.PublicKey(t.Context()); key != public || err != nil {
+			t.Errorf("another machine has the key %s, %v", key, err)
+		}
 		w.mail()
 		w.now = w.now.Add(time.Minute)
 		w.step()
@@ -385,6 +435,34 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// RFC 9749 §6, RFC 8620 §8.6: a code that its address has refused is not posted again.
+func TestVerificationRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Open(t))
+	w.device.answers(http.StatusForbidden, "")
+	w.call("PushSubscription/set", `{"create": {"a": {"deviceClientId": "d", "url": "`+w.device.srv.URL+`/push"}}}`)
+	for range 4 {
+		w.step()
+		w.now = w.now.Add(time.Hour)
+	}
+	if n := w.device.requests(); n != 1 {
+		t.Errorf("%d posts to an address that refuses them", n)
+	}
+	if got := w.call("PushSubscription/get", `{"ids": null}`); len(got["list"].([]any)) != 0 {
+		t.Errorf("it is there still: %v", got)
+	}
+}
+
+// RFC 6454 §6.2: for whom a token is.
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{"https://Push.Example/a?b": "https://push.example", "https://push.example:443/": "https://push.example", "https://push.example:8443/x": "https://push.example:8443", "https://[::1]:443/": "https://[::1]"} {
+		if got := originOf(address); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+}
+
 // Every way in which a post can end, and what follows.
 func TestDecide(t *testing.T) {
 	t.Parallel()
@@ -410,7 +488,7 @@ func TestDecide(t *testing.T) {
 						t.Fatalf("%d is not removed", status)
 					case !r.took && !gone && verified && r.remove != (failures > 0 && since >= giveUp):
 						t.Fatalf("%d verified, %d failures, since %s: removed %v", status, failures, since, r.remove)
-					case !r.took && !gone && !verified && r.remove != (failures+1 >= maxTries):
+					case !r.took && !gone && !verified && r.remove != (failures+1 >= maxTries || status/100 == 4 && status != 408 && status != 429):
 						t.Fatalf("%d, %d failures: removed %v", status, failures, r.remove)
 					case r.due.Before(now.Add(pace)), r.due.After(now.Add(longestGap)):
 						t.Fatalf("%d: due in %s", status, r.due.Sub(now))
@@ -468,6 +546,20 @@ func TestCredentials(t *testing.T) {
 		})
 		if err != nil || n != 0 {
 			t.Errorf("%d subscriptions are left, %v", n, err)
+		}
+		short := account.AppPassword{Account: "you", Name: "guest", Protocols: []account.Protocol{account.JMAP}, Expires: time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)}
+		w.now = short.Expires.Add(-time.Hour)
+		if err := w.users.AddAppPassword(ctx, short, "of-the-guest"); err != nil {
+			t.Fatal(err)
+		}
+		w.as = "of-the-guest"
+		id, code = w.create("")
+		w.verify(id, code)
+		w.now = w.now.Add(2 * time.Hour)
+		w.mail()
+		w.step()
+		if got := w.device.posted(); len(got) != 0 {
+			t.Errorf("after the end of its password: %v", got)
 		}
 		w.as = "another horse battery"
 		id, code = w.create("")

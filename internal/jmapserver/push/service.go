@@ -174,7 +174,11 @@ func (r *Room) serve(ctx context.Context, s *subscription) error {
 	if err != nil {
 		return err
 	}
-	a := r.post(ctx, s, b)
+	who, err := r.authorization(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	a := r.post(ctx, s, b, who)
 	if ctx.Err() != nil {
 		return nil // stopped, not failed: it is posted again when the lease ends
 	}
@@ -198,7 +202,7 @@ func (s *subscription) changed(now map[string]string) map[string]string {
 }
 
 // post makes one try.
-func (r *Room) post(ctx context.Context, s *subscription, body []byte) answer {
+func (r *Room) post(ctx context.Context, s *subscription, body []byte, who string) answer {
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
 	var err error
@@ -220,6 +224,7 @@ func (r *Room) post(ctx context.Context, s *subscription, body []byte) answer {
 		req.Header.Set("Topic", "state") // RFC 8030 §5.4: a later one is enough
 	}
 	req.Header.Set("User-Agent", "Waxwing")
+	req.Header.Set("Authorization", who)
 	resp, err := r.httpClient().Do(req)
 	if err != nil {
 		return answer{barred: errors.Is(err, egress.ErrNotAllowed), explain: why(err)}

@@ -27,12 +27,12 @@ func ofAddress(address string) jmap.ID {
 // identities are all of an account.
 func (r *Room) identities(c *call.Call) (map[jmap.ID]*identity, error) {
 	out := map[jmap.ID]*identity{}
-	all, err := r.Accounts.Addresses(c.Ctx)
+	all, err := r.Accounts.AddressesOf(c.Ctx, c.Name)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range all {
-		if a.Account == c.Name && !a.Refused && !strings.HasPrefix(a.Address, "*@") {
+		if !a.Refused && !strings.HasPrefix(a.Address, "*@") {
 			out[ofAddress(a.Address)] = &identity{email: a.Address}
 		}
 	}
@@ -65,15 +65,11 @@ func (r *Room) identityGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	if err := args.Decode(&g); err != nil {
 		return nil, err
 	}
-	state, err := r.state(c)
-	if err != nil {
-		return nil, c.Failed(err)
-	}
 	all, err := r.identities(c)
 	if err != nil {
 		return nil, c.Failed(err)
 	}
-	out, fault := call.Pick(c, &g, state, all, call.Shape[*identity]{Names: identityNames, Of: func(id jmap.ID, i *identity) map[string]any { return i.shown(id) }})
+	out, fault := call.Pick(c, &g, identityState(all), all, call.Shape[*identity]{Names: identityNames, Of: func(id jmap.ID, i *identity) map[string]any { return i.shown(id) }})
 	if fault != nil {
 		return nil, fault
 	}
@@ -89,10 +85,11 @@ func (r *Room) identityChanges(c *call.Call, args call.Args) (any, *jmap.Error) 
 	if _, err := a.Max(); err != nil {
 		return nil, err
 	}
-	state, err := r.state(c)
+	all, err := r.identities(c)
 	if err != nil {
 		return nil, c.Failed(err)
 	}
+	state := identityState(all)
 	if a.SinceState != state {
 		return nil, jmap.Errorf(jmap.CannotCalculateChanges, "get all of them: there are few")
 	}
@@ -105,16 +102,13 @@ func (r *Room) identitySet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	if err := args.Decode(&a); err != nil {
 		return nil, err
 	}
-	state, err := r.state(c)
-	if err != nil {
-		return nil, c.Failed(err)
-	}
-	if fault := a.Check(c, state); fault != nil {
-		return nil, fault
-	}
 	all, err := r.identities(c)
 	if err != nil {
 		return nil, c.Failed(err)
+	}
+	state := identityState(all)
+	if fault := a.Check(c, state); fault != nil {
+		return nil, fault
 	}
 	done := &call.Done{AccountID: c.ID, OldState: state}
 	for _, id := range slices.Sorted(maps.Keys(a.Create)) {
@@ -122,6 +116,10 @@ func (r *Room) identitySet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.Update)) {
 		to, _ := c.Resolve(id)
+		if i := all[to]; i != nil && i.own && c.Doomed(a.Destroy, to) {
+			call.Refuse(&done.NotUpdated, id, call.WillDestroy())
+			continue
+		}
 		if err := r.updateIdentity(c, all[to], to, a.Update[id]); err != nil {
 			call.Refuse(&done.NotUpdated, id, c.SetFailed(err))
 			continue
@@ -129,15 +127,17 @@ func (r *Room) identitySet(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Update(id, nil)
 	}
 	for _, id := range call.Once(a.Destroy) {
-		if err := r.destroyIdentity(c, all[id], id); err != nil {
+		to, _ := c.Resolve(id)
+		if err := r.destroyIdentity(c, all[to], to); err != nil {
 			call.Refuse(&done.NotDestroyed, id, c.SetFailed(err))
 			continue
 		}
-		done.Destroyed = append(done.Destroyed, id)
+		done.Destroyed = append(done.Destroyed, to)
 	}
-	if done.NewState, err = r.state(c); err != nil {
-		return nil, c.Failed(err)
+	if all, err = r.identities(c); err != nil {
+		return nil, done.Failed(c, err)
 	}
+	done.NewState = identityState(all)
 	return done, nil
 }
 
@@ -215,8 +215,11 @@ func (i *identity) patch(p jmap.Patch, create bool) *jmap.SetError {
 			return jmap.SetErrorf(jmap.InvalidProperties, []string{name}, "it has a wrong type")
 		}
 	}
-	if i.email == "" || len(i.Name)+len(i.Text)+len(i.HTML)+len(i.ReplyTo)+len(i.Bcc) > maxSettings {
-		return jmap.SetErrorf(jmap.InvalidProperties, []string{"email"}, "an identity has an email, and up to %d octets", maxSettings)
+	switch {
+	case i.email == "":
+		return jmap.SetErrorf(jmap.InvalidProperties, []string{"email"}, "an identity has an email")
+	case len(i.Name)+len(i.Text)+len(i.HTML)+len(i.ReplyTo)+len(i.Bcc) > maxSettings:
+		return jmap.SetErrorf(jmap.TooLarge, nil, "an identity has up to %d octets", maxSettings)
 	}
 	return nil
 }
@@ -240,9 +243,11 @@ func (r *Room) updateIdentity(c *call.Call, i *identity, id jmap.ID, p jmap.Patc
 	if i == nil {
 		return jmap.SetErrorf(jmap.NotFound, nil, "there is no such identity")
 	}
-	if fault := i.patch(p, false); fault != nil {
+	next := *i
+	if fault := next.patch(p, false); fault != nil {
 		return fault
 	}
+	*i = next
 	return r.keep(c, id, i)
 }
 

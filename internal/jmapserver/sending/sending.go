@@ -4,9 +4,14 @@ package sending
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,8 +44,9 @@ type Room struct {
 
 // Accounts says as whom somebody may write. accounts.Store does.
 type Accounts interface {
-	Addresses(ctx context.Context) ([]account.Address, error)
+	AddressesOf(ctx context.Context, name string) ([]account.Address, error)
 	MaySendAs(ctx context.Context, name, address string) (bool, error)
+	Access(ctx context.Context, name string) (account.Access, error)
 }
 
 // Queue makes messages durable, and forgets what is not sent yet. queue.Queue does.
@@ -78,10 +84,24 @@ func (r *Room) account() map[string]any {
 // states are those of its types, for push.
 func (r *Room) states(c *call.Call) (map[string]string, error) {
 	s, err := r.state(c)
-	return map[string]string{"Identity": s, "EmailSubmission": s}, err
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.identities(c)
+	return map[string]string{"Identity": identityState(all), "EmailSubmission": s}, err
 }
 
-// state is how often anything of the account has changed here.
+// identityState is another one for other identities: addresses come and go by other ways, which count no change here.
+func identityState(all map[jmap.ID]*identity) string {
+	h := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(h, "%q %q %t", id, all[id].email, all[id].own)
+		_ = json.NewEncoder(h).Encode(all[id].settings) // a hash takes everything
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}
+
+// state is how often anything of the account has changed here. It is that of submissions.
 func (r *Room) state(c *call.Call) (string, error) {
 	n, err := store.Read(c.Ctx, r.DB, func(tx *store.Tx) (int64, error) { return changes(tx, c.Name) })
 	return strconv.FormatInt(n, 36), err

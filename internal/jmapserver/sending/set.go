@@ -49,6 +49,11 @@ func (r *Room) submissionSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Create(c, id, record["id"].(jmap.ID), record)
 		emails["#"+id] = email
 	}
+	if len(done.Created) > 0 { // which may be named by what follows
+		if _, all, err = r.submissions(c); err != nil {
+			return nil, done.Failed(c, err)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(a.Update)) {
 		to, _ := c.Resolve(id)
 		if err := r.cancel(c, all[to], a.Update[id]); err != nil {
@@ -59,15 +64,16 @@ func (r *Room) submissionSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 		emails[id] = call.ID('E', all[to].mail)
 	}
 	for _, id := range call.Once(a.Destroy) {
-		if err := r.destroy(c, all[id]); err != nil {
+		to, _ := c.Resolve(id)
+		if err := r.destroy(c, all[to]); err != nil {
 			call.Refuse(&done.NotDestroyed, id, c.SetFailed(err))
 			continue
 		}
-		done.Destroyed = append(done.Destroyed, id)
-		emails[id] = call.ID('E', all[id].mail)
+		done.Destroyed = append(done.Destroyed, to)
+		emails[id] = call.ID('E', all[to].mail)
 	}
 	if done.NewState, err = r.state(c); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	c.Also = append(c.Also, onSuccess(emails, a.Update_, a.Destroy_)...)
 	return done, nil
@@ -124,8 +130,15 @@ type wanted struct {
 // create hands a mail in, and returns the submission with the id of the mail.
 func (r *Room) create(c *call.Call, raw json.RawMessage) (map[string]any, jmap.ID, error) {
 	var w wanted
-	if err := (call.Args{"x": raw}).Only("x", &w); err != nil {
-		return nil, "", jmap.SetErrorf(jmap.InvalidProperties, nil, "%s", err.Description)
+	if fault := call.Record(raw, &w); fault != nil {
+		return nil, "", fault
+	}
+	may, err := r.Accounts.Access(c.Ctx, c.Name)
+	if err != nil {
+		return nil, "", err
+	}
+	if word := may.MaySend(true); word != "" {
+		return nil, "", jmap.SetErrorf(jmap.ForbiddenToSend, nil, "your account sends no mail (%s)", word)
 	}
 	identities, err := r.identities(c)
 	if err != nil {
@@ -199,6 +212,8 @@ func (r *Room) hand(c *call.Call, s *submission, out receive.Handed, m handed) e
 	var refused receive.RefusedRecipients
 	var reply *smtp.Reply
 	switch {
+	case errors.As(err, &refused) && refused[0].Reply.Code/100 == 4:
+		return refusedBy(refused[0].Reply)
 	case errors.As(err, &refused):
 		f := jmap.SetErrorf(jmap.InvalidRecipients, nil, "%s", refused[0].Reply.Text())
 		var all []string
@@ -217,6 +232,8 @@ func (r *Room) hand(c *call.Call, s *submission, out receive.Handed, m handed) e
 func refusedBy(reply *smtp.Reply) *jmap.SetError {
 	text := strings.Join(reply.Lines, " ")
 	switch {
+	case reply.Code == 450: // beyond the account's allowance
+		return jmap.SetErrorf(jmap.RateLimit, nil, "%s", text)
 	case reply.Code == 553:
 		return jmap.SetErrorf(jmap.ForbiddenMailFrom, nil, "%s", text)
 	case reply.Code == 552:

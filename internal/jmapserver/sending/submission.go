@@ -301,13 +301,17 @@ func (r *Room) cancel(c *call.Call, s *submission, patch jmap.Patch) error {
 	if s == nil {
 		return jmap.SetErrorf(jmap.NotFound, nil, "there is no such submission")
 	}
+	steps, fault := patch.Steps()
+	if fault != nil {
+		return fault
+	}
 	var to string
-	for name, raw := range patch {
-		if name != "undoStatus" {
+	for _, step := range steps {
+		if name := step.Path[0]; name != "undoStatus" || len(step.Path) > 1 {
 			return jmap.SetErrorf(jmap.InvalidProperties, []string{name}, "of a submission, undoStatus can be changed")
 		}
-		if json.Unmarshal(raw, &to) != nil || to != "canceled" {
-			return jmap.SetErrorf(jmap.InvalidProperties, []string{name}, "it can become canceled")
+		if json.Unmarshal(step.Value, &to) != nil || to != "canceled" {
+			return jmap.SetErrorf(jmap.InvalidProperties, []string{"undoStatus"}, "it can become canceled")
 		}
 	}
 	if to == "" || s.canceled {

@@ -209,7 +209,7 @@ func rank(is bool) int {
 func (r *Room) scriptValidate(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var a struct {
 		AccountID jmap.ID `json:"accountId"`
-		BlobID    jmap.ID `json:"blobId"`
+		BlobID    jmap.ID `json:"blobId" must:"be"`
 	}
 	if err := args.Decode(&a); err != nil {
 		return nil, err

@@ -37,16 +37,16 @@ func (r *Room) scriptSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	s.destroy(a.Destroy)
 	if len(s.done.NotCreated)+len(s.done.NotUpdated)+len(s.done.NotDestroyed) == 0 {
 		if err := s.activate(&a); err != nil {
-			return nil, c.Failed(err)
+			return nil, s.done.Failed(c, err)
 		}
 	}
 	if s.wrote {
 		if err := r.changed(c); err != nil {
-			return nil, c.Failed(err)
+			return nil, s.done.Failed(c, err)
 		}
 	}
 	if all, err = r.scripts(c.Ctx, c.Name, false); err != nil {
-		return nil, c.Failed(err)
+		return nil, s.done.Failed(c, err)
 	}
 	s.done.NewState = state(all)
 	return s.done, nil
@@ -100,8 +100,8 @@ func (s *setting) createOne(raw json.RawMessage) (jmap.ID, map[string]any, error
 		Name   *string `json:"name"`
 		BlobID jmap.ID `json:"blobId"`
 	}
-	if err := (call.Args{"x": raw}).Only("x", &w); err != nil {
-		return "", nil, jmap.SetErrorf(jmap.InvalidProperties, nil, "%s", err.Description)
+	if fault := call.Record(raw, &w); fault != nil {
+		return "", nil, fault
 	}
 	text, err := s.text(s.c, w.BlobID)
 	if err != nil {
@@ -137,8 +137,8 @@ func (s *setting) again() (err error) {
 func (s *setting) update(all map[jmap.ID]jmap.Patch, destroy []jmap.ID) {
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		to, _ := s.c.Resolve(id)
-		if slices.Contains(destroy, id) {
-			call.Refuse(&s.done.NotUpdated, id, jmap.SetErrorf(jmap.WillDestroy, nil, "it is destroyed"))
+		if s.c.Doomed(destroy, to) {
+			call.Refuse(&s.done.NotUpdated, id, call.WillDestroy())
 			continue
 		}
 		record, err := s.updateOne(to, all[id])
@@ -219,8 +219,9 @@ func same(step jmap.Step, record map[string]any) bool {
 
 func (s *setting) destroy(all []jmap.ID) {
 	for _, id := range call.Once(all) {
+		to, _ := s.c.Resolve(id)
 		err := error(jmap.SetErrorf(jmap.NotFound, nil, "there is no such script"))
-		if is := s.all[id]; is != nil {
+		if is := s.all[to]; is != nil {
 			err = faultOf(s.Scripts.Delete(s.c.Ctx, s.c.Name, is.Name))
 		}
 		if err != nil {
@@ -228,8 +229,8 @@ func (s *setting) destroy(all []jmap.ID) {
 			continue
 		}
 		s.wrote = true
-		delete(s.all, id)
-		s.done.Destroyed = append(s.done.Destroyed, id)
+		delete(s.all, to)
+		s.done.Destroyed = append(s.done.Destroyed, to)
 	}
 }
 

@@ -85,7 +85,7 @@ func (r *Room) vacationSet(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Update(id, nil)
 	}
 	if v, err = r.Scripts.Vacation(c.Ctx, c.Name); err != nil {
-		return nil, c.Failed(err)
+		return nil, done.Failed(c, err)
 	}
 	done.NewState = stateOf(&v)
 	return done, nil

@@ -42,7 +42,7 @@ func (r *Room) Served() []call.Capability {
 	return []call.Capability{
 		{URI: Capability, Session: map[string]any{}, Account: map[string]any{"maxTravels": maxTravels, "maxAddresses": maxAddresses},
 			Methods: map[string]call.Method{"Travel/get": r.travelGet, "Posture/get": r.postureGet}},
-		{URI: quotaCapability, Session: map[string]any{}, Account: map[string]any{}, Methods: r.quotaMethods()},
+		{URI: quotaCapability, Session: map[string]any{}, Account: map[string]any{}, Methods: r.quotaMethods(), States: r.quotaStates},
 	}
 }
 
@@ -56,7 +56,7 @@ const (
 func (r *Room) travelGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var a struct {
 		AccountID jmap.ID   `json:"accountId"`
-		IDs       []jmap.ID `json:"ids"`
+		IDs       []jmap.ID `json:"ids" must:"be"`
 	}
 	if err := args.Decode(&a); err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ const patience = 5 * time.Second
 func (r *Room) postureGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var a struct {
 		AccountID jmap.ID  `json:"accountId"`
-		Addresses []string `json:"addresses"`
+		Addresses []string `json:"addresses" must:"be"`
 		Explain   bool     `json:"explain"`
 	}
 	if err := args.Decode(&a); err != nil {
