@@ -1,6 +1,6 @@
 // Package readers holds tests of the IMAP server with the programs that people read and fetch
 // their mail with, as Debian 12 has them: mbsync, interimap, offlineimap3, neomutt, imapfilter,
-// fetchmail, getmail6, curl and Python's imaplib. Each carries some hundreds of messages, flags,
+// fetchmail, getmail6, curl and Python's imaplib; and of JMAP with aerc, as Debian 13 has it. Each carries some hundreds of messages, flags,
 // deletions and moves between a running Waxwing and what it keeps itself; afterwards both must
 // hold the same octets and flags, and no line of what the program said may be an error. It has
 // no code of its own.

@@ -193,6 +193,9 @@ func (e *eye) in(m mail, box string) {
 	e.do("EXAMINE " + quote(box))
 	for _, r := range e.do("UID FETCH 1:* (UID FLAGS BODY.PEEK[])") {
 		head, text, _ := strings.Cut(r, "\r\n")
+		if !strings.Contains(head, "BODY[") {
+			continue // news of another session's
+		}
 		f := fetched.FindStringSubmatch(head)
 		text, ok := strings.CutSuffix(text, ")\r\n")
 		if f == nil || !ok {

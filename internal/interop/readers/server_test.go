@@ -78,6 +78,7 @@ type waxwing struct {
 	ca   string // the file with the authority of the server's certificate
 	port string // of imaps
 	edit string // the port of ManageSieve
+	web  string // the port of https, at which JMAP is; "": there is none
 	log  *lines
 	// utf7: names are in modified UTF-7 alone. It is Dovecot.
 	utf7 bool
@@ -115,7 +116,7 @@ func start(t *testing.T, programs ...string) *waxwing {
 		w.dovecot()
 		return w
 	}
-	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(listening("mail.example.test", anyPort, "imaps", "managesieve")))
+	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(listening("mail.example.test", anyPort, "imaps", "managesieve", "https")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +145,7 @@ func start(t *testing.T, programs ...string) *waxwing {
 	go func() { done <- s.Run(ctx) }()
 	_, w.port, _ = net.SplitHostPort(s.Addr(config.IMAPS).String())
 	_, w.edit, _ = net.SplitHostPort(s.Addr(config.ManageSieve).String())
+	_, w.web, _ = net.SplitHostPort(s.Addr(config.HTTPS).String())
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -158,7 +160,7 @@ func start(t *testing.T, programs ...string) *waxwing {
 	return w
 }
 
-// write writes a file of the program's and returns its path. In it, HOST, PORT, EDIT (of ManageSieve), PASSWORD, CA
+// write writes a file of the program's and returns its path. In it, HOST, PORT, EDIT (of ManageSieve), WEB (of https), PASSWORD, CA
 // and DIR stand for what they name.
 func (w *waxwing) write(name, text string) string {
 	w.t.Helper()
@@ -173,7 +175,7 @@ func (w *waxwing) write(name, text string) string {
 }
 
 func (w *waxwing) filled(text string) string {
-	return strings.NewReplacer("$HOST", host, "$PORT", w.port, "$EDIT", w.edit, "$PASSWORD", password, "$CA", w.ca, "$DIR", w.dir).Replace(text)
+	return strings.NewReplacer("$HOST", host, "$PORT", w.port, "$EDIT", w.edit, "$WEB", w.web, "$PASSWORD", password, "$CA", w.ca, "$DIR", w.dir).Replace(text)
 }
 
 // command runs the program and returns what it says. It must end well and in time.
