@@ -2,6 +2,7 @@ package structure
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -474,5 +475,26 @@ func TestBehind(t *testing.T) {
 	}
 	if got := Behind(nil, 5); got != nil {
 		t.Error(got)
+	}
+}
+
+// MAIL-6: a notification that names no message it answers is one about the message that it returns.
+func TestAnswersOfNotification(t *testing.T) {
+	t.Parallel()
+	const report = "From: Mail Delivery System <mailer-daemon@b.test>\r\n%sContent-Type: multipart/%s; report-type=%s; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; b.test\r\n\r\nAction: failed\r\n" +
+		"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <sent@a.test>\r\n\r\nz\r\n--b--\r\n"
+	for _, tt := range []struct{ more, kind, of, want string }{
+		{"", "report", "delivery-status", "sent@a.test"},
+		{"In-Reply-To: <other@a.test>\r\n", "report", "delivery-status", "other@a.test"},
+		{"", "report", "disposition-notification", ""},
+		{"", "mixed", "delivery-status", ""},
+	} {
+		m, err := Parse(strings.NewReader(fmt.Sprintf(report, tt.more, tt.kind, tt.of)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(m.Answers(), " "); got != tt.want {
+			t.Errorf("%+v: it answers %q", tt, got)
+		}
 	}
 }

@@ -234,11 +234,19 @@ func (d *dateReader) zone() int {
 }
 
 // Answers are the messages that this one answers, as References and In-Reply-To name them, the
-// nearest last.
+// nearest last. A notification that names none answers the message that it returns (RFC 3464 §2): so
+// it stands beside that one.
 func (m *Message) Answers() []string {
 	ids := MessageIDs(m.References)
 	if parent := MessageIDs(m.Envelope.InReplyTo); len(parent) > 0 && (len(ids) == 0 || ids[len(ids)-1] != parent[0]) {
 		ids = append(ids, parent[0])
+	}
+	if len(ids) == 0 && m.Root.Is("multipart/report") && equalFold(m.Root.Param("report-type"), "delivery-status") {
+		for _, p := range m.Root.Parts {
+			if p.Envelope != nil && len(ids) == 0 {
+				ids = MessageIDs(p.Envelope.MessageID)
+			}
+		}
 	}
 	return ids
 }

@@ -79,9 +79,9 @@ func (r *Room) travelGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	return map[string]any{"accountId": c.ID, "list": list, "notFound": missing}, nil
 }
 
-// travel is what is known of a mail; nil: there is no such mail.
+// travel is what is known of a mail, and what it says where it is a notification about another; nil: there is no such mail.
 func (r *Room) travel(c *call.Call, id jmap.ID) (map[string]any, error) {
-	out := map[string]any{"id": id, "sent": nil, "received": nil}
+	out := map[string]any{"id": id, "sent": nil, "received": nil, "notice": nil}
 	if n, ok := call.Number(call.EmailKind, id); ok {
 		places, err := r.Boxes.Find(c.Ctx, n)
 		if err != nil {
@@ -96,6 +96,13 @@ func (r *Room) travel(c *call.Call, id jmap.ID) (map[string]any, error) {
 		}
 		if received.Facts != nil || received.Junk != nil {
 			out["received"] = received
+		}
+		said, err := r.notice(c.Ctx, &places[0])
+		if err != nil {
+			return nil, err
+		}
+		if said != nil {
+			out["notice"] = said
 		}
 	}
 	message, err := r.Sent(c.Ctx, c.Name, id)
