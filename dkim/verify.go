@@ -328,3 +328,10 @@ func (rec record) verify(sum, sig []byte) bool {
 	}
 	return false
 }
+
+// ReadSignature is what a DKIM-Signature field says of itself; nothing of it is verified.
+func ReadSignature(f message.Field) (Verification, error) {
+	s := &signature{}
+	err := s.parse(f)
+	return s.Verification, err
+}

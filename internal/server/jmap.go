@@ -8,12 +8,14 @@ import (
 	"waxwing/internal/guard"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/catalog"
+	"waxwing/internal/jmapserver/invitation"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/people"
 	"waxwing/internal/jmapserver/push"
 	"waxwing/internal/jmapserver/sending"
 	"waxwing/internal/jmapserver/sorting"
 	"waxwing/internal/jmapserver/travel"
+	"waxwing/internal/jmapserver/unsubscribe"
 	"waxwing/internal/jmapserver/uploads"
 	"waxwing/internal/store"
 	"waxwing/internal/web/gate"
@@ -42,6 +44,12 @@ func (f *front) jmap(mux *gate.Mux) {
 	}
 }
 
+// unsubscribing posts to the addresses of lists that people leave.
+func (f *front) unsubscribing(h *jmapserver.Server) *unsubscribe.Room {
+	r := f.rooms
+	return &unsubscribe.Room{Mails: h.Mails, Boxes: r.Mailboxes, DNS: r.DNS, AllowPrivate: f.cfg.Delivery.AllowPrivate, Roots: f.roots, Dial: f.Dialer.DialContext, Now: f.Now, Log: h.Log, Guard: f.guard}
+}
+
 func (f *front) jmapServer() *jmapserver.Server {
 	r, lim := f.rooms, f.cfg.Limits
 	known := &catalog.Store{DB: r.Store, Boxes: r.Mailboxes}
@@ -57,6 +65,7 @@ func (f *front) jmapServer() *jmapserver.Server {
 	how := &travel.Room{DB: r.Store, Boxes: r.Mailboxes, Sent: out.SentAs, Became: r.TLSReport.Became, Seen: r.Posture, Explainer: r.explainer(r.Store), Accounts: r.Accounts}
 	who := &people.Room{Catalog: known, Correspondents: &correspondents.Store{DB: r.Store, Now: f.Now}, Now: f.Now}
 	h.Rooms = append(append(how.Served(), out.Served(), who.Served()), sorted.Served()...)
+	h.Rooms = append(h.Rooms, f.unsubscribing(h).Served(), (&invitation.Room{Mails: h.Mails, Uploads: r.Uploads, Own: out.Own, Now: f.Now}).Served())
 	f.run("JMAP push", guard.Push, h.Push.Run)
 	f.everyHour("JMAP push subscriptions that have ended were not removed", h.Push.Tidy)
 	f.everyHour("JMAP submissions of long ago were not removed", out.Tidy)

@@ -90,7 +90,7 @@ func (f Field) as(form Form) any {
 		e := structure.Envelope{Date: strings.TrimSpace(value), Present: structure.HasDate}
 		return dateOf(&e)
 	case URLs:
-		return urlsOf(value)
+		return URLsIn(value)
 	}
 	return f.Value
 }
@@ -176,8 +176,8 @@ func dateOf(e *structure.Envelope) any {
 	return jmap.Date{Time: t}
 }
 
-// urlsOf are the URLs in angle brackets (RFC 2369 §2); nil: there are none.
-func urlsOf(value string) (out []string) {
+// URLsIn are those in angle brackets (RFC 2369 §2); nil: there are none.
+func URLsIn(value string) (out []string) {
 	for {
 		_, rest, ok := strings.Cut(value, "<")
 		if !ok {

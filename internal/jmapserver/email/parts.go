@@ -19,6 +19,7 @@ type newPart struct {
 	Type        *string           `json:"type"`
 	Charset     *string           `json:"charset"`
 	Format      *string           `json:"format"` // our own: "flowed" (RFC 3676) for text with a partId
+	Method      *string           `json:"method"` // our own: of text/calendar (RFC 6047 §2.4)
 	Disposition *string           `json:"disposition"`
 	CID         *string           `json:"cid"`
 	Language    []string          `json:"language"`
@@ -167,6 +168,12 @@ func (d *Draft) entity(raw json.RawMessage, in string, at place) (e message.Enti
 	if fault := p.describe(&e); fault != nil {
 		return e, fault
 	}
+	if p.Method != nil {
+		if e.Type != "text/calendar" || !mediaType("x/"+*p.Method) {
+			return e, bad(in, "method is that of a text/calendar, such as \"REPLY\"")
+		}
+		param(&e, "method", *p.Method)
+	}
 	if strings.HasPrefix(e.Type, "multipart/") {
 		if p.PartID != nil || p.BlobID != nil || len(p.SubParts) == 0 {
 			return e, bad(in, "a multipart has subParts, and neither partId nor blobId")
@@ -267,7 +274,7 @@ func readPart(raw json.RawMessage, in string) (*newPart, *jmap.SetError) {
 	}
 	for name, v := range all {
 		switch name {
-		case "partId", "blobId", "size", "name", "type", "charset", "format", "disposition", "cid", "language", "location", "subParts":
+		case "partId", "blobId", "size", "name", "type", "charset", "format", "method", "disposition", "cid", "language", "location", "subParts":
 			continue
 		}
 		h, ok := ParseHeaderProperty(name)

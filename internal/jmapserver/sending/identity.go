@@ -59,6 +59,16 @@ func (r *Room) identities(c *call.Call) (map[jmap.ID]*identity, error) {
 	return out, nil
 }
 
+// Own are the addresses that an account writes from.
+func (r *Room) Own(c *call.Call) ([]string, error) {
+	all, err := r.identities(c)
+	var out []string
+	for _, i := range all {
+		out = append(out, i.email)
+	}
+	return out, err
+}
+
 // identityGet is Identity/get (RFC 8621 §6.1).
 func (r *Room) identityGet(c *call.Call, args call.Args) (any, *jmap.Error) {
 	var g call.Get
