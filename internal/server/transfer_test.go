@@ -39,6 +39,30 @@ func TestPeopleTransfer(t *testing.T) {
 		t.Error(body)
 	}
 	upload("no mbox file", 422)
+	archive := func(files map[string]string) string {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for name, text := range files {
+			f, err := z.Create(name)
+			if err == nil {
+				_, err = io.WriteString(f, text)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if body := upload(archive(map[string]string{"Maildir/cur/1700000000.x.host:2,S": "Subject: zipped\n\nx\n", "Maildir/.Sub/new/1700000001.x.host": "Subject: below\n\nx\n"}), 200); !strings.Contains(body, "2 messages taken") {
+		t.Error(body)
+	}
+	if body := upload(archive(map[string]string{"readme.txt": "hello"}), 422); !strings.Contains(body, "neither Maildirs nor mbox files") {
+		t.Error(body)
+	}
+	upload("PK and nothing more", 422)
 	for as, want := range map[string]string{"mbox files, in one archive": "Old/Mail.mbox", "Maildir, in one archive": ".Old.Mail/cur/"} {
 		for _, who := range []*person{p, ann} {
 			r, err := who.Get(p.base + "/account/transfer/export?as=" + strings.ReplaceAll(as, " ", "+"))

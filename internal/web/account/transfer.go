@@ -1,6 +1,8 @@
 package account
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +11,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +27,7 @@ import (
 
 const (
 	maxTaken   = 4 << 30   // octets of a file that is taken in
+	maxArchive = 2 << 30   // the same of an archive, which lies on the disk meanwhile
 	maxMessage = 256 << 20 // octets of a message in it
 	maxShown   = 50        // messages that could not be taken, on the page
 	moreTime   = time.Minute
@@ -39,9 +44,9 @@ func transferPage(_ *Handler, a *asked) (pages.Page, error) {
 		pages.Form{Title: "Take all your mail with you", Method: "get", Action: Path + "transfer/export", Submit: "Download", Fields: []pages.Field{
 			{Name: "as", Label: "As", Kind: "select", Options: []string{asMboxes, asMaildir}}}},
 		pages.Form{Title: "Bring mail from elsewhere", Method: "post", Action: Path + "transfer/import", Submit: "Upload", Fields: []pages.Field{
-			{Name: "mailbox", Label: "Into the mailbox", Help: "it is made where there is none", Value: "Imported", Required: true},
-			{Name: "file", Label: "An mbox file", Kind: "file", Required: true}}},
-		pages.Prose{Body: "Messages that the mailbox has already are left out: a file can be brought again after an upload that broke off. Whole Maildirs are taken in by the operator: waxwing mail import."},
+			{Name: "mailbox", Label: "Into the mailbox", Help: "it is made where there is none; the folders of an archive become mailboxes below it, and without a name stand where they stood", Value: "Imported"},
+			{Name: "file", Label: "An mbox file, or a Maildir or mbox files in a ZIP archive", Kind: "file", Required: true}}},
+		pages.Prose{Body: "Messages that a mailbox has already are left out: a file can be brought again after an upload that broke off. What is larger than 4 GB, or 2 GB as an archive, is taken in by the operator: waxwing mail import."},
 	}}, nil
 }
 
@@ -175,11 +180,13 @@ func (h *Handler) taken(a *asked) (d transfer.Done, left string, err error) {
 			left += l.String() + "\n"
 		}
 	}}
-	err = im.Mbox(context.WithoutCancel(a.Context()), &paced{r: file, c: http.NewResponseController(a.w)}, 0, box, mbox.RD)
+	err = h.bring(a, im, file, box)
 	var name *mailbox.NameError
 	switch {
 	case errors.Is(err, mbox.ErrFormat):
-		err = faultOf("the file is no mbox file: its first line begins with \"From \"")
+		err = faultOf("the file is neither a ZIP archive nor an mbox file, whose first line begins with \"From \"")
+	case errors.Is(err, transfer.ErrArchive), errors.Is(err, transfer.ErrListed), errors.Is(err, transfer.ErrUnpacked), errors.Is(err, transfer.ErrNoMail):
+		err = faultOf(fmt.Sprintf("the archive was not taken: %s; %s taken before", err, messages(im.Done().Messages)))
 	case errors.Is(err, mailboxes.ErrOverQuota):
 		err = faultOf(fmt.Sprintf("your mailboxes are full: %s taken before", messages(im.Done().Messages)))
 	case errors.As(err, new(*http.MaxBytesError)):
@@ -190,6 +197,31 @@ func (h *Handler) taken(a *asked) (d transfer.Done, left string, err error) {
 		err = faultOf(fmt.Sprintf("the upload broke off; %s taken before", messages(im.Done().Messages)))
 	}
 	return im.Done(), left, err
+}
+
+// bring takes the messages of a file: of an mbox file as it comes, of an archive when it has come.
+func (h *Handler) bring(a *asked, im *transfer.Importer, file io.Reader, box string) error {
+	ctx := context.WithoutCancel(a.Context())
+	in := bufio.NewReader(&paced{r: file, c: http.NewResponseController(a.w)})
+	if begin, _ := in.Peek(2); string(begin) != "PK" { // what cannot be read is found out again
+		return im.Mbox(ctx, in, 0, cmp.Or(box, mailbox.Inbox), mbox.RD)
+	}
+	held, err := os.CreateTemp(h.Rooms.TempDir, "waxwing-transfer-*")
+	if err != nil {
+		return fmt.Errorf("a place for an archive: %w", err)
+	}
+	defer held.Close()
+	if err := os.Remove(held.Name()); err != nil { // no crash leaves it behind
+		return fmt.Errorf("a place for an archive: %w", err)
+	}
+	size, err := io.Copy(held, io.LimitReader(in, maxArchive+1))
+	switch {
+	case err != nil:
+		return err
+	case size > maxArchive:
+		return faultOf(fmt.Sprintf("an archive has up to %s octets", text.Octets(maxArchive)))
+	}
+	return im.Zip(ctx, held, size, box)
 }
 
 func messages(n int64) string { return text.Count(int(n), "message") }
@@ -207,11 +239,8 @@ func fileOf(parts *multipart.Reader) (box string, file io.Reader, err error) {
 			if err != nil {
 				return "", nil, faultOf("the form broke off")
 			}
-			box = string(b)
+			box = strings.TrimSpace(string(b))
 		case "file":
-			if box == "" {
-				box = mailbox.Inbox
-			}
 			return box, p, nil
 		}
 	}
