@@ -281,7 +281,7 @@ func TestText(t *testing.T) {
 		"a@b no, @c.test no, x@y.test yes, x@y.": `a@b no, @c.test no, [x@y.test](mailto:x@y.test) yes, x@y.`,
 	} {
 		got := regexp.MustCompile(`<a href="([^"]*)"[^>]*>([^<]*)</a>`).ReplaceAllString(Text(Lines(in), TextOptions{}), "[$2]($1)")
-		if want = `<div class="waxwing-text">` + want + `</div>`; got != want {
+		if want = `<div class="waxwing-text" dir="auto">` + want + `</div>`; got != want {
 			t.Errorf("%s\n%s\nwant\n%s", in, got, want)
 		}
 	}

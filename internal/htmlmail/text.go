@@ -128,7 +128,7 @@ func (t *texter) quote(lines []Line, depth int) {
 }
 
 func (t *texter) paragraphs(lines []Line) {
-	t.out.WriteString(`<div class="waxwing-text">`)
+	t.out.WriteString(`<div class="waxwing-text" dir="auto">`)
 	for i, l := range lines {
 		if i > 0 {
 			t.out.WriteByte('\n')

@@ -186,15 +186,41 @@ func (v *visit) screen(width int64, theme string) {
 // examine looks at the page as it is now.
 func (v *visit) examine(path string, width int64, theme string) {
 	v.t.Helper()
-	if wide := value[int](v, "document.documentElement.scrollWidth"); wide > int(width) {
-		v.t.Errorf("%s is %d wide on a screen of %d", path, wide, width)
-	}
+	v.fits(path, width)
 	value[bool](v, axe+"; true")
 	for _, f := range value[[]string](v, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(x => x.id + ": " + x.help + ": " + x.nodes.slice(0, 3).map(n => n.html + " " + n.failureSummary).join(" | ")))`,
 		chromedp.EvalAwaitPromise) {
 		v.t.Errorf("%s, %d, %s: %s", path, width, theme, f)
 	}
 	v.picture(path, width, theme)
+}
+
+// fits fails where something stands out beyond the screen, in either direction of writing; with the narrow screen and the wide one
+// those that are narrower and wider still are tried (WEB-4: 320 to 2,560 pixels).
+func (v *visit) fits(path string, width int64) {
+	v.t.Helper()
+	widths := []int64{width}
+	switch width {
+	case 400:
+		widths = []int64{320, 400}
+	case 1280:
+		widths = []int64{2560, 1280}
+	}
+	for _, w := range widths {
+		if len(widths) > 1 {
+			v.do("width", chromedp.EmulateViewport(w, 900))
+		}
+		for _, dir := range []string{"rtl", "ltr"} {
+			for _, out := range value[[]string](v, fmt.Sprintf(`(document.documentElement.dir = %q, document.documentElement.scrollWidth > innerWidth ? ["the page: " + document.documentElement.scrollWidth] : [])
+				.concat([...document.querySelectorAll(".scroller, .letterpane, .mail .rail, .composer .scroll, dialog[open]")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => "." + e.className + ": " + e.scrollWidth))`, dir)) {
+				v.t.Errorf("%s on a screen of %d, %s: wider than it is %s", path, w, dir, out)
+			}
+			if w == 400 && dir == "rtl" {
+				v.picture(path+" rtl", w, "light")
+			}
+		}
+		value[bool](v, `document.documentElement.removeAttribute("dir") ?? true`)
+	}
 }
 
 // picture keeps what the page looks like in the directory WAXWING_SCREENSHOTS.

@@ -27,6 +27,7 @@ func newWriter(t *testing.T) *reader {
 	for name, p := range map[string]lab.Publish{
 		"capable.test": {Zone: dns.Secure, Hosts: []lab.Host{{TLSA: lab.EEMatch, RequireTLS: true}}},
 		"plain.test":   {Hosts: []lab.Host{{}}},
+		"nomail.test":  {NullMX: true},
 	} {
 		if _, err := l.Publish(t.Context(), dns.MustParse(name), p, ""); err != nil {
 			t.Fatal(err)
@@ -34,7 +35,7 @@ func newWriter(t *testing.T) *reader {
 	}
 	v.base = strings.TrimSuffix(l.Sender.Pages(), "/")
 	v.enter("/mail/", l.Sender.Account, l.Sender.Password)
-	r := &reader{visit: v, m: l.Sender, stop: l.Close}
+	r := &reader{visit: v, m: l.Sender, l: l, stop: l.Close}
 	r.put("INBOX", "The plan", "What do you think?\nhttps://plan.example.test/")
 	r.put("INBOX", "Files", "--b\nContent-Type: text/plain\n\nSee the file.\n--b\nContent-Type: application/pdf; name=plan.pdf\nContent-Disposition: attachment; filename=plan.pdf\n\nabc\n--b--", "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=b")
 	return r
@@ -74,6 +75,12 @@ func TestCompose(t *testing.T) {
 	t.Run("send", r.sends)
 	t.Run("answer", r.answers)
 	t.Run("conflict", r.conflicts)
+	t.Run("windows", r.windows)
+	t.Run("options", r.options)
+	t.Run("bounce", r.bounces)
+	t.Run("invitation", r.invited)
+	t.Run("leave", r.leaves)
+	t.Run("attached", r.encloses)
 	t.Run("looks", r.composed)
 }
 

@@ -23,6 +23,7 @@ import (
 type reader struct {
 	*visit
 	m    *lab.Machine
+	l    *lab.Lab
 	stop func() error // ends the lab
 	n    int          // mails that were put into mailboxes
 }
@@ -107,7 +108,7 @@ func newReader(t *testing.T) *reader {
 	t.Cleanup(func() { _ = stop() })
 	v.base = strings.TrimSuffix(l.Sender.Pages(), "/")
 	v.enter("/mail/", l.Sender.Account, l.Sender.Password)
-	return &reader{visit: v, m: l.Sender, stop: stop}
+	return &reader{visit: v, m: l.Sender, l: l, stop: stop}
 }
 
 // many are mails with nothing to them.
@@ -138,6 +139,9 @@ func TestWebmail(t *testing.T) {
 	t.Run("sort", r.sorts)
 	t.Run("search", r.searches)
 	t.Run("live", r.hears)
+	t.Run("gestures", r.gestures)
+	t.Run("keyboard", r.byKeyboard)
+	t.Run("at home", r.athome)
 	t.Run("looks", r.sees)
 	t.Run("offline", r.stays)
 }

@@ -100,7 +100,7 @@ export function row(address: string, b: Bars): HTMLElement {
 		return h("li", { class: x.state }, h("strong", {}, `${t.bars[n]}: ${t.states[x.state]}. `), t.whatItIs[n], " ", t.words[x.word] ?? x.word, x.detail ? ` (${x.detail})` : "");
 	});
 	return h("details", { class: "secrow", data: { address, whole: String(b.whole) } },
-		h("summary", {}, h("span", { class: "who" }, address), h("span", { class: "secbars" }, marks), h("span", { class: "says" }, means(b))), h("ul", {}, lines));
+		h("summary", {}, h("bdi", { class: "who" }, address), h("span", { class: "secbars" }, marks), h("span", { class: "says" }, means(b))), h("ul", {}, lines));
 }
 
 export type Choice = "follow" | "require" | "optional";

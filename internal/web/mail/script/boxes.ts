@@ -73,7 +73,7 @@ export class Boxes {
 						this.drop(box);
 					},
 				},
-			}, h("span", { class: "label" }, nameOf(box)), n ? h("span", { class: "count", "aria-label": box.role === "drafts" ? texts.mailsIn(n) : texts.unreadOf(n), role: "img" }, n.toLocaleString()) : null));
+			}, h("span", { class: "label", dir: "auto" }, nameOf(box)), n ? h("span", { class: "count", "aria-label": box.role === "drafts" ? texts.mailsIn(n) : texts.unreadOf(n), role: "img" }, n.toLocaleString()) : null));
 		}));
 		if (focused) this.element.querySelector<HTMLElement>(`[data-box="${CSS.escape(focused)}"]`)?.focus();
 	}
@@ -107,11 +107,11 @@ export function choose(all: Iterable<Mailbox>, except: string | null): Promise<M
 }
 
 // sure asks before something that cannot be undone.
-export function sure(question: string, yes: string): Promise<boolean> {
+export function sure(question: string, yes: string, look = "danger"): Promise<boolean> {
 	return new Promise((resolve) => {
 		const d = h("dialog", { class: "sheet", "aria-labelledby": "sure-title" },
 			h("form", { method: "dialog" }, h("h2", { id: "sure-title" }, question),
-				h("div", { class: "ends" }, h("button", { value: "yes", class: "danger" }, yes), h("button", { value: "", autofocus: true }, texts.cancel))));
+				h("div", { class: "ends" }, h("button", { value: "yes", class: look }, yes), h("button", { value: "", autofocus: true }, texts.cancel))));
 		d.addEventListener("close", () => {
 			d.remove();
 			resolve(d.returnValue === "yes");

@@ -71,7 +71,7 @@ class Composer {
 			r.put(b[f]);
 			return r;
 		}) as [Recipients, Recipients, Recipients];
-		this.subject = h("input", { id: "compose-subject", type: "text", value: b.subject, on: { input: changed } });
+		this.subject = h("input", { id: "compose-subject", type: "text", dir: "auto", value: b.subject, on: { input: changed } });
 		this.editor = new Editor(changed);
 		this.editor.put(b.text);
 		if (b.designed) this.editor.putDesigned(b.designed);

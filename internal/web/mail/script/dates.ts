@@ -4,8 +4,9 @@ import { Address } from "./types";
 import { texts } from "./texts";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const monthly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const year = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
+const whole_ = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
 
 // short is a date as the list has it.
@@ -13,12 +14,22 @@ export function short(at: string, now = new Date()): string {
 	const d = new Date(at);
 	if (isNaN(d.getTime())) return "";
 	if (d.toDateString() === now.toDateString()) return time.format(d);
-	return (d.getFullYear() === now.getFullYear() ? day : year).format(d);
+	return (d.getFullYear() === now.getFullYear() ? monthly : year).format(d);
 }
 
 export function long(at: string): string {
 	const d = new Date(at);
 	return isNaN(d.getTime()) ? at : full.format(d);
+}
+
+// day is a date without a time.
+export function day(d: Date): string {
+	return whole_.format(d);
+}
+
+// hour is the time of a day.
+export function hour(d: Date): string {
+	return time.format(d);
 }
 
 export function size(octets: number): string {

@@ -117,8 +117,8 @@ export class Editor {
 	designed = false;
 
 	constructor(private readonly changed: () => void) {
-		this.area = h("textarea", { id: "compose-text", "aria-label": t.text, rows: 10, spellcheck: "true", on: { input: changed } });
-		this.page = h("div", { class: "page", contenteditable: "true", role: "textbox", "aria-multiline": "true", "aria-label": t.text, spellcheck: "true", hidden: true,
+		this.area = h("textarea", { id: "compose-text", "aria-label": t.text, dir: "auto", rows: 10, spellcheck: "true", on: { input: changed } });
+		this.page = h("div", { class: "page", contenteditable: "true", role: "textbox", "aria-multiline": "true", dir: "auto", "aria-label": t.text, spellcheck: "true", hidden: true,
 			on: { input: changed, paste: (e) => this.paste(e as ClipboardEvent), drop: (e) => { if (!(e as DragEvent).dataTransfer?.files.length) e.preventDefault(); } } });
 		const act = (label: string, command: string) => button(label, () => this.format(command), { class: "plain" });
 		this.tools = h("div", { class: "tools", role: "toolbar", "aria-label": t.design, hidden: true },

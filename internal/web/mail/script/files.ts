@@ -74,8 +74,8 @@ export class Files {
 
 	private draw(): void {
 		fill(this.list,
-			this.all.map((a) => h("li", {}, icon("clip"), h("span", { class: "file" }, a.name), h("span", { class: "help" }, size(a.size)), button(t.removeFile(a.name), () => this.remove(a), { icon: "close", bare: true, class: "plain" }))),
-			this.going.map((g) => h("li", { class: "going" }, h("progress", { max: 100, value: g.percent, "aria-label": t.uploading(g.name, g.percent) }), h("span", { class: "file" }, g.name),
+			this.all.map((a) => h("li", {}, icon("clip"), h("bdi", { class: "file" }, a.name), h("span", { class: "help" }, size(a.size)), button(t.removeFile(a.name), () => this.remove(a), { icon: "close", bare: true, class: "plain" }))),
+			this.going.map((g) => h("li", { class: "going" }, h("progress", { max: 100, value: g.percent, "aria-label": t.uploading(g.name, g.percent) }), h("bdi", { class: "file" }, g.name),
 				button(t.removeFile(g.name), () => g.stop(), { icon: "close", bare: true, class: "plain" }))));
 		this.list.hidden = !this.all.length && !this.going.length;
 	}

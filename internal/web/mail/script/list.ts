@@ -385,11 +385,11 @@ export class MailList {
 		s.item.classList.toggle("unread", unread);
 		s.item.classList.toggle("selected", on);
 		s.link = h("a", { class: "what", href: this.hrefs(row), data: { part: "link" }, draggable: "true", on: { click: (e) => this.click(e as MouseEvent, s, row), dragstart: (e) => this.drag(e as DragEvent, row), focus: () => this.at(s.at) } },
-			h("span", { class: "names" }, unread ? h("span", { class: "dot", role: "img", "aria-label": texts.unread }) : null, names,
+			h("span", { class: "names", dir: "auto" }, unread ? h("span", { class: "dot", role: "img", "aria-label": texts.unread }) : null, names,
 				row.thread.length > 1 ? h("span", { class: "count", title: texts.mailsIn(row.thread.length) }, String(row.thread.length)) : null),
 			h("time", { datetime: row.mail.receivedAt }, short(row.mail.receivedAt)),
-			h("span", { class: "subject" }, subject),
-			h("span", { class: "preview" }, row.mail.hasAttachment ? [icon("clip"), h("span", { class: "hidden" }, texts.hasAttachment)] : null, row.mail.preview));
+			h("span", { class: "subject", dir: "auto" }, subject),
+			h("span", { class: "preview", dir: "auto" }, row.mail.hasAttachment ? [icon("clip"), h("span", { class: "hidden" }, texts.hasAttachment)] : null, row.mail.preview));
 		fill(s.item,
 			h("label", { class: "pick" }, h("input", { type: "checkbox", data: { part: "pick" }, "aria-label": texts.select(subject), checked: on,
 				on: { click: (e) => this.pick(s.at, row, (e as MouseEvent).shiftKey) } })),

@@ -95,7 +95,7 @@ export class Recipients {
 
 	private draw(): void {
 		fill(this.chips, this.all.map((a) => h("li", { class: isAddress(a.email) ? "chip" : "chip bad", title: isAddress(a.email) ? a.email : t.invalid(a.email) },
-			h("span", {}, a.name ? `${a.name} <${a.email}>` : a.email), button(t.removeAddress(a.email), () => this.remove(a), { icon: "close", bare: true, class: "plain" }))));
+			h("bdi", {}, a.name ? `${a.name} <${a.email}>` : a.email), button(t.removeAddress(a.email), () => this.remove(a), { icon: "close", bare: true, class: "plain" }))));
 	}
 
 	private key(e: KeyboardEvent): void {

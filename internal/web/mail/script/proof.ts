@@ -68,7 +68,7 @@ const longest = 30; // looks, one after the other; then less often
 export function sentProof(app: App, given: unknown, mail: string): HTMLElement | null {
 	let sent = given as Sent;
 	if (!sent?.recipients) return null;
-	const box = h("section", { class: "travel", "aria-label": t.where });
+	const box = h("div", { class: "travel", role: "group", "aria-label": t.where });
 	const status = h("p", { class: "hidden", role: "status" });
 	const list = h("div", {});
 	box.append(list, status);

@@ -7,7 +7,10 @@ import { add, button, Child, fill, h, icon } from "./dom";
 import { long, people, short, size, who, whole } from "./dates";
 import { flow, written } from "./body";
 import { decide, Verdict } from "./received";
-import { sentProof } from "./proof";
+import { beside, explained } from "./bounce";
+import { canAnswer, Invited, isInvitation } from "./invited";
+import { Sent, sentProof } from "./proof";
+import { canLeave, leave, left } from "./unsubscribe";
 import { texts } from "./texts";
 
 const asked = ["id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo",
@@ -37,11 +40,12 @@ interface Card {
 	mail: Email;
 	element: HTMLElement;
 	open: boolean;
+	redraw?: (() => void)[]; // what in it depends on keywords
 }
 
 export class Reading {
 	readonly element = h("div", { class: "letterpane" });
-	private readonly title = h("h2", { class: "title", tabindex: "-1" });
+	private readonly title = h("h2", { class: "title", dir: "auto", tabindex: "-1" });
 	private readonly body = h("div", { class: "cards" });
 	private cards: Card[] = [];
 	private travels = new Map<string, Travel>();
@@ -173,6 +177,7 @@ export class Reading {
 			if (marks) fill(marks, this.marks(c.mail));
 			const acts = c.element.querySelector(".more-acts");
 			if (acts && !acts.contains(document.activeElement)) fill(acts, this.to.buttons(c.mail));
+			for (const draw of c.redraw ?? []) draw();
 		}
 	}
 
@@ -188,10 +193,21 @@ export class Reading {
 		}
 		if (generation !== this.generation) return;
 		for (const c of this.cards) {
-			if (!c.open || !ids.includes(c.mail.id)) continue;
-			const place = c.element.querySelector(".proof");
-			if (place) fill(place, this.proof(c.mail));
+			if (!c.open || !(ids.includes(c.mail.id) || this.travels.get(c.mail.id)?.sent)) continue;
+			this.prove(c);
 		}
+	}
+
+	// prove shows what is known of how a mail travelled; of a notice, what it says, with its own text behind that.
+	private prove(c: Card): void {
+		const place = c.element.querySelector(".proof");
+		if (!place) return;
+		fill(place, this.proof(c.mail));
+		const body = c.element.querySelector(":scope > .body");
+		if (!body || !this.travels.get(c.mail.id)?.notice) return;
+		const d = h("details", { class: "original" }, h("summary", {}, texts.asItCame));
+		body.replaceWith(d);
+		d.append(body);
 	}
 
 	private paint(c: Card): void {
@@ -204,7 +220,7 @@ export class Reading {
 		const from = m.from?.[0];
 		const name = from ? who(from) : texts.nobody;
 		const fold = h("button", { type: "button", class: "plain opener", "aria-expanded": String(c.open), on: { click: () => this.toggle(c) } },
-			h("span", { class: "sender" }, name), c.open ? null : h("span", { class: "preview" }, m.preview));
+			h("bdi", { class: "sender" }, name), c.open ? null : h("span", { class: "preview", dir: "auto" }, m.preview));
 		return h("header", {}, fold, h("span", { class: "marks" }, this.marks(m)), h("time", { datetime: m.receivedAt, title: long(m.receivedAt) }, c.open ? long(m.receivedAt) : short(m.receivedAt)));
 	}
 
@@ -219,43 +235,68 @@ export class Reading {
 		c.element.querySelector<HTMLElement>("button.opener")?.focus();
 		if (c.open) {
 			this.to.seen([c.mail]);
-			const place = c.element.querySelector(".proof");
-			if (place) fill(place, this.proof(c.mail));
+			this.prove(c);
 		}
+	}
+
+	// reveal unfolds a mail and goes there.
+	private reveal(c: Card): void {
+		if (!c.open) this.toggle(c);
+		c.element.scrollIntoView({ block: "start" });
+		c.element.querySelector<HTMLElement>("button.opener")?.focus({ preventScroll: true });
 	}
 
 	private content(c: Card): Child[] {
 		const m = c.mail;
+		c.redraw = [];
 		const files = m.attachments.filter((p) => !(p.cid && p.disposition !== "attachment" && /^image\//.test(p.type) && isHTML(m)));
 		return [
 			h("dl", { class: "people" }, ([["from", m.from], ["to", m.to], ["cc", m.cc], ["bcc", m.bcc], ["replyTo", m.replyTo]] as const).map(([name, all]) =>
-				all?.length && !(name === "replyTo" && people([all], new Set()) === people([m.from], new Set())) ? [h("dt", {}, texts[name]), h("dd", {}, all.map(whole).join(", "))] : null)),
+				all?.length && !(name === "replyTo" && people([all], new Set()) === people([m.from], new Set())) ? [h("dt", {}, texts[name]), h("dd", {}, all.map((a, i) => [i ? ", " : "", h("bdi", {}, whole(a))]))] : null)),
 			h("div", { class: "proof" }, this.proof(m)),
-			this.acts(m),
+			this.acts(c),
+			this.invitation(c),
 			this.text(m),
 			files.length ? this.files(m, files) : null,
 		];
 	}
 
-	private acts(m: Email): HTMLElement {
+	private invitation(c: Card): Child {
+		if (!isInvitation(c.mail) || !this.to.app.client.has(canAnswer)) return null;
+		const i = new Invited(this.to.app, c.mail);
+		c.redraw?.push(() => i.draw());
+		return i.element;
+	}
+
+	// leaving is the way out of a list, or that it was taken.
+	private leaving(c: Card): Child {
+		const m = c.mail;
+		if (!m["header:List-Unsubscribe:asURLs"]?.length || m.keywords.$draft || !this.to.app.client.has(canLeave)) return null;
+		const place = h("span", { class: "leaving" });
+		const draw = () => fill(place, m.keywords[left] ? h("span", { class: "help" }, texts.unsubscribed) : button(texts.unsubscribe, () => void leave(this.to.app, m).then((done) => { if (done) draw(); })));
+		c.redraw?.push(() => { if (!place.contains(document.activeElement)) draw(); });
+		draw();
+		return place;
+	}
+
+	private acts(c: Card): HTMLElement {
+		const m = c.mail;
 		const { drafted, answer, buttons } = this.to;
 		return h("div", { class: "acts" }, m.keywords.$draft ? button(texts.edit, () => drafted(m), { icon: "pen" }) : [
 			button(texts.reply, () => answer("reply", m), { icon: "reply" }),
 			(m.to?.length ?? 0) + (m.cc?.length ?? 0) > 1 ? button(texts.replyAll, () => answer("replyAll", m), { icon: "replyAll" }) : null,
-			button(texts.forward, () => answer("forward", m), { icon: "forward" })],
+			button(texts.forward, () => answer("forward", m), { icon: "forward" }), this.leaving(c)],
 		h("span", { class: "more-acts" }, buttons(m)), this.more(m));
 	}
 
 	// more is what is done seldom.
 	private more(m: Email): HTMLElement {
-		const off = m["header:List-Unsubscribe:asURLs"] ?? [];
 		const link = (label: string, href: string, extra: Record<string, unknown> = {}) => h("li", {}, h("a", { href, ...extra }, label));
 		const apart = { target: "_blank", rel: "noopener" };
 		return h("details", { class: "menu" }, h("summary", { "aria-label": texts.more, title: texts.more }, icon("more")), h("ul", {},
 			link(texts.print, letter(m.id, "print"), apart),
 			link(texts.source, letter(m.id, "raw"), apart),
-			link(texts.download, this.to.app.client.downloadURL(m.blobId, (m.subject || "mail").replace(/[/\\]/g, " ").slice(0, 80) + ".eml", "message/rfc822"), { download: "" }),
-			off.filter((u) => /^(https:|mailto:)/i.test(u)).slice(0, 1).map((u) => link(texts.unsubscribe, u, /^https/i.test(u) ? { target: "_blank", rel: "noopener noreferrer" } : {}))));
+			link(texts.download, this.to.app.client.downloadURL(m.blobId, (m.subject || "mail").replace(/[/\\]/g, " ").slice(0, 80) + ".eml", "message/rfc822"), { download: "" })));
 	}
 
 	private proof(m: Email): Child[] {
@@ -263,7 +304,22 @@ export class Reading {
 		if (!t) return [];
 		const sent = t.sent ? sentProof(this.to.app, t.sent, m.id) : null;
 		const v = decide(m, t.received, this.to.app.own);
-		return [t.received ? verdict(v) : null, sent];
+		return [t.received ? verdict(v) : null, t.notice ? explained(t.notice, this.about(t.notice.about)) : null, sent, this.notices(m, t.sent as Sent | null)];
+	}
+
+	// about shows the mail that a notice is about; null: it is not of this thread.
+	private about(id: string): (() => void) | null {
+		const c = id ? this.cards.find((x) => x.mail.messageId?.includes(id)) : undefined;
+		return c ? () => this.reveal(c) : null;
+	}
+
+	// notices are those of this thread about a mail.
+	private notices(m: Email, sent: Sent | null): Child[] {
+		const known = new Set((sent?.recipients ?? []).filter((r) => r.state === "failed" || r.state === "waiting").map((r) => r.recipient.toLowerCase()));
+		return this.cards.map((c) => {
+			const n = this.travels.get(c.mail.id)?.notice;
+			return n && c.mail !== m && m.messageId?.includes(n.about) ? beside(n, c.mail.receivedAt, known, () => this.reveal(c)) : null;
+		});
 	}
 
 	private text(m: Email): HTMLElement {
@@ -322,13 +378,22 @@ export class Reading {
 		else this.designed(m, place, false);
 	}
 
+	// inner shows a mail that is attached to this one, as it would be printed: in a frame that can do nothing.
+	private inner(blob: string, name: string): HTMLElement {
+		const d: HTMLDetailsElement = h("details", { class: "inner", on: { toggle: () => {
+			if (d.open && d.childElementCount === 1) d.append(h("iframe", { class: "letter", sandbox: "allow-popups allow-popups-to-escape-sandbox", referrerpolicy: "no-referrer", title: texts.letterTitle(name), src: letter(blob, "print") }));
+		} } }, h("summary", {}, texts.attachedMail));
+		return d;
+	}
+
 	private files(m: Email, files: Part[]): HTMLElement {
 		const client = this.to.app.client;
 		const one = (p: Part) => {
 			const name = p.name || p.type;
 			const file = client.downloadURL(p.blobId ?? "", p.name ?? "file", p.type);
 			const seen = shown.test(p.type) && p.partId ? letter(m.id, "part", "/" + encodeURIComponent(p.partId)) : null;
-			return h("li", {}, h("a", seen ? { href: seen, target: "_blank", rel: "noopener" } : { href: file, download: p.name ?? "file" }, icon("clip"), h("span", { class: "file" }, name), h("span", { class: "help" }, size(p.size))),
+			return h("li", {}, h("a", seen ? { href: seen, target: "_blank", rel: "noopener" } : { href: file, download: p.name ?? "file" }, icon("clip"), h("bdi", { class: "file" }, name), h("span", { class: "help" }, size(p.size))),
+				/^message\/rfc822$/i.test(p.type) && p.blobId ? this.inner(p.blobId, name) : null,
 				seen ? h("a", { href: file, download: p.name ?? "file", "aria-label": texts.keepFile(name), title: texts.keepFile(name) }, icon("down")) : null);
 		};
 		return h("section", { class: "files", "aria-label": texts.attachments(files.length) }, h("h3", {}, texts.attachments(files.length)), h("ul", {}, files.map(one)),

@@ -2,7 +2,7 @@
 
 import { App } from "./app";
 import { Choice } from "./bars";
-import { Drafts, record, Written } from "./drafts";
+import { Drafts, Identity, record, Written } from "./drafts";
 import { texts } from "./texts";
 
 const t = texts.compose;
@@ -30,9 +30,7 @@ export function undoSeconds(): number {
 // submit hands a mail in. It becomes a sent one with that, in one request; where it is refused, it stays a draft.
 export async function submit(app: App, drafts: Drafts, w: Written, how: How): Promise<Submitted> {
 	await drafts.settled();
-	const [from, to, old] = [drafts.mailbox, app.role("sent")?.id, drafts.id];
-	const moved: Record<string, unknown> = { "keywords/$draft": null };
-	if (to) Object.assign(moved, { [`mailboxIds/${from}`]: null, [`mailboxIds/${to}`]: true });
+	const [from, old] = [drafts.mailbox, drafts.id];
 	const hold: Record<string, string> = how.at ? { HOLDUNTIL: how.at.toISOString().replace(/\.\d+Z$/, "Z") } : how.undo ? { HOLDFOR: String(how.undo) } : {};
 	const emails = [...new Map([...w.to, ...w.cc, ...w.bcc].map((a) => [a.email.toLowerCase(), a.email])).values()];
 	const rcptTo = emails.map((email) => ({ email, parameters: how.notice ? { NOTIFY: "SUCCESS,FAILURE,DELAY" } : null }));
@@ -40,7 +38,7 @@ export async function submit(app: App, drafts: Drafts, w: Written, how: How): Pr
 		["Email/set", { create: { m: record(w, from) } }],
 		["EmailSubmission/set", {
 			create: { s: { identityId: w.identity?.id, emailId: "#m", envelope: { mailFrom: { email: w.identity?.email, parameters: Object.keys(hold).length ? hold : null }, rcptTo }, requireTls: how.choice === "require", tlsOptional: how.choice === "optional" } },
-			onSuccessUpdateEmail: { "#s": moved },
+			onSuccessUpdateEmail: { "#s": moved(app, from) },
 		}],
 	]);
 	const made = results[0].created?.m;
@@ -51,6 +49,34 @@ export async function submit(app: App, drafts: Drafts, w: Written, how: How): Pr
 	if (sent && how.answered) also.update = { [how.answered.id]: { [`keywords/${how.answered.keyword}`]: true } };
 	if (also.destroy || also.update) await app.client.settled([["Email/set", also]]);
 	if (sent) return { id: sent.id, email: made.id, thread: sent.threadId };
+	throw new Error(why(results));
+}
+
+// moved is what a draft becomes when it was handed in.
+function moved(app: App, from: string): Record<string, unknown> {
+	const to = app.role("sent")?.id;
+	return { "keywords/$draft": null, ...(to ? { [`mailboxIds/${from}`]: null, [`mailboxIds/${to}`]: true } : {}) };
+}
+
+// Handed is a mail that nobody has written as a draft.
+export interface Handed {
+	mail: Record<string, unknown>; // but for where it lies
+	identity: Identity;
+	to: { email: string; parameters: Record<string, string> | null }[];
+	hold: Record<string, string> | null;
+}
+
+// hand hands it in; where it is refused, nothing of it stays.
+export async function hand(app: App, x: Handed): Promise<Submitted> {
+	const drafts = app.role("drafts")?.id;
+	if (!drafts) throw new Error(t.noMailbox);
+	const results = await app.client.settled([
+		["Email/set", { create: { m: { ...x.mail, mailboxIds: { [drafts]: true }, keywords: { $draft: true, $seen: true } } } }],
+		["EmailSubmission/set", { create: { s: { identityId: x.identity.id, emailId: "#m", envelope: { mailFrom: { email: x.identity.email, parameters: x.hold }, rcptTo: x.to } } }, onSuccessUpdateEmail: { "#s": moved(app, drafts) } }],
+	]);
+	const [made, sent] = [results[0].created?.m, results[1].created?.s];
+	if (sent) return { id: sent.id, email: made.id, thread: sent.threadId };
+	if (made) await app.client.settled([["Email/set", { destroy: [made.id] }]]);
 	throw new Error(why(results));
 }
 

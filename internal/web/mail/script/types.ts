@@ -75,6 +75,15 @@ export interface Travel {
 	id: string;
 	received: Received | null;
 	sent: unknown | null; // proof.ts reads it
+	notice: Notice_ | null; // where the mail is a notice about another
+}
+
+// What a notice about a sent mail says.
+export interface Notice_ {
+	about: string; // its Message-ID
+	by?: string;
+	more?: boolean;
+	recipients: { address: string; action: string; status?: string; host?: string; reply?: string; meaning?: string; cure?: string; until?: string }[];
 }
 
 export interface Received {
