@@ -194,9 +194,10 @@ func (s *servers) unbound(q proof.Question) view {
 	m := new(wire.Msg)
 	m.SetQuestion(q.Name, q.Type)
 	m.SetEdns0(1232, true)
-	r, err := wire.Exchange(m, s.validates)
+	const patience = 30 * time.Second // the machine may be busy with other tests
+	r, _, err := (&wire.Client{Timeout: patience}).Exchange(m, s.validates)
 	if err == nil && r.Truncated {
-		r, _, err = (&wire.Client{Net: "tcp"}).Exchange(m, s.validates)
+		r, _, err = (&wire.Client{Net: "tcp", Timeout: patience}).Exchange(m, s.validates)
 	}
 	if err != nil {
 		return view{state: "failed", why: err.Error()}
