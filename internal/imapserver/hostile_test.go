@@ -102,5 +102,5 @@ func TestTooMany(t *testing.T) {
 	c := w.login()
 	c.append("INBOX", hello)
 	c.ok("SELECT INBOX")
-	c.expect("NO [LIMIT]", "STORE 1 +FLAGS ("+strings.Repeat("k", 101)+")")
+	c.expect("NO [LIMIT]", "STORE 1 +FLAGS ("+strings.Repeat("k", 256)+")")
 }

@@ -71,8 +71,8 @@ func (v *visit) hear(ev any) {
 	defer v.mu.Unlock()
 	switch e := ev.(type) {
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelInfo {
-			return // no complaint: that a logout had it forget what pages kept
+		if e.Entry.Level == log.EntryLevelInfo || strings.Contains(e.Entry.Text, "icon from the Manifest") {
+			return // no complaint: that a logout had it forget what pages kept, that a page was left before an icon had come
 		}
 		v.said = append(v.said, fmt.Sprintf("%s: %s (%s)", e.Entry.Source, e.Entry.Text, e.Entry.URL))
 	case *runtime.EventExceptionThrown:
@@ -212,7 +212,7 @@ func (v *visit) fits(path string, width int64) {
 		}
 		for _, dir := range []string{"rtl", "ltr"} {
 			for _, out := range value[[]string](v, fmt.Sprintf(`(document.documentElement.dir = %q, document.documentElement.scrollWidth > innerWidth ? ["the page: " + document.documentElement.scrollWidth] : [])
-				.concat([...document.querySelectorAll(".scroller, .letterpane, .mail .rail, .composer .scroll, dialog[open]")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => "." + e.className + ": " + e.scrollWidth))`, dir)) {
+				.concat([...document.querySelectorAll(".scroller, .letterpane, .mail .rail, .composer .scroll, dialog[open]")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => "." + e.className + ": " + e.scrollWidth + " by " + [...e.querySelectorAll("*")].filter(x => x.scrollWidth > x.clientWidth + 1 || x.getBoundingClientRect().width > e.clientWidth).slice(-3).map(x => x.outerHTML.slice(0, 120)).join(" | ")))`, dir)) {
 				v.t.Errorf("%s on a screen of %d, %s: wider than it is %s", path, w, dir, out)
 			}
 			if w == 400 && dir == "rtl" {
