@@ -12,11 +12,13 @@ import (
 	"waxwing/internal/correspondents"
 	"waxwing/internal/guard"
 	"waxwing/internal/jmapserver/catalog"
+	"waxwing/internal/jmapserver/invitation"
 	"waxwing/internal/jmapserver/people"
 	"waxwing/internal/jmapserver/push"
 	"waxwing/internal/jmapserver/sending"
 	"waxwing/internal/jmapserver/sorting"
 	"waxwing/internal/jmapserver/travel"
+	"waxwing/internal/jmapserver/unsubscribe"
 	"waxwing/internal/scripts"
 	"waxwing/internal/store"
 	"waxwing/internal/store/storetest"
@@ -31,6 +33,8 @@ func (w *world) everything() {
 	sorted := &sorting.Room{Scripts: &scripts.Store{DB: w.db, Now: now}, Blob: w.s.Mails.Blob, Changed: w.s.Changed}
 	w.s.Push = &push.Room{DB: w.db, Accounts: users, States: w.s.States, Now: now, Log: w.s.Log, Guard: &guard.Guard{}}
 	w.s.Rooms = append(append((&travel.Room{DB: w.db, Boxes: w.boxes, Accounts: users, Sent: out.SentAs}).Served(), out.Served(), who.Served()), sorted.Served()...)
+	leaving := &unsubscribe.Room{Mails: w.s.Mails, Boxes: w.boxes, Now: now, Log: w.s.Log, Guard: &guard.Guard{}}
+	w.s.Rooms = append(w.s.Rooms, leaving.Served(), (&invitation.Room{Mails: w.s.Mails, Uploads: w.s.Mails.Uploads, Own: out.Own, Now: now}).Served())
 	for _, uri := range all() {
 		w.using = append(w.using, uri)
 	}
@@ -39,10 +43,12 @@ func (w *world) everything() {
 // plain are arguments with which a method looks into the store; false: it does not.
 func plain(method string) (string, bool) {
 	switch method {
-	case "Core/echo", "Blob/copy", "Email/copy", "Mailbox/queryChanges", "Email/queryChanges", "EmailSubmission/queryChanges", "Quota/queryChanges", "Posture/get":
+	case "Core/echo", "Blob/copy", "Email/copy", "Mailbox/queryChanges", "Email/queryChanges", "EmailSubmission/queryChanges", "Quota/queryChanges", "Posture/get", "Unsubscribe/post":
 		return "", false
-	case "Travel/get":
+	case "Travel/get", "Unsubscribe/get", "Invitation/get":
 		return `"ids": ["E1"]`, true
+	case "Invitation/reply":
+		return `"emailId": "E1", "status": "accepted"`, true
 	case "SearchSnippet/get":
 		return `"filter": null, "emailIds": ["E1"]`, true
 	case "Email/import":

@@ -296,6 +296,13 @@ func ofOurs() []refusal {
 		fails("Posture/get", "requestTooLarge", `"addresses": [MANY]`),
 		fails("Posture/get", "invalidArguments", ``),
 		fails("Correspondent/query", "invalidArguments", `"text": "", "limit": -1`),
+		fails("Unsubscribe/get", "requestTooLarge", `"ids": [MANY]`),
+		fails("Unsubscribe/post", "requestTooLarge", `"ids": [MANY]`),
+		{method: "Unsubscribe/post", kind: "notFound", in: "notPosted", calls: calling("Unsubscribe/post", `"ids": ["nothing"]`)},
+		{method: "Unsubscribe/post", kind: "forbidden", in: "notPosted", calls: calling("Unsubscribe/post", `"ids": ["MAIL"]`)},
+		fails("Invitation/get", "requestTooLarge", `"ids": [MANY]`),
+		fails("Invitation/reply", "invalidArguments", `"emailId": "MAIL", "status": "perhaps"`),
+		fails("Invitation/reply", "invalidArguments", `"emailId": "nothing", "status": "accepted"`),
 	}
 	return append(all, never("Correspondent/query", "it takes none", "anchorNotFound", "unsupportedSort", "unsupportedFilter")...)
 }

@@ -24,12 +24,14 @@ import (
 	"waxwing/internal/config"
 	"waxwing/internal/datadir"
 	"waxwing/internal/jmapserver"
+	"waxwing/internal/jmapserver/invitation"
 	"waxwing/internal/jmapserver/mails"
 	"waxwing/internal/jmapserver/people"
 	"waxwing/internal/jmapserver/push"
 	"waxwing/internal/jmapserver/sending"
 	"waxwing/internal/jmapserver/sorting"
 	"waxwing/internal/jmapserver/travel"
+	"waxwing/internal/jmapserver/unsubscribe"
 	"waxwing/internal/server"
 )
 
@@ -38,7 +40,7 @@ var update = flag.Bool("update", false, "write docs/jmap-conformance.md anew")
 // methods are all that the server as it is answers, with the capability that each needs.
 func methods() map[string]string {
 	s := &jmapserver.Server{Mails: &mails.Room{}, Push: &push.Room{}}
-	s.Rooms = append(append((&travel.Room{}).Served(), (&sending.Room{}).Served(), (&people.Room{}).Served()), (&sorting.Room{}).Served()...)
+	s.Rooms = append(append((&travel.Room{}).Served(), (&sending.Room{}).Served(), (&people.Room{}).Served(), (&unsubscribe.Room{}).Served(), (&invitation.Room{}).Served()), (&sorting.Room{}).Served()...)
 	return s.Methods()
 }
 

@@ -301,7 +301,7 @@ func TestUnchangedSince(t *testing.T) {
 			}
 		}
 		// One that is not there leaves no keyword behind either.
-		for _, bad := range []string{"a b", "", `\x`, "a(b", "ü", strings.Repeat("x", 101)} {
+		for _, bad := range []string{"a b", "", `\x`, "a(b", "ü", strings.Repeat("x", 256)} {
 			if _, err := m.SetFlags(ctx, b.ID, mailbox.All(), mailboxes.FlagChange{Mode: '+', Flags: []string{"good", bad}}); err == nil {
 				t.Errorf("keyword %q is taken", bad)
 			}
@@ -362,7 +362,8 @@ func TestMindEars(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done, told := make(chan error, 2), make(chan error, 9)
 		go func() { done <- m.MindEars(ctx, func(err error) { told <- err }) }()
-		wake, forget := m.Watch("joe")
+		// All tests on one PostgreSQL share the channel: an account that no other has.
+		wake, forget := m.Watch("ear")
 		defer func() { forget() }()
 		quiet := func(d time.Duration) bool {
 			select {
@@ -393,7 +394,7 @@ func TestMindEars(t *testing.T) {
 
 		m = &mailboxes.Store{DB: db}
 		forget()
-		wake, forget = m.Watch("joe")
+		wake, forget = m.Watch("ear")
 		ctx, stop = context.WithCancel(t.Context())
 		go func() { done <- m.Run(ctx) }()
 		if quiet(20 * time.Second) {
