@@ -103,15 +103,14 @@ func parts(text string) (g given) {
 		text = text[:MaxOctets]
 	}
 	var within []string
-	var zone []string
+	var zone timezone
 	left := maxLines
 	for _, raw := range unfold(strings.ToValidUTF8(text, "\uFFFD")) {
 		p, is := read(raw)
 		if !is || left == 0 {
 			continue
 		}
-		switch p.name {
-		case "BEGIN":
+		if p.name == "BEGIN" {
 			if within = append(within, strings.ToUpper(p.value)); len(within) > 20 {
 				return g
 			}
@@ -121,23 +120,53 @@ func parts(text string) (g given) {
 				}
 				g.events = append(g.events, nil)
 			}
-		case "END":
-			if slices.Equal(within, []string{"VCALENDAR", "VTIMEZONE"}) && len(g.zones) < maxEvents {
-				g.zones, zone = append(g.zones, append(zone, raw)), nil
-			}
-			within = within[:max(0, len(within)-1)]
 		}
-		inZone := len(within) > 1 && within[0] == "VCALENDAR" && within[1] == "VTIMEZONE"
-		inEvent := slices.Equal(within, []string{"VCALENDAR", "VEVENT"}) && slices.Contains(repeated, p.name)
 		switch {
-		case inZone:
-			zone, left = append(zone, raw), left-1
-		case inEvent:
+		case zone.take(within, p, raw):
+			left--
+		case slices.Equal(within, []string{"VCALENDAR", "VEVENT"}) && slices.Contains(repeated, p.name):
 			n := len(g.events) - 1
 			g.events[n], left = append(g.events[n], raw), left-1
 		}
+		if p.name != "END" {
+			continue
+		}
+		if slices.Equal(within, []string{"VCALENDAR", "VTIMEZONE"}) {
+			if !zone.broken && len(g.zones) < maxEvents {
+				g.zones = append(g.zones, zone.lines)
+			}
+			zone = timezone{}
+		}
+		within = within[:max(0, len(within)-1)]
 	}
 	return g
+}
+
+// timezone is a VTIMEZONE as far as it was read.
+type timezone struct {
+	lines  []string
+	broken bool // its parts end as others than they began
+}
+
+// ofZones are the properties of a time zone that are repeated (RFC 5545 §3.6.5).
+var ofZones = []string{"TZID", "LAST-MODIFIED", "DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "TZNAME", "RRULE", "RDATE"}
+
+// take takes a line of a time zone; false: it is none that is repeated. Whoever invites has written the zone, and whoever answers signs it: it
+// must hide no second answer, in a component that is none of a zone's, or behind an end that is not its own.
+func (z *timezone) take(within []string, p property, raw string) bool {
+	if len(within) < 2 || within[0] != "VCALENDAR" || within[1] != "VTIMEZONE" {
+		return false
+	}
+	last := within[len(within)-1]
+	if p.name == "END" && !strings.EqualFold(p.value, last) {
+		z.broken = true
+	}
+	known := len(within) == 2 || len(within) == 3 && (last == "STANDARD" || last == "DAYLIGHT")
+	if !known || p.name != "BEGIN" && p.name != "END" && !slices.Contains(ofZones, p.name) {
+		return false
+	}
+	z.lines = append(z.lines, raw)
+	return true
 }
 
 // writer writes content lines.

@@ -60,6 +60,24 @@ func TestReplyToSeveral(t *testing.T) {
 	}
 }
 
+// MAIL-2: whoever invites writes the time zone that an answer repeats, and hides no answer to another invitation in it.
+func TestReplyHidesNoOther(t *testing.T) {
+	t.Parallel()
+	const other = "UID:other@a.test\nORGANIZER:mailto:boss@b.test\nATTENDEE;PARTSTAT=ACCEPTED:mailto:joe@b.test\n"
+	for what, zone := range map[string]string{
+		"in the zone":               "BEGIN:VEVENT\n" + other + "END:VEVENT\n",
+		"behind an end of the zone": "BEGIN:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\n" + other + "END:VEVENT\nBEGIN:VTIMEZONE\nEND:VTIMEZONE\n",
+		"behind what is left out":   "EN\x01D:VTIMEZONE\nBEG\x01IN:VEVENT\n" + other + "EN\x01D:VEVENT\nBEG\x01IN:VTIMEZONE\n",
+		"in words of the zone":      "BEGIN:STANDARD\nEND:V\x01TIMEZONE\nBEGIN:V\x01EVENT\n" + other + "END:V\x01EVENT\n",
+	} {
+		s, err := Reply("BEGIN:VCALENDAR\nMETHOD:REQUEST\nBEGIN:VTIMEZONE\nTZID:x\n"+zone+"END:VTIMEZONE\n"+
+			"BEGIN:VEVENT\nUID:1\nORGANIZER:mailto:ann@a.test\nATTENDEE:mailto:joe@b.test\nEND:VEVENT\nEND:VCALENDAR\n", Answer{Address: "joe@b.test", Status: Declined, Now: now})
+		if err != nil || strings.Contains(s, "other@") || strings.Contains(s, "boss@") || strings.Count(s, "BEGIN:VEVENT") != 1 {
+			t.Errorf("%s: %v\n%s", what, err, s)
+		}
+	}
+}
+
 func FuzzReply(f *testing.F) {
 	f.Add(invitation, "joe@b.test", "why")
 	f.Add("BEGIN:VCALENDAR\nMETHOD:REQUEST\nBEGIN:VTIMEZONE\nBEGIN:VEVENT\nUID:x\nORGANIZER:o\nATTENDEE;CN=\"a:b\n;:x\n", "x", "\r\nBEGIN:VEVENT")
