@@ -47,7 +47,7 @@ func (s *Store) inPortions(ctx context.Context, box int64, uids []mailbox.Range,
 		if some, uids, err = s.portion(ctx, box, uids); err != nil {
 			return out, named(err, to)
 		}
-		one, err := s.transfer(ctx, box, some, to, move)
+		one, err := s.transfer(ctx, box, some, target{to, out.box, move})
 		if err != nil {
 			return out, err
 		}
@@ -68,8 +68,16 @@ func (s *Store) takeBack(ctx context.Context, c Copied) (err error) {
 	return err
 }
 
-func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, to string, move bool) (out Copied, err error) {
-	if to, err = mailbox.CleanName(to); err != nil {
+// target is where messages go.
+type target struct {
+	name string
+	box  int64 // that has had the name so far: another one that has it now is not meant; 0: whichever has it
+	move bool
+}
+
+func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, t target) (out Copied, err error) {
+	to, err := mailbox.CleanName(t.name)
+	if err != nil {
 		return out, err
 	}
 	err = s.in(ctx, box, func(c *change) error {
@@ -78,7 +86,7 @@ func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, t
 			return err
 		}
 		id, err := c.find(to)
-		if errors.Is(err, sql.ErrNoRows) {
+		if errors.Is(err, sql.ErrNoRows) || err == nil && t.box != 0 && id != t.box {
 			err = ErrNoSuchMailbox
 		}
 		if err != nil {
@@ -87,7 +95,7 @@ func (s *Store) transfer(ctx context.Context, box int64, uids []mailbox.Range, t
 		if out, err = c.copy(box, uids, id); err != nil {
 			return err
 		}
-		if move {
+		if t.move {
 			if _, err = c.remove(box, out.From, removal{moved: true}); err != nil {
 				return err
 			}

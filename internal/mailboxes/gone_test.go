@@ -1,6 +1,7 @@
 package mailboxes_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -207,6 +208,66 @@ func TestCopyOfVeryMany(t *testing.T) {
 	must(t, m.Rename(ctx, "joe", "INBOX", "Before"))
 	if a, b, c := messages("Archive").Messages, messages("Before").Messages, messages("INBOX").Messages; a != n || b != n || c != 0 {
 		t.Errorf("%d messages in Archive, %d in Before, %d in INBOX", a, b, c)
+	}
+	differ(t, db)
+}
+
+// between calls fn whenever somebody looks whether it has ended.
+type between struct {
+	context.Context
+	fn func()
+}
+
+func (b between) Err() error {
+	b.fn()
+	return b.Context.Err()
+}
+
+// IMP-6: a COPY that goes some at a time puts nothing into another mailbox, which has been given the name of its own meanwhile, and takes
+// nothing out of that one.
+func TestCopyKeepsItsMailbox(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	must(t, (&accounts.Store{DB: db}).AddAccount(t.Context(), "joe", "correct horse"))
+	m := &mailboxes.Store{DB: db}
+	count := func(name string) int64 {
+		t.Helper()
+		box, err := m.Box(t.Context(), "joe", name)
+		must(t, err)
+		return int64(box.Messages)
+	}
+	_, _, err := m.Append(t.Context(), "joe", "INBOX", []mailboxes.Appended{{Content: delivery.Bytes("Subject: x\r\n\r\nx")}})
+	must(t, err)
+	inbox, err := m.Box(t.Context(), "joe", "INBOX")
+	must(t, err)
+	for have := uint32(1); have < 2048; have *= 2 {
+		_, err = m.Copy(t.Context(), inbox.ID, []mailbox.Range{{Low: 1, High: have}}, "INBOX")
+		must(t, err)
+	}
+	for _, name := range []string{"To", "Other"} {
+		_, err := m.Create(t.Context(), "joe", name, "")
+		must(t, err)
+	}
+	_, err = m.Copy(t.Context(), inbox.ID, []mailbox.Range{{Low: 1, High: 700}}, "Other")
+	must(t, err)
+	var odd []mailbox.Range // more than go at once
+	for u := uint32(1); u < 2048; u += 2 {
+		odd = append(odd, mailbox.Range{Low: u, High: u})
+	}
+	changed := false
+	ctx := between{t.Context(), func() {
+		if changed || count("To") == 0 {
+			return
+		}
+		changed = true
+		must(t, m.Delete(t.Context(), "joe", "To"))
+		must(t, m.Rename(t.Context(), "joe", "Other", "To"))
+	}}
+	if _, err := m.Copy(ctx, inbox.ID, odd, "To"); !errors.Is(err, mailboxes.ErrNoSuchMailbox) {
+		t.Error(err)
+	}
+	if n := count("To"); !changed || n != 700 {
+		t.Errorf("%d messages are in the other mailbox; it was given the name: %v", n, changed)
 	}
 	differ(t, db)
 }
