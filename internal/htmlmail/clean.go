@@ -229,7 +229,8 @@ func (w *cleaner) anchor(n *html.Node, depth int) {
 }
 
 // stays keeps what is said of a link from being hidden by the mail's own style sheet.
-const stays = "display:inline!important;visibility:visible!important;opacity:1!important;font-size:1rem!important;letter-spacing:normal!important;color:#8f1d14!important;background:#fff!important"
+const stays = "display:inline!important;visibility:visible!important;opacity:1!important;font-size:1rem!important;letter-spacing:normal!important;word-spacing:normal!important;line-height:normal!important;text-transform:none!important;white-space:normal!important;" +
+	"float:none!important;margin:0!important;vertical-align:baseline!important;direction:ltr!important;unicode-bidi:isolate!important;color:#8f1d14!important;background:#fff!important"
 
 func attribute(n *html.Node, name string) string {
 	for _, a := range n.Attr {

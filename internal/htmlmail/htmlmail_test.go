@@ -363,3 +363,21 @@ func FuzzText(f *testing.F) {
 		QuoteText(lines)
 	})
 }
+
+// What a mail's style sheet may say, and what moves or shrinks words until nobody sees them, is settled for what is said of a link.
+func TestLeadsStays(t *testing.T) {
+	t.Parallel()
+	for _, name := range strings.Fields("display visibility opacity color background font-size letter-spacing word-spacing line-height white-space float margin vertical-align direction unicode-bidi") {
+		if !properties[name] {
+			t.Errorf("%s is kept of no style sheet", name)
+		}
+		if !strings.Contains(";"+stays, ";"+name+":") {
+			t.Errorf("a style sheet's %s counts for what is said of a link", name)
+		}
+	}
+	for _, d := range strings.Split(stays, ";") {
+		if !strings.HasSuffix(d, "!important") {
+			t.Errorf("%q gives way to a style sheet", d)
+		}
+	}
+}
