@@ -21,12 +21,15 @@ type Leading struct {
 
 	mu    sync.Mutex
 	asked time.Time
-	of    []dns.Name // the names that were asked about
+	wait  time.Duration // until they are looked up again
+	of    []dns.Name    // the names that were asked about
 	found []dns.Name
 }
 
 const (
-	// leadEvery is how often names are looked up again. What leads here stays for longer.
+	// leadEvery is how often names are looked up again; those that do not lead here yet first after leadFirst, and then twice
+	// as late each time: an operator, or this server, may be about to write their records.
+	leadFirst   = 10 * time.Second
 	leadEvery   = 10 * time.Minute
 	leadTime    = 20 * time.Second // for all of them
 	leadAtOnce  = 16
@@ -38,7 +41,8 @@ const (
 func (l *Leading) Of(ctx context.Context, names []dns.Name) []dns.Name {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.Now().Sub(l.asked) < leadEvery && slices.Equal(l.of, names) {
+	same := slices.Equal(l.of, names)
+	if same && l.Now().Sub(l.asked) < l.wait {
 		return l.found
 	}
 	ctx, cancel := context.WithTimeout(ctx, leadTime)
@@ -65,6 +69,14 @@ func (l *Leading) Of(ctx context.Context, names []dns.Name) []dns.Name {
 		if lead[i] {
 			l.found = append(l.found, n)
 		}
+	}
+	switch {
+	case len(l.found) == len(names):
+		l.wait = leadEvery
+	case !same:
+		l.wait = leadFirst
+	default:
+		l.wait = min(2*l.wait, leadEvery)
 	}
 	return l.found
 }

@@ -36,6 +36,14 @@ type visit struct {
 	said []string // what the browser complained of
 }
 
+// atLeisure skips what goes through many pages where only a sample is wanted.
+func atLeisure(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("pages: with -short only operators' pages and the webmail are gone through")
+	}
+}
+
 // open starts a browser; the test is skipped where there is none.
 func open(t *testing.T, base string, more ...chromedp.ExecAllocatorOption) *visit {
 	t.Helper()
