@@ -35,9 +35,7 @@ func (w *world) everything() {
 	w.s.Rooms = append(append((&travel.Room{DB: w.db, Boxes: w.boxes, Accounts: users, Sent: out.SentAs}).Served(), out.Served(), who.Served()), sorted.Served()...)
 	leaving := &unsubscribe.Room{Mails: w.s.Mails, Boxes: w.boxes, Now: now, Log: w.s.Log, Guard: &guard.Guard{}}
 	w.s.Rooms = append(w.s.Rooms, leaving.Served(), (&invitation.Room{Mails: w.s.Mails, Uploads: w.s.Mails.Uploads, Own: out.Own, Now: now}).Served())
-	for _, uri := range all() {
-		w.using = append(w.using, uri)
-	}
+	w.using = append(w.using, all()...)
 }
 
 // plain are arguments with which a method looks into the store; false: it does not.

@@ -196,8 +196,6 @@ func TestWebSocketRefused(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // JMP-1: nothing of a connection is left where telling of news has failed while the client asks for it once more.
 func TestWebSocketLetsGo(t *testing.T) {
 	t.Parallel()

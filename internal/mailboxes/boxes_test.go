@@ -343,7 +343,11 @@ func TestNewsOfOthers(t *testing.T) {
 		_, err := deliver(t, one, there, "joe", "", "a@b.test", []byte("x"))
 		must(t, err)
 		written := time.Now()
-		if !heard() && !heard() { // once more, for a machine that is busy
+		news := heard()
+		if !news { // for a machine that is busy
+			news = heard()
+		}
+		if !news {
 			t.Fatal("nothing was heard of what another has delivered")
 		}
 		t.Logf("heard after %v", time.Since(written))

@@ -93,7 +93,7 @@ func (r *Room) set(c *call.Call, args call.Args) (any, *jmap.Error) {
 		done.Create(c, id, record["id"].(jmap.ID), record)
 	}
 	if len(done.Created) > 0 { // which may be named by what follows
-		if credential, all, fault = r.mine(c); fault != nil {
+		if _, all, fault = r.mine(c); fault != nil {
 			return nil, done.Failed(c, fault)
 		}
 	}
