@@ -94,11 +94,13 @@ var errNew = errors.New("the account has no mailboxes yet")
 
 func (s *Store) read(ctx context.Context, a *account, name string, fn func(tx *store.Tx, v *View) error) error {
 	return s.DB.Read(ctx, func(tx *store.Tx) error {
-		v, err := refresh(tx, name, a.view)
-		a.view = v // nil with an error: it is read anew
+		old := a.view
+		a.view = nil // unless it is whole: what was given up in the middle is read anew
+		v, err := refresh(tx, name, old)
 		if err != nil {
 			return fmt.Errorf("mail of %s: %w", name, err)
 		}
+		a.view = v
 		return fn(tx, v)
 	})
 }
@@ -144,7 +146,7 @@ func (s *Store) left(name string, a *account, size int) {
 	}
 }
 
-// refresh brings a view up to date, or makes it.
+// refresh brings a view up to date, or makes it. With an error neither the view nor old is whole.
 func refresh(tx *store.Tx, name string, old *View) (*View, error) {
 	var modseq, pruned int64
 	var words string
