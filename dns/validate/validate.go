@@ -45,8 +45,8 @@ type Validator struct {
 	Fetch   func(ctx context.Context, name string, qtype uint16, again int) (*wire.Msg, error)
 	Mode    Mode
 	Anchors []proof.Anchor // to begin with; see SetAnchors
-	// Learn tells what Anchors have come to by roll-overs that were followed before (VAL-3). It is
-	// asked once, before the first proof; with an error, or nil, it stays with Anchors.
+	// Learn tells what Anchors have come to by roll-overs that were followed (VAL-3). It is asked before
+	// the first proof and then every hour, with an error again soon; with one, or nil, it stays as it is.
 	Learn    func(context.Context) ([]proof.Anchor, error)
 	Negative []Negative
 	Limits   proof.Limits
@@ -69,7 +69,10 @@ type Validator struct {
 	cpu     chan struct{}
 	once    sync.Once
 	clock   sync.Once
-	learn   sync.Once
+	learnt  struct {
+		sync.Mutex
+		next time.Time
+	}
 }
 
 var _ dns.Validator = (*Validator)(nil)
@@ -194,15 +197,31 @@ func sameAnchor(a, b proof.Anchor) bool {
 		slices.EqualFunc(a.Keys, b.Keys, func(x, y *wire.DNSKEY) bool { return wire.IsDuplicate(x, y) })
 }
 
+// When Learn is asked again.
+const (
+	learnEvery = time.Hour
+	learnAgain = 10 * time.Second // where it could not tell: the lookup that asked may have been given up
+)
+
+func (v *Validator) learn(ctx context.Context) {
+	v.learnt.Lock()
+	defer v.learnt.Unlock()
+	if v.Learn == nil || v.now().Before(v.learnt.next) {
+		return
+	}
+	a, err := v.Learn(ctx)
+	if err != nil {
+		v.learnt.next = v.now().Add(learnAgain)
+		return
+	}
+	v.learnt.next = v.now().Add(learnEvery)
+	if a != nil {
+		v.SetAnchors(a)
+	}
+}
+
 func (v *Validator) believed(ctx context.Context) []proof.Anchor {
-	v.learn.Do(func() {
-		if v.Learn == nil {
-			return
-		}
-		if a, err := v.Learn(ctx); err == nil {
-			v.anchors.CompareAndSwap(nil, &a)
-		}
-	})
+	v.learn(ctx)
 	if a := v.anchors.Load(); a != nil {
 		return *a
 	}

@@ -307,6 +307,35 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
+// VAL-3: a lookup that is given up while the learned anchors are read leaves no validator with old ones for good, and they are
+// asked for again as time goes by.
+func TestLearnAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	asked := 0
+	var fails error
+	v := &validate.Validator{Mode: validate.Always, Anchors: validate.RootAnchors(), Now: func() time.Time { return now },
+		Fetch: func(_ context.Context, name string, qtype uint16, _ int) (*wire.Msg, error) {
+			m := new(wire.Msg)
+			m.SetQuestion(name, qtype)
+			return m, nil
+		},
+		Learn: func(context.Context) ([]proof.Anchor, error) { asked++; return nil, fails }}
+	for _, step := range []struct {
+		after time.Duration
+		fails error
+		asked int
+	}{{0, context.Canceled, 1}, {time.Second, nil, 1}, {10 * time.Second, nil, 2}, {time.Minute, nil, 2}, {time.Hour, context.Canceled, 3}, {time.Minute, nil, 4}} {
+		now, fails = now.Add(step.after), step.fails
+		if _, err := v.Examine(t.Context(), "example.", wire.TypeA); err != nil {
+			t.Log(err)
+		}
+		if asked != step.asked {
+			t.Fatalf("after %v: asked %d times, want %d", step.after, asked, step.asked)
+		}
+	}
+}
+
 // FuzzAnchors: no file makes the reader panic.
 func FuzzAnchors(f *testing.F) {
 	f.Add("example. IN DS 1 8 2 aabb\n. IN DNSKEY 257 3 8 AAAA")

@@ -77,7 +77,7 @@ func byAddress(ctx context.Context, db *store.Store, arg string) (all []int64, e
 			break
 		}
 	}
-	return slices.Compact(all), nil
+	return all, nil
 }
 
 // lookedAt is how many recipients are looked through at a time.

@@ -51,7 +51,14 @@ func Concerning(ctx context.Context, db *store.Store, address string, l Look) (i
 	}
 	err = db.Read(ctx, func(tx *store.Tx) error {
 		ids, next = nil, 0
-		err := tx.Row(`SELECT id FROM recipients WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?`, before, int64(n)).Scan(&next)
+		last := before // of the recipients that were looked at
+		// The recipients of a message lie side by side: one whose others were looked at before was told of.
+		var told int64
+		err := tx.Row(`SELECT r.message FROM (SELECT message, address FROM recipients WHERE id >= ? ORDER BY id LIMIT 1) r JOIN messages m ON m.id = r.message WHERE r.address = ? OR m.sender = ?`, before, address, address).Scan(&told)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		err = tx.Row(`SELECT id FROM recipients WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?`, before, int64(n)).Scan(&next)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -61,19 +68,18 @@ func Concerning(ctx context.Context, db *store.Store, address string, l Look) (i
 			if err := r.Scan(&message, &recipient); err != nil {
 				return err
 			}
-			if len(ids) > 0 && ids[len(ids)-1] == message {
-				return nil
-			}
-			if len(ids) == limit {
+			if message != told && len(ids) == limit {
 				return enough
 			}
-			ids, before = append(ids, message), recipient
+			if last = recipient; message != told {
+				ids, told = append(ids, message), message
+			}
 			return nil
 		}, `SELECT r.message, r.id FROM recipients r JOIN messages m ON m.id = r.message WHERE r.id > ? AND r.id < ? AND (r.address = ? OR m.sender = ?) ORDER BY r.id DESC`, next, before, address, address)
-		if errors.Is(err, enough) {
-			next, err = before, nil
-		}
-		if next > 0 && len(ids) < limit {
+		switch {
+		case errors.Is(err, enough):
+			next, err = last, nil
+		case next > 0:
 			next++ // that one was not looked at
 		}
 		return err

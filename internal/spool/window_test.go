@@ -34,20 +34,20 @@ func TestWindow(t *testing.T) {
 			address  string
 			n, limit int
 			want     int
-		}{{"alice@sender.test", 33, 100, 20}, {"alice@sender.test", 1000, 3, 20}, {"alice@sender.test", 10, 100, 20}, {all[42].Recipient.Address, 7, 100, 1}, {"nobody@sender.test", 50, 100, 0}} {
+		}{{"alice@sender.test", 33, 100, 20}, {"alice@sender.test", 1000, 3, 20}, {"alice@sender.test", 11, 1, 20}, {"alice@sender.test", 10, 1, 20}, {"alice@sender.test", 10, 100, 20}, {all[42].Recipient.Address, 7, 100, 1}, {"nobody@sender.test", 50, 100, 0}} {
 			var ids []int64
 			looks := 0
 			for next := int64(0); ; looks++ {
 				var some []int64
-				if some, next, err = Concerning(ctx, s, c.address, Look{next, c.n, c.limit}); err != nil || len(some) > c.limit || looks > 100 {
+				if some, next, err = Concerning(ctx, s, c.address, Look{next, c.n, c.limit}); err != nil || len(some) > c.limit || looks > 300 {
 					t.Fatal(some, looks, err)
 				}
 				if ids = append(ids, some...); next == 0 {
 					break
 				}
 			}
-			if !slices.IsSortedFunc(ids, func(a, b int64) int { return int(b - a) }) || len(slices.Compact(ids)) != c.want {
-				t.Errorf("%+v: %d in %d looks: %d", c, len(slices.Compact(ids)), looks+1, ids)
+			if !slices.IsSortedFunc(ids, func(a, b int64) int { return int(b - a) }) || len(ids) != c.want {
+				t.Errorf("%+v: %d in %d looks: %d", c, len(ids), looks+1, ids)
 			}
 		}
 		if s.Postgres() {

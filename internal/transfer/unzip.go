@@ -109,7 +109,9 @@ func (a *archive) sort(all []*zip.File) {
 		case base == maildir.KeywordFile:
 			in, _ := parent(at)
 			a.words[in] = f
-		case len(a.mboxes) < maxFolders && a.isMbox(f, base):
+		case len(a.mboxes) == maxFolders:
+			a.im.left(at, fmt.Errorf("more than %d files that are no mail of a Maildir: it was not looked into", maxFolders))
+		case a.isMbox(f, base):
 			a.mboxes = append(a.mboxes, named{f, at})
 		}
 	}
