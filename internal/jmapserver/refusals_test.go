@@ -1,8 +1,6 @@
 package jmapserver_test
 
 import (
-	"context"
-	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,14 +13,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"waxwing/dns"
 	"waxwing/internal/account"
 	"waxwing/internal/allowance"
-	"waxwing/internal/certs"
-	"waxwing/internal/config"
-	"waxwing/internal/datadir"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/jmapserver/invitation"
 	"waxwing/internal/jmapserver/mails"
@@ -33,6 +26,7 @@ import (
 	"waxwing/internal/jmapserver/travel"
 	"waxwing/internal/jmapserver/unsubscribe"
 	"waxwing/internal/server"
+	"waxwing/internal/server/servertest"
 )
 
 var update = flag.Bool("update", false, "write docs/jmap-conformance.md anew")
@@ -85,37 +79,9 @@ type whole struct {
 
 func startWhole(t *testing.T) *whole {
 	t.Helper()
-	text := "hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"https\"\n" +
-		"[limits]\nmax_message_size = \"2MiB\"\n[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n"
-	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var files certs.LocalFiles
-	files.Cert, files.Key, files.CA = cfg.TLSFiles()
-	if err := certs.MakeLocal(files, time.Now(), "mail.example.test"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := datadir.InitStore(t.Context(), cfg, nil); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	s, err := server.New(ctx, server.Options{Config: cfg})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	s, ctx := servertest.HTTPS(t), t.Context()
 	five := int64(5)
-	for _, err := range []error{s.Accounts.AddDomain(ctx, dns.MustParse("example.test")), s.Accounts.AddAccount(ctx, "you", "a-good-password"), s.Accounts.AddAccount(ctx, "eve", "another-password"),
-		s.Accounts.AddAddress(ctx, "you@example.test", "you"), s.Accounts.AddAddress(ctx, "eve@example.test", "eve"),
+	for _, err := range []error{
 		// An app password is looked up; an account's own takes its time.
 		s.Accounts.AddAppPassword(ctx, account.AppPassword{Account: "you", Name: "test", Protocols: []account.Protocol{account.JMAP}}, "of-the-program"),
 		s.Allowance.SetLimit(ctx, "you", func(allowance.Own) allowance.Own { return allowance.Own{Recipients: &five} })} {
@@ -123,8 +89,7 @@ func startWhole(t *testing.T) *whole {
 			t.Fatal(err)
 		}
 	}
-	return &whole{t: t, s: s, url: "https://" + s.Addr(config.HTTPS).String(), names: map[string]string{"ACCOUNT": string(jmapserver.AccountID("you"))},
-		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}}
+	return &whole{t: t, s: s.Server, url: s.URL, http: s.Client, names: map[string]string{"ACCOUNT": string(jmapserver.AccountID("you"))}}
 }
 
 var capitals = regexp.MustCompile(`[A-Z][A-Z0-9]{2,}`)

@@ -1,23 +1,17 @@
 package sending_test
 
 import (
-	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"waxwing/dns"
-	"waxwing/internal/certs"
-	"waxwing/internal/config"
-	"waxwing/internal/datadir"
 	"waxwing/internal/jmapserver"
 	"waxwing/internal/server"
+	"waxwing/internal/server/servertest"
 	"waxwing/internal/spool"
 )
 
@@ -32,42 +26,8 @@ type world struct {
 
 func start(t *testing.T) *world {
 	t.Helper()
-	text := "hostname = \"mail.example.test\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nkind = \"https\"\n" +
-		"[limits]\nmax_message_size = \"2MiB\"\n[tls]\nlocal_ca = true\n[resolver]\nservers = [\"127.0.0.1:9\"]\nselftest = { signed = \"\", bogus = \"\", large = \"\" }\n"
-	cfg, err := config.Parse(filepath.Join(t.TempDir(), "waxwing.toml"), []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var files certs.LocalFiles
-	files.Cert, files.Key, files.CA = cfg.TLSFiles()
-	if err := certs.MakeLocal(files, time.Now(), "mail.example.test"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := datadir.InitStore(t.Context(), cfg, nil); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	s, err := server.New(ctx, server.Options{Config: cfg})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	for _, err := range []error{s.Accounts.AddDomain(ctx, dns.MustParse("example.test")), s.Accounts.AddAccount(ctx, "you", "a-good-password"), s.Accounts.AddAccount(ctx, "eve", "another-password"),
-		s.Accounts.AddAddress(ctx, "you@example.test", "you"), s.Accounts.AddAddress(ctx, "eve@example.test", "eve")} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &world{t: t, s: s, url: "https://" + s.Addr(config.HTTPS).String(), user: "you@example.test", pw: "a-good-password",
-		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}}
+	s := servertest.HTTPS(t)
+	return &world{t: t, s: s.Server, url: s.URL, client: s.Client, user: "you@example.test", pw: "a-good-password"}
 }
 
 type object = map[string]any
