@@ -84,8 +84,8 @@ const closedComposer = "!" + composing
 func (v *visit) reached(root string) {
 	v.t.Helper()
 	const visible = `e => e.checkVisibility({visibilityProperty: true}) && e.getClientRects().length > 0 && !e.disabled`
-	// An element is known by what it says: the page draws parts anew meanwhile.
-	n := value[int](v, fmt.Sprintf(`globalThis.known = e => [e.tagName, e.id, e.dataset.part, e.getAttribute("href") ?? e.getAttribute("aria-label") ?? e.innerText].join(" "),
+	// An element is known by whose it is, where it leads or what it says: the page draws parts anew meanwhile, and bars fill in.
+	n := value[int](v, fmt.Sprintf(`globalThis.known = e => [e.tagName, e.id, e.dataset.part, e.parentElement.dataset.address ?? e.getAttribute("href") ?? e.getAttribute("aria-label") ?? e.innerText].join(" "),
 		globalThis.wanted = new Set([...document.querySelector(%q).querySelectorAll("a[href], button, summary, input, select, textarea, [contenteditable=true]")]
 		.filter(%s).filter(e => !(e.closest(".row") && e.tabIndex < 0) && !e.classList.contains("hidden")).map(known)), globalThis.dull = [], wanted.size`, root, visible))
 	if n == 0 {
