@@ -326,9 +326,14 @@ func TestServerIsKilled(t *testing.T) {
 	seen := &seenUIDs{map[string]string{}, map[string][2]uint64{}}
 	m := &mortal{}
 	m.start(t, dir)
-	for round := range kills {
+	kinds := []string{"APPEND", "STORE", "MOVE", "EXPUNGE", "delivery"}
+	answered := func() bool {
+		return !slices.ContainsFunc(kinds, func(what string) bool { return b.acts[what] == 0 })
+	}
+	round := 0
+	for ; round < kills || !answered() && round < kills+20; round++ { // a slow machine answers little before it is killed
 		var workers sync.WaitGroup
-		for _, what := range []string{"APPEND", "STORE", "MOVE", "EXPUNGE", "delivery"} {
+		for _, what := range kinds {
 			workers.Go(func() {
 				err := error(nil)
 				if what == "delivery" {
@@ -349,11 +354,9 @@ func TestServerIsKilled(t *testing.T) {
 		seen.check(t, m, b)
 	}
 	m.kill()
-	t.Logf("%d kills, answered OK: %v", kills, b.acts)
-	for _, what := range []string{"APPEND", "STORE", "MOVE", "EXPUNGE", "delivery"} {
-		if b.acts[what] == 0 {
-			t.Errorf("no %s was answered", what)
-		}
+	t.Logf("%d kills, answered OK: %v", round, b.acts)
+	if !answered() {
+		t.Errorf("of %v some were never answered", kinds)
 	}
 }
 
