@@ -67,9 +67,13 @@ type Validator struct {
 	flights flights
 	trial   trial
 	cpu     chan struct{}
-	once    sync.Once
-	clock   sync.Once
-	learnt  struct {
+	made    sync.Once // of cpu and std
+	std     struct {  // Algorithms and Digests, or what nil stands for
+		algorithms proof.Algorithms
+		digests    proof.Digests
+	}
+	clock  sync.Once
+	learnt struct {
 		sync.Mutex
 		next time.Time
 	}
@@ -90,7 +94,7 @@ func (v *Validator) now() time.Time {
 // Lookup finds and proves the answer to a question. An answer that is Bogus is
 // asked for once more elsewhere before it is believed (VAL-9).
 func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) (dns.Proven, error) {
-	l, err := v.Examine(ctx, name, qtype)
+	l, err := v.examine(ctx, name, qtype)
 	if err != nil {
 		return dns.Proven{}, err
 	}
@@ -105,6 +109,8 @@ type Lookup struct {
 	Zones    []*proof.Zone
 	Cuts     []*proof.Cut
 	Asked    int // questions to resolvers
+
+	prover *proof.Prover // until Zones and Cuts are taken from it
 }
 
 func (l *Lookup) proven() dns.Proven {
@@ -120,6 +126,15 @@ func (l *Lookup) proven() dns.Proven {
 
 // Examine is Lookup with the whole chain of proof.
 func (v *Validator) Examine(ctx context.Context, name string, qtype uint16) (*Lookup, error) {
+	l, err := v.examine(ctx, name, qtype)
+	if err == nil && l.prover != nil {
+		l.Zones, l.Cuts = l.prover.Chain()
+		l.prover = nil
+	}
+	return l, err
+}
+
+func (v *Validator) examine(ctx context.Context, name string, qtype uint16) (*Lookup, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(max(v.Total, 0), 15*time.Second))
 	defer cancel()
 	q := proof.Ask(name, qtype)
@@ -159,9 +174,11 @@ func (v *Validator) try(ctx context.Context, q proof.Question, again int, budget
 	if msg.Rcode != wire.RcodeSuccess && msg.Rcode != wire.RcodeNameError {
 		return l, nil // the caller says what a SERVFAIL is; nothing is proven
 	}
+	v.prepare()
+	now := v.now()
 	p := &proof.Prover{
-		Anchors: v.believed(ctx), Negative: v.negatives(), Algorithms: v.Algorithms, Digests: v.Digests, Now: v.now(), Budget: budget,
-		Known: &view{c: &v.known, now: v.now(), fresh: again > 0}, Memory: &v.valid, Messages: make(map[proof.Question]*wire.Msg),
+		Anchors: v.believed(ctx), Negative: v.negatives(), Algorithms: v.std.algorithms, Digests: v.std.digests, Now: now, Budget: budget,
+		Known: &view{c: &v.known, now: now, fresh: again > 0}, Memory: &v.valid, Messages: make(map[proof.Question]*wire.Msg),
 	}
 	for range rounds {
 		var needs []proof.Question
@@ -169,7 +186,7 @@ func (v *Validator) try(ctx context.Context, q proof.Question, again int, budget
 			return nil, err
 		}
 		if len(needs) == 0 {
-			l.Zones, l.Cuts = p.Chain()
+			l.prover = p
 			return l, nil
 		}
 		l.Asked += len(needs)
@@ -238,9 +255,21 @@ func (v *Validator) negatives() []string {
 	return out
 }
 
+// prepare makes what all lookups share.
+func (v *Validator) prepare() {
+	v.made.Do(func() {
+		v.cpu = make(chan struct{}, max(1, runtime.NumCPU()/2))
+		if v.std.algorithms = v.Algorithms; v.Algorithms == nil {
+			v.std.algorithms = proof.Standard()
+		}
+		if v.std.digests = v.Digests; v.Digests == nil {
+			v.std.digests = proof.StandardDigests()
+		}
+	})
+}
+
 // compute does arithmetic on at most half the cores (VAL-7).
 func (v *Validator) compute(ctx context.Context, fn func()) error {
-	v.once.Do(func() { v.cpu = make(chan struct{}, max(1, runtime.NumCPU()/2)) })
 	select {
 	case v.cpu <- struct{}{}:
 	case <-ctx.Done():

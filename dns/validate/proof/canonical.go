@@ -22,7 +22,7 @@ func SignedData(set []wire.RR, sig *wire.RRSIG) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signedData(set[0].Header().Name, datas, sig)
+	return signedData(nil, set[0].Header().Name, datas, sig)
 }
 
 // canonical is the data of records in canonical form and order, each once (RFC 4034
@@ -43,8 +43,9 @@ func canonical(set []wire.RR) ([][]byte, error) {
 	return slices.CompactFunc(out, bytes.Equal), nil
 }
 
-func signedData(name string, datas [][]byte, sig *wire.RRSIG) ([]byte, error) {
-	out := make([]byte, 0, 512)
+// signedData appends to out.
+func signedData(out []byte, name string, datas [][]byte, sig *wire.RRSIG) ([]byte, error) {
+	begin := len(out)
 	out = binary.BigEndian.AppendUint16(out, sig.TypeCovered)
 	out = append(out, sig.Algorithm, sig.Labels)
 	out = binary.BigEndian.AppendUint32(out, sig.OrigTtl)
@@ -69,7 +70,7 @@ func signedData(name string, datas [][]byte, sig *wire.RRSIG) ([]byte, error) {
 	for _, b := range datas {
 		out = append(out, head...)
 		out = binary.BigEndian.AppendUint16(out, uint16(len(b)))
-		if out = append(out, b...); len(out) > maxSigned {
+		if out = append(out, b...); len(out)-begin > maxSigned {
 			return nil, errUnpackable
 		}
 	}

@@ -17,17 +17,17 @@ type Memory interface {
 	Remember(Sum)
 }
 
-// remembered is the Sum of a signature over data by k, and whether it was found valid before.
+// remembered is the Sum of a signature over data by k, and whether it was found valid before. What is
+// hashed ends with the lengths of key and signature, so that it can be divided in one way only.
 func (p *Prover) remembered(k *key, data, signature []byte) (sum Sum, known bool) {
 	if p.Memory == nil {
 		return sum, false
 	}
-	h := sha256.New()
-	head := binary.BigEndian.AppendUint32([]byte{k.algorithm}, uint32(len(k.public)))
-	h.Write(binary.BigEndian.AppendUint32(head, uint32(len(signature))))
-	h.Write(k.public)
-	h.Write(signature)
-	h.Write(data)
-	h.Sum(sum[:0])
+	b := append(append(data, k.public...), signature...) // data stays as it is
+	b = append(b, k.algorithm)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(k.public)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(signature)))
+	p.buffer = b
+	sum = sha256.Sum256(b)
 	return sum, p.Memory.Valid(sum)
 }

@@ -87,7 +87,24 @@ func boolInt(b bool) int {
 }
 
 // under reports whether name is zone or below it.
-func under(name, zone string) bool { return wire.IsSubDomain(zone, name) }
+func under(name, zone string) bool {
+	if zone == "." || name == zone {
+		return true
+	}
+	if i := len(name) - len(zone) - 1; i >= 0 && name[i] == '.' && name[i+1:] == zone && !escaped(name, i) {
+		return true
+	}
+	return wire.IsSubDomain(zone, name) // names that are not canonical; and most others are no subdomains
+}
+
+// escaped reports whether the octet at i is part of a label, by a backslash before it that is none itself.
+func escaped(name string, i int) bool {
+	n := 0
+	for i--; i >= 0 && name[i] == '\\'; i-- {
+		n++
+	}
+	return n%2 == 1
+}
 
 // below reports whether name is below zone, and not zone itself.
 func below(name, zone string) bool { return name != zone && under(name, zone) }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/base32"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
@@ -27,13 +28,30 @@ func parseNSEC3(rr *wire.NSEC3, zone string) (*nsec3, bool) {
 	if rr.Hash != wire.SHA1 || rr.Flags&^1 != 0 || parent(owner) != zone || owner == zone {
 		return nil, false
 	}
-	own, err := base32hex.DecodeString(strings.ToUpper(firstLabel(owner)))
-	next, err2 := base32hex.DecodeString(strings.ToUpper(rr.NextDomain))
-	salt, err3 := hex.DecodeString(strings.TrimPrefix(rr.Salt, "-"))
-	if err != nil || err2 != nil || err3 != nil || len(own) != sha1.Size || len(next) != sha1.Size {
+	own, ok := unbase32(firstLabel(owner))
+	next, ok2 := unbase32(rr.NextDomain)
+	salt, err := hex.DecodeString(strings.TrimPrefix(rr.Salt, "-"))
+	if !ok || !ok2 || err != nil {
 		return nil, false
 	}
-	return &nsec3{string(own), string(next), rr.TypeBitMap, rr.Flags&1 != 0, int(rr.Iterations), string(salt)}, true
+	return &nsec3{own, next, rr.TypeBitMap, rr.Flags&1 != 0, int(rr.Iterations), string(salt)}, true
+}
+
+// unbase32 is the octets of a hash, which is written in letters of either case; false: it is none.
+func unbase32(s string) (string, bool) {
+	var text [32]byte // of the 20 octets of SHA-1
+	var sum [sha1.Size]byte
+	if len(s) != len(text) {
+		return "", false
+	}
+	for i := range text {
+		text[i] = s[i]
+		if s[i] >= 'a' && s[i] <= 'z' {
+			text[i] -= 'a' - 'A'
+		}
+	}
+	n, err := base32hex.Decode(sum[:], text[:])
+	return string(sum[:]), err == nil && n == len(sum)
 }
 
 // covers reports whether a hash falls between owner and next; the last record's next is the first's owner.
@@ -57,11 +75,14 @@ func hashNSEC3(name, salt string, iterations int) (string, bool) {
 	return string(sum[:]), true
 }
 
+// hashed is a name and its hash.
+type hashed struct{ name, sum string }
+
 // hasher hashes names for one set of parameters, each once, as long as the budget lasts.
 type hasher struct {
 	records []*nsec3 // with these parameters
 	budget  *Budget
-	known   map[string]string
+	known   []hashed // not many: each was taken out of the budget
 }
 
 // hashers are one for each set of parameters in the message: a zone that changes its
@@ -70,36 +91,41 @@ func (d *denials) hashers(b *Budget) []*hasher {
 	if d.hashed != nil {
 		return d.hashed
 	}
+	if len(d.nsec3) > 0 && !slices.ContainsFunc(d.nsec3, func(n *nsec3) bool { return !n.alike(d.nsec3[0]) }) {
+		d.hashed = []*hasher{{budget: b, records: d.nsec3}} // as nearly always
+		return d.hashed
+	}
 	type params struct {
 		salt       string
 		iterations int
 	}
-	var order []params
 	by := map[params]*hasher{}
 	for _, n := range d.nsec3 {
 		k := params{n.salt, n.iterations}
 		if by[k] == nil {
-			by[k] = &hasher{budget: b, known: map[string]string{}}
-			order = append(order, k)
+			by[k] = &hasher{budget: b}
+			d.hashed = append(d.hashed, by[k])
 		}
 		by[k].records = append(by[k].records, n)
-	}
-	for _, k := range order {
-		d.hashed = append(d.hashed, by[k])
 	}
 	return d.hashed
 }
 
+// alike reports whether names are hashed for n as for o.
+func (n *nsec3) alike(o *nsec3) bool { return n.iterations == o.iterations && n.salt == o.salt }
+
 func (h *hasher) hash(name string) (string, bool) {
-	if v, ok := h.known[name]; ok {
-		return v, true
+	for _, k := range h.known {
+		if k.name == name {
+			return k.sum, true
+		}
 	}
 	if !h.budget.take(&h.budget.hashes, LimitHashes) {
 		return "", false
 	}
 	v, ok := hashNSEC3(name, h.records[0].salt, h.records[0].iterations)
 	if ok {
-		h.known[name] = v
+		h.known = append(h.known, hashed{name, v})
 	}
 	return v, ok
 }

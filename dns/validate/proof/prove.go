@@ -51,6 +51,7 @@ type Prover struct {
 	cuts     map[string]*Cut
 	tried    map[tried]bool
 	sections map[*[]wire.RR]*section
+	buffer   []byte // for what a signature covers, used again for each
 }
 
 // Prove says what msg proves of q. With needs the proof is of no use yet: Prove is
@@ -203,7 +204,7 @@ func (w *walk) positive(set *rrset) {
 	} else if z.State == dns.Secure {
 		l.Finding = w.p.failed(got, z.Name)
 	}
-	if set.distinct() > 1 && (set.rtype == wire.TypeCNAME || set.rtype == wire.TypeDNAME) && l.State == dns.Secure {
+	if (set.rtype == wire.TypeCNAME || set.rtype == wire.TypeDNAME) && l.State == dns.Secure && set.distinct() > 1 {
 		l.Finding = Finding{dns.Bogus, CodeBogus, z.Name, "there are several " + wire.Type(set.rtype).String() + " records at " + set.name, LimitNone}
 	}
 	w.link(l)

@@ -17,29 +17,38 @@ type rrset struct {
 	err   error    // why there is no such form
 }
 
-// signed is what a signature of the set covers.
-func (s *rrset) signed(sig *wire.RRSIG) ([]byte, error) {
-	if s.datas == nil && s.err == nil {
-		s.datas, s.err = canonical(s.rrs)
-	}
+// signed appends to out what a signature of the set covers.
+func (s *rrset) signed(out []byte, sig *wire.RRSIG) ([]byte, error) {
+	s.canonical()
 	if s.err != nil {
 		return nil, s.err
 	}
-	return signedData(s.name, s.datas, sig)
+	return signedData(out, s.name, s.datas, sig)
+}
+
+// canonical sets datas or err.
+func (s *rrset) canonical() {
+	if s.datas == nil && s.err == nil {
+		s.datas, s.err = canonical(s.rrs)
+	}
 }
 
 // section is the sets of a section, in their order.
 type section struct {
-	sets []*rrset
-	at   map[Question]*rrset
+	sets  []*rrset
+	at    map[Question]*rrset // nil: there are so few that they are looked through
+	block []rrset             // where the next sets stand: they are allocated several at once
 }
+
+// few is how many sets are looked through faster than a map of them is made.
+const few = 8
 
 // maxRecords bounds what is looked at of a section; honest messages have fewer.
 const maxRecords = 1000
 
 // distinct is how many records there are, each counted once.
 func (s *rrset) distinct() int {
-	_, _ = s.signed(&wire.RRSIG{})
+	s.canonical()
 	if s.err != nil {
 		return len(s.rrs)
 	}
@@ -65,7 +74,7 @@ func (p *Prover) section(rrs *[]wire.RR) *section {
 
 // read sorts the records of a section into sets. What is not of class IN is left out.
 func read(rrs []wire.RR) section {
-	s := section{at: make(map[Question]*rrset)}
+	var s section
 	for _, rr := range rrs[:min(len(rrs), maxRecords)] {
 		if rr == nil || rr.Header().Class != wire.ClassINET {
 			continue
@@ -83,19 +92,42 @@ func read(rrs []wire.RR) section {
 }
 
 func (s *section) set(name string, rtype uint16) *rrset {
-	key := Question{name, rtype}
-	set := s.at[key]
-	if set == nil {
-		set = &rrset{name: name, rtype: rtype}
-		s.at[key] = set
-		s.sets = append(s.sets, set)
+	if set := s.look(name, rtype); set != nil {
+		return set
+	}
+	if len(s.block) == 0 {
+		s.block = make([]rrset, min(max(len(s.sets), 2), 64))
+	}
+	set := &s.block[0]
+	s.block = s.block[1:]
+	set.name, set.rtype = name, rtype
+	if s.sets = append(s.sets, set); len(s.sets) == few+1 {
+		s.at = make(map[Question]*rrset)
+		for _, set := range s.sets {
+			s.at[Question{set.name, set.rtype}] = set
+		}
+	} else if s.at != nil {
+		s.at[Question{name, rtype}] = set
 	}
 	return set
 }
 
+// look is the set of that name and type, with records or without; nil: there is none.
+func (s *section) look(name string, rtype uint16) *rrset {
+	if s.at != nil {
+		return s.at[Question{name, rtype}]
+	}
+	for _, set := range s.sets {
+		if set.rtype == rtype && set.name == name {
+			return set
+		}
+	}
+	return nil
+}
+
 // find is the set of that name and type; nil: there is none with records.
 func (s *section) find(name string, rtype uint16) *rrset {
-	set := s.at[Question{name, rtype}]
+	set := s.look(name, rtype)
 	if set == nil || len(set.rrs) == 0 {
 		return nil
 	}

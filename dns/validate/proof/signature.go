@@ -122,10 +122,11 @@ func (p *Prover) attempt(set *rrset, sig *wire.RRSIG, k *key) (ok, limit bool) {
 		return ok, false
 	}
 	check := p.Algorithms[sig.Algorithm]
-	data, err := set.signed(sig)
+	data, err := set.signed(p.buffer[:0], sig)
 	if check == nil || err != nil {
 		return false, false
 	}
+	p.buffer = data
 	signature, cost := k.signature(sig), k.cost()
 	sum, known := p.remembered(k, data, signature)
 	if known {
