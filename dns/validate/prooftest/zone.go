@@ -27,13 +27,15 @@ import (
 
 // Zone says what a zone is like. The zero values make a rightly signed one with NSEC.
 type Zone struct {
-	Name       string
-	Records    []string // lines of a zone file, relative to Name; NS records of children too
-	Unsigned   bool
-	Algorithm  uint8 // 0: ECDSA P-256
-	Digest     uint8 // of the DS record in the parent; 0: SHA-256
-	NSEC3      bool
-	OptOut     bool
+	Name      string
+	Records   []string // lines of a zone file, relative to Name; NS records of children too
+	Unsigned  bool
+	Algorithm uint8 // 0: ECDSA P-256
+	Digest    uint8 // of the DS record in the parent; 0: SHA-256
+	NSEC3     bool
+	OptOut    bool
+	// Partly: with OptOut, some unsigned delegations have NSEC3 records all the same, and only spans that hold others opt out.
+	Partly     bool
 	Iterations uint16
 	Salt       string // hexadecimal
 	NoDS       bool   // signed, and its parent has no DS: an island
@@ -359,9 +361,13 @@ func (s *Signed) chain3() error {
 	}
 	s.sigs[s.name][wire.TypeNSEC3PARAM] = []wire.RR{sig}
 	names := map[string][]uint16{}
+	var left []string // the hashes of delegations that are left out
 	for name := range s.nodes {
-		cut := slices.Contains(s.cuts, name)
-		if s.glue(name) || s.OptOut && cut && s.nodes[name][wire.TypeDS] == nil {
+		if s.glue(name) {
+			continue
+		}
+		if s.leftOut(name) {
+			left = append(left, s.hash(name))
 			continue
 		}
 		names[s.hash(name)] = s.types(name)
@@ -380,21 +386,31 @@ func (s *Signed) chain3() error {
 		hashes = append(hashes, h)
 	}
 	slices.Sort(hashes)
-	flags := uint8(0)
-	if s.OptOut {
-		flags = 1
-	}
 	for i, h := range hashes {
 		bits := slices.Clone(names[h])
 		slices.Sort(bits)
+		flags, next := uint8(0), hashes[(i+1)%len(hashes)]
+		inside := func(l string) bool { return l > h && (l < next || next <= h) || next <= h && l < next }
+		if s.OptOut && (!s.Partly || slices.ContainsFunc(left, inside)) {
+			flags = 1
+		}
 		owner := h + "." + strings.TrimPrefix(s.name, ".")
 		rr := &wire.NSEC3{Hdr: wire.RR_Header{Name: owner, Rrtype: wire.TypeNSEC3, Class: wire.ClassINET, Ttl: s.TTL}, Hash: wire.SHA1, Flags: flags, Iterations: s.Iterations,
-			SaltLength: uint8(len(s.Salt) / 2), Salt: s.Salt, HashLength: 20, NextDomain: strings.ToUpper(hashes[(i+1)%len(hashes)]), TypeBitMap: bits}
+			SaltLength: uint8(len(s.Salt) / 2), Salt: s.Salt, HashLength: 20, NextDomain: strings.ToUpper(next), TypeBitMap: bits}
 		if err := s.deny(h, rr); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leftOut reports an unsigned delegation that opt-out leaves without an NSEC3 record of its own; with
+// Partly that is so for half of them.
+func (s *Signed) leftOut(name string) bool {
+	if !s.OptOut || !slices.Contains(s.cuts, name) || s.nodes[name][wire.TypeDS] != nil {
+		return false
+	}
+	return !s.Partly || s.hash(name)[0] < 'g'
 }
 
 // File is the zone as lines of a zone file, signatures included, the SOA first.

@@ -17,7 +17,7 @@ type pair struct {
 }
 
 // parents are the zones above those that are drawn, with each kind of denial.
-var parents = []string{"nsec.", "nsec3.", "optout."}
+var parents = []string{"nsec.", "nsec3.", "optout.", "partly."}
 
 // algorithms in use, and those that are not to be relied on any more.
 var algorithms = []uint8{wire.ECDSAP256SHA256, wire.ECDSAP256SHA256, wire.ECDSAP256SHA256, wire.RSASHA256, wire.RSASHA512, wire.ECDSAP384SHA384, wire.ED25519, wire.ED448, wire.RSASHA1, wire.RSASHA1NSEC3SHA1}
@@ -30,6 +30,7 @@ var content = []string{
 	"alias CNAME mx", "alias2 CNAME alias", "gone CNAME nothing", "*.wild A 192.0.2.2", "*.wild MX 10 mx", "wildalias CNAME x.wild",
 	"*.cw CNAME mx", "a.b.c.ent A 192.0.2.3", "exact.wild TXT here", "UPPER A 192.0.2.4", "moved DNAME kid", "tokid CNAME www.kid", "toplain CNAME www.plain",
 	"kid NS ns.kid", "ns.kid A 192.0.2.5", "plain NS ns.plain", "ns.plain A 192.0.2.6", "isle NS ns.isle", "ns.isle A 192.0.2.7",
+	"lone.void NS ns.lone.void", "ns.lone.void A 192.0.2.10", // opt-out may leave nothing of void, which is an empty non-terminal
 }
 
 // asked of each drawn zone.
@@ -43,6 +44,7 @@ var asked = []struct {
 	{"wildalias.", wire.TypeA}, {"exact.wild.", wire.TypeA}, {"exact.wild.", wire.TypeTXT}, {"q.cw.", wire.TypeA}, {"b.c.ent.", wire.TypeA}, {"z.c.ent.", wire.TypeA},
 	{"nosuch.", wire.TypeMX}, {"no.such.", wire.TypeA}, {"UPPER.", wire.TypeA}, {"www.moved.", wire.TypeA}, {"none.moved.", wire.TypeA}, {"far.", wire.TypeA}, {"mx.farmoved.", wire.TypeA},
 	{"tokid.", wire.TypeA}, {"toplain.", wire.TypeA}, {"www.kid.", wire.TypeA}, {"nope.kid.", wire.TypeA}, {"kid.", wire.TypeDS}, {"www.plain.", wire.TypeA}, {"plain.", wire.TypeDS}, {"www.isle.", wire.TypeA},
+	{"isle.", wire.TypeDS}, {"plain.", wire.TypeA}, {"void.", wire.TypeA}, {"x.void.", wire.TypeMX}, {"lone.void.", wire.TypeDS}, {"www.lone.void.", wire.TypeA}, {"x.y.wild.", wire.TypeDS},
 }
 
 // drawing makes zones and the questions about them.
@@ -61,7 +63,7 @@ func drawn(seed uint64, pairs int, modern bool) *drawing {
 	above := map[string]*prooftest.Zone{}
 	for i, name := range parents {
 		root.Records = append(root.Records, name+" NS ns."+name, "ns."+name+" A 192.0.2.9")
-		above[name] = &prooftest.Zone{Name: name, NSEC3: i > 0, OptOut: i == 2}
+		above[name] = &prooftest.Zone{Name: name, NSEC3: i > 0, OptOut: i >= 2, Partly: i == 3}
 	}
 	n := (pairs + len(asked) - 1) / len(asked)
 	names := make([]string, n)
@@ -88,6 +90,7 @@ func (d *drawing) zone(name, other string) {
 	kid.Records = []string{"www A 192.0.2.20", "www TXT kid"}
 	d.zones = append(d.zones, z, kid,
 		prooftest.Zone{Name: "plain." + name, Unsigned: true, Records: []string{"www A 192.0.2.21"}},
+		prooftest.Zone{Name: "lone.void." + name, Unsigned: true, Records: []string{"www A 192.0.2.23"}},
 		prooftest.Zone{Name: "isle." + name, NoDS: true, NSEC3: d.draw.IntN(2) == 0, Records: []string{"www A 192.0.2.22"}})
 	for _, a := range asked {
 		label := a.name
@@ -100,6 +103,7 @@ func (d *drawing) one(name string, faulty float64) prooftest.Zone {
 	z := prooftest.Zone{Name: name, Algorithm: algorithms[d.draw.IntN(len(algorithms))], NSEC3: d.draw.IntN(2) == 0, TwoKeys: d.draw.IntN(3) == 0, Seed: d.draw.Uint64()}
 	if z.NSEC3 {
 		z.OptOut = d.draw.IntN(3) == 0
+		z.Partly = d.draw.IntN(2) == 0
 		z.Iterations = []uint16{0, 0, 0, 1, 12, 50, 60, 160}[d.draw.IntN(8)]
 		z.Salt = []string{"", "aabbccdd"}[d.draw.IntN(2)]
 	}
@@ -137,7 +141,7 @@ func (d *drawing) one(name string, faulty float64) prooftest.Zone {
 func describe(z prooftest.Zone) string {
 	s := fmt.Sprintf("%s algorithm %d digest %d", z.Name, z.Algorithm, z.Digest)
 	if z.NSEC3 {
-		s += fmt.Sprintf(" NSEC3 (%d, salt %q, opt-out %v)", z.Iterations, z.Salt, z.OptOut)
+		s += fmt.Sprintf(" NSEC3 (%d, salt %q, opt-out %v, of some alone %v)", z.Iterations, z.Salt, z.OptOut, z.Partly)
 	}
 	switch {
 	case z.Unsigned:
