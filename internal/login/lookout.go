@@ -26,8 +26,9 @@ type Lookout struct {
 
 // watched is one thing that lasts.
 type watched struct {
-	by  Standing
-	end func()
+	by   Standing
+	end  func()
+	seen bool // looked at once: what changed between the login and Keep has been seen
 }
 
 // lookAlways is how often all are looked at though nothing has changed: app passwords and sessions end with time.
@@ -36,7 +37,7 @@ const lookAlways = time.Minute
 // Keep has end called, once at most and soon, when what somebody was let in by holds no more. leave ends the watch. end is
 // called while all others wait, and so does not.
 func (l *Lookout) Keep(by Standing, end func()) (leave func()) {
-	w := &watched{by, end}
+	w := &watched{by: by, end: end}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.kept == nil {
@@ -68,23 +69,25 @@ func (l *Lookout) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		now, err := l.Changed(ctx)
-		if err != nil || now == seen && time.Since(last) < lookAlways {
-			continue // an error is of the store, which others tell of
+		if err != nil {
+			continue // it is the store's, which others tell of
 		}
-		if l.look(ctx) {
+		everything := now != seen || time.Since(last) >= lookAlways
+		if l.look(ctx, everything) && everything {
 			seen, last = now, time.Now()
 		}
 	}
 }
 
-// look looks at all once; false: it could not look at some.
-func (l *Lookout) look(ctx context.Context) (whole bool) {
+// look looks at all, or at those that nobody has looked at yet; false: it could not look at some.
+func (l *Lookout) look(ctx context.Context, everything bool) (whole bool) {
 	whole = true
-	for _, w := range l.all() {
+	for _, w := range l.those(everything) {
 		holds, err := w.by.Holds(ctx)
 		if err != nil {
 			whole = false
 		}
+		w.seen = err == nil
 		if !holds && l.drop(w) {
 			w.end()
 		}
@@ -92,12 +95,14 @@ func (l *Lookout) look(ctx context.Context) (whole bool) {
 	return whole
 }
 
-func (l *Lookout) all() []*watched {
+func (l *Lookout) those(everything bool) []*watched {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]*watched, 0, len(l.kept))
+	var out []*watched
 	for w := range l.kept {
-		out = append(out, w)
+		if everything || !w.seen {
+			out = append(out, w)
+		}
 	}
 	return out
 }

@@ -59,6 +59,11 @@ func TestLookout(t *testing.T) {
 		if ann.seen.Load() != n {
 			t.Error("all are looked at though nothing has changed")
 		}
+		var late holding // was let in just before the change, and is kept just after it was looked for
+		late.ends.Store(true)
+		l.Keep(&late, func() { ended.Add(1000) })
+		wait(time.Second, 1001)
+		ended.Add(-1000)
 		ann.ends.Store(true) // with time alone
 		ann.fail.Store(true)
 		wait(time.Minute, 1)

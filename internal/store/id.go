@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,13 +53,18 @@ func Blob(b []byte) []byte {
 	return b
 }
 
-// Time is how a time is stored: nanoseconds since 1970 UTC, 0 for the zero
-// time.
+// Time is how a time is stored: nanoseconds since 1970 UTC, 0 for the zero time. What lies before 1678 or
+// after 2261, as dates that others write may, is the first or the last that can be.
 func Time(t time.Time) int64 {
-	if t.IsZero() {
+	switch year := t.UTC().Year(); {
+	case t.IsZero():
 		return 0
+	case year < 1678:
+		return math.MinInt64
+	case year > 2261:
+		return math.MaxInt64
 	}
-	return t.UnixNano()
+	return cmp.Or(t.UnixNano(), 1) // 1970 begins
 }
 
 // FromTime is the inverse of Time, in UTC.

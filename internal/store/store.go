@@ -1,13 +1,11 @@
 // Package store is the database: two engines, one schema, one way to write.
 //
-// SQLite (modernc.org/sqlite) is the default, one file in the data directory in
-// WAL mode with synchronous=FULL; PostgreSQL (pgx) serves several machines. A
-// statement is written once, in the common subset of both, with "?" for
+// SQLite (modernc.org/sqlite) is the default, one file in the data directory in WAL mode with synchronous=FULL;
+// PostgreSQL (pgx) serves several machines. A statement is written once, in the common subset of both, with "?" for
 // parameters. Package schema holds the tables; this package knows no mail.
 //
-// A Write is durable when it returns nil. On SQLite concurrent writes share one
-// commit, and so one fsync (group commit). One member's failure leaves the others
-// alone: they run again, or each is behind a savepoint of its own.
+// A Write is durable when it returns nil. On SQLite concurrent writes share one commit, and so one fsync (group commit).
+// One member's failure leaves the others alone: they run again, or each is behind a savepoint of its own.
 package store
 
 import (
@@ -19,29 +17,25 @@ import (
 	"waxwing/internal/guard"
 )
 
-// Options say where the database is. Exactly one of Path and Postgres is used;
-// Postgres wins.
+// Options say where the database is. Exactly one of Path and Postgres is used; Postgres wins.
 type Options struct {
 	Path       string // the SQLite file, beside which its -wal and -shm are
 	Postgres   string // a URL, postgres://user:password@host/database
 	Migrations fs.FS  // goose files, see package schema; nil: the schema is left as it is
 	Log        *slog.Logger
 	Guard      *guard.Guard // contains panics
-	// Create makes the store where there is none. Without it that is ErrNoStore: a
-	// server must never take an empty directory, such as one that was not mounted, for a
-	// new beginning.
+	// Create makes the store where there is none. Without it that is ErrNoStore: a server must never take an empty
+	// directory, such as one that was not mounted, for a new beginning.
 	Create bool
-	// Serve says that this process serves the store for as long as it is open: of a
-	// SQLite database no second one may (ErrServed), and Check and every commit make sure
-	// that the database is still the one that was opened.
+	// Serve says that this process serves the store for as long as it is open: of a SQLite database no second one may
+	// (ErrServed), and Check and every commit make sure that the database is still the one that was opened.
 	Serve bool
-	// Commit stands around every commit of a write and calls commit, or does not: so
-	// tests break off what they want to see the end of. Nil: nothing does.
+	// Commit stands around every commit of a write and calls commit, or does not: so tests break off what they want to
+	// see the end of. Nil: nothing does.
 	Commit func(commit func() error) error
 }
 
-// Store is an open database. All methods may be called at the same time from
-// any goroutine.
+// Store is an open database. All methods may be called at the same time from any goroutine.
 type Store struct {
 	engine engine
 	seen   generations

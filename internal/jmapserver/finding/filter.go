@@ -3,6 +3,7 @@ package finding
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -158,6 +159,12 @@ func dates(name string, raw json.RawMessage) (test, *jmap.Error) {
 		return nil, badFilter(name, "a UTCDate")
 	}
 	at := d.UnixNano()
+	if year := d.Year(); year < 1678 || year > 2261 { // no mail has such a date: it is before all, or after
+		at = math.MaxInt64
+		if year < 1678 {
+			at = math.MinInt64
+		}
+	}
 	if name == "before" {
 		return func(e *Email) bool { return e.Received < at }, nil
 	}

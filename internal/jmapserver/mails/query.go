@@ -250,8 +250,8 @@ func (r *Room) facts(ctx context.Context, mails []int64) (map[int64]*finding.Fac
 func factsOf(m *structure.Message, received int64) *finding.Facts {
 	e := &m.Envelope
 	f := &finding.Facts{Sent: received, From: sortName(e.From), To: sortName(e.To), HasAttachment: email.HasAttachment(m)}
-	if t, ok := e.Sent(); ok && t.Year() > 1678 && t.Year() < 2262 {
-		f.Sent = t.UnixNano()
+	if t, ok := e.Sent(); ok {
+		f.Sent = store.Time(t)
 	}
 	base, _ := structure.BaseSubject(e.Subject)
 	f.Subject = strings.ToLower(email.TextOf(base))
