@@ -24,7 +24,7 @@ const (
 // Words are what is written beside a mail's own text, in the reader's language.
 type Words struct {
 	Quoted string // what a folded quote is called
-	Leads  string // before the host to which a link leads
+	Lies   string // before the host that a link's text named, where it leads to another
 }
 
 // Options say how HTML is shown.
@@ -205,8 +205,8 @@ func (w *cleaner) sheet(n *html.Node) {
 	}
 }
 
-// anchor is a link: it opens elsewhere, tells nobody where it was followed, and where its text names another host, names
-// the right one.
+// anchor is a link: it opens elsewhere and tells nobody where it was followed. Where its text names another host than the one to
+// which it leads, the right one takes the place of that text: what would be said beside it, a mail's style sheet could hide.
 func (w *cleaner) anchor(n *html.Node, depth int) {
 	href, host, ok := link(attribute(n, "href"))
 	w.out.WriteString("<a" + w.attributes(n))
@@ -221,16 +221,13 @@ func (w *cleaner) anchor(n *html.Node, depth int) {
 		}
 	}
 	w.out.WriteString(">")
+	if said := elsewhere(words(n, maxAttribute), host); said != "" {
+		w.out.WriteString(html.EscapeString(host) + `</a><span class="waxwing-lies"> [` + html.EscapeString(w.o.Words.Lies+" "+said) + `]</span>`)
+		return
+	}
 	w.children(n, depth)
 	w.out.WriteString("</a>")
-	if elsewhere(words(n, maxAttribute), host) {
-		w.out.WriteString(`<span class="waxwing-leads" style="` + stays + `"> [` + html.EscapeString(w.o.Words.Leads+" "+host) + `]</span>`)
-	}
 }
-
-// stays keeps what is said of a link from being hidden by the mail's own style sheet.
-const stays = "display:inline!important;visibility:visible!important;opacity:1!important;font-size:1rem!important;letter-spacing:normal!important;word-spacing:normal!important;line-height:normal!important;text-transform:none!important;white-space:normal!important;" +
-	"float:none!important;margin:0!important;vertical-align:baseline!important;direction:ltr!important;unicode-bidi:isolate!important;color:#8f1d14!important;background:#fff!important"
 
 func attribute(n *html.Node, name string) string {
 	for _, a := range n.Attr {

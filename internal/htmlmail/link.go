@@ -68,15 +68,19 @@ func link(raw string) (href, host string, ok bool) {
 // named is text that names a host.
 var named = regexp.MustCompile(`(?i)^\s*(?:https?://)?((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})(?:[/?#:]\S*)?\s*$`)
 
-// elsewhere tells whether a link's text names another host than the one to which it leads.
-func elsewhere(text, host string) bool {
+// elsewhere is the host that a link's text names, where that is another than the one to which it leads; else "".
+func elsewhere(text, host string) string {
 	if len(text) > maxAttribute || host == "" {
-		return false
+		return ""
 	}
 	m := named.FindStringSubmatch(text)
 	if m == nil {
-		return false
+		return ""
 	}
-	shown, real := strings.TrimPrefix(strings.ToLower(m[1]), "www."), strings.TrimPrefix(host, "www.")
-	return shown != real && !strings.HasSuffix(real, "."+shown)
+	said := strings.ToLower(m[1])
+	shown, real := strings.TrimPrefix(said, "www."), strings.TrimPrefix(host, "www.")
+	if shown == real || strings.HasSuffix(real, "."+shown) {
+		return ""
+	}
+	return said
 }

@@ -29,7 +29,7 @@ func (w *words) method(method string, cancelled bool) string {
 }
 
 var english = &words{
-	Words: htmlmail.Words{Quoted: "Quoted text", Leads: "leads to"}, Lang: "en",
+	Words: htmlmail.Words{Quoted: "Quoted text", Lies: "its text named"}, Lang: "en",
 	From: "From", To: "To", Cc: "Cc", Date: "Date",
 	Where: "Where", When: "When", Until: "until", Organizer: "Organizer", Guests: "Invited", Repeats: "repeats",
 	Cut: "The mail is longer. Its source and its attachments have all of it.", Empty: "This mail has no text.",
@@ -37,7 +37,7 @@ var english = &words{
 }
 
 var german = &words{
-	Words: htmlmail.Words{Quoted: "Zitierter Text", Leads: "führt zu"}, Lang: "de",
+	Words: htmlmail.Words{Quoted: "Zitierter Text", Lies: "im Text stand"}, Lang: "de",
 	From: "Von", To: "An", Cc: "Kopie", Date: "Datum",
 	Where: "Wo", When: "Wann", Until: "bis", Organizer: "Lädt ein", Guests: "Eingeladen", Repeats: "wiederholt sich",
 	Cut: "Die Nachricht ist länger. Ihr Quelltext und ihre Anhänge haben alles.", Empty: "Diese Nachricht hat keinen Text.",
