@@ -322,8 +322,7 @@ func (s *signature) parseARC(f message.Field) (tags, error) {
 	s.Identity = "@" + s.Domain.ASCII()
 	for _, t := range ts {
 		if t.name == "b" {
-			s.field = append(bytes.Clone(f.Raw[:colon+t.start]), f.Raw[colon+t.end:]...)
-			s.field = bytes.TrimSuffix(s.field, crlf)
+			s.field = bytes.TrimSuffix(slices.Concat(f.Raw[:colon+t.start], f.Raw[colon+t.end:]), crlf)
 		}
 	}
 	return ts, nil

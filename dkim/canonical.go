@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"hash"
-	"strings"
 
 	"waxwing/message"
 )
@@ -15,7 +14,7 @@ var crlf = []byte("\r\n")
 // white space as one space, none at the ends. The line end is the caller's.
 func relaxedHeader(dst []byte, raw []byte) []byte {
 	name, value, _ := bytes.Cut(raw, []byte{':'})
-	dst = append(dst, strings.ToLower(string(bytes.TrimRight(name, " \t")))...)
+	dst = append(dst, bytes.ToLower(bytes.TrimRight(name, " \t"))...)
 	dst = append(dst, ':')
 	start, space := len(dst), false
 	for _, c := range value {

@@ -19,7 +19,8 @@ const maxTags = 64
 type tag struct {
 	name       string
 	value      string // as written, white space at the ends taken off
-	start, end int    // of the value with that white space
+	compact    string // without any white space
+	start, end int    // of the value with all white space
 }
 
 type tags []tag
@@ -35,39 +36,29 @@ func (ts tags) get(name string) (string, bool) {
 
 // compact is a tag's value without any white space.
 func (ts tags) compact(name string) string {
-	v, _ := ts.get(name)
-	return unspace(v)
+	for _, t := range ts {
+		if t.name == name {
+			return t.compact
+		}
+	}
+	return ""
 }
 
 // list is a tag's value split at colons, in lower case; nil without the tag.
 func (ts tags) list(name string) []string {
-	v, ok := ts.get(name)
-	if !ok {
+	if _, ok := ts.get(name); !ok {
 		return nil
 	}
-	l := strings.Split(unspace(v), ":")
-	for i := range l {
-		l[i] = strings.ToLower(l[i])
-	}
-	return l
+	return strings.Split(strings.ToLower(ts.compact(name)), ":")
 }
 
-func unspace(s string) string {
-	if !strings.ContainsAny(s, " \t\r\n") {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if c := s[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
+func unspace(s string) string { return spaces.Replace(s) }
+
+var spaces = strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "")
 
 // parseTags reads a tag list; a name that stands twice makes it invalid.
 func parseTags(b []byte) (tags, error) {
-	var ts tags
+	ts := make(tags, 0, 12) // most signatures have no more
 	for pos := 0; pos < len(b); {
 		end := len(b)
 		if i := bytes.IndexByte(b[pos:], ';'); i >= 0 {
@@ -86,7 +77,8 @@ func parseTags(b []byte) (tags, error) {
 			if _, twice := ts.get(name); twice {
 				return nil, fmt.Errorf("tag %q stands twice", foreign.Clip(name, 60))
 			}
-			ts = append(ts, tag{name, string(bytes.TrimSpace(spec[eq+1:])), pos + eq + 1, end})
+			value := string(bytes.TrimSpace(spec[eq+1:]))
+			ts = append(ts, tag{name, value, unspace(value), pos + eq + 1, end})
 		}
 		pos = end + 1
 	}

@@ -116,8 +116,7 @@ func (s *signature) parse(f message.Field) error {
 	}
 	for _, t := range ts {
 		if t.name == "b" {
-			s.field = append(bytes.Clone(f.Raw[:colon+t.start]), f.Raw[colon+t.end:]...)
-			s.field = bytes.TrimSuffix(s.field, crlf)
+			s.field = bytes.TrimSuffix(slices.Concat(f.Raw[:colon+t.start], f.Raw[colon+t.end:]), crlf)
 		}
 	}
 	if b := ts.compact("b"); len(b) > 0 {
