@@ -133,6 +133,7 @@ func (r *Room) remembered(ctx context.Context, accounts []string, who string) ([
 		return nil, nil
 	}
 	return store.Read(ctx, r.DB, func(tx *store.Tx) ([]memory, error) {
+		tx.Brief()
 		var histories map[string]junk.History
 		var err error
 		if who != "" {

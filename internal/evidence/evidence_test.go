@@ -228,3 +228,19 @@ func BenchmarkLearnMove(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRemembered is what a message costs that asks for what its account remembers of the sender.
+func BenchmarkRemembered(b *testing.B) {
+	db := storetest.Open(b)
+	ctx := b.Context()
+	if err := (&accounts.Store{DB: db}).AddAccount(ctx, "joe", "correct horse"); err != nil {
+		b.Fatal(err)
+	}
+	r := &Room{DB: db}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.remembered(ctx, []string{"joe"}, "kim@far.test"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

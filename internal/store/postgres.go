@@ -147,7 +147,7 @@ func (e *pgEngine) once(ctx context.Context, db *sql.DB, o *sql.TxOptions, fn fu
 		return e.unreachable(ctx, err)
 	}
 	defer stx.Rollback() // no more than an error after Commit
-	tx := &Tx{ctx: ctx, run: pgRunner{stx, &e.bind}, pg: true}
+	tx := &Tx{ctx: ctx, statements: ctx, run: pgRunner{stx, &e.bind}, pg: true}
 	defer tx.finish(nil)
 	if err := tx.finish(fn(tx)); err != nil {
 		return err

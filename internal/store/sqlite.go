@@ -296,7 +296,7 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) (err error)
 			err = engineError(e)
 		}
 	}()
-	tx := &Tx{ctx: ctx, run: s}
+	tx := &Tx{ctx: ctx, statements: ctx, run: s}
 	defer tx.finish(nil)
 	return engineError(tx.finish(fn(tx)))
 }

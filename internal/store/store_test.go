@@ -306,6 +306,31 @@ func TestCancelInside(t *testing.T) {
 	})
 }
 
+// On SQLite a brief look-up that has begun runs to its end, and the next one is not begun.
+func TestBriefRunsToItsEnd(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.Read(ctx, func(tx *store.Tx) error {
+		tx.Brief()
+		seen := 0
+		err := tx.Each(func(store.Row) error {
+			cancel()
+			time.Sleep(time.Millisecond) // whoever watches the context sees it
+			seen++
+			return nil
+		}, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) SELECT i FROM n`)
+		if seen != 20 || err != nil {
+			t.Errorf("%d rows of 20, %v", seen, err)
+		}
+		_, err = store.Column[int64](tx, `SELECT 1`)
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a look-up is begun after the context has ended: %v", err)
+	}
+}
+
 // Counting up in many goroutines loses nothing: writers wait for each other.
 func TestConcurrentWritesAndReads(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {

@@ -16,12 +16,13 @@ import (
 // insert that may clash, say ON CONFLICT DO NOTHING and look at the number of
 // rows. A bool goes into SMALLINT as 0 or 1.
 type Tx struct {
-	ctx  context.Context
-	run  runner
-	pg   bool
-	in   *Store // of a Write
-	open []*sql.Rows
-	err  error // of the first failed statement
+	ctx        context.Context // looked at before each statement
+	statements context.Context // that statements run under; Background: once begun, they run to their end
+	run        runner
+	pg         bool
+	in         *Store // of a Write
+	open       []*sql.Rows
+	err        error // of the first failed statement
 
 	raised bool     // a generation: Store.Write forgets those it remembers
 	after  []func() // run once the transaction is committed
@@ -45,6 +46,14 @@ func (tx *Tx) Context() context.Context {
 		return tx.ctx
 	}
 	return context.WithValue(tx.ctx, inside{}, tx.in)
+}
+
+// Brief says that what follows looks up a few rows by their keys. On SQLite such a statement runs to its end
+// whatever becomes of the context: to be able to interrupt it costs two goroutines each.
+func (tx *Tx) Brief() {
+	if !tx.pg {
+		tx.statements = context.Background()
+	}
 }
 
 // Postgres reports the engine, for the rare statement that has no common form.
@@ -73,7 +82,7 @@ func (tx *Tx) Exec(q string, args ...any) (int64, error) {
 	if err := tx.begin(); err != nil {
 		return 0, err
 	}
-	r, err := tx.run.exec(tx.ctx, q, args)
+	r, err := tx.run.exec(tx.statements, q, args)
 	if err != nil {
 		return 0, tx.failed(err)
 	}
@@ -85,7 +94,7 @@ func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
 	if err := tx.begin(); err != nil {
 		return nil, err
 	}
-	rows, err := tx.run.query(tx.ctx, q, args)
+	rows, err := tx.run.query(tx.statements, q, args)
 	if err != nil {
 		return nil, tx.failed(err)
 	}
@@ -96,7 +105,7 @@ func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
 // Row runs a statement for one row; Scan on it must follow, and returns
 // sql.ErrNoRows where there is none.
 func (tx *Tx) Row(q string, args ...any) *sql.Row {
-	return tx.run.row(tx.ctx, q, args)
+	return tx.run.row(tx.statements, q, args)
 }
 
 // Raise adds one to the generation of area (Store.Generation), in this

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -316,7 +315,8 @@ func (w *writer) lend(m *member, in *[]*member) error {
 	slow := time.AfterFunc(longHold, w.guard.Func(guard.Store, func() {
 		w.log.Warn("a transaction keeps all other writers waiting; does it wait for the network, or call Write again?")
 	}))
-	m.turn <- &Tx{ctx: m.ctx, run: uninterrupted{w.s}}
+	// An interrupted statement would undo the transaction of all members (sqlite3_interrupt).
+	m.turn <- &Tx{ctx: m.ctx, statements: context.Background(), run: w.s}
 	err := <-m.ran
 	slow.Stop()
 	if err == nil && saved {
@@ -356,21 +356,4 @@ func (w *writer) tell(members []*member, err error) {
 	for _, m := range members {
 		m.done <- err
 	}
-}
-
-// uninterrupted runs statements to their end whatever becomes of the member's
-// context: an interrupted statement would undo the transaction of all members
-// (sqlite3_interrupt). Tx looks at the context before each statement.
-type uninterrupted struct{ s *session }
-
-func (u uninterrupted) exec(_ context.Context, q string, args []any) (sql.Result, error) {
-	return u.s.exec(context.Background(), q, args)
-}
-
-func (u uninterrupted) query(_ context.Context, q string, args []any) (*sql.Rows, error) {
-	return u.s.query(context.Background(), q, args)
-}
-
-func (u uninterrupted) row(_ context.Context, q string, args []any) *sql.Row {
-	return u.s.row(context.Background(), q, args)
 }
