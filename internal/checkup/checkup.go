@@ -43,6 +43,8 @@ type Room struct {
 	DNSSEC func(ctx context.Context) health.DNSSEC
 	// Certificates are those that an authority has issued.
 	Certificates func(ctx context.Context, db *store.Store) ([]health.Certificate, error)
+
+	counted counted
 }
 
 // Look finds out all there is, also of a server that does not run, or whose store is away.
@@ -106,10 +108,11 @@ func MiltersOf(ctx context.Context, cfg *config.Config) (out []health.Milter) {
 
 // fromStore adds what the store knows.
 func (r *Room) fromStore(ctx context.Context, db *store.Store, f *health.Facts) error {
-	depths, err := spool.Depths(ctx, db)
+	depths, at, err := r.counted.depths(ctx, db, r.Now)
 	if err != nil {
 		return err
 	}
+	f.Counted = at
 	for _, d := range depths {
 		switch d.State {
 		case spool.Waiting:

@@ -42,6 +42,7 @@ type Facts struct {
 	Leased       int64
 	Held         int64
 	Oldest       time.Time // when the message was accepted that has waited longest
+	Counted      time.Time // when these were; before Now where a count takes long
 	Closed       int       // contacts that do not answer
 	Certificates []Certificate
 	DNSFaults    int // of the last check

@@ -18,8 +18,9 @@ type Status struct {
 	Waiting  int64           `json:"waiting"` // recipients
 	Leased   int64           `json:"leased"`
 	Held     int64           `json:"held"`
-	Oldest   time.Time       `json:"oldest,omitzero"` // accepted, of what waits
-	Closed   int             `json:"closed"`          // destinations
+	Oldest   time.Time       `json:"oldest,omitzero"`  // accepted, of what waits
+	Counted  time.Time       `json:"counted,omitzero"` // when these four were
+	Closed   int             `json:"closed"`           // destinations
 	Store    int64           `json:"store_octets"`
 	DiskFree int64           `json:"disk_free_octets"`
 	Reserve  int64           `json:"disk_reserve_octets"`
@@ -38,7 +39,7 @@ type StatusFinding struct {
 
 // StatusOf says how a server is, from what is known of it.
 func StatusOf(hostname string, f health.Facts) Status {
-	s := Status{Well: true, Hostname: hostname, Findings: []StatusFinding{}, Running: f.NotRunning == "", Waiting: f.Waiting, Leased: f.Leased, Held: f.Held, Oldest: f.Oldest,
+	s := Status{Well: true, Hostname: hostname, Findings: []StatusFinding{}, Running: f.NotRunning == "", Waiting: f.Waiting, Leased: f.Leased, Held: f.Held, Oldest: f.Oldest, Counted: f.Counted,
 		Closed: f.Closed, Store: f.StoreSize, DiskFree: f.DiskFree, Reserve: f.DiskReserve, Backup: f.LastBackup, Milters: f.Milters, DNSSEC: f.DNSSEC, facts: f}
 	for _, x := range health.Findings(f) {
 		s.Well = s.Well && x.Level == health.Advice

@@ -28,11 +28,8 @@ func Depths(ctx context.Context, db *store.Store) (all []Depth, err error) {
 			if err := tx.Row(fmt.Sprintf(`SELECT count(*) FROM recipients WHERE state = %d`, s)).Scan(&d.N); err != nil {
 				return err
 			}
-			oldest := `SELECT coalesce(min(+id), 0) FROM recipients WHERE state = %d` // by their own index, as the sign has it
-			if d.N > few {                                                            // the first of them is met sooner on the way through all
-				oldest = `SELECT id FROM recipients WHERE state = %d AND id > 0 ORDER BY id LIMIT 1`
-			}
-			if err := tx.Row(fmt.Sprintf(oldest, s)).Scan(&first); err != nil {
+			oldest := `SELECT coalesce(min(%s), 0) FROM recipients r WHERE state = %d`
+			if err := tx.Row(fmt.Sprintf(oldest, byID(s), s)).Scan(&first); err != nil {
 				return err
 			}
 			if first > 0 { // identifiers follow the time

@@ -30,8 +30,6 @@ type Filter struct {
 	After        int64 // recipients with a larger ID than this: the next page
 	Until        int64 // recipients with no larger ID than this; 0: all
 	Limit        int   // at most 1000; 0: 100. Listing only
-
-	fewWait bool // so few wait that it is quicker to look at each of them than at what is over
 }
 
 // Period is a time from From to before Before; a zero end is open.
@@ -55,16 +53,13 @@ func (f Filter) read(tx *store.Tx, state State, tail string, limit int) ([]Item,
 
 // where is the condition for the recipients r, with their messages m, in one state.
 func (f Filter) where(state State) (string, []any) {
-	where, args := []string{"r.state = " + strconv.Itoa(int(state)), f.byID(state) + " > ?"}, []any{f.After}
+	where, args := []string{"r.state = " + strconv.Itoa(int(state)), byID(state) + " > ?"}, []any{f.After}
 	add := func(cond string, vs ...any) {
 		where = append(where, cond)
 		args = append(args, vs...)
 	}
 	if f.Until != 0 {
 		add("r.id <= ?", f.Until)
-	}
-	if state == Waiting && f.fewWait {
-		add("r.id IN (SELECT id FROM recipients WHERE state = 0)")
 	}
 	if f.Message != 0 {
 		add("m.id = ?", f.Message)
@@ -110,10 +105,10 @@ func (f Filter) where(state State) (string, []any) {
 	return strings.Join(where, " AND "), args
 }
 
-// byID is the identifier as a condition and an order name it. With a sign it is no column, for which no planner takes the index of
-// all identifiers: where few are in the state, their own index is quicker than all that is over.
-func (f Filter) byID(state State) string {
-	if state == Leased || state == Waiting && f.fewWait {
+// byID is the identifier as a condition and an order name it. What waits and what is held have an index by it. What is leased has its own in
+// another order: with a sign the identifier is no column, for which no planner takes the index of all identifiers, and with it all that is over.
+func byID(state State) string {
+	if state == Leased {
 		return "+r.id"
 	}
 	return "r.id"

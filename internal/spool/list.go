@@ -49,13 +49,8 @@ func List(ctx context.Context, db *store.Store, f Filter) ([]Item, error) {
 	var out []Item
 	err := db.Read(ctx, func(tx *store.Tx) error {
 		out = nil
-		var err error
-		if f.fewWait, err = fewWait(tx); err != nil {
-			return err
-		}
-		f.fewWait = f.fewWait && f.Message == 0 && f.Account+f.Domain == ""
 		for _, state := range f.states() { // one query each: each state has its own indexes
-			items, err := f.read(tx, state, ` ORDER BY `+f.byID(state), limit)
+			items, err := f.read(tx, state, ` ORDER BY `+byID(state), limit)
 			if err != nil {
 				return err
 			}

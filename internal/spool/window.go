@@ -5,19 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"waxwing/internal/store"
 )
-
-// few are so many recipients that all of them are read within milliseconds.
-const few = 20_000
-
-// fewWait reports whether few wait.
-func fewWait(tx *store.Tx) (bool, error) {
-	var n int64
-	err := tx.Row(`SELECT count(*) FROM (SELECT 1 FROM recipients WHERE state = 0 LIMIT ?) AS waiting`, int64(few+1)).Scan(&n)
-	return n <= few, err
-}
 
 // Window is the identifier of the last of the next n recipients behind after, of whatever state; 0 where there are not so many. A list that
 // no index has is read a window at a time, and so nobody waits for what all that is over costs to look through.
@@ -88,4 +79,46 @@ func Concerning(ctx context.Context, db *store.Store, address string, l Look) (i
 		return nil, 0, fmt.Errorf("look for mail from or to %s: %w", address, err)
 	}
 	return ids, next, nil
+}
+
+// shownTo is how many recipients of a message a list names.
+const shownTo = 5
+
+// Head is what a list says of a message.
+type Head struct {
+	ID       int64
+	Sender   string
+	Accepted time.Time
+	To       []string // the first of its recipients
+	More     bool     // it has more
+}
+
+// Heads are those of messages in the queue and its history, by their identifiers; what is not there any more is left out.
+func Heads(ctx context.Context, db *store.Store, ids []int64) (out map[int64]Head, err error) {
+	err = db.Read(ctx, func(tx *store.Tx) error {
+		out = map[int64]Head{}
+		for _, id := range ids {
+			h := Head{ID: id}
+			var first, last int64
+			err := tx.Row(`SELECT sender, accepted, first_recipient, last_recipient FROM messages WHERE id = ?`, id).Scan(&h.Sender, timeInto{&h.Accepted}, &first, &last)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if h.To, err = store.Column[string](tx, `SELECT address FROM recipients WHERE id BETWEEN ? AND ? AND message = ? ORDER BY id LIMIT ?`, first, last, id, int64(shownTo+1)); err != nil {
+				return err
+			}
+			if h.More = len(h.To) > shownTo; h.More {
+				h.To = h.To[:shownTo]
+			}
+			out[id] = h
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("say whose mail that is: %w", err)
+	}
+	return out, nil
 }

@@ -187,19 +187,21 @@ func (h *Handler) tracePage(r *http.Request) (pages.Page, error) {
 		return p, err
 	}
 	t := pages.Table{Title: "Found, the newest first", Heads: []pages.Head{{Text: "MESSAGE"}, {Text: "ACCEPTED"}, {Text: "FROM"}, {Text: "TO"}}}
+	heads, err := spool.Heads(r.Context(), h.Rooms.DB, ids)
+	if err != nil {
+		return p, err
+	}
 	for _, id := range ids {
-		x, err := listing.TravelOf(r.Context(), h.Rooms.DB, id, h.Rooms.TLSReport.Became)
-		if isMissing(err) {
-			continue // it has been forgotten meanwhile
+		x, ok := heads[id]
+		if !ok { // its history is over: only its copies are known
+			if x, err = h.headOfCopies(r, id); isMissing(err) {
+				continue // it has been forgotten meanwhile
+			}
+			if err != nil {
+				return p, err
+			}
 		}
-		if err != nil {
-			return p, err
-		}
-		var to []string
-		for _, rcpt := range x.Recipients {
-			to = append(to, "<"+rcpt.Recipient+">")
-		}
-		t.Rows = append(t.Rows, []pages.Cell{{Text: x.ID.String(), Link: Path + "message/" + x.ID.String()}, {When: x.Accepted}, {Text: "<" + x.Sender + ">"}, {Text: strings.Join(to, " ")}})
+		t.Rows = append(t.Rows, headRow(x))
 	}
 	t.None = "No message is known that has this id or Message-ID, or went from or to this address. Settled ones are kept for delivery.history; those that arrived are found in mailboxes."
 	if next > 0 {
@@ -208,4 +210,26 @@ func (h *Handler) tracePage(r *http.Request) (pages.Page, error) {
 	}
 	p.Blocks = append(p.Blocks, t)
 	return p, nil
+}
+
+// headOfCopies is what a list says of a message of which only copies are left.
+func (h *Handler) headOfCopies(r *http.Request, id int64) (spool.Head, error) {
+	x, err := listing.TravelOf(r.Context(), h.Rooms.DB, id, h.Rooms.TLSReport.Became)
+	out := spool.Head{ID: int64(x.ID), Sender: x.Sender, Accepted: x.Accepted}
+	for _, rcpt := range x.Recipients {
+		out.To = append(out.To, rcpt.Recipient)
+	}
+	return out, err
+}
+
+func headRow(x spool.Head) []pages.Cell {
+	id := delivery.ID(x.ID).String()
+	var to []string
+	for _, a := range x.To {
+		to = append(to, "<"+a+">")
+	}
+	if x.More {
+		to = append(to, "and more")
+	}
+	return []pages.Cell{{Text: id, Link: Path + "message/" + id}, {When: x.Accepted}, {Text: "<" + x.Sender + ">"}, {Text: strings.Join(to, " ")}}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"waxwing/internal/health"
 	"waxwing/internal/text"
@@ -34,6 +35,9 @@ func (h *Handler) overview(r *http.Request) (pages.Page, error) {
 		{Name: "oldest in the queue", Cell: orNone(pages.Cell{When: s.Oldest}, "nothing waits")},
 		{Name: "last backup", Cell: orNone(pages.Cell{When: s.Backup}, "none yet")},
 	}}
+	if h.Now().Sub(s.Counted) > time.Second { // a long queue is not counted at each look
+		facts.Items = append(facts.Items, pages.Fact{Name: "the queue was counted", Cell: pages.Cell{When: s.Counted}})
+	}
 	for _, m := range s.Milters {
 		c := pages.Cell{Text: "answers", Tone: pages.Good}
 		if m.Trouble != "" {
