@@ -95,7 +95,7 @@ func (e Explanation) Print(w io.Writer) {
 		h.print(w, i)
 	}
 	if e.Stop != nil {
-		fmt.Fprintf(w, "\nNothing would be dialled: %s\n", Reason{Word: e.Stop.Word, Meaning: e.Stop.Meaning}.line()) // its text is the summary
+		fmt.Fprintf(w, "\nNothing would be dialled: %s\n", Reason{Word: e.Stop.Word, Meaning: e.Stop.Meaning}.Line()) // its text is the summary
 	}
 	if e.Seen != nil {
 		printSeen(w, *e.Seen)
@@ -124,7 +124,7 @@ func (f *Failed) print(w io.Writer) {
 	if f.Host != "" {
 		host = " at " + f.Host
 	}
-	fmt.Fprintf(w, "\nThe last delivery from here that failed, %s%s: %s\n", moment(f.At), host, cmp.Or(f.line(), "no reason was kept"))
+	fmt.Fprintf(w, "\nThe last delivery from here that failed, %s%s: %s\n", moment(f.At), host, cmp.Or(f.Line(), "no reason was kept"))
 	if f.Reply != "" {
 		fmt.Fprintf(w, "  the host answered %s\n", clean(f.Reply))
 	}
@@ -165,13 +165,13 @@ func (e Explanation) printSTS(w io.Writer) {
 func (h Host) print(w io.Writer, i int) {
 	fmt.Fprintf(w, "\nHost %d, %s\n", i+1, strings.TrimSpace(h.Name+" "+strings.Join(h.Addresses, " ")))
 	if h.Skip != nil {
-		fmt.Fprintf(w, "  not used: %s\n", h.Skip.line())
+		fmt.Fprintf(w, "  not used: %s\n", h.Skip.Line())
 	} else {
 		fmt.Fprintf(w, "  TLS %s, verification %s, plaintext after a failure: %s\n", h.TLS, h.Verify, map[bool]string{true: "allowed", false: "never"}[h.Plaintext])
 	}
 	for _, b := range h.Basis {
 		if h.Skip == nil || b.Word != h.Skip.Word && b.Word != reason.Skipped { // told above
-			fmt.Fprintf(w, "  because %s\n", b.line())
+			fmt.Fprintf(w, "  because %s\n", b.Line())
 		}
 	}
 	if len(h.Reported) > 0 {
@@ -186,7 +186,7 @@ func (h Host) print(w io.Writer, i int) {
 func (c Contact) Print(w io.Writer) {
 	fmt.Fprintf(w, "  Connected to %s:\n", c.Address)
 	if c.Failure != nil {
-		fmt.Fprintf(w, "    failed: %s\n", c.Failure.line())
+		fmt.Fprintf(w, "    failed: %s\n", c.Failure.Line())
 	}
 	if c.Greeting != "" {
 		fmt.Fprintf(w, "    greeting %s\n", c.Greeting)
@@ -195,7 +195,7 @@ func (c Contact) Print(w io.Writer) {
 		fmt.Fprintf(w, "    offers %s\n", strings.Join(c.Offers, ", "))
 	}
 	if c.TLSFailure != nil {
-		fmt.Fprintf(w, "    TLS failed: %s\n", c.TLSFailure.line())
+		fmt.Fprintf(w, "    TLS failed: %s\n", c.TLSFailure.Line())
 	}
 	if c.TLS != nil {
 		fmt.Fprintf(w, "    %s, %s, %s\n", c.TLS.Version, c.TLS.Cipher, c.TLS.KeyExchange)
@@ -248,7 +248,8 @@ func printSeen(w io.Writer, f posture.Facts) {
 	}
 }
 
-func (r Reason) line() string {
+// Line is the word, what it is about, and what it means.
+func (r Reason) Line() string {
 	s := string(r.Word)
 	if r.Text != "" {
 		s += " (" + r.Text + ")"

@@ -88,7 +88,7 @@ func (t *tally) advice(domain string) Advice {
 	known := fmt.Sprintf("%d messages from your hosts, by %d reporters", t.own, len(t.reporters))
 	switch {
 	case t.ownFailed > 0:
-		return Advice{Word: AdviseOwn, Urgent: t.ownHit > 0, Text: fmt.Sprintf("%d of %d messages from your own hosts fail DMARC: check that they are signed with a key of %s, and that its SPF record has their addresses (waxwing dkim list, waxwing dns check). Make the policy no stricter before",
+		return Advice{Word: AdviseOwn, Urgent: t.ownHit > 0, Text: fmt.Sprintf("%d of %d messages from your own hosts fail DMARC: check that they are signed with a key of %s, and that its SPF record has their addresses (waxwing dkim list, waxwing dns check). Make the policy no stricter before they pass",
 			t.ownFailed, t.own, domain)}
 	case t.own < enough || len(t.reporters) < enoughReporters:
 		return Advice{Word: AdviseWait, Text: fmt.Sprintf("too little is known (%s): at least %d messages and %d reporters are needed for advice", known, enough, enoughReporters)}

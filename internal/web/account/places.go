@@ -164,17 +164,20 @@ func storagePage(h *Handler, a *asked) (pages.Page, error) {
 	if err := errors.Join(err, err2); err != nil {
 		return pages.Page{}, err
 	}
-	bound := func(n int64, of string) string {
-		if n == 0 {
-			return "no bound"
-		}
-		return text.Octets(n) + " " + of
-	}
+	keep := slices.DeleteFunc([]string{some(use.Max.Octets, "octets"), some(use.Max.Messages, "messages")}, func(s string) bool { return s == "" })
 	facts := pages.Facts{Title: "Altogether", Items: []pages.Fact{
 		{Name: "stored", Cell: pages.Cell{Text: text.Octets(use.Octets) + " octets in " + text.Count(int(use.Messages), "message"), Tone: map[bool]pages.Tone{true: pages.Bad}[use.Over()]}},
-		{Name: "you may keep", Cell: pages.Cell{Text: bound(use.Max.Octets, "octets") + ", " + bound(use.Max.Messages, "messages")}},
+		{Name: "you may keep", Cell: pages.Cell{Text: cmp.Or(strings.Join(keep, ", "), "as much as you like")}},
 	}}
 	return pages.Page{Title: "Storage", Command: waxwing("mail folders", a.who()), Blocks: []pages.Block{facts, pages.TableOf(listing.FolderListing(), boxes, nil)}}, nil
+}
+
+// some is so much of something; "" for none.
+func some(n int64, of string) string {
+	if n == 0 {
+		return ""
+	}
+	return text.Octets(n) + " " + of
 }
 
 func sessionsPage(h *Handler, a *asked) (pages.Page, error) {

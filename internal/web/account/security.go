@@ -130,7 +130,7 @@ func factorsPage(h *Handler, a *asked) (pages.Page, error) {
 	key := otp.NewKey()
 	p.Blocks = append(p.Blocks, pages.QR{Title: "Add an authenticator app", Of: otp.URI(h.Host, who, key), Says: "A code for the app; the key below says the same"},
 		pages.Form{Method: "post", Action: Path + "factors/app", Submit: "Add the app", Fields: append([]pages.Field{
-			{Name: "key", Label: "Key", Help: "for an app that cannot scan", Value: otp.Text(key), Fixed: true, Complete: "off"},
+			{Name: "key", Label: "Key", Help: "for an app that cannot scan", Value: otp.Text(key), Fixed: true, Wide: true, Complete: "off"},
 			{Name: "name", Label: "Name", Help: "of the device", Required: true, Complete: "off"},
 			{Name: "code", Label: "Code", Help: "the six digits that the app shows", Required: true, Complete: "one-time-code"},
 		}, ownPassword(a)...)})

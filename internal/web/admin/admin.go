@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -96,7 +97,7 @@ func (h *Handler) prepare() {
 		mux.HandleFunc("POST "+d.Path, h.does(d))
 	}
 	mux.HandleFunc(Path, func(w http.ResponseWriter, r *http.Request) {
-		h.in.In(w, r, func(x websession.Session) { h.write(w, x, "", missing()) })
+		h.in.In(w, r, func(x websession.Session) { h.write(w, x, deeds.Place{}, missing()) })
 	})
 	h.mux = http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxBody))
 }
@@ -121,7 +122,7 @@ func (h *Handler) shows(p deeds.Place) http.HandlerFunc {
 				h.failed(w, r, x, err)
 				return
 			}
-			h.write(w, x, p.Path, page)
+			h.write(w, x, p, page)
 		})
 	}
 }
@@ -131,7 +132,7 @@ func (h *Handler) does(d deeds.Deed) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h.in.In(w, r, func(x websession.Session) {
 			if err := r.ParseForm(); err != nil {
-				h.write(w, x, "", refused("the form could not be read: "+err.Error()))
+				h.write(w, x, deeds.Place{}, refused("the form could not be read: "+err.Error()))
 				return
 			}
 			a, err := d.Run(r.Context(), deeds.Values{Values: r.PostForm})
@@ -146,11 +147,11 @@ func (h *Handler) does(d deeds.Deed) http.HandlerFunc {
 				h.Log.Info("changed on the admin pages", "account", x.Account, "remote", x.Remote, "command", a.Command, "result", outcome)
 			}
 			if err != nil {
-				h.write(w, x, "", refused(err.Error()))
+				h.write(w, x, deeds.Place{}, refused(err.Error()))
 				return
 			}
 			if len(a.Blocks) > 0 {
-				h.write(w, x, "", pages.Page{Title: upper(a.Outcome), Command: a.Command, Blocks: a.Blocks})
+				h.write(w, x, deeds.Place{}, pages.Page{Title: upper(a.Outcome), Command: a.Command, Blocks: a.Blocks})
 				return
 			}
 			back, _ := url.Parse(a.Back)
@@ -172,12 +173,12 @@ func (h *Handler) failed(w http.ResponseWriter, r *http.Request, x websession.Se
 		return
 	}
 	h.Log.Error("an admin page could not be made", "path", r.URL.Path, "error", err)
-	h.write(w, x, "", pages.Page{Title: "This page cannot be shown now", Status: http.StatusInternalServerError,
+	h.write(w, x, deeds.Place{}, pages.Page{Title: "This page cannot be shown now", Status: http.StatusInternalServerError,
 		Blocks: []pages.Block{pages.Notice{Tone: pages.Bad, What: err.Error(), Cure: "The log of the server may say more. Try again in a moment."}}})
 }
 
-func (h *Handler) write(w http.ResponseWriter, x websession.Session, here string, p pages.Page) {
-	if err := h.site.Write(w, pages.View{Here: here, Visitor: x.Account}, p); err != nil {
+func (h *Handler) write(w http.ResponseWriter, x websession.Session, here deeds.Place, p pages.Page) {
+	if err := h.site.Write(w, pages.View{Here: cmp.Or(here.Under, here.Path), Within: here.Under != "", Visitor: x.Account}, p); err != nil {
 		h.Log.Debug("an admin page was not written", "error", err)
 	}
 }

@@ -72,11 +72,11 @@ func explained(e explain.Explanation) (out []pages.Block) {
 	for _, x := range e.Hosts {
 		ev := pages.Event{Title: x.Name, Tone: pages.Good}
 		for _, b := range x.Basis {
-			ev.Lines = append(ev.Lines, pages.Line{Cell: pages.Cell{Text: string(b.Word) + ": " + b.Text}})
+			ev.Lines = append(ev.Lines, pages.Line{Cell: pages.Cell{Text: b.Line()}})
 		}
 		if x.Skip != nil {
 			ev.Tone = pages.Bad
-			ev.Lines = append(ev.Lines, pages.Line{Cell: pages.Cell{Text: "not used: " + string(x.Skip.Word) + " " + x.Skip.Text, Tone: pages.Bad}})
+			ev.Lines = append(ev.Lines, pages.Line{Cell: pages.Cell{Text: "not used: " + x.Skip.Line(), Tone: pages.Bad}})
 		}
 		hosts.Events = append(hosts.Events, ev)
 	}

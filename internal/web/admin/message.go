@@ -111,9 +111,24 @@ func attempt(a *listing.Attempt) pages.Event {
 		}
 	}
 	for _, x := range a.Detail.Recipients {
-		say(0, pages.Cell{Text: strings.Join(strings.Fields("<"+x.Address+"> "+x.Outcome+" "+string(x.Word)+" "+x.TLS+" "+x.Reply), " "), Tone: toneOfState(x.Outcome)})
+		say(0, pages.Cell{Text: became(&x), Tone: toneOfState(x.Outcome)})
 	}
 	return e
+}
+
+// became is what came of one recipient: "<joe@example.test> delivered (accepted), TLS: dane. The answer: 250 ok".
+func became(x *spool.RecipientDetail) string {
+	s := "<" + x.Address + "> " + x.Outcome
+	if x.Word != "" {
+		s += " (" + string(x.Word) + ")"
+	}
+	if x.TLS != "" {
+		s += ", TLS: " + x.TLS
+	}
+	if x.Reply != "" {
+		s += ". The answer: " + x.Reply
+	}
+	return s
 }
 
 func toneOfAttempt(a *listing.Attempt) pages.Tone {

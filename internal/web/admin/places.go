@@ -95,7 +95,7 @@ func (h *Handler) ofMail() []deeds.Place {
 	return []deeds.Place{
 		{Group: mail, Name: "Queue", Path: Path + "queue", Show: h.queuePage},
 		{Group: mail, Name: "Trace a message", Path: Path + "trace", Show: h.tracePage},
-		{Path: Path + "message/{id}", Show: h.messagePage},
+		{Path: Path + "message/{id}", Under: Path + "queue", Show: h.messagePage},
 		{Group: mail, Name: "How it goes", Path: Path + "trends", Show: h.trendsPage},
 		{Group: mail, Name: "Destinations that do not answer", Path: Path + "closed", Show: list("Destinations that do not answer", "Their mail waits together, and is tried again by itself.", "queue closed",
 			func(ctx context.Context, _ url.Values) ([]listing.Closed, error) {
@@ -109,14 +109,14 @@ func (h *Handler) ofMail() []deeds.Place {
 func (h *Handler) ofReports() []deeds.Place {
 	return slices.Concat([]deeds.Place{
 		{Group: reports, Name: "TLS reports about us", Path: Path + "tlsrpt", Show: h.tlsReports},
-		{Path: Path + "tlsrpt/{id}", Show: h.tlsReport},
+		{Path: Path + "tlsrpt/{id}", Under: Path + "tlsrpt", Show: h.tlsReport},
 		{Group: reports, Name: "TLS sessions seen", Path: Path + "tlsrpt-results", Show: daily(h.Now, pages.Page{Title: "TLS sessions seen", Lead: "What the next report to each domain will say.", Command: "tlsrpt results"},
 			func(ctx context.Context, day time.Time, domain string) ([]tlsresult.Row, error) {
 				return h.Rooms.TLSReport.Results(ctx, day, domain)
 			}, tlsresult.Listing())},
 	}, h.bothWays(tlsreport.Family(), h.Rooms.TLSReport.Box), []deeds.Place{
 		{Group: reports, Name: "DMARC reports about us", Path: Path + "dmarc", Show: h.dmarcReports},
-		{Path: Path + "dmarc/{id}", Show: h.dmarcReport},
+		{Path: Path + "dmarc/{id}", Under: Path + "dmarc", Show: h.dmarcReport},
 		{Group: reports, Name: "DMARC results seen", Path: Path + "dmarc-results", Show: daily(h.Now, pages.Page{Title: "DMARC results seen", Lead: "What the next report to each domain will say.", Command: "dmarc results"},
 			func(ctx context.Context, day time.Time, domain string) ([]dmarcresult.Row, error) {
 				return h.Rooms.DMARCReport.Results(ctx, day, domain)
@@ -142,7 +142,7 @@ func (h *Handler) ofOthers() []deeds.Place {
 	return []deeds.Place{
 		{Group: others, Name: "Explain a destination", Path: Path + "explain", Show: h.explainPage},
 		{Group: others, Name: "Delivery security", Path: Path + "security", Show: h.securityPage},
-		{Path: Path + "security/{domain}", Show: h.destinationPage},
+		{Path: Path + "security/{domain}", Under: Path + "security", Show: h.destinationPage},
 		{Group: others, Name: "Failing handshakes", Path: Path + "handshakes", Show: list("Networks whose TLS begins to fail", "Their mail servers could begin TLS with this host, and cannot any more.", "cert handshakes",
 			func(ctx context.Context, _ url.Values) ([]handshakes.Row, error) {
 				return handshakes.Failing(ctx, h.Rooms.DB)

@@ -25,6 +25,7 @@ type Subject struct {
 // Place is one page.
 type Place struct {
 	Group, Name string // in the list of all pages; Name "": it is not there
+	Under       string // the path of the page that lists the things of which this page shows one; "": none
 	Path        string // whole, perhaps with parts in braces as http.ServeMux has them
 	Show        func(*http.Request) (pages.Page, error)
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"waxwing/internal/text"
@@ -43,6 +44,14 @@ type Cell struct {
 	Tone Tone
 	Link string
 	When time.Time // if it is not zero, it is shown behind Text
+}
+
+// longWord is how many octets a word has that may be broken.
+const longWord = 24
+
+// Word reports that the cell is one word of a table that reads badly when it is broken: an identifier, a state, most addresses.
+func (c Cell) Word() bool {
+	return c.Text != "" && len(c.Text) <= longWord && !strings.ContainsAny(c.Text, " \t\n")
 }
 
 // Table is rows under a heading.
@@ -141,6 +150,7 @@ type Field struct {
 	Complete                 string   // autocomplete
 	Required                 bool
 	Fixed                    bool // it is shown, and cannot be changed
+	Wide                     bool // it has a line of its own
 	Error                    string
 }
 

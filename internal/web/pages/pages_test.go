@@ -184,3 +184,15 @@ func TestTokens(t *testing.T) {
 		t.Errorf("%d colours in light, %d in dark", strings.Count(light, "#"), strings.Count(dark, "#"))
 	}
 }
+
+// Who looks at one of many things sees from which list it is; what is one word is not broken in a table, and what is long may be.
+func TestWithinAndWords(t *testing.T) {
+	t.Parallel()
+	p := Page{Title: "x", Blocks: []Block{Table{Heads: []Head{{Text: "A"}, {Text: "B"}, {Text: "C"}}, Rows: [][]Cell{{{Text: "1xcmm2m85uyo"}, {Text: "two words"}, {Text: strings.Repeat("x", longWord+1)}}}}}}
+	body := write(t, View{Here: "/admin/queue", Within: true, Visitor: "joe"}, p).Body.String()
+	for _, want := range []string{`<a href="/admin/queue" aria-current="true">`, `<td class="word" data-head="A">`, `<td data-head="B">`, `<td data-head="C">`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s is missing in\n%s", want, body)
+		}
+	}
+}

@@ -44,6 +44,7 @@ type Place struct{ Name, Path string }
 // View is who looks at a page, and from where.
 type View struct {
 	Here    string // the path of the place that the page belongs to
+	Within  bool   // the page is about one of the things that are listed there
 	Visitor string // the account; "": nobody has logged in, and the page stands alone
 }
 

@@ -57,13 +57,13 @@ func (r *Room) Subject() deeds.Subject {
 	return deeds.Subject{
 		Places: []deeds.Place{
 			{Group: group, Name: "Accounts", Path: r.Path + "accounts", Show: r.accounts},
-			{Path: r.Path + "account/{name}", Show: r.account},
+			{Path: r.Path + "account/{name}", Under: r.Path + "accounts", Show: r.account},
 			{Group: group, Name: "Addresses", Path: r.Path + "addresses", Show: r.addresses},
 			{Group: group, Name: "Aliases", Path: r.Path + "aliases", Show: r.aliases},
-			{Path: r.Path + "alias/{address}", Show: r.alias},
+			{Path: r.Path + "alias/{address}", Under: r.Path + "aliases", Show: r.alias},
 			{Group: group, Name: "API keys", Path: r.Path + "api-keys", Show: r.keys},
 			{Group: group, Name: "Webhooks", Path: r.Path + "webhooks", Show: r.webhooks},
-			{Path: r.Path + "webhook/{id}", Show: r.webhook},
+			{Path: r.Path + "webhook/{id}", Under: r.Path + "webhooks", Show: r.webhook},
 			{Group: group, Name: "Suppressed recipients", Path: r.Path + "suppression", Show: r.suppressed},
 		},
 		Deeds: []deeds.Deed{

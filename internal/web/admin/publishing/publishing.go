@@ -52,7 +52,7 @@ func (r *Room) Subject() deeds.Subject {
 	return deeds.Subject{
 		Places: []deeds.Place{
 			{Group: group, Name: "Domains", Path: r.Path + "domains", Show: r.domains},
-			{Path: r.Path + "domain/{domain}", Show: r.domain},
+			{Path: r.Path + "domain/{domain}", Under: r.Path + "domains", Show: r.domain},
 			{Group: group, Name: "DNS findings", Path: r.Path + "findings", Show: r.findings},
 			{Group: group, Name: "DKIM keys", Path: r.Path + "dkim", Show: r.dkim},
 			{Group: group, Name: "MTA-STS policies", Path: r.Path + "mtasts-published", Show: r.policies},

@@ -28,7 +28,7 @@ export const english = {
 	searchGo: "Search",
 	searchFor: (q: string) => `Search: ${q}`,
 	searchFields: "Search by fields",
-	fields: { words: "Words", from: "From", to: "To", subject: "Subject", since: "Since", before: "Before", in: "In", anywhere: "everywhere but Junk and Trash", attachment: "Has an attachment", unread: "Unread", flagged: "Flagged" },
+	fields: { words: "Words", from: "From", to: "To", subject: "Subject", since: "Since", before: "Before", in: "In", anywhere: "all but Junk and Trash", attachment: "Has an attachment", unread: "Unread", flagged: "Flagged" },
 
 	list: "Mails",
 	noSubject: "(no subject)",
