@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ func FuzzCompare(f *testing.F) {
 		}
 		f.Add(a, "b.example.", "c.\\255.")
 	}
+	f.Add("a\\.example.", "example.", "x\\\\.example.") // a dot of a label, and one after a label that ends with a backslash
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		names := []string{canon(a), canon(b), canon(c)}
 		for _, n := range names {
@@ -76,6 +78,13 @@ func FuzzCompare(f *testing.F) {
 		}
 		if compare(names[0], names[1])*compare(names[1], names[0]) > 0 {
 			t.Fatal("not antisymmetric")
+		}
+		for _, x := range names {
+			for _, y := range names {
+				if under(x, y) != wire.IsSubDomain(y, x) {
+					t.Fatalf("under(%q, %q) is %v", x, y, under(x, y))
+				}
+			}
 		}
 		slices.SortFunc(names, compare)
 		if compare(names[0], names[2]) > 0 {
@@ -128,4 +137,27 @@ func FuzzNSEC3(f *testing.F) {
 			t.Fatal("covered by both ranges of a ring")
 		}
 	})
+}
+
+// TestSections: a set of records is found among few others and among many, with all its records.
+func TestSections(t *testing.T) {
+	for _, n := range []int{1, few, few + 1, 300} {
+		var rrs []wire.RR
+		for i := range 2 * n {
+			rrs = append(rrs, &wire.A{Hdr: wire.RR_Header{Name: fmt.Sprintf("n%d.example.", i%n), Rrtype: wire.TypeA, Class: wire.ClassINET}, A: []byte{192, 0, 2, byte(i)}})
+		}
+		s := read(rrs)
+		for i := range n {
+			name := fmt.Sprintf("n%d.example.", i)
+			if set := s.find(name, wire.TypeA); set == nil || s.sets[i] != set || len(set.rrs) != 2 || set.rrs[0] != rrs[i] || set.rrs[1] != rrs[n+i] {
+				t.Errorf("%d sets: %s is %+v", n, name, set)
+			}
+			if s.find(name, wire.TypeAAAA) != nil || s.find("m"+name, wire.TypeA) != nil {
+				t.Errorf("%d sets: one is found that is not there", n)
+			}
+		}
+		if len(s.sets) != n {
+			t.Errorf("%d sets of %d", len(s.sets), n)
+		}
+	}
 }
