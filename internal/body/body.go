@@ -171,6 +171,7 @@ func (s *Store) Open(ctx context.Context, id, size int64) (delivery.Content, err
 	var p Packed
 	var large bool
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		tx.Brief()
 		p = Packed{}
 		return tx.Row(`SELECT data IS NULL, data, coding FROM bodies WHERE id = ? AND users >= 0`, id).Scan(&large, &p.Data, &p.Coding)
 	})

@@ -77,12 +77,12 @@ func (s *Store) Content(ctx context.Context, id int64) (delivery.Content, mailbo
 	var m mailbox.Mail
 	var at, replaced int64
 	var header []byte
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		header = nil
-		if m, err = scanMail(tx.Row(mailColumns+` FROM mails m WHERE m.id = ?`, id)); err != nil {
-			return err
-		}
-		return tx.Row(`SELECT body, header, replaced FROM mails WHERE id = ?`, id).Scan(&at, &header, &replaced)
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		tx.Brief()
+		var received int64
+		err := tx.Row(mailColumns+`, m.body, m.header, m.replaced FROM mails m WHERE m.id = ?`, id).Scan(append(mailFields(&m, &received), &at, &header, &replaced)...)
+		m.Received = store.FromTime(received)
+		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoSuchMessage
@@ -104,13 +104,6 @@ const mailColumns = `SELECT m.id, m.account, m.thread, m.sender, m.recipient, m.
 // mailFields are where a row of mailColumns goes; received is to be made a time after it.
 func mailFields(m *mailbox.Mail, received *int64) []any {
 	return []any{&m.ID, &m.Account, &m.Thread, &m.Sender, &m.Recipient, &m.Size, received, &m.MessageID, &m.Facts, &m.Evidence, &m.Taught, &m.Structure}
-}
-
-func scanMail(r store.Row) (m mailbox.Mail, err error) {
-	var received int64
-	err = r.Scan(mailFields(&m, &received)...)
-	m.Received = store.FromTime(received)
-	return m, err
 }
 
 // change is what every change of an account's mail is made in: a transaction that has its turn.

@@ -188,3 +188,27 @@ func BenchmarkDeliver(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkContent finds a message and opens it, as who fetches or indexes it does.
+func BenchmarkContent(b *testing.B) {
+	db := storetest.Open(b)
+	m, _ := large(b, db, 10)
+	var id int64
+	err := db.Write(b.Context(), func(tx *store.Tx) error {
+		id = store.NewID()
+		d := mailbox.Delivery{Body: id, Data: make([]byte, 5000), Size: 5000, Sender: "ann@example.org", Received: time.Unix(1e9, 0), Structure: make([]byte, 200)}
+		if err := m.Deliver(tx, d, []delivery.Copy{{Address: "joe@example.net", Account: "joe", Mailbox: "INBOX"}}); err != nil {
+			return err
+		}
+		return tx.Row(`SELECT id FROM mails WHERE body = ?`, id).Scan(&id)
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := m.Content(b.Context(), id); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
