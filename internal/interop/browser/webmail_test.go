@@ -162,6 +162,8 @@ func TestWebmailOfManyMails(t *testing.T) {
 		r.mail("/mail/inbox")
 		t.Logf("%d mails: first rows after %.0f ms", n, value[float64](r.visit, first))
 	}
+	const each = `performance.getEntriesByType("resource").map(e => e.name.replace(/^.*\/\/[^/]*/, "") + " " + Math.round(e.startTime) + "+" + Math.round(e.duration)).join(", ")`
+	t.Logf("what was loaded, when and for how long in ms: %s", value[string](r.visit, each))
 	if took := value[float64](r.visit, first); timed && took > 300 {
 		t.Errorf("the first rows were there after %.0f ms", took)
 	}
