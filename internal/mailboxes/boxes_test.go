@@ -413,6 +413,12 @@ func TestMindEars(t *testing.T) {
 		stop()
 		must(t, <-done)
 		must(t, <-done)
+
+		must(t, db.Close()) // a database that is away is another matter
+		m = mailboxes.WithPoll(&mailboxes.Store{DB: db}, 10*time.Millisecond)
+		ctx, stop = context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer stop()
+		must(t, m.MindEars(ctx, func(err error) { told <- err }))
 		if len(told) > 0 {
 			t.Error(<-told)
 		}

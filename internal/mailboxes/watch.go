@@ -111,11 +111,12 @@ func (s *Store) MindEars(ctx context.Context, failed func(error)) error {
 var errDeaf = errors.New("PostgreSQL does not pass on what machines tell each other (LISTEN, NOTIFY): all mailboxes are looked at twice a second instead; " +
 	"connect to the server itself, or by a pooler that keeps sessions")
 
-// hearsItself reports that what is told comes back. With poll, all are woken meanwhile.
-func (s *Store) hearsItself(ctx context.Context, self string, poll bool) bool {
+// hearsItself reports that what is told comes back; of a process that was deaf, all are woken meanwhile. Where the database is
+// away, which others tell of, that stays as it was.
+func (s *Store) hearsItself(ctx context.Context, self string, deaf bool) bool {
 	heard, stop := s.Watch(self)
 	defer stop()
-	_ = s.DB.Write(ctx, func(tx *store.Tx) error { return tx.Tell(channel, self) }) // what was not told is not heard
+	away := s.DB.Write(ctx, func(tx *store.Tx) error { return tx.Tell(channel, self) }) != nil
 	for range earPolls {
 		select {
 		case <-heard:
@@ -124,10 +125,10 @@ func (s *Store) hearsItself(ctx context.Context, self string, poll bool) bool {
 			return false
 		case <-time.After(cmp.Or(s.poll, earPoll)):
 		}
-		if poll {
+		if deaf {
 			s.feed.wake("")
 			<-heard // that was us
 		}
 	}
-	return false
+	return away && !deaf
 }
