@@ -106,11 +106,16 @@ func (r *Room) emailQueryChanges(c *call.Call, args call.Args) (any, *jmap.Error
 	return out, nil
 }
 
-// find is all that a query finds, in order.
+// find is all that a query finds, in order. What it has found in the same state before is remembered: who scrolls asks again and again.
 func (r *Room) find(c *call.Call, q *question) (state string, all []jmap.ID, err error) {
 	var texts []*finding.Text
 	var untold []int64 // mails whose facts are needed, and of which it is not known how they are built
+	known := false
 	prepare := func(tx *store.Tx, v *catalog.View) error {
+		state = finding.At(v.ModSeq).String()
+		if all, known = r.results.get(q.key, state); known {
+			return nil
+		}
 		p, o, err := compile(v, q)
 		if err != nil {
 			return err
@@ -121,8 +126,8 @@ func (r *Room) find(c *call.Call, q *question) (state string, all []jmap.ID, err
 		}
 		return err
 	}
-	if err := r.Catalog.Look(c.Ctx, c.Name, prepare); err != nil {
-		return "", nil, err
+	if err := r.Catalog.Look(c.Ctx, c.Name, prepare); err != nil || known {
+		return state, all, err
 	}
 	for _, t := range texts {
 		if t.Found, err = r.look(c.Ctx, c.Name, t); err != nil {
