@@ -13,7 +13,6 @@ import (
 
 // MAIL-7, WEB-3: somebody goes through the pages of their account, by keyboard where they log in.
 func TestAccount(t *testing.T) {
-	atLeisure(t)
 	v := open(t, "")
 	l, err := lab.New(t.Context(), nil, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -36,17 +36,12 @@ type visit struct {
 	said []string // what the browser complained of
 }
 
-// atLeisure skips what goes through many pages where only a sample is wanted.
-func atLeisure(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("pages: with -short only operators' pages and the webmail are gone through")
-	}
-}
-
 // open starts a browser; the test is skipped where there is none.
 func open(t *testing.T, base string, more ...chromedp.ExecAllocatorOption) *visit {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("pages: a browser goes through them only without -short")
+	}
 	if _, err := exec.LookPath("chromium"); err != nil {
 		if os.Getenv("WAXWING_INTEROP") == "required" {
 			t.Fatal("chromium is not installed")
@@ -340,9 +335,6 @@ func TestAdmin(t *testing.T) {
 	v.everyWay("/admin/explain?to=dane-mismatch.test")
 	v.has("dane-mismatch.test", "Hosts, in the order")
 	v.changes()
-	if testing.Short() { // each of them has been seen without the race detector
-		return
-	}
 	v.goTo("/admin/webhooks")
 	hook := value[string](v, `document.querySelector('a[href^="/admin/webhook/"]').getAttribute("href")`)
 	v.goTo("/admin/")

@@ -69,7 +69,6 @@ func (v *visit) undoFor(seconds int) {
 // MAIL-4, MAIL-5, MAIL-6: somebody writes, answers, hands on, takes back and sends mail by keyboard, sees how it will travel
 // while writing, and how it travelled.
 func TestCompose(t *testing.T) {
-	atLeisure(t)
 	r := newWriter(t)
 	r.mail("/mail/inbox")
 	t.Run("draft", r.drafts)

@@ -164,7 +164,6 @@ func (x *trap) reset() {
 // MAIL-2: of all forms of tracking no request leaves and no name is looked up, and no script runs: behind the headers alone, and made
 // harmless alone. That the same forms do all of it without either shows that it would be seen.
 func TestHostileMail(t *testing.T) {
-	atLeisure(t)
 	if _, err := exec.LookPath("chromium"); err != nil {
 		if os.Getenv("WAXWING_INTEROP") == "required" {
 			t.Fatal("chromium is not installed")

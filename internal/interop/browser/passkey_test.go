@@ -101,7 +101,6 @@ func (v *visit) scripts(run bool) {
 // WEB-3, MAIL-7, ADM-4: a browser goes through account and admin pages without running scripts, and with a passkey, which
 // needs one, over HTTPS.
 func TestPasskeysAndWithout(t *testing.T) {
-	atLeisure(t)
 	v := open(t, "", chromedp.IgnoreCertErrors, chromedp.Flag("host-resolver-rules", "MAP mx.sender.test 127.0.0.1"))
 	l, err := lab.New(t.Context(), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
