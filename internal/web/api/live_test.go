@@ -86,6 +86,11 @@ func start(t *testing.T, change func(*config.Config)) *world {
 	if err := certs.MakeLocal(files, time.Now(), "mail.example.test"); err != nil {
 		t.Fatal(err)
 	}
+	if cfg.Postgres == "" {
+		if err := storetest.Lay(datadir.StoreFiles(cfg)[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := datadir.InitStore(t.Context(), cfg, nil); err != nil {
 		t.Fatal(err)
 	}
