@@ -32,6 +32,9 @@ func TestStories(t *testing.T) {
 // TestStoriesPostgres tells them with both stores in PostgreSQL.
 func TestStoriesPostgres(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the stories are told once more; not with -short")
+	}
 	on := Databases{Sender: storetest.Postgres(t), Receiver: storetest.Postgres(t)}
 	tellAll(t, on)
 	if *dump == "" {
