@@ -111,7 +111,7 @@ func ParseFields(b []byte) (*Report, error) {
 
 // value is that of a field, on one line and within bounds.
 func value(h message.Header, name string) string {
-	return foreign.Text(foreign.Line(strings.TrimSpace(h.Get(name))), maxText)
+	return foreign.Text(strings.TrimSpace(foreign.Line(h.Get(name))), maxText)
 }
 
 // mta is the name of a host: what stands behind "dns;".
