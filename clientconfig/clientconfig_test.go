@@ -106,7 +106,7 @@ func (s structure) check(t *testing.T, e *element, path string) {
 	path = strings.TrimPrefix(path+"/"+e.name, "/")
 	for a, v := range e.attrs {
 		pattern, known := s[path+"@"+a]
-		if !known || !regexp.MustCompile("^(?:"+pattern+")$").MatchString(v) {
+		if !known || !regexp.MustCompile("(?s)^(?:"+pattern+")$").MatchString(v) {
 			t.Errorf("%s has the attribute %s=%q, which is not described", path, a, v)
 		}
 	}
@@ -116,7 +116,7 @@ func (s structure) check(t *testing.T, e *element, path string) {
 		return
 	}
 	if pattern, leaf := strings.CutPrefix(want, "="); leaf {
-		if len(e.children) > 0 || !regexp.MustCompile("^(?:"+pattern+")$").MatchString(e.text) {
+		if len(e.children) > 0 || !regexp.MustCompile("(?s)^(?:"+pattern+")$").MatchString(e.text) {
 			t.Errorf("%s is %q, want %s", path, e.text, pattern)
 		}
 		return
