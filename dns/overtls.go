@@ -49,6 +49,9 @@ func ParseServer(s string) (Server, error) {
 		}
 		ap = netip.AddrPortFrom(a, port)
 	}
+	if strings.ContainsAny(ap.Addr().Zone(), "[]") {
+		return Server{}, fmt.Errorf("%q names a network interface with a bracket", s)
+	}
 	return Server{Addr: ap.String(), TLS: t}, nil
 }
 
