@@ -11,6 +11,8 @@ const (
 	maxField      = 64 << 10 // octets
 	maxResults    = 100
 	maxProperties = 50 // of one result
+	// maxWord is how many octets a word has at most: three of them, which is what stands together, go on a line (RFC 5322 §2.1.1).
+	maxWord = 325
 )
 
 var errTooLong = errors.New("Authentication-Results: too long")
@@ -49,13 +51,26 @@ func Parse(fieldValue string) (Results, error) {
 			return out, errTooLong
 		}
 	}
+	if l.long {
+		return out, errTooLong
+	}
 	return out, nil
 }
 
-// lexer reads a field's value from the front. comment is the last one that was passed over.
+// lexer reads a field's value from the front. comment is the last one that was passed over; long is that a word was longer
+// than maxWord.
 type lexer struct {
 	s       string
 	comment string
+	long    bool
+}
+
+// word notes how long the words of what was read are.
+func (l *lexer) word(s string) string {
+	for w := range strings.FieldsSeq(s) {
+		l.long = l.long || len(w) > maxWord
+	}
+	return s
 }
 
 func (l *lexer) end() bool { return l.s == "" }
@@ -118,7 +133,7 @@ func (l *lexer) token() string {
 	for i < len(l.s) && isToken(l.s[i]) {
 		i++
 	}
-	t := l.s[:i]
+	t := l.word(l.s[:i])
 	l.s = l.s[i:]
 	return t
 }
@@ -129,7 +144,7 @@ func (l *lexer) keyword() string {
 	for i < len(l.s) && isToken(l.s[i]) && l.s[i] != '.' {
 		i++
 	}
-	k := strings.ToLower(l.s[:i])
+	k := strings.ToLower(l.word(l.s[:i]))
 	l.s = l.s[i:]
 	return k
 }
@@ -154,7 +169,7 @@ func (l *lexer) quoted() (string, error) {
 			b.WriteByte(l.s[i])
 		case c == '"':
 			l.s = l.s[i+1:]
-			return b.String(), nil
+			return l.word(b.String()), nil
 		case c != '\r' && c != '\n':
 			b.WriteByte(c)
 		}
@@ -183,7 +198,7 @@ func (l *lexer) loose(stop string) (string, error) {
 			l.s = l.s[1:]
 		}
 	}
-	return b.String(), nil
+	return l.word(b.String()), nil
 }
 
 // equals passes over "=" with what may stand around it.

@@ -12,6 +12,14 @@ import (
 	"testing"
 )
 
+// whole skips a test of a sample (-short): source is read, and a race detector, say, has nothing to find in that.
+func whole(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("source is read only without -short")
+	}
+}
+
 // labUsers may import what stands beside the layers outside their tests.
 var labUsers = map[string]bool{"cmd/waxwing/begin": true, "cmd/waxwing/command": true}
 
@@ -126,6 +134,7 @@ func tree(t *testing.T) map[string]map[string][]string {
 // TestLayers: a package imports only packages of lower layers. Layer 0 may import
 // itself, acyclically (the compiler sees to that).
 func TestLayers(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	all := tree(t)
 	layers := layersOf(t, all)
@@ -152,6 +161,7 @@ func TestLayers(t *testing.T) {
 }
 
 func TestPureRoomsDoNoIO(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	all := tree(t)
 	n := 0

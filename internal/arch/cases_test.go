@@ -14,6 +14,7 @@ var caseRow = regexp.MustCompile("(?m)^\\| \\[[^]]+\\]\\(\\.\\./([^)]+)\\) \\| `
 // TestCasesAreHeld: every input that failed in use is there, and so is the test that
 // reads it, by its name or with all of its folder.
 func TestCasesAreHeld(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	root := filepath.Join("..", "..")
 	page, err := os.ReadFile(filepath.Join(root, "docs", "cases.md"))

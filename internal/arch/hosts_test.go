@@ -38,6 +38,7 @@ func foreign(text string) []string {
 // tools are told to take them. A host named in a script is one that its next user
 // cannot reach, or must not.
 func TestScriptsNameNoHost(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	read := 0
 	for _, pattern := range scripts {

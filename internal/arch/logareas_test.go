@@ -13,6 +13,7 @@ import (
 // OPS-1: who logs in an area takes it from the closed set of config, so that it has a level
 // that can be set, and each area of the set is somebody's.
 func TestLogAreas(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	src, err := os.ReadFile(filepath.Join("..", "config", "logarea.go"))
 	if err != nil {

@@ -24,6 +24,7 @@ var logCalls = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Log
 
 // TestLogKeys: one thing has one key in the log, whoever logs it.
 func TestLogKeys(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	seen := 0
 	for pkg, imports := range tree(t) {

@@ -35,6 +35,7 @@ func unserved(path string) bool {
 
 // TestAreasAreTested: a test names each area, as one that contains a panic.
 func TestAreasAreTested(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	src, err := os.ReadFile(filepath.Join("..", "guard", "area.go"))
 	if err != nil {
@@ -111,6 +112,7 @@ func sources(t *testing.T, each func(fset *token.FileSet, f *ast.File)) {
 // TestGoroutinesAreGuarded: every goroutine of the server is started by package guard, and
 // what others call on goroutines of theirs is guarded.
 func TestGoroutinesAreGuarded(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	found := 0
 	sources(t, func(fset *token.FileSet, f *ast.File) {
@@ -330,6 +332,7 @@ func mentionsGuard(e ast.Expr, f *ast.File) bool {
 // TestLocksSurvivePanics: between Lock and an Unlock that is not deferred nothing is called
 // that could panic, since the panic is contained and the lock would stay.
 func TestLocksSurvivePanics(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	found := 0
 	sources(t, func(fset *token.FileSet, f *ast.File) {

@@ -43,6 +43,7 @@ func apart(s string) string {
 // TestPlain: the check finds the words wherever they stand in a name, and leaves those
 // alone that only contain them.
 func TestPlain(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	for s, want := range map[string]string{
 		"Jud" + "ge": "Jud" + "g", "fingerVer" + "dict": "Ver" + "dict", "// is jud" + "ged by": "jud" + "g", "jud" + "geSum": "jud" + "g",
@@ -57,6 +58,7 @@ func TestPlain(t *testing.T) {
 
 // TestPlainWords: no identifier and no comment of a Go file has one of the unwanted words.
 func TestPlainWords(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	seen := 0
 	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {

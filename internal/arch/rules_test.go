@@ -92,6 +92,7 @@ func citedRules(t *testing.T) (anywhere, inTests map[string]string) {
 // TestRules: what is cited is defined in docs/rules, and what is defined there
 // is cited by a test.
 func TestRules(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	defined := definedRules(t)
 	if len(defined) < 100 {

@@ -13,6 +13,7 @@ var namedTest = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)`")
 
 // TestSecurityPage: each test by which docs/operating/security.md holds a promise exists.
 func TestSecurityPage(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	root := filepath.Join("..", "..")
 	page, err := os.ReadFile(filepath.Join(root, "docs", "operating", "security.md"))

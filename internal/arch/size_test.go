@@ -15,6 +15,7 @@ const (
 
 // TestRoomsAreNoHalls: a package can be read in an afternoon, a function's call at a glance.
 func TestRoomsAreNoHalls(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	lines := map[string]int{}
 	sources(t, func(fset *token.FileSet, f *ast.File) {

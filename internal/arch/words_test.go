@@ -33,6 +33,7 @@ var otherWords = map[string]string{
 // TestReasonsAreNamed: a reason is written as a string in its room only; everybody else
 // uses the constants, so that no word is misspelt or unexplained. And each of them is used.
 func TestReasonsAreNamed(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
